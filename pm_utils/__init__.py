@@ -1,0 +1,1 @@
+"""The tested package behind the book Precision Marketing with Deep Learning."""

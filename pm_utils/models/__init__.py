@@ -1,0 +1,1 @@
+"""Network families of the book, one module per family."""

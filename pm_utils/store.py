@@ -1,0 +1,152 @@
+"""Files that chapters hand to one another: parquet, safetensors, JSON and skops, never pickle.
+
+A chapter writes to one directory and reads from the directories of the chapters that it needs. The
+builder names both in the environment (``PM_OUTPUT`` and ``PM_INPUTS``); a notebook that runs in
+JupyterLab writes to ``_build/lab`` and reads what the last quick build left.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class StoreError(Exception):
+    """An artifact that cannot be written or read, with what to do about it."""
+
+
+def output_dir() -> Path:
+    """Return the directory that the running chapter writes to, made if it was not there."""
+    path = Path(os.environ.get("PM_OUTPUT") or ROOT / "_build" / "lab")
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def input_dirs() -> list[Path]:
+    """Return the directories that artifacts are looked for in, the first match wins."""
+    named = os.environ.get("PM_INPUTS")
+    if named is not None:
+        return [Path(part) for part in named.split(os.pathsep) if part]
+    return [ROOT / "_build" / "lab", *sorted((ROOT / "_build" / "runs" / "quick").glob("*"))]
+
+
+def save(name: str, value: Any) -> Path:
+    """Write an artifact of the running chapter, whole or not at all.
+
+    Parameters
+    ----------
+    name : str
+        A file name. Its suffix decides the format: ``.parquet`` (a DataFrame), ``.safetensors``
+        (a dict of tensors), ``.json`` (what JSON can hold) or ``.skops`` (a scikit-learn
+        estimator).
+    value : object
+        What to write.
+
+    Returns
+    -------
+    pathlib.Path
+        The file that was written.
+
+    Raises
+    ------
+    StoreError
+        When the suffix is none of the four.
+    """
+    write, _ = _format(name)
+    target = output_dir() / name
+    handle, temporary = tempfile.mkstemp(suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    try:
+        write(Path(temporary), value)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return target
+
+
+def load(name: str) -> Any:
+    """Read an artifact that a needed chapter, or this one, has written.
+
+    Parameters
+    ----------
+    name : str
+        The file name under which `save` wrote it.
+
+    Returns
+    -------
+    object
+        What was saved.
+
+    Raises
+    ------
+    StoreError
+        When no directory holds it or the suffix is unknown.
+    """
+    _, read = _format(name)
+    places = [*input_dirs(), output_dir()]
+    for place in places:
+        if (place / name).is_file():
+            return read(place / name)
+    raise StoreError(
+        f"{name} is in none of {', '.join(map(str, places))}: run the chapter that gives it "
+        "(`pm book` runs all, `pm run NN` one)"
+    )
+
+
+def _write_frame(path: Path, frame: pd.DataFrame) -> None:
+    frame.to_parquet(path)
+
+
+def _write_tensors(path: Path, tensors: dict[str, Any]) -> None:
+    from safetensors.torch import save_file
+
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path)
+
+
+def _read_tensors(path: Path) -> dict[str, Any]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def _write_estimator(path: Path, estimator: Any) -> None:
+    import skops.io
+
+    skops.io.dump(estimator, path)
+
+
+def _read_estimator(path: Path) -> Any:
+    import skops.io
+
+    return skops.io.load(path)
+
+
+_FORMATS: dict[str, tuple[Callable[[Path, Any], None], Callable[[Path], Any]]] = {
+    ".parquet": (_write_frame, pd.read_parquet),
+    ".safetensors": (_write_tensors, _read_tensors),
+    ".json": (_write_json, _read_json),
+    ".skops": (_write_estimator, _read_estimator),
+}
+
+
+def _format(name: str) -> tuple[Callable[[Path, Any], None], Callable[[Path], Any]]:
+    suffix = Path(name).suffix
+    if suffix not in _FORMATS:
+        raise StoreError(f"{name}: give a name that ends in one of {', '.join(_FORMATS)}")
+    return _FORMATS[suffix]

@@ -1,0 +1,185 @@
+"""One training loop for every network of the book."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass
+class History:
+    """Mean loss per example after each epoch; `best_epoch` counts from 0."""
+
+    train: list[float] = field(default_factory=list)
+    validation: list[float] = field(default_factory=list)
+    best_epoch: int = -1
+
+
+def fit(
+    model: nn.Module,
+    inputs: Sequence[Tensor],
+    target: Tensor,
+    *,
+    loss: Loss,
+    epochs: int,
+    batch_size: int = 256,
+    learning_rate: float = 1e-3,
+    weight_decay: float = 0.0,
+    seed: int = 0,
+    validation: tuple[Sequence[Tensor], Tensor] | None = None,
+    patience: int | None = None,
+) -> History:
+    """Train a network by Adam on shuffled mini-batches and keep its best weights.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        Called as ``model(*inputs)``; trained in place, left in evaluation mode.
+    inputs : sequence of Tensor, each (N, ...)
+        What the network reads; rows belong together.
+    target : Tensor of shape (N, ...)
+        What it shall predict.
+    loss : callable
+        ``loss(output, target)`` → scalar, a mean over the batch.
+    epochs : int
+        Passes over the rows, at most.
+    batch_size : int
+        Rows per step.
+    learning_rate, weight_decay : float
+        Adam's step and its decoupled weight decay (AdamW).
+    seed : int
+        Orders the batches and drives dropout; the weights are drawn where the model is made.
+    validation : (inputs, target), optional
+        Rows held out. With them, the weights with the least validation loss are restored.
+    patience : int, optional
+        Stop after so many epochs without a lower validation loss.
+
+    Returns
+    -------
+    History
+
+    Raises
+    ------
+    ValueError
+        When inputs and target differ in rows, or `patience` is given without `validation`.
+    FloatingPointError
+        When a training loss is not finite.
+
+    References
+    ----------
+    Loshchilov & Hutter (2019), Decoupled weight decay regularization.
+    """
+    _check_rows(inputs, target)
+    if patience is not None and validation is None:
+        raise ValueError("patience needs validation rows to watch")
+    torch.manual_seed(seed)
+    order = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    history, best = History(), None
+    for epoch in range(epochs):
+        history.train.append(_one_epoch(model, inputs, target, loss, optimizer, batch_size, order))
+        if validation is None:
+            continue
+        history.validation.append(evaluate(model, *validation, loss=loss))
+        if history.validation[-1] <= min(history.validation):
+            history.best_epoch = epoch
+            best = {name: value.clone() for name, value in model.state_dict().items()}
+        elif patience is not None and epoch - history.best_epoch >= patience:
+            break
+    if best is not None:
+        model.load_state_dict(best)
+    model.eval()
+    return history
+
+
+def _one_epoch(
+    model: nn.Module,
+    inputs: Sequence[Tensor],
+    target: Tensor,
+    loss: Loss,
+    optimizer: torch.optim.Optimizer,
+    batch_size: int,
+    order: torch.Generator,
+) -> float:
+    model.train()
+    total = 0.0
+    for rows in torch.randperm(len(target), generator=order).split(batch_size):
+        optimizer.zero_grad()
+        value = loss(model(*(part[rows] for part in inputs)), target[rows])
+        if not torch.isfinite(value):
+            raise FloatingPointError(
+                f"the training loss is {value.item()}: lower the learning rate"
+            )
+        value.backward()
+        optimizer.step()
+        total += value.item() * len(rows)
+    return total / len(target)
+
+
+def evaluate(
+    model: nn.Module,
+    inputs: Sequence[Tensor],
+    target: Tensor,
+    *,
+    loss: Loss,
+    batch_size: int = 4096,
+) -> float:
+    """Return the mean loss per row without training.
+
+    Parameters
+    ----------
+    model, inputs, target, loss
+        As in `fit`.
+    batch_size : int
+        Rows per call of the network.
+
+    Returns
+    -------
+    float
+    """
+    _check_rows(inputs, target)
+    model.eval()
+    total = 0.0
+    with torch.no_grad():
+        for rows in torch.arange(len(target)).split(batch_size):
+            output = model(*(part[rows] for part in inputs))
+            total += loss(output, target[rows]).item() * len(rows)
+    return total / len(target)
+
+
+def predict(
+    model: Callable[..., Tensor], inputs: Sequence[Tensor], *, batch_size: int = 4096
+) -> Tensor:
+    """Return the network's output for every row, in order.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or a method of one
+        A module is put in evaluation mode; of a bound method, its module is.
+    inputs : sequence of Tensor, each (N, ...)
+        What the network reads.
+    batch_size : int
+        Rows per call.
+
+    Returns
+    -------
+    Tensor of shape (N, ...)
+    """
+    module = model if isinstance(model, nn.Module) else getattr(model, "__self__", None)
+    if isinstance(module, nn.Module):
+        module.eval()
+    with torch.no_grad():
+        chunks = torch.arange(len(inputs[0])).split(batch_size)
+        return torch.cat([model(*(part[rows] for part in inputs)) for rows in chunks])
+
+
+def _check_rows(inputs: Sequence[Tensor], target: Tensor) -> None:
+    for position, part in enumerate(inputs):
+        if len(part) != len(target):
+            raise ValueError(
+                f"inputs[{position}] has {len(part)} rows and the target {len(target)}: "
+                "give one row of each per example"
+            )

@@ -1,0 +1,6 @@
+"""Data for the book: the real shop, checked."""
+
+from pm_utils.data.journey import Shop, load_shop
+from pm_utils.data.schema import ShopError, Violation
+
+__all__ = ["Shop", "ShopError", "Violation", "load_shop"]

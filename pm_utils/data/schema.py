@@ -1,0 +1,494 @@
+"""The shop's tables: what each column holds, and one error that lists every broken rule.
+
+Each table is a pandera model. A column is of one of five kinds: an identifier, a text, a number, a
+moment, or a category that may be unknown. Rules that need two tables (an order of an unknown
+customer, a response outside its campaign) are in `CROSS_RULES`. `check_tables` applies all of them
+and raises one `ShopError`.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pandera.pandas as pa
+from pandas.api import types
+from pandera import dtypes
+from pandera.engines import pandas_engine
+
+EARLIEST, LATEST = pd.Timestamp("2000-01-01"), pd.Timestamp("2100-01-01")
+
+
+class _Kind(pandas_engine.DataType):
+    """A family of pandas dtypes that mean the same thing."""
+
+    accepts: tuple[Callable[[Any], bool], ...] = ()
+
+    def check(self, pandera_dtype: Any, data_container: Any = None) -> bool:
+        """Return whether the column's dtype is one of the family."""
+        dtype = getattr(data_container, "dtype", pandera_dtype.type)
+        return any(test(dtype) for test in self.accepts)
+
+    def __str__(self) -> str:
+        return self.__doc__
+
+
+def _is_category(dtype: Any) -> bool:
+    return isinstance(dtype, pd.CategoricalDtype)
+
+
+def _is_number(dtype: Any) -> bool:
+    return types.is_float_dtype(dtype) or types.is_integer_dtype(dtype)
+
+
+@pandas_engine.Engine.register_dtype
+@dtypes.immutable
+class Id(_Kind):
+    """integers or strings"""
+
+    accepts = (types.is_integer_dtype, types.is_string_dtype)
+
+
+@pandas_engine.Engine.register_dtype
+@dtypes.immutable
+class Text(_Kind):
+    """strings or a categorical"""
+
+    accepts = (types.is_string_dtype, _is_category)
+
+
+@pandas_engine.Engine.register_dtype
+@dtypes.immutable
+class Number(_Kind):
+    """floats or integers"""
+
+    accepts = (_is_number,)
+
+
+@pandas_engine.Engine.register_dtype
+@dtypes.immutable
+class Moment(_Kind):
+    """datetime64 without a time zone"""
+
+    accepts = (lambda dtype: types.is_datetime64_dtype(dtype),)
+
+
+def money() -> Any:
+    """Dollars, at least 0."""
+    return pa.Field(ge=0)
+
+
+def moment() -> Any:
+    """Return a field for a time of day at the store, within the years that can be meant."""
+    return pa.Field(ge=EARLIEST, lt=LATEST)
+
+
+def unknown() -> Any:
+    """Return a field that may be missing."""
+    return pa.Field(nullable=True)
+
+
+class Customers(pa.DataFrameModel):
+    """One row per household; what it has not told is missing."""
+
+    customer_id: Id
+    age_group: Text = unknown()
+    income: Text = unknown()
+    home_ownership: Text = unknown()
+    marital_status: Text = unknown()
+    household_size: Text = unknown()
+    household_composition: Text = unknown()
+    kids: Text = unknown()
+
+
+class Products(pa.DataFrameModel):
+    """One row per article of the catalogue."""
+
+    product_id: Id
+    manufacturer_id: Id
+    department: Text
+    brand: Text
+    category: Text = unknown()
+    product_type: Text = unknown()
+    package_size: Text = unknown()
+
+
+class OrderLines(pa.DataFrameModel):
+    """One row per article of an order; money in dollars, discounts as positive dollars."""
+
+    order_id: Id
+    customer_id: Id
+    store_id: Id
+    product_id: Id
+    quantity: Number = pa.Field(ge=0)
+    amount: Number = money()
+    retail_discount: Number = money()
+    coupon_discount: Number = money()
+    coupon_match_discount: Number = money()
+    ordered_at: Moment = moment()
+
+
+class Campaigns(pa.DataFrameModel):
+    """One row per campaign, first and last day included."""
+
+    campaign_id: Id
+    campaign_type: Text
+    starts_on: Moment = moment()
+    ends_on: Moment = moment()
+
+
+class Contacts(pa.DataFrameModel):
+    """Who was addressed by which campaign."""
+
+    campaign_id: Id
+    customer_id: Id
+
+
+class Offers(pa.DataFrameModel):
+    """Which coupon of a campaign is good for which product."""
+
+    campaign_id: Id
+    coupon_id: Id
+    product_id: Id
+
+
+class Responses(pa.DataFrameModel):
+    """Who redeemed which coupon on which day."""
+
+    customer_id: Id
+    coupon_id: Id
+    campaign_id: Id
+    responded_at: Moment = moment()
+
+
+class Exposures(pa.DataFrameModel):
+    """Where a product was displayed or advertised, by store and week."""
+
+    product_id: Id
+    store_id: Id
+    week: Number = pa.Field(ge=1)
+    display_location: Text
+    mailer_location: Text
+
+
+MODELS: dict[str, type[pa.DataFrameModel]] = {
+    "customers": Customers,
+    "products": Products,
+    "order_lines": OrderLines,
+    "campaigns": Campaigns,
+    "contacts": Contacts,
+    "offers": Offers,
+    "responses": Responses,
+    "exposures": Exposures,
+}
+
+KEYS: dict[str, list[str]] = {
+    "customers": ["customer_id"],
+    "products": ["product_id"],
+    "order_lines": ["order_id", "product_id"],
+    "campaigns": ["campaign_id"],
+    "contacts": ["campaign_id", "customer_id"],
+    "offers": ["campaign_id", "coupon_id", "product_id"],
+    "responses": ["customer_id", "coupon_id", "campaign_id", "responded_at"],
+    "exposures": ["product_id", "store_id", "week"],
+}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One broken rule.
+
+    Attributes
+    ----------
+    table, column : str
+        Where; a rule over several columns names them with commas.
+    rule : str
+        What was broken.
+    rows : int
+        How many rows break it.
+    first_index : object
+        The index label of the first offending row, None where no row can be named.
+    first_row : dict
+        That row's key and the offending value, by column.
+    expected : str
+        What would be right.
+    """
+
+    table: str
+    column: str
+    rule: str
+    rows: int
+    first_index: Any
+    first_row: dict[str, Any]
+    expected: str
+
+    def __str__(self) -> str:
+        """Return the violation in one line."""
+        where = f"{self.table}.{self.column}: {self.rule}"
+        if self.first_index is None:
+            return f"{where}. Expected: {self.expected}"
+        row = ", ".join(f"{name}={value!r}" for name, value in self.first_row.items())
+        count = f"{self.rows:,} row" + ("s" if self.rows != 1 else "")
+        first = f"first: index {self.first_index!r}, {row}"
+        return f"{where} ({count}, {first}). Expected: {self.expected}"
+
+
+class ShopError(ValueError):
+    """Tables that are no shop, with every rule that they break in `violations`."""
+
+    def __init__(self, violations: list[Violation]) -> None:
+        self.violations = violations
+        rules = f"{len(violations)} rule" + ("s" if len(violations) != 1 else "")
+        lines = "\n".join(f"  {n}. {violation}" for n, violation in enumerate(violations, 1))
+        super().__init__(f"the tables break {rules}:\n{lines}")
+
+
+def check_tables(
+    tables: Mapping[str, pd.DataFrame],
+    *,
+    period: tuple[Any, Any] | None = None,
+    unlisted_products: tuple = (),
+) -> None:
+    """Check the tables of a shop against the models, their keys and one another.
+
+    Parameters
+    ----------
+    tables : mapping of str to DataFrame
+        Any of the tables in `MODELS`. A rule over two tables applies when both are there.
+    period : (start, end), optional
+        Orders and responses must be dated from `start` to before `end`.
+    unlisted_products : tuple
+        Product ids that may be sold or offered without a row in ``products``.
+
+    Raises
+    ------
+    ShopError
+        When a rule is broken; it lists all of them.
+    """
+    violations = [
+        violation for name, table in tables.items() for violation in _table_violations(name, table)
+    ]
+    broken = {(v.table, column) for v in violations for column in v.column.split(", ")}
+    for rule in [*CROSS_RULES, *_period_rules(period)]:
+        if rule.applies(tables) and not broken & rule.columns():
+            violations.extend(rule.violations(tables, unlisted_products))
+    if violations:
+        raise ShopError(violations)
+
+
+def _table_violations(name: str, table: pd.DataFrame) -> Iterator[Violation]:
+    if name not in MODELS:
+        yield Violation(name, "*", "unknown table", 0, None, {}, f"one of {', '.join(MODELS)}")
+        return
+    if len(table) == 0:
+        yield Violation(name, "*", "the table is empty", 0, None, {}, "at least one row")
+    broken = set()
+    try:  # positions instead of the caller's labels, which may repeat
+        MODELS[name].validate(table.reset_index(drop=True), lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        for error in errors.schema_errors:
+            violation = _from_pandera(name, table, error)
+            if violation.column in broken:  # a value that has the wrong type breaks more rules
+                continue
+            broken |= (
+                {violation.column} if violation.rule.startswith(("missing", "wrong")) else set()
+            )
+            yield violation
+    key = KEYS[name]
+    if not broken & set(key):
+        repeated = table.duplicated(key).to_numpy()
+        if repeated.any():
+            yield _violation(name, table, key, "duplicate key", repeated, "one row per key")
+
+
+def _from_pandera(name: str, table: pd.DataFrame, error: pa.errors.SchemaError) -> Violation:
+    reason = error.reason_code.name
+    if reason == "COLUMN_NOT_IN_DATAFRAME":
+        column = str(error.failure_cases)
+        kind = MODELS[name].to_schema().columns[column].dtype
+        return Violation(
+            name, column, "missing column", len(table), None, {}, f"a column of {kind}"
+        )
+    column = error.schema.name
+    if reason == "WRONG_DATATYPE":
+        found = f"wrong type {table[column].dtype}"
+        return Violation(name, column, found, len(table), None, {}, str(error.schema.dtype))
+    if reason == "SERIES_CONTAINS_NULLS":
+        bad = table[column].isna().to_numpy()
+        return _violation(name, table, [column], "missing value", bad, "a value in every row")
+    bad = ~error.check_output.to_numpy(dtype=bool)
+    rule, expected = _RANGE[error.check.name](*error.check.statistics.values())
+    return _violation(name, table, [column], rule, bad, expected)
+
+
+_RANGE = {
+    "greater_than_or_equal_to": lambda low: (f"below {low}", f"at least {low}"),
+    "less_than": lambda high: (f"not before {high}", f"before {high}"),
+}
+
+
+def _violation(
+    name: str, table: pd.DataFrame, columns: list[str], rule: str, bad: np.ndarray, expected: str
+) -> Violation:
+    position = int(bad.argmax())
+    shown = [c for c in dict.fromkeys([*KEYS[name], *columns]) if c in table]
+    row = {c: _plain(table[c].iloc[position]) for c in shown}
+    label = _plain(table.index[position])
+    return Violation(name, ", ".join(columns), rule, int(bad.sum()), label, row, expected)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that prints as a reader writes it."""
+    if isinstance(value, pd.Timestamp):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A rule over the rows of one table that may look at another.
+
+    Attributes
+    ----------
+    table, column : str
+        Whose rows are judged; several columns are named with commas.
+    other : str or None
+        The table that is looked at.
+    needs : tuple of str
+        The columns of the other table.
+    rule, expected : str
+        What is broken and what would be right.
+    broken : callable
+        ``broken(table, other, unlisted_products)`` → mask of offending rows.
+    """
+
+    table: str
+    column: str
+    other: str | None
+    needs: tuple[str, ...]
+    rule: str
+    expected: str
+    broken: Callable[[pd.DataFrame, pd.DataFrame | None, tuple], np.ndarray]
+
+    def applies(self, tables: Mapping[str, pd.DataFrame]) -> bool:
+        """Return whether the tables that the rule reads are there, and not empty."""
+        return all(len(tables.get(name, ())) for name in (self.table, self.other) if name)
+
+    def columns(self) -> set[tuple[str, str]]:
+        """Return the (table, column) pairs that the rule reads."""
+        own = {(self.table, column) for column in self.column.split(", ")}
+        return own | {(self.other, column) for column in self.needs}
+
+    def violations(
+        self, tables: Mapping[str, pd.DataFrame], unlisted_products: tuple
+    ) -> Iterator[Violation]:
+        """Yield the violation, if there is one."""
+        table = tables[self.table]
+        bad = np.asarray(self.broken(table, tables.get(self.other), unlisted_products))
+        if bad.any():
+            columns = self.column.split(", ")
+            yield _violation(self.table, table, columns, self.rule, bad, self.expected)
+
+
+def _refers(table: str, column: str, other: str) -> Rule:
+    def broken(rows: pd.DataFrame, known: pd.DataFrame, unlisted: tuple) -> np.ndarray:
+        bad = ~rows[column].isin(known[column]).to_numpy()
+        if column == "product_id" and unlisted:
+            bad &= ~rows[column].isin(unlisted).to_numpy()
+        return bad
+
+    noun = column.removesuffix("_id")
+    return Rule(
+        table, column, other, (column,), f"unknown {noun}", f"a {column} of {other}", broken
+    )
+
+
+def _pair_of(table: str, columns: tuple[str, str], other: str, expected: str) -> Rule:
+    def broken(rows: pd.DataFrame, known: pd.DataFrame, _: tuple) -> np.ndarray:
+        pairs = pd.MultiIndex.from_frame(known[list(columns)])
+        return ~pd.MultiIndex.from_frame(rows[list(columns)]).isin(pairs)
+
+    return Rule(
+        table, ", ".join(columns), other, columns, f"not among the {other}", expected, broken
+    )
+
+
+def _order_is_split(lines: pd.DataFrame, _: Any, __: tuple) -> np.ndarray:
+    """Mark the lines whose customer or time is not that of their order's first line."""
+    order = pd.factorize(lines["order_id"])[0]
+    first = np.unique(order, return_index=True)[1]
+    bad = np.zeros(len(lines), dtype=bool)
+    for column in ("customer_id", "ordered_at"):
+        values = pd.factorize(lines[column])[0]
+        bad |= values != values[first][order]
+    return bad
+
+
+def _outside_campaign(responses: pd.DataFrame, campaigns: pd.DataFrame, _: tuple) -> np.ndarray:
+    dates = campaigns.set_index("campaign_id").reindex(responses["campaign_id"])
+    moment = responses["responded_at"].to_numpy()
+    day_after = dates["ends_on"].to_numpy() + np.timedelta64(1, "D")
+    return (moment < dates["starts_on"].to_numpy()) | (moment >= day_after)
+
+
+CROSS_RULES: list[Rule] = [
+    _refers("order_lines", "customer_id", "customers"),
+    _refers("order_lines", "product_id", "products"),
+    _refers("contacts", "customer_id", "customers"),
+    _refers("contacts", "campaign_id", "campaigns"),
+    _refers("offers", "campaign_id", "campaigns"),
+    _refers("offers", "product_id", "products"),
+    _refers("responses", "customer_id", "customers"),
+    _refers("responses", "campaign_id", "campaigns"),
+    _pair_of(
+        "responses", ("campaign_id", "customer_id"), "contacts", "a customer whom it addressed"
+    ),
+    _pair_of("responses", ("campaign_id", "coupon_id"), "offers", "a coupon that it offered"),
+    Rule(
+        "order_lines",
+        "order_id, customer_id, ordered_at",
+        None,
+        (),
+        "an order with two customers or two times",
+        "one customer and one time per order",
+        _order_is_split,
+    ),
+    Rule(
+        "campaigns",
+        "starts_on, ends_on",
+        None,
+        (),
+        "ends before it starts",
+        "ends_on not before starts_on",
+        lambda campaigns, _, __: campaigns["ends_on"] < campaigns["starts_on"],
+    ),
+    Rule(
+        "responses",
+        "campaign_id, responded_at",
+        "campaigns",
+        ("campaign_id", "starts_on", "ends_on"),
+        "outside its campaign",
+        "a day from starts_on to ends_on",
+        _outside_campaign,
+    ),
+]
+
+
+def _period_rules(period: tuple[Any, Any] | None) -> list[Rule]:
+    if period is None:
+        return []
+    start, end = map(pd.Timestamp, period)
+
+    def rule(table: str, column: str) -> Rule:
+        return Rule(
+            table,
+            column,
+            None,
+            (),
+            "date out of range",
+            f"from {start} to before {end}",
+            lambda rows, _, __: (rows[column] < start) | (rows[column] >= end),
+        )
+
+    return [rule("order_lines", "ordered_at"), rule("responses", "responded_at")]

@@ -1,0 +1,390 @@
+"""One row per customer from what was known before a date, and their scaling, learned once.
+
+`customer_features` looks at nothing dated on or after ``as_of``. Demographics and the catalogue are
+undated and taken as known. `DatedPipeline` scales features and remembers on which dates it learned.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from pm_utils import store
+from pm_utils.data import Shop
+
+WINDOW = np.timedelta64(56, "D")
+DAY = np.timedelta64(1, "D")
+DEPARTMENTS = (
+    *("GROCERY", "DRUG GM", "PRODUCE", "MEAT", "MEAT-PCKGD", "DELI", "PASTRY", "NUTRITION"),
+    *("SEAFOOD-PCKGD", "COSMETICS", "FLORAL", "FUEL"),
+)
+OTHER = "other"
+
+
+def _share(department: str) -> str:
+    words = department.lower().replace(" ", "_").replace("-", "_")
+    return f"share_{words}"
+
+
+SHARES = [_share(department) for department in (*DEPARTMENTS, OTHER)]
+FEATURES = pd.DataFrame(
+    [
+        ("age_group", "category", False, "age of the householder; 'unknown' where not told"),
+        ("total_purchase", "dollars", True, "sum of amounts"),
+        ("average_order_value", "dollars", False, "amount per order"),
+        ("recency_days", "days", False, "since the last order"),
+        ("orders", "count", True, "orders (frequency)"),
+        ("spend_per_week", "dollars", False, "amount per week since the first order (monetary)"),
+        ("orders_per_week", "count", False, "orders per week since the first order"),
+        ("tenure_days", "days", True, "since the first order"),
+        ("active_weeks", "count", True, "weeks, counted back from the date, with an order"),
+        ("recent_spend", "dollars", False, "amount in the last 8 weeks"),
+        ("earlier_spend", "dollars", False, "amount in the 8 weeks before those"),
+        ("recent_orders", "count", False, "orders in the last 8 weeks"),
+        ("trend", "ratio", False, "(recent - earlier) / (recent + earlier), -1 to 1"),
+        ("lines_per_order", "count", False, "order lines per order"),
+        ("weekend_share", "ratio", False, "orders on Saturday or Sunday / orders"),
+        ("discount_share", "ratio", False, "retail discount / (amount + retail discount)"),
+        ("coupon_dollars", "dollars", True, "coupon discount and its match by the shop"),
+        ("coupon_order_share", "ratio", False, "orders with a coupon / orders"),
+        ("private_label_share", "ratio", False, "amount on private labels / amount"),
+        ("contacts", "count", True, "campaigns that addressed the customer and had started"),
+        ("campaigns_answered", "count", True, "of these, campaigns with a redemption"),
+        ("redemptions", "count", True, "coupons of a campaign redeemed"),
+        *((name, "ratio", False, "amount in the department / amount") for name in SHARES),
+    ],
+    columns=["feature", "unit", "cumulative", "meaning"],
+).set_index("feature")
+
+
+def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
+    """Describe every customer by what was known before a date.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``customers``, ``products``, ``order_lines``, ``campaigns``, ``contacts`` and
+        ``responses``.
+    as_of : date-like
+        A day. Rows dated at its midnight or later do not count; a campaign counts from the day
+        after its start. Redemptions are dated by day, so a time of day would let them leak.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``customer_id`` in the order of ``shop.customers``, one row per customer with
+        an order before `as_of`; the columns of `FEATURES`, in its order and units. Cumulative
+        features grow with the length of the record: compare them within one date only.
+
+    Raises
+    ------
+    ValueError
+        When `as_of` has a time of day, the shop lacks a table, or no order is that early.
+    """
+    moment = _midnight(as_of)
+    _need(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
+    lines = _before(shop.order_lines, "ordered_at", moment)
+    if len(lines) == 0:
+        raise ValueError(f"no order is dated before {as_of}: give a later date")
+    everyone = pd.Index(shop.customers["customer_id"])
+    n = len(everyone)
+    order_id = lines["order_id"].to_numpy()
+    runs = np.append(True, order_id[1:] != order_id[:-1]).nonzero()[0]  # where an order starts
+    customer = everyone.get_indexer(lines["customer_id"].to_numpy()[runs])  # one per run of lines
+    columns = _spend(lines, runs, customer, n)
+    columns |= _orders(lines, runs, customer, n, moment)
+    columns |= _assortment(lines, shop.products, runs, customer, n)
+    columns |= _marketing(shop, everyone, moment)
+    age = shop.customers["age_group"].astype("object").fillna("unknown").to_numpy()
+    levels = [*_levels(shop.customers["age_group"]), "unknown"]
+    columns["age_group"] = pd.Categorical(age, categories=levels)
+    frame = pd.DataFrame(columns, index=everyone)[list(FEATURES.index)]
+    return frame[np.bincount(customer, minlength=n) > 0]
+
+
+def _midnight(as_of: Any) -> np.datetime64:
+    moment = pd.Timestamp(as_of)
+    if moment != moment.normalize():
+        raise ValueError(f"as_of is {as_of}: give a day, without a time")
+    return moment.to_datetime64()
+
+
+def _need(shop: Shop, *tables: str) -> None:
+    if missing := [table for table in tables if getattr(shop, table) is None]:
+        raise ValueError(f"the shop has no {', '.join(missing)}: name them in load_shop([...])")
+
+
+def _levels(column: pd.Series) -> list[str]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return list(column.cat.categories)
+    return sorted(column.dropna().unique())
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Divide, and give 0 where there is nothing to divide by."""
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
+
+
+def _before(table: pd.DataFrame, column: str, moment: np.datetime64) -> pd.DataFrame:
+    """Return the rows dated before a moment; of a table sorted by time, without a copy."""
+    early = table[column].to_numpy() < moment
+    count = int(early.sum())
+    return table.iloc[:count] if early[:count].all() else table[early]
+
+
+def _spend(lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int) -> dict:
+    def total(column: str) -> np.ndarray:
+        return np.bincount(customer, np.add.reduceat(lines[column].to_numpy(), runs), n)
+
+    amount, discount = total("amount"), total("retail_discount")
+    return {
+        "total_purchase": amount,
+        "discount_share": _ratio(discount, amount + discount),
+        "coupon_dollars": total("coupon_discount") + total("coupon_match_discount"),
+    }
+
+
+def _orders(
+    lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int, moment: np.datetime64
+) -> dict:
+    """Count orders: runs of lines are summed to orders, orders to customers."""
+    code, ids = pd.factorize(lines["order_id"].to_numpy()[runs])
+    first = np.zeros(len(ids), dtype=np.int64)
+    first[code[::-1]] = np.arange(len(runs))[::-1]  # the first run of an order is written last
+    who, when = customer[first], lines["ordered_at"].to_numpy()[runs[first]]
+
+    def per_order(column: str) -> np.ndarray:
+        return np.bincount(code, np.add.reduceat(lines[column].to_numpy(), runs))
+
+    value, coupon = per_order("amount"), per_order("coupon_discount") > 0
+    orders = np.bincount(who, minlength=n)
+    ago = moment - when
+    recent, earlier = ago <= WINDOW, (ago > WINDOW) & (ago <= 2 * WINDOW)
+    spent = [np.bincount(who[part], value[part], n) for part in (recent, earlier)]
+    age_days = ago / DAY
+    last, tenure = np.full(n, np.inf), np.zeros(n)
+    np.minimum.at(last, who, age_days)
+    np.maximum.at(tenure, who, age_days)
+    weeks = np.maximum(tenure / 7, 1.0)  # a first week that is not over counts as one
+    week = (age_days // 7).astype(np.int64)
+    visited = np.unique(who * (week.max() + 1) + week) // (week.max() + 1)
+    weekend = (when.astype("datetime64[D]").astype(np.int64) + 3) % 7 >= 5  # 1970-01-01: Thursday
+    return {
+        "orders": orders,
+        "average_order_value": _ratio(np.bincount(who, value, n), orders),
+        "recency_days": last,
+        "tenure_days": tenure,
+        "spend_per_week": np.bincount(who, value, n) / weeks,
+        "orders_per_week": orders / weeks,
+        "active_weeks": np.bincount(visited, minlength=n),
+        "recent_spend": spent[0],
+        "earlier_spend": spent[1],
+        "recent_orders": np.bincount(who[recent], minlength=n),
+        "trend": _ratio(spent[0] - spent[1], spent[0] + spent[1]),
+        "lines_per_order": _ratio(
+            np.bincount(customer, np.diff(runs, append=len(lines)), n), orders
+        ),
+        "weekend_share": _ratio(np.bincount(who, weekend, n), orders),
+        "coupon_order_share": _ratio(np.bincount(who, coupon, n), orders),
+    }
+
+
+def _assortment(
+    lines: pd.DataFrame, products: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int
+) -> dict:
+    """Sum amounts by department and brand; a product without a catalogue row is 'other'."""
+    amount = lines["amount"].to_numpy()
+    who = np.repeat(customer, np.diff(runs, append=len(lines)))
+    row = pd.Index(products["product_id"]).get_indexer(lines["product_id"])  # -1: not listed
+    group = pd.Index(DEPARTMENTS).get_indexer(products["department"].astype("object"))
+    group = np.append(np.where(group < 0, len(DEPARTMENTS), group), len(DEPARTMENTS))
+    width = len(DEPARTMENTS) + 1
+    cells = np.bincount(who * width + group[row], amount, n * width).reshape(n, width)
+    total = cells.sum(axis=1)
+    private = np.append(products["brand"].eq("Private").to_numpy(dtype=float), 0.0)
+    shares = {name: _ratio(cells[:, k], total) for k, name in enumerate(SHARES)}
+    return shares | {
+        "private_label_share": _ratio(np.bincount(who, amount * private[row], n), total),
+    }
+
+
+def _marketing(shop: Shop, everyone: pd.Index, moment: np.datetime64) -> dict:
+    """Count contacts of campaigns that have started, and what they brought."""
+    started = _before(shop.campaigns, "starts_on", moment)["campaign_id"]
+    contacts = shop.contacts[shop.contacts["campaign_id"].isin(started)]
+    responses = _before(shop.responses, "responded_at", moment)
+    answered = responses.drop_duplicates(["customer_id", "campaign_id"])
+
+    def count(rows: pd.DataFrame) -> np.ndarray:
+        who = everyone.get_indexer(rows["customer_id"])
+        return np.bincount(who, minlength=len(everyone))
+
+    counted = {"contacts": contacts, "campaigns_answered": answered, "redemptions": responses}
+    return {name: count(rows) for name, rows in counted.items()}
+
+
+def features_on(shop: Shop, dates: Iterable[Any]) -> pd.DataFrame:
+    """Stack `customer_features` of several dates.
+
+    Parameters
+    ----------
+    shop : Shop
+        As in `customer_features`.
+    dates : iterable of date-like
+        The days to look from.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``as_of`` and ``customer_id``.
+    """
+    days = [pd.Timestamp(day) for day in dates]
+    return pd.concat({day: customer_features(shop, day) for day in days}, names=["as_of"])
+
+
+def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
+    """Sum every customer's amounts from `start` to before `end`.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``customers`` and ``order_lines``.
+    start, end : date-like
+        The window.
+
+    Returns
+    -------
+    Series
+        Dollars by ``customer_id``, 0 for who bought nothing.
+    """
+    when = shop.order_lines["ordered_at"]
+    lines = shop.order_lines[(when >= pd.Timestamp(start)) & (when < pd.Timestamp(end))]
+    total = lines.groupby("customer_id")["amount"].sum()
+    return total.reindex(shop.customers["customer_id"], fill_value=0.0).rename("spend")
+
+
+def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
+    """Return an unfitted pipeline that turns features into numbers of like size.
+
+    Dollars, counts and days are long-tailed: their logarithm is taken (``log1p``) before they are
+    brought to mean 0 and deviation 1. Ratios are only standardised. Categories become 0/1 columns.
+
+    Parameters
+    ----------
+    columns : iterable of str, optional
+        Some of `FEATURES`; by default all.
+
+    Returns
+    -------
+    sklearn.pipeline.Pipeline
+        Gives a DataFrame with the index of its input.
+
+    Raises
+    ------
+    ValueError
+        When a column is none of `FEATURES`.
+    """
+    chosen = list(FEATURES.index if columns is None else columns)
+    if unknown := [column for column in chosen if column not in FEATURES.index]:
+        raise ValueError(f"{unknown} are no features: choose from {list(FEATURES.index)}")
+    unit = FEATURES.loc[chosen, "unit"]
+    long_tailed = list(unit.index[unit.isin(["dollars", "count", "days"])])
+    logarithm = FunctionTransformer(np.log1p, feature_names_out="one-to-one")
+    steps = ColumnTransformer(
+        [
+            (
+                "long_tailed",
+                Pipeline([("log", logarithm), ("scale", StandardScaler())]),
+                long_tailed,
+            ),
+            ("ratio", StandardScaler(), list(unit.index[unit == "ratio"])),
+            (
+                "category",
+                OneHotEncoder(handle_unknown="ignore", sparse_output=False),
+                list(unit.index[unit == "category"]),
+            ),
+        ],
+        verbose_feature_names_out=False,
+    )
+    return Pipeline([("scale", steps)]).set_output(transform="pandas")
+
+
+@dataclass(frozen=True)
+class DatedPipeline:
+    """A fitted pipeline and the dates that it learned on.
+
+    Attributes
+    ----------
+    pipeline : sklearn.pipeline.Pipeline
+        Fitted by `learn`.
+    learned_on : tuple of Timestamp
+        The dates of the features that it saw, ascending.
+    """
+
+    pipeline: Pipeline
+    learned_on: tuple[pd.Timestamp, ...]
+
+    @classmethod
+    def learn(
+        cls, features: pd.DataFrame, *, columns: Iterable[str] | None = None
+    ) -> "DatedPipeline":
+        """Fit `feature_pipeline` on the training dates.
+
+        Parameters
+        ----------
+        features : DataFrame
+            From `features_on`, of the training dates only.
+        columns : iterable of str, optional
+            The features to use; by default all.
+
+        Returns
+        -------
+        DatedPipeline
+        """
+        days = features.index.get_level_values("as_of").unique().sort_values()
+        return cls(feature_pipeline(columns).fit(features), tuple(days))
+
+    def transform(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Scale features of the training dates, or of later ones.
+
+        Parameters
+        ----------
+        features : DataFrame
+            From `features_on`.
+
+        Returns
+        -------
+        DataFrame
+            The same rows; every column a number.
+
+        Raises
+        ------
+        ValueError
+            When a date is earlier than the last training date and no training date itself: the
+            scaling has seen that date's future, so a score on it would be too good.
+        """
+        days = features.index.get_level_values("as_of").unique()
+        seen = [day for day in days if day < self.learned_on[-1] and day not in self.learned_on]
+        if seen:
+            raise ValueError(
+                f"the scaling learned until {self.learned_on[-1]:%Y-%m-%d}, after "
+                f"{', '.join(f'{day:%Y-%m-%d}' for day in seen)}: "
+                "learn it on earlier dates or look from later ones"
+            )
+        return self.pipeline.transform(features)
+
+    def save(self, name: str) -> Any:
+        """Write pipeline and dates to one ``.skops`` file; see `pm_utils.store.save`."""
+        dates = [f"{day:%Y-%m-%d}" for day in self.learned_on]
+        return store.save(name, {"pipeline": self.pipeline, "learned_on": dates})
+
+    @classmethod
+    def load(cls, name: str) -> "DatedPipeline":
+        """Read what `save` wrote; see `pm_utils.store.load`."""
+        saved = store.load(name)
+        return cls(saved["pipeline"], tuple(map(pd.Timestamp, saved["learned_on"])))

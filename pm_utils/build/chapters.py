@@ -1,0 +1,195 @@
+"""The chapters under ``notebooks/``: what each is called, needs, gives and can be told."""
+
+import ast
+import re
+from dataclasses import dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from pm_utils.build.project import Project
+
+NAME = re.compile(r"\d\d-[a-z0-9]+(-[a-z0-9]+)*")
+FIELDS = {"title", "needs", "gives"}
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A notebook that takes part in the book.
+
+    Attributes
+    ----------
+    name : str
+        The file's name without suffix, as in ``"03-customer-profile"``.
+    title : str
+        What the page is called when it cannot be shown.
+    needs, gives : tuple of str
+        File names of artifacts.
+    parameters : dict
+        The values that the parameters cell assigns.
+    notebook : nbformat.NotebookNode
+        The source.
+    """
+
+    name: str
+    title: str
+    needs: tuple[str, ...]
+    gives: tuple[str, ...]
+    parameters: dict[str, Any]
+    notebook: nbformat.NotebookNode
+
+    @property
+    def code_cells(self) -> list[nbformat.NotebookNode]:
+        """The code cells in order."""
+        return [cell for cell in self.notebook.cells if cell.cell_type == "code"]
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    """Return the tags of a cell."""
+    return cell.metadata.get("tags", [])
+
+
+def discover(project: Project, problems: list[str]) -> dict[str, Chapter]:
+    """Read every notebook of a project.
+
+    Parameters
+    ----------
+    project : Project
+        The checkout.
+    problems : list of str
+        Whatever is wrong is appended here, one sentence each.
+
+    Returns
+    -------
+    dict
+        The chapters that could be read, by name, in the order of their numbers.
+    """
+    chapters: dict[str, Chapter] = {}
+    for path in sorted(project.notebooks.glob("*.ipynb")):
+        if chapter := read(path, problems):
+            chapters[chapter.name] = chapter
+    numbers = [name[:2] for name in chapters]
+    for number in sorted({n for n in numbers if numbers.count(n) > 1}):
+        same = ", ".join(name for name in chapters if name.startswith(number))
+        problems.append(f"the number {number} is used more than once: {same}")
+    check_graph(chapters, problems)
+    return chapters
+
+
+def read(path: Path, problems: list[str]) -> Chapter | None:
+    """Read and check one notebook; None, and a problem, when it is no chapter."""
+    found: list[str] = []
+    if not NAME.fullmatch(path.stem):
+        found.append("name it NN-name.ipynb, in small letters, digits and hyphens")
+    try:
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+    except Exception as error:  # nbformat lets through whatever its parsers raise
+        problems.append(f"{path.name}: no valid notebook ({str(error).splitlines()[0]})")
+        return None
+    if any("raises-exception" in tags(cell) for cell in notebook.cells):
+        found.append("papermill stops at a cell tagged `raises-exception`: catch the error there")
+    metadata = _read_metadata(notebook, found)
+    parameters = _read_parameters(notebook, found)
+    problems.extend(f"{path.name}: {problem}" for problem in found)
+    if found:
+        return None
+    needs, gives = tuple(metadata["needs"]), tuple(metadata["gives"])
+    return Chapter(path.stem, metadata["title"], needs, gives, parameters, notebook)
+
+
+def _read_metadata(notebook: nbformat.NotebookNode, problems: list[str]) -> dict[str, Any]:
+    metadata = notebook.metadata.get("pm")
+    if not isinstance(metadata, dict) or set(metadata) != FIELDS:
+        problems.append("its metadata needs `pm` with exactly title, needs and gives")
+        return {}
+    if not isinstance(metadata["title"], str) or not metadata["title"].strip():
+        problems.append("`pm.title` must be a text")
+    for field in ("needs", "gives"):
+        names = metadata[field]
+        if not isinstance(names, list) or not all(
+            isinstance(name, str) and name and Path(name).name == name for name in names
+        ):
+            problems.append(f"`pm.{field}` must be a list of file names without directories")
+    return metadata
+
+
+def _read_parameters(notebook: nbformat.NotebookNode, problems: list[str]) -> dict[str, Any]:
+    cells = [c for c in notebook.cells if c.cell_type == "code" and "parameters" in tags(c)]
+    if len(cells) != 1:
+        problems.append(f"{len(cells)} code cells are tagged `parameters`, there must be one")
+        return {}
+    try:
+        parameters = dict(map(_assignment, ast.parse(cells[0].source).body))
+    except (SyntaxError, ValueError) as error:
+        problems.append(f"the parameters cell may only assign literals to names ({error})")
+        return {}
+    if type(parameters.get("seed")) is not int:
+        problems.append("the parameters cell must assign a whole number to `seed`")
+    return parameters
+
+
+def _assignment(statement: ast.stmt) -> tuple[str, Any]:
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        target = statement.targets[0]
+    elif isinstance(statement, ast.AnnAssign) and statement.value is not None:
+        target = statement.target
+    else:
+        raise ValueError(f"not so: {ast.unparse(statement)}")
+    if not isinstance(target, ast.Name):
+        raise ValueError(f"not so: {ast.unparse(statement)}")
+    return target.id, ast.literal_eval(statement.value)
+
+
+def check_graph(chapters: dict[str, Chapter], problems: list[str]) -> None:
+    """Append what is wrong with needs and gives: given twice, given by none, or in a circle."""
+    givers: dict[str, list[str]] = {}
+    for chapter in chapters.values():
+        for name in chapter.gives:
+            givers.setdefault(name, []).append(chapter.name)
+    for name, names in givers.items():
+        if len(names) > 1:
+            problems.append(f"{name} is given more than once, by {' and '.join(names)}")
+    for chapter in chapters.values():
+        for name in chapter.needs:
+            if name not in givers:
+                problems.append(f"{chapter.name} needs {name}, which no chapter gives")
+    try:
+        TopologicalSorter(upstream(chapters)).prepare()
+    except CycleError as error:
+        problems.append(f"these chapters need one another in a circle: {' → '.join(error.args[1])}")
+
+
+def upstream(chapters: dict[str, Chapter]) -> dict[str, set[str]]:
+    """Return for each chapter the chapters that give what it needs."""
+    giver = {name: chapter.name for chapter in chapters.values() for name in chapter.gives}
+    return {
+        chapter.name: {giver[name] for name in chapter.needs if name in giver}
+        for chapter in chapters.values()
+    }
+
+
+def with_upstream(chapters: dict[str, Chapter], names: list[str]) -> set[str]:
+    """Return the named chapters and all that they need, directly or not."""
+    graph = upstream(chapters)
+    wanted: set[str] = set()
+    waiting = list(names)
+    while waiting:
+        name = waiting.pop()
+        if name not in wanted:
+            wanted.add(name)
+            waiting.extend(graph[name])
+    return wanted
+
+
+def select(chapters: dict[str, Chapter], wish: str, problems: list[str]) -> str | None:
+    """Return the name of the chapter that a number or a name means; append a problem if none."""
+    for name in chapters:
+        if wish in (name, name[:2], f"{name}.ipynb") or (
+            wish.isdigit() and int(wish) == int(name[:2])
+        ):
+            return name
+    problems.append(f"there is no chapter {wish}: {', '.join(chapters) or 'there are none'}")
+    return None

@@ -1,0 +1,132 @@
+"""HTML by Jupyter Book: only when a page changed, warnings as errors."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pm_utils.build.key import digest
+from pm_utils.build.project import Project, write_whole
+
+SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class HtmlError(Exception):
+    """Sphinx warned or failed."""
+
+
+def check_toc(project: Project, names: list[str], problems: list[str]) -> None:
+    """Append a problem for each chapter that `_toc.yml` lacks or that only it knows."""
+    path = project.root / "_toc.yml"
+    if not path.is_file():
+        problems.append("_toc.yml is missing")
+        return
+    listed = _files(yaml.safe_load(path.read_text(encoding="utf-8")))
+    listed = [file.removeprefix("chapters/") for file in listed if file.startswith("chapters/")]
+    problems += [f"_toc.yml has no line `- file: chapters/{n}`" for n in names if n not in listed]
+    existing = {file.stem for file in project.notebooks.glob("*.ipynb")}
+    problems += [
+        f"_toc.yml lists chapters/{name}, but notebooks/{name}.ipynb does not exist"
+        for name in listed
+        if name.removesuffix(".ipynb") not in existing
+    ]
+
+
+def _files(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        own = [node["file"]] if "file" in node else []
+        return own + [file for value in node.values() for file in _files(value)]
+    return [file for item in node for file in _files(item)] if isinstance(node, list) else []
+
+
+def state(project: Project) -> dict[str, dict[str, str]]:
+    """Return fingerprints of what the HTML is made of.
+
+    Returns
+    -------
+    dict
+        ``files`` holds each file under ``book/``; ``shell`` what all pages share: settings, table
+        of contents, lock file and the pages' titles, which the navigation of every page repeats.
+    """
+    paths = [path for path in sorted(project.book.rglob("*")) if path.is_file()]
+    shell = [project.root / name for name in SHELL if (project.root / name).is_file()]
+    name = {path: path.relative_to(project.root).as_posix() for path in [*paths, *shell]}
+    return {
+        "files": {name[path]: digest(path.read_bytes()) for path in paths},
+        "shell": {name[path]: digest(path.read_bytes()) for path in shell}
+        | {f"title of {name[path]}": _title(path) for path in paths},
+    }
+
+
+def _title(path: Path) -> str:
+    if path.suffix == ".ipynb":
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = "".join(next((c["source"] for c in cells if c["cell_type"] == "markdown"), ""))
+    else:
+        text = path.read_text(encoding="utf-8") if path.suffix == ".md" else ""
+    return next((line for line in text.splitlines() if line.startswith("# ")), "")
+
+
+def build(project: Project, *, strict: bool) -> bool:
+    """Build ``_build/html``.
+
+    Parameters
+    ----------
+    project : Project
+        The checkout, with its chapters' pages written.
+    strict : bool
+        Whether a warning is an error. A book with a failed chapter is built leniently, because
+        references into that chapter lead nowhere.
+
+    Returns
+    -------
+    bool
+        False when nothing changed since the last successful build and there was nothing to do.
+
+    Raises
+    ------
+    HtmlError
+        With Sphinx's warnings, or the end of its log.
+    """
+    stamp, now = project.build / "html.json", state(project)
+    try:
+        last = json.loads(stamp.read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        last = None
+    html = project.build / "html"
+    if last == now and (html / "index.html").is_file():
+        return False
+    if last is None or last["shell"] != now["shell"]:  # no page can be kept
+        shutil.rmtree(html, ignore_errors=True)
+        shutil.rmtree(project.build / ".doctrees", ignore_errors=True)
+    stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
+    _sphinx(project, strict=strict)
+    if strict:
+        write_whole(stamp, json.dumps(now, indent=1) + "\n")
+    return True
+
+
+def _sphinx(project: Project, *, strict: bool) -> None:
+    log = project.build / "html.log"
+    command = [sys.executable, "-m", "jupyter_book", "build", "book", "--path-output", "."]
+    command += ["--config", "_config.yml", "--toc", "_toc.yml"]
+    command += ["-W", "-n", "--keep-going"] if strict else []
+    with open(log, "wb") as file:
+        done = subprocess.run(
+            command, cwd=project.root, stdout=file, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode:
+        lines = ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
+        told = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+        raise HtmlError("\n".join([*(told or lines[-30:]), f"log: {log}"]))
+
+
+def forget(project: Project) -> None:
+    """Let the next build read and write every page again."""
+    (project.build / "html.json").unlink(missing_ok=True)

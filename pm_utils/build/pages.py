@@ -1,0 +1,156 @@
+"""The pages that come from runs: executed chapters, and the tables that prose pages include."""
+
+import copy
+import shutil
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from pm_utils.build import runs
+from pm_utils.build.chapters import Chapter, tags
+from pm_utils.build.project import Project, write_whole
+from pm_utils.build.runs import SCOREBOARD, Outcome, Task
+
+INJECTED = "injected-parameters"
+
+
+def publish(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
+    """Copy the scoreboards of good runs to the results and remove those of the others.
+
+    Parameters
+    ----------
+    project : Project
+        The checkout.
+    tasks, outcomes : dict
+        What was run and how it ended, by chapter.
+    """
+    for name, outcome in outcomes.items():
+        target = project.results(tasks[name].profile) / f"{name}.json"
+        scoreboard = tasks[name].folder / SCOREBOARD
+        if outcome.good and scoreboard.is_file():
+            write_whole(target, scoreboard.read_text(encoding="utf-8"))
+        else:
+            target.unlink(missing_ok=True)
+
+
+def forget(project: Project, profile: str, names: set[str]) -> None:
+    """Remove the runs and results of chapters that no longer exist, `names` being those that do."""
+    folders = [project.runs(profile), project.build / "failed" / "runs" / profile]
+    for path in [path for folder in folders for path in folder.glob("*")]:
+        if path.name not in names:
+            shutil.rmtree(path)
+    for path in project.results(profile).glob("*.json"):
+        if path.stem not in names:
+            path.unlink()
+
+
+def assemble(chapter: Chapter, executed: NotebookNode) -> NotebookNode:
+    """Return the source's cells with the outputs of an executed notebook in them.
+
+    Parameters
+    ----------
+    chapter : Chapter
+        The present source. Its code cells are those that were executed, its prose may differ.
+    executed : nbformat.NotebookNode
+        The stored run. Parameters that papermill injected stay visible after the cell that they
+        override; the builder injects only values that differ.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+    """
+    page = copy.deepcopy(chapter.notebook)
+    for field in ("language_info", "widgets"):
+        if field in executed.metadata:
+            page.metadata[field] = executed.metadata[field]
+    ran = [cell for cell in executed.cells if cell.cell_type == "code"]
+    injected = [cell for cell in ran if INJECTED in tags(cell)]
+    outputs = iter(cell for cell in ran if INJECTED not in tags(cell))
+    cells = []
+    for cell in page.cells:
+        cells.append(cell)
+        if cell.cell_type == "code":
+            done = next(outputs)
+            cell.outputs, cell.execution_count = done.outputs, done.execution_count
+            if "parameters" in tags(cell):
+                cells.extend(_clean(other) for other in injected)
+    page.cells = cells
+    return page
+
+
+def _clean(injected: NotebookNode) -> NotebookNode:
+    """Return the injected cell with an identifier that is the same in every run."""
+    cell = nbformat.v4.new_code_cell(injected.source, id=INJECTED)
+    cell.outputs, cell.execution_count = injected.outputs, injected.execution_count
+    return cell
+
+
+def substitute(chapter: Chapter, reason: str) -> NotebookNode:
+    """Return the page of a chapter that has no current run: its title and the reason."""
+    text = f"# {chapter.title}\n\n`````{{error}}\nThis build has no figures for this chapter.\n\n"
+    text += f"````text\n{chapter.name}: {reason}\n````\n`````\n"
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="failed")])
+    page.metadata = {key: chapter.notebook.metadata[key] for key in ("kernelspec",)}
+    return page
+
+
+def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
+    """Write every chapter's page and the included tables, touching only what changes."""
+    for name, task in tasks.items():
+        if outcomes[name].good:
+            executed = nbformat.read(task.folder / "notebook.ipynb", as_version=4)
+            page = assemble(task.chapter, executed)
+        else:
+            page = substitute(task.chapter, outcomes[name].reason)
+        write_whole(project.pages / f"{name}.ipynb", nbformat.writes(page) + "\n")
+    for path in project.pages.glob("*"):
+        if path.stem not in tasks and path.is_file():
+            path.unlink()
+    write_whole(project.generated / "scoreboard.md", scoreboard_table(project, tasks))
+    write_whole(project.generated / "built.md", built_table(tasks, outcomes))
+
+
+def scoreboard_table(project: Project, tasks: dict[str, Task]) -> str:
+    """Return the headline rows of all published results as Markdown."""
+    from pm_utils import scoreboard
+
+    profiles = {task.profile for task in tasks.values()}
+    paths = [path for p in sorted(profiles) for path in sorted(project.results(p).glob("*.json"))]
+    return scoreboard.markdown_table(map(scoreboard.read, paths))
+
+
+def built_table(tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> str:
+    """Return how the book was built as Markdown, from the records of the runs alone.
+
+    A call that runs nothing therefore writes the same text again, whatever the day or the commit.
+    """
+    head = ["Chapter", "Status", "Seconds", "Peak memory (MB)", "Seed", "Finished (UTC)", "Commit"]
+    lines = [head, ["---", "---", "---:", "---:", "---:", "---", "---"]]
+    records = []
+    for name, task in tasks.items():
+        page, outcome = f"[{name}](chapters/{name}.ipynb)", outcomes[name]
+        record = runs.read_record(task.folder)
+        if not outcome.good or record is None:
+            lines.append([page, outcome.status, *["–"] * 5])
+            continue
+        records.append(record)
+        lines.append([page, "executed", *_figures(record, task)])
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return f"{table}\n\n{_facts(tasks, records)}"
+
+
+def _figures(record: dict[str, Any], task: Task) -> list[str]:
+    seed = task.parts["parameters"]["seed"]
+    finished = record["finished"][:16].replace("T", " ")
+    seconds, memory = record["seconds"], record["peak_memory_mb"]
+    return [f"{seconds:.1f}", f"{memory:.0f}", str(seed), finished, record["commit"]]
+
+
+def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
+    facts = {"profile": ", ".join(sorted({task.profile for task in tasks.values()}))}
+    if records:
+        facts["seconds in all chapters"] = f"{sum(r['seconds'] for r in records):.1f}"
+        facts |= max(records, key=lambda record: record["finished"])["environment"]
+    lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts.items())]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,82 @@
+"""Profiles: YAML files beside the notebooks that give parameters other values."""
+
+from typing import Any
+
+import yaml
+
+from pm_utils.build.chapters import Chapter
+from pm_utils.build.project import Project
+
+
+def load(
+    project: Project, profile: str, chapters: dict[str, Chapter], problems: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Read ``notebooks/<profile>.yml`` (chapter → parameter → value).
+
+    Parameters
+    ----------
+    project : Project
+        The checkout.
+    profile : str
+        The file's name without suffix.
+    chapters : dict
+        The chapters, by name.
+    problems : list of str
+        An unknown chapter or parameter and a value of the wrong type are appended here.
+
+    Returns
+    -------
+    dict
+        Per chapter the values that differ from those in its notebook.
+    """
+    path = project.notebooks / f"{profile}.yml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except FileNotFoundError:
+        known = ", ".join(sorted(file.stem for file in project.notebooks.glob("*.yml")))
+        problems.append(f"there is no profile {profile}: {known or 'there are none'}")
+        content = {}
+    except yaml.YAMLError as error:
+        problems.append(f"{path.name} is no valid YAML: {' '.join(str(error).split())}")
+        content = {}
+    changes: dict[str, dict[str, Any]] = {name: {} for name in chapters}
+    if not isinstance(content, dict):
+        problems.append(f"{path.name} must map chapters to parameters")
+        return changes
+    existing = {file.stem for file in project.notebooks.glob("*.ipynb")}
+    for name, values in content.items():
+        if name in chapters:
+            found: list[str] = []
+            changes[name] = differences(chapters[name], values, found)
+            problems.extend(f"{path.name}, {name}: {problem}" for problem in found)
+        elif name not in existing:  # a chapter that exists but is broken is reported once
+            problems.append(f"{path.name} names the chapter {name}, which does not exist")
+    return changes
+
+
+def differences(chapter: Chapter, values: Any, problems: list[str]) -> dict[str, Any]:
+    """Return the values that differ from the notebook's; append what is unknown or mistyped."""
+    if not isinstance(values, dict):
+        problems.append("give a mapping of parameters to values")
+        return {}
+    changed = {}
+    for name, value in values.items():
+        if name not in chapter.parameters:
+            known = ", ".join(chapter.parameters)
+            problems.append(f"there is no parameter {name} (its parameters cell has {known})")
+            continue
+        default = chapter.parameters[name]
+        if not _fits(value, default):
+            problems.append(
+                f"{name} is {value!r} ({type(value).__name__}), "
+                f"it must be of type {type(default).__name__} like {default!r}"
+            )
+        elif value != default:
+            changed[name] = float(value) if type(default) is float else value
+    return changed
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if default is None or type(value) is type(default):
+        return True
+    return type(default) is float and type(value) is int

@@ -1,0 +1,135 @@
+"""Where things lie in a checkout, and the lock that keeps two builders apart."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+class BuildError(Exception):
+    """Everything that was found wrong before anything ran.
+
+    Parameters
+    ----------
+    problems : list of str
+        One sentence each.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+@dataclass(frozen=True)
+class Project:
+    """A checkout of the book.
+
+    Attributes
+    ----------
+    root : pathlib.Path
+        The directory that holds ``pyproject.toml`` and ``notebooks/``.
+    """
+
+    root: Path
+
+    @classmethod
+    def find(cls, start: Path | None = None) -> "Project":
+        """Return the project around a directory (the working directory by default).
+
+        Raises
+        ------
+        BuildError
+            When no directory above holds ``pyproject.toml`` and ``notebooks/``.
+        """
+        start = (start or Path.cwd()).resolve()
+        for folder in (start, *start.parents):
+            if (folder / "pyproject.toml").is_file() and (folder / "notebooks").is_dir():
+                return cls(folder)
+        raise BuildError([f"{start} is not inside the book's repository: call pm from within it"])
+
+    @property
+    def notebooks(self) -> Path:
+        """The sources of the chapters and the profiles."""
+        return self.root / "notebooks"
+
+    @property
+    def book(self) -> Path:
+        """The prose pages."""
+        return self.root / "book"
+
+    @property
+    def pages(self) -> Path:
+        """The assembled chapters that Sphinx reads."""
+        return self.book / "chapters"
+
+    @property
+    def generated(self) -> Path:
+        """The generated text that prose pages include."""
+        return self.book / "_generated"
+
+    @property
+    def build(self) -> Path:
+        """All that the builder keeps."""
+        return self.root / "_build"
+
+    def runs(self, profile: str) -> Path:
+        """Return the directory with one folder per finished chapter."""
+        return self.build / "runs" / profile
+
+    def results(self, profile: str) -> Path:
+        """Return the directory with one scoreboard per chapter."""
+        return self.build / "results" / profile
+
+    def aside(self, kind: str, folder: Path) -> Path:
+        """Return where the unfinished, replaced or failed run of a folder in `build` lies."""
+        return self.build / kind / folder.relative_to(self.build)
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the checkout; the lock goes with the process, however that ends.
+
+        Raises
+        ------
+        BuildError
+            When another process holds it.
+        """
+        self.build.mkdir(exist_ok=True)
+        with open(self.build / "pm.lock", "a+", encoding="utf-8") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.seek(0)
+                holder = file.read().strip() or "unknown"
+                raise BuildError(
+                    [f"another pm (process {holder}) works in {self.root}: wait until it ends"]
+                ) from None
+            file.truncate(0)
+            file.write(str(os.getpid()))
+            file.flush()
+            yield
+
+
+def write_whole(path: Path, text: str) -> bool:
+    """Write a text file whole or not at all, and only when it changes.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The file; its directory is made.
+    text : str
+        The content.
+
+    Returns
+    -------
+    bool
+        Whether the file had another content before.
+    """
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+    return True

@@ -1,0 +1,339 @@
+"""Runs: what is stored of a finished chapter, and how chapters that are out of date are run.
+
+A run is a directory with the executed ``notebook.ipynb``, ``scoreboard.json``, the artifacts and
+``record.json``. It is made aside and moved to its place in one step, so it is there whole or not.
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+from pm_utils.build import key
+from pm_utils.build.chapters import Chapter, upstream
+from pm_utils.build.progress import Lines
+from pm_utils.build.project import Project
+
+SCOREBOARD = "scoreboard.json"
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+GRACE_SECONDS = 5
+
+
+@dataclass(frozen=True)
+class Task:
+    """One chapter to be run in one way.
+
+    Attributes
+    ----------
+    label : str
+        What the reader sees, unique among the tasks of a call.
+    chapter : Chapter
+        What to run.
+    profile : str
+        The profile's name.
+    changes : dict
+        The parameters that differ from the notebook's.
+    parts : dict
+        What the key is made of, see `pm_utils.build.key`.
+    folder : pathlib.Path
+        Where the finished run goes, under ``_build``.
+    inputs : tuple of pathlib.Path
+        Where needed artifacts are.
+    after : frozenset of str
+        The labels of the tasks that have to be done first.
+    """
+
+    label: str
+    chapter: Chapter
+    profile: str
+    changes: dict[str, Any]
+    parts: dict[str, Any]
+    folder: Path
+    inputs: tuple[Path, ...]
+    after: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended: ``current`` (nothing to do), ``done``, ``failed`` or ``skipped``."""
+
+    status: str
+    reason: str = ""
+
+    @property
+    def good(self) -> bool:
+        """Whether the stored run is that of the present sources."""
+        return self.status in ("current", "done")
+
+
+def chapter_tasks(
+    project: Project,
+    profile: str,
+    chapters: dict[str, Chapter],
+    changes: dict[str, dict[str, Any]],
+) -> dict[str, Task]:
+    """Return the task of every chapter under a profile, by the chapter's name."""
+    graph, parts = upstream(chapters), key.all_parts(project, chapters, changes)
+    folder = project.runs(profile)
+    return {
+        name: Task(
+            label=name,
+            chapter=chapter,
+            profile=profile,
+            changes=changes[name],
+            parts=parts[name],
+            folder=folder / name,
+            inputs=tuple(folder / other for other in sorted(graph[name])),
+            after=frozenset(graph[name]),
+        )
+        for name, chapter in chapters.items()
+    }
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """Return the record of a stored run, None where there is none."""
+    try:
+        return json.loads((folder / "record.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return None
+
+
+def stale_reason(task: Task) -> str:
+    """Return in words why a task has to be run, an empty text when its stored run is current."""
+    record = read_record(task.folder)
+    if record is None:
+        return "never run"
+    if record["key"] != key.digest(task.parts):
+        return key.difference(record["parts"], task.parts) or "changed while it ran"
+    missing = [name for name in task.chapter.gives if not (task.folder / name).is_file()]
+    return f"{', '.join(missing)} missing" if missing else ""
+
+
+def environment() -> dict[str, Any]:
+    """Return what a run's record says of the machine, the versions and the commit."""
+    from pm_utils import reproducibility
+
+    return reproducibility.environment() | {"threads": 1}
+
+
+def commit(root: Path) -> str:
+    """Return the commit of a checkout, and whether files differ from it."""
+    git = ["git", "-C", str(root)]
+    try:
+        name = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return f"{name} with uncommitted changes" if changed else name
+
+
+def run_all(
+    project: Project, tasks: dict[str, Task], *, jobs: int, report: Lines, cold: bool = False
+) -> dict[str, Outcome]:
+    """Run the tasks that are out of date, independent ones side by side.
+
+    Parameters
+    ----------
+    project : Project
+        The checkout, locked by the caller.
+    tasks : dict
+        Tasks by label, with every task that one of them comes after.
+    jobs : int
+        How many run at a time.
+    report : Lines
+        Where progress goes.
+    cold : bool
+        Run them all.
+
+    Returns
+    -------
+    dict
+        The outcome of every task. A failed task does not stop those that do not need it.
+    """
+    clean(project)  # what a builder that was killed left
+    try:
+        return asyncio.run(_run_all(project, tasks, jobs=jobs, report=report, cold=cold))
+    finally:
+        clean(project)
+
+
+def clean(project: Project) -> None:
+    """Remove every run that did not come to its end."""
+    for kind in ("unfinished", "replaced"):
+        shutil.rmtree(project.build / kind, ignore_errors=True)
+
+
+async def _run_all(
+    project: Project, tasks: dict[str, Task], *, jobs: int, report: Lines, cold: bool
+) -> dict[str, Outcome]:
+    outcomes: dict[str, Outcome] = {}
+    slots = asyncio.Semaphore(jobs)
+    sorter = TopologicalSorter({label: task.after for label, task in tasks.items()})
+    sorter.prepare()
+
+    async def settle(task: Task) -> str:
+        bad = sorted(label for label in task.after if not outcomes[label].good)
+        if bad:
+            outcomes[task.label] = Outcome("skipped", f"left out, because it needs {bad[0]}")
+            report.fail(task.label, outcomes[task.label].reason)
+        elif not cold and not stale_reason(task):
+            outcomes[task.label] = Outcome("current")
+        else:
+            async with slots:
+                outcomes[task.label] = await _run(project, task, report)
+        return task.label
+
+    async with asyncio.TaskGroup() as group:
+        running: set[asyncio.Task[str]] = set()
+        while sorter.is_active():
+            ready = sorted(sorter.get_ready(), key=lambda label: _expected_seconds(tasks[label]))
+            running |= {group.create_task(settle(tasks[label])) for label in reversed(ready)}
+            finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            sorter.done(*(task.result() for task in finished))
+    return outcomes
+
+
+def _expected_seconds(task: Task) -> float:
+    record = read_record(task.folder)
+    return record["seconds"] if record else float("inf")
+
+
+async def _run(project: Project, task: Task, report: Lines) -> Outcome:
+    work = project.aside("unfinished", task.folder)
+    work.mkdir(parents=True)
+    started, clock = datetime.now(UTC), time.perf_counter()
+    commit_before = commit(project.root)
+    report.start(task.label, len(task.chapter.code_cells))
+    end = await _execute(project, task, work, report)
+    error = end["error"] or _missing(task, work)
+    record = {
+        "chapter": task.chapter.name,
+        "profile": task.profile,
+        "status": "failed" if error else "ok",
+        "error": error,
+        "seconds": round(time.perf_counter() - clock, 1),
+        "peak_memory_mb": end["peak_memory_mb"],
+        "started": started.isoformat(timespec="seconds"),
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit_before,
+        "environment": environment(),
+        "parts": task.parts,
+        "key": "" if error or _changed_meanwhile(project, task) else key.digest(task.parts),
+    }
+    text = json.dumps(record, indent=2, ensure_ascii=False, default=repr)
+    (work / "record.json").write_text(text + "\n", encoding="utf-8")
+    target = project.aside("failed", task.folder) if error else task.folder
+    _replace(project, work, target)
+    if error:
+        reason = f"failed {error}"
+        report.fail(task.label, f"{reason}\n  log: {target / 'log.txt'}")
+        return Outcome("failed", reason)
+    shutil.rmtree(project.aside("failed", task.folder), ignore_errors=True)
+    report.finish(task.label, record["seconds"], record["peak_memory_mb"])
+    return Outcome("done")
+
+
+async def _execute(project: Project, task: Task, work: Path, report: Lines) -> dict[str, Any]:
+    """Execute a chapter in a process of its own and return its last event."""
+    cells = task.chapter.code_cells
+    nbformat.write(task.chapter.notebook, work / "notebook.ipynb")
+    job = {
+        "notebook": str(work / "notebook.ipynb"),
+        "parameters": task.changes,
+        "cells": [cell.id for cell in cells],
+    }
+    (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    with open(work / "log.txt", "wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-P", str(Path(__file__).with_name("execute.py"))),
+            str(work / "job.json"),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log,
+            cwd=project.notebooks,
+            env=_environment(project, task, work),
+            start_new_session=True,
+        )
+    number, end = 0, None
+    try:
+        async for line in process.stdout:
+            event = json.loads(line)
+            if "cell" in event:
+                number = event["cell"]
+                report.cell(task.label, number)
+            else:
+                end = event
+        await process.wait()
+    finally:
+        await _stop(process)
+    (work / "job.json").unlink()
+    if end is None:
+        end = {"error": f"process ended with {process.returncode}", "peak_memory_mb": 0.0}
+    if end["error"]:
+        where = f"in code cell {number} of {len(cells)} ({cells[number - 1].id})"
+        end["error"] = f"{where if number else 'before its first cell'}: {end['error']}"
+    return end
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    """End a process that still runs: it ends its kernel when its input is closed."""
+    if process.returncode is not None:
+        return
+    process.stdin.close()
+    try:
+        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+    except TimeoutError:
+        process.kill()
+
+
+def _environment(project: Project, task: Task, work: Path) -> dict[str, str]:
+    path = [str(project.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return (
+        os.environ
+        | ONE_THREAD
+        | {
+            "PM_OUTPUT": str(work),
+            "PM_INPUTS": os.pathsep.join(map(str, task.inputs)),
+            "PM_PROFILE": task.profile,
+            "PYTHONPATH": os.pathsep.join(path),  # this checkout's package, whatever is installed
+            "IPYTHONDIR": str(project.build / "ipython"),  # not the reader's start-up files
+        }
+    )
+
+
+def _missing(task: Task, work: Path) -> str | None:
+    missing = [name for name in task.chapter.gives if not (work / name).is_file()]
+    return f"at its end: it did not write {', '.join(missing)}" if missing else None
+
+
+def _changed_meanwhile(project: Project, task: Task) -> bool:
+    """Tell whether a module or the lock file was edited after the key was taken."""
+    now = key.parts(
+        project, key.Modules(project.root), task.chapter, task.changes, task.parts["upstream"]
+    )
+    return now != task.parts
+
+
+def _replace(project: Project, work: Path, target: Path) -> None:
+    """Move a finished directory to its place; a kill in between leaves none there."""
+    if target.exists():
+        old = project.aside("replaced", target)
+        old.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(target, old)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.replace(work, target)
+    shutil.rmtree(project.build / "replaced", ignore_errors=True)

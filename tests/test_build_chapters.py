@@ -1,0 +1,158 @@
+"""Discovery, needs and gives, profiles: what is wrong is found before anything runs."""
+
+import pytest
+from fake_book import FakeBook
+
+from pm_utils.build import chapters, cli, html
+from pm_utils.build.project import BuildError, Project
+
+
+@pytest.fixture
+def book(tmp_path):
+    return FakeBook(tmp_path)
+
+
+def test_chapters_come_in_order_with_their_graph(book):
+    book.chapter("02-b", needs=["x.json"], gives=["y.json"])
+    book.chapter("01-a", gives=["x.json"], parameters="seed = 0\nepochs: int = 3")
+    book.chapter("03-c", needs=["y.json"])
+    book.chapter("04-d")
+    found = chapters.discover(book.project, [])
+    assert list(found) == ["01-a", "02-b", "03-c", "04-d"]
+    assert found["01-a"].parameters == {"seed": 0, "epochs": 3}
+    assert chapters.upstream(found) == {
+        "01-a": set(),
+        "02-b": {"01-a"},
+        "03-c": {"02-b"},
+        "04-d": set(),
+    }
+    assert chapters.with_upstream(found, ["03-c"]) == {"01-a", "02-b", "03-c"}
+
+
+@pytest.mark.parametrize("wish", ["03", "3", "03-c", "03-c.ipynb"])
+def test_a_chapter_is_selected_by_number_or_name(book, wish):
+    book.chapter("03-c")
+    assert chapters.select(chapters.discover(book.project, []), wish, []) == "03-c"
+
+
+def test_an_unknown_chapter_is_told_with_those_that_exist(book):
+    book.chapter("03-c")
+    problems = []
+    assert chapters.select(chapters.discover(book.project, []), "30", problems) is None
+    assert problems == ["there is no chapter 30: 03-c"]
+
+
+def test_missing_circular_and_double_artifacts_are_errors(book):
+    book.chapter("01-a", needs=["lost.json"], gives=["x.json"])
+    book.chapter("02-b", needs=["z.json"], gives=["y.json"])
+    book.chapter("03-c", needs=["y.json"], gives=["z.json"])
+    book.chapter("04-d", gives=["x.json"])
+    problems = book.problems()
+    assert "01-a needs lost.json, which no chapter gives" in problems
+    assert "x.json is given more than once, by 01-a and 04-d" in problems
+    assert any("in a circle" in p and "02-b" in p and "03-c" in p for p in problems)
+    assert len(problems) == 3
+
+
+def test_every_broken_notebook_is_reported_at_once(book):
+    book.chapter("01-a", parameters="epochs = 3")
+    book.chapter("02-b", parameters="seed = 0\nsteps = 2 * 8")
+    book.chapter("Bad_Name")
+    book.chapter("04-d")
+    notebook = book.read("04-d")
+    notebook.cells[2].metadata.tags = []
+    del notebook.metadata.pm["needs"]
+    book.write("04-d", notebook)
+    book.chapter("05-e", gives=["sub/x.json"])
+    (book.root / "notebooks" / "06-f.ipynb").write_text("{")
+    book.chapter("07-g")
+    book.chapter("07-h")
+    text = "\n".join(book.problems())
+    for expected in (
+        "01-a.ipynb: the parameters cell must assign a whole number to `seed`",
+        "02-b.ipynb: the parameters cell may only assign literals",
+        "Bad_Name.ipynb: name it NN-name.ipynb",
+        "04-d.ipynb: 0 code cells are tagged `parameters`, there must be one",
+        "04-d.ipynb: its metadata needs `pm` with exactly title, needs and gives",
+        "05-e.ipynb: `pm.gives` must be a list of file names",
+        "06-f.ipynb: no valid notebook",
+        "the number 07 is used more than once: 07-g, 07-h",
+    ):
+        assert expected in text
+
+
+def test_two_parameters_cells_are_an_error(book):
+    book.chapter("01-a", "x = 1")
+    notebook = book.read("01-a")
+    notebook.cells[-1].metadata.tags = ["parameters"]
+    book.write("01-a", notebook)
+    assert book.problems() == [
+        "01-a.ipynb: 2 code cells are tagged `parameters`, there must be one"
+    ]
+
+
+PARAMETERS = 'seed = 0\nrate = 0.1\nnames = ["a"]\nfast = True\nday = "2017-09-01"'
+
+
+def test_a_profile_changes_only_what_differs(book):
+    book.chapter("01-a", parameters=PARAMETERS)
+    book.chapter("02-b")
+    book.profile("full", "01-a: {seed: 0, rate: 1, names: [a, b], fast: false}")
+    changes = {name: task.changes for name, task in book.tasks("full").items()}
+    assert changes == {"01-a": {"rate": 1.0, "names": ["a", "b"], "fast": False}, "02-b": {}}
+    assert type(changes["01-a"]["rate"]) is float
+
+
+def test_a_profile_that_does_not_fit_is_an_error(book):
+    book.chapter("01-a", parameters=PARAMETERS)
+    book.profile(
+        "quick",
+        "01-a: {seed: true, rate: 1e-3, day: 2017-09-02, epochs: 3}\n09-z: {seed: 1}\n",
+    )
+    text = "\n".join(book.problems())
+    assert "01-a: seed is True (bool), it must be of type int like 0" in text
+    assert "rate is '1e-3' (str), it must be of type float" in text  # YAML 1.1 reads it as text
+    assert "day is datetime.date(2017, 9, 2) (date), it must be of type str" in text
+    assert "there is no parameter epochs (its parameters cell has seed, rate, names" in text
+    assert "quick.yml names the chapter 09-z, which does not exist" in text
+    assert len(book.problems()) == 5
+    assert "there is no profile slow: full, quick" in book.problems("slow")
+
+
+def test_the_table_of_contents_and_the_notebooks_must_agree(book):
+    book.chapter("01-a")
+    book.toc("02-b")
+    problems = []
+    html.check_toc(book.project, ["01-a"], problems)
+    assert problems == [
+        "_toc.yml has no line `- file: chapters/01-a`",
+        "_toc.yml lists chapters/02-b, but notebooks/02-b.ipynb does not exist",
+    ]
+
+
+def test_all_errors_come_together_and_nothing_runs(book, monkeypatch, capsys):
+    book.chapter("01-a", needs=["lost.json"])
+    book.profile("quick", "09-z: {}")
+    monkeypatch.chdir(book.root / "book")
+    assert cli.main(["book"]) == 2
+    told = capsys.readouterr().err
+    assert told.count("error: ") == 3
+    for part in ("lost.json", "09-z", "_toc.yml has no line"):
+        assert part in told
+    assert not book.project.build.exists()
+
+
+def test_the_project_is_found_from_any_directory_inside(book, tmp_path_factory):
+    inside = book.root / "book" / "deep"
+    inside.mkdir()
+    assert Project.find(inside) == book.project
+    with pytest.raises(BuildError, match="not inside the book's repository"):
+        Project.find(tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_two_builders_do_not_share_a_checkout(book):
+    busy = pytest.raises(BuildError, match=r"another pm \(process \d+\) works in")
+    with book.project.lock(), busy, book.project.lock():
+        pass
+    with book.project.lock():
+        pass

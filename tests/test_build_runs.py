@@ -1,0 +1,259 @@
+"""Runs: what is executed again, what failure and interruption leave, that chapters overlap."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+from fake_book import FakeBook, give, score
+
+from pm_utils.build import cli, html, runs
+
+
+@pytest.fixture
+def book(tmp_path, monkeypatch):
+    """A book without HTML: Sphinx has its own test."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(html, "_sphinx", lambda *_, **__: None)
+    (tmp_path / "_build" / "html").mkdir(parents=True)
+    (tmp_path / "_build" / "html" / "index.html").write_text("")
+    return FakeBook(tmp_path)
+
+
+def executed(output):
+    """The chapters that the lines on a dull terminal say were done."""
+    return {line.split(":")[0] for line in output.splitlines() if ": done in" in line}
+
+
+def pm(capsys, *words):
+    status = cli.main(list(words))
+    return status, capsys.readouterr()
+
+
+def texts(page):
+    return [
+        output.text for cell in page.cells if cell.cell_type == "code" for output in cell.outputs
+    ]
+
+
+def test_only_what_changed_runs_again(book, capsys):
+    book.chapter("01-a", give("x.json"), score("01-a"), 'print("one")', gives=["x.json"])
+    book.chapter(
+        "02-b",
+        "from pm_utils.plain import VALUE",
+        'print("two", (pathlib.Path(os.environ["PM_INPUTS"]) / "x.json").read_text(), VALUE)',
+        'print(os.getcwd(), os.environ["OMP_NUM_THREADS"], seed)',
+        needs=["x.json"],
+    )
+    book.profile("quick", "02-b: {seed: 7}")
+    book.chapter("03-c", "print('three')")
+    book.toc("01-a", "02-b", "03-c")
+
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, {"01-a", "02-b", "03-c"})
+    assert "chapters: 3 executed, 0 unchanged, 0 failed, 0 left out" in told.out
+    assert texts(book.page("02-b")) == ["two made 1\n", f"{book.project.notebooks} 1 7\n"]
+    injected = book.page("02-b").cells[3]
+    assert injected.metadata == {} and "seed = 7" in injected.source
+    assert not any("Parameters" in cell.source for cell in book.page("01-a").cells)
+    published = book.project.results("quick") / "01-a.json"
+    assert published.read_text() == (book.folder("01-a") / "scoreboard.json").read_text()
+    assert "| 0.9000" in (book.project.generated / "scoreboard.md").read_text().replace("**", "")
+    record = runs.read_record(book.folder("01-a"))
+    assert record["status"] == "ok" and 20 < record["peak_memory_mb"] < 500
+    assert record["seconds"] > 0 and record["environment"]["threads"] == 1
+    built = (book.project.generated / "built.md").read_text()
+    assert f"| {record['seconds']:.1f} | {record['peak_memory_mb']:.0f} | 0 |" in built
+
+    seen = {path: path.stat().st_mtime_ns for path in book.root.rglob("*.ipynb")}
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, set())
+    assert "HTML: unchanged" in told.out
+    assert {path: path.stat().st_mtime_ns for path in seen} == seen
+    assert (book.project.generated / "built.md").read_text() == built
+
+    notebook = book.read("02-b")
+    notebook.cells[3].source = "Other prose."
+    book.write("02-b", notebook)
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, set())
+    assert "HTML: built" in told.out
+    page = book.page("02-b")
+    assert page.cells[4].source == "Other prose." and texts(page)[0] == "two made 1\n"
+
+    (book.root / "pm_utils" / "plain.py").write_text("VALUE = 'new'\n")
+    assert pm(capsys, "status")[1].out.count("up to date") == 2
+    states = json.loads(pm(capsys, "status", "--json")[1].out)
+    assert states["02-b"]["reason"] == "pm_utils/plain.py"
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, {"02-b"})
+    assert texts(book.page("02-b"))[0] == "two made new\n"
+
+    book.path("03-c").unlink()
+    book.toc("01-a", "02-b")
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, set())
+    assert not (book.project.pages / "03-c.ipynb").exists()
+    assert not book.folder("03-c").exists()
+
+
+def test_a_failing_cell_is_told_and_leaves_no_stale_page(book, capsys):
+    book.chapter("01-a", give("x.json"), score("01-a"), "limit = 1", gives=["x.json"])
+    book.chapter("02-b", needs=["x.json"])
+    book.toc("01-a", "02-b", "03-c")
+    book.chapter("03-c")
+    assert pm(capsys, "book", "--jobs", "2")[0] == 0
+    good = book.page("01-a")
+
+    book.chapter("01-a", give("x.json"), score("01-a"), "limit = 1 / 0", "limit", gives=["x.json"])
+    book.chapter("03-c", "fresh = 1")
+    code, told = pm(capsys, "book")
+    assert code == 1
+    assert (
+        "01-a: failed in code cell 5 of 6 (code-2): ZeroDivisionError: division by zero" in told.out
+    )
+    assert "02-b: left out, because it needs 01-a" in told.out
+    assert executed(told.out) == {"03-c"}
+    assert len(book.page("01-a").cells) == 1
+    assert "code cell 5 of 6 (code-2): ZeroDivisionError" in book.page("01-a").cells[0].source
+    assert "it needs 01-a" in book.page("02-b").cells[0].source
+    assert not (book.project.results("quick") / "01-a.json").exists()
+    assert "No chapter has recorded" in (book.project.generated / "scoreboard.md").read_text()
+    assert "| failed |" in (book.project.generated / "built.md").read_text()
+    assert json.loads(pm(capsys, "status", "--json")[1].out)["01-a"]["state"] == "failed"
+
+    book.chapter("01-a", give("x.json"), score("01-a"), "limit = 1", gives=["x.json"])
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, set()), "the run of the sources as they were is kept"
+    assert book.page("01-a") == good
+    assert (book.project.results("quick") / "01-a.json").exists()
+
+
+def test_an_artifact_that_was_not_written_is_a_failure(book, capsys):
+    book.chapter("01-a", gives=["x.json"])
+    code, told = pm(capsys, "run", "1")
+    assert code == 1
+    assert "01-a: failed at its end: it did not write x.json" in told.out
+    assert not book.folder("01-a").exists()
+
+
+MEET = """import time
+(out.parent.parent.parent.parent / "{own}").write_text("here")
+for _ in range(300):
+    if (out.parent.parent.parent.parent / "{other}").exists():
+        break
+    time.sleep(0.1)
+else:
+    raise TimeoutError("nobody came")"""
+
+
+def test_independent_chapters_run_side_by_side(book, capsys):
+    book.chapter("01-a", MEET.format(own="a", other="b"))
+    book.chapter("02-b", MEET.format(own="b", other="a"))
+    book.toc("01-a", "02-b")
+    assert pm(capsys, "book", "--jobs", "2")[0] == 0
+
+
+def start(book, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pm_utils.build.cli", *words],
+        cwd=book.root / "notebooks",
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("how", "status"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_an_interrupted_run_leaves_nothing_half_done(book, capsys, how, status):
+    """The first chapter is done and kept, the second is in its last cell when the end comes."""
+    pause = 'import time; (out / "pid").write_text(str(os.getpid())); time.sleep(flag)'
+    book.chapter("01-a", give("x.json"), gives=["x.json"])
+    book.chapter("02-b", pause, needs=["x.json"], gives=["pid"], parameters="seed = 0\nflag = 0")
+    book.profile("full", "02-b: {flag: 600}")
+    book.toc("01-a", "02-b")
+    builder = start(book, "run", "02", "--profile", "full")
+    unfinished = book.project.aside("unfinished", book.folder("02-b", "full"))
+    wait_for(lambda: (unfinished / "pid").exists() and (unfinished / "pid").read_text())
+    kernel = psutil.Process(int((unfinished / "pid").read_text()))
+    if how == signal.SIGINT:
+        assert cli.main(["run", "1"]) == 2
+        assert f"another pm (process {builder.pid}) works in" in capsys.readouterr().err
+    os.kill(builder.pid, how)
+    output, _ = builder.communicate(timeout=20)
+    assert builder.returncode == status, output
+    wait_for(lambda: not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE, 10)
+    assert not book.folder("02-b", "full").exists()
+    assert (book.folder("01-a", "full") / "record.json").exists()
+    if how != signal.SIGKILL:
+        assert "interrupted" in output and not unfinished.exists()
+        return
+    book.profile("full", "{}")
+    code, told = pm(capsys, "run", "02", "--profile", "full")
+    assert (code, executed(told.out)) == (0, {"02-b"})
+    assert "01-a: unchanged" in told.out
+    assert not unfinished.exists()
+
+
+def test_bounds_come_from_seeds_and_keep_the_other_chapters(book, capsys):
+    deep = "0.9 + seed / 100"
+    book.chapter("01-a", give("x.json"), gives=["x.json"])
+    book.chapter("02-b", score("02-b", deep=deep), needs=["x.json"])
+    path = book.root / "tests" / "bounds.json"
+    path.write_text('{"09-z": {"profile": "quick"}}')
+    code, told = pm(capsys, "seeds", "02", "--runs", "2")
+    assert code == 0
+    assert executed(told.out) == {"01-a", "02-b seed 0", "02-b seed 1"}
+    entries = json.loads(path.read_text())
+    assert list(entries) == ["02-b", "09-z"]
+    row = entries["02-b"]["rows"]["m"]
+    assert entries["02-b"]["seeds"] == [0, 1]
+    assert row["deep_above_classical"] == 2
+    assert row["naive"] == [0.1998, 0.2002]
+    assert row["deep"][0] < 0.9 < 0.91 < row["deep"][1]
+
+    before = path.read_bytes()
+    code, told = pm(capsys, "seeds", "02", "--runs", "2")
+    assert (code, executed(told.out), path.read_bytes()) == (0, set(), before)
+    book.chapter("02-b", "if seed: 1 / 0", score("02-b"), needs=["x.json"])
+    code, told = pm(capsys, "seeds", "02", "--runs", "2")
+    assert code == 1 and "left as it was" in told.err
+    assert path.read_bytes() == before
+
+
+def test_a_task_without_its_artifact_is_out_of_date(book):
+    book.chapter("01-a", gives=["x.json"])
+    task = book.tasks()["01-a"]
+    assert runs.stale_reason(task) == "never run"
+    book.folder("01-a").mkdir(parents=True)
+    record = {"key": runs.key.digest(task.parts), "parts": task.parts}
+    (book.folder("01-a") / "record.json").write_text(json.dumps(record))
+    assert runs.stale_reason(task) == "x.json missing"
+    (book.folder("01-a") / "x.json").write_text("")
+    assert runs.stale_reason(task) == ""
+
+
+def test_the_commit_tells_uncommitted_changes(book):
+    assert runs.commit(book.root) == "unknown"
+    git = ["git", "-C", str(book.root), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "m"], check=True)
+    clean = runs.commit(book.root)
+    assert len(clean) >= 7 and " " not in clean
+    (book.root / "README.md").write_text("new")
+    assert runs.commit(book.root) == f"{clean} with uncommitted changes"

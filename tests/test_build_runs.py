@@ -11,16 +11,15 @@ import psutil
 import pytest
 from fake_book import FakeBook, give, score
 
-from pm_utils.build import cli, html, runs
+from pm_utils.build import cli, html, project, runs
 
 
 @pytest.fixture
 def book(tmp_path, monkeypatch):
     """A book without HTML: Sphinx has its own test."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(html, "_sphinx", lambda *_, **__: None)
-    (tmp_path / "_build" / "html").mkdir(parents=True)
-    (tmp_path / "_build" / "html" / "index.html").write_text("")
+    index = tmp_path / "_build" / "html" / "index.html"
+    monkeypatch.setattr(html, "_sphinx", lambda *_, **__: project.write_whole(index, ""))
     return FakeBook(tmp_path)
 
 

@@ -114,8 +114,9 @@ def build(project: Project, *, strict: bool) -> bool:
 
 def _sphinx(project: Project, *, strict: bool) -> None:
     log = project.build / "html.log"
-    command = [sys.executable, "-m", "jupyter_book", "build", "book", "--path-output", "."]
-    command += ["--config", "_config.yml", "--toc", "_toc.yml"]
+    command = [sys.executable, "-P", "-c", "from jupyter_book.cli.main import main; main()"]
+    command += ["build", "book", "--path-output", "."]
+    command += ["--config", "_config.yml", "--toc", str(project.root / "_toc.yml")]
     command += ["-W", "-n", "--keep-going"] if strict else []
     with open(log, "wb") as file:
         done = subprocess.run(
@@ -124,7 +125,9 @@ def _sphinx(project: Project, *, strict: bool) -> None:
     if done.returncode:
         lines = ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
         told = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        raise HtmlError("\n".join([*(told or lines[-30:]), f"log: {log}"]))
+        if not told:  # what Sphinx says stands before the traceback of its caller
+            told = lines[: next((i for i, s in enumerate(lines) if "Traceback" in s), None)][-20:]
+        raise HtmlError("\n".join([*told, f"log: {log}"]))
 
 
 def forget(project: Project) -> None:

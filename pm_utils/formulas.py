@@ -9,8 +9,9 @@ input is the next one's `upstream`. All numbers are float64.
 "Source" below is the document that the book implements, by section number and title.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import EllipsisType
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -603,6 +604,102 @@ def conversion_probability_gradient(upstream: ArrayLike, x: ArrayLike, layers: L
     return dnn_gradient(_array("upstream", upstream, *p.shape) * p * (1 - p), x, layers)
 
 
+def random_layers(rng: np.random.Generator, *widths: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return untrained layers for `dnn`, with weights of variance 2 / inputs and no bias.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+    *widths : int
+        Number of features, of units in each hidden layer, and 1.
+
+    Returns
+    -------
+    list of (W, b)
+
+    References
+    ----------
+    He et al. (2015), Delving deep into rectifiers, eq. 10.
+    """
+    sizes = zip(widths[1:], widths[:-1], strict=True)
+    return [(rng.normal(scale=(2 / i) ** 0.5, size=(o, i)), np.zeros(o)) for o, i in sizes]
+
+
+def log_loss(p: ArrayLike, y: ArrayLike) -> np.ndarray:
+    """Return −y log p − (1 − y) log(1 − p), what it costs to say p.
+
+    Parameters
+    ----------
+    p : array of any shape
+        Stated probabilities, between 0 and 1 but not equal to either.
+    y : array shaped like p
+        1 for a click and 0 for none; or the true probability of a click, which gives the expected
+        loss. Nothing is expected to cost less than p = y.
+
+    Returns
+    -------
+    array shaped like p, in nats
+    """
+    p = np.asarray(p, dtype=float)
+    if not ((p > 0) & (p < 1)).all():
+        wrong = p[~((p > 0) & (p < 1))].flat[0]
+        raise ValueError(f"p holds {wrong}; give probabilities above 0 and below 1")
+    y = _array("y", y, *p.shape)
+    return -y * np.log(p) - (1 - y) * np.log1p(-p)
+
+
+def log_loss_gradient(upstream: ArrayLike, p: ArrayLike, y: ArrayLike) -> Gradient:
+    """Return the slopes with respect to p and y."""
+    p, y = np.asarray(p, dtype=float), np.asarray(y, dtype=float)
+    u = _array("upstream", upstream, *p.shape)
+    return {"p": u * (p - y) / (p * (1 - p)), "y": u * (np.log1p(-p) - np.log(p))}
+
+
+def train(
+    layers: Layers,
+    x: ArrayLike,
+    y: ArrayLike,
+    *,
+    rng: np.random.Generator,
+    epochs: int,
+    rate: float = 0.1,
+    batch_size: int = 500,
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Lower the mean `log_loss` of `conversion_probability` step by step, with momentum 0.9.
+
+    Parameters
+    ----------
+    layers : sequence of (W, b)
+        Where to start; left as they are.
+    x, y : arrays of shapes (N, F) and (N,)
+        Features, and clicks or probabilities of a click.
+    rng : numpy.random.Generator
+        Shuffles the rows of each epoch.
+    epochs : int
+        Passes over the rows.
+    rate : float
+        Size of the first steps; falls to 0 in a straight line.
+    batch_size : int
+        Rows per step, roughly.
+
+    Returns
+    -------
+    list of (W, b)
+        The trained layers.
+    """
+    x, y = _array("x", x, "N", "F"), _array("y", y, len(x))
+    layers, speed = _checked(layers), [(0.0, 0.0) for _ in layers]
+    for epoch in range(epochs):
+        step = rate * (1 - epoch / epochs)
+        for rows in np.array_split(rng.permutation(len(x)), max(1, len(x) // batch_size)):
+            error = conversion_probability(x[rows], layers) - y[rows]  # slope at the log-odds
+            slopes = dnn_gradient(error / len(rows), x[rows], layers)["layers"]
+            both = zip(speed, slopes, strict=True)
+            speed = [(0.9 * vW - step * W, 0.9 * vb - step * b) for (vW, vb), (W, b) in both]
+            layers = [(W + vW, b + vb) for (W, b), (vW, vb) in zip(layers, speed, strict=True)]
+    return layers
+
+
 # ------------------------------------------------------------------ 3.3.1, what its name promises
 
 
@@ -613,9 +710,9 @@ def _pairs(ad: np.ndarray, history: np.ndarray) -> np.ndarray:
 
 
 def interest(ad: ArrayLike, history: ArrayLike, layers: Layers) -> np.ndarray:
-    """A customer's interest as this ad calls it up, Σ_j a(e_j, v) e_j.
+    """A customer's interest as this ad calls it up, Σ_j α_j e_j.
 
-    The weight a(e_j, v) of purchase j is a `dnn` of [v; e_j; v − e_j; v ⊙ e_j]. The weights are not
+    The weight α_j of purchase j is a `dnn` of [v; e_j; v − e_j; v ⊙ e_j]. The weights are not
     normalised, so that a longer history of matching purchases gives a stronger interest.
 
     Parameters
@@ -825,3 +922,47 @@ def lifetime_value_as_printed(
     """
     revenue, cost, factor = _cash_flows(revenue, cost, discount_factor)
     return revenue @ factor ** np.arange(revenue.shape[-1]) - cost.sum(axis=-1)
+
+
+# ------------------------------------------------------------------ the comparison with torch
+
+
+def disagreement(name: str, counterpart: Callable, **arguments: Any) -> tuple[float, float]:
+    """Compare a formula and its gradient with what torch makes of a counterpart.
+
+    Parameters
+    ----------
+    name : str
+        A function of this module that has a gradient beside it.
+    counterpart : callable
+        The same formula for float64 tensors. It gets the arguments by position.
+    **arguments : array, float, or list of pairs of arrays
+        The formula's arguments. Those that hold whole numbers get no gradient.
+
+    Returns
+    -------
+    (float, float)
+        Largest absolute difference in the value, and in any slope for a random `upstream`.
+    """
+    import torch
+
+    def tensor(value: Any) -> Any:
+        if isinstance(value, list):
+            return [tuple(tensor(part) for part in pair) for pair in value]
+        array = np.asarray(value)
+        return torch.tensor(array, requires_grad=array.dtype.kind == "f")
+
+    def leaves(value: Any) -> list:
+        return [part for pair in value for part in pair] if isinstance(value, list) else [value]
+
+    tensors = {key: tensor(value) for key, value in arguments.items()}
+    value, expected = globals()[name](**arguments), counterpart(*tensors.values())
+    upstream = np.asarray(np.random.default_rng(0).normal(size=value.shape))
+    expected.backward(torch.tensor(upstream))
+    slopes = globals()[f"{name}_gradient"](upstream, **arguments)
+    gaps = [
+        np.abs(mine - theirs.grad.numpy()).max()
+        for key, slope in slopes.items()
+        for mine, theirs in zip(leaves(slope), leaves(tensors[key]), strict=True)
+    ]
+    return float(np.abs(value - expected.detach().numpy()).max()), float(np.max(gaps))

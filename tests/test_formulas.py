@@ -558,6 +558,109 @@ def test_interest_grows_with_the_history_instead_of_averaging_it():
     np.testing.assert_allclose(twice, 2 * once, atol=1e-12)
 
 
+# ------------------------------------------------------------------ training
+
+
+def test_log_loss_by_hand():
+    assert formulas.log_loss([0.25, 0.25], [0, 1]) == pytest.approx([math.log(4 / 3), math.log(4)])
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_nothing_costs_less_than_the_truth(guess, truth):
+    assert formulas.log_loss(truth, truth) <= formulas.log_loss(guess, truth) + 1e-15
+
+
+def test_the_slope_of_the_loss_at_the_log_odds_is_prediction_minus_click():
+    s, y = 3 * draw(6), np.array([0, 1, 1, 0, 1, 0])
+    p = formulas.sigmoid(s)
+    slope = formulas.log_loss_gradient(np.ones(6), p, y)["p"] * p * (1 - p)
+    np.testing.assert_allclose(slope, p - y, atol=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.0, 1.0, -0.1, math.nan])
+def test_log_loss_refuses_what_is_no_open_probability(p):
+    with pytest.raises(ValueError, match=r"p holds .*give probabilities above 0 and below 1"):
+        formulas.log_loss([0.5, p], [1, 0])
+
+
+def test_random_layers_have_the_variance_that_keeps_relu_signals_alive():
+    (W, b), (last, _) = formulas.random_layers(np.random.default_rng(0), 400, 300, 1)
+    assert W.shape == (300, 400)
+    assert last.shape == (1, 300)
+    assert W.var() == pytest.approx(2 / 400, rel=0.02)
+    assert not b.any()
+
+
+def test_one_layer_trained_on_probabilities_finds_the_logistic_regression_that_made_them():
+    x, w, b = draw(2000, 3), np.array([[1.0, -0.5, 0.25]]), np.array([-1.0])
+    y = formulas.conversion_probability(x, [(w, b)])
+    start = [(np.zeros((1, 3)), np.zeros(1))]
+    rng = np.random.default_rng(0)
+    ((W, bias),) = formulas.train(start, x, y, rng=rng, epochs=200, rate=0.5)
+    np.testing.assert_allclose(W, w, atol=1e-4)
+    np.testing.assert_allclose(bias, b, atol=1e-4)
+    assert not start[0][0].any()  # the start is left alone
+
+
+def test_a_trained_net_learns_what_a_line_cannot_and_its_null_does_not():
+    """Click where |x| is large; the bar is the entropy, which shuffled clicks stay far from."""
+    rng = np.random.default_rng(1)
+    x = rng.uniform(-2, 2, size=(4000, 1))
+    p = formulas.sigmoid(4 * np.abs(x[:, 0]) - 4)
+    clicks, limit = rng.binomial(1, p), formulas.log_loss(p, p).mean()
+
+    def regret(targets):
+        start = formulas.random_layers(rng, 1, 8, 1)
+        net = formulas.train(start, x, targets, rng=rng, epochs=20)
+        return formulas.log_loss(formulas.conversion_probability(x, net), p).mean() - limit
+
+    assert regret(clicks) < 0.02
+    assert regret(rng.permutation(clicks)) > 0.2
+
+
+def test_training_repeats_itself_for_the_same_generator():
+    x, y = draw(300, 2), draw(300) > 0
+
+    def trained():
+        rng = np.random.default_rng(5)
+        return formulas.train(formulas.random_layers(rng, 2, 4, 1), x, y, rng=rng, epochs=2)
+
+    for (W, b), (again_W, again_b) in zip(trained(), trained(), strict=True):
+        np.testing.assert_array_equal(W, again_W)
+        np.testing.assert_array_equal(b, again_b)
+
+
+# ------------------------------------------------------------------ the comparison itself
+
+
+def test_disagreement_is_rounding_for_a_right_counterpart():
+    x, layers = draw(5, 4), DNN
+    value, gradient = formulas.disagreement("dnn", torch_dnn, x=x, layers=layers)
+    assert value < TOLERANCE
+    assert gradient < TOLERANCE
+
+
+def test_disagreement_shows_a_wrong_value():
+    gaps = formulas.disagreement(
+        "logistic", lambda x, w, b: x @ w + b, x=draw(4, 2), w=draw(2), b=0.0
+    )
+    assert min(gaps) > 0.01
+
+
+def test_disagreement_shows_a_wrong_gradient(monkeypatch):
+    right = formulas.logistic_gradient
+
+    def wrong(upstream, x, w, b):
+        return right(upstream, x, w, b) | {"b": 0.0}
+
+    monkeypatch.setattr(formulas, "logistic_gradient", wrong)
+    value, gradient = formulas.disagreement(
+        "logistic", lambda x, w, b: torch.sigmoid(x @ w + b), x=draw(4, 2), w=draw(2), b=0.0
+    )
+    assert value < TOLERANCE
+    assert gradient > 0.01
+
+
 # ------------------------------------------------------------------ rates
 
 

@@ -157,6 +157,11 @@ CASES = [
         **{"x": draw(2, 3, 4), "layers": DNN},
     ),
     case(
+        "log_loss",
+        lambda p, y: -y * torch.log(p) - (1 - y) * torch.log(1 - p),
+        **{"p": np.array([0.2, 0.7, 0.999]), "y": np.array([0.0, 1.0, 0.4])},
+    ),
+    case(
         "interest",
         torch_interest,
         ad=draw(2),

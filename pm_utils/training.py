@@ -1,5 +1,6 @@
 """One training loop for every network of the book."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -34,6 +35,9 @@ def fit(
 ) -> History:
     """Train a network by Adam on shuffled mini-batches and keep its best weights.
 
+    The step size follows one cycle: it rises to `learning_rate` over the first three tenths of
+    the steps and falls to nothing at the end, so that the last epochs settle.
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -49,7 +53,7 @@ def fit(
     batch_size : int
         Rows per step.
     learning_rate, weight_decay : float
-        Adam's step and its decoupled weight decay (AdamW).
+        Adam's largest step and its decoupled weight decay (AdamW).
     seed : int
         Orders the batches and drives dropout; the weights are drawn where the model is made.
     validation : (inputs, target), optional
@@ -71,6 +75,7 @@ def fit(
     References
     ----------
     Loshchilov & Hutter (2019), Decoupled weight decay regularization.
+    Smith & Topin (2019), Super-convergence (the one-cycle schedule).
     """
     _check_rows(inputs, target)
     if patience is not None and validation is None:
@@ -78,9 +83,12 @@ def fit(
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    steps = epochs * math.ceil(len(target) / batch_size)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     history, best = History(), None
     for epoch in range(epochs):
-        history.train.append(_one_epoch(model, inputs, target, loss, optimizer, batch_size, order))
+        batches = torch.randperm(len(target), generator=order).split(batch_size)
+        history.train.append(_one_epoch(model, inputs, target, loss, schedule, batches))
         if validation is None:
             continue
         history.validation.append(evaluate(model, *validation, loss=loss))
@@ -100,21 +108,21 @@ def _one_epoch(
     inputs: Sequence[Tensor],
     target: Tensor,
     loss: Loss,
-    optimizer: torch.optim.Optimizer,
-    batch_size: int,
-    order: torch.Generator,
+    schedule: torch.optim.lr_scheduler.LRScheduler,
+    batches: Sequence[Tensor],
 ) -> float:
     model.train()
     total = 0.0
-    for rows in torch.randperm(len(target), generator=order).split(batch_size):
-        optimizer.zero_grad()
+    for rows in batches:
+        schedule.optimizer.zero_grad()
         value = loss(model(*(part[rows] for part in inputs)), target[rows])
         if not torch.isfinite(value):
             raise FloatingPointError(
-                f"the training loss is {value.item()}: lower the learning rate"
+                f"the training loss is {value.item()}: lower the learning rate or scale the inputs"
             )
         value.backward()
-        optimizer.step()
+        schedule.optimizer.step()
+        schedule.step()
         total += value.item() * len(rows)
     return total / len(target)
 

@@ -1,7 +1,7 @@
 """Customer profile networks: features, a week-by-category grid, or a sequence of baskets.
 
-All three share one shape: an encoder ends in a profile of 32 numbers, and a linear head reads the
-profile. The profile, not the head's output, is what later chapters use.
+All share one shape: an encoder ends in a profile of 32 numbers, and a head reads the profile. The
+profile, not the head's output, is what later chapters use.
 """
 
 import torch
@@ -12,13 +12,22 @@ PROFILE_DIM = 32
 
 
 class UserProfileNet(nn.Module):
-    """Feed-forward profile: features → hidden layer → profile → logits (source §3.1.1, §4.2)."""
+    """Features → hidden layer → profile → logits: the source's §4.2, read at the hidden layer.
+
+    Parameters
+    ----------
+    input_dim, hidden_dim, output_dim : int
+        Features, width of the first layer, number of targets.
+    dropout : float
+        Share of features and hidden units dropped while training.
+    """
 
     def __init__(
         self, input_dim: int, hidden_dim: int, output_dim: int, *, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.encoder = nn.Sequential(
+            nn.Dropout(dropout),
             nn.Linear(input_dim, hidden_dim),
             nn.ReLU(),
             nn.Dropout(dropout),
@@ -34,3 +43,152 @@ class UserProfileNet(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Features (B, F) → logits (B, output_dim)."""
         return self.head(self.profile(features))
+
+
+class PurchaseCNN(nn.Module):
+    """Convolve over the weeks of a category × week grid, pool over time (source §3.1.2).
+
+    Parameters
+    ----------
+    n_categories : int
+        Categories, the channels of the first convolution.
+    output_dim : int
+        Number of targets.
+    channels : int
+        Width of both convolutions.
+    dropout : float
+        Share of grid cells and pooled channels dropped while training.
+
+    References
+    ----------
+    Kim (2014), Convolutional neural networks for sentence classification: max over time.
+    """
+
+    def __init__(
+        self, n_categories: int, output_dim: int, *, channels: int = 64, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.convolve = nn.Sequential(
+            nn.Dropout(dropout),
+            nn.Conv1d(n_categories, channels, kernel_size=4),
+            nn.ReLU(),
+            nn.Conv1d(channels, channels, kernel_size=4),
+            nn.ReLU(),
+        )
+        self.project = nn.Sequential(
+            nn.Dropout(dropout), nn.Linear(2 * channels, PROFILE_DIM), nn.ReLU()
+        )
+        self.head = nn.Linear(PROFILE_DIM, output_dim)
+
+    def profile(self, grid: Tensor) -> Tensor:
+        """Grid (B, C, W) → profile (B, 32)."""
+        maps = self.convolve(grid)  # (B, channels, W - 6)
+        return self.project(torch.cat([maps.amax(2), maps.mean(2)], 1))
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """Grid (B, C, W) → logits (B, output_dim)."""
+        return self.head(self.profile(grid))
+
+
+class BasketRNN(nn.Module):
+    """A gated recurrent unit over baskets; pads never enter it (source §3.1.3).
+
+    Parameters
+    ----------
+    n_categories : int
+        Categories that a basket may hold.
+    output_dim : int
+        Number of targets.
+    width : int
+        Width of a basket's embedding.
+    dropout : float
+        Share of basket entries dropped while training.
+
+    References
+    ----------
+    Cho et al. (2014), Learning phrase representations using RNN encoder–decoder, eqs. 5–8.
+    """
+
+    def __init__(
+        self, n_categories: int, output_dim: int, *, width: int = 32, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.embed = nn.Sequential(nn.Dropout(dropout), nn.Linear(n_categories + 1, width))
+        self.gru = nn.GRU(width, PROFILE_DIM, batch_first=True)
+        self.head = nn.Linear(PROFILE_DIM, output_dim)
+
+    def profile(self, baskets: Tensor, ages: Tensor, lengths: Tensor) -> Tensor:
+        """Baskets (B, T, C), ages (B, T), lengths (B,) of at least 1 → profile (B, 32)."""
+        steps = torch.cat([baskets.float(), ages.unsqueeze(2)], 2)
+        packed = pack_padded_sequence(
+            torch.relu(self.embed(steps)), lengths, batch_first=True, enforce_sorted=False
+        )
+        _, last = self.gru(packed)  # (1, B, 32), the state after the last real basket
+        return last.squeeze(0)
+
+    def forward(self, baskets: Tensor, ages: Tensor, lengths: Tensor) -> Tensor:
+        """Baskets (B, T, C), ages (B, T), lengths (B,) → logits (B, output_dim)."""
+        return self.head(self.profile(baskets, ages, lengths))
+
+
+class WideHead(nn.Module):
+    """Score tags from the profile and from the customer's own history with each tag.
+
+    One small network serves all tags; an embedding tells it which one it scores, and a linear
+    part per tag reads the history directly ("wide and deep").
+
+    Parameters
+    ----------
+    output_dim : int
+        Number of tags, K.
+    history_dim : int
+        Numbers per tag, R.
+    width : int
+        Width of the hidden layers.
+
+    References
+    ----------
+    Cheng et al. (2016), Wide & deep learning for recommender systems.
+    """
+
+    def __init__(self, output_dim: int, history_dim: int, *, width: int = 32) -> None:
+        super().__init__()
+        self.tags = nn.Parameter(0.1 * torch.randn(output_dim, width))
+        self.from_history = nn.Linear(history_dim, width)
+        self.from_profile = nn.Linear(PROFILE_DIM, width, bias=False)
+        self.mix = nn.Sequential(nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.wide = nn.Parameter(torch.zeros(output_dim, history_dim))
+        self.linear = nn.Linear(PROFILE_DIM, output_dim)
+
+    def forward(self, profile: Tensor, history: Tensor) -> Tensor:
+        """Profile (B, 32), history (B, K, R) → logits (B, K)."""
+        hidden = self.from_history(history) + self.tags  # (B, K, W)
+        hidden = hidden + self.from_profile(profile).unsqueeze(1)
+        deep = self.mix(hidden).squeeze(2) + self.linear(profile)
+        return deep + (history * self.wide).sum(2)
+
+
+class ProfileTagger(nn.Module):
+    """An encoder's profile, read by a `WideHead` together with each tag's own history.
+
+    Parameters
+    ----------
+    encoder : UserProfileNet, PurchaseCNN or BasketRNN
+        Its ``profile`` method is used, its own head is not.
+    output_dim, history_dim : int
+        As in `WideHead`.
+    """
+
+    def __init__(self, encoder: nn.Module, output_dim: int, history_dim: int) -> None:
+        super().__init__()
+        encoder.head = nn.Identity()
+        self.encoder = encoder
+        self.head = WideHead(output_dim, history_dim)
+
+    def profile(self, *inputs: Tensor) -> Tensor:
+        """What the encoder reads → profile (B, 32)."""
+        return self.encoder.profile(*inputs)
+
+    def forward(self, history: Tensor, *inputs: Tensor) -> Tensor:
+        """History (B, K, R) and what the encoder reads → logits (B, K)."""
+        return self.head(self.profile(*inputs), history)

@@ -1,0 +1,268 @@
+"""Purchase histories as arrays: what networks read, as of a date, and what they shall predict.
+
+A `PurchaseLog` holds one row per order and product category in plain arrays, so that every view of
+it (the weeks before a date, the baskets before a date, the weeks after it) is a count over rows
+with one date filter. Views before a date never read a row dated on or after it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.data import Shop
+
+HISTORY_COLUMNS = ("orders_4w", "orders_8w", "orders_16w", "orders_per_8w", "days_since")
+CONTEXT_COLUMNS = (
+    "orders_4w",
+    "orders_8w",
+    "orders_per_8w",
+    "spend_4w",
+    "spend_8w",
+    "spend_per_8w",
+    "days_since_order",
+    "categories_bought",
+)
+MISCELLANEOUS = ("COUPON/MISC ITEMS",)
+FIRST_DAY = pd.Timestamp("2017-01-01")
+LONGEST_GAP = 180
+
+
+@dataclass(frozen=True)
+class PurchaseLog:
+    """Orders by product category, as arrays.
+
+    Attributes
+    ----------
+    customers : array of shape (H,)
+        Customer ids, ascending; a customer's position is its code.
+    categories : tuple of str, length C
+        The product categories that are followed, the most widely bought first.
+    order, customer, category, day : arrays of shape (R,)
+        One row per order and followed category: codes, and days since 1 January 2017.
+    order_customer, order_day, order_spend : arrays of shape (O,)
+        One row per order, in order of time: the customer's code, the day, dollars.
+    """
+
+    customers: np.ndarray
+    categories: tuple[str, ...]
+    order: np.ndarray
+    customer: np.ndarray
+    category: np.ndarray
+    day: np.ndarray
+    order_customer: np.ndarray
+    order_day: np.ndarray
+    order_spend: np.ndarray
+
+
+def day_number(date: str | pd.Timestamp) -> int:
+    """Return whole days from 1 January 2017 to a date."""
+    return (pd.Timestamp(date) - FIRST_DAY).days
+
+
+def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tuple[str, ...]:
+    """Return the product categories that most customers bought before a date.
+
+    Parameters
+    ----------
+    shop : Shop
+    before : date
+        Only order lines before it count, so that the choice knows nothing of a test period.
+    count : int
+        How many categories.
+
+    Returns
+    -------
+    tuple of str
+        Most customers first. The catch-all that holds fuel and coupons is left out.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than `count` categories.
+    """
+    lines = shop.order_lines.loc[
+        shop.order_lines["ordered_at"] < pd.Timestamp(before), ["customer_id", "product_id"]
+    ].merge(shop.products[["product_id", "category"]], on="product_id")
+    lines = lines[lines["category"].notna() & ~lines["category"].isin(MISCELLANEOUS)]
+    buyers = lines.groupby("category", observed=True)["customer_id"].nunique()
+    if len(buyers) < count:
+        raise ValueError(f"count is {count}: only {len(buyers)} categories were bought")
+    return tuple(map(str, buyers.sort_values(ascending=False, kind="stable").index[:count]))
+
+
+def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
+    """Turn the shop's order lines into a `PurchaseLog` over the given categories."""
+    lines = shop.order_lines
+    customers = np.sort(shop.customers["customer_id"].to_numpy())
+    numbers = pd.Series(range(len(categories)), index=list(categories))
+    of_product = shop.products.set_index("product_id")["category"].astype(object).map(numbers)
+    orders = lines.groupby("order_id").agg(
+        customer_id=("customer_id", "first"),
+        ordered_at=("ordered_at", "first"),
+        amount=("amount", "sum"),
+    )
+    orders = orders.sort_values(["ordered_at", "customer_id"], kind="stable")
+    order_of = pd.Series(np.arange(len(orders)), index=orders.index)
+    rows = pd.DataFrame(
+        {
+            "order": lines["order_id"].map(order_of).to_numpy(),
+            "category": lines["product_id"].map(of_product).to_numpy(dtype=float),
+        }
+    )
+    rows = rows.dropna().drop_duplicates().astype(np.int64)
+    order = rows["order"].to_numpy()
+    order_customer = np.searchsorted(customers, orders["customer_id"].to_numpy())
+    order_day = (orders["ordered_at"] - FIRST_DAY).dt.days.to_numpy()
+    return PurchaseLog(
+        customers=customers,
+        categories=tuple(categories),
+        order=order,
+        customer=order_customer[order],
+        category=rows["category"].to_numpy(),
+        day=order_day[order],
+        order_customer=order_customer,
+        order_day=order_day,
+        order_spend=orders["amount"].to_numpy(),
+    )
+
+
+def known_customers(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
+    """Return the codes of the customers who ordered before a date, ascending."""
+    return np.unique(log.order_customer[log.order_day < day_number(as_of)])
+
+
+def category_orders(log: PurchaseLog, first_day: int, last_day: int) -> np.ndarray:
+    """Count orders per customer and category with ``first_day <= day < last_day`` → (H, C)."""
+    rows = (log.day >= first_day) & (log.day < last_day)
+    shape = (len(log.customers), len(log.categories))
+    cell = log.customer[rows] * shape[1] + log.category[rows]
+    return np.bincount(cell, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def category_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
+    """Return each customer's history with each category before a date.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : date
+        Nothing dated on or after it is read.
+
+    Returns
+    -------
+    array of shape (H, C, 5), float32
+        The columns of `HISTORY_COLUMNS`, each as log(1 + x): orders that held the category in the
+        last 4, 8 and 16 weeks, orders per 8 weeks since the data begin, and days since the last
+        such order (at most 180; 180 where there is none).
+    """
+    now = day_number(as_of)
+    counts = [category_orders(log, now - days, now) for days in (28, 56, 112)]
+    rate = category_orders(log, 0, now) * (56 / max(now, 1))
+    last = np.full(rate.size, -LONGEST_GAP)
+    before = log.day < now
+    np.maximum.at(
+        last, log.customer[before] * rate.shape[1] + log.category[before], log.day[before]
+    )
+    gap = np.minimum(now - last.reshape(rate.shape), LONGEST_GAP)
+    return np.log1p(np.stack([*counts, rate, gap], axis=-1)).astype(np.float32)
+
+
+def customer_context(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
+    """Return each customer's overall activity before a date → (H, 8), float32.
+
+    The columns of `CONTEXT_COLUMNS`, each as log(1 + x): orders and dollars in the last 4 and 8
+    weeks and per 8 weeks, days since the last order (at most 180), categories ever bought.
+    """
+    now, size = day_number(as_of), len(log.customers)
+
+    def total(days: int, weights: np.ndarray | None = None) -> np.ndarray:
+        rows = (log.order_day >= now - days) & (log.order_day < now)
+        chosen = None if weights is None else weights[rows]
+        return np.bincount(log.order_customer[rows], chosen, minlength=size)
+
+    def windows(weights: np.ndarray | None = None) -> list[np.ndarray]:
+        return [total(28, weights), total(56, weights), total(now, weights) * 56 / max(now, 1)]
+
+    last = np.full(size, -LONGEST_GAP)
+    before = log.order_day < now
+    np.maximum.at(last, log.order_customer[before], log.order_day[before])
+    gap = np.minimum(now - last, LONGEST_GAP)
+    breadth = (category_orders(log, 0, now) > 0).sum(axis=1)
+    columns = [*windows(), *windows(log.order_spend), gap, breadth]
+    return np.log1p(np.stack(columns, axis=-1)).astype(np.float32)
+
+
+def week_grid(log: PurchaseLog, as_of: str | pd.Timestamp, weeks: int) -> np.ndarray:
+    """Return orders per category and week before a date, as log(1 + x), the latest week last.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : date
+        Weeks are counted back from it; nothing dated on or after it is read.
+    weeks : int
+        How many weeks; those before the data begin are zero.
+
+    Returns
+    -------
+    array of shape (H, C, weeks), float32
+    """
+    now, size = day_number(as_of), len(log.customers) * len(log.categories)
+    age = (now - 1 - log.day) // 7
+    rows = (log.day < now) & (age < weeks)
+    cell = log.customer[rows] * len(log.categories) + log.category[rows]
+    flat = np.bincount(cell * weeks + (weeks - 1 - age[rows]), minlength=size * weeks)
+    shape = (len(log.customers), len(log.categories), weeks)
+    return np.log1p(flat.reshape(shape)).astype(np.float32)
+
+
+def basket_sequences(
+    log: PurchaseLog, as_of: str | pd.Timestamp, length: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return each customer's last baskets before a date, the oldest first, padded on the right.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : date
+        Nothing dated on or after it is read.
+    length : int
+        How many baskets at most.
+
+    Returns
+    -------
+    baskets : array of shape (H, length, C), uint8
+        1 where the basket held the category.
+    ages : array of shape (H, length), float32
+        log(1 + days from the basket to `as_of`); 0 in pads.
+    lengths : array of shape (H,), int64
+        How many baskets are real.
+    """
+    now, size = day_number(as_of), len(log.customers)
+    orders = np.flatnonzero(log.order_day < now)
+    orders = orders[np.argsort(log.order_customer[orders], kind="stable")]
+    total = np.bincount(log.order_customer[orders], minlength=size)
+    rank = np.arange(len(orders)) - np.repeat(np.cumsum(total) - total, total)
+    slot = rank - np.repeat(np.maximum(total - length, 0), total)
+    orders, slot = orders[slot >= 0], slot[slot >= 0]
+    slot_of = np.full(len(log.order_day), -1)
+    slot_of[orders] = slot
+    baskets = np.zeros((size, length, len(log.categories)), np.uint8)
+    rows = slot_of[log.order] >= 0
+    baskets[log.customer[rows], slot_of[log.order[rows]], log.category[rows]] = 1
+    ages = np.zeros((size, length), np.float32)
+    ages[log.order_customer[orders], slot] = np.log1p(now - log.order_day[orders])
+    return baskets, ages, np.minimum(total, length).astype(np.int64)
+
+
+def next_purchases(log: PurchaseLog, as_of: str | pd.Timestamp, days: int, tags: int) -> np.ndarray:
+    """Return which of the first `tags` categories are bought in the days from a date on.
+
+    Returns
+    -------
+    array of shape (H, tags), float32
+        1 where an order with ``as_of <= day < as_of + days`` held the category.
+    """
+    now = day_number(as_of)
+    return (category_orders(log, now, now + days)[:, :tags] > 0).astype(np.float32)

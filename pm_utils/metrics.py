@@ -1,0 +1,183 @@
+"""Ranking metrics and bootstrap intervals, vectorised over resamples.
+
+Every metric takes weights of shape (N,) or (R, N): one row of weights per bootstrap resample. A
+resample of customers is then nothing but a row of counts, and R resamples cost one sort.
+"""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+_CHUNK = 2_000_000  # numbers per temporary array, to bound the memory
+
+
+def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
+    """Draw how often each of `n` units enters each of `repeats` resamples.
+
+    Parameters
+    ----------
+    n, repeats : int
+        Units (customers) and resamples.
+    seed : int
+
+    Returns
+    -------
+    array of shape (repeats, n)
+        Each row sums to `n`.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An introduction to the bootstrap, ch. 6.
+    """
+    return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats)
+
+
+def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+    """Return the percentile interval of bootstrap values; those that are not a number are left out.
+
+    Raises
+    ------
+    ValueError
+        When `level` is not between 0 and 1.
+    """
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}: give a share between 0 and 1, such as 0.95")
+    tail = (1 - level) / 2
+    low, high = np.nanquantile(np.asarray(values, float), [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def average_precision(
+    target: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
+) -> float | np.ndarray:
+    """Return the average precision, the area under the precision–recall steps.
+
+    Parameters
+    ----------
+    target : array of shape (N,), 0 or 1
+    score : array of shape (N,)
+        Higher means more likely; ties are taken as one step.
+    weight : array of shape (N,) or (R, N), optional
+        How much each row counts.
+
+    Returns
+    -------
+    float, or array of shape (R,)
+        Not a number where no positive has any weight.
+
+    References
+    ----------
+    Davis & Goadrich (2006), The relationship between precision-recall and ROC curves.
+    """
+    return _ap_and_auc(target, score, weight)[0]
+
+
+def roc_auc(
+    target: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
+) -> float | np.ndarray:
+    """Return the chance that a positive outranks a negative, ties counting half.
+
+    Parameters and returns are those of `average_precision`; not a number where one class has no
+    weight.
+    """
+    return _ap_and_auc(target, score, weight)[1]
+
+
+def ranking_scores(
+    target: np.ndarray,
+    score: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> dict[str, float | np.ndarray]:
+    """Score predicted tags: macro (mean over tags) and micro (all pairs in one list).
+
+    Parameters
+    ----------
+    target, score : arrays of shape (N, K)
+        What happened (0 or 1) and the predicted chance, per customer and tag.
+    weight : array of shape (R, N), optional
+        Bootstrap weights over customers.
+    mask : boolean array of shape (N, K), optional
+        Which pairs count; tags without a positive among them are left out of the macro mean.
+
+    Returns
+    -------
+    dict
+        ``macro_ap``, ``micro_ap``, ``macro_auc``, ``micro_auc``: floats, or arrays of shape (R,).
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+    """
+    if target.shape != score.shape:
+        raise ValueError(f"target is {target.shape} and score {score.shape}: give equal shapes")
+    keep = np.ones(target.shape, bool) if mask is None else mask
+    rows = [np.flatnonzero(keep[:, tag]) for tag in range(target.shape[1])]
+    flat, customer = keep.ravel(), np.repeat(np.arange(len(target)), target.shape[1])
+    pairs = customer[flat]
+    per_tag = [
+        _ap_and_auc(target[r, tag], score[r, tag], None if weight is None else weight[:, r])
+        for tag, r in enumerate(rows)
+        if target[r, tag].any()
+    ]
+    gathered = None if weight is None else _Gathered(weight, pairs)
+    micro = _ap_and_auc(target.ravel()[flat], score.ravel()[flat], gathered)
+    macro = np.nanmean(np.array(per_tag), axis=0)
+    return {
+        "macro_ap": macro[0],
+        "micro_ap": micro[0],
+        "macro_auc": macro[1],
+        "micro_auc": micro[1],
+    }
+
+
+class _Gathered:
+    """Weights of customers, read out per pair one chunk of resamples at a time."""
+
+    def __init__(self, weight: np.ndarray, pairs: np.ndarray) -> None:
+        self.weight, self.pairs = weight, pairs
+        self.shape, self.ndim = (len(weight), len(pairs)), 2
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        return self.weight[rows][:, self.pairs]
+
+
+def _ap_and_auc(
+    target: ArrayLike, score: ArrayLike, weight: ArrayLike | _Gathered | None
+) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
+    target, score = np.asarray(target, bool), np.asarray(score, float)
+    if target.shape != score.shape or target.ndim != 1:
+        raise ValueError(
+            f"target is {target.shape} and score {score.shape}: give two lists of one length"
+        )
+    if not isinstance(weight, _Gathered):
+        weight = np.ones(len(target)) if weight is None else np.asarray(weight)
+    if weight.shape[-1] != len(target):
+        raise ValueError(f"weight is {weight.shape}: give one column per row, {len(target)}")
+    order = np.argsort(-score, kind="stable")
+    target, score = target[order], score[order]
+    ends = np.flatnonzero(np.r_[score[1:] != score[:-1], True])
+    if weight.ndim == 1:
+        ap, auc = _from_steps(target, weight[None, order].astype(float), ends)
+        return float(ap[0]), float(auc[0])
+    step = max(1, _CHUNK // len(target))
+    starts = range(0, weight.shape[0], step)
+    parts = [_from_steps(target, weight[at : at + step][:, order], ends) for at in starts]
+    return np.concatenate([ap for ap, _ in parts]), np.concatenate([auc for _, auc in parts])
+
+
+def _from_steps(
+    target: np.ndarray, weight: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Both metrics from the cumulated weight of positives and of all rows at each score."""
+    total = np.cumsum(weight, axis=1)[:, ends]
+    positive = np.cumsum(weight * target, axis=1)[:, ends]
+    gained = np.diff(positive, axis=1, prepend=0)
+    negative = total - positive
+    below = negative[:, -1:] - negative + np.diff(negative, axis=1, prepend=0) / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(total > 0, positive / total, 0)
+        ap = (gained * precision).sum(axis=1) / positive[:, -1]
+        auc = (gained * below).sum(axis=1) / (positive[:, -1] * negative[:, -1])
+    return ap, auc

@@ -26,20 +26,20 @@ class _Kind(pandas_engine.DataType):
     accepts: tuple[Callable[[Any], bool], ...] = ()
 
     def check(self, pandera_dtype: Any, data_container: Any = None) -> bool:
-        """Return whether the column's dtype is one of the family."""
-        dtype = getattr(data_container, "dtype", pandera_dtype.type)
-        return any(test(dtype) for test in self.accepts)
+        """Return whether the column (of objects: its values) is one of the family."""
+        column = pandera_dtype.type if data_container is None else data_container
+        return any(test(column) for test in self.accepts)
 
     def __str__(self) -> str:
         return self.__doc__
 
 
-def _is_category(dtype: Any) -> bool:
-    return isinstance(dtype, pd.CategoricalDtype)
+def _is_category(column: Any) -> bool:
+    return isinstance(getattr(column, "dtype", column), pd.CategoricalDtype)
 
 
-def _is_number(dtype: Any) -> bool:
-    return types.is_float_dtype(dtype) or types.is_integer_dtype(dtype)
+def _is_number(column: Any) -> bool:
+    return types.is_float_dtype(column) or types.is_integer_dtype(column)
 
 
 @pandas_engine.Engine.register_dtype
@@ -71,7 +71,7 @@ class Number(_Kind):
 class Moment(_Kind):
     """datetime64 without a time zone"""
 
-    accepts = (lambda dtype: types.is_datetime64_dtype(dtype),)
+    accepts = (types.is_datetime64_dtype,)
 
 
 def money() -> Any:
@@ -226,12 +226,10 @@ class Violation:
     def __str__(self) -> str:
         """Return the violation in one line."""
         where = f"{self.table}.{self.column}: {self.rule}"
-        if self.first_index is None:
-            return f"{where}. Expected: {self.expected}"
-        row = ", ".join(f"{name}={value!r}" for name, value in self.first_row.items())
         count = f"{self.rows:,} row" + ("s" if self.rows != 1 else "")
-        first = f"first: index {self.first_index!r}, {row}"
-        return f"{where} ({count}, {first}). Expected: {self.expected}"
+        row = ", ".join(f"{name}={value!r}" for name, value in self.first_row.items())
+        first = f", first: index {self.first_index!r}, {row}" if row else ""
+        return f"{where} ({count}{first}). Expected: {self.expected}"
 
 
 class ShopError(ValueError):
@@ -269,12 +267,15 @@ def check_tables(
     violations = [
         violation for name, table in tables.items() for violation in _table_violations(name, table)
     ]
-    broken = {(v.table, column) for v in violations for column in v.column.split(", ")}
+    broken = {(v.table, v.column) for v in violations if v.rule.startswith(_UNUSABLE)}
     for rule in [*CROSS_RULES, *_period_rules(period)]:
         if rule.applies(tables) and not broken & rule.columns():
             violations.extend(rule.violations(tables, unlisted_products))
     if violations:
         raise ShopError(violations)
+
+
+_UNUSABLE = ("missing", "wrong type")
 
 
 def _table_violations(name: str, table: pd.DataFrame) -> Iterator[Violation]:
@@ -283,23 +284,29 @@ def _table_violations(name: str, table: pd.DataFrame) -> Iterator[Violation]:
         return
     if len(table) == 0:
         yield Violation(name, "*", "the table is empty", 0, None, {}, "at least one row")
+        return
     broken = set()
     try:  # positions instead of the caller's labels, which may repeat
         MODELS[name].validate(table.reset_index(drop=True), lazy=True)
     except pa.errors.SchemaErrors as errors:
-        for error in errors.schema_errors:
+        for error in sorted(errors.schema_errors, key=_types_first):
+            if error.reason_code.name == "CHECK_ERROR":  # only what has the wrong type cannot be
+                continue  # compared, and that is listed
             violation = _from_pandera(name, table, error)
-            if violation.column in broken:  # a value that has the wrong type breaks more rules
+            if violation.column in broken:
                 continue
-            broken |= (
-                {violation.column} if violation.rule.startswith(("missing", "wrong")) else set()
-            )
+            if violation.rule.startswith(_UNUSABLE):
+                broken.add(violation.column)
             yield violation
     key = KEYS[name]
     if not broken & set(key):
         repeated = table.duplicated(key).to_numpy()
         if repeated.any():
             yield _violation(name, table, key, "duplicate key", repeated, "one row per key")
+
+
+def _types_first(error: pa.errors.SchemaError) -> bool:
+    return error.reason_code.name != "WRONG_DATATYPE"
 
 
 def _from_pandera(name: str, table: pd.DataFrame, error: pa.errors.SchemaError) -> Violation:
@@ -312,8 +319,8 @@ def _from_pandera(name: str, table: pd.DataFrame, error: pa.errors.SchemaError) 
         )
     column = error.schema.name
     if reason == "WRONG_DATATYPE":
-        found = f"wrong type {table[column].dtype}"
-        return Violation(name, column, found, len(table), None, {}, str(error.schema.dtype))
+        found, bad = f"wrong type {table[column].dtype}", np.ones(len(table), dtype=bool)
+        return _violation(name, table, [column], found, bad, str(error.schema.dtype))
     if reason == "SERIES_CONTAINS_NULLS":
         bad = table[column].isna().to_numpy()
         return _violation(name, table, [column], "missing value", bad, "a value in every row")
@@ -323,8 +330,8 @@ def _from_pandera(name: str, table: pd.DataFrame, error: pa.errors.SchemaError) 
 
 
 _RANGE = {
-    "greater_than_or_equal_to": lambda low: (f"below {low}", f"at least {low}"),
-    "less_than": lambda high: (f"not before {high}", f"before {high}"),
+    "greater_than_or_equal_to": lambda low: (f"below {_plain(low)}", f"at least {_plain(low)}"),
+    "less_than": lambda high: (f"not before {_plain(high)}", f"before {_plain(high)}"),
 }
 
 
@@ -341,8 +348,13 @@ def _violation(
 def _plain(value: Any) -> Any:
     """Return a value that prints as a reader writes it."""
     if isinstance(value, pd.Timestamp):
-        return str(value)
+        return _day(value)
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _day(moment: pd.Timestamp) -> str:
+    """Return a moment as text, without its time at midnight."""
+    return str(moment.date()) if moment == moment.normalize() else str(moment)
 
 
 @dataclass(frozen=True)
@@ -487,7 +499,7 @@ def _period_rules(period: tuple[Any, Any] | None) -> list[Rule]:
             None,
             (),
             "date out of range",
-            f"from {start} to before {end}",
+            f"from {_day(start)} to before {_day(end)}",
             lambda rows, _, __: (rows[column] < start) | (rows[column] >= end),
         )
 

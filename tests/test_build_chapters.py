@@ -67,6 +67,11 @@ def test_every_broken_notebook_is_reported_at_once(book):
     (book.root / "notebooks" / "06-f.ipynb").write_text("{")
     book.chapter("07-g")
     book.chapter("07-h")
+    book.chapter("08-i", "1 / 0")
+    notebook = book.read("08-i")
+    notebook.cells[-1].metadata.tags = ["raises-exception"]
+    notebook.metadata.kernelspec.name = "julia"
+    book.write("08-i", notebook)
     text = "\n".join(book.problems())
     for expected in (
         "01-a.ipynb: the parameters cell must assign a whole number to `seed`",
@@ -76,6 +81,8 @@ def test_every_broken_notebook_is_reported_at_once(book):
         "04-d.ipynb: its metadata needs `pm` with exactly title, needs and gives",
         "05-e.ipynb: `pm.gives` must be a list of file names",
         "06-f.ipynb: no valid notebook",
+        "08-i.ipynb: papermill stops at a cell tagged `raises-exception`",
+        "08-i.ipynb: its kernel must be python3",
         "the number 07 is used more than once: 07-g, 07-h",
     ):
         assert expected in text
@@ -156,3 +163,18 @@ def test_two_builders_do_not_share_a_checkout(book):
         pass
     with book.project.lock():
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("- 01-a", "quick.yml must map chapters to parameters"),
+        ("01-a: 3", "quick.yml, 01-a: give a mapping of parameters to values"),
+        ("01-a: {seed: 1", "quick.yml is no valid YAML"),
+    ],
+)
+def test_a_profile_of_the_wrong_shape_is_an_error(book, text, expected):
+    book.chapter("01-a")
+    book.profile("quick", text)
+    (problem,) = book.problems()
+    assert problem.startswith(expected)

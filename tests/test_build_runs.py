@@ -11,7 +11,7 @@ import psutil
 import pytest
 from fake_book import FakeBook, give, score
 
-from pm_utils.build import cli, html, project, runs
+from pm_utils.build import cli, execute, html, pages, project, runs
 
 
 @pytest.fixture
@@ -123,21 +123,28 @@ def test_a_failing_cell_is_told_and_leaves_no_stale_page(book, capsys):
     assert not (book.project.results("quick") / "01-a.json").exists()
     assert "No chapter has recorded" in (book.project.generated / "scoreboard.md").read_text()
     assert "| failed |" in (book.project.generated / "built.md").read_text()
-    assert json.loads(pm(capsys, "status", "--json")[1].out)["01-a"]["state"] == "failed"
+    state = json.loads(pm(capsys, "status", "--json")[1].out)["01-a"]
+    assert state["state"] == "failed" and "ZeroDivisionError" in state["reason"]
 
     book.chapter("01-a", give("x.json"), score("01-a"), "limit = 1", gives=["x.json"])
+    assert "up to date" in pm(capsys, "status")[1].out.splitlines()[0]
     code, told = pm(capsys, "book")
     assert (code, executed(told.out)) == (0, set()), "the run of the sources as they were is kept"
     assert book.page("01-a") == good
     assert (book.project.results("quick") / "01-a.json").exists()
 
 
-def test_an_artifact_that_was_not_written_is_a_failure(book, capsys):
+def test_a_missing_artifact_and_a_dead_kernel_are_failures(book, capsys):
     book.chapter("01-a", gives=["x.json"])
-    code, told = pm(capsys, "run", "1")
+    book.chapter("02-b", "1", "os.kill(os.getpid(), 9)")
+    book.chapter("03-c", "os.kill(os.getppid(), 9)")
+    book.toc("01-a", "02-b", "03-c")
+    code, told = pm(capsys, "book")
     assert code == 1
     assert "01-a: failed at its end: it did not write x.json" in told.out
-    assert not book.folder("01-a").exists()
+    assert "02-b: failed in code cell 4 of 4 (code-1): DeadKernelError: Kernel died" in told.out
+    assert "03-c: failed in code cell 3 of 3 (code-0): process ended with -9" in told.out
+    assert not list(book.project.runs("quick").glob("*"))
 
 
 MEET = """import time
@@ -176,7 +183,8 @@ def wait_for(condition, seconds=30):
 
 @pytest.mark.parametrize(
     ("how", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
+    # a SIGTERM is passed on as the SIGINT that Ctrl-C sends, so this covers both
+    [(signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_an_interrupted_run_leaves_nothing_half_done(book, capsys, how, status):
     """The first chapter is done and kept, the second is in its last cell when the end comes."""
@@ -189,7 +197,7 @@ def test_an_interrupted_run_leaves_nothing_half_done(book, capsys, how, status):
     unfinished = book.project.aside("unfinished", book.folder("02-b", "full"))
     wait_for(lambda: (unfinished / "pid").exists() and (unfinished / "pid").read_text())
     kernel = psutil.Process(int((unfinished / "pid").read_text()))
-    if how == signal.SIGINT:
+    if how == signal.SIGTERM:
         assert cli.main(["run", "1"]) == 2
         assert f"another pm (process {builder.pid}) works in" in capsys.readouterr().err
     os.kill(builder.pid, how)
@@ -256,3 +264,41 @@ def test_the_commit_tells_uncommitted_changes(book):
     assert len(clean) >= 7 and " " not in clean
     (book.root / "README.md").write_text("new")
     assert runs.commit(book.root) == f"{clean} with uncommitted changes"
+
+
+@pytest.mark.parametrize("words", [["run", "1", "--jobs", "0"], ["seeds", "1", "--runs", "0"], []])
+def test_a_wrong_call_is_refused(book, capsys, words):
+    with pytest.raises(SystemExit, match="2"):
+        cli.main(words)
+    assert "usage: pm" in capsys.readouterr().err
+
+
+def test_every_command_says_what_it_does(capsys):
+    for words in (["--help"], ["book", "--help"], ["seeds", "--help"]):
+        with pytest.raises(SystemExit, match="0"):
+            cli.main(words)
+    told = capsys.readouterr().out
+    for word in ("book", "run", "status", "seeds", "--profile", "--jobs", "--cold", "--runs"):
+        assert word in told
+
+
+def test_a_result_is_published_only_while_it_is_good(book):
+    book.chapter("01-a")
+    tasks, folder = book.tasks(), book.folder("01-a")
+    project.write_whole(folder / "scoreboard.json", "{}")
+    published = book.project.results("quick") / "01-a.json"
+    for status, expected in (("current", True), ("skipped", False), ("done", True)):
+        pages.publish(book.project, tasks, {"01-a": runs.Outcome(status)})
+        assert published.exists() == expected
+    (folder / "scoreboard.json").unlink()
+    pages.publish(book.project, tasks, {"01-a": runs.Outcome("current")})
+    assert not published.exists()
+
+
+def test_the_last_line_of_a_traceback_is_short_and_plain():
+    class Failure(Exception):
+        pass
+
+    assert execute.last_line(Failure("\x1b[31mred\x1b[0m")) == "Failure: red"
+    assert execute.last_line(Failure("one\ntwo")) == "Failure: one …"
+    assert execute.last_line(Failure()) == "Failure"

@@ -91,6 +91,10 @@ def read(path: Path, problems: list[str]) -> Chapter | None:
         return None
     if any("raises-exception" in tags(cell) for cell in notebook.cells):
         found.append("papermill stops at a cell tagged `raises-exception`: catch the error there")
+    if notebook.nbformat_minor < 5:
+        found.append("save it in notebook format 4.5, whose cells have identifiers")
+    if notebook.metadata.get("kernelspec", {}).get("name") != "python3":
+        found.append("its kernel must be python3")
     metadata = _read_metadata(notebook, found)
     parameters = _read_parameters(notebook, found)
     problems.extend(f"{path.name}: {problem}" for problem in found)

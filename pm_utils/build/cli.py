@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from pm_utils.build import bounds, chapters, html, pages, profiles, runs
+from pm_utils.build import bounds, chapters, html, key, pages, profiles, runs
 from pm_utils.build.progress import report
 from pm_utils.build.project import BuildError, Project
 from pm_utils.build.runs import Task
@@ -172,7 +172,7 @@ def _state(project: Project, task: Task) -> dict[str, Any]:
     reason, record = runs.stale_reason(task), runs.read_record(task.folder)
     failure = runs.read_record(project.aside("failed", task.folder))
     state = "out of date" if reason else "up to date"
-    if reason and failure:
+    if reason and failure and key.digest(failure["parts"]) == key.digest(task.parts):
         state, reason = "failed", failure["error"]
     fields = ("seconds", "peak_memory_mb", "finished")
     shown = {field: record[field] if record else None for field in fields}

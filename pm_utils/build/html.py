@@ -114,6 +114,7 @@ def build(project: Project, *, strict: bool) -> bool:
 
 def _sphinx(project: Project, *, strict: bool) -> None:
     log = project.build / "html.log"
+    print(f"HTML: building, log in {log}", flush=True)
     command = [sys.executable, "-P", "-c", "from jupyter_book.cli.main import main; main()"]
     command += ["build", "book", "--path-output", "."]
     command += ["--config", "_config.yml", "--toc", str(project.root / "_toc.yml")]

@@ -38,11 +38,16 @@ class Bars(Lines):
     """The same lines above one live bar per running chapter: cell i of n and seconds."""
 
     def __init__(self) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+        from rich import progress
 
-        name = "[progress.description]{task.description}"
-        columns = (name, BarColumn(), "cell", MofNCompleteColumn(), TimeElapsedColumn())
-        self.progress = Progress(*columns, transient=True)
+        self.progress = progress.Progress(
+            progress.TextColumn("{task.description}", markup=False),
+            progress.BarColumn(),
+            progress.TextColumn("cell", markup=False),
+            progress.MofNCompleteColumn(),
+            progress.TimeElapsedColumn(),
+            transient=True,
+        )
         self.tasks: dict[str, Any] = {}
 
     def __enter__(self) -> "Bars":

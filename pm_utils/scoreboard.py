@@ -246,10 +246,10 @@ def read(path: Path) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        When a field is missing or unknown, with the file's name.
+        When the file is no JSON, or a field is missing or unknown, with the file's name.
     """
-    board = json.loads(Path(path).read_text(encoding="utf-8"))
     try:
+        board = json.loads(Path(path).read_text(encoding="utf-8"))
         for row in board["rows"]:
             Row(**row)
         for field in ("chapter", "profile", "seed", "claims"):

@@ -1,0 +1,198 @@
+"""Ranking metrics against scikit-learn, with ties, weights and resamples."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from pm_utils import metrics
+from pm_utils.metrics import average_precision, bootstrap_weights, interval, ranking_scores, roc_auc
+
+FEW = settings(max_examples=60, deadline=None)
+
+
+@st.composite
+def rankings(draw):
+    """Targets of both classes, scores with many ties, and weights that leave neither class out."""
+    n = draw(st.integers(2, 30))
+    target = draw(arrays(np.int64, n, elements=st.integers(0, 1)))
+    target[:2] = 0, 1
+    score = draw(arrays(np.float64, n, elements=st.sampled_from([-1.5, 0.0, 0.1, 0.3, 2.0])))
+    weight = draw(arrays(np.float64, n, elements=st.sampled_from([0.0, 0.5, 1.0, 3.0])))
+    weight[:2] = np.maximum(weight[:2], 0.5)
+    shuffle = np.random.default_rng(draw(st.integers(0, 99))).permutation(n)
+    return target[shuffle], score[shuffle], weight[shuffle]
+
+
+def random_tags(seed: int = 0, n: int = 40, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    return (rng.random((n, k)) < 0.4).astype(float), rng.integers(0, 6, (n, k)) / 5
+
+
+@FEW
+@given(rankings())
+def test_both_metrics_equal_scikit_learn(ranking):
+    target, score, weight = ranking
+    assert average_precision(target, score) == pytest.approx(average_precision_score(target, score))
+    assert roc_auc(target, score) == pytest.approx(roc_auc_score(target, score))
+    weighed = {"sample_weight": weight}
+    expected = average_precision_score(target, score, **weighed)
+    assert average_precision(target, score, weight) == pytest.approx(expected)
+    expected = roc_auc_score(target, score, **weighed)
+    assert roc_auc(target, score, weight) == pytest.approx(expected)
+
+
+@FEW
+@given(rankings())
+def test_a_count_as_weight_equals_the_row_repeated(ranking):
+    target, score, weight = ranking
+    counts = (2 * weight).astype(int)
+    again = np.repeat(np.arange(len(target)), counts)
+    for metric in (average_precision, roc_auc):
+        assert metric(target, score, counts) == pytest.approx(metric(target[again], score[again]))
+
+
+@FEW
+@given(rankings(), st.floats(0.1, 10), st.floats(-5, 5))
+def test_only_the_order_of_the_scores_matters(ranking, slope, shift):
+    target, score, weight = ranking
+    moved = slope * score + shift
+    for metric in (average_precision, roc_auc):
+        assert metric(target, moved, weight) == pytest.approx(metric(target, score, weight))
+    assert roc_auc(target, -score, weight) == pytest.approx(1 - roc_auc(target, score, weight))
+
+
+def test_values_worked_by_hand():
+    target, score = [1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]
+    assert average_precision(target, score) == pytest.approx((1 + 2 / 3) / 2)
+    assert roc_auc(target, score) == pytest.approx(3 / 4)
+    assert average_precision(target, [0.5] * 4) == pytest.approx(0.5)  # one step: the base rate
+    assert roc_auc(target, [0.5] * 4) == pytest.approx(0.5)
+    # the first negative counts three times: precision at the second positive is 2 of 5
+    assert average_precision(target, score, [1, 3, 1, 1]) == pytest.approx((1 + 2 / 5) / 2)
+    assert roc_auc(target, score, [1, 3, 1, 1]) == pytest.approx((4 + 1) / 8)
+
+
+def test_a_class_without_weight_gives_not_a_number():
+    target, score = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.7, 0.1])
+    without_positives, without_negatives = np.array([[0, 1, 0, 1], [1, 0, 0.1, 0]])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a resample without a class is no reason to warn
+        assert np.isnan(average_precision(target, score, without_positives))
+        assert np.isnan(roc_auc(target, score, without_positives))
+        assert average_precision(target, score, without_negatives) == 1
+        assert np.isnan(roc_auc(target, score, without_negatives))
+    assert np.isnan(roc_auc([1, 1, 1], [0.3, 0.2, 0.1], [0.1, 0.2, 0.3]))  # no crumb of rounding
+
+
+@pytest.mark.parametrize("metric", [average_precision, roc_auc])
+@pytest.mark.parametrize("chunk", [1, 90, 2_000_000])
+def test_many_rows_of_weights_equal_one_at_a_time(metric, chunk, monkeypatch):
+    monkeypatch.setattr(metrics, "_CHUNK", chunk)
+    (target,), (score,) = (part.T for part in random_tags(k=1))
+    weight = bootstrap_weights(len(target), 7, seed=3)
+    together = metric(target, score, weight)
+    assert together.shape == (7,)
+    np.testing.assert_allclose(together, [metric(target, score, row) for row in weight])
+
+
+@pytest.mark.parametrize("metric", [average_precision, roc_auc])
+def test_mismatched_shapes_are_refused(metric):
+    with pytest.raises(ValueError, match=r"target is \(3,\) and score \(2,\)"):
+        metric([1, 0, 1], [0.1, 0.2])
+    with pytest.raises(ValueError, match="two lists of one length"):
+        metric(np.eye(2), np.eye(2))
+    with pytest.raises(ValueError, match=r"weight is \(2,\): give one column per row, 3"):
+        metric([1, 0, 1], [0.1, 0.2, 0.3], [1, 1])
+    with pytest.raises(ValueError, match=r"weight is \(3, 2\)"):
+        metric([1, 0, 1], [0.1, 0.2, 0.3], np.ones((3, 2)))
+
+
+def test_macro_and_micro_equal_scikit_learn():
+    target, score = random_tags()
+    found = ranking_scores(target, score)
+    for kind in ("macro", "micro"):
+        expected = average_precision_score(target, score, average=kind)
+        assert found[f"{kind}_ap"] == pytest.approx(expected)
+        assert found[f"{kind}_auc"] == pytest.approx(roc_auc_score(target, score, average=kind))
+
+
+def test_macro_is_the_mean_over_tags_that_occur():
+    target, score = random_tags()
+    silent = np.c_[target, np.zeros(len(target))]  # a tag that nobody buys
+    ranked = np.c_[score, score[:, 0]]
+    assert ranking_scores(silent, ranked)["macro_ap"] == ranking_scores(target, score)["macro_ap"]
+    assert ranking_scores(silent, ranked)["micro_ap"] < ranking_scores(target, score)["micro_ap"]
+
+
+def test_a_mask_leaves_pairs_out():
+    target, score = random_tags(seed=1)
+    mask = np.random.default_rng(2).random(target.shape) < 0.7
+    found = ranking_scores(target, score, mask=mask)
+    kept = [(target[mask[:, k], k], score[mask[:, k], k]) for k in range(target.shape[1])]
+    each = [average_precision_score(*pair) for pair in kept]
+    assert found["macro_ap"] == pytest.approx(np.mean(each))
+    assert found["micro_auc"] == pytest.approx(roc_auc_score(target[mask], score[mask]))
+    changed = np.where(mask, score, 9.0)  # what is masked out may be anything
+    assert ranking_scores(target, changed, mask=mask) == found
+    assert ranking_scores(np.where(mask, target, 1), score, mask=mask) == found
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_resample_of_customers_equals_their_rows_repeated(masked):
+    target, score = random_tags(seed=4)
+    mask = np.random.default_rng(5).random(target.shape) < 0.8 if masked else None
+    weight = bootstrap_weights(len(target), 5, seed=6)
+    found = ranking_scores(target, score, weight=weight, mask=mask)
+    for at, counts in enumerate(weight):
+        rows = np.repeat(np.arange(len(target)), counts)
+        again = None if mask is None else mask[rows]
+        expected = ranking_scores(target[rows], score[rows], mask=again)
+        assert {name: values[at] for name, values in found.items()} == pytest.approx(expected)
+
+
+def test_scores_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"target is \(2, 2\) and score \(2, 3\)"):
+        ranking_scores(np.eye(2), np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 2469])
+def test_each_resample_holds_as_many_customers_as_there_are(n):
+    weight = bootstrap_weights(n, 11, seed=0)
+    assert weight.shape == (11, n)
+    assert (weight.sum(axis=1) == n).all()
+    assert (weight >= 0).all()
+
+
+def test_resamples_differ_by_row_and_by_seed_only():
+    first = bootstrap_weights(50, 2000, seed=1)
+    np.testing.assert_array_equal(first, bootstrap_weights(50, 2000, seed=1))
+    assert (first != bootstrap_weights(50, 2000, seed=2)).any()
+    assert len(np.unique(first, axis=0)) == 2000
+    # a customer is left out of a resample with chance (1 - 1/n)^n
+    assert (first == 0).mean() == pytest.approx((1 - 1 / 50) ** 50, abs=0.01)
+
+
+def test_interval_cuts_equal_tails_and_skips_what_is_not_a_number():
+    values = np.arange(101.0)
+    assert interval(values, 0.9) == pytest.approx((5, 95))
+    assert interval(values) == pytest.approx((2.5, 97.5))
+    assert interval([*values, np.nan, np.nan], 0.9) == pytest.approx((5, 95))
+    assert all(type(end) is float for end in interval(values))
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, -0.5])
+def test_a_level_that_is_no_share_is_refused(level):
+    with pytest.raises(ValueError, match="share between 0 and 1"):
+        interval([1.0, 2.0], level)
+
+
+def test_a_percentile_interval_of_the_mean_covers_about_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    sums = [bootstrap_weights(60, 300, seed) @ rng.normal(size=60) / 60 for seed in range(150)]
+    covered = [low <= 0 <= high for low, high in (interval(s, 0.8) for s in sums)]
+    assert 0.70 <= np.mean(covered) <= 0.90  # 0.8, give or take three standard errors

@@ -1,0 +1,290 @@
+"""The scoreboard says what the numbers say: best, claim, table, figure and file."""
+
+import json
+import re
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex
+
+from pm_utils import scoreboard
+from pm_utils.plots import COLORS
+from pm_utils.scoreboard import COLUMNS, MARKERS, Row, Scoreboard, markdown_table
+
+FINITE = st.one_of(st.none(), st.floats(-1e9, 1e9))
+
+
+@pytest.fixture(autouse=True)
+def run(tmp_path, monkeypatch):
+    """A chapter's output directory; figures are closed afterwards."""
+    monkeypatch.setenv("PM_OUTPUT", str(tmp_path))
+    monkeypatch.delenv("PM_PROFILE", raising=False)
+    yield tmp_path
+    plt.close("all")
+
+
+def board_of(*, better: str = "higher", classical=0.4, deep=0.6, **others) -> Scoreboard:
+    board = Scoreboard("03-customer-profile", seed=5)
+    board.add("AP", unit="share", better=better, classical=classical, deep=deep, **others)
+    return board
+
+
+def cells(table: str) -> list[list[str]]:
+    return [line.strip("| \n").split(" | ") for line in table.splitlines()]
+
+
+@pytest.mark.parametrize("better", ["more", "", None, "Higher"])
+def test_a_row_needs_a_direction(better):
+    with pytest.raises(ValueError, match="AP: better is .*'higher' or 'lower'"):
+        Row("AP", "share", better)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_a_row_holds_finite_numbers_or_none(column, value):
+    with pytest.raises(ValueError, match=f"AP: {column} is .*finite number or None"):
+        Row("AP", "share", "higher", **{column: value})
+    with pytest.raises(ValueError, match=f"AP: {column}"):
+        board = Scoreboard("03-customer-profile", seed=0)
+        board.add("AP", unit="share", better="higher", **{column: np.float32(value)})
+
+
+@given(FINITE, FINITE, FINITE, st.booleans())
+def test_best_is_the_extreme_in_the_rows_direction(naive, classical, deep, higher):
+    row = Row("x", "u", "higher" if higher else "lower", naive, classical, deep)
+    known = [value for value in (naive, classical, deep) if value is not None]
+    if not known:
+        assert row.best() is None
+    else:
+        assert getattr(row, row.best()) == (max if higher else min)(known)
+
+
+def test_limit_and_null_are_never_best():
+    assert Row("x", "u", "higher", deep=0.5, limit=0.9, null=0.8).best() == "deep"
+    assert Row("x", "u", "lower", limit=0.1, null=0.2).best() is None
+
+
+def test_numbers_of_any_kind_are_kept_as_floats():
+    board = board_of(classical=np.float32(0.5), deep=1, null=np.array(0.25))
+    row = board.row("AP")
+    assert (row.classical, row.deep, row.null) == (0.5, 1.0, 0.25)
+    assert all(type(value) is float for value in (row.classical, row.deep, row.null))
+
+
+def test_a_metric_is_added_once_and_found_by_name():
+    board = board_of()
+    with pytest.raises(ValueError, match="already has a row 'AP'"):
+        board.add("AP", unit="share", better="higher")
+    assert len(board.rows) == 1
+    with pytest.raises(KeyError, match="'AUC' is no row of 03-customer-profile"):
+        board.row("AUC")
+
+
+@pytest.mark.parametrize(
+    ("better", "interval", "verb", "recorded"),
+    [
+        ("higher", (0.1, 0.3), "**beats**", "deep above classical"),
+        ("higher", (-0.3, -0.1), "**loses to**", "deep below classical"),
+        ("higher", (-0.1, 0.3), "**cannot be told apart**", None),
+        ("higher", (0.0, 0.3), "**cannot be told apart**", None),
+        ("higher", (-0.3, 0.0), "**cannot be told apart**", None),
+        # where lower is better, "above" says better, not larger
+        ("lower", (-0.3, -0.1), "**beats**", "deep above classical"),
+        ("lower", (0.1, 0.3), "**loses to**", "deep below classical"),
+        ("lower", (-0.3, 0.1), "**cannot be told apart**", None),
+        ("lower", (0.0, 0.1), "**cannot be told apart**", None),
+    ],
+)
+def test_the_interval_chooses_the_sentence(better, interval, verb, recorded):
+    board = board_of(better=better)
+    said = board.claim("AP", interval).data
+    verbs = ("**beats**", "**loses to**", "**cannot be told apart**")
+    assert [word for word in verbs if word in said] == [verb]
+    expected = [] if recorded is None else [{"metric": "AP", "claim": recorded}]
+    assert board.claims == expected
+
+
+def test_a_claim_shows_its_numbers():
+    said = board_of(better="lower").claim("AP", (-0.25, 0.75), level=0.9).data
+    for fact in ("0.6000 against 0.4000", "difference +0.2", "90% interval -0.25 to +0.75"):
+        assert fact in said
+
+
+@pytest.mark.parametrize("missing", ["classical", "deep"])
+def test_a_claim_needs_both_models(missing):
+    board = board_of(**{missing: None})
+    with pytest.raises(ValueError, match="one is missing"):
+        board.claim("AP", (0.1, 0.2))
+
+
+@pytest.mark.parametrize("interval", [(0.3, 0.1), (float("nan"), 0.1), (0.1, float("nan"))])
+def test_a_claim_needs_an_interval_the_right_way_up(interval):
+    board = board_of()
+    with pytest.raises(ValueError, match="lower end first"):
+        board.claim("AP", interval)
+    assert board.claims == []
+
+
+def test_saved_boards_come_back(run, monkeypatch):
+    monkeypatch.setenv("PM_PROFILE", "full")
+    board = board_of(null=0.1, headline=True)
+    board.add("loss", unit="nats", better="lower", naive=1.5, limit=0.25)
+    board.claim("AP", (0.1, 0.2))
+    path = board.save()
+    assert path == run / "scoreboard.json"
+    back = scoreboard.read(path)
+    assert [Row(**row) for row in back.pop("rows")] == board.rows
+    assert back == {
+        "chapter": "03-customer-profile",
+        "profile": "full",
+        "seed": 5,
+        "claims": [{"metric": "AP", "claim": "deep above classical"}],
+    }
+
+
+def test_a_run_outside_the_builder_is_of_the_quick_profile():
+    assert board_of().as_dict()["profile"] == "quick"
+
+
+@pytest.mark.parametrize("action", ["save", "figure"])
+def test_an_empty_board_is_neither_saved_nor_drawn(action, run):
+    with pytest.raises(ValueError, match="01-formulas has no row"):
+        getattr(Scoreboard("01-formulas", seed=0), action)()
+    assert list(run.iterdir()) == []
+
+
+def damaged(change) -> str:
+    board = json.loads(json.dumps(board_of().as_dict()))
+    change(board)
+    return json.dumps(board)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(damaged(lambda b, f=f: b.pop(f)) for f in ("chapter", "profile", "seed", "claims")),
+        damaged(lambda b: b.pop("rows")),
+        damaged(lambda b: b["rows"][0].pop("unit")),
+        damaged(lambda b: b["rows"][0].update(median=0.3)),
+        damaged(lambda b: b["rows"][0].update(better="up")),
+        damaged(lambda b: b["rows"][0].update(deep="0.6")),
+        damaged(lambda b: b["rows"][0].update(deep=float("nan"))),
+        damaged(lambda b: b.update(rows=None)),
+        "[]",
+        '{"chapter": ',
+        "",
+    ],
+)
+def test_a_file_that_is_no_scoreboard_is_refused_by_name(text, run):
+    path = run / "07-bad.json"
+    path.write_text(text)
+    with pytest.raises(ValueError, match="is no scoreboard") as told:
+        scoreboard.read(path)
+    assert str(path) in str(told.value)
+
+
+def test_the_table_of_a_chapter_by_hand():
+    board = board_of(null=0.05, limit=0.9)
+    board.add("loss", unit="nats", better="lower", naive=1234.5, classical=2.5e-4)
+    assert cells(board.table().data) == [
+        ["metric", "unit", "null", "naive", "classical", "deep", "limit"],
+        ["---", "---", *["---:"] * 5],
+        ["AP ↑", "share", "0.0500", "–", "0.4000", "**0.6000**", "0.9000"],
+        ["loss ↓", "nats", "–", "1,234.50", "**2.50e-04**", "–", "–"],
+    ]
+
+
+def test_the_prefaces_table_links_headlines_to_their_chapters():
+    first = board_of(headline=True)
+    first.add("AUC", unit="share", better="higher", deep=0.7)
+    second = Scoreboard("02-data-preparation", seed=0)
+    second.add("rows", unit="lines", better="higher", naive=2.0, headline=True)
+    header, _, *rows = cells(markdown_table([first.as_dict(), second.as_dict()]))
+    assert header[:3] == ["chapter", "metric", "unit"]
+    assert [row[:2] for row in rows] == [
+        ["[03-customer-profile](chapters/03-customer-profile.ipynb)", "AP ↑"],
+        ["[02-data-preparation](chapters/02-data-preparation.ipynb)", "rows ↑"],
+    ]
+    everything = markdown_table([first.as_dict()], headline_only=False)
+    assert "AUC" in everything
+    assert "chapters/" not in everything
+
+
+@given(st.lists(st.tuples(FINITE, FINITE, FINITE, FINITE, FINITE), min_size=1, max_size=3))
+def test_a_table_has_one_cell_per_column_and_one_best_per_row(values):
+    rows = [dict(zip(COLUMNS, numbers, strict=True)) for numbers in values]
+    board = Scoreboard("x", seed=0)
+    for at, numbers in enumerate(rows):
+        board.add(f"m{at}", unit="u", better="lower", **numbers)
+    _, _, *shown = cells(board.table().data)
+    for numbers, line in zip(rows, shown, strict=True):
+        assert [cell == "–" for cell in line[2:]] == [v is None for v in numbers.values()]
+        known = [numbers[name] for name in ("naive", "classical", "deep")]
+        assert sum("**" in cell for cell in line) == any(v is not None for v in known)
+
+
+@pytest.mark.parametrize("boards", [[], [board_of().as_dict()]])
+def test_without_a_headline_the_preface_says_so(boards):
+    assert markdown_table(iter(boards)) == "No chapter has recorded a result yet.\n"
+
+
+@given(st.floats(-1e12, 1e12), st.sampled_from([1e-9, 1e-6, 1e-3, 1.0]))
+def test_a_number_is_shown_short_and_to_at_least_two_digits(share, unit):
+    value = share * unit
+    shown = scoreboard._number(value)
+    assert float(shown.replace(",", "")) == pytest.approx(value, rel=0.05)
+    assert len(shown) <= 13
+
+
+def drawn(figure) -> list[dict[str, float]]:
+    """For each strip, where the marker of each colour stands."""
+    names = {to_hex(COLORS[name]): name for name in COLUMNS}
+    strips = []
+    for axes in figure.axes:
+        marks = [line for line in axes.lines if len(line.get_xdata())]
+        strips.append({names[to_hex(m.get_color())]: m.get_xdata()[0] for m in marks})
+        assert len(strips[-1]) == len(marks)
+        for mark in marks:
+            assert mark.get_marker() == MARKERS[names[to_hex(mark.get_color())]]
+    return strips
+
+
+def test_the_figure_marks_every_known_value_and_nothing_else():
+    board = board_of(naive=0.1, null=0.05, limit=0.9)
+    board.add("loss", unit="nats", better="lower", classical=12.0, deep=11.0)
+    figure = board.figure()
+    expected = [
+        {name: getattr(row, name) for name in COLUMNS if getattr(row, name) is not None}
+        for row in board.rows
+    ]
+    assert drawn(figure) == expected
+    assert all(np.isfinite(mark).all() for strip in expected for mark in strip.values())
+    titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
+    assert titles == ["AP (share, higher is better)", "loss (nats, lower is better)"]
+
+
+def test_each_strip_shows_all_its_marks_within_its_own_scale():
+    board = board_of(naive=0.1)
+    board.add("spend", unit="dollars", better="lower", classical=2000.0, deep=1000.0)
+    for axes, marks in zip(board.figure().axes, drawn(board.figure()), strict=True):
+        low, high = axes.get_xlim()
+        assert all(low < value < high for value in marks.values())
+        assert high - low < 2 * (max(marks.values()) - min(marks.values()))
+
+
+def test_the_legend_names_the_models_that_are_there():
+    board = board_of(limit=0.9)
+    board.add("loss", unit="nats", better="lower", naive=1.0)
+    (legend,) = board.figure().legends
+    names = [text.get_text() for text in legend.get_texts()]
+    assert names == ["naive", "classical", "deep", "limit"]
+    marks = {handle.get_marker() for handle in legend.legend_handles}
+    assert marks == {MARKERS[name] for name in names}
+
+
+def test_models_differ_by_shape_as_well_as_by_colour():
+    assert len(set(MARKERS.values())) == len({COLORS[name] for name in COLUMNS}) == len(COLUMNS)
+    assert re.fullmatch(r"[\w|]+", "".join(MARKERS.values()))

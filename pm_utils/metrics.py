@@ -7,6 +7,12 @@ resample of customers is then nothing but a row of counts, and R resamples cost 
 import numpy as np
 from numpy.typing import ArrayLike
 
+RANKING_NAMES = {
+    "macro_ap": "macro average precision",
+    "micro_ap": "micro average precision",
+    "macro_auc": "macro AUC",
+    "micro_auc": "micro AUC",
+}
 _CHUNK = 2_000_000  # numbers per temporary array, to bound the memory
 
 

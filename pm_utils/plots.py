@@ -5,10 +5,16 @@ both a white page and the dark theme's background, so one drawing serves both (`
 it, a test holds it). The hues are drawn from the palette of Okabe and Ito, darkened where needed.
 """
 
+from collections.abc import Sequence
+
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.dates import ConciseDateFormatter
+from matplotlib.figure import Figure
 
 INK = "#7b7b7b"
 COLORS = {
@@ -21,7 +27,7 @@ COLORS = {
 }
 CYCLE = ["#0077bb", "#c77c02", "#0f8f6a", "#cf5c1d", "#b8659a", "#3b93c4", "#8a7d00", "#8c8c8c"]
 MAP = "cividis"
-DARK_PAGE = "#14181e"
+DARK_PAGE = "#121212"
 
 
 def use_style() -> None:
@@ -32,6 +38,7 @@ def use_style() -> None:
             "figure.facecolor": "none",
             "figure.constrained_layout.use": True,
             "savefig.facecolor": "none",
+            "savefig.dpi": 160,
             "savefig.transparent": True,
             "svg.fonttype": "path",
             "svg.hashsalt": "precision-marketing",
@@ -98,19 +105,96 @@ def grid(axes: Axes, axis: str = "y") -> Axes:
     return axes
 
 
-def label_bars(axes: Axes, values: np.ndarray, form: str = "{:.3f}") -> None:
-    """Write each value at the end of its horizontal bar.
+def timeline(spans: dict[str, Sequence[pd.Timestamp]], days: int, mark: pd.Timestamp) -> Figure:
+    """Draw dates as ticks, the days that each looks ahead as bars, and one marked day.
 
     Parameters
     ----------
-    axes : matplotlib.axes.Axes
-        Axes with one horizontal bar per value, from the bottom up.
-    values : array of shape (n,)
-        The lengths of the bars.
-    form : str
-        How a value is written.
+    spans : dict
+        The dates of each row, the top row first.
+    days : int
+        How far each date looks ahead.
+    mark : date
+        Drawn as a dotted line.
     """
-    for row, value in enumerate(values):
-        axes.annotate(
-            form.format(value), (value, row), (4, 0), textcoords="offset points", va="center"
-        )
+    figure, axes = plt.subplots(figsize=(7, 0.6 + 0.4 * len(spans)))
+    for row, dates in enumerate(reversed(spans.values())):
+        color = CYCLE[row % len(CYCLE)]
+        for date in dates:
+            axes.barh(row, pd.Timedelta(days=days), left=date, height=0.5, alpha=0.45, color=color)
+            axes.plot(date, row, "|", markersize=14, color=color)
+    axes.set_yticks(range(len(spans)), list(reversed(spans)))
+    axes.axvline(mark, linestyle=":", color=INK)
+    axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))
+    return figure
+
+
+def learning_curves(
+    train: Sequence[float], validation: Sequence[float], *, unit: str = "nats"
+) -> Figure:
+    """Draw the loss after each epoch on learned and on held-out rows, and mark the least."""
+    figure, axes = plt.subplots(figsize=(7, 2.6))
+    epochs = np.arange(1, len(train) + 1)
+    axes.plot(epochs, train, label="rows it learns from", color=COLORS["naive"])
+    axes.plot(epochs, validation, label="held-out rows", color=COLORS["deep"])
+    axes.axvline(epochs[int(np.argmin(validation))], linestyle=":", color=INK)
+    axes.set(xlabel="epoch", ylabel=f"loss ({unit})")
+    axes.legend()
+    return figure
+
+
+def intervals(
+    points: pd.DataFrame, low: pd.DataFrame, high: pd.DataFrame, colors: dict[str, str]
+) -> Figure:
+    """Draw one panel per column and one dot with its interval per row.
+
+    Parameters
+    ----------
+    points, low, high : DataFrames of one shape
+        Values and the ends of their intervals; the first row is drawn at the bottom.
+    colors : dict
+        A colour for each row.
+    """
+    count = points.shape[1]
+    figure, axes = plt.subplots(
+        1, count, figsize=(7, 0.8 + 0.32 * len(points)), sharey=True, squeeze=False
+    )
+    for panel, column in zip(axes[0], points, strict=True):
+        for row, name in enumerate(points.index):
+            ends = [low.loc[name, column], high.loc[name, column]]
+            panel.plot(ends, [row, row], color=colors[name])
+            panel.plot(points.loc[name, column], row, "o", color=colors[name])
+        panel.set(yticks=range(len(points)), yticklabels=points.index, xlabel=column)
+        grid(panel, "x")
+    return figure
+
+
+def clusters(dots: np.ndarray, group: np.ndarray, names: dict[int, str]) -> Figure:
+    """Draw dots on a plane, coloured and marked by group, with the groups' names below.
+
+    Parameters
+    ----------
+    dots : array of shape (N, 2)
+    group : array of shape (N,)
+        Each dot's group.
+    names : dict
+        The name of each group, in the order of the legend.
+    """
+    figure, axes = plt.subplots(figsize=(7, 4.8))
+    for number, (key, name) in enumerate(names.items()):
+        color, marker = CYCLE[number % len(CYCLE)], "osD^vPX*"[number % 8]
+        held = dots[group == key]
+        axes.scatter(*held.T, s=9, marker=marker, linewidths=0, color=color, label=name)
+        axes.collections[-1].set_rasterized(True)
+    axes.set_axis_off()
+    figure.legend(loc="outside lower center", ncols=2, markerscale=2.5)
+    return figure
+
+
+def heatmap(values: np.ndarray, rows: Sequence[str], label: str) -> Figure:
+    """Draw a table of numbers as cells, with names for its rows and one label below."""
+    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.2 * len(rows)))
+    axes.imshow(values, aspect="auto", interpolation="nearest")
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_xlabel(label)
+    return figure

@@ -1,7 +1,7 @@
 """Customer profile networks: features, a week-by-category grid, or a sequence of baskets.
 
-All share one shape: an encoder ends in a profile of 32 numbers, and a head reads the profile. The
-profile, not the head's output, is what later chapters use.
+All share one shape: an encoder ends in a profile of 32 numbers between -1 and 1, and a head reads
+the profile. The profile, not the head's output, is what later chapters use.
 """
 
 import torch
@@ -32,7 +32,7 @@ class UserProfileNet(nn.Module):
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(hidden_dim, PROFILE_DIM),
-            nn.ReLU(),
+            nn.Tanh(),
         )
         self.head = nn.Linear(PROFILE_DIM, output_dim)
 
@@ -76,7 +76,7 @@ class PurchaseCNN(nn.Module):
             nn.ReLU(),
         )
         self.project = nn.Sequential(
-            nn.Dropout(dropout), nn.Linear(2 * channels, PROFILE_DIM), nn.ReLU()
+            nn.Dropout(dropout), nn.Linear(2 * channels, PROFILE_DIM), nn.Tanh()
         )
         self.head = nn.Linear(PROFILE_DIM, output_dim)
 

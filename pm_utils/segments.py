@@ -1,0 +1,162 @@
+"""Segments of customers that a marketer can read: who they are, and a name the data chose."""
+
+import numpy as np
+import pandas as pd
+from sklearn.neighbors import NearestNeighbors
+
+from pm_utils.data import Shop
+
+THEMES = {
+    "fresh cooks": (
+        *("TOMATOES", "ONIONS", "POTATOES", "SALAD MIX", "PEPPERS-ALL", "BERRIES", "GRAPES"),
+        *("APPLES", "CITRUS", "TROPICAL FRUIT", "VEGETABLES - ALL OTHERS", "CARROTS"),
+        *("VEGETABLES SALAD", "ORGANICS FRUIT & VEGETABLES", "MELONS", "STONE FRUIT"),
+    ),
+    "meat eaters": ("BEEF", "PORK", "CHICKEN", "MEAT - MISC", "CHICKEN/POULTRY", "BACON"),
+    "heat-and-eat households": (
+        *("FROZEN PIZZA", "FRZN MEAT/MEAT DINNERS", "FROZEN MEAT", "FRZN BREAKFAST FOODS"),
+        *("CONVENIENT BRKFST/WHLSM SNACKS", "HOT DOGS", "FRZN POTATOES", "DINNER MXS:DRY"),
+    ),
+    "snackers": (
+        *("BAG SNACKS", "COOKIES/CONES", "CANDY - PACKAGED", "CANDY - CHECKLANE", "POPCORN"),
+        *("SOFT DRINKS", "ICE CREAM/MILK/SHERBTS", "FRZN NOVELTIES/WTR ICE", "WAREHOUSE SNACKS"),
+    ),
+    "wine and beer drinkers": (
+        "BEERS/ALES",
+        "DOMESTIC WINE",
+        "IMPORTED WINE",
+        "MISC WINE",
+        "LIQUOR",
+    ),
+    "young families": (
+        *(
+            "DIAPERS & DISPOSABLES",
+            "INFANT FORMULA",
+            "BABY FOODS",
+            "BABY HBC",
+            "INFANT CARE PRODUCTS",
+        ),
+    ),
+    "pet owners": ("DOG FOODS", "CAT FOOD", "CAT LITTER", "PET CARE SUPPLIES", "BIRD SEED"),
+    "smokers": ("CIGARETTES", "TOBACCO OTHER", "SMOKING CESSATIONS"),
+    "deli lunchers": ("DELI MEATS", "SALADS/DIPS", "CHEESES", "SALAD BAR", "SANDWICHES", "ROLLS"),
+    "home and body shoppers": (
+        *("HAIR CARE PRODUCTS", "ORAL HYGIENE PRODUCTS", "DEODORANTS", "SOAP - LIQUID & BAR"),
+        *("LAUNDRY DETERGENTS", "HOUSEHOLD CLEANG NEEDS", "BATH TISSUES", "PAPER TOWELS"),
+        *("DISHWASH DETERGENTS", "FACIAL TISS/DNR NAPKIN", "MAKEUP AND TREATMENT"),
+    ),
+    "bakers": (
+        "BAKING MIXES",
+        "BAKING NEEDS",
+        "SUGARS/SWEETNERS",
+        "SPICES & EXTRACTS",
+        "FLOUR & MEALS",
+    ),
+    "drivers who fill up": ("FUEL",),
+}
+RHYTHMS = ((8.0, "Weekly"), (4.0, "Fortnightly"), (2.0, "Monthly"), (0.0, "Occasional"))
+
+
+def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
+    """Return what share of each customer's spend before a date went to each theme.
+
+    Parameters
+    ----------
+    shop : Shop
+    before : date
+        Only order lines before it count.
+
+    Returns
+    -------
+    DataFrame of shape (customers who spent, themes)
+        Indexed by ``customer_id``. Fuel is a department, every other theme a set of categories.
+    """
+    lines = shop.order_lines.loc[shop.order_lines["ordered_at"] < pd.Timestamp(before)]
+    theme_of = {category: theme for theme, held in THEMES.items() for category in held}
+    products = shop.products.set_index("product_id")
+    theme = products["category"].astype(object).map(theme_of)
+    theme = theme.mask(products["department"].astype(object) == "FUEL", "drivers who fill up")
+    named = lines["product_id"].map(theme)
+    spend = lines.groupby([lines["customer_id"], named])["amount"].sum().unstack(fill_value=0.0)
+    total = lines.groupby("customer_id")["amount"].sum()
+    total = total[total > 0]
+    shares = spend.reindex(index=total.index, columns=list(THEMES), fill_value=0.0)
+    return shares.div(total, axis=0)
+
+
+def segment_portraits(
+    segment: pd.Series, activity: pd.DataFrame, shares: pd.DataFrame
+) -> pd.DataFrame:
+    """Describe each segment by size, rhythm, spend and what it buys more of than others.
+
+    Parameters
+    ----------
+    segment : Series
+        Segment number by ``customer_id``.
+    activity : DataFrame
+        ``orders_per_8w`` and ``spend_per_8w`` (dollars) by ``customer_id``.
+    shares : DataFrame
+        From `theme_shares`.
+
+    Returns
+    -------
+    DataFrame
+        One row per segment, the biggest spender first: ``name`` (rhythm and favourite theme, no
+        two alike), ``households``, ``share``, median ``orders_per_8w`` and ``spend_per_8w``, and
+        ``buys_more``: three themes with their lift, mean share over that of all customers.
+
+    Notes
+    -----
+    Themes are ranked by how surprising the lift is, in standard errors of the segment's mean
+    share, so that a rare theme in a small segment does not win by chance.
+    """
+    table = shares.join(activity).assign(segment=segment).dropna(subset=["segment"])
+    themes, held = table[list(THEMES)], table.groupby("segment")
+    size, mean = held.size(), held[list(THEMES)].mean()
+    lift = mean / themes.mean()
+    surprise = (mean - themes.mean()).div(themes.std()).mul(np.sqrt(size), axis=0)
+    portraits = held[["orders_per_8w", "spend_per_8w"]].median()
+    portraits.insert(0, "households", size)
+    portraits.insert(1, "share", size / size.sum())
+    portraits = portraits.sort_values("spend_per_8w", ascending=False, kind="stable")
+    names: list[str] = []
+    for number, row in portraits.iterrows():
+        rhythm = next(word for least, word in RHYTHMS if row["orders_per_8w"] >= least)
+        ranked = surprise.loc[number].sort_values(ascending=False, kind="stable").index
+        names.append(next(n for theme in ranked if (n := f"{rhythm} {theme}") not in names))
+    portraits.insert(0, "name", names)
+    portraits["buys_more"] = [
+        ", ".join(f"{theme} ×{lift.loc[number, theme]:.1f}" for theme in order.index[:3])
+        for number in portraits.index
+        for order in [surprise.loc[number].sort_values(ascending=False, kind="stable")]
+    ]
+    return portraits
+
+
+def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) -> np.ndarray:
+    """Return how alike each customer's next purchases and those of their nearest neighbours are.
+
+    Parameters
+    ----------
+    vectors : array of shape (N, D)
+        Profiles; likeness is the cosine between them.
+    target : array of shape (N, K)
+        1 where a category was bought.
+    neighbours : int
+        How many neighbours each customer is compared with.
+
+    Returns
+    -------
+    array of shape (N,)
+        Mean Jaccard index: categories that both bought over categories that either bought, 0 where
+        neither bought any.
+    """
+    search = NearestNeighbors(n_neighbors=neighbours + 1, metric="cosine").fit(vectors)
+    found = search.kneighbors(vectors, return_distance=False)
+    others = np.array(
+        [row[row != own][:neighbours] for own, row in enumerate(found)]
+    )  # a twin may push a customer out of its own list
+    bought = target.astype(bool)
+    both = (bought[:, None] & bought[others]).sum(2)
+    either = (bought[:, None] | bought[others]).sum(2)
+    return (both / np.maximum(either, 1)).mean(1)

@@ -1,0 +1,284 @@
+"""The profile task: from a customer's past, which categories will they buy in the weeks to come?
+
+`tag_samples` stacks what is known on several dates with what happened next. `Inputs` turns the
+samples into tensors for each network, scaled by numbers learned on the training samples alone.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import Self
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import ClassifierMixin, clone
+from torch import Tensor
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from pm_utils import histories
+from pm_utils.histories import HISTORY_COLUMNS, PurchaseLog
+from pm_utils.models.profile import BasketRNN, ProfileTagger, PurchaseCNN, UserProfileNet
+from pm_utils.training import fit, predict
+
+RATE = HISTORY_COLUMNS.index("orders_per_8w")
+
+
+@dataclass(frozen=True)
+class TagSamples:
+    """One row per customer and as-of date, in plain arrays that share their first axis.
+
+    Attributes
+    ----------
+    customer : array of shape (N,)
+        Codes into ``PurchaseLog.customers``.
+    as_of : array of shape (N,), datetime64
+    history : array of shape (N, C, 5)
+        See `histories.category_history`.
+    context : array of shape (N, 8)
+        See `histories.customer_context`.
+    grid : array of shape (N, C, W)
+        See `histories.week_grid`.
+    baskets, ages, lengths : arrays of shape (N, T, C), (N, T), (N,)
+        See `histories.basket_sequences`.
+    target : array of shape (N, K)
+        1 where the category is bought in the days that follow.
+    """
+
+    customer: np.ndarray
+    as_of: np.ndarray
+    history: np.ndarray
+    context: np.ndarray
+    grid: np.ndarray
+    baskets: np.ndarray
+    ages: np.ndarray
+    lengths: np.ndarray
+    target: np.ndarray
+
+
+def as_of_dates(last: str, first: str, days: int) -> pd.DatetimeIndex:
+    """Return dates every `days` days that end on `last` and do not start before `first`."""
+    return pd.date_range(first, last, freq="D")[::-1][::days][::-1]
+
+
+def tag_samples(
+    log: PurchaseLog,
+    dates: Iterable[pd.Timestamp],
+    *,
+    tags: int,
+    days: int = 56,
+    weeks: int = 26,
+    baskets: int = 30,
+) -> TagSamples:
+    """Stack the customers known on each date: their past, and what they bought next.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+    dates : iterable of dates
+        A customer enters on every date before which they have ordered.
+    tags : int
+        K, how many of the log's categories are predicted.
+    days : int
+        How long after each date purchases count.
+    weeks, baskets : int
+        How far the grid and the basket sequence reach back.
+
+    Returns
+    -------
+    TagSamples
+    """
+    parts = []
+    for date in dates:
+        known = histories.known_customers(log, date)
+        views = (
+            histories.category_history(log, date),
+            histories.customer_context(log, date),
+            histories.week_grid(log, date, weeks),
+            *histories.basket_sequences(log, date, baskets),
+            histories.next_purchases(log, date, days, tags),
+        )
+        when = np.full(len(known), np.datetime64(date, "D"))
+        parts.append((known, when, *(view[known] for view in views)))
+    return TagSamples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Scale samples for the networks; the means and deviations come from training samples.
+
+    Attributes
+    ----------
+    history_mean, history_std : arrays of shape (C, 5)
+    context_mean, context_std : arrays of shape (8,)
+    """
+
+    history_mean: np.ndarray
+    history_std: np.ndarray
+    context_mean: np.ndarray
+    context_std: np.ndarray
+
+    @classmethod
+    def learn(cls, samples: TagSamples) -> Self:
+        """Take means and standard deviations from training samples."""
+        return cls(
+            samples.history.mean(0),
+            samples.history.std(0) + 1e-6,
+            samples.context.mean(0),
+            samples.context.std(0) + 1e-6,
+        )
+
+    def wide(self, samples: TagSamples) -> Tensor:
+        """Return each tag's own history, with the context beside it → (N, K, 13)."""
+        tags = samples.target.shape[1]
+        history = (samples.history - self.history_mean) / self.history_std
+        context = np.repeat(self._context(samples)[:, None], tags, axis=1)
+        return torch.from_numpy(np.concatenate([history[:, :tags], context], axis=2))
+
+    def features(self, samples: TagSamples) -> Tensor:
+        """Return one row of numbers per sample: a purchase rate per category, and the context."""
+        rate = samples.history[:, :, RATE] - self.history_mean[:, RATE]
+        rate = rate / self.history_std[:, RATE]
+        return torch.from_numpy(np.concatenate([rate, self._context(samples)], axis=1))
+
+    def views(self, samples: TagSamples) -> dict[str, tuple[Tensor, ...]]:
+        """Return what each encoder reads, under the name of its class."""
+        sequence = (samples.baskets, samples.ages, samples.lengths)
+        return {
+            "UserProfileNet": (self.features(samples),),
+            "PurchaseCNN": (torch.from_numpy(samples.grid),),
+            "BasketRNN": tuple(map(torch.from_numpy, sequence)),
+        }
+
+    def as_tensors(self) -> dict[str, Tensor]:
+        """Return the four arrays under their names, to be saved beside the weights."""
+        return {f.name: torch.from_numpy(getattr(self, f.name)) for f in fields(self)}
+
+    def _context(self, samples: TagSamples) -> np.ndarray:
+        return (samples.context - self.context_mean) / self.context_std
+
+
+def per_tag_probabilities(
+    estimator: ClassifierMixin, train: np.ndarray, target: np.ndarray, test: np.ndarray
+) -> np.ndarray:
+    """Fit a fresh copy of a classifier for each tag and predict.
+
+    Parameters
+    ----------
+    estimator : scikit-learn classifier with ``predict_proba``
+    train, test : arrays of shape (N, K, F) and (M, K, F)
+        What is known about each tag.
+    target : array of shape (N, K)
+        0 or 1.
+
+    Returns
+    -------
+    array of shape (M, K)
+        The predicted chance of each tag.
+
+    Raises
+    ------
+    ValueError
+        When a tag is always or never bought in the training rows, with its number.
+    """
+    chance = np.empty(test.shape[:2])
+    for tag in range(target.shape[1]):
+        if len(np.unique(target[:, tag])) < 2:
+            raise ValueError(f"tag {tag} has only one outcome in the training rows: leave it out")
+        model = clone(estimator).fit(train[:, tag], target[:, tag])
+        chance[:, tag] = model.predict_proba(test[:, tag])[:, 1]
+    return chance
+
+
+def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
+    """Put a profile (N, D) beside what is known about each tag (N, K, F) → (N, K, F + D)."""
+    repeated = np.repeat(profile[:, None], own.shape[1], axis=1)
+    return np.concatenate([own, repeated], axis=2)
+
+
+def new_tagger(name: str, inputs: Inputs, tags: int, wide: int) -> ProfileTagger:
+    """Return an untrained network by its encoder's name, at the sizes that the book uses.
+
+    Raises
+    ------
+    ValueError
+        When the name is none of the three encoders.
+    """
+    categories = len(inputs.history_mean)
+    features = categories + len(inputs.context_mean)
+    if name == "UserProfileNet":
+        encoder: torch.nn.Module = UserProfileNet(features, 128, tags, dropout=0.5)
+    elif name == "PurchaseCNN":
+        encoder = PurchaseCNN(categories, tags, channels=32, dropout=0.5)
+    elif name == "BasketRNN":
+        encoder = BasketRNN(categories, tags, dropout=0.5)
+    else:
+        raise ValueError(f"{name} is no encoder: give UserProfileNet, PurchaseCNN or BasketRNN")
+    return ProfileTagger(encoder, tags, wide)
+
+
+def train_tagger(
+    name: str,
+    samples: TagSamples,
+    inputs: Inputs,
+    *,
+    epochs: int,
+    seed: int,
+    shuffle_labels: bool = False,
+) -> ProfileTagger:
+    """Train a tagger on samples.
+
+    Parameters
+    ----------
+    name : {"UserProfileNet", "PurchaseCNN", "BasketRNN"}
+    samples : TagSamples
+    inputs : Inputs
+        Learned on these samples.
+    epochs, seed : int
+    shuffle_labels : bool
+        Deal the targets to other rows first: the null, which has nothing to learn from.
+
+    Returns
+    -------
+    ProfileTagger
+        In evaluation mode.
+    """
+    target, wide = torch.from_numpy(samples.target), inputs.wide(samples)
+    torch.manual_seed(seed)
+    net = new_tagger(name, inputs, target.shape[1], wide.shape[2])
+    if shuffle_labels:
+        target = target[torch.randperm(len(target))]
+    fit(
+        net,
+        (wide, *inputs.views(samples)[name]),
+        target,
+        loss=binary_cross_entropy_with_logits,
+        epochs=epochs,
+        learning_rate=4e-3,
+        weight_decay=0.3,
+        seed=seed,
+    )
+    return net
+
+
+def tag_probabilities(
+    net: ProfileTagger, name: str, samples: TagSamples, inputs: Inputs
+) -> np.ndarray:
+    """Return a trained tagger's chance of each tag → (N, K)."""
+    rows = (inputs.wide(samples), *inputs.views(samples)[name])
+    return predict(net, rows).sigmoid().numpy()
+
+
+def profile_frame(
+    net: ProfileTagger, name: str, samples: TagSamples, inputs: Inputs, log: PurchaseLog
+) -> pd.DataFrame:
+    """Return the profiles as a table that later chapters can join.
+
+    Returns
+    -------
+    DataFrame of shape (N, 32)
+        Indexed by ``customer_id`` and ``as_of``; columns ``profile_00`` to ``profile_31``.
+    """
+    vectors = predict(net.profile, inputs.views(samples)[name]).numpy()
+    keys = [log.customers[samples.customer], pd.DatetimeIndex(samples.as_of)]
+    index = pd.MultiIndex.from_arrays(keys, names=["customer_id", "as_of"])
+    return pd.DataFrame(vectors, index, [f"profile_{i:02d}" for i in range(vectors.shape[1])])

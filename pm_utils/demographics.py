@@ -2,12 +2,20 @@
 
 import numpy as np
 import pandas as pd
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from pm_utils.metrics import bootstrap_weights, interval
+from pm_utils.metrics import bootstrap_weights, interval, ranking_scores
 
-STRENGTHS = (0.001, 0.003, 0.01, 0.03, 0.1)
+REGRESSION = {
+    "Cs": (0.001, 0.003, 0.01, 0.03, 0.1),
+    "cv": 3,
+    "l1_ratios": (0,),
+    "scoring": "neg_log_loss",
+    "use_legacy_attributes": False,
+    "max_iter": 500,
+}
 
 
 def merge_levels(column: pd.Series, bands: dict[str, int]) -> pd.Series:
@@ -41,10 +49,10 @@ def merge_levels(column: pd.Series, bands: dict[str, int]) -> pd.Series:
     return pd.Series(merged, index=column.index, name=column.name)
 
 
-def cross_validated_guesses(
+def cross_validated_chances(
     views: dict[str, np.ndarray], answer: pd.Series, *, seed: int, folds: int = 5
-) -> pd.DataFrame:
-    """Guess each known answer from customers whose answer was in other folds.
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Predict each known answer from customers whose answer was in other folds.
 
     Parameters
     ----------
@@ -58,42 +66,57 @@ def cross_validated_guesses(
 
     Returns
     -------
-    DataFrame
-        One row per customer who told: ``answer``, ``naive`` (the most frequent answer of the other
-        folds) and one column per view (multinomial logistic
-        regression, its strength of regularisation chosen within the other folds).
+    truth : array of shape (M, A), 0 or 1
+        One row per customer who told, one column per possible answer.
+    chances : dict of arrays of shape (M, A)
+        ``naive``: how frequent each answer is in the other folds. Per view: multinomial logistic
+        regression, its strength of regularisation chosen within the other folds.
     """
     told = answer.notna().to_numpy()
-    known = answer[told].astype(str)
+    known = answer[told].astype(str).to_numpy()
     deal = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    guesses = pd.DataFrame({"answer": known, "naive": ""})
-    for train, test in deal.split(known, known):
-        guesses.iloc[test, 1] = known.iloc[train].mode()[0]
+    models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
     for name, view in views.items():
-        model = LogisticRegressionCV(
-            Cs=STRENGTHS, cv=3, l1_ratios=(0,), use_legacy_attributes=False, max_iter=500
-        )
-        guesses[name] = cross_val_predict(model, np.asarray(view)[told], known, cv=deal)
-    return guesses
+        models[name] = (LogisticRegressionCV(**REGRESSION), np.asarray(view)[told])
+    chances = {
+        name: cross_val_predict(model, view, known, cv=deal, method="predict_proba")
+        for name, (model, view) in models.items()
+    }
+    return (known[:, None] == np.unique(known)).astype(float), chances
 
 
-def accuracy_row(guesses: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:
-    """Score guesses by accuracy, with an interval for deep minus classical over customers.
+def guess_table(
+    truth: np.ndarray, chances: dict[str, np.ndarray], *, resamples: int, seed: int
+) -> tuple[pd.DataFrame, tuple[float, float]]:
+    """Score guesses by accuracy and by AUC averaged over the answers.
 
     Parameters
     ----------
-    guesses : DataFrame
-        From `cross_validated_guesses`, with the views ``classical`` and ``deep``.
+    truth, chances
+        From `cross_validated_chances`, with the views ``classical`` and ``deep``.
     resamples, seed : int
-        Of the bootstrap.
+        Of the bootstrap over customers.
 
     Returns
     -------
-    dict
-        ``naive``, ``classical`` and ``deep`` (shares that are right), and ``low`` and ``high``, a
-        95 % interval for deep minus classical.
+    table : DataFrame
+        One row per view, columns ``accuracy`` and ``auc`` (shares).
+    interval : (float, float)
+        95 % interval for the AUC of deep minus that of classical.
     """
-    right = guesses.drop(columns="answer").eq(guesses["answer"], axis=0).astype(float)
-    weight = bootstrap_weights(len(right), resamples, seed) / len(right)
-    low, high = interval(weight @ (right["deep"] - right["classical"]))
-    return right.mean().to_dict() | {"low": low, "high": high}
+    weight = bootstrap_weights(len(truth), resamples, seed)
+    auc = {
+        name: ranking_scores(truth, chance, weight=weight)["macro_auc"]
+        for name, chance in chances.items()
+        if name != "naive"
+    }
+    table = pd.DataFrame(
+        {
+            name: {
+                "accuracy": (chance.argmax(1) == truth.argmax(1)).mean(),
+                "auc": 0.5 if name == "naive" else ranking_scores(truth, chance)["macro_auc"],
+            }
+            for name, chance in chances.items()
+        }
+    ).T
+    return table, interval(auc["deep"] - auc["classical"])

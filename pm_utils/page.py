@@ -1,6 +1,8 @@
 """What a chapter prints besides its figures: the source of the code that it uses."""
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable
 
 from IPython.display import Markdown
@@ -17,7 +19,8 @@ def show_source(*objects: Callable | type) -> Markdown:
     Returns
     -------
     IPython.display.Markdown
-        One highlighted block of Python with the objects in the order given.
+        One highlighted block of Python with the objects in the order given. Of each docstring the
+        first line stays; the file has the rest.
 
     Raises
     ------
@@ -26,5 +29,17 @@ def show_source(*objects: Callable | type) -> Markdown:
     """
     if not objects:
         raise ValueError("show_source needs at least one function or class")
-    code = "\n\n".join(inspect.getsource(thing).rstrip() + "\n" for thing in objects)
+    code = "\n\n".join(_short_source(thing) + "\n" for thing in objects)
     return Markdown(f"```python\n{code}```")
+
+
+def _short_source(thing: Callable | type) -> str:
+    """Return an object's source with every docstring cut to its first line."""
+    lines = textwrap.dedent(inspect.getsource(thing)).rstrip().splitlines()
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    nodes = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, kinds)]
+    for node in sorted(nodes, key=lambda node: node.lineno, reverse=True):
+        if ast.get_docstring(node) and node.body[0].end_lineno > node.body[0].lineno:
+            first, last = node.body[0].lineno - 1, node.body[0].end_lineno
+            lines[first:last] = [lines[first].rstrip() + '"""']
+    return "\n".join(lines)

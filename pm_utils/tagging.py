@@ -119,13 +119,13 @@ class Inputs:
 
     @classmethod
     def learn(cls, samples: TagSamples) -> Self:
-        """Take means and standard deviations from training samples."""
-        return cls(
-            samples.history.mean(0),
-            samples.history.std(0) + 1e-6,
-            samples.context.mean(0),
-            samples.context.std(0) + 1e-6,
-        )
+        """Take means and standard deviations from training samples; a constant keeps its scale."""
+        numbers = []
+        for part in (samples.history, samples.context):
+            spread = part.std(0, dtype=np.float64)
+            mean = part.mean(0, dtype=np.float64)
+            numbers += [mean, np.where(spread > 1e-3, spread, 1.0)]
+        return cls(*(array.astype(np.float32) for array in numbers))
 
     def wide(self, samples: TagSamples) -> Tensor:
         """Return each tag's own history, with the context beside it → (N, K, 13)."""

@@ -1,0 +1,64 @@
+"""Bands merge levels as told; guesses beat the majority where there is something to find."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pm_utils import demographics
+
+LEVELS = ["a", "b", "c", "d"]
+COLUMN = pd.Series(
+    pd.Categorical(["a", "d", None, "b", "c"], LEVELS, ordered=True), [9, 8, 7, 6, 5], name="x"
+)
+
+
+def test_bands_hold_the_levels_up_to_their_end():
+    merged = demographics.merge_levels(COLUMN, {"low": 1, "middle": 3, "high": 4})
+    assert merged.astype(object).where(merged.notna(), None).tolist() == [
+        *("low", "high", None, "middle", "middle")
+    ]
+    assert list(merged.index) == [9, 8, 7, 6, 5]
+    assert list(merged.cat.categories) == ["low", "middle", "high"]
+    assert merged.name == "x"
+
+
+@pytest.mark.parametrize("bands", [{"low": 2}, {"low": 3, "high": 2, "top": 4}, {"low": 2, "h": 5}])
+def test_bands_that_do_not_cover_the_levels_are_refused(bands):
+    with pytest.raises(ValueError, match="x has 4 levels"):
+        demographics.merge_levels(COLUMN, bands)
+
+
+def test_only_ordered_categories_are_merged():
+    with pytest.raises(ValueError, match="no ordered categories"):
+        demographics.merge_levels(pd.Series(["a", "b"], name="x"), {"low": 1})
+
+
+@pytest.fixture(scope="module")
+def guessed():
+    rng = np.random.default_rng(0)
+    told = np.where(rng.random(300) < 0.2, None, np.where(rng.random(300) < 0.6, "no", "yes"))
+    answer = pd.Series(told, dtype="category")
+    signal = (answer == "yes").to_numpy(float)[:, None] + rng.normal(0, 0.7, (300, 1))
+    views = {"classical": rng.normal(size=(300, 3)), "deep": signal}
+    return answer, *demographics.cross_validated_chances(views, answer, seed=1)
+
+
+def test_only_those_who_told_are_scored(guessed):
+    answer, truth, chances = guessed
+    assert truth.shape == (answer.notna().sum(), 2)
+    assert (truth.sum(1) == 1).all()
+    assert {name: chance.shape for name, chance in chances.items()} == dict.fromkeys(
+        ("naive", "classical", "deep"), truth.shape
+    )
+    for chance in chances.values():
+        assert chance.sum(1) == pytest.approx(np.ones(len(truth)))
+
+
+def test_signal_is_found_and_noise_is_not(guessed):
+    _, truth, chances = guessed
+    table, (low, high) = demographics.guess_table(truth, chances, resamples=200, seed=0)
+    assert table.loc["deep", "auc"] > 0.75
+    assert 0.4 < table.loc["classical", "auc"] < 0.6
+    assert table.loc["naive", "auc"] == 0.5
+    assert table.loc["naive", "accuracy"] == pytest.approx(truth.mean(0).max())
+    assert 0 < low < table.loc["deep", "auc"] - table.loc["classical", "auc"] < high

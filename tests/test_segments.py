@@ -1,0 +1,96 @@
+"""Segments get readable, unlike names from the data; neighbours are scored by hand-worked cases."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pm_utils import segments
+from pm_utils.data import load_shop
+
+
+@pytest.fixture(scope="module")
+def shop() -> SimpleNamespace:
+    products = pd.DataFrame(
+        {
+            "product_id": [1, 2, 3, 4],
+            "category": ["BEERS/ALES", "BEEF", "COUPON/MISC ITEMS", "SHAMPOO FOR YAKS"],
+            "department": ["GROCERY", "MEAT", "FUEL", "DRUG GM"],
+        }
+    )
+    lines = pd.DataFrame(
+        {
+            "customer_id": [5, 5, 5, 6, 6, 7],
+            "product_id": [1, 2, 1, 3, 4, 2],
+            "amount": [6.0, 2.0, 99.0, 3.0, 1.0, 0.0],
+            "ordered_at": pd.to_datetime(
+                ["2017-01-02", "2017-02-01", "2017-03-01", "2017-01-05", "2017-01-06", "2017-01-07"]
+            ),
+        }
+    )
+    return SimpleNamespace(products=products, order_lines=lines)
+
+
+def test_shares_are_of_all_spend_before_the_date(shop):
+    shares = segments.theme_shares(shop, "2017-03-01")
+    assert list(shares.index) == [5, 6]  # 7 spent nothing
+    assert shares.loc[5, "wine and beer drinkers"] == pytest.approx(0.75)
+    assert shares.loc[5, "meat eaters"] == pytest.approx(0.25)
+    assert shares.loc[6, "drivers who fill up"] == pytest.approx(0.75)
+    assert shares.loc[6].sum() == pytest.approx(0.75)  # the rest has no theme
+
+
+def test_no_category_belongs_to_two_themes():
+    held = [category for theme in segments.THEMES.values() for category in theme]
+    assert len(held) == len(set(held))
+
+
+def test_every_theme_names_categories_that_the_shop_sells():
+    products = load_shop(["products"]).products
+    sold = {*products["category"].dropna().unique(), *products["department"].unique()}
+    assert not {c for theme in segments.THEMES.values() for c in theme} - sold
+
+
+def portraits_of(first: str, second: str, orders: tuple[float, float]) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    shares = pd.DataFrame(rng.uniform(0, 0.05, (60, len(segments.THEMES))), range(60))
+    shares.columns = list(segments.THEMES)
+    shares.loc[:29, first] += 0.4
+    shares.loc[30:, second] += 0.4
+    segment = pd.Series([0] * 30 + [1] * 30, range(60))
+    activity = pd.DataFrame(
+        {"orders_per_8w": np.repeat(orders, 30), "spend_per_8w": np.repeat([50.0, 80.0], 30)}
+    )
+    return segments.segment_portraits(segment, activity, shares)
+
+
+def test_a_planted_theme_names_its_segment():
+    portraits = portraits_of("pet owners", "bakers", (9.0, 3.0))
+    assert list(portraits["name"]) == ["Monthly bakers", "Weekly pet owners"]  # by spend
+    assert portraits["households"].tolist() == [30, 30]
+    assert portraits["share"].sum() == pytest.approx(1)
+    assert portraits.loc[0, "buys_more"].startswith("pet owners ×1.9")
+
+
+def test_no_two_segments_share_a_name():
+    rng = np.random.default_rng(1)
+    shares = pd.DataFrame(rng.uniform(size=(40, len(segments.THEMES))), range(40))
+    shares.columns = list(segments.THEMES)
+    shares["bakers"] = 1.0
+    activity = pd.DataFrame({"orders_per_8w": 5.0, "spend_per_8w": rng.uniform(size=40)})
+    names = segments.segment_portraits(pd.Series(np.arange(40) % 4), activity, shares)["name"]
+    assert names.is_unique
+    assert names.str.startswith("Fortnightly ").all()
+
+
+def test_overlap_of_the_nearest_is_worked_by_hand():
+    vectors = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    target = np.array([[1, 1, 0], [1, 0, 0], [0, 0, 1], [0, 0, 0]])
+    assert segments.neighbour_overlap(vectors, target, 1).tolist() == [0.5, 0.5, 0.0, 0.0]
+
+
+def test_twins_never_count_themselves():
+    vectors = np.ones((6, 2))
+    target = np.eye(6)
+    assert segments.neighbour_overlap(vectors, target, 3).tolist() == [0.0] * 6

@@ -11,6 +11,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from IPython import get_ipython
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.dates import ConciseDateFormatter
@@ -65,12 +66,10 @@ def use_style() -> None:
             "font.size": 10,
         }
     )
-    try:
+    if get_ipython() is not None:  # in a notebook
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg")
-    except (ImportError, AttributeError):  # outside a notebook there is no inline backend to set
-        pass
+        set_matplotlib_formats("svg", metadata={"Date": None})  # one figure, the same bytes
 
 
 def contrast(color: str, background: str) -> float:

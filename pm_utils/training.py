@@ -85,15 +85,15 @@ def fit(
     optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     steps = epochs * math.ceil(len(target) / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
-    history, best = History(), None
+    history, best, least = History(), None, math.inf
     for epoch in range(epochs):
         batches = torch.randperm(len(target), generator=order).split(batch_size)
         history.train.append(_one_epoch(model, inputs, target, loss, schedule, batches))
         if validation is None:
             continue
         history.validation.append(evaluate(model, *validation, loss=loss))
-        if history.validation[-1] <= min(history.validation):
-            history.best_epoch = epoch
+        if history.validation[-1] < least:
+            history.best_epoch, least = epoch, history.validation[-1]
             best = {name: value.clone() for name, value in model.state_dict().items()}
         elif patience is not None and epoch - history.best_epoch >= patience:
             break

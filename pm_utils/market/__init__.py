@@ -1,0 +1,1 @@
+"""A simulated market with known truth, fed by the real shop."""

@@ -1,0 +1,72 @@
+"""What an ad is: attributes that a marketer would name, as integer codes in arrays."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+ATTRIBUTES: dict[str, tuple[str, ...]] = {
+    "category": (
+        *("drinks", "dairy", "bakery", "snacks", "meat", "produce"),
+        *("frozen", "breakfast", "household", "beauty", "pets", "baby"),
+    ),
+    "tone": ("plain", "warm", "urgent", "playful"),
+    "discount": ("none", "10%", "20%", "30%", "50%"),
+    "palette": ("red", "orange", "green", "blue", "purple", "grey"),
+    "layout": ("centre", "left", "right", "banner"),
+    "motion": ("still", "left", "right", "up", "down"),
+    "speed": ("slow", "fast"),
+}
+DISCOUNT_RATES = np.array([0.0, 0.1, 0.2, 0.3, 0.5])
+
+
+@dataclass(frozen=True)
+class Creatives:
+    """N ads; every attribute is an array of shape (N,) with codes into `ATTRIBUTES`.
+
+    Attributes
+    ----------
+    category, tone, discount, palette, layout, motion, speed : arrays of shape (N,), int64
+        ``speed`` has no effect where ``motion`` is still.
+    """
+
+    category: np.ndarray
+    tone: np.ndarray
+    discount: np.ndarray
+    palette: np.ndarray
+    layout: np.ndarray
+    motion: np.ndarray
+    speed: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check that all arrays have one length and hold known codes."""
+        for name, levels in ATTRIBUTES.items():
+            codes = np.asarray(getattr(self, name), dtype=np.int64)
+            object.__setattr__(self, name, codes)
+            if codes.shape != np.shape(self.category) or codes.ndim != 1:
+                raise ValueError(
+                    f"{name} has shape {codes.shape}: give one code per ad, as category has "
+                    f"({np.shape(self.category)})"
+                )
+            if len(codes) and not 0 <= codes.min() <= codes.max() < len(levels):
+                wrong = int(np.flatnonzero((codes < 0) | (codes >= len(levels)))[0])
+                raise ValueError(
+                    f"{name} of ad {wrong} is {codes[wrong]}: give a code from 0 to "
+                    f"{len(levels) - 1} ({', '.join(levels)})"
+                )
+
+    def __len__(self) -> int:
+        """Return the number of ads."""
+        return len(self.category)
+
+    def take(self, rows: np.ndarray) -> "Creatives":
+        """Return the ads at the given positions."""
+        return Creatives(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    def codes(self) -> np.ndarray:
+        """Return all attributes side by side → (N, 7)."""
+        return np.stack([getattr(self, field.name) for field in fields(self)], axis=1)
+
+
+def random_creatives(n: int, rng: np.random.Generator) -> Creatives:
+    """Draw ads whose attributes are independent and uniform."""
+    return Creatives(*(rng.integers(len(levels), size=n) for levels in ATTRIBUTES.values()))

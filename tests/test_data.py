@@ -162,7 +162,7 @@ def test_only_the_tables_asked_for_are_read():
     shop = load_shop(["campaigns", "contacts"])
     assert len(shop.contacts) == 6_589
     assert shop.order_lines is None and shop.exposures is None and shop.cleaning.empty
-    assert repr(shop) == "Shop(campaigns: 27, contacts: 6,589)"
+    assert repr(shop).split() == ["Shop", "campaigns", "27", "contacts", "6,589"]
 
 
 def test_exposures_are_read_when_first_touched():
@@ -175,7 +175,7 @@ def test_exposures_are_read_when_first_touched():
     shop = Shop(read_exposures=read)
     assert "not read" in repr(shop) and not calls
     assert shop.exposures is shop.exposures
-    assert calls == [1] and repr(shop) == "Shop(exposures: 1)"
+    assert calls == [1] and repr(shop).split() == ["Shop", "exposures", "1"]
 
 
 def test_a_shop_cannot_be_changed(shop):
@@ -209,7 +209,7 @@ def _one_thread() -> dict[str, str]:
 
 
 def test_a_name_that_is_no_table_is_an_error():
-    with pytest.raises(ShopError, match=r"orders.*unknown table.*order_lines"):
+    with pytest.raises(ShopError, match=r"orders.*unknown table(.|\n)*order_lines"):
         load_shop(["orders"])
 
 
@@ -418,11 +418,11 @@ def test_one_error_lists_every_violation_with_the_value_that_broke_it():
         Shop.from_frames(frames, period=("2017-01-15", "2018-01-01"))
     text = str(caught.value)
     assert text.startswith("the tables break 4 rules:")
-    assert "1. order_lines.amount: below 0 (1 row, first: index 0" in text
+    assert "1. order_lines.amount: below 0 (1 row)\n   first: index 0, order_id=100" in text
     assert "amount=-3.0" in text and "customer_id=77" in text
     assert "campaigns.campaign_type" in text
-    assert "order_lines.ordered_at: date out of range (2 rows, first: index 0" in text
-    assert "Expected: from 2017-01-15 to before 2018-01-01" in text
+    assert "order_lines.ordered_at: date out of range (2 rows)\n   first: index 0" in text
+    assert "   expected: from 2017-01-15 to before 2018-01-01" in text
 
 
 def test_rows_are_named_by_the_callers_index_even_if_it_repeats():

@@ -148,13 +148,14 @@ class Shop:
         return None if self.read_exposures is None else self.read_exposures()
 
     def __repr__(self) -> str:
-        """Return the tables with their number of rows."""
-        tables = {f.name: getattr(self, f.name) for f in fields(self) if f.name in MODELS}
-        sizes = [f"{name}: {len(t):,}" for name, t in tables.items() if t is not None]
+        """Return the tables with their number of rows, one a line."""
+        names = [f.name for f in fields(self) if f.name in MODELS]
+        tables = {name: getattr(self, name) for name in names}
+        rows = {name: f"{len(table):,}" for name, table in tables.items() if table is not None}
         if self.read_exposures is not None:
             read = "exposures" in self.__dict__
-            sizes.append(f"exposures: {len(self.exposures):,}" if read else "exposures: not read")
-        return f"Shop({', '.join(sizes)})"
+            rows["exposures"] = f"{len(self.exposures):,}" if read else "not read yet"
+        return "\n".join(["Shop", *(f"  {name:<12}{count:>13}" for name, count in rows.items())])
 
 
 def load_shop(tables: Iterable[str] | None = None) -> Shop:
@@ -205,9 +206,11 @@ def redemptions_on_visits(shop: Shop, ordered_at: pd.Series) -> float:
     -------
     float
     """
-    days = [shop.order_lines["customer_id"], ordered_at.dt.normalize()]
     redeemed = pd.MultiIndex.from_frame(shop.responses[["customer_id", "responded_at"]])
-    return float(redeemed.isin(pd.MultiIndex.from_arrays(days)).mean())
+    customers = shop.order_lines["customer_id"]
+    own = customers.isin(shop.responses["customer_id"])
+    visits = pd.MultiIndex.from_arrays([customers[own], ordered_at[own].dt.normalize()])
+    return float(redeemed.isin(visits).mean())
 
 
 def _read(name: str, columns: Mapping[str, str]) -> pd.DataFrame:

@@ -224,12 +224,13 @@ class Violation:
     expected: str
 
     def __str__(self) -> str:
-        """Return the violation in one line."""
-        where = f"{self.table}.{self.column}: {self.rule}"
-        count = f"{self.rows:,} row" + ("s" if self.rows != 1 else "")
-        row = ", ".join(f"{name}={value!r}" for name, value in self.first_row.items())
-        first = f", first: index {self.first_index!r}, {row}" if row else ""
-        return f"{where} ({count}{first}). Expected: {self.expected}"
+        """Return what is broken, the first offending row and what would be right, a line each."""
+        rows = f"{self.rows:,} row" + ("s" if self.rows != 1 else "")
+        lines = [f"{self.table}.{self.column}: {self.rule} ({rows})"]
+        if self.first_row:
+            row = ", ".join(f"{name}={value!r}" for name, value in self.first_row.items())
+            lines.append(f"first: index {self.first_index!r}, {row}")
+        return "\n".join([*lines, f"expected: {self.expected}"])
 
 
 class ShopError(ValueError):
@@ -238,8 +239,10 @@ class ShopError(ValueError):
     def __init__(self, violations: list[Violation]) -> None:
         self.violations = violations
         rules = f"{len(violations)} rule" + ("s" if len(violations) != 1 else "")
-        lines = "\n".join(f"  {n}. {violation}" for n, violation in enumerate(violations, 1))
-        super().__init__(f"the tables break {rules}:\n{lines}")
+        listed = [
+            f"{n}. {violation}".replace("\n", "\n   ") for n, violation in enumerate(violations, 1)
+        ]
+        super().__init__("\n".join([f"the tables break {rules}:", *listed]))
 
 
 def check_tables(

@@ -214,7 +214,7 @@ def log_of(drawn: list[tuple]) -> PurchaseLog:
     return purchase_log(shop_of(lines_of(drawn)), CATEGORIES)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(LINES, LINES, st.integers(1, 364))
 def test_no_view_of_the_past_moves_when_the_future_does(drawn, other, day):
     as_of = pd.Timestamp("2017-01-01") + pd.Timedelta(days=day)
@@ -229,7 +229,7 @@ def test_no_view_of_the_past_moves_when_the_future_does(drawn, other, day):
     assert len({largest_categories(shop_of(lines_of(lines)), as_of, 1) for lines in worlds}) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(LINES, LINES, st.integers(1, 300), st.integers(1, 60))
 def test_no_target_moves_when_the_past_or_the_time_after_it_does(drawn, other, day, days):
     as_of = pd.Timestamp("2017-01-01") + pd.Timedelta(days=day)

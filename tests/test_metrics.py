@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from pm_utils import metrics
 from pm_utils.metrics import average_precision, bootstrap_weights, interval, ranking_scores, roc_auc
 
-FEW = settings(max_examples=60, deadline=None)
+FEW = settings(max_examples=40, deadline=None)
 
 
 @st.composite

@@ -1,13 +1,26 @@
-"""Source that a page prints is the source that runs."""
+"""Source that a page prints is the source that runs, its docstrings cut to one line."""
 
+import ast
 import inspect
 
 import pytest
 from IPython.display import Markdown
 
-from pm_utils import metrics
-from pm_utils.models.profile import UserProfileNet
+from pm_utils import histories, metrics, store, training
+from pm_utils.models.profile import BasketRNN, UserProfileNet
 from pm_utils.page import show_source
+
+SHOWN = [
+    metrics.interval,
+    metrics._from_steps,  # one line of docstring
+    store.save,
+    store._format,  # no docstring
+    training.fit,
+    histories.customer_context,  # functions inside
+    UserProfileNet,
+    BasketRNN.profile,  # indented in its file
+]
+DOCUMENTED = (ast.FunctionDef, ast.ClassDef)
 
 
 def body(shown: Markdown) -> str:
@@ -18,9 +31,65 @@ def body(shown: Markdown) -> str:
     return shown.data.removeprefix("```python\n").removesuffix("```")
 
 
-@pytest.mark.parametrize("thing", [metrics.interval, UserProfileNet])
-def test_the_block_is_the_source_and_nothing_else(thing):
-    assert body(show_source(thing)) == inspect.getsource(thing)
+def docstrings(code: str) -> list[str | None]:
+    nodes = [node for node in ast.walk(ast.parse(code)) if isinstance(node, DOCUMENTED)]
+    return [ast.get_docstring(node) for node in nodes]
+
+
+def without_docstrings(code: str) -> str:
+    tree = ast.parse(code)
+    for node in ast.walk(tree):
+        if isinstance(node, DOCUMENTED) and ast.get_docstring(node) is not None:
+            del node.body[0]
+    return ast.dump(tree)
+
+
+@pytest.mark.parametrize("thing", SHOWN)
+def test_the_code_is_that_of_the_file_and_each_docstring_its_first_line(thing):
+    source = inspect.cleandoc("\n" + inspect.getsource(thing))
+    code = body(show_source(thing))
+    assert without_docstrings(code) == without_docstrings(source)
+    heads = [text and text.splitlines()[0] for text in docstrings(source)]
+    assert docstrings(code) == heads
+
+
+def sample(x):
+    """Say the first line.
+
+    Not this one.
+    """
+    if x:
+
+        def inner():
+            """Stay whole."""
+            return 1
+
+        return inner()  # a comment stays
+    text = """Not a docstring:
+
+    three lines."""
+    return text
+
+
+SAMPLE = '''\
+def sample(x):
+    """Say the first line."""
+    if x:
+
+        def inner():
+            """Stay whole."""
+            return 1
+
+        return inner()  # a comment stays
+    text = """Not a docstring:
+
+    three lines."""
+    return text
+'''
+
+
+def test_the_block_by_hand():
+    assert body(show_source(sample)) == SAMPLE
 
 
 def test_what_is_printed_can_be_run():

@@ -152,12 +152,18 @@ def test_the_convolution_reads_grids_of_any_width_from_seven_weeks(weeks):
 
 
 def test_the_largest_response_of_the_convolution_counts_wherever_it_is():
-    model = encoder("grid").eval()
-    grid = torch.zeros(1, C, 40)
-    shifted = grid.clone()
+    model = encoder("grid", channels=8).eval()
+    grid, shifted, nothing = torch.zeros(3, 1, C, 40)
     grid[0, 1, 12], shifted[0, 1, 23] = 2, 2
-    torch.testing.assert_close(model.profile(grid), model.profile(shifted), rtol=0, atol=1e-6)
-    assert not torch.allclose(model.profile(grid), model.profile(torch.zeros(1, C, 40)))
+    found = {}
+    for name, silent in {"maximum": slice(8, None), "mean": slice(8)}.items():
+        whole = model.project[1].weight.data.clone()
+        model.project[1].weight.data[:, silent] = 0  # hear one of the two poolings only
+        found[name] = [model.profile(x) for x in (grid, shifted, nothing)]
+        model.project[1].weight.data = whole
+    for one, moved, none in found.values():
+        torch.testing.assert_close(one, moved, rtol=0, atol=1e-6)
+        assert not torch.allclose(one, none)
 
 
 def quiet_head() -> WideHead:

@@ -253,7 +253,7 @@ def drawn(figure) -> list[dict[str, float]]:
 
 
 def test_the_figure_marks_every_known_value_and_nothing_else():
-    board = board_of(naive=0.1, null=0.05, limit=0.9)
+    board = board_of(naive=0.1, null=0, limit=0.9)  # zero is known, None is not
     board.add("loss", unit="nats", better="lower", classical=12.0, deep=11.0)
     figure = board.figure()
     expected = [

@@ -120,3 +120,26 @@ def guess_table(
         }
     ).T
     return table, interval(auc["deep"] - auc["classical"])
+
+
+def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
+    """Return how often each answer was given, and is to be expected of those who gave none.
+
+    Parameters
+    ----------
+    view : array of shape (N, D)
+        What is known about each customer, scaled.
+    answer : Series of length N
+        A category, missing where the customer did not tell.
+
+    Returns
+    -------
+    DataFrame
+        One row per answer; columns ``told`` and ``never told`` are shares that sum to 1. The
+        second is the mean predicted chance, which is fairer than counting the likeliest answer.
+    """
+    told = answer.notna().to_numpy()
+    known = answer[told].astype(str)
+    model = LogisticRegressionCV(**REGRESSION).fit(view[told], known)
+    silent = pd.Series(model.predict_proba(view[~told]).mean(0), model.classes_)
+    return pd.DataFrame({"told": known.value_counts(normalize=True), "never told": silent})

@@ -1,6 +1,6 @@
 """Ranking metrics and bootstrap intervals, vectorised over resamples.
 
-Every metric takes weights of shape (N,) or (R, N): one row of weights per bootstrap resample. A
+Metrics take weights of shape (R, N): one row of weights per bootstrap resample. A
 resample of customers is then nothing but a row of counts, and R resamples cost one sort.
 """
 
@@ -114,7 +114,7 @@ def ranking_scores(
     Raises
     ------
     ValueError
-        When the shapes differ.
+        When the shapes differ, or no pair that counts is positive.
     """
     if target.shape != score.shape:
         raise ValueError(f"target is {target.shape} and score {score.shape}: give equal shapes")
@@ -122,6 +122,10 @@ def ranking_scores(
     rows = [np.flatnonzero(keep[:, tag]) for tag in range(target.shape[1])]
     flat, customer = keep.ravel(), np.repeat(np.arange(len(target)), target.shape[1])
     pairs = customer[flat]
+    if keep.shape != target.shape:
+        raise ValueError(f"mask is {keep.shape} and target {target.shape}: give equal shapes")
+    if not target[keep].any():
+        raise ValueError("no pair that counts is positive: there is nothing to rank")
     per_tag = [
         _ap_and_auc(target[r, tag], score[r, tag], None if weight is None else weight[:, r])
         for tag, r in enumerate(rows)
@@ -157,6 +161,8 @@ def _ap_and_auc(
         raise ValueError(
             f"target is {target.shape} and score {score.shape}: give two lists of one length"
         )
+    if not len(target) or np.isnan(score).any():
+        raise ValueError(f"{len(target)} rows, {np.isnan(score).sum()} without a score: score each")
     if not isinstance(weight, _Gathered):
         weight = np.ones(len(target)) if weight is None else np.asarray(weight)
     if weight.shape[-1] != len(target):

@@ -153,7 +153,8 @@ class Scoreboard:
         -------
         IPython.display.Markdown
             "…beats…" or "…loses to…" only where the interval excludes zero. What is claimed is
-            saved with the rows; the tests hold it against ten seeds (``pm seeds``).
+            saved with the rows, "above" meaning better in either direction; the tests hold it
+            against ten seeds (``pm seeds``). A second claim on a metric replaces the first.
 
         Raises
         ------
@@ -167,6 +168,7 @@ class Scoreboard:
         if not low <= high:
             raise ValueError(f"{metric}: the interval is ({low}, {high}), give the lower end first")
         gain = (low, high) if row.better == "higher" else (-high, -low)
+        self.claims = [claim for claim in self.claims if claim["metric"] != metric]
         facts = (
             f"{_number(row.deep)} against {_number(row.classical)}, difference "
             f"{row.deep - row.classical:+.3g}, {level:.0%} interval {low:+.3g} to {high:+.3g}"
@@ -309,6 +311,8 @@ def _number(value: float | None) -> str:
         return "–"
     if value != 0 and not 1e-3 <= abs(value) < 1e6:
         return f"{value:.2e}"
+    if 0 < abs(value) < 0.01:
+        return f"{value:.3g}"
     return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}"
 
 

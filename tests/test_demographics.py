@@ -62,3 +62,13 @@ def test_signal_is_found_and_noise_is_not(guessed):
     assert table.loc["naive", "auc"] == 0.5
     assert table.loc["naive", "accuracy"] == pytest.approx(truth.mean(0).max())
     assert 0 < low < table.loc["deep", "auc"] - table.loc["classical", "auc"] < high
+
+
+def test_the_silent_are_expected_to_be_as_their_signal_says():
+    rng = np.random.default_rng(3)
+    answer = pd.Series(np.repeat(["no", "yes", None, None], 100), dtype="category")
+    mean = np.repeat([-2.0, 2.0, 2.0, 2.0], 100)  # the silent look like those who said yes
+    mix = demographics.expected_mix((mean + rng.normal(size=400))[:, None], answer)
+    assert mix.sum().to_numpy() == pytest.approx([1, 1])
+    assert mix["told"].to_dict() == {"no": 0.5, "yes": 0.5}
+    assert mix.loc["yes", "never told"] > 0.9

@@ -174,7 +174,7 @@ class ProfileTagger(nn.Module):
     Parameters
     ----------
     encoder : UserProfileNet, PurchaseCNN or BasketRNN
-        Its ``profile`` method is used, its own head is not.
+        Its ``profile`` method is used; its own head is taken off.
     output_dim, history_dim : int
         As in `WideHead`.
     """

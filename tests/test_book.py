@@ -384,6 +384,13 @@ def test_no_page_shows_a_fault():
     assert {name: what for name, what in found.items() if what} == {}
 
 
+def test_no_table_shows_customers_by_their_id():
+    for name, text in built_pages().items():
+        headers = re.findall(r"<th\b[^>]*>(.*?)</th>", text, re.S)
+        named = {re.sub(r"<[^>]+>", "", header).strip() for header in headers}
+        assert not named & {"customer_id", "user_id", "household_id"}, name
+
+
 def test_every_chapter_is_built_with_its_figures_numbered():
     texts = built_pages()
     for path in NOTEBOOKS:

@@ -1,6 +1,8 @@
 """The lock, the abstract dependencies, conda's file and what is installed say the same."""
 
 import re
+import subprocess
+import sys
 import tomllib
 from importlib.metadata import distributions
 from pathlib import Path
@@ -75,3 +77,14 @@ def test_no_file_names_a_package_index():
     words = re.compile(r"(index-url|find-links|https?://[^\s\"')]*(pypi|pythonhosted|conda\.io))")
     named = ("requirements.lock", "environment.yml", "pyproject.toml", "Makefile", ".ci/run")
     assert not [name for name in named if words.search((ROOT / name).read_text())]
+
+
+def test_jupyterlab_loads_every_extension_it_is_given():
+    """An extension for another JupyterLab is listed as enabled, yet nothing of it is loaded."""
+    lab = Path(sys.executable).with_name("jupyter")
+    told = subprocess.run(
+        [lab, "labextension", "list"], capture_output=True, text=True, check=True, timeout=120
+    )
+    text = told.stdout + told.stderr
+    assert re.search(r"jupyterlab-myst v[\d.]+ .*enabled.*OK", text), text
+    assert "is not compatible" not in text

@@ -1,1 +1,28 @@
 """A simulated market with known truth, fed by the real shop."""
+
+from pm_utils.market.creatives import ATTRIBUTES, DISCOUNT_RATES, Creatives, random_creatives
+from pm_utils.market.impressions import ImpressionLog
+from pm_utils.market.moments import compare_moments
+from pm_utils.market.policies import Computed, EpsilonGreedy, Policy, Table, Uniform, fixed
+from pm_utils.market.simulate import Market
+from pm_utils.market.truth import TruthParameters
+from pm_utils.market.weeks import MarketState, WeekOutcome
+
+__all__ = [
+    "ATTRIBUTES",
+    "DISCOUNT_RATES",
+    "Computed",
+    "Creatives",
+    "EpsilonGreedy",
+    "ImpressionLog",
+    "Market",
+    "MarketState",
+    "Policy",
+    "Table",
+    "TruthParameters",
+    "Uniform",
+    "WeekOutcome",
+    "compare_moments",
+    "fixed",
+    "random_creatives",
+]

@@ -1,0 +1,116 @@
+"""Logs of impressions: millions a second, the same ones whatever the batches."""
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.market.policies import Policy
+from pm_utils.market.randomness import exponential, random_bits, stream_key, uniform
+from pm_utils.market.truth import mean_delay, order_values, visit_probability
+
+IMPRESSION_STREAM = 3
+BLOCK = 1 << 15  # impressions drawn at a time: what fits the processor's cache
+WHO, WHAT, VISIT, ORDER, DELAY, VALUE = range(6)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ImpressionLog:
+    """What was shown to whom, by which probability, and what came of it; arrays of shape (n,).
+
+    Attributes
+    ----------
+    customer, creative : int32
+    position : int8
+        0 is the slot that is always looked at.
+    propensity : float32
+        Probability with which the policy chose this ad for this customer.
+    click, visit, conversion : bool
+        A conversion is an order by someone who clicked and visited.
+    delay : float32
+        Days from click to order; NaN where there is none.
+    order_value : float32
+        Dollars paid; 0 where there is no order.
+    """
+
+    customer: np.ndarray
+    creative: np.ndarray
+    position: np.ndarray
+    propensity: np.ndarray
+    click: np.ndarray
+    visit: np.ndarray
+    conversion: np.ndarray
+    delay: np.ndarray
+    order_value: np.ndarray
+
+    def __len__(self) -> int:
+        """Return the number of impressions."""
+        return len(self.customer)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the log as a DataFrame, one row per impression."""
+        return pd.DataFrame({field.name: getattr(self, field.name) for field in fields(self)})
+
+
+def _empty_log(n: int) -> ImpressionLog:
+    return ImpressionLog(
+        customer=np.empty(n, np.int32),
+        creative=np.empty(n, np.int32),
+        position=np.empty(n, np.int8),
+        propensity=np.empty(n, np.float32),
+        click=np.empty(n, bool),
+        visit=np.zeros(n, bool),
+        conversion=np.zeros(n, bool),
+        delay=np.full(n, np.nan, np.float32),
+        order_value=np.zeros(n, np.float32),
+    )
+
+
+def simulate_impressions(
+    market, policy: Policy, n: int, *, start: int = 0, customers: np.ndarray | None = None
+) -> ImpressionLog:
+    """Draw n impressions to rested customers; see `Market.impressions`."""
+    log, pool = _empty_log(n), customers
+    keys = [stream_key(market.seed, IMPRESSION_STREAM, name) for name in range(6)]
+    size = np.uint64(market.n_customers if pool is None else len(pool))
+    examination = np.array(market.truth.examination, np.float32)
+    table = market.click_table.ravel()
+    for first in range(0, n, BLOCK):
+        rows = slice(first, min(first + BLOCK, n))
+        counter = np.arange(start + rows.start, start + rows.stop, dtype=np.uint64)
+        who, customer_u = _split(random_bits(keys[WHO], counter))
+        slot, click_u = _split(random_bits(keys[WHAT], counter))
+        customer = ((who * size) >> np.uint64(32)).astype(np.int32)
+        customer = customer if pool is None else pool[customer].astype(np.int32)
+        creative, propensity = policy.choose(customer, customer_u)
+        position = ((slot * np.uint64(len(examination))) >> np.uint64(32)).astype(np.int8)
+        cell = customer * np.int64(len(market.creatives)) + creative
+        log.customer[rows], log.creative[rows] = customer, creative
+        log.position[rows], log.propensity[rows] = position, propensity
+        log.click[rows] = click_u < table[cell] * examination[position]
+    _follow_clicks(market, log, start, keys)
+    return log
+
+
+def _split(bits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Split 64 bits into a 32-bit integer and a number in [0, 1) of 24 bits."""
+    fraction = ((bits & np.uint64(0xFFFFFF)).astype(np.float32)) * np.float32(2.0**-24)
+    return bits >> np.uint64(32), fraction
+
+
+def _follow_clicks(market, log: ImpressionLog, start: int, keys: list) -> None:
+    """Draw what comes of each click: visit, order, delay and value."""
+    clicked = np.flatnonzero(log.click)
+    who, ads = log.customer[clicked], market.creatives.take(log.creative[clicked])
+    visit = visit_probability(market.truth, market.truth_of_customers, who, ads)
+    log.visit[clicked] = uniform(keys[VISIT], start + clicked) < visit
+    visited = clicked[log.visit[clicked]]
+    who, what = log.customer[visited], log.creative[visited]
+    bought = uniform(keys[ORDER], start + visited) < market.order_probability(who, what)
+    log.conversion[visited] = bought
+    orders, who, what = visited[bought], who[bought], what[bought]
+    ads = market.creatives.take(what)
+    days = mean_delay(market.truth, market.truth_of_customers, who, ads)
+    log.delay[orders] = days * exponential(keys[DELAY], start + orders)
+    price = order_values(market.truth_of_customers, who, uniform(keys[VALUE], start + orders))
+    log.order_value[orders] = price * (1 - market.promoted_discount[what])

@@ -1,0 +1,182 @@
+"""Who sees which ad: policies that say with which probability they choose it.
+
+A policy has ``n_creatives``, ``probabilities(customers) -> (B, M)`` and ``choose(customers, u) ->
+(creatives, propensities)``, which turns one uniform number per impression into a choice. Any
+function from customers (B,) to probabilities (B, M) will do where a policy is asked for.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+class Policy(Protocol):
+    """Chooses ads for customers; see the module."""
+
+    n_creatives: int
+
+    def probabilities(self, customers: np.ndarray) -> np.ndarray:
+        """Return the probability of every ad for each customer → (B, M)."""
+
+    def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return an ad for each customer and the probability with which it was chosen."""
+
+
+def _pick(u: np.ndarray, scale: float, n_creatives: int) -> np.ndarray:
+    """Return the whole part of u · scale as an ad; rounding must not make it one too many."""
+    return np.minimum((u * np.float32(scale)).astype(np.int32), n_creatives - 1)
+
+
+@dataclass(frozen=True)
+class Uniform:
+    """Every ad with the same probability."""
+
+    n_creatives: int
+
+    def probabilities(self, customers: np.ndarray) -> np.ndarray:
+        """Return 1 / M throughout → (B, M)."""
+        return np.full((len(customers), self.n_creatives), 1 / self.n_creatives, np.float32)
+
+    def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ads and propensities → (B,), (B,)."""
+        creative = _pick(u, self.n_creatives, self.n_creatives)
+        return creative, np.full(len(u), 1 / self.n_creatives, np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class EpsilonGreedy:
+    """The ad of one's own most of the time, a random one otherwise; ε = 0 is a fixed policy.
+
+    Attributes
+    ----------
+    best : array of shape (N,), integers
+        Each customer's ad.
+    n_creatives : int
+    epsilon : float
+        How often any ad is drawn uniformly, from 0 to 1.
+    """
+
+    best: np.ndarray
+    n_creatives: int
+    epsilon: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Check the ads and epsilon."""
+        best = np.asarray(self.best, np.int32)
+        object.__setattr__(self, "best", best)
+        if best.ndim != 1 or not 0 <= best.min() <= best.max() < self.n_creatives:
+            raise ValueError(f"best must be one ad per customer, from 0 to {self.n_creatives - 1}")
+        if not 0 <= self.epsilon <= 1:
+            raise ValueError(f"epsilon is {self.epsilon}: give a number from 0 to 1")
+
+    def probabilities(self, customers: np.ndarray) -> np.ndarray:
+        """Return ε / M, and 1 - ε more for the customer's own ad → (B, M)."""
+        shape = (len(customers), self.n_creatives)
+        table = np.full(shape, self.epsilon / self.n_creatives, np.float32)
+        table[np.arange(shape[0]), self.best[customers]] += 1 - self.epsilon
+        return table
+
+    def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ads and propensities → (B,), (B,)."""
+        own = self.best[customers]
+        if self.epsilon == 0:
+            return own, np.ones(len(u), np.float32)
+        share = np.float32(self.epsilon)
+        drawn = _pick(u, self.n_creatives / self.epsilon, self.n_creatives)
+        creative = np.where(u < share, drawn, own)
+        floor = np.float32(self.epsilon / self.n_creatives)
+        return creative, floor + (creative == own) * np.float32(1 - self.epsilon)
+
+
+def fixed(creative: int, n_customers: int, n_creatives: int) -> EpsilonGreedy:
+    """Return the policy that shows one ad to all."""
+    return EpsilonGreedy(np.full(n_customers, creative), n_creatives)
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Any probabilities, written down for every customer.
+
+    Attributes
+    ----------
+    table : array of shape (N, M)
+        Probabilities at least 0; rows sum to one.
+    """
+
+    table: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check the probabilities and add them up for the search."""
+        table = np.asarray(self.table, dtype=np.float64)
+        object.__setattr__(self, "table", _checked(table, table.shape))
+        reached = np.cumsum(table, axis=1)
+        reached[:, -1] = 1.0
+        lines = np.minimum(reached, 1.0) + np.arange(len(table))[:, None]  # one ascending line
+        object.__setattr__(self, "_line", lines.ravel())
+
+    @property
+    def n_creatives(self) -> int:
+        """Return M."""
+        return self.table.shape[1]
+
+    def probabilities(self, customers: np.ndarray) -> np.ndarray:
+        """Return the customers' rows → (B, M)."""
+        return self.table[customers]
+
+    def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ads and propensities → (B,), (B,)."""
+        cell = np.searchsorted(self._line, customers + u.astype(np.float64), side="right")
+        creative = (cell - customers * np.int64(self.n_creatives)).astype(np.int32)
+        return creative, self.table[customers, creative].astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """Any probabilities, computed for those who are asked about.
+
+    Attributes
+    ----------
+    function : callable
+        Customers (B,) → probabilities (B, M); rows sum to one.
+    n_creatives : int
+    """
+
+    function: Callable[[np.ndarray], np.ndarray]
+    n_creatives: int
+
+    def probabilities(self, customers: np.ndarray) -> np.ndarray:
+        """Return the function's probabilities, checked → (B, M)."""
+        shape = (len(customers), self.n_creatives)
+        return _checked(np.asarray(self.function(customers)), shape)
+
+    def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return ads and propensities → (B,), (B,)."""
+        table = self.probabilities(customers)
+        return Table(table).choose(np.arange(len(table)), u)
+
+
+def _checked(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if table.ndim != 2 or table.shape != shape:
+        raise ValueError(f"the probabilities have shape {table.shape}: give one row per customer")
+    if table.min(initial=0) < 0 or not np.allclose(table.sum(1), 1, atol=1e-4):
+        raise ValueError("the probabilities must be at least 0 and sum to 1 in every row")
+    return table
+
+
+def as_policy(policy: Policy | Callable, n_creatives: int) -> Policy:
+    """Return a policy over a catalogue of M ads from a policy or a function.
+
+    Raises
+    ------
+    ValueError
+        When the policy is for a different number of ads.
+    """
+    if not hasattr(policy, "choose"):
+        return Computed(policy, n_creatives)
+    if policy.n_creatives != n_creatives:
+        raise ValueError(
+            f"the policy chooses among {policy.n_creatives} ads, the market has {n_creatives}"
+        )
+    return policy

@@ -1,0 +1,235 @@
+"""Customers of the simulated market, drawn with replacement from the real shop's households.
+
+What is estimated from a household's year, and how:
+
+- **tastes** over the twelve categories that ads are for: the household's spend is mapped by
+  `SOLD_AS` (three quarters of the shop's dollars; fuel, tobacco, remedies, dry goods have no ad),
+  shrunk towards the shop's shares, put as square root of (share / mean share) and factorised into
+  `TYPES` non-negative types of shopper (NMF); the taste is the factorisation's reconstruction;
+- **price sensitivity** in (0, 1): the rank among households of how deep their retail discounts are
+  and how often they use a coupon;
+- **activity**: orders per week;
+- **order value**: mean and coefficient of variation of their orders, in dollars.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+import pandas as pd
+from scipy.stats import rankdata
+from sklearn.decomposition import NMF
+
+from pm_utils.data import Shop, load_shop
+from pm_utils.market.creatives import ATTRIBUTES
+
+CATEGORIES = ATTRIBUTES["category"]
+TYPES = 8
+WEEKS_OBSERVED = 365 / 7
+PRIOR_SPEND = 20.0  # dollars at the shop's shares that each household's tastes start from
+PRIOR_ORDERS = 5.0  # orders of an average household that each estimate starts from
+
+SOLD_AS: dict[str, tuple[str, ...]] = {
+    "drinks": (
+        *("SOFT DRINKS", "BEERS/ALES", "DOMESTIC WINE", "IMPORTED WINE", "MISC WINE", "LIQUOR"),
+        *("CANNED JUICES", "REFRGRATD JUICES/DRNKS", "COFFEE", "TEAS", "ISOTONIC DRINKS"),
+        *("WATER - CARBONATED/FLVRD DRINK", "PWDR/CRYSTL DRNK MX", "COCOA MIXES", "JUICE"),
+        *("FRZN JCE CONC/DRNKS", "WATER", "NEW AGE", "BEVERAGE", "NON-DAIRY BEVERAGES"),
+    ),
+    "dairy": (
+        *("FLUID MILK PRODUCTS", "CHEESE", "CHEESES", "YOGURT", "MILK BY-PRODUCTS", "EGGS"),
+        *("BUTTER", "MARGARINES", "MISC. DAIRY", "CANNED MILK"),
+    ),
+    "bakery": (
+        *("BAKED BREAD/BUNS/ROLLS", "BAKED SWEET GOODS", "CAKES", "BREAD", "BREAKFAST SWEETS"),
+        *("COOKIES", "PIES", "ROLLS", "SWEET GOODS & SNACKS", "REFRGRATD DOUGH PRODUCTS"),
+        *("FROZEN BREAD/DOUGH", "BAKING MIXES", "BAKING NEEDS", "FLOUR & MEALS"),
+    ),
+    "snacks": (
+        *("BAG SNACKS", "COOKIES/CONES", "CRACKERS/MISC BKD FD", "CANDY - PACKAGED", "SNACKS"),
+        *("CANDY - CHECKLANE", "SNACK NUTS", "WAREHOUSE SNACKS", "POPCORN", "CHIPS&SNACKS"),
+        *("SNKS/CKYS/CRKR/CNDY", "RICE CAKES", "PACKAGED NATURAL SNACKS", "DRIED FRUIT", "NUTS"),
+    ),
+    "meat": (
+        *("BEEF", "CHICKEN", "PORK", "LUNCHMEAT", "MEAT - MISC", "DELI MEATS", "SMOKED MEATS"),
+        *("TURKEY", "BACON", "DINNER SAUSAGE", "HOT DOGS", "CHICKEN/POULTRY", "LAMB", "VEAL"),
+        *("EXOTIC GAME/FOWL", "SEAFOOD-FRESH", "MEAT - SHELF STABLE", "HEAT/SERVE"),
+    ),
+    "produce": (
+        *("POTATOES", "SALAD MIX", "TOMATOES", "TROPICAL FRUIT", "BERRIES", "APPLES", "GRAPES"),
+        *("CITRUS", "ONIONS", "VEGETABLES - ALL OTHERS", "PEPPERS-ALL", "CARROTS", "STONE FRUIT"),
+        *("MELONS", "VEGETABLES SALAD", "MUSHROOMS", "BROCCOLI/CAULIFLOWER", "PEARS", "CORN"),
+        *("ORGANICS FRUIT & VEGETABLES", "VALUE ADDED FRUIT", "VALUE ADDED VEGETABLES", "HERBS"),
+        *("SQUASH", "SALAD BAR"),
+    ),
+    "frozen": (
+        *("FRZN MEAT/MEAT DINNERS", "FROZEN PIZZA", "ICE CREAM/MILK/SHERBTS", "FROZEN MEAT"),
+        *("FRZN VEGETABLE/VEG DSH", "FRZN NOVELTIES/WTR ICE", "SEAFOOD - FROZEN", "FRZN POTATOES"),
+        *("FROZEN PIE/DESSERTS", "FROZEN - BOXED(GROCERY)", "FROZEN CHICKEN", "FRZN FRUITS"),
+        *("FRZN SEAFOOD", "FROZEN", "FRZN ICE"),
+    ),
+    "breakfast": (
+        *("COLD CEREAL", "HOT CEREAL", "CONVENIENT BRKFST/WHLSM SNACKS", "FRZN BREAKFAST FOODS"),
+        *("BREAKFAST SAUSAGE/SANDWICHES", "MOLASSES/SYRUP/PANCAKE MIXS", "PNT BTR/JELLY/JAMS"),
+        "CEREAL/BREAKFAST",
+    ),
+    "household": (
+        *("LAUNDRY DETERGENTS", "LAUNDRY ADDITIVES", "BATH TISSUES", "PAPER TOWELS", "BLEACH"),
+        *("HOUSEHOLD CLEANG NEEDS", "DISHWASH DETERGENTS", "FACIAL TISS/DNR NAPKIN", "AIR CARE"),
+        *("FD WRAPS/BAGS/TRSH BG", "PAPER HOUSEWARES", "BROOMS AND MOPS", "DISPOSIBLE FOILWARE"),
+        *("BATTERIES", "PLASTIC HOUSEWARES", "KITCHEN GADGETS", "ELECTRICAL SUPPPLIES"),
+    ),
+    "beauty": (
+        *("HAIR CARE PRODUCTS", "ORAL HYGIENE PRODUCTS", "MAKEUP AND TREATMENT", "DEODORANTS"),
+        *("SHAVING CARE PRODUCTS", "SOAP - LIQUID & BAR", "HAND/BODY/FACIAL PRODUCTS", "BATH"),
+        *("FRAGRANCES", "HAIR CARE ACCESSORIES", "COSMETIC ACCESSORIES", "ETHNIC PERSONAL CARE"),
+        *("FEMININE HYGIENE", "SUNTAN", "FOOT CARE PRODUCTS", "PERSONAL CARE APPLIANCES"),
+    ),
+    "pets": ("DOG FOODS", "CAT FOOD", "CAT LITTER", "PET CARE SUPPLIES", "BIRD SEED"),
+    "baby": (
+        *("DIAPERS & DISPOSABLES", "INFANT FORMULA", "BABY FOODS", "BABY HBC", "BABYFOOD"),
+        "INFANT CARE PRODUCTS",
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Households:
+    """The real households: what their year of orders shows, and what is estimated from it.
+
+    Attributes
+    ----------
+    record : DataFrame
+        Indexed by ``customer_id``, what a marketer sees: ``orders_per_week``,
+        ``average_order_value`` (dollars), ``discount_share`` (retail discount over amount before
+        it), ``coupon_order_share`` (orders with a coupon over orders) and ``share_<category>``
+        (of the spend that `SOLD_AS` maps).
+    mixture : array of shape (H, TYPES)
+        How much of each type of shopper the household is; rows sum to one.
+    taste : array of shape (H, 12)
+        Shares of spend by category as the factorisation has them; rows sum to one.
+    price_sensitivity : array of shape (H,)
+        In (0, 1), evenly spread.
+    order_rate : array of shape (H,)
+        Orders per week.
+    order_mean, order_variation : arrays of shape (H,)
+        Dollars per order, and their coefficient of variation.
+    """
+
+    record: pd.DataFrame
+    mixture: np.ndarray
+    taste: np.ndarray
+    price_sensitivity: np.ndarray
+    order_rate: np.ndarray
+    order_mean: np.ndarray
+    order_variation: np.ndarray
+
+
+def category_codes(products: pd.DataFrame) -> np.ndarray:
+    """Return each product's code among the twelve categories of ads, or -1 → (P,)."""
+    code = {sold: k for k, name in enumerate(CATEGORIES) for sold in SOLD_AS[name]}
+    return products["category"].astype(object).map(code).fillna(-1).to_numpy(dtype=np.int64)
+
+
+def estimate_households(shop: Shop) -> Households:
+    """Estimate tastes, price sensitivity, activity and order values of every household.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``customers``, ``products`` and ``order_lines``.
+
+    Returns
+    -------
+    Households
+        In ascending order of ``customer_id``.
+    """
+    lines, ids = shop.order_lines, np.sort(shop.customers["customer_id"].to_numpy())
+    size, line_of = len(ids), lines["customer_id"].to_numpy()
+    order, first = np.unique(lines["order_id"].to_numpy(), return_index=True)
+    order_row = np.searchsorted(order, lines["order_id"].to_numpy())
+    customer = np.searchsorted(ids, line_of)
+    of_order = customer[first]
+
+    def per_order(column: str) -> np.ndarray:
+        return np.bincount(order_row, lines[column].to_numpy(), minlength=len(order))
+
+    amount, saved = per_order("amount"), per_order("retail_discount")
+    coupon = per_order("coupon_discount") > 0
+    orders = np.bincount(of_order, minlength=size)
+    spend = np.bincount(of_order, amount, minlength=size)
+    squares = np.bincount(of_order, amount**2, minlength=size)
+    discounts = np.bincount(of_order, saved, minlength=size)
+    coupons = np.bincount(of_order, coupon, minlength=size)
+    by_category = _category_spend(shop, customer, size)
+    mixture, taste = factorise(by_category)
+    mean = _shrink(spend, orders)
+    variance = _shrink(squares - 2 * mean * spend + orders * mean**2, orders, scale=mean**2)
+    shares = by_category / np.maximum(by_category.sum(1, keepdims=True), 1e-9)
+    record = {
+        "orders_per_week": orders / WEEKS_OBSERVED,
+        "average_order_value": spend / orders,
+        "discount_share": discounts / np.maximum(spend + discounts, 1e-9),
+        "coupon_order_share": coupons / orders,
+    } | {f"share_{name}": shares[:, k] for k, name in enumerate(CATEGORIES)}
+    depth = _shrink(discounts, spend + discounts, prior=5 * PRIOR_SPEND)
+    use = _shrink(coupons, orders)
+    rank = (rankdata(depth) + rankdata(use)) / (2 * size)
+    return Households(
+        record=pd.DataFrame(record, index=pd.Index(ids, name="customer_id")),
+        mixture=mixture,
+        taste=taste,
+        price_sensitivity=(rankdata(rank) - 0.5) / size,
+        order_rate=orders / WEEKS_OBSERVED,
+        order_mean=mean,
+        order_variation=np.sqrt(variance) / mean,
+    )
+
+
+def _shrink(
+    total: np.ndarray, count: np.ndarray, *, prior: float = PRIOR_ORDERS, scale: np.ndarray = 1.0
+) -> np.ndarray:
+    """Return total / count, starting from `prior` counts at the overall ratio times `scale`."""
+    overall = total.sum() / (count * scale).sum()
+    return (total + prior * overall * scale) / (count + prior)
+
+
+def _category_spend(shop: Shop, customer: np.ndarray, size: int) -> np.ndarray:
+    codes = pd.Series(category_codes(shop.products), index=shop.products["product_id"])
+    code = codes.reindex(shop.order_lines["product_id"], fill_value=-1).to_numpy()
+    mapped = code >= 0
+    cell = customer[mapped] * len(CATEGORIES) + code[mapped]
+    amount = shop.order_lines["amount"].to_numpy()[mapped]
+    return np.bincount(cell, amount, minlength=size * len(CATEGORIES)).reshape(size, -1)
+
+
+def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Factorise spend by category into types of shopper.
+
+    Parameters
+    ----------
+    spend : array of shape (H, 12)
+        Dollars.
+
+    Returns
+    -------
+    mixture : array of shape (H, TYPES)
+        Rows sum to one.
+    taste : array of shape (H, 12)
+        The shares that the types reconstruct; rows sum to one, no entry is zero.
+    """
+    mean = spend.sum(0) / spend.sum()
+    shares = spend + PRIOR_SPEND * mean
+    lift = np.sqrt(shares / shares.sum(1, keepdims=True) / mean)
+    model = NMF(TYPES, init="nndsvda", max_iter=1000, tol=1e-4, random_state=0)
+    weights = model.fit_transform(lift)
+    weights_of_type = weights * model.components_.mean(1)
+    taste = np.maximum((weights @ model.components_) ** 2, 0.01) * mean
+    mixture = weights_of_type / weights_of_type.sum(1, keepdims=True)
+    return mixture, taste / taste.sum(1, keepdims=True)
+
+
+@cache
+def real_households() -> Households:
+    """Return the households of The Complete Journey, estimated once per process."""
+    return estimate_households(load_shop(["customers", "products", "order_lines"]))

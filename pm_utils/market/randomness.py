@@ -1,0 +1,89 @@
+"""Random numbers that depend on a key and a counter alone, so that batches cannot matter.
+
+The number for counter i is SplitMix64's output function at ``key + i * GOLDEN``. Whoever asks for
+counters 0..999 at once, or one by one, or in any order, gets the same numbers.
+
+References
+----------
+Steele, Lea & Flood (2014), Fast splittable pseudorandom number generators.
+"""
+
+import numpy as np
+from scipy.special import ndtri
+
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_MIX = (
+    (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
+    (np.uint64(27), np.uint64(0x94D049BB133111EB)),
+)
+_LAST = np.uint64(31)
+
+
+def stream_key(seed: int, *name: int) -> np.uint64:
+    """Return the key of a stream of numbers; streams with different names are unrelated."""
+    return np.random.SeedSequence(seed, spawn_key=name).generate_state(1, np.uint64)[0]
+
+
+def random_bits(key: np.uint64, counter: np.ndarray) -> np.ndarray:
+    """Return 64 random bits for each counter.
+
+    Parameters
+    ----------
+    key : uint64
+        From `stream_key`.
+    counter : array of integers of at least 0
+
+    Returns
+    -------
+    array of the same shape, uint64
+    """
+    bits = np.asarray(counter).astype(np.uint64)  # a copy, mixed in place
+    bits *= GOLDEN
+    bits += key
+    for shift, factor in _MIX:
+        bits ^= bits >> shift
+        bits *= factor
+    bits ^= bits >> _LAST
+    return bits
+
+
+def uniform(key: np.uint64, counter: np.ndarray) -> np.ndarray:
+    """Return a number in (0, 1) for each counter, float64."""
+    return ((random_bits(key, counter) >> np.uint64(11)) + 0.5) * 2.0**-53
+
+
+def normal(key: np.uint64, counter: np.ndarray) -> np.ndarray:
+    """Return a standard normal number for each counter, float64."""
+    return ndtri(uniform(key, counter))
+
+
+def exponential(key: np.uint64, counter: np.ndarray) -> np.ndarray:
+    """Return an exponential number of mean one for each counter, float64."""
+    return -np.log(uniform(key, counter))
+
+
+def poisson(rate: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Return the count at which the Poisson distribution function first exceeds `u`.
+
+    Parameters
+    ----------
+    rate : array of floats of at least 0
+    u : array of the same shape
+        Numbers in (0, 1). With one `u`, a higher rate never gives a lower count.
+
+    Returns
+    -------
+    array of int64
+    """
+    rate, u = np.broadcast_arrays(np.asarray(rate, np.float64), u)
+    count = np.zeros(rate.shape, np.int64)
+    term = np.exp(-rate)
+    below = term.copy()
+    for k in range(1, int(10 * (rate.max(initial=0.0) + 10))):
+        more = u >= below
+        if not more.any():
+            break
+        count += more
+        term = term * rate / k
+        below = np.where(more, below + term, np.inf)
+    return count

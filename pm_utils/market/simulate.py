@@ -1,0 +1,436 @@
+"""The simulated market: customers drawn from the real shop, ads, and a truth to score against."""
+
+from collections.abc import Callable
+from copy import copy
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.market import truth as formulas
+from pm_utils.market.creatives import DISCOUNT_RATES, Creatives, random_creatives
+from pm_utils.market.experiments import OUTCOMES, PER_CUSTOMER, expected_uplift, run_experiment
+from pm_utils.market.impressions import ImpressionLog, simulate_impressions
+from pm_utils.market.organic import simulate_orders
+from pm_utils.market.policies import Policy, as_policy
+from pm_utils.market.population import Households, real_households
+from pm_utils.market.truth import TruthParameters, draw_customers, plant_defect
+from pm_utils.market.weeks import (
+    MarketState,
+    WeekOutcome,
+    advance,
+    expected_lifetime_value,
+    rested_state,
+)
+
+CATALOGUE = 200
+Ads = np.ndarray | Creatives
+
+
+class Market:
+    """A market with a known truth; the same seed gives the same market and the same events.
+
+    Parameters
+    ----------
+    n_customers : int
+        Drawn with replacement from the real households.
+    seed : int
+        At least 0.
+    creatives : Creatives, optional
+        The catalogue of M ads that policies choose from; by default 200 random ones.
+    truth : TruthParameters, optional
+    households : Households, optional
+        By default those of the real shop.
+
+    Attributes
+    ----------
+    customers : DataFrame
+        What a marketer sees of each customer: the household's ``customer_id`` (to join profiles
+        by, and to split by: copies of one household are alike) and its record.
+    truth_of_customers : `pm_utils.market.truth.Customers`
+        What is true of them; not for models.
+
+    Raises
+    ------
+    ValueError
+        When a number is out of range.
+    """
+
+    def __init__(
+        self,
+        n_customers: int,
+        seed: int,
+        *,
+        creatives: Creatives | None = None,
+        truth: TruthParameters | None = None,
+        households: Households | None = None,
+    ) -> None:
+        if n_customers < 1:
+            raise ValueError(f"n_customers is {n_customers}: give at least 1")
+        if seed < 0:
+            raise ValueError(f"seed is {seed}: give a whole number of at least 0")
+        self.n_customers, self.seed = n_customers, seed
+        self.truth = truth or TruthParameters()
+        self.households = households or real_households()
+        self.truth_of_customers = draw_customers(self.households, n_customers, seed, self.truth)
+        rng = np.random.default_rng([seed, CATALOGUE])
+        self.creatives = random_creatives(CATALOGUE, rng) if creatives is None else creatives
+        record = self.households.record.reset_index()
+        self.customers = record.iloc[self.truth_of_customers.household].reset_index(drop=True)
+        self.customers.index.name = "customer"
+
+    def with_creatives(self, creatives: Creatives) -> "Market":
+        """Return the same market with another catalogue of ads."""
+        return self._changed(creatives=creatives)
+
+    def with_defect(self, stage: str, customers: np.ndarray, factor: float) -> "Market":
+        """Return the same market in which some customers pass a stage less often.
+
+        Parameters
+        ----------
+        stage : {'click', 'visit', 'order'}
+        customers : array of integers or bool
+        factor : float
+            From 0 to 1; multiplies their probability at that stage.
+        """
+        broken = plant_defect(self.truth_of_customers, stage, customers, factor)
+        return self._changed(truth_of_customers=broken)
+
+    def _changed(self, **attributes) -> "Market":
+        market = copy(self)
+        for table in ("click_table", "conversion_table", "promoted_discount"):
+            market.__dict__.pop(table, None)
+        market.__dict__.update(attributes)
+        return market
+
+    # What is true of pairs of customers and ads
+
+    def _true(self, formula: Callable, customer: np.ndarray, creative: Ads) -> np.ndarray:
+        """Apply a formula of `pm_utils.market.truth` to pairs, after checking their codes."""
+        customer = _codes("customer", customer, 0, self.n_customers)
+        if isinstance(creative, Creatives):
+            return formula(self.truth, self.truth_of_customers, customer, creative)
+        creative = _codes("creative", creative, -1, len(self.creatives))
+        shape = np.broadcast_shapes(customer.shape, creative.shape)
+        if creative.ndim != 1:
+            customer, creative = np.broadcast_arrays(customer, creative)
+            customer, creative = customer.ravel(), creative.ravel()
+        ads = self.creatives.take(np.maximum(creative, 0))
+        result = formula(self.truth, self.truth_of_customers, customer, ads)
+        return np.where(creative < 0, 0, result).reshape(shape)
+
+    def click_probability(
+        self,
+        customer: np.ndarray,
+        creative: Ads,
+        *,
+        position: np.ndarray | int = 0,
+        fatigue: np.ndarray | float = 0.0,
+    ) -> np.ndarray:
+        """Return the true P(click | customer, creative, position, fatigue).
+
+        Parameters
+        ----------
+        customer : array of integers
+        creative : array of integers or Creatives
+            Codes into the catalogue, or ads of one's own. It broadcasts with `customer`: (B,) and
+            (B,) are pairs, (B, 1) and (M,) cross. Code -1, an ad that says nothing, earns 0.
+        position : array of integers
+            Slot; the first, 0, is always looked at.
+        fatigue : array of floats
+            Impressions lately seen that still weigh.
+
+        Returns
+        -------
+        array of floats, broadcast
+        """
+        slots = len(self.truth.examination)
+        seen = np.array(self.truth.examination)[_codes("position", position, 0, slots)]
+        tired = np.exp(-self.truth.fatigue * np.asarray(fatigue, dtype=float))
+        return self._true(formulas.click_probability, customer, creative) * (seen * tired)
+
+    def visit_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
+        """Return the true P(visit | click); arguments as in `click_probability`."""
+        return self._true(formulas.visit_probability, customer, creative)
+
+    def order_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
+        """Return the true P(order | visit); arguments as in `click_probability`."""
+        return self._true(formulas.order_probability, customer, creative)
+
+    def conversion_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
+        """Return the true P(order | click), visit times order; as in `click_probability`."""
+        visit = self.visit_probability(customer, creative)
+        return visit * self.order_probability(customer, creative)
+
+    def mean_delay(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
+        """Return the mean days from click to order; arguments as in `click_probability`."""
+        return self._true(formulas.mean_delay, customer, creative)
+
+    @cached_property
+    def click_table(self) -> np.ndarray:
+        """P(click) of each customer and ad, rested and in the first position → (N, M), float32."""
+        return self._table(self.click_probability)
+
+    @cached_property
+    def conversion_table(self) -> np.ndarray:
+        """P(order | click) of each customer and ad → (N, M), float32."""
+        return self._table(self.conversion_probability)
+
+    def _table(self, probability: Callable) -> np.ndarray:
+        table = np.empty((self.n_customers, len(self.creatives)), np.float32)
+        for first in range(0, self.n_customers, 2048):
+            who = np.arange(first, min(first + 2048, self.n_customers))
+            table[who] = probability(who[:, None], np.arange(len(self.creatives)))
+        return table
+
+    @cached_property
+    def promoted_discount(self) -> np.ndarray:
+        """Share of an order that each ad's discount takes off, π d → (M,)."""
+        return self.truth.promoted_share * DISCOUNT_RATES[self.creatives.discount]
+
+    def true_uplift(
+        self,
+        customer: np.ndarray,
+        creative: np.ndarray,
+        *,
+        outcome: str = "profit",
+        impressions: int = 1,
+        days: float = 14,
+    ) -> np.ndarray:
+        """Return the expected effect of a flight of one ad against no ad within a window.
+
+        Parameters
+        ----------
+        customer, creative : arrays of integers that broadcast
+        outcome : {'orders', 'bought', 'spend', 'profit'}
+            Orders, any order at all, dollars paid, or margin less discounts and cost.
+        impressions : int
+            Length of the flight.
+        days : float
+            Length of the window.
+
+        Returns
+        -------
+        array of floats, broadcast
+            By the formulas of `pm_utils.market.experiments`.
+        """
+        if outcome not in OUTCOMES:
+            raise ValueError(f"outcome is {outcome!r}: give one of {', '.join(OUTCOMES)}")
+        _check_flight(impressions, days)
+        who = _codes("customer", customer, 0, self.n_customers)
+        what = _codes("creative", creative, 0, len(self.creatives))
+        return expected_uplift(self, who, what, impressions=impressions, days=days)[outcome]
+
+    def policy_value(self, policy: Policy | Callable, reward: np.ndarray) -> float:
+        """Return the mean over all customers of a policy's expected reward.
+
+        Parameters
+        ----------
+        policy : Policy or callable
+        reward : array of shape (N, M)
+            For instance `click_table`, or that times `conversion_table`.
+
+        Returns
+        -------
+        float
+        """
+        policy, total = as_policy(policy, len(self.creatives)), 0.0
+        for first in range(0, self.n_customers, 2048):
+            who = np.arange(first, min(first + 2048, self.n_customers))
+            total += float((policy.probabilities(who) * reward[who]).sum(dtype=np.float64))
+        return total / self.n_customers
+
+    # What happens
+
+    def impressions(
+        self,
+        policy: Policy | Callable,
+        n: int,
+        *,
+        start: int = 0,
+        customers: np.ndarray | None = None,
+    ) -> ImpressionLog:
+        """Draw a log of n impressions to rested customers.
+
+        Customer and position of each impression are uniform; the policy chooses the ad.
+
+        Parameters
+        ----------
+        policy : Policy or callable
+            From `pm_utils.market.policies`, or a function from customers to probabilities (B, M).
+        n : int
+        start : int
+            Number of the first impression. What happens at an impression depends on its number,
+            so that one log of 1,000 is two of 500, the second from 500 on.
+        customers : array of integers, optional
+            Who may be shown an ad; by default everybody.
+
+        Returns
+        -------
+        ImpressionLog
+        """
+        if n < 0 or start < 0:
+            raise ValueError(f"n is {n} and start is {start}: give numbers of at least 0")
+        policy = as_policy(policy, len(self.creatives))
+        pool = None if customers is None else self._who(customers)
+        return simulate_impressions(self, policy, n, start=start, customers=pool)
+
+    def orders(self, weeks: int, *, customers: np.ndarray | None = None) -> pd.DataFrame:
+        """Draw the organic orders of some weeks before any campaign, in which nobody leaves.
+
+        Parameters
+        ----------
+        weeks : int
+            A longer history begins with the shorter one.
+        customers : array of integers, optional
+
+        Returns
+        -------
+        DataFrame
+            One row per order: ``customer``, ``week``, ``day`` (since the first), ``order_value``
+            (dollars), ``category`` that the order is mostly for, ``coupon`` (whether one was used).
+        """
+        if weeks < 1:
+            raise ValueError(f"weeks is {weeks}: give at least 1")
+        return simulate_orders(self, weeks, customers=self._who(customers))
+
+    def experiment(
+        self,
+        policy: Policy | Callable,
+        *,
+        treated: float = 0.5,
+        impressions: int = 1,
+        days: float = 14,
+        trial: int = 0,
+        customers: np.ndarray | None = None,
+    ) -> pd.DataFrame:
+        """Show a flight of ads to a random part of the customers and hold the others out.
+
+        Parameters
+        ----------
+        policy : Policy or callable
+            Chooses each treated customer's one ad.
+        treated : float
+            Probability of treatment.
+        impressions, days : int, float
+            Flight and window, as in `true_uplift`.
+        trial : int
+            Another number is another experiment.
+        customers : array of integers, optional
+            Who takes part; by default everybody.
+
+        Returns
+        -------
+        DataFrame
+            One row per customer: ``customer``, ``treated``, ``creative`` (-1 if held out),
+            ``propensity`` (of what happened), ``clicks``, ``conversions``, the outcomes
+            ``orders``, ``bought``, ``spend`` and ``profit``, organic orders included, and what no
+            real experiment shows: each outcome's potential values ``…_without`` and ``…_with``.
+        """
+        if not 0 <= treated <= 1:
+            raise ValueError(f"treated is {treated}: give a probability")
+        _check_flight(impressions, days)
+        return run_experiment(
+            self,
+            as_policy(policy, len(self.creatives)),
+            treated=treated,
+            impressions=impressions,
+            days=days,
+            trial=trial,
+            customers=self._who(customers),
+        )
+
+    def rested(self) -> MarketState:
+        """Return the state of the market before its first week: nobody tired, nobody gone."""
+        return rested_state(self.n_customers)
+
+    def step(
+        self, state: MarketState, creative: np.ndarray, impressions: np.ndarray | int = 1
+    ) -> tuple[MarketState, WeekOutcome]:
+        """Play one week.
+
+        Parameters
+        ----------
+        state : MarketState
+            From `rested` or an earlier step.
+        creative : array of shape (N,), integers
+            The ad for each customer, -1 for none.
+        impressions : array of shape (N,) or int
+            How often each is shown it this week.
+
+        Returns
+        -------
+        MarketState, WeekOutcome
+            An ad to somebody who has left reaches nobody and costs nothing.
+        """
+        creative = _codes("creative", creative, -1, len(self.creatives))
+        if creative.shape != (self.n_customers,):
+            raise ValueError(f"creative has shape {creative.shape}: give one ad per customer")
+        impressions = _codes("impressions", impressions, 0, PER_CUSTOMER)
+        return advance(self, state, creative, np.broadcast_to(impressions, creative.shape))
+
+    def lifetime_value(
+        self,
+        policy: Policy | Callable | None,
+        *,
+        impressions: int = 1,
+        discount_factor: float = 0.998,
+        weeks: int | None = None,
+        customers: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Return the expected discounted profit from each customer under a fixed policy.
+
+        Parameters
+        ----------
+        policy : Policy, callable or None
+            Draws a customer's ad anew every week; None shows nothing.
+        impressions : int
+            Per customer and week.
+        discount_factor : float
+            What a dollar in a week is worth today, above 0 and at most 1.
+        weeks : int, optional
+            Horizon: the weeks in which ads are shown and organic orders count (orders due from
+            clicks within it count in full). By default there is no end.
+        customers : array of integers, optional
+
+        Returns
+        -------
+        array of shape (B,)
+            Dollars, by the formula of `pm_utils.market.weeks`.
+        """
+        if not 0 < discount_factor <= 1:
+            raise ValueError(f"discount_factor is {discount_factor}: give one in (0, 1]")
+        if weeks is not None and weeks < 1:
+            raise ValueError(f"weeks is {weeks}: give at least 1, or None for no end")
+        _check_flight(impressions, 7)
+        return expected_lifetime_value(
+            self,
+            None if policy is None else as_policy(policy, len(self.creatives)),
+            impressions=impressions,
+            discount_factor=discount_factor,
+            weeks=weeks,
+            customers=self._who(customers),
+        )
+
+    def _who(self, customers: np.ndarray | None) -> np.ndarray:
+        everyone = np.arange(self.n_customers)
+        chosen = everyone if customers is None else customers
+        return _codes("customers", chosen, 0, self.n_customers)
+
+
+def _codes(name: str, values: np.ndarray, least: int, size: int) -> np.ndarray:
+    """Return codes as an array after checking that they lie from `least` to ``size - 1``."""
+    codes = np.asarray(values)
+    if codes.dtype.kind not in "iu":
+        raise ValueError(f"{name} is of type {codes.dtype}: give whole numbers")
+    if codes.size and not least <= codes.min() <= codes.max() < size:
+        wrong = codes.min() if codes.min() < least else codes.max()
+        raise ValueError(f"{name} holds {wrong}: give codes from {least} to {size - 1}")
+    return codes
+
+
+def _check_flight(impressions: int, days: float) -> None:
+    if not 0 <= impressions < PER_CUSTOMER:
+        raise ValueError(f"impressions is {impressions}: give 0 to {PER_CUSTOMER - 1}")
+    if days <= 0:
+        raise ValueError(f"days is {days}: give more than 0")

@@ -1,0 +1,207 @@
+r"""The market week by week: organic orders, fatigue, orders that come late, customers who leave.
+
+One `step` is one week: each customer gets some impressions of one ad or none; fatigue meets the
+ads; organic orders and earlier ads' orders come in; some customers leave; fatigue fades.
+
+The lifetime value under a policy that never changes follows without simulation. Fatigue runs the
+same course for all, ``F_0 = 0``, ``G_t = F_t + k``, ``F_{t+1} = ρ G_t``, so with γ the discount
+factor of a week and π(c | i) the policy
+
+.. math::
+    \text{LTV}_i = \sum_t \gamma^t S_{it} \Big[ m V_i \lambda_i e^{-a_i G_t}
+      - k \, \text{cost} + e^{-\phi F_t} \frac{1 - e^{-\phi k}}{1 - e^{-\phi}} \sum_c \pi(c | i)
+      P_{ic}(\text{conversion}) V_i (m r_{it} - \pi d_c) \Delta_{ic} \Big]
+
+.. math::
+    S_{i,t+1} = S_{it} (1 - h_i e^{\kappa G_t}), \quad
+    r_{it} = 1 - \chi (1 - e^{-\lambda_i e^{-a_i G_t}}), \quad
+    \Delta_{ic} = \sum_{l < L} \gamma^l P(\text{the order comes } l \text{ weeks late})
+
+The sum without end is closed by a geometric series once G no longer changes.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_utils.market.experiments import PER_CUSTOMER, organic_value
+from pm_utils.market.policies import Policy
+from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
+from pm_utils.market.truth import order_values
+
+WEEK_STREAM = 5
+LATEST = 4  # an ad's order comes in the week of the click or at most LATEST - 1 weeks later
+ORGANIC, ORGANIC_VALUE, CLICK, CONVERT, DELAY, DISPLACE, AD_VALUE, LEAVE = range(8)
+
+
+@dataclass(frozen=True, eq=False)
+class MarketState:
+    """Where N customers stand at the start of a week.
+
+    Attributes
+    ----------
+    week : int
+    alive : (N,) bool
+        Who has not left.
+    fatigue : (N,) float64
+    pending : (N, LATEST, 3) float64
+        Orders, dollars and profit due from earlier clicks in this week and the next ones.
+    """
+
+    week: int
+    alive: np.ndarray
+    fatigue: np.ndarray
+    pending: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class WeekOutcome:
+    """What a week brought, by customer; arrays of shape (N,).
+
+    Attributes
+    ----------
+    impressions, clicks, conversions : int64
+        Ads shown this week, and what was clicked and thereupon bought, now or later.
+    organic_orders : int64
+    ad_orders : float64
+        Incremental orders from this and earlier weeks' ads that came in.
+    spend, cost, profit : float64
+        Dollars: paid by the customer, for impressions, and margin less discounts less cost.
+    """
+
+    impressions: np.ndarray
+    clicks: np.ndarray
+    conversions: np.ndarray
+    organic_orders: np.ndarray
+    ad_orders: np.ndarray
+    spend: np.ndarray
+    cost: np.ndarray
+    profit: np.ndarray
+
+
+def rested_state(n_customers: int) -> MarketState:
+    """Return the state in which everybody is there and nobody has seen an ad."""
+    return MarketState(
+        week=0,
+        alive=np.ones(n_customers, bool),
+        fatigue=np.zeros(n_customers),
+        pending=np.zeros((n_customers, LATEST, 3)),
+    )
+
+
+def advance(
+    market, state: MarketState, creative: np.ndarray, impressions: np.ndarray
+) -> tuple[MarketState, WeekOutcome]:
+    """Play one week; see `Market.step`."""
+    truth, hidden = market.truth, market.truth_of_customers
+    keys = [stream_key(market.seed, WEEK_STREAM, state.week, name) for name in range(8)]
+    everyone = np.arange(market.n_customers)
+    shown = np.where(state.alive & (creative >= 0), impressions, 0)
+    strain = state.fatigue + shown
+    rate = hidden.order_rate * np.exp(-hidden.annoyance * strain) * state.alive
+    organic = poisson(rate, uniform(keys[ORGANIC], everyone))
+    pending, clicks, conversions = state.pending.copy(), *np.zeros((2, len(everyone)), np.int64)
+    for j in range(int(shown.max(initial=0))):
+        who = np.flatnonzero(shown > j)
+        due, clicked = _impression(market, who, creative[who], state.fatigue[who] + j, j, keys)
+        clicks[who] += clicked
+        rows, late, price, discount = due
+        conversions[rows] += 1
+        counter = rows * PER_CUSTOMER + j
+        free = (organic[rows] == 0) | (uniform(keys[DISPLACE], counter) >= truth.displacement)
+        pending[rows, late, 0] += free
+        pending[rows, late, 1] += price * (free - discount)
+        pending[rows, late, 2] += price * (truth.margin * free - discount)
+    organic_spend = organic_value(hidden, everyone, organic, keys[ORGANIC_VALUE])
+    cost = truth.impression_cost * shown
+    outcome = WeekOutcome(
+        impressions=shown,
+        clicks=clicks,
+        conversions=conversions,
+        organic_orders=organic,
+        ad_orders=pending[:, 0, 0],
+        spend=organic_spend + pending[:, 0, 1],
+        cost=cost,
+        profit=truth.margin * organic_spend + pending[:, 0, 2] - cost,
+    )
+    leaving = np.minimum(hidden.leaving * np.exp(truth.leaving_fatigue * strain), 1)
+    stays = uniform(keys[LEAVE], everyone) >= leaving
+    later = np.concatenate([pending[:, 1:], np.zeros_like(pending[:, :1])], axis=1)
+    state = MarketState(state.week + 1, state.alive & stays, truth.retention * strain, later)
+    return state, outcome
+
+
+def _impression(market, who, creative, fatigue, j, keys):
+    """Show one ad to each of some customers; return what is due from it, and who clicked."""
+    truth = market.truth
+    click = market.click_probability(who, creative) * np.exp(-truth.fatigue * fatigue)
+    clicked = uniform(keys[CLICK], who * PER_CUSTOMER + j) < click
+    rows, what = who[clicked], creative[clicked]
+    counter = rows * PER_CUSTOMER + j
+    bought = uniform(keys[CONVERT], counter) < market.conversion_probability(rows, what)
+    rows, what, counter = rows[bought], what[bought], counter[bought]
+    days = market.mean_delay(rows, what) * exponential(keys[DELAY], counter)
+    late = np.minimum(days / 7, LATEST - 1).astype(np.int64)
+    price = order_values(market.truth_of_customers, rows, uniform(keys[AD_VALUE], counter))
+    return (rows, late, price, market.promoted_discount[what]), clicked
+
+
+def expected_lifetime_value(
+    market,
+    policy: Policy | None,
+    *,
+    impressions: int,
+    discount_factor: float,
+    weeks: int | None,
+    customers: np.ndarray,
+) -> np.ndarray:
+    """Return the lifetime value by the module's formula; see `Market.lifetime_value`."""
+    truth, hidden = market.truth, market.truth_of_customers
+    k = 0 if policy is None else impressions
+    gain, loss = _ad_value(market, policy, discount_factor, customers) if k else (0.0, 0.0)
+    value, rate = hidden.order_value[customers], hidden.order_rate[customers]
+    decay = np.exp(-truth.fatigue)
+    total, alive, fatigue, weight = np.zeros(len(customers)), np.ones(len(customers)), 0.0, 1.0
+    for _ in range(_settled(truth.retention, k) if weeks is None else weeks):
+        strain = fatigue + k
+        organic = rate * np.exp(-hidden.annoyance[customers] * strain)
+        kept = 1 - truth.displacement * (1 - np.exp(-organic))
+        seen = decay**fatigue * (1 - decay**k) / (1 - decay) if truth.fatigue else float(k)
+        week = truth.margin * value * organic - truth.impression_cost * k
+        week = week + seen * value * (truth.margin * kept * gain - loss)
+        leaving = np.minimum(hidden.leaving[customers] * np.exp(truth.leaving_fatigue * strain), 1)
+        total += weight * alive * week
+        alive, weight = alive * (1 - leaving), weight * discount_factor
+        fatigue = truth.retention * strain
+    if weeks is None:
+        total += weight * alive * week / (1 - discount_factor * (1 - leaving))
+    return total
+
+
+def _settled(retention: float, impressions: int) -> int:
+    """Return after how many weeks fatigue is within 1e-9 of where it ends."""
+    if impressions == 0 or retention == 0:
+        return 2
+    return int(np.ceil(np.log(1e-9 / impressions) / np.log(retention))) + 2
+
+
+def _ad_value(market, policy: Policy, discount_factor: float, customers: np.ndarray):
+    """Return Σ_c π P(conversion) Δ and Σ_c π P(conversion) Δ (promoted discount) → (B,), (B,)."""
+    gain, loss = np.empty(len(customers)), np.empty(len(customers))
+    ads = np.arange(len(market.creatives))
+    for first in range(0, len(customers), 2048):
+        rows = slice(first, first + 2048)
+        who = customers[rows, None]
+        orders = policy.probabilities(customers[rows]) * market.click_probability(who, ads)
+        orders = orders * market.conversion_probability(who, ads)
+        orders *= _lateness(market.mean_delay(who, ads), discount_factor)
+        gain[rows], loss[rows] = orders.sum(1), orders @ market.promoted_discount
+    return gain, loss
+
+
+def _lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
+    """Return the mean of γ^l where l = min(whole weeks of an exponential delay, LATEST - 1)."""
+    tail = np.exp(-7 / delay)
+    weeks = np.arange(LATEST - 1)
+    on_time = ((discount_factor * tail[..., None]) ** weeks).sum(-1) * (1 - tail)
+    return on_time + (discount_factor * tail) ** (LATEST - 1)

@@ -40,6 +40,19 @@ def organic_value(customers, who: np.ndarray, counts: np.ndarray, key: np.uint64
     return dollars
 
 
+def ad_order_prices(
+    customers, who: np.ndarray, j: int, displaced: np.ndarray, key: np.uint64, organic: np.uint64
+) -> np.ndarray:
+    """Return list prices of the orders that the j-th ad brings → (B,).
+
+    An order that takes the place of an organic one is the customer's first of the window.
+    """
+    fresh = uniform(key, who * PER_CUSTOMER + j)
+    return order_values(
+        customers, who, np.where(displaced, uniform(organic, who * PER_CUSTOMER), fresh)
+    )
+
+
 def run_experiment(
     market,
     policy: Policy,
@@ -102,7 +115,7 @@ def _flight(
         ordered = clicked & (uniform(keys[CONVERT], counter) < convert)
         ordered &= delay * exponential(keys[DELAY], counter) <= days
         displaced = busy & (uniform(keys[DISPLACE], counter) < truth.displacement)
-        price = order_values(hidden, who, uniform(keys[AD_VALUE], counter))
+        price = ad_order_prices(hidden, who, j, displaced, keys[AD_VALUE], keys[ORGANIC_VALUE])
         total["clicks"] += clicked
         total["conversions"] += ordered
         total["incremental"] += ordered & ~displaced

@@ -24,10 +24,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pm_utils.market.experiments import PER_CUSTOMER, organic_value
+from pm_utils.market.experiments import PER_CUSTOMER, ad_order_prices, organic_value
 from pm_utils.market.policies import Policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
-from pm_utils.market.truth import order_values
 
 WEEK_STREAM = 5
 LATEST = 4  # an ad's order comes in the week of the click or at most LATEST - 1 weeks later
@@ -66,7 +65,8 @@ class WeekOutcome:
     ad_orders : float64
         Incremental orders from this and earlier weeks' ads that came in.
     spend, cost, profit : float64
-        Dollars: paid by the customer, for impressions, and margin less discounts less cost.
+        Dollars: paid by the customer, for impressions, and margin less discounts less cost. The
+        discount on an order that an ad displaced is booked when the ad's order would have come.
     """
 
     impressions: np.ndarray
@@ -103,12 +103,13 @@ def advance(
     pending, clicks, conversions = state.pending.copy(), *np.zeros((2, len(everyone)), np.int64)
     for j in range(int(shown.max(initial=0))):
         who = np.flatnonzero(shown > j)
-        due, clicked = _impression(market, who, creative[who], state.fatigue[who] + j, j, keys)
+        clicked, rows, late = _impression(market, who, creative[who], state.fatigue[who], j, keys)
         clicks[who] += clicked
-        rows, late, price, discount = due
         conversions[rows] += 1
-        counter = rows * PER_CUSTOMER + j
-        free = (organic[rows] == 0) | (uniform(keys[DISPLACE], counter) >= truth.displacement)
+        coin = uniform(keys[DISPLACE], rows * PER_CUSTOMER + j)
+        free = (organic[rows] == 0) | (coin >= truth.displacement)
+        price = ad_order_prices(hidden, rows, j, ~free, keys[AD_VALUE], keys[ORGANIC_VALUE])
+        discount = market.promoted_discount[creative[rows]]
         pending[rows, late, 0] += free
         pending[rows, late, 1] += price * (free - discount)
         pending[rows, late, 2] += price * (truth.margin * free - discount)
@@ -132,18 +133,18 @@ def advance(
 
 
 def _impression(market, who, creative, fatigue, j, keys):
-    """Show one ad to each of some customers; return what is due from it, and who clicked."""
-    truth = market.truth
-    click = market.click_probability(who, creative) * np.exp(-truth.fatigue * fatigue)
-    clicked = uniform(keys[CLICK], who * PER_CUSTOMER + j) < click
+    """Show a week's j-th ad to some customers.
+
+    Returns who of them clicked, the customers who ordered, and how many weeks late they do.
+    """
+    chance = market.click_probability(who, creative, fatigue=fatigue + j)
+    clicked = uniform(keys[CLICK], who * PER_CUSTOMER + j) < chance
     rows, what = who[clicked], creative[clicked]
-    counter = rows * PER_CUSTOMER + j
-    bought = uniform(keys[CONVERT], counter) < market.conversion_probability(rows, what)
-    rows, what, counter = rows[bought], what[bought], counter[bought]
-    days = market.mean_delay(rows, what) * exponential(keys[DELAY], counter)
-    late = np.minimum(days / 7, LATEST - 1).astype(np.int64)
-    price = order_values(market.truth_of_customers, rows, uniform(keys[AD_VALUE], counter))
-    return (rows, late, price, market.promoted_discount[what]), clicked
+    convert = market.conversion_probability(rows, what)
+    bought = uniform(keys[CONVERT], rows * PER_CUSTOMER + j) < convert
+    rows, what = rows[bought], what[bought]
+    days = market.mean_delay(rows, what) * exponential(keys[DELAY], rows * PER_CUSTOMER + j)
+    return clicked, rows, np.minimum(days / 7, LATEST - 1).astype(np.int64)
 
 
 def expected_lifetime_value(

@@ -62,10 +62,11 @@ def test_the_interval_holds_one_more_run_99_times_in_100():
     assert 0.985 < inside / len(runs) < 0.995
 
 
-def test_a_summary_has_headlines_and_what_is_claimed():
-    rows = row("a"), row("b", headline=False), row("c", headline=False)
+def test_a_summary_has_headlines_what_is_claimed_and_what_has_a_null():
+    side = {"headline": False}
+    rows = row("a"), row("b", null=None, **side), row("c", null=None, **side), row("d", **side)
     entry = bounds.summarise([board(*rows, seed=1, claims=[("b", ABOVE)]), board(*rows, seed=0)])
-    assert list(entry["rows"]) == ["a", "b"]
+    assert list(entry["rows"]) == ["a", "b", "d"]
     assert entry["seeds"] == [0, 1] and entry["profile"] == "quick"
     assert entry["rows"]["a"]["deep_above_classical"] == 2
 
@@ -112,6 +113,8 @@ def test_a_build_like_the_seeds_has_no_problem(entries):
         (board(row(better="lower")), "score: lower is better, in the bounds higher"),
         (board(row("other")), "score: has bounds but no row, run pm seeds 03"),
         (board(row("other"), row()), "other: no bounds, run pm seeds 03"),
+        (board(row(), row("b", headline=False)), "b: no bounds, run pm seeds 03"),
+        (board(claims=[("lost", ABOVE)]), "lost: 'deep above classical' is claimed without a row"),
         (board(profile="full"), "bounds are of profile quick, not full"),
         (board(claims=[("score", BELOW)]), "'deep below classical' is claimed, but holds in 0 of"),
         (board(row(), row("b", headline=False), claims=[("b", ABOVE)]), "claimed without bounds"),
@@ -130,6 +133,25 @@ def test_a_null_that_may_reach_the_deep_model_is_no_null():
         boards = [board(r, seed=i) for i, r in enumerate(rows)]
         problems = bounds.check(boards[:1], {"03-profile": bounds.summarise(boards)})
         assert any("bounds of null" in problem and "reach" in problem for problem in problems)
+
+
+def test_a_claim_for_the_deep_model_needs_a_null():
+    rows = row(null=None)
+    entries = {"03-profile": bounds.summarise([board(rows), board(rows, seed=1)])}
+    (problem,) = bounds.check([board(rows, claims=[("score", ABOVE)])], entries)
+    assert "claimed without a null: train it on shuffled labels and give null=" in problem
+    behind = row(null=None, deep=0.4)
+    entries = {"03-profile": bounds.summarise([board(behind), board(behind, seed=1)])}
+    assert bounds.check([board(behind, claims=[("score", BELOW)])], entries) == []
+
+
+def test_the_null_of_a_row_that_is_no_headline_is_held_too():
+    rows = row("a"), row("b", headline=False, null=0.69)
+    entries = {"03-profile": bounds.summarise([board(*rows), board(*rows, seed=1)])}
+    assert bounds.check([board(*rows)], entries) == []
+    worse = row("a"), row("b", headline=False, null=0.71)
+    problems = bounds.check([board(*worse)], entries)
+    assert any("b: null is 0.71, not below deep's" in problem for problem in problems)
 
 
 def test_a_null_is_held_on_the_worse_side_of_an_error():
@@ -158,4 +180,7 @@ def test_a_row_without_a_deep_model_is_held_by_the_classical_one():
 def test_chapters_on_one_side_only_are_told(entries):
     assert bounds.check([], entries) == ["03-profile: has bounds but no result"]
     assert bounds.check([board()], {}) == ["03-profile: no bounds: run pm seeds 03"]
-    assert bounds.check([board(row(headline=False))], {}) == []
+    assert bounds.check([board(row(headline=False))], {}) == [
+        "03-profile: no bounds: run pm seeds 03"
+    ]
+    assert bounds.check([board(row(headline=False, null=None))], {}) == []

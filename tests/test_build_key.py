@@ -47,14 +47,20 @@ def test_prose_outputs_and_metadata_do_not_count(book):
         ("pm_utils/deep/inner.py", {"01-a", "02-b"}),  # imported relatively
         ("pm_utils/lazy.py", {"01-a", "02-b"}),  # imported in a function
         ("pm_utils/deep/style.txt", {"01-a", "02-b"}),  # data beside a module
+        ("pm_utils/deep/words/en/x.json", {"01-a", "02-b"}),  # data in a folder below
+        ("pm_utils/deep/words/__pycache__/x.pyc", set()),
+        ("pm_utils/other/words/x.json", set()),  # data of a package that nobody reaches
         ("pm_utils/unreached.py", set()),
         ("tests/test_plain.py", set()),
         ("requirements.lock", {"01-a", "02-b", "03-c"}),
     ],
 )
 def test_a_file_counts_only_where_it_is_reached(book, file, expected):
+    (book.root / "pm_utils" / "other").mkdir()
+    (book.root / "pm_utils" / "other" / "__init__.py").write_text("")
     before = keys(book)
     path = book.root / file
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text((path.read_text() if path.exists() else "") + "# changed\n")
     assert changed(before, keys(book)) == expected
 

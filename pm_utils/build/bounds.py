@@ -1,8 +1,8 @@
 """Bounds: what a chapter's figures may be, learned from runs under several seeds.
 
-For each headline row, and each row that a claim is about, ``tests/bounds.json`` holds an interval
-per model. With n runs of mean m and standard deviation s (n - 1 in the denominator) it is the
-99 % prediction interval for one more run,
+For each headline row, each row that has a null and each row that a claim is about,
+``tests/bounds.json`` holds an interval per model. With n runs of mean m and standard deviation s
+(n - 1 in the denominator) it is the 99 % prediction interval for one more run,
 
     m ± max(t · s · √(1 + 1/n), FLOOR · |m|),
 
@@ -88,7 +88,7 @@ def summarise(boards: list[Board]) -> dict[str, Any]:
     claimed = {claim["metric"] for board in boards for claim in board["claims"]}
     rows = {}
     for metric, first in tables[0].items():
-        if not first["headline"] and metric not in claimed:
+        if not _is_bounded(first) and metric not in claimed:
             continue
         if any(metric not in table for table in tables):
             raise ValueError(f"{metric}: not every run has this row")
@@ -105,6 +105,10 @@ def summarise(boards: list[Board]) -> dict[str, Any]:
         "seeds": sorted(board["seed"] for board in boards),
         "rows": rows,
     }
+
+
+def _is_bounded(row: dict[str, Any]) -> bool:
+    return row["headline"] or row["null"] is not None
 
 
 def _deep_is_better(row: dict[str, Any]) -> bool:
@@ -139,15 +143,16 @@ def check(boards: list[Board], entries: dict[str, Any]) -> list[str]:
     -------
     list of str
         One sentence for each figure outside its interval, each null that is not clearly worse
-        than the deep model, each claim that too few seeds back, and each chapter or row on which
-        only one side has something to say. Empty when all is well.
+        than the deep model, each claim that too few seeds back, each claim for a deep model
+        without a null, and each chapter or row on which only one side has something to say.
+        Empty when all is well.
     """
     problems = []
     for board in boards:
         entry, found = entries.get(board["chapter"]), []
         if entry is not None:
             found = _check_board(board, entry)
-        elif board["claims"] or any(row["headline"] for row in board["rows"]):
+        elif board["claims"] or any(map(_is_bounded, board["rows"])):
             found = [f"no bounds: run pm seeds {board['chapter'][:2]}"]
         problems += [f"{board['chapter']}: {problem}" for problem in found]
     missing = sorted(set(entries) - {board["chapter"] for board in boards})
@@ -160,7 +165,7 @@ def _check_board(board: Board, entry: dict[str, Any]) -> list[str]:
         return [f"bounds are of profile {entry['profile']}, not {board['profile']}: {again}"]
     rows, problems = {row["metric"]: row for row in board["rows"]}, []
     for metric, row in rows.items():
-        if row["headline"] and metric not in entry["rows"]:
+        if _is_bounded(row) and metric not in entry["rows"]:
             problems.append(f"{metric}: no bounds, {again}")
     for metric, bounds in entry["rows"].items():
         if metric not in rows:
@@ -169,8 +174,8 @@ def _check_board(board: Board, entry: dict[str, Any]) -> list[str]:
         found = _check_values(rows[metric], bounds) + _check_null(rows[metric], bounds)
         problems += [f"{metric}: {problem}" for problem in found]
     for claim in board["claims"]:
-        if problem := _check_claim(claim, entry):
-            problems.append(f"{claim['metric']}: {problem}")
+        found = _check_claim(claim, rows.get(claim["metric"]), entry)
+        problems += [f"{claim['metric']}: {problem}" for problem in found]
     return problems
 
 
@@ -202,15 +207,24 @@ def _check_null(row: dict[str, Any], bounds: dict[str, Any]) -> list[str]:
     return [p.replace("not below", "not above") if sign < 0 else p for p in problems]
 
 
-def _check_claim(claim: dict[str, str], entry: dict[str, Any]) -> str:
-    if claim["claim"] not in CLAIMS:
-        return f"unknown claim {claim['claim']!r}: one of {', '.join(CLAIMS)}"
+def _check_claim(
+    claim: dict[str, str], row: dict[str, Any] | None, entry: dict[str, Any]
+) -> list[str]:
+    said, problems = claim["claim"], []
+    if said not in CLAIMS:
+        return [f"unknown claim {said!r}: one of {', '.join(CLAIMS)}"]
+    if row is None:
+        return [f"{said!r} is claimed without a row"]
+    if said == "deep above classical" and row["null"] is None:
+        problems.append(
+            f"{said!r} is claimed without a null: train it on shuffled labels and give null="
+        )
     bounds = entry["rows"].get(claim["metric"])
     if bounds is None:
-        return f"{claim['claim']!r} is claimed without bounds"
+        return [*problems, f"{said!r} is claimed without bounds"]
     seeds, backing = len(entry["seeds"]), bounds["deep_above_classical"]
-    if claim["claim"] == "deep below classical":
+    if said == "deep below classical":
         backing = seeds - backing
     if backing < BACKING * seeds:
-        return f"{claim['claim']!r} is claimed, but holds in {backing} of {seeds} seeds only"
-    return ""
+        problems.append(f"{said!r} is claimed, but holds in {backing} of {seeds} seeds only")
+    return problems

@@ -1,8 +1,10 @@
 """The key of a chapter: what its figures depend on, and nothing else.
 
 A key covers the code cells in order, the parameters after the profile, the modules of `pm_utils`
-that the code reaches, the lock file, Python's version and the keys of the chapters upstream. Prose,
-outputs and display metadata are not in it.
+that the code reaches, the data files below them, the lock file, Python's version and the keys of
+the chapters upstream. Prose, outputs and display metadata are not in it. Neither are files that a
+cell reads from elsewhere, such as ``notebooks/`` or a directory that the environment names: put
+data into the package, or force a run with ``pm book --cold``.
 """
 
 import ast
@@ -60,7 +62,7 @@ class Modules:
         -------
         dict
             The modules that are imported, at any depth and in functions too, the packages around
-            them, and the data files that lie beside them.
+            them, and the data files that lie beside them or in folders below that are no packages.
         """
         waiting = set().union(*(self._cell_imports(source) for source in sources))
         found: set[str] = set()
@@ -70,12 +72,7 @@ class Modules:
                 found.add(module)
                 waiting |= self._module_imports(module)
         files = {self.file(module) for module in found}
-        files |= {
-            path
-            for folder in {file.parent for file in files}
-            for path in folder.iterdir()
-            if path.is_file() and path.suffix not in (".py", ".pyc")
-        }
+        files |= {path for folder in {file.parent for file in files} for path in _data(folder)}
         return {
             file.relative_to(self.root).as_posix(): digest(file.read_bytes())
             for file in sorted(files)
@@ -96,6 +93,17 @@ class Modules:
             files = (self.root / PACKAGE).rglob("*.py")
             parts = [file.relative_to(self.root).with_suffix("").parts for file in files]
             return {".".join(part).removesuffix(".__init__") for part in parts}
+
+
+def _data(folder: Path) -> set[Path]:
+    """Return the data files in a folder and below, packages of their own left out."""
+    found = set()
+    for path in folder.iterdir():
+        if path.is_file() and path.suffix not in (".py", ".pyc"):
+            found.add(path)
+        elif path.is_dir() and not (path / "__init__.py").is_file():
+            found |= _data(path)
+    return found
 
 
 def imports(source: str, package: str) -> set[str]:

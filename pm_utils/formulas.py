@@ -4,7 +4,8 @@ Arguments carry the names of the formula's symbols: ``W`` weights, ``b`` bias, `
 ``x`` input. A function ``f_gradient(upstream, ...)`` takes the slope of some loss with respect to
 the value of ``f`` (an array shaped like that value) and returns a dictionary from the name of each
 argument to the slope of the loss with respect to it. Gradients chain: what one returns for its
-input is the next one's `upstream`. All numbers are float64.
+input is the next one's `upstream`. A gradient raises ValueError where its formula does, and for an
+`upstream` of another shape than the formula's value. All numbers are float64.
 
 "Source" below is the document that the book implements, by section number and title.
 """
@@ -49,6 +50,11 @@ def log_sum_exp(x: ArrayLike) -> np.ndarray:
     Returns
     -------
     array of shape (...,)
+
+    Raises
+    ------
+    ValueError
+        When x is a single number or K is 0.
     """
     x = _array("x", x, ..., "K")
     largest = x.max(axis=-1, keepdims=True)
@@ -97,6 +103,11 @@ def softmax(x: ArrayLike, temperature: float = 1.0) -> np.ndarray:
     -------
     array of shape (..., K)
         Sums to 1 over the last axis.
+
+    Raises
+    ------
+    ValueError
+        When the temperature is not above 0, or x is a single number.
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; give a number above 0")
@@ -130,18 +141,25 @@ def _activation(name: str) -> tuple:
 
 
 def feed_forward(h: ArrayLike, W: ArrayLike, b: ArrayLike, *, activation="sigmoid") -> np.ndarray:
-    """One layer, σ(W h + b).
+    """One layer, φ(W h + b), where φ is the activation.
 
     Parameters
     ----------
     h : array of shape (..., I)
         Outputs of the layer below, or the features.
     W, b : arrays of shapes (O, I) and (O,)
+        Weights and bias.
     activation : {"sigmoid", "tanh", "relu", "identity"}
+        φ, applied to each unit.
 
     Returns
     -------
     array of shape (..., O)
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or the activation is unknown.
 
     References
     ----------
@@ -178,7 +196,7 @@ def _convolution_arrays(a: ArrayLike, w: ArrayLike, b: ArrayLike) -> tuple[np.nd
 
 
 def convolution(a: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
-    """Slide J kernels over I input maps, z_j = b_j + Σ_i w_ij ⋆ a_i, without padding.
+    """Slide J kernels over I input maps, s_j = b_j + Σ_i w_ij ⋆ a_i, without padding.
 
     The star is cross-correlation, as in every deep-learning library: the kernel is not flipped.
     The bias is added once per output map, outside the sum.
@@ -190,11 +208,17 @@ def convolution(a: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
     w : array of shape (J, I, K) or (J, I, K1, K2)
         Kernels, one per pair of output and input map.
     b : array of shape (J,)
+        Bias, one per output map.
 
     Returns
     -------
     array of shape (J, T − K + 1) or (J, T1 − K1 + 1, T2 − K2 + 1)
         Before the activation.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or a kernel is longer than the maps.
 
     References
     ----------
@@ -203,8 +227,8 @@ def convolution(a: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
     a, w, b = _convolution_arrays(a, w, b)
     space = range(1, a.ndim)
     windows = sliding_window_view(a, w.shape[2:], axis=tuple(space))  # (I, positions, kernel)
-    z = np.tensordot(w, windows, axes=(range(1, w.ndim), [0, *range(a.ndim, windows.ndim)]))
-    return z + b.reshape(-1, *[1 for _ in space])
+    s = np.tensordot(w, windows, axes=(range(1, w.ndim), [0, *range(a.ndim, windows.ndim)]))
+    return s + b.reshape(-1, *[1 for _ in space])
 
 
 def convolution_gradient(upstream: ArrayLike, a: ArrayLike, w: ArrayLike, b: ArrayLike) -> Gradient:
@@ -237,10 +261,16 @@ def recurrent_step(
     h : array of shape (H,)
         Hidden state after the step before.
     W_hh, W_xh, b_h : arrays of shapes (H, H), (H, F) and (H,)
+        Weights of memory and input, bias.
 
     Returns
     -------
     array of shape (H,)
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit.
 
     References
     ----------
@@ -280,13 +310,20 @@ def recurrent(
     Parameters
     ----------
     x : array of shape (T, F), T > 0
+        The inputs, one row per step.
     h_0 : array of shape (H,)
         State before the first step.
     W_hh, W_xh, b_h : arrays of shapes (H, H), (H, F) and (H,)
+        Weights of memory and input, bias.
 
     Returns
     -------
     array of shape (T, H)
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or there is no step.
 
     References
     ----------
@@ -352,32 +389,41 @@ def next_token(
     E : array of shape (V, D)
         One embedding per word.
     W_ch, W_hh, W_xh, b_h : arrays of shapes (H, C), (H, H), (H, D) and (H,)
+        Start and weights of the memory, as in `recurrent`.
     W_o, b_o : arrays of shapes (V, H) and (V,)
+        Output layer, one row per word.
 
     Returns
     -------
     array of shape (V,)
         Sums to 1.
 
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or tokens holds anything but words of the vocabulary.
+
     References
     ----------
     Source §3.2.1 文本生成 (last hidden state and customer put in).
     """
-    E, W_ch = _array("E", E, "V", "D"), _array("W_ch", W_ch, "H", "C")
-    c = _array("c", c, W_ch.shape[1])
-    tokens = _tokens(tokens, len(E))
+    tokens, c, E, W_ch, b_o = _next_token_arrays(tokens, c, E, W_ch, b_o)
     h = recurrent(E[tokens], W_ch @ c, W_hh, W_xh, b_h)[-1]
-    return softmax(feed_forward(h, W_o, _array("b_o", b_o, len(E)), activation="identity"))
+    return softmax(feed_forward(h, W_o, b_o, activation="identity"))
 
 
-def _tokens(tokens: ArrayLike, size: int) -> np.ndarray:
+def _next_token_arrays(
+    tokens: ArrayLike, c: ArrayLike, E: ArrayLike, W_ch: ArrayLike, b_o: ArrayLike
+) -> tuple[np.ndarray, ...]:
+    E, W_ch = _array("E", E, "V", "D"), _array("W_ch", W_ch, "H", "C")
+    c, b_o = _array("c", c, W_ch.shape[1]), _array("b_o", b_o, len(E))
     tokens = np.asarray(tokens)
     whole = tokens.ndim == 1 and len(tokens) and np.issubdtype(tokens.dtype, np.integer)
-    if not whole or tokens.min() < 0 or tokens.max() >= size:
+    if not whole or tokens.min() < 0 or tokens.max() >= len(E):
         raise ValueError(
-            f"tokens is {tokens.tolist()}; expected whole numbers from 0 to {size - 1}"
+            f"tokens is {tokens.tolist()}; expected whole numbers from 0 to {len(E) - 1}"
         )
-    return tokens
+    return tokens, c, E, W_ch, b_o
 
 
 def next_token_gradient(
@@ -394,8 +440,7 @@ def next_token_gradient(
     b_o: ArrayLike,
 ) -> Gradient:
     """Return the slopes with respect to c and every weight: softmax, output layer, then time."""
-    E, W_ch, c = (np.asarray(value, dtype=float) for value in (E, W_ch, c))
-    tokens = _tokens(tokens, len(E))
+    tokens, c, E, W_ch, b_o = _next_token_arrays(tokens, c, E, W_ch, b_o)
     x, h_0 = E[tokens], W_ch @ c
     states = recurrent(x, h_0, W_hh, W_xh, b_h)
     scores = feed_forward(states[-1], W_o, b_o, activation="identity")
@@ -420,12 +465,17 @@ def gan_value(real_logit: ArrayLike, fake_logit: ArrayLike) -> np.ndarray:
     Parameters
     ----------
     real_logit, fake_logit : arrays of shape (N,) and (M,)
-        Log-odds that D gives to real and to generated examples; D(x) = σ(logit).
+        Log-odds in nats that D gives to real and to generated examples; D(x) = σ(logit).
 
     Returns
     -------
     array of shape ()
         In nats, at most 0.
+
+    Raises
+    ------
+    ValueError
+        When either is not a vector.
 
     References
     ----------
@@ -453,10 +503,16 @@ def generator_loss_saturating(fake_logit: ArrayLike) -> np.ndarray:
     Parameters
     ----------
     fake_logit : array of shape (M,)
+        Log-odds in nats that D gives to generated examples.
 
     Returns
     -------
     array of shape (), in nats
+
+    Raises
+    ------
+    ValueError
+        When fake_logit is not a vector.
 
     References
     ----------
@@ -477,10 +533,16 @@ def generator_loss_non_saturating(fake_logit: ArrayLike) -> np.ndarray:
     Parameters
     ----------
     fake_logit : array of shape (M,)
+        Log-odds in nats that D gives to generated examples.
 
     Returns
     -------
     array of shape (), in nats
+
+    Raises
+    ------
+    ValueError
+        When fake_logit is not a vector.
 
     References
     ----------
@@ -506,11 +568,17 @@ def logistic(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
     x : array of shape (..., F)
         Features.
     w, b : arrays of shapes (F,) and ()
+        Weights and bias, in nats of log-odds.
 
     Returns
     -------
     array of shape (...,)
         Probabilities.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit.
 
     References
     ----------
@@ -546,6 +614,7 @@ def dnn(x: ArrayLike, layers: Layers) -> np.ndarray:
     Parameters
     ----------
     x : array of shape (..., F)
+        Features.
     layers : sequence of (W, b)
         Shapes (H1, F) and (H1,), (H2, H1) and (H2,), ..., (1, Hn) and (1,).
 
@@ -553,6 +622,11 @@ def dnn(x: ArrayLike, layers: Layers) -> np.ndarray:
     -------
     array of shape (...,)
         Log-odds in nats.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or the last layer has not one unit.
     """
     *hidden, (W, b) = _checked(layers)
     h = x
@@ -577,7 +651,7 @@ def dnn_gradient(upstream: ArrayLike, x: ArrayLike, layers: Layers) -> dict:
 
 
 def conversion_probability(x: ArrayLike, layers: Layers) -> np.ndarray:
-    """σ(DNN(x)).
+    """σ(DNN(x)), the probability that a customer converts.
 
     Parameters
     ----------
@@ -590,6 +664,11 @@ def conversion_probability(x: ArrayLike, layers: Layers) -> np.ndarray:
     -------
     array of shape (...,)
         Probabilities.
+
+    Raises
+    ------
+    ValueError
+        As `dnn`.
 
     References
     ----------
@@ -616,6 +695,7 @@ def random_layers(rng: np.random.Generator, *widths: int) -> list[tuple[np.ndarr
     Returns
     -------
     list of (W, b)
+        As `dnn` takes them.
 
     References
     ----------
@@ -639,18 +719,27 @@ def log_loss(p: ArrayLike, y: ArrayLike) -> np.ndarray:
     Returns
     -------
     array shaped like p, in nats
+
+    Raises
+    ------
+    ValueError
+        When p holds 0, 1 or what is no probability, or y has another shape.
     """
+    p, y = _log_loss_arrays(p, y)
+    return -y * np.log(p) - (1 - y) * np.log1p(-p)
+
+
+def _log_loss_arrays(p: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     p = np.asarray(p, dtype=float)
     if not ((p > 0) & (p < 1)).all():
         wrong = p[~((p > 0) & (p < 1))].flat[0]
         raise ValueError(f"p holds {wrong}; give probabilities above 0 and below 1")
-    y = _array("y", y, *p.shape)
-    return -y * np.log(p) - (1 - y) * np.log1p(-p)
+    return p, _array("y", y, *p.shape)
 
 
 def log_loss_gradient(upstream: ArrayLike, p: ArrayLike, y: ArrayLike) -> Gradient:
     """Return the slopes with respect to p and y."""
-    p, y = np.asarray(p, dtype=float), np.asarray(y, dtype=float)
+    p, y = _log_loss_arrays(p, y)
     u = _array("upstream", upstream, *p.shape)
     return {"p": u * (p - y) / (p * (1 - p)), "y": u * (np.log1p(-p) - np.log(p))}
 
@@ -686,6 +775,11 @@ def train(
     -------
     list of (W, b)
         The trained layers.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or the last layer has not one unit.
     """
     x, y = _array("x", x, "N", "F"), _array("y", y, len(x))
     layers, speed = _checked(layers), [(0.0, 0.0) for _ in layers]
@@ -727,6 +821,12 @@ def interest(ad: ArrayLike, history: ArrayLike, layers: Layers) -> np.ndarray:
     Returns
     -------
     array of shape (D,)
+        In the space of the embeddings.
+
+    Raises
+    ------
+    ValueError
+        When the shapes do not fit, or the last layer has not one unit.
 
     References
     ----------
@@ -771,10 +871,13 @@ def _rate(part_name: str, part: ArrayLike, whole_name: str, whole: ArrayLike) ->
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def _rate_gradient(part: ArrayLike, whole: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
-    part, whole = np.broadcast_arrays(np.asarray(part, dtype=float), np.asarray(whole, dtype=float))
-    whole = np.where(whole > 0, whole, np.nan)
-    return 1 / whole, -part / whole**2
+def _rate_gradient(
+    upstream: ArrayLike, part_name: str, part: ArrayLike, whole_name: str, whole: ArrayLike
+) -> Gradient:
+    rate = _rate(part_name, part, whole_name, whole)
+    whole = np.where(np.isnan(rate), np.nan, whole)
+    per_part = _array("upstream", upstream, *rate.shape) / whole
+    return {part_name: per_part, whole_name: -per_part * rate}
 
 
 def click_through_rate(clicks: ArrayLike, impressions: ArrayLike) -> np.ndarray:
@@ -789,6 +892,11 @@ def click_through_rate(clicks: ArrayLike, impressions: ArrayLike) -> np.ndarray:
     -------
     array of that shape, clicks per impression
 
+    Raises
+    ------
+    ValueError
+        When a count is below 0, or there are more clicks than impressions.
+
     References
     ----------
     Source §3.4.1 营销漏斗分析.
@@ -800,9 +908,7 @@ def click_through_rate_gradient(
     upstream: ArrayLike, clicks: ArrayLike, impressions: ArrayLike
 ) -> Gradient:
     """Return the slopes per click and per impression."""
-    per_click, per_impression = _rate_gradient(clicks, impressions)
-    u = _array("upstream", upstream, *per_click.shape)
-    return {"clicks": u * per_click, "impressions": u * per_impression}
+    return _rate_gradient(upstream, "clicks", clicks, "impressions", impressions)
 
 
 def conversion_rate(conversions: ArrayLike, clicks: ArrayLike) -> np.ndarray:
@@ -817,6 +923,11 @@ def conversion_rate(conversions: ArrayLike, clicks: ArrayLike) -> np.ndarray:
     -------
     array of that shape, conversions per click
 
+    Raises
+    ------
+    ValueError
+        When a count is below 0, or there are more conversions than clicks.
+
     References
     ----------
     Source §3.4.1 营销漏斗分析.
@@ -828,9 +939,7 @@ def conversion_rate_gradient(
     upstream: ArrayLike, conversions: ArrayLike, clicks: ArrayLike
 ) -> Gradient:
     """Return the slopes per conversion and per click."""
-    per_conversion, per_click = _rate_gradient(conversions, clicks)
-    u = _array("upstream", upstream, *per_click.shape)
-    return {"conversions": u * per_conversion, "clicks": u * per_click}
+    return _rate_gradient(upstream, "conversions", conversions, "clicks", clicks)
 
 
 # ------------------------------------------------------------------ 3.4.2 lifetime value预测
@@ -847,6 +956,11 @@ def discount_factor_from_rate(rate: float) -> float:
     Returns
     -------
     float, above 0 and at most 1
+
+    Raises
+    ------
+    ValueError
+        When the rate is below 0.
     """
     if not rate >= 0:
         raise ValueError(f"rate is {rate}; give a number of at least 0, as 0.02 for 2 % per period")
@@ -880,6 +994,11 @@ def lifetime_value(revenue: ArrayLike, cost: ArrayLike, discount_factor: ArrayLi
     Returns
     -------
     array of shape (...,), in dollars of period 1
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, or the factor is not above 0 and at most 1.
 
     References
     ----------
@@ -916,6 +1035,11 @@ def lifetime_value_as_printed(
     -------
     array of shape (...,), in dollars, falling without end as T grows if costs go on
 
+    Raises
+    ------
+    ValueError
+        When the shapes differ, or the factor is not above 0 and at most 1.
+
     References
     ----------
     Source §3.4.2 lifetime value预测.
@@ -943,6 +1067,11 @@ def disagreement(name: str, counterpart: Callable, **arguments: Any) -> tuple[fl
     -------
     (float, float)
         Largest absolute difference in the value, and in any slope for a random `upstream`.
+
+    Raises
+    ------
+    ValueError
+        When the formula raises it.
     """
     import torch
 

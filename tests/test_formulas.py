@@ -450,6 +450,8 @@ def test_next_token_is_a_distribution_over_the_vocabulary(tokens):
 def test_next_token_refuses_words_outside_the_vocabulary(tokens):
     with pytest.raises(ValueError, match=r"tokens is .*whole numbers from 0 to 4"):
         formulas.next_token(tokens, draw(4), **LANGUAGE)
+    with pytest.raises(ValueError, match=r"tokens is .*whole numbers from 0 to 4"):
+        formulas.next_token_gradient(draw(5), tokens, draw(4), **LANGUAGE)
 
 
 # ------------------------------------------------------------------ GAN
@@ -586,6 +588,8 @@ def test_the_slope_of_the_loss_at_the_log_odds_is_prediction_minus_click():
 def test_log_loss_refuses_what_is_no_open_probability(p):
     with pytest.raises(ValueError, match=r"p holds .*give probabilities above 0 and below 1"):
         formulas.log_loss([0.5, p], [1, 0])
+    with pytest.raises(ValueError, match=r"p holds .*give probabilities above 0 and below 1"):
+        formulas.log_loss_gradient([1.0, 1.0], [0.5, p], [1, 0])
 
 
 def test_random_layers_have_the_variance_that_keeps_relu_signals_alive():
@@ -711,6 +715,15 @@ def test_rates_refuse_impossible_counts():
         formulas.click_through_rate([1, 5], [4, 4])
     with pytest.raises(ValueError, match="conversions holds -1; a count is at least 0"):
         formulas.conversion_rate([-1, 2], [4, 4])
+    with pytest.raises(ValueError, match="conversions holds 5 where clicks holds 4"):
+        formulas.conversion_rate_gradient([1.0], [5], [4])
+
+
+def test_the_slopes_of_a_rate_by_hand():
+    """5 of 10 converted: one more conversion adds 1/10, one more click takes 5/100."""
+    slopes = formulas.conversion_rate_gradient([2.0], [5], [10])
+    assert slopes["conversions"] == pytest.approx([0.2])
+    assert slopes["clicks"] == pytest.approx([-0.1])
 
 
 # ------------------------------------------------------------------ lifetime value
@@ -808,6 +821,14 @@ def test_lifetime_value_tells_a_factor_from_a_rate(formula, factor):
         (
             lambda: formulas.next_token(WORDS, draw(3), **LANGUAGE),
             r"c has shape \(3,\); expected \(4\)",
+        ),
+        (
+            lambda: formulas.next_token_gradient(draw(5), WORDS, draw(3), **LANGUAGE),
+            r"c has shape \(3,\); expected \(4\)",
+        ),
+        (
+            lambda: formulas.log_loss([0.5, 0.5], [1.0]),
+            r"y has shape \(1,\); expected \(2\)",
         ),
         (lambda: formulas.gan_value(draw(3, 2), draw(3)), r"real_logit has shape \(3, 2\)"),
         (lambda: formulas.generator_loss_saturating(0.5), r"fake_logit has shape \(\); .*\(M\)"),

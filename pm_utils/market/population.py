@@ -209,7 +209,7 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     spend : array of shape (H, 12)
-        Dollars.
+        Dollars; at least `TYPES` households.
 
     Returns
     -------
@@ -218,7 +218,7 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     taste : array of shape (H, 12)
         The shares that the types reconstruct; rows sum to one, no entry is zero.
     """
-    mean = spend.sum(0) / spend.sum()
+    mean = np.maximum(spend.sum(0) / spend.sum(), 1e-6)
     shares = spend + PRIOR_SPEND * mean
     lift = np.sqrt(shares / shares.sum(1, keepdims=True) / mean)
     model = NMF(TYPES, init="nndsvda", max_iter=1000, tol=1e-4, random_state=0)

@@ -5,6 +5,8 @@ import pandas as pd
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from pm_utils.metrics import bootstrap_weights, interval, ranking_scores
 
@@ -16,6 +18,11 @@ REGRESSION = {
     "use_legacy_attributes": False,
     "max_iter": 500,
 }
+
+
+def _regression() -> Pipeline:
+    """Scaling is part of the model, so that it is learned within each fold."""
+    return make_pipeline(StandardScaler(), LogisticRegressionCV(**REGRESSION))
 
 
 def merge_levels(column: pd.Series, bands: dict[str, int]) -> pd.Series:
@@ -57,7 +64,7 @@ def cross_validated_chances(
     Parameters
     ----------
     views : dict of arrays of shape (N, D)
-        What is known about each customer, scaled, by the name of the view.
+        What is known about each customer, by the name of the view; scaled within each fold.
     answer : Series of length N
         A category, missing where the customer did not tell.
     seed : int
@@ -77,7 +84,7 @@ def cross_validated_chances(
     deal = StratifiedKFold(folds, shuffle=True, random_state=seed)
     models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
     for name, view in views.items():
-        models[name] = (LogisticRegressionCV(**REGRESSION), np.asarray(view)[told])
+        models[name] = (_regression(), np.asarray(view)[told])
     chances = {
         name: cross_val_predict(model, view, known, cv=deal, method="predict_proba")
         for name, (model, view) in models.items()
@@ -122,13 +129,38 @@ def guess_table(
     return table, interval(auc["deep"] - auc["classical"])
 
 
+def compare(
+    views: dict[str, np.ndarray], answers: pd.DataFrame, *, resamples: int, seed: int
+) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[float, float]]]:
+    """Guess every question from every view and score the guesses.
+
+    Parameters
+    ----------
+    views, resamples, seed
+        As in `cross_validated_chances` and `guess_table`.
+    answers : DataFrame
+        One column per question, missing where the customer did not tell.
+
+    Returns
+    -------
+    tables, intervals : dicts
+        What `guess_table` returns, by ``"AUC of <question>"``.
+    """
+    tables, intervals = {}, {}
+    for question in answers:
+        truth, chances = cross_validated_chances(views, answers[question], seed=seed)
+        name = "AUC of " + str(question).replace("_", " ")
+        tables[name], intervals[name] = guess_table(truth, chances, resamples=resamples, seed=seed)
+    return tables, intervals
+
+
 def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     """Return how often each answer was given, and is to be expected of those who gave none.
 
     Parameters
     ----------
     view : array of shape (N, D)
-        What is known about each customer, scaled.
+        What is known about each customer.
     answer : Series of length N
         A category, missing where the customer did not tell.
 
@@ -136,10 +168,11 @@ def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     -------
     DataFrame
         One row per answer; columns ``told`` and ``never told`` are shares that sum to 1. The
-        second is the mean predicted chance, which is fairer than counting the likeliest answer.
+        second is the mean predicted chance, which is fairer than counting the likeliest answer. It
+        is right only if customers with equal views answer alike, whether they told or not.
     """
     told = answer.notna().to_numpy()
     known = answer[told].astype(str)
-    model = LogisticRegressionCV(**REGRESSION).fit(view[told], known)
+    model = _regression().fit(view[told], known)
     silent = pd.Series(model.predict_proba(view[~told]).mean(0), model.classes_)
     return pd.DataFrame({"told": known.value_counts(normalize=True), "never told": silent})

@@ -54,9 +54,14 @@ class PurchaseLog:
     order_day: np.ndarray
     order_spend: np.ndarray
 
+    @property
+    def first_day(self) -> int:
+        """The day of the first order, where the record begins."""
+        return int(self.order_day.min(initial=0)) if len(self.order_day) else 0
+
 
 def day_number(date: str | pd.Timestamp) -> int:
-    """Return whole days from 1 January 2017 to a date."""
+    """Return whole days from 1 January 2017 to a date; earlier days are negative."""
     return (pd.Timestamp(date) - FIRST_DAY).days
 
 
@@ -92,7 +97,26 @@ def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tu
 
 
 def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
-    """Turn the shop's order lines into a `PurchaseLog` over the given categories."""
+    """Turn the shop's order lines into a `PurchaseLog` over the given categories.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``customers``, ``products`` and ``order_lines``.
+    categories : tuple of str
+        The product categories to follow.
+
+    Returns
+    -------
+    PurchaseLog
+
+    Raises
+    ------
+    ValueError
+        When a category is none of the shop's.
+    """
+    if unknown := set(categories) - set(shop.products["category"].dropna()):
+        raise ValueError(f"{sorted(unknown)} are no product categories of the shop")
     lines = shop.order_lines
     customers = np.sort(shop.customers["customer_id"].to_numpy())
     numbers = pd.Series(range(len(categories)), index=list(categories))
@@ -128,12 +152,33 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
 
 
 def known_customers(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
-    """Return the codes of the customers who ordered before a date, ascending."""
+    """Return the codes of the customers who ordered before a date, ascending.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : date
+
+    Returns
+    -------
+    array of shape (N,)
+    """
     return np.unique(log.order_customer[log.order_day < day_number(as_of)])
 
 
 def category_orders(log: PurchaseLog, first_day: int, last_day: int) -> np.ndarray:
-    """Count orders per customer and category with ``first_day <= day < last_day`` → (H, C)."""
+    """Count orders per customer and category in a span of days.
+
+    Parameters
+    ----------
+    log : PurchaseLog
+    first_day, last_day : int
+        Day numbers; the first counts, the last does not.
+
+    Returns
+    -------
+    array of shape (H, C), int64
+    """
     rows = (log.day >= first_day) & (log.day < last_day)
     shape = (len(log.customers), len(log.categories))
     cell = log.customer[rows] * shape[1] + log.category[rows]
@@ -158,8 +203,9 @@ def category_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
     """
     now = day_number(as_of)
     counts = [category_orders(log, now - days, now) for days in (28, 56, 112)]
-    rate = category_orders(log, 0, now) * (56 / max(now, 1))
-    last = np.full(rate.size, -LONGEST_GAP)
+    begin = log.first_day
+    rate = category_orders(log, begin, now) * (56 / max(now - begin, 1))
+    last = np.full(rate.size, now - LONGEST_GAP)
     before = log.day < now
     np.maximum.at(
         last, log.customer[before] * rate.shape[1] + log.category[before], log.day[before]
@@ -169,10 +215,19 @@ def category_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
 
 
 def customer_context(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
-    """Return each customer's overall activity before a date → (H, 8), float32.
+    """Return each customer's overall activity before a date.
 
-    The columns of `CONTEXT_COLUMNS`, each as log(1 + x): orders and dollars in the last 4 and 8
-    weeks and per 8 weeks, days since the last order (at most 180), categories ever bought.
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : date
+        Nothing dated on or after it is read.
+
+    Returns
+    -------
+    array of shape (H, 8), float32
+        The columns of `CONTEXT_COLUMNS`, each as log(1 + x): orders and dollars in the last 4 and
+        8 weeks and per 8 weeks, days since the last order (at most 180), categories ever bought.
     """
     now, size = day_number(as_of), len(log.customers)
 
@@ -182,13 +237,14 @@ def customer_context(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         return np.bincount(log.order_customer[rows], chosen, minlength=size)
 
     def windows(weights: np.ndarray | None = None) -> list[np.ndarray]:
-        return [total(28, weights), total(56, weights), total(now, weights) * 56 / max(now, 1)]
+        whole = max(now - log.first_day, 1)
+        return [total(28, weights), total(56, weights), total(whole, weights) * 56 / whole]
 
-    last = np.full(size, -LONGEST_GAP)
+    last = np.full(size, now - LONGEST_GAP)
     before = log.order_day < now
     np.maximum.at(last, log.order_customer[before], log.order_day[before])
     gap = np.minimum(now - last, LONGEST_GAP)
-    breadth = (category_orders(log, 0, now) > 0).sum(axis=1)
+    breadth = (category_orders(log, log.first_day, now) > 0).sum(axis=1)
     columns = [*windows(), *windows(log.order_spend), gap, breadth]
     return np.log1p(np.stack(columns, axis=-1)).astype(np.float32)
 

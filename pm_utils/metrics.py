@@ -5,12 +5,13 @@ resample of customers is then nothing but a row of counts, and R resamples cost 
 """
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 RANKING_NAMES = {
     "macro_ap": "macro average precision",
-    "micro_ap": "micro average precision",
     "macro_auc": "macro AUC",
+    "micro_ap": "micro average precision",
     "micro_auc": "micro AUC",
 }
 _CHUNK = 2_000_000  # numbers per temporary array, to bound the memory
@@ -38,7 +39,19 @@ def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
 
 
 def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
-    """Return the percentile interval of bootstrap values; those that are not a number are left out.
+    """Return the percentile interval of bootstrap values.
+
+    Parameters
+    ----------
+    values : array of shape (R,)
+        Those that are not a number are left out.
+    level : float
+        The share of values that the interval holds.
+
+    Returns
+    -------
+    (float, float)
+        Its lower and upper end.
 
     Raises
     ------
@@ -50,6 +63,26 @@ def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     tail = (1 - level) / 2
     low, high = np.nanquantile(np.asarray(values, float), [tail, 1 - tail])
     return float(low), float(high)
+
+
+def paired_interval(
+    first: np.ndarray, second: np.ndarray, weight: np.ndarray, level: float = 0.95
+) -> tuple[float, float]:
+    """Return the bootstrap interval of a mean difference between two scores of the same units.
+
+    Parameters
+    ----------
+    first, second : arrays of shape (N,)
+    weight : array of shape (R, N)
+        From `bootstrap_weights`.
+    level : float
+
+    Returns
+    -------
+    (float, float)
+        Its lower and upper end, for `first` minus `second`.
+    """
+    return interval(weight @ (first - second) / weight.sum(axis=1), level)
 
 
 def average_precision(
@@ -94,6 +127,7 @@ def ranking_scores(
     *,
     weight: np.ndarray | None = None,
     mask: np.ndarray | None = None,
+    micro: bool = True,
 ) -> dict[str, float | np.ndarray]:
     """Score predicted tags: macro (mean over tags) and micro (all pairs in one list).
 
@@ -105,11 +139,13 @@ def ranking_scores(
         Bootstrap weights over customers.
     mask : boolean array of shape (N, K), optional
         Which pairs count; tags without a positive among them are left out of the macro mean.
+    micro : bool
+        Leave out the micro scores, which take most of the time, by giving False.
 
     Returns
     -------
     dict
-        ``macro_ap``, ``micro_ap``, ``macro_auc``, ``micro_auc``: floats, or arrays of shape (R,).
+        ``macro_ap``, ``macro_auc``, ``micro_ap``, ``micro_auc``: floats, or arrays of shape (R,).
 
     Raises
     ------
@@ -131,15 +167,34 @@ def ranking_scores(
         for tag, r in enumerate(rows)
         if target[r, tag].any()
     ]
-    gathered = None if weight is None else _Gathered(weight, pairs)
-    micro = _ap_and_auc(target.ravel()[flat], score.ravel()[flat], gathered)
     macro = np.nanmean(np.array(per_tag), axis=0)
-    return {
-        "macro_ap": macro[0],
-        "micro_ap": micro[0],
-        "macro_auc": macro[1],
-        "micro_auc": micro[1],
-    }
+    scores = {"macro_ap": macro[0], "macro_auc": macro[1]}
+    if micro:
+        gathered = None if weight is None else _Gathered(weight, pairs)
+        pooled = _ap_and_auc(target.ravel()[flat], score.ravel()[flat], gathered)
+        scores |= {"micro_ap": pooled[0], "micro_auc": pooled[1]}
+    return scores
+
+
+def ranking_table(
+    target: np.ndarray, scores: dict[str, np.ndarray], *, mask: np.ndarray | None = None
+) -> pd.DataFrame:
+    """Score several models by `ranking_scores`.
+
+    Parameters
+    ----------
+    target, mask
+        As in `ranking_scores`.
+    scores : dict of arrays of shape (N, K)
+        The predicted chances of each model.
+
+    Returns
+    -------
+    DataFrame
+        One row per model, one column per score under its full name.
+    """
+    rows = {name: ranking_scores(target, score, mask=mask) for name, score in scores.items()}
+    return pd.DataFrame(rows).T.rename(columns=RANKING_NAMES)[list(RANKING_NAMES.values())]
 
 
 class _Gathered:

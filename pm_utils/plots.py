@@ -145,7 +145,7 @@ def learning_curves(
 def intervals(
     points: pd.DataFrame, low: pd.DataFrame, high: pd.DataFrame, colors: dict[str, str]
 ) -> Figure:
-    """Draw one panel per column and one dot with its interval per row.
+    """Draw one panel per column, two beside each other, and one dot with its interval per row.
 
     Parameters
     ----------
@@ -154,11 +154,11 @@ def intervals(
     colors : dict
         A colour for each row.
     """
-    count = points.shape[1]
-    figure, axes = plt.subplots(
-        1, count, figsize=(7, 0.8 + 0.32 * len(points)), sharey=True, squeeze=False
-    )
-    for panel, column in zip(axes[0], points, strict=True):
+    across = min(2, points.shape[1])
+    down = -(-points.shape[1] // across)
+    height = down * (0.6 + 0.28 * len(points))
+    figure, axes = plt.subplots(down, across, figsize=(7, height), sharey=True, squeeze=False)
+    for panel, column in zip(axes.flat, points, strict=False):
         for row, name in enumerate(points.index):
             ends = [low.loc[name, column], high.loc[name, column]]
             panel.plot(ends, [row, row], color=colors[name])

@@ -101,9 +101,10 @@ def segment_portraits(
     Returns
     -------
     DataFrame
-        One row per segment, the biggest spender first: ``name`` (rhythm and favourite theme, no
-        two alike), ``households``, ``share``, median ``orders_per_8w`` and ``spend_per_8w``, and
-        ``buys_more``: three themes with their lift, mean share over that of all customers.
+        One row per segment, the biggest spender first: ``name`` (rhythm and favourite theme; where
+        a bigger spender has that name already, the next theme), ``households``, ``share``, median
+        ``orders_per_8w`` and ``spend_per_8w``, and ``buys_more``: three themes with their lift,
+        the mean share over that of all customers.
 
     Notes
     -----

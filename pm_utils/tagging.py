@@ -20,6 +20,8 @@ from pm_utils.histories import HISTORY_COLUMNS, PurchaseLog
 from pm_utils.models.profile import BasketRNN, ProfileTagger, PurchaseCNN, UserProfileNet
 from pm_utils.training import fit, predict
 
+ENCODERS = ("UserProfileNet", "PurchaseCNN", "BasketRNN")
+CLASSICAL = ("logistic", "logistic + SVD", "gradient boosting")
 RATE = HISTORY_COLUMNS.index("orders_per_8w")
 
 
@@ -56,7 +58,20 @@ class TagSamples:
 
 
 def as_of_dates(last: str, first: str, days: int) -> pd.DatetimeIndex:
-    """Return dates every `days` days that end on `last` and do not start before `first`."""
+    """Return dates at equal distance.
+
+    Parameters
+    ----------
+    last, first : date
+        The last date is `last`; none lies before `first`.
+    days : int
+        Days from one date to the next.
+
+    Returns
+    -------
+    DatetimeIndex
+        In order of time.
+    """
     return pd.date_range(first, last, freq="D")[::-1][::days][::-1]
 
 
@@ -190,13 +205,35 @@ def per_tag_probabilities(
 
 
 def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
-    """Put a profile (N, D) beside what is known about each tag (N, K, F) → (N, K, F + D)."""
+    """Put a profile beside what is known about each tag.
+
+    Parameters
+    ----------
+    own : array of shape (N, K, F)
+    profile : array of shape (N, D)
+
+    Returns
+    -------
+    array of shape (N, K, F + D)
+    """
     repeated = np.repeat(profile[:, None], own.shape[1], axis=1)
     return np.concatenate([own, repeated], axis=2)
 
 
 def new_tagger(name: str, inputs: Inputs, tags: int, wide: int) -> ProfileTagger:
     """Return an untrained network by its encoder's name, at the sizes that the book uses.
+
+    Parameters
+    ----------
+    name : {"UserProfileNet", "PurchaseCNN", "BasketRNN"}
+    inputs : Inputs
+        Tells how many categories and context numbers there are.
+    tags, wide : int
+        Tags, and numbers that are known about each.
+
+    Returns
+    -------
+    ProfileTagger
 
     Raises
     ------
@@ -263,7 +300,19 @@ def train_tagger(
 def tag_probabilities(
     net: ProfileTagger, name: str, samples: TagSamples, inputs: Inputs
 ) -> np.ndarray:
-    """Return a trained tagger's chance of each tag → (N, K)."""
+    """Return a trained tagger's chance of each tag.
+
+    Parameters
+    ----------
+    net, name, inputs
+        As in `train_tagger`.
+    samples : TagSamples
+
+    Returns
+    -------
+    array of shape (N, K)
+        Between 0 and 1.
+    """
     rows = (inputs.wide(samples), *inputs.views(samples)[name])
     return predict(net, rows).sigmoid().numpy()
 
@@ -272,6 +321,14 @@ def profile_frame(
     net: ProfileTagger, name: str, samples: TagSamples, inputs: Inputs, log: PurchaseLog
 ) -> pd.DataFrame:
     """Return the profiles as a table that later chapters can join.
+
+    Parameters
+    ----------
+    net, name, inputs
+        As in `train_tagger`.
+    samples : TagSamples
+    log : PurchaseLog
+        Where the samples come from; it knows the customers' ids.
 
     Returns
     -------
@@ -282,3 +339,21 @@ def profile_frame(
     keys = [log.customers[samples.customer], pd.DatetimeIndex(samples.as_of)]
     index = pd.MultiIndex.from_arrays(keys, names=["customer_id", "as_of"])
     return pd.DataFrame(vectors, index, [f"profile_{i:02d}" for i in range(vectors.shape[1])])
+
+
+def kinds(models: Iterable[str]) -> dict[str, str]:
+    """Sort the chapter's models into the scoreboard's columns; the null is left out.
+
+    Parameters
+    ----------
+    models : iterable of str
+        Names, as in the chapter.
+
+    Returns
+    -------
+    dict
+        ``"naive"``, ``"classical"`` or ``"deep"`` for each name.
+    """
+    kind = dict.fromkeys(CLASSICAL, "classical") | dict.fromkeys(ENCODERS, "deep")
+    kind |= {"last eight weeks": "naive", "three networks": "deep"}
+    return {name: kind[name] for name in models if name in kind}

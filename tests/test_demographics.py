@@ -71,4 +71,4 @@ def test_the_silent_are_expected_to_be_as_their_signal_says():
     mix = demographics.expected_mix((mean + rng.normal(size=400))[:, None], answer)
     assert mix.sum().to_numpy() == pytest.approx([1, 1])
     assert mix["told"].to_dict() == {"no": 0.5, "yes": 0.5}
-    assert mix.loc["yes", "never told"] > 0.9
+    assert mix.loc["yes", "never told"] > 0.75  # of those who told: 0.5

@@ -10,7 +10,16 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pm_utils import metrics
-from pm_utils.metrics import average_precision, bootstrap_weights, interval, ranking_scores, roc_auc
+from pm_utils.metrics import (
+    RANKING_NAMES,
+    average_precision,
+    bootstrap_weights,
+    interval,
+    paired_interval,
+    ranking_scores,
+    ranking_table,
+    roc_auc,
+)
 
 FEW = settings(max_examples=40, deadline=None)
 
@@ -196,3 +205,28 @@ def test_a_percentile_interval_of_the_mean_covers_about_as_often_as_it_says():
     sums = [bootstrap_weights(60, 300, seed) @ rng.normal(size=60) / 60 for seed in range(150)]
     covered = [low <= 0 <= high for low, high in (interval(s, 0.8) for s in sums)]
     assert 0.70 <= np.mean(covered) <= 0.90  # 0.8, give or take three standard errors
+
+
+def test_a_table_names_each_models_scores_in_full():
+    target = np.array([[1, 0], [0, 1], [0, 0]])
+    good, bad = target + 0.0, 1.0 - target
+    table = ranking_table(target, {"good": good, "bad": bad})
+    assert list(table.columns) == list(RANKING_NAMES.values())
+    assert table.loc["good"].tolist() == [1.0] * 4
+    assert table.loc["bad", "macro AUC"] == 0.0
+    mask = np.array([[True, False], [True, False], [True, False]])
+    masked = ranking_table(target, {"good": good}, mask=mask)
+    assert masked.loc["good", "micro AUC"] == 1.0
+
+
+def test_micro_scores_can_be_left_out():
+    target = np.array([[1, 0], [0, 1]])
+    assert set(ranking_scores(target, target + 0.0, micro=False)) == {"macro_ap", "macro_auc"}
+
+
+def test_a_paired_interval_is_that_of_the_mean_difference():
+    rng = np.random.default_rng(4)
+    shared, gain = rng.normal(0, 10, 400), rng.normal(0.5, 1, 400)
+    low, high = paired_interval(shared + gain, shared, bootstrap_weights(400, 2000, seed=1))
+    half = 1.96 * gain.std() / np.sqrt(400)
+    assert (low, high) == pytest.approx((gain.mean() - half, gain.mean() + half), abs=0.02)

@@ -89,7 +89,7 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When `as_of` has a time of day, the shop lacks a table, or no order is that early.
+        When `as_of` has a time of day or a zone, the shop lacks a table, or no order is that early.
     """
     moment = _midnight(as_of)
     _need(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
@@ -114,8 +114,8 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
 
 def _midnight(as_of: Any) -> np.datetime64:
     moment = pd.Timestamp(as_of)
-    if moment != moment.normalize():
-        raise ValueError(f"as_of is {as_of}: give a day, without a time")
+    if moment is pd.NaT or moment.tzinfo is not None or moment != moment.normalize():
+        raise ValueError(f"as_of is {as_of}: give a day, without a time or a time zone")
     return moment.to_datetime64()
 
 
@@ -247,8 +247,15 @@ def features_on(shop: Shop, dates: Iterable[Any]) -> pd.DataFrame:
     -------
     DataFrame
         Indexed by ``as_of`` and ``customer_id``.
+
+    Raises
+    ------
+    ValueError
+        As in `customer_features`, and when no date is given or one is given twice.
     """
     days = [pd.Timestamp(day) for day in dates]
+    if not days or len(set(days)) < len(days):
+        raise ValueError(f"the dates are {[str(day) for day in days]}: give some, each once")
     return pd.concat({day: customer_features(shop, day) for day in days}, names=["as_of"])
 
 
@@ -266,7 +273,15 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     -------
     Series
         Dollars by ``customer_id``, 0 for who bought nothing.
+
+    Raises
+    ------
+    ValueError
+        When the shop lacks a table, or the window does not start before it ends.
     """
+    _need(shop, "customers", "order_lines")
+    if not pd.Timestamp(start) < pd.Timestamp(end):
+        raise ValueError(f"the window is {start} to {end}: let it end after it starts")
     when = shop.order_lines["ordered_at"]
     lines = shop.order_lines[(when >= pd.Timestamp(start)) & (when < pd.Timestamp(end))]
     total = lines.groupby("customer_id")["amount"].sum()

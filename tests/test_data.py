@@ -10,7 +10,7 @@ import pytest
 
 from pm_utils.data import Shop, ShopError, load_shop
 from pm_utils.data.journey import CLEANING, PERIOD, UNLISTED_PRODUCTS, redemptions_on_visits
-from pm_utils.data.schema import CROSS_RULES, KEYS, MODELS
+from pm_utils.data.schema import CROSS_RULES, KEYS, MODELS, check_tables
 
 TABLES = [name for name in MODELS if name != "exposures"]
 
@@ -165,17 +165,54 @@ def test_only_the_tables_asked_for_are_read():
     assert repr(shop).split() == ["Shop", "campaigns", "27", "contacts", "6,589"]
 
 
+def exposures(**columns) -> pd.DataFrame:
+    """Return three displays of small_frames' products, two of them in one store and week."""
+    rows = {
+        "product_id": [10, 10, 11],
+        "store_id": 7,
+        "week": [1, 1, 2],
+        "display_location": ["0", "6", "0"],
+        "mailer_location": "A",
+    }
+    return pd.DataFrame(rows | columns)
+
+
 def test_exposures_are_read_when_first_touched():
     calls = []
 
     def read():
         calls.append(1)
-        return pd.DataFrame({"week": [1]})
+        return exposures()
 
     shop = Shop(read_exposures=read)
     assert "not read" in repr(shop) and not calls
     assert shop.exposures is shop.exposures
-    assert calls == [1] and repr(shop).split() == ["Shop", "exposures", "1"]
+    assert calls == [1] and repr(shop).split() == ["Shop", "exposures", "3"]
+
+
+def test_exposures_are_checked_when_they_are_read():
+    shop = Shop(read_exposures=lambda: exposures(week=[1, 0, 2], mailer_location=[None, "A", "A"]))
+    with pytest.raises(ShopError) as caught:
+        shop.exposures  # noqa: B018
+    found = {(v.column, v.rule, v.first_index) for v in caught.value.violations}
+    assert found == {("week", "below 1", 1), ("mailer_location", "missing value", 0)}
+
+
+def test_a_product_may_be_displayed_twice_in_a_week_but_not_at_one_place():
+    assert len(Shop.from_frames({"exposures": exposures()}).exposures) == 3
+    (violation,) = violations_of({"exposures": exposures(display_location=["6", "6", "0"])})
+    assert (violation.rule, violation.rows, violation.first_index) == ("duplicate key", 1, 1)
+
+
+def test_the_publishers_exposures_pass(shop):
+    """Every 53rd row suffices for the products; the rules see all 20.9 million."""
+    read = load_shop("exposures")
+    assert "not read" in repr(read)
+    assert len(read.exposures) == 20_940_529
+    assert read.exposures["week"].agg(["min", "max"]).tolist() == [1, 53]
+    assert read.exposures["product_id"].iloc[::53].isin(shop.products["product_id"]).all()
+    week = read.exposures[read.exposures["week"] == 19]
+    assert week.duplicated(["product_id", "store_id"]).any()  # on two displays
 
 
 def test_a_shop_cannot_be_changed(shop):
@@ -209,8 +246,130 @@ def _one_thread() -> dict[str, str]:
 
 
 def test_a_name_that_is_no_table_is_an_error():
-    with pytest.raises(ShopError, match=r"orders.*unknown table(.|\n)*order_lines"):
-        load_shop(["orders"])
+    for names in ("orders", ["orders"], ["contacts", "orders"]):
+        with pytest.raises(ShopError, match=r"orders: unknown table\n(.|\n)*order_lines") as caught:
+            load_shop(names)
+        assert len(caught.value.violations) == 1
+
+
+def test_a_single_table_may_be_named_alone():
+    shop = load_shop("contacts")
+    assert len(shop.contacts) == 6_589 and shop.campaigns is None and shop.exposures is None
+
+
+@pytest.mark.parametrize("call", [lambda: load_shop([]), lambda: Shop.from_frames({})])
+def test_a_shop_has_at_least_one_table(call):
+    with pytest.raises(ShopError, match=r"shop: no tables\n   expected: at least one of customers"):
+        call()
+
+
+@pytest.mark.parametrize("tables", [None, [], small_frames()["contacts"], "contacts"])
+def test_what_is_no_mapping_of_tables_is_an_error(tables):
+    with pytest.raises(ShopError, match="no tables"):
+        check_tables(tables)
+
+
+@pytest.mark.parametrize(
+    ("frame", "kind"),
+    [
+        (None, "NoneType"),
+        ({"campaign_id": [1], "customer_id": [1]}, "dict"),
+        ([1, 2], "list"),
+        (pd.Series([1, 2], name="customer_id"), "Series"),
+        (np.ones((2, 2)), "ndarray"),
+        ("contacts.csv", "str"),
+    ],
+)
+def test_a_table_that_is_no_dataframe_is_named(frame, kind):
+    frames = small_frames() | {"contacts": frame}
+    (violation,) = violations_of(frames)
+    assert (violation.table, violation.column) == ("contacts", "*")
+    assert violation.rule == f"a {kind}, not a DataFrame"
+    assert violation.expected == "a pandas DataFrame"
+    assert str(violation).startswith(f"contacts: a {kind}, not a DataFrame\nexpected")
+
+
+def test_wrong_tables_do_not_hide_broken_rows():
+    frames = small_frames() | {"customers": None, "orders": None}
+    frames["order_lines"].loc[0, "amount"] = np.inf
+    rules = [(v.table, v.rule) for v in violations_of(frames)]
+    assert rules == [
+        ("orders", "unknown table"),
+        ("customers", "a NoneType, not a DataFrame"),
+        ("order_lines", "infinite"),
+    ]
+
+
+@pytest.mark.parametrize("column", ["customer_id", "amount", "ordered_at"])
+def test_a_column_name_that_is_there_twice_is_named(column):
+    frames = small_frames()
+    lines = frames["order_lines"]
+    frames["order_lines"] = pd.concat([lines, lines[[column]]], axis=1)
+    (violation,) = violations_of(frames, period=("2017-01-01", "2018-01-01"))
+    assert (violation.table, violation.column) == ("order_lines", column)
+    assert (violation.rule, violation.rows) == ("duplicate column", len(lines))
+    assert violation.expected == "one column of each name"
+
+
+def test_a_second_column_does_not_hide_other_rules():
+    frames = small_frames()
+    frames["order_lines"].loc[2, "product_id"] = 9
+    lines = frames["order_lines"]
+    frames["order_lines"] = pd.concat([lines, lines[["amount", "amount"]]], axis=1)
+    rules = [v.rule for v in violations_of(frames)]
+    assert rules == ["duplicate column", "unknown product"]
+
+
+@pytest.mark.parametrize("column", ["amount", "retail_discount", "coupon_discount", "quantity"])
+def test_infinite_numbers_are_refused(column):
+    frames = small_frames()
+    values = frames["order_lines"][column].astype(float)
+    frames["order_lines"][column] = values.where(frames["order_lines"].index != 2, np.inf)
+    (violation,) = violations_of(frames)
+    assert (violation.column, violation.rule, violation.rows) == (column, "infinite", 1)
+    assert (violation.first_index, violation.expected) == (2, "a finite number")
+    frames["order_lines"][column] *= -1
+    assert (column, "below 0") in [(v.column, v.rule) for v in violations_of(frames)]
+
+
+def test_integer_and_string_ids_are_told_apart():
+    frames = small_frames()
+    frames["order_lines"]["customer_id"] = frames["order_lines"]["customer_id"].astype(str)
+    (violation,) = violations_of(frames)
+    assert violation.rule == "wrong type str, but customers.customer_id is int64"
+    assert (violation.table, violation.rows) == ("order_lines", 4)
+    assert violation.expected == "integers, as in customers"
+    assert violation.first_row["customer_id"] == "1"
+
+
+def test_ids_that_clash_without_the_table_of_their_own_are_named_too():
+    frames = {name: small_frames()[name] for name in ("offers", "responses")}
+    frames["offers"]["coupon_id"] = "900"
+    (violation,) = violations_of(frames)
+    assert (violation.table, violation.column) == ("responses", "coupon_id")
+    assert violation.expected == "strings, as in offers"
+
+
+def test_integers_of_two_widths_do_not_clash():
+    frames = small_frames()
+    frames["order_lines"]["customer_id"] = frames["order_lines"]["customer_id"].astype("int32")
+    frames["contacts"]["customer_id"] = frames["contacts"]["customer_id"].astype("Int64")
+    assert len(Shop.from_frames(frames).contacts) == 2
+
+
+@pytest.mark.parametrize("shift", [0, 2**62, -(2**62)])
+@pytest.mark.parametrize("kind", [int, str])
+def test_repeated_keys_are_found_whatever_the_ids(shift, kind):
+    """Small integers are packed into one; large ones and strings take the slow way."""
+    lines = small_frames()["order_lines"]
+    lines["product_id"] = [10, 11, 10, 10]
+    lines["order_id"] = [100, 100, 101, 102]
+    lines[["order_id", "product_id"]] += [shift, -shift]
+    lines[["order_id", "product_id"]] = lines[["order_id", "product_id"]].astype(kind)
+    assert len(Shop.from_frames({"order_lines": lines}).order_lines) == 4
+    again = pd.concat([lines, lines.iloc[[3, 1]]], ignore_index=True)
+    (violation,) = violations_of({"order_lines": again})
+    assert (violation.rule, violation.rows, violation.first_index) == ("duplicate key", 2, 4)
 
 
 def test_frames_of_your_own_make_a_shop():
@@ -373,6 +532,13 @@ CASES = [
         1,
         "one customer",
     ),
+    (
+        _assign("exposures", product_id=[10, 11, 99]),
+        "exposures.product_id: unknown product",
+        1,
+        2,
+        "products",
+    ),
     (_repeat("customers"), "customers.customer_id: duplicate key", 1, 2, "one row per key"),
     (
         _repeat("order_lines"),
@@ -388,7 +554,7 @@ CASES = [
     ("change", "rule", "rows", "index", "expected"), CASES, ids=[case[1] for case in CASES]
 )
 def test_each_broken_rule_is_named(change, rule, rows, index, expected):
-    frames = small_frames()
+    frames = small_frames() | {"exposures": exposures()}
     change(frames)
     found = {f"{v.table}.{v.column}: {v.rule}": v for v in violations_of(frames)}
     violation = found[rule]

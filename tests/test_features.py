@@ -171,6 +171,60 @@ def test_a_time_of_day_is_refused(as_of):
         customer_features(small_shop(HAND), as_of)
 
 
+@pytest.mark.parametrize("as_of", ["NaT", "2017-06-01 00:00-04:00", "2017-06-01 00:00Z"])
+def test_no_date_and_a_date_of_another_clock_are_refused(as_of):
+    """Midnight in New York is 4:00 in UTC: four hours of the day would leak."""
+    with pytest.raises(ValueError, match="give a day, without a time or a time zone"):
+        customer_features(small_shop(HAND), as_of)
+
+
+@pytest.mark.parametrize("dates", [[], ["2017-06-01", "2017-05-01", "2017-06-01"]])
+def test_no_dates_and_a_date_given_twice_are_refused(dates):
+    with pytest.raises(ValueError, match="give some, each once"):
+        features_on(small_shop(HAND), dates)
+
+
+@pytest.mark.parametrize("end", ["2017-05-01", "2017-06-01", "NaT"])
+def test_a_window_that_does_not_end_after_it_starts_is_refused(end):
+    with pytest.raises(ValueError, match="let it end after it starts"):
+        spend_between(small_shop(HAND), "2017-06-01", end)
+
+
+@pytest.mark.parametrize("table", ["customers", "order_lines"])
+def test_spend_needs_customers_and_orders(table):
+    shop = dataclasses.replace(small_shop(HAND), **{table: None})
+    with pytest.raises(ValueError, match=f"the shop has no {table}"):
+        spend_between(shop, "2017-06-01", "2017-07-01")
+
+
+def test_windows_that_follow_each_other_add_up(shop):
+    days = ["2017-01-01", "2017-04-09", "2017-09-30", "2018-01-01"]
+    parts = [spend_between(shop, *pair) for pair in zip(days, days[1:], strict=False)]
+    np.testing.assert_allclose(sum(parts), spend_between(shop, days[0], days[-1]))
+    assert sum(parts).sum() == pytest.approx(shop.order_lines["amount"].sum())
+
+
+def test_the_recent_windows_are_those_of_spend_between(shop):
+    """The target of one date is the recent spend of the date eight weeks later."""
+    features = customer_features(shop, "2017-06-01")
+    recent = spend_between(shop, "2017-04-06", "2017-06-01")[features.index]
+    earlier = spend_between(shop, "2017-02-09", "2017-04-06")[features.index]
+    np.testing.assert_allclose(features["recent_spend"], recent, atol=1e-9)
+    np.testing.assert_allclose(features["earlier_spend"], earlier, atol=1e-9)
+
+
+def test_cumulative_features_never_fall_and_ratios_keep_their_range(shop):
+    """Whole weeks apart, as active weeks are counted back from the date."""
+    early, late = (customer_features(shop, day) for day in ("2017-04-02", "2017-10-01"))
+    late = late.loc[early.index]
+    for name in FEATURES.index[FEATURES["cumulative"]]:
+        assert (late[name] >= early[name] - 1e-9).all(), name
+        assert (late[name] > early[name]).any(), name
+    ratios = late[FEATURES.index[FEATURES["unit"] == "ratio"]]
+    assert ratios.drop(columns="trend").stack().between(0, 1 + 1e-9).all()
+    assert late["trend"].between(-1, 1).all() and late["trend"].min() < 0 < late["trend"].max()
+
+
 def test_a_date_before_every_order_is_refused():
     with pytest.raises(ValueError, match="no order is dated before"):
         customer_features(small_shop(HAND), "2016-01-01")

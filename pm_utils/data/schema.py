@@ -3,9 +3,10 @@
 Each table is a pandera model. A column is of one of five kinds: an identifier, a text, a number, a
 moment, or a category that may be unknown. Rules that need two tables (an order of an unknown
 customer, a response outside its campaign) are in `CROSS_RULES`. `check_tables` applies all of them
-and raises one `ShopError`.
+and raises one `ShopError`, also for what is no table at all: a dict, None, two columns of one name.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -74,9 +75,9 @@ class Moment(_Kind):
     accepts = (types.is_datetime64_dtype,)
 
 
-def money() -> Any:
-    """Dollars, at least 0."""
-    return pa.Field(ge=0)
+def number(least: int = 0) -> Any:
+    """Return a field for a finite number, by default one that is not negative."""
+    return pa.Field(ge=least, lt=np.inf)
 
 
 def moment() -> Any:
@@ -121,11 +122,11 @@ class OrderLines(pa.DataFrameModel):
     customer_id: Id
     store_id: Id
     product_id: Id
-    quantity: Number = pa.Field(ge=0)
-    amount: Number = money()
-    retail_discount: Number = money()
-    coupon_discount: Number = money()
-    coupon_match_discount: Number = money()
+    quantity: Number = number()
+    amount: Number = number()
+    retail_discount: Number = number()
+    coupon_discount: Number = number()
+    coupon_match_discount: Number = number()
     ordered_at: Moment = moment()
 
 
@@ -163,11 +164,11 @@ class Responses(pa.DataFrameModel):
 
 
 class Exposures(pa.DataFrameModel):
-    """Where a product was displayed or advertised, by store and week."""
+    """Where a product was displayed or advertised, by store and week; also twice in one week."""
 
     product_id: Id
     store_id: Id
-    week: Number = pa.Field(ge=1)
+    week: Number = number(least=1)
     display_location: Text
     mailer_location: Text
 
@@ -191,7 +192,7 @@ KEYS: dict[str, list[str]] = {
     "contacts": ["campaign_id", "customer_id"],
     "offers": ["campaign_id", "coupon_id", "product_id"],
     "responses": ["customer_id", "coupon_id", "campaign_id", "responded_at"],
-    "exposures": ["product_id", "store_id", "week"],
+    "exposures": ["product_id", "store_id", "week", "display_location", "mailer_location"],
 }
 
 
@@ -202,7 +203,7 @@ class Violation:
     Attributes
     ----------
     table, column : str
-        Where; a rule over several columns names them with commas.
+        Where; a rule over several columns names them with commas, one over the whole table is "*".
     rule : str
         What was broken.
     rows : int
@@ -226,7 +227,11 @@ class Violation:
     def __str__(self) -> str:
         """Return what is broken, the first offending row and what would be right, a line each."""
         rows = f"{self.rows:,} row" + ("s" if self.rows != 1 else "")
-        lines = [f"{self.table}.{self.column}: {self.rule} ({rows})"]
+        whole = self.column == "*"
+        where = (
+            f"{self.table}: {self.rule}" if whole else f"{self.table}.{self.column}: {self.rule}"
+        )
+        lines = [where if whole else f"{where} ({rows})"]
         if self.first_row:
             row = ", ".join(f"{name}={value!r}" for name, value in self.first_row.items())
             lines.append(f"first: index {self.first_index!r}, {row}")
@@ -256,7 +261,7 @@ def check_tables(
     Parameters
     ----------
     tables : mapping of str to DataFrame
-        Any of the tables in `MODELS`. A rule over two tables applies when both are there.
+        At least one of the tables in `MODELS`. A rule over two tables applies when both are there.
     period : (start, end), optional
         Orders and responses must be dated from `start` to before `end`.
     unlisted_products : tuple
@@ -267,27 +272,57 @@ def check_tables(
     ShopError
         When a rule is broken; it lists all of them.
     """
-    violations = [
-        violation for name, table in tables.items() for violation in _table_violations(name, table)
-    ]
-    broken = {(v.table, v.column) for v in violations if v.rule.startswith(_UNUSABLE)}
+    tables = tables if isinstance(tables, Mapping) else {}
+    violations, usable = name_violations(list(tables)), {}
+    for name in [name for name in MODELS if name in tables]:
+        frame_violations = list(_frame_violations(name, tables[name]))
+        if not any(v.column == "*" for v in frame_violations):
+            once = ~tables[name].columns.duplicated()
+            usable[name] = tables[name] if once.all() else tables[name].loc[:, once]
+            frame_violations += _table_violations(name, usable[name])
+        violations += frame_violations
+    violations += _id_clashes(usable, _unusable(violations))
+    broken = _unusable(violations)
     for rule in [*CROSS_RULES, *_period_rules(period)]:
-        if rule.applies(tables) and not broken & rule.columns():
-            violations.extend(rule.violations(tables, unlisted_products))
+        if rule.applies(usable) and not broken & rule.columns():
+            violations.extend(rule.violations(usable, unlisted_products))
     if violations:
         raise ShopError(violations)
 
 
-_UNUSABLE = ("missing", "wrong type")
+def name_violations(names: list) -> list[Violation]:
+    """Return a violation for each name that is no table, or one when there is no name at all."""
+    expected = f"one of {', '.join(MODELS)}"
+    if not names:
+        return [Violation("shop", "*", "no tables", 0, None, {}, f"at least {expected}")]
+    unknown = [str(name) for name in names if name not in MODELS]
+    return [Violation(name, "*", "unknown table", 0, None, {}, expected) for name in unknown]
 
 
-def _table_violations(name: str, table: pd.DataFrame) -> Iterator[Violation]:
-    if name not in MODELS:
-        yield Violation(name, "*", "unknown table", 0, None, {}, f"one of {', '.join(MODELS)}")
+_UNUSABLE = ("missing", "wrong type", "duplicate column")
+
+
+def _unusable(violations: list[Violation]) -> set[tuple[str, str]]:
+    """Return the (table, column) pairs that no further rule can read."""
+    return {(v.table, v.column) for v in violations if v.rule.startswith(_UNUSABLE)}
+
+
+def _frame_violations(name: str, table: Any) -> Iterator[Violation]:
+    """Yield what is wrong with a table as a whole; the column is "*" if it cannot be read."""
+    if not isinstance(table, pd.DataFrame):
+        rule = f"a {type(table).__name__}, not a DataFrame"
+        yield Violation(name, "*", rule, 0, None, {}, "a pandas DataFrame")
         return
     if len(table) == 0:
         yield Violation(name, "*", "the table is empty", 0, None, {}, "at least one row")
         return
+    for column in table.columns[table.columns.duplicated()].unique():
+        expected = "one column of each name"
+        yield Violation(name, str(column), "duplicate column", len(table), None, {}, expected)
+
+
+def _table_violations(name: str, table: pd.DataFrame) -> Iterator[Violation]:
+    """Yield the rows that break the table's model or repeat a key."""
     broken = set()
     try:  # positions instead of the caller's labels, which may repeat
         MODELS[name].validate(table.reset_index(drop=True), lazy=True)
@@ -303,9 +338,46 @@ def _table_violations(name: str, table: pd.DataFrame) -> Iterator[Violation]:
             yield violation
     key = KEYS[name]
     if not broken & set(key):
-        repeated = table.duplicated(key).to_numpy()
+        repeated = _repeated(table[key])
         if repeated.any():
             yield _violation(name, table, key, "duplicate key", repeated, "one row per key")
+
+
+def _repeated(keys: pd.DataFrame) -> np.ndarray:
+    """Mark the rows whose key an earlier row has.
+
+    Whole numbers and categories are packed into one integer, if they fit: then millions of
+    rows without a repetition are seen to have none by sorting, several times as fast.
+    """
+    columns = [keys[c].cat.codes if _is_category(keys[c]) else keys[c] for c in keys]
+    if all(isinstance(column.dtype, np.dtype) and column.dtype.kind == "i" for column in columns):
+        lows = [int(column.min()) for column in columns]
+        widths = [int(column.max()) - low + 1 for column, low in zip(columns, lows, strict=True)]
+        if math.prod(widths) < 2**63:
+            packed = np.zeros(len(keys), dtype=np.int64)
+            for column, low, width in zip(columns, lows, widths, strict=True):
+                packed = packed * width + (column.to_numpy(dtype=np.int64) - low)
+            packed.sort()
+            if (packed[1:] != packed[:-1]).all():
+                return np.zeros(len(keys), dtype=bool)
+    return keys.duplicated().to_numpy()
+
+
+def _id_clashes(
+    tables: Mapping[str, pd.DataFrame], broken: set[tuple[str, str]]
+) -> Iterator[Violation]:
+    """Yield ids that are integers in one table and strings in an earlier one: none would match."""
+    first: dict[str, str] = {}
+    for name, table in tables.items():
+        columns = [c for c in MODELS[name].to_schema().columns if c.endswith("_id")]
+        for column in [c for c in columns if (name, c) not in broken]:
+            other = first.setdefault(column, name)
+            own, known = table[column], tables[other][column]
+            if types.is_integer_dtype(own) != types.is_integer_dtype(known):
+                rule = f"wrong type {own.dtype}, but {other}.{column} is {known.dtype}"
+                bad = np.ones(len(table), dtype=bool)
+                kind = "integers" if types.is_integer_dtype(known) else "strings"
+                yield _violation(name, table, [column], rule, bad, f"{kind}, as in {other}")
 
 
 def _types_first(error: pa.errors.SchemaError) -> bool:
@@ -334,7 +406,11 @@ def _from_pandera(name: str, table: pd.DataFrame, error: pa.errors.SchemaError) 
 
 _RANGE = {
     "greater_than_or_equal_to": lambda low: (f"below {_plain(low)}", f"at least {_plain(low)}"),
-    "less_than": lambda high: (f"not before {_plain(high)}", f"before {_plain(high)}"),
+    "less_than": lambda high: (
+        ("infinite", "a finite number")
+        if high == np.inf
+        else (f"not before {_plain(high)}", f"before {_plain(high)}")
+    ),
 }
 
 
@@ -456,6 +532,7 @@ CROSS_RULES: list[Rule] = [
     _refers("offers", "product_id", "products"),
     _refers("responses", "customer_id", "customers"),
     _refers("responses", "campaign_id", "campaigns"),
+    _refers("exposures", "product_id", "products"),
     _pair_of(
         "responses", ("campaign_id", "customer_id"), "contacts", "a customer whom it addressed"
     ),

@@ -1,8 +1,9 @@
 """Files that chapters hand to one another: parquet, safetensors, JSON and skops, never pickle.
 
 A chapter writes to one directory and reads from the directories of the chapters that it needs. The
-builder names both in the environment (``PM_OUTPUT`` and ``PM_INPUTS``); a notebook that runs in
-JupyterLab writes to ``_build/lab`` and reads what the last quick build left.
+builder names both in the environment (``PM_OUTPUT`` and ``PM_INPUTS``). A notebook that runs in
+JupyterLab writes to ``_build/lab`` and reads the newest file of a name, be it there or among what
+the last quick build left: once `pm book` runs a chapter again, what JupyterLab wrote before is old.
 """
 
 import json
@@ -29,7 +30,7 @@ def output_dir() -> Path:
 
 
 def input_dirs() -> list[Path]:
-    """Return the directories that artifacts are looked for in, the first match wins."""
+    """Return the directories that artifacts are looked for in."""
     named = os.environ.get("PM_INPUTS")
     if named is not None:
         return [Path(part) for part in named.split(os.pathsep) if part]
@@ -74,6 +75,9 @@ def save(name: str, value: Any) -> Path:
 def load(name: str) -> Any:
     """Read an artifact that a needed chapter, or this one, has written.
 
+    Where ``PM_INPUTS`` names directories the first that holds the file counts, and the output
+    directory comes last. Elsewhere, in JupyterLab, the file written last counts.
+
     Parameters
     ----------
     name : str
@@ -91,9 +95,11 @@ def load(name: str) -> Any:
     """
     _, read = _format(name)
     places = [*input_dirs(), output_dir()]
-    for place in places:
-        if (place / name).is_file():
-            return read(place / name)
+    found = [place / name for place in places if (place / name).is_file()]
+    if found and "PM_INPUTS" in os.environ:
+        return read(found[0])
+    if found:
+        return read(max(found, key=lambda path: path.stat().st_mtime_ns))
     raise StoreError(
         f"{name} is in none of {', '.join(map(str, places))}: run the chapter that gives it "
         "(`pm book` runs all, `pm run NN` one)"

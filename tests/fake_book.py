@@ -1,5 +1,6 @@
 """A tiny repository to build in a temporary directory: short notebooks and a small package."""
 
+import time
 from pathlib import Path
 
 import nbformat
@@ -34,6 +35,14 @@ def score(chapter, *, deep="0.9", null="0.1"):
     board = f'{{"chapter": "{chapter}", "profile": os.environ["PM_PROFILE"], "seed": seed, '
     board += f'{claim}, "rows": [{{{row}}}]}}'
     return f'(out / "scoreboard.json").write_text(json.dumps({board}));'
+
+
+def wait_for(condition, seconds=30):
+    """Wait until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
 
 
 class FakeBook:

@@ -1,5 +1,8 @@
 """Discovery, needs and gives, profiles: what is wrong is found before anything runs."""
 
+import json
+import subprocess
+
 import pytest
 from fake_book import FakeBook
 
@@ -57,13 +60,13 @@ def test_missing_circular_and_double_artifacts_are_errors(book):
 def test_every_broken_notebook_is_reported_at_once(book):
     book.chapter("01-a", parameters="epochs = 3")
     book.chapter("02-b", parameters="seed = 0\nsteps = 2 * 8")
-    book.chapter("Bad_Name")
+    book.chapter("05-Bad_Name")
     book.chapter("04-d")
     notebook = book.read("04-d")
     notebook.cells[2].metadata.tags = []
     del notebook.metadata.pm["needs"]
     book.write("04-d", notebook)
-    book.chapter("05-e", gives=["sub/x.json"])
+    book.chapter("09-e", gives=["sub/x.json"])
     (book.root / "notebooks" / "06-f.ipynb").write_text("{")
     book.chapter("07-g")
     book.chapter("07-h")
@@ -76,10 +79,10 @@ def test_every_broken_notebook_is_reported_at_once(book):
     for expected in (
         "01-a.ipynb: the parameters cell must assign a whole number to `seed`",
         "02-b.ipynb: the parameters cell may only assign literals",
-        "Bad_Name.ipynb: name it NN-name.ipynb",
+        "05-Bad_Name.ipynb: name it NN-name.ipynb",
         "04-d.ipynb: 0 code cells are tagged `parameters`, there must be one",
         "04-d.ipynb: its metadata needs `pm` with exactly title, needs and gives",
-        "05-e.ipynb: `pm.gives` must be a list of file names",
+        "09-e.ipynb: `pm.gives` must be a list of file names",
         "06-f.ipynb: no valid notebook",
         "08-i.ipynb: papermill stops at a cell tagged `raises-exception`",
         "08-i.ipynb: its kernel must be python3",
@@ -137,6 +140,31 @@ def test_the_table_of_contents_and_the_notebooks_must_agree(book):
     ]
 
 
+@pytest.mark.parametrize("text", ["format: [", "a: b: c", "\x80"])
+def test_a_table_of_contents_that_is_no_yaml_is_an_error(book, monkeypatch, capsys, text):
+    book.chapter("01-a")
+    (book.root / "_toc.yml").write_bytes(text.encode("latin-1"))
+    monkeypatch.chdir(book.root)
+    assert cli.main(["book"]) == 2
+    assert "error: _toc.yml is no valid YAML: " in capsys.readouterr().err
+
+
+def test_scratch_notebooks_are_left_alone_and_named_in_one_line(book, monkeypatch, capsys):
+    book.chapter("01-a")
+    book.toc("01-a")
+    for name in ("Untitled", "Untitled1", "my-01-test"):
+        (book.root / "notebooks" / f"{name}.ipynb").write_text("{")
+    monkeypatch.chdir(book.root)
+    assert cli.main(["status", "--json"]) == 0
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)) == ["01-a"]
+    assert told.err.count("\n") == 1
+    assert "Untitled.ipynb, Untitled1.ipynb, my-01-test.ipynb" in told.err
+    book.profile("quick", "Untitled: {seed: 1}")
+    (problem,) = book.problems()
+    assert "names the chapter Untitled, which does not exist" in problem
+
+
 def test_all_errors_come_together_and_nothing_runs(book, monkeypatch, capsys):
     book.chapter("01-a", needs=["lost.json"])
     book.profile("quick", "09-z: {}")
@@ -161,6 +189,16 @@ def test_two_builders_do_not_share_a_checkout(book):
     busy = pytest.raises(BuildError, match=r"another pm \(process \d+\) works in")
     with book.project.lock(), busy, book.project.lock():
         pass
+    with book.project.lock():
+        pass
+
+
+def test_the_lock_lasts_as_long_as_a_child_that_was_given_it(book):
+    with book.project.lock() as lock:
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, pass_fds=(lock,))
+    with pytest.raises(BuildError, match="another pm"), book.project.lock():
+        pass
+    child.communicate()
     with book.project.lock():
         pass
 

@@ -1,7 +1,12 @@
 """HTML: built when a page changed, warnings as errors, the navigation never stale."""
 
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
 import pytest
-from fake_book import FakeBook
+from fake_book import FakeBook, wait_for
 
 from pm_utils.build import html
 from pm_utils.build.html import HtmlError
@@ -19,7 +24,7 @@ def sphinx(book, monkeypatch):
     """Stands in for Sphinx and notes whether it found earlier pages."""
     calls = []
 
-    def build(project, *, strict):
+    def build(project, *, strict, lock):
         page = project.build / "html" / "index.html"
         calls.append("again" if page.exists() else "afresh")
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -87,6 +92,52 @@ def test_a_cold_call_builds_every_page(book, sphinx):
     html.forget(book.project)
     assert html.build(book.project, strict=True)
     assert sphinx == ["afresh", "afresh"]
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"shell": 1}', "{", "\x00"])
+def test_a_damaged_stamp_builds_every_page(book, sphinx, text):
+    html.build(book.project, strict=True)
+    (book.project.build / "html.json").write_text(text)
+    assert html.build(book.project, strict=True)
+    assert not html.build(book.project, strict=True)
+    assert sphinx == ["afresh", "afresh"]
+
+
+BUILDER = """
+import sys
+from pathlib import Path
+from pm_utils.build import html
+from pm_utils.build.project import Project
+
+project = Project(Path(sys.argv[1]))
+with project.lock() as lock:
+    html.build(project, strict=True, lock=lock)
+"""
+STALL = """import os, pathlib, time
+
+def setup(app):
+    pathlib.Path(app.confdir, "..", "_build", "pid").write_text(str(os.getpid()))
+    time.sleep(300)
+"""
+
+
+def test_the_sphinx_of_a_killed_builder_ends_and_holds_the_lock_until_then(book):
+    """Sphinx stalls as it loads its extensions; the builder is killed; then all is as before."""
+    (book.root / "stall.py").write_text(STALL)
+    config = book.root / "_config.yml"
+    plain = config.read_text()
+    config.write_text(plain + "sphinx: {local_extensions: {stall: .}}\n")
+    builder = subprocess.Popen([sys.executable, "-c", BUILDER, str(book.root)])
+    mark = book.project.build / "pid"
+    wait_for(lambda: builder.poll() is not None or (mark.exists() and mark.read_text()), 60)
+    sphinx = psutil.Process(int(mark.read_text()))
+    assert "pm.lock" in [Path(file.path).name for file in sphinx.open_files()]
+    builder.kill()
+    builder.wait()
+    config.write_text(plain)
+    with book.project.lock() as lock:  # waits for the end of the Sphinx that lost its builder
+        assert not sphinx.is_running() or sphinx.status() == psutil.STATUS_ZOMBIE
+        assert html.build(book.project, strict=True, lock=lock)
 
 
 def test_jupyter_book_tells_a_warning_and_builds_without(book):

@@ -5,11 +5,10 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import psutil
 import pytest
-from fake_book import FakeBook, give, score
+from fake_book import FakeBook, give, score, wait_for
 
 from pm_utils.build import cli, execute, html, pages, project, runs
 
@@ -174,13 +173,6 @@ def start(book, *words):
     )
 
 
-def wait_for(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.05)
-
-
 @pytest.mark.parametrize(
     ("how", "status"),
     # a SIGTERM is passed on as the SIGINT that Ctrl-C sends, so this covers both
@@ -242,16 +234,48 @@ def test_bounds_come_from_seeds_and_keep_the_other_chapters(book, capsys):
     assert path.read_bytes() == before
 
 
-def test_a_task_without_its_artifact_is_out_of_date(book):
-    book.chapter("01-a", gives=["x.json"])
-    task = book.tasks()["01-a"]
-    assert runs.stale_reason(task) == "never run"
-    book.folder("01-a").mkdir(parents=True)
-    record = {"key": runs.key.digest(task.parts), "parts": task.parts}
-    (book.folder("01-a") / "record.json").write_text(json.dumps(record))
-    assert runs.stale_reason(task) == "x.json missing"
-    (book.folder("01-a") / "x.json").write_text("")
-    assert runs.stale_reason(task) == ""
+@pytest.fixture
+def stored(book, capsys):
+    """A book of one chapter that has been run."""
+    book.chapter("01-a", give("x.json"), score("01-a"), gives=["x.json"])
+    book.toc("01-a")
+    assert runs.stale_reason(book.tasks()["01-a"]) == "never run"
+    assert pm(capsys, "book")[0] == 0
+    return book
+
+
+def test_a_run_that_lost_a_file_is_run_again(stored, capsys):
+    task = stored.tasks()["01-a"]
+    for name in ("notebook.ipynb", "scoreboard.json", "x.json"):
+        path = task.folder / name
+        whole = path.read_bytes()
+        path.write_bytes(whole[:-2])
+        assert runs.stale_reason(task) == f"{name} changed in its stored run"
+        path.unlink()
+        assert runs.stale_reason(task) == f"{name} missing from its stored run"
+        path.write_bytes(whole)
+        assert runs.stale_reason(task) == ""
+    (task.folder / "notebook.ipynb").unlink()
+    (task.folder / "scoreboard.json").unlink()
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, {"01-a"})
+    assert "| 0.9000" in (stored.project.generated / "scoreboard.md").read_text().replace("**", "")
+    assert "up to date" in pm(capsys, "status")[1].out
+
+
+def test_a_run_with_a_damaged_record_is_run_again(stored, capsys):
+    path = stored.folder("01-a") / "record.json"
+    parts = json.dumps(json.loads(path.read_text()) | {"parts": None}).encode()
+    for text in (b"", b"{}", b"[]", b"null", b'{"key": "', b"\x80", parts):
+        path.write_bytes(text)
+        assert "out of date  its record is damaged" in pm(capsys, "status")[1].out
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, {"01-a"})
+
+
+def test_the_log_of_a_run_is_no_figure(stored, capsys):
+    (stored.folder("01-a") / "log.txt").unlink()
+    assert "up to date" in pm(capsys, "status")[1].out
 
 
 def test_the_commit_tells_uncommitted_changes(book):
@@ -266,7 +290,7 @@ def test_the_commit_tells_uncommitted_changes(book):
     assert runs.commit(book.root) == f"{clean} with uncommitted changes"
 
 
-@pytest.mark.parametrize("words", [["run", "1", "--jobs", "0"], ["seeds", "1", "--runs", "0"], []])
+@pytest.mark.parametrize("words", [["run", "1", "--jobs", "0"], ["seeds", "1", "--runs", "1"], []])
 def test_a_wrong_call_is_refused(book, capsys, words):
     with pytest.raises(SystemExit, match="2"):
         cli.main(words)

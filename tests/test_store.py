@@ -1,6 +1,7 @@
 """Artifacts: four formats there and back, whole or not at all, found where the builder says."""
 
 import json
+import os
 import pickle
 import threading
 import time
@@ -202,6 +203,20 @@ def test_jupyterlab_writes_to_its_own_folder_and_reads_the_quick_build(places, m
     assert store.save("a.json", FACTS) == lab / "a.json"
     (runs / "quick" / "02-two" / "b.json").write_text("2")
     assert store.load("b.json") == 2
+
+
+@pytest.mark.parametrize("newer", ["lab", "build"])
+def test_jupyterlab_reads_what_was_written_last(places, monkeypatch, newer):
+    monkeypatch.delenv("PM_OUTPUT")
+    monkeypatch.delenv("PM_INPUTS")
+    monkeypatch.setattr(store, "ROOT", places)
+    folders = {"lab": places / "_build" / "lab", "build": places / "_build/runs/quick/01-one"}
+    for name, folder in folders.items():
+        folder.mkdir(parents=True)
+        (folder / "a.json").write_text(f'"{name}"')
+        when = 2_000_000_000 if name == newer else 1_000_000_000
+        os.utime(folder / "a.json", (when, when))
+    assert store.load("a.json") == newer
 
 
 def test_named_inputs_replace_the_defaults(places, monkeypatch):

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import sys
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -52,7 +53,7 @@ def tags(cell: nbformat.NotebookNode) -> list[str]:
 
 
 def discover(project: Project, problems: list[str]) -> dict[str, Chapter]:
-    """Read every notebook of a project.
+    """Read every notebook of a project whose name starts with two digits; name the others.
 
     Parameters
     ----------
@@ -67,7 +68,11 @@ def discover(project: Project, problems: list[str]) -> dict[str, Chapter]:
         The chapters that could be read, by name, in the order of their numbers.
     """
     chapters: dict[str, Chapter] = {}
-    for path in sorted(project.notebooks.glob("*.ipynb")):
+    others = sorted(set(project.notebooks.glob("*.ipynb")) - set(project.sources))
+    if others:
+        names = ", ".join(path.name for path in others)
+        print(f"left alone, for a chapter's name starts with two digits: {names}", file=sys.stderr)
+    for path in project.sources:
         if chapter := read(path, problems):
             chapters[chapter.name] = chapter
     numbers = [name[:2] for name in chapters]

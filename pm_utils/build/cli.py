@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     seeds = with_jobs(command("seeds", "Run a chapter under many seeds, write tests/bounds.json."))
     seeds.add_argument("chapter", help="a number or a name")
-    seeds.add_argument("--runs", type=_positive, default=10, help="how many seeds (default: 10)")
+    seeds.add_argument("--runs", type=_several, default=10, help="how many seeds (default: 10)")
     return top
 
 
@@ -49,6 +49,12 @@ def _positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError("give a number of at least 1")
     return number
+
+
+def _several(text: str) -> int:
+    if int(text) < 2:
+        raise argparse.ArgumentTypeError("give at least 2, an interval needs as many")
+    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -112,7 +118,7 @@ def _chapters(tasks: dict[str, Task]) -> dict[str, chapters.Chapter]:
 def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
     tasks, _ = load(project, options)
-    with project.lock():
+    with project.lock() as lock:
         pages.forget(project, options.profile, set(tasks))
         with report() as shown:
             outcomes = runs.run_all(
@@ -132,7 +138,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
         if options.cold:
             html.forget(project)
         try:
-            changed = html.build(project, strict=good)
+            changed = html.build(project, strict=good, lock=lock)
         except html.HtmlError as error:
             print(f"the HTML has warnings or errors:\n{error}", file=sys.stderr)
             return 1
@@ -197,10 +203,10 @@ def seeds(project: Project, options: argparse.Namespace) -> int:
     try:
         boards = [scoreboard.read(task.folder / runs.SCOREBOARD) for task in seeded.values()]
         entry = bounds.summarise(boards)
+        bounds.write(project.root / "tests" / "bounds.json", name, entry)
     except (FileNotFoundError, ValueError) as error:
         print(f"tests/bounds.json is left as it was: {error}", file=sys.stderr)
         return 1
-    bounds.write(project.root / "tests" / "bounds.json", name, entry)
     print(f"tests/bounds.json: {len(entry['rows'])} rows of {name} from {len(boards)} seeds")
     return 0
 

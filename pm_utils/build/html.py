@@ -27,10 +27,14 @@ def check_toc(project: Project, names: list[str], problems: list[str]) -> None:
     if not path.is_file():
         problems.append("_toc.yml is missing")
         return
-    listed = _files(yaml.safe_load(path.read_text(encoding="utf-8")))
+    try:
+        listed = _files(yaml.safe_load(path.read_text(encoding="utf-8")))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problems.append(f"_toc.yml is no valid YAML: {' '.join(str(error).split())}")
+        return
     listed = [file.removeprefix("chapters/") for file in listed if file.startswith("chapters/")]
     problems += [f"_toc.yml has no line `- file: chapters/{n}`" for n in names if n not in listed]
-    existing = {file.stem for file in project.notebooks.glob("*.ipynb")}
+    existing = {file.stem for file in project.sources}
     problems += [
         f"_toc.yml lists chapters/{name}, but notebooks/{name}.ipynb does not exist"
         for name in listed
@@ -40,7 +44,7 @@ def check_toc(project: Project, names: list[str], problems: list[str]) -> None:
 
 def _files(node: Any) -> list[str]:
     if isinstance(node, dict):
-        own = [node["file"]] if "file" in node else []
+        own = [str(node["file"])] if "file" in node else []
         return own + [file for value in node.values() for file in _files(value)]
     return [file for item in node for file in _files(item)] if isinstance(node, list) else []
 
@@ -73,7 +77,7 @@ def _title(path: Path) -> str:
     return next((line for line in text.splitlines() if line.startswith("# ")), "")
 
 
-def build(project: Project, *, strict: bool) -> bool:
+def build(project: Project, *, strict: bool, lock: int | None = None) -> bool:
     """Build ``_build/html``.
 
     Parameters
@@ -83,6 +87,9 @@ def build(project: Project, *, strict: bool) -> bool:
     strict : bool
         Whether a warning is an error. A book with a failed chapter is built leniently, because
         references into that chapter lead nowhere.
+    lock : int, optional
+        The descriptor that `Project.lock` gave. Sphinx holds it too, so that no second builder
+        writes the same pages while a Sphinx whose builder was killed still ends.
 
     Returns
     -------
@@ -97,33 +104,44 @@ def build(project: Project, *, strict: bool) -> bool:
     stamp, now = project.build / "html.json", state(project)
     try:
         last = json.loads(stamp.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (OSError, ValueError):
         last = None
     html = project.build / "html"
     if last == now and (html / "index.html").is_file():
         return False
-    if last is None or last["shell"] != now["shell"]:  # no page can be kept
+    if not isinstance(last, dict) or last.get("shell") != now["shell"]:  # no page can be kept
         shutil.rmtree(html, ignore_errors=True)
         shutil.rmtree(project.build / ".doctrees", ignore_errors=True)
     stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
-    _sphinx(project, strict=strict)
+    _sphinx(project, strict=strict, lock=lock)
     if strict:
         write_whole(stamp, json.dumps(now, indent=1) + "\n")
     return True
 
 
-def _sphinx(project: Project, *, strict: bool) -> None:
+def _sphinx(project: Project, *, strict: bool, lock: int | None = None) -> None:
     log = project.build / "html.log"
     print(f"HTML: building, log in {log}", flush=True)
-    command = [sys.executable, "-P", "-c", "from jupyter_book.cli.main import main; main()"]
+    command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
     command += ["build", "book", "--path-output", "."]
     command += ["--config", "_config.yml", "--toc", str(project.root / "_toc.yml")]
     command += ["-W", "-n", "--keep-going"] if strict else []
     with open(log, "wb") as file:
-        done = subprocess.run(
-            command, cwd=project.root, stdout=file, stderr=subprocess.STDOUT, check=False
+        process = subprocess.Popen(
+            command,
+            cwd=project.root,
+            stdin=subprocess.PIPE,  # its end tells Sphinx that the builder is no more
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            pass_fds=() if lock is None else (lock,),
         )
-    if done.returncode:
+        try:
+            process.wait()
+        finally:
+            process.kill()
+            process.stdin.close()
+            process.wait()
+    if process.returncode:
         lines = ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
         told = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         if not told:  # what Sphinx says stands before the traceback of its caller

@@ -99,7 +99,7 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
     """Write every chapter's page and the included tables, touching only what changes."""
     for name, task in tasks.items():
         if outcomes[name].good:
-            executed = nbformat.read(task.folder / "notebook.ipynb", as_version=4)
+            executed = nbformat.read(task.folder / runs.NOTEBOOK, as_version=4)
             page = assemble(task.chapter, executed)
         else:
             page = substitute(task.chapter, outcomes[name].reason)

@@ -43,7 +43,7 @@ def load(
     if not isinstance(content, dict):
         problems.append(f"{path.name} must map chapters to parameters")
         return changes
-    existing = {file.stem for file in project.notebooks.glob("*.ipynb")}
+    existing = {file.stem for file in project.sources}
     for name, values in content.items():
         if name in chapters:
             found: list[str] = []

@@ -2,10 +2,13 @@
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+PATIENCE_SECONDS = 1.0
 
 
 class BuildError(Exception):
@@ -55,6 +58,11 @@ class Project:
         return self.root / "notebooks"
 
     @property
+    def sources(self) -> list[Path]:
+        """The notebooks whose names start with two digits, in order; others are scratch."""
+        return sorted(self.notebooks.glob("[0-9][0-9]*.ipynb"))
+
+    @property
     def book(self) -> Path:
         """The prose pages."""
         return self.root / "book"
@@ -87,28 +95,42 @@ class Project:
         return self.build / kind / folder.relative_to(self.build)
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the checkout; the lock goes with the process, however that ends.
+    def lock(self) -> Iterator[int]:
+        """Hold the checkout and give the lock's file descriptor.
+
+        The lock goes with the process, however that ends, and with the children that were given
+        the descriptor: what a killed builder leaves behind keeps the next one out until it ends.
 
         Raises
         ------
         BuildError
-            When another process holds it.
+            When another process holds it for longer than `PATIENCE_SECONDS`.
         """
         self.build.mkdir(exist_ok=True)
         with open(self.build / "pm.lock", "a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+            if not _locked(file.fileno()):
                 file.seek(0)
                 holder = file.read().strip() or "unknown"
                 raise BuildError(
                     [f"another pm (process {holder}) works in {self.root}: wait until it ends"]
-                ) from None
+                )
             file.truncate(0)
             file.write(str(os.getpid()))
             file.flush()
-            yield
+            yield file.fileno()
+
+
+def _locked(descriptor: int) -> bool:
+    """Lock a file, waiting a little for the last breath of a builder that was killed."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except BlockingIOError:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.05)
 
 
 def write_whole(path: Path, text: str) -> bool:
@@ -126,7 +148,7 @@ def write_whole(path: Path, text: str) -> bool:
     bool
         Whether the file had another content before.
     """
-    if path.is_file() and path.read_text(encoding="utf-8") == text:
+    if path.is_file() and path.read_bytes() == text.encode():
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")

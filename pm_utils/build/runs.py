@@ -25,6 +25,13 @@ from pm_utils.build.progress import Lines
 from pm_utils.build.project import Project
 
 SCOREBOARD = "scoreboard.json"
+NOTEBOOK = "notebook.ipynb"
+RECORD = "record.json"
+FIELDS = {
+    *("chapter", "profile", "status", "error", "seconds", "peak_memory_mb", "started", "finished"),
+    *("commit", "environment", "files", "parts", "key"),
+}
+MAPPINGS = ("environment", "files", "parts")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 GRACE_SECONDS = 5
 
@@ -101,22 +108,37 @@ def chapter_tasks(
 
 
 def read_record(folder: Path) -> dict[str, Any] | None:
-    """Return the record of a stored run, None where there is none."""
+    """Return the record of a stored run, None where there is none or it is damaged."""
     try:
-        return json.loads((folder / "record.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return None
+    whole = isinstance(record, dict) and set(record) >= FIELDS
+    return record if whole and all(isinstance(record[name], dict) for name in MAPPINGS) else None
 
 
 def stale_reason(task: Task) -> str:
     """Return in words why a task has to be run, an empty text when its stored run is current."""
     record = read_record(task.folder)
     if record is None:
-        return "never run"
+        return "its record is damaged or of an older pm" if task.folder.is_dir() else "never run"
     if record["key"] != key.digest(task.parts):
         return key.difference(record["parts"], task.parts) or "changed while it ran"
-    missing = [name for name in task.chapter.gives if not (task.folder / name).is_file()]
-    return f"{', '.join(missing)} missing" if missing else ""
+    stored = fingerprints(task.folder)
+    missing = sorted({NOTEBOOK, *task.chapter.gives, *record["files"]} - set(stored))
+    if missing:
+        return f"{', '.join(missing)} missing from its stored run"
+    damaged = [name for name, mark in record["files"].items() if stored[name] != mark]
+    return f"{', '.join(damaged)} changed in its stored run" if damaged else ""
+
+
+def fingerprints(folder: Path) -> dict[str, str]:
+    """Return the fingerprint of each file of a run but its record and its log, by name."""
+    return {
+        path.name: key.digest(path.read_bytes())
+        for path in sorted(folder.glob("*"))
+        if path.is_file() and path.name not in (RECORD, "log.txt")
+    }
 
 
 def environment() -> dict[str, Any]:
@@ -231,11 +253,12 @@ async def _run(project: Project, task: Task, report: Lines) -> Outcome:
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit_before,
         "environment": environment(),
+        "files": fingerprints(work),
         "parts": task.parts,
         "key": "" if error or _changed_meanwhile(project, task) else key.digest(task.parts),
     }
     text = json.dumps(record, indent=2, ensure_ascii=False, default=repr)
-    (work / "record.json").write_text(text + "\n", encoding="utf-8")
+    (work / RECORD).write_text(text + "\n", encoding="utf-8")
     target = project.aside("failed", task.folder) if error else task.folder
     _replace(project, work, target)
     if error:
@@ -250,9 +273,9 @@ async def _run(project: Project, task: Task, report: Lines) -> Outcome:
 async def _execute(project: Project, task: Task, work: Path, report: Lines) -> dict[str, Any]:
     """Execute a chapter in a process of its own and return its last event."""
     cells = task.chapter.code_cells
-    nbformat.write(task.chapter.notebook, work / "notebook.ipynb")
+    nbformat.write(task.chapter.notebook, work / NOTEBOOK)
     job = {
-        "notebook": str(work / "notebook.ipynb"),
+        "notebook": str(work / NOTEBOOK),
         "parameters": task.changes,
         "cells": [cell.id for cell in cells],
     }

@@ -3,19 +3,20 @@
 import ast
 import json
 import re
-from html.parser import HTMLParser
+from decimal import Decimal
 from pathlib import Path
 from statistics import median, quantiles
 
 import nbformat
 import pytest
 import yaml
+from html_elements import elements, rows
 from pybtex.database import parse_file
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"
 HTML = ROOT / "_build" / "html"
-NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9][0-9]*.ipynb"))
 PAGES = sorted(BOOK.glob("*.md"))
 FENCE = re.compile(r"^ *(`{3,}|:{3,})\{([\w:-]+)\}([^\n]*)\n(.*?)^ *\1 *$", re.M | re.S)
 SOLUTION = re.compile(
@@ -329,40 +330,23 @@ def built_pages() -> dict[str, str]:
     return {path.relative_to(HTML).as_posix(): path.read_text("utf-8") for path in paths}
 
 
-class Article(HTMLParser):
-    """Images and classes of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.images: list[dict[str, str]] = []
-        self.classes: list[set[str]] = []
-
-    def handle_starttag(self, tag, attrs):
-        attributes = {name: value or "" for name, value in attrs}
-        self.classes.append(set(attributes.get("class", "").split()))
-        if tag == "img":
-            self.images.append(attributes)
-
-
-def article(text: str) -> Article:
-    parser = Article()
-    parser.feed(text)
-    return parser
+def images(text: str) -> list[dict[str, str]]:
+    return [element.attributes for element in elements(text) if element.tag == "img"]
 
 
 def faults(text: str) -> list[str]:
     """What a finished page must not show."""
-    page = article(text)
+    classes = [element.classes for element in elements(text)]
     found = []
-    for image in page.images:
+    for image in images(text):
         alt = image.get("alt", "").strip()
         if not alt or "_images/" in alt:  # the renderer's stand-in for a missing text is the path
             found.append(f"no alt text: {image.get('src')}")
     if "Traceback (most recent call last)" in text or any(
-        {"output", "traceback"} <= names for names in page.classes
+        {"output", "traceback"} <= names for names in classes
     ):
         found.append("a traceback")
-    if any({"output", "stderr"} <= names for names in page.classes):
+    if any({"output", "stderr"} <= names for names in classes):
         found.append("standard error")
     if re.search(r"\d+%\|[ █▏▎▍▌▋▊▉#]|\d+(\.\d+)?(it/s|s/it)\b", text):
         found.append("a progress bar")
@@ -386,8 +370,7 @@ def test_no_page_shows_a_fault():
 
 def test_no_table_shows_customers_by_their_id():
     for name, text in built_pages().items():
-        headers = re.findall(r"<th\b[^>]*>(.*?)</th>", text, re.S)
-        named = {re.sub(r"<[^>]+>", "", header).strip() for header in headers}
+        named = {element.text.strip() for element in elements(text) if element.tag == "th"}
         assert not named & {"customer_id", "user_id", "household_id"}, name
 
 
@@ -396,18 +379,69 @@ def test_every_chapter_is_built_with_its_figures_numbered():
     for path in NOTEBOOKS:
         text = texts[f"chapters/{path.stem}.html"]
         assert re.search(r"Fig. \d+\.1\b", text), path.stem
-        assert len(article(text).images) > 3, path.stem
+        assert len(images(text)) > 3, path.stem
+
+
+MODELS = ("null", "naive", "classical", "deep", "limit")
+
+
+def departures(text: str, boards: list[dict]) -> list[str]:
+    """Where the table of a page says something else than the headline rows of scoreboards."""
+    head, *shown = [row for row in rows(text) if len(row) == 3 + len(MODELS)] or [[]]
+    if head != ["chapter", "metric", "unit", *MODELS]:
+        return ["no table of headline rows"]
+    told = {(row[0], row[1].rstrip(" ↑↓")): row for row in shown}
+    headlines = {
+        (board["chapter"], row["metric"]): row
+        for board in boards
+        for row in board["rows"]
+        if row["headline"]
+    }
+    found = [f"{key} on one side only" for key in sorted(told.keys() ^ headlines.keys())]
+    for key in sorted(told.keys() & headlines.keys()):
+        row, cells = headlines[key], told[key]
+        if cells[1][-1] != {"higher": "↑", "lower": "↓"}[row["better"]] or cells[2] != row["unit"]:
+            found.append(f"{key}: {cells[1]}, {cells[2]}")
+        for model, cell in zip(MODELS, cells[3:], strict=True):
+            if not _says(cell, row[model]):
+                found.append(f"{key}: {model} is {row[model]}, the page shows {cell}")
+    return found
+
+
+def _says(cell: str, value: float | None) -> bool:
+    """Whether a cell shows a value, to the cell's last digit."""
+    if cell == "–" or value is None:
+        return cell == "–" and value is None
+    shown = Decimal(cell.replace(",", ""))
+    half = Decimal(5).scaleb(shown.as_tuple().exponent - 1)
+    return abs(shown - Decimal(value)) <= half
+
+
+def test_the_finder_of_departures_finds_them():
+    names = "".join(f"<th>{name}</th>" for name in ("chapter", "metric", "unit", *MODELS))
+    cells = (
+        "<td><a>01-a</a></td><td><p>loss ↓</p></td><td>nats</td><td>1,250.50</td><td>0.5000</td>"
+    )
+    cells += "<td>0.4000</td><td><b>0.3000</b></td><td>–</td>"
+    page = f"<table><tr>{names}</tr><tr>{cells}</tr></table>"
+    row = {"metric": "loss", "unit": "nats", "better": "lower", "headline": True, "limit": None}
+    row |= {"null": 1250.5, "naive": 0.5, "classical": 0.40001, "deep": 0.3}
+    assert departures(page, [{"chapter": "01-a", "rows": [row]}]) == []
+    for change in (
+        {"deep": 0.3001}, {"deep": None}, {"limit": 0.1}, {"null": 1.2505}, {"better": "higher"},
+        {"unit": "bits"}, {"metric": "gain"}, {"headline": False},
+    ):  # fmt: skip
+        assert departures(page, [{"chapter": "01-a", "rows": [row | change]}]), change
+    assert departures("<p>loss</p>", [{"chapter": "01-a", "rows": [row]}])
 
 
 def test_the_preface_shows_the_headline_rows_of_the_results():
-    text = built_pages()["index.html"]
-    results = sorted((ROOT / "_build" / "results" / "quick").glob("*.json"))
-    if not results:
-        pytest.skip("no results of the quick profile are here: make book")
-    rows = [row for path in results for row in json.loads(path.read_text("utf-8"))["rows"]]
-    for row in rows:
-        if row["headline"]:
-            assert row["metric"] in text
+    texts = built_pages()
+    (profile,) = [row[1] for row in rows(texts["how-built.html"]) if row[0] == "profile"]
+    results = sorted((ROOT / "_build" / "results" / profile).glob("*.json"))
+    assert results
+    boards = [json.loads(path.read_text("utf-8")) for path in results]
+    assert departures(texts["index.html"], boards) == []
 
 
 def test_no_page_offers_to_run_code_elsewhere():

@@ -24,27 +24,52 @@ def pins(path: Path) -> dict[str, str]:
     return {canonicalize_name(line.split("==")[0]): line.split("==")[1] for line in lines}
 
 
-def conda_pins() -> tuple[dict[str, str], list[str]]:
-    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
-    (pip,) = [entry["pip"] for entry in listed if isinstance(entry, dict)]
-    found: dict[str, str] = {}
-    for line in pip:
-        if line.startswith("-r "):
-            found |= pins(ROOT / line.removeprefix("-r "))
-        elif line != "-e .":
-            name, version = line.split("==")
-            found[canonicalize_name(name)] = version
-    return found, [entry for entry in listed if isinstance(entry, str)]
+CONDA = yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def conda_faults(environment: dict) -> list[str]:
+    """What conda would install beside the lock, this package, Python, pip and make."""
+    listed = environment["dependencies"]
+    conda = [entry for entry in listed if isinstance(entry, str)]
+    pip = [line for entry in listed if isinstance(entry, dict) for line in entry.get("pip", [])]
+    found = []
+    if sorted(re.split("[=<>! ]", entry)[0] for entry in conda) != ["make", "pip", "python"]:
+        found.append(f"conda installs {conda}")
+    if sorted(pip) != ["-e .", "-r requirements.lock"]:
+        found.append(f"pip installs {pip}")
+    allowed = Requirement(f"python{PROJECT['requires-python']}").specifier
+    for entry in [entry for entry in conda if entry.startswith("python")]:
+        if not re.fullmatch(r"python=\d+\.\d+", entry) or f"{entry[7:]}.0" not in allowed:
+            found.append(f"{entry} is not the Python of pyproject.toml, {allowed}")
+    return found
 
 
 def test_conda_installs_exactly_the_lock():
-    found, conda = conda_pins()
-    assert found == pins(ROOT / "requirements.lock")
-    python = next(entry for entry in conda if entry.startswith("python="))
-    assert (
-        Version(python.removeprefix("python=") + ".0")
-        in Requirement(f"python{PROJECT['requires-python']}").specifier
-    )
+    assert conda_faults(CONDA) == []
+
+
+LOCK, HERE = "-r requirements.lock", "-e ."
+
+
+@pytest.mark.parametrize(
+    ("conda", "pip", "fault"),
+    [
+        (["python=3.12", "pip", "make"], [LOCK, HERE], "python=3.12 is not the Python"),
+        (["python=3", "pip", "make"], [LOCK, HERE], "python=3 is not the Python"),
+        (["python", "pip", "make"], [LOCK, HERE], "python is not the Python"),
+        (["pip", "make"], [LOCK, HERE], "conda installs"),
+        (["python=3.11", "pip", "make", "numpy"], [LOCK, HERE], "conda installs"),
+        (["python=3.11", "pip", "make", "numpy=2.4"], [LOCK, HERE], "conda installs"),
+        (["python=3.11", "pip", "make"], [HERE], "pip installs"),
+        (["python=3.11", "pip", "make"], [LOCK], "pip installs"),
+        (["python=3.11", "pip", "make"], [LOCK, LOCK, HERE], "pip installs"),
+        (["python=3.11", "pip", "make"], ["-r other.lock", HERE], "pip installs"),
+        (["python=3.11", "pip", "make"], [LOCK, HERE, "torch==2.0"], "pip installs"),
+    ],
+)
+def test_another_environment_is_refused(conda, pip, fault):
+    (found,) = conda_faults({"dependencies": [*conda, {"pip": pip}]})
+    assert found.startswith(fault)
 
 
 def test_no_pin_is_written_twice():

@@ -165,6 +165,33 @@ def test_a_longer_window_counts_more_late_orders():
     np.testing.assert_allclose(uplift[-1], whole, rtol=1e-6)
 
 
+@pytest.mark.parametrize("days", [0.5, 2, 7])
+def test_orders_after_the_window_do_not_count(days):
+    slow = small_market(8000, truth=replace(LOUD, delay_base=6.0))
+    policy = EpsilonGreedy(slow.click_table.argmax(1), M)
+    who = np.arange(8000)
+    trial = slow.experiment(policy, treated=1.0, impressions=2, days=days)
+    chance = slow.click_probability(who, policy.best) * (1 + np.exp(-LOUD.fatigue))
+    chance = chance * slow.conversion_probability(who, policy.best)
+    counted = chance * (1 - np.exp(-days / slow.mean_delay(who, policy.best)))
+    assert abs(mean_z(trial["conversions"] - counted, 0)) < 4
+    assert abs(mean_z(trial["conversions"] - chance, 0)) > 4
+    gap = trial["spend_with"] - trial["spend_without"]
+    uplift = slow.true_uplift(who, policy.best, outcome="spend", impressions=2, days=days)
+    assert abs(mean_z(gap - uplift, 0)) < 4
+
+
+def test_a_defect_lowers_the_uplift():
+    who, ad = np.arange(300), np.full(300, 5)
+    broken = MARKET.with_defect("order", np.arange(100), 0.0)
+    was = MARKET.true_uplift(who, ad, outcome="bought", impressions=2)
+    now = broken.true_uplift(who, ad, outcome="bought", impressions=2)
+    assert (now[:100] < 0).all()  # ads that sell nothing only annoy
+    assert (now[100:] == was[100:]).all()
+    trial = broken.experiment(BEST, treated=1.0, impressions=5)
+    assert trial.loc[:99, "conversions"].sum() == 0 < trial.loc[:99, "clicks"].sum()
+
+
 def test_displacement_takes_from_those_who_order_anyway():
     with_it, without = (
         small_market(2000, truth=replace(LOUD, annoyance=0.0, displacement=x)) for x in (0.5, 0.0)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from market_world import mean_z, small_market
+from market_world import made_up_households, mean_z, small_market
 
 from pm_utils.data import load_shop
 from pm_utils.market import ATTRIBUTES, Market, TruthParameters, compare_moments
@@ -291,6 +291,14 @@ def test_organic_orders_have_the_hidden_rates_values_and_tastes():
     coupon = market.customers["coupon_order_share"].to_numpy()[orders["customer"]]
     assert abs(mean_z(orders["coupon"], coupon)) < 4
     assert (orders["day"] // 7 == orders["week"]).all()
+
+
+def test_shares_that_do_not_quite_add_up_name_a_category_all_the_same():
+    households = made_up_households()
+    market = Market(400, 0, households=replace(households, taste=households.taste * 0.9))
+    codes = market.orders(6)["category"].cat.codes
+    assert 0 <= codes.min() <= codes.max() < 12
+    assert market.households.taste.sum(1).max() < 0.91
 
 
 def test_a_longer_history_begins_with_the_shorter():

@@ -1,6 +1,7 @@
 """The truth's formulas by hand-worked cases and monotonicities; defects and bad input named."""
 
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,14 @@ from market_world import made_up_households, small_market
 from scipy.special import expit
 from sklearn.linear_model import LinearRegression
 
-from pm_utils.market import ATTRIBUTES, DISCOUNT_RATES, Creatives, Market, TruthParameters
+from pm_utils.market import (
+    ATTRIBUTES,
+    DISCOUNT_RATES,
+    Creatives,
+    EpsilonGreedy,
+    Market,
+    TruthParameters,
+)
 from pm_utils.market import truth as formulas
 
 MARKET = small_market()
@@ -256,6 +264,44 @@ def test_another_catalogue_leaves_the_customers():
     assert market.promoted_discount == pytest.approx(0.3 * DISCOUNT_RATES)
     assert market.truth_of_customers is MARKET.truth_of_customers
     assert len(MARKET.creatives) == 200
+
+
+def test_another_catalogue_does_not_meet_stale_tables():
+    market = small_market(50)
+    old = market.click_table, market.conversion_table, market.promoted_discount
+    new = market.with_creatives(ladder())
+    assert [len(new.promoted_discount), new.click_table.shape[1]] == [5, 5]
+    assert new.conversion_table.shape == (50, 5)
+    assert market.click_table is old[0]  # and the old market keeps its own
+
+
+def test_every_parameter_is_documented():
+    text = TruthParameters.__doc__
+    for field in fields(TruthParameters):
+        assert re.search(rf"\b{field.name}\b", text), field.name
+
+
+def fingerprint(market: Market) -> list[float]:
+    """Return numbers that tell one truth from another."""
+    who, ad = np.arange(60), np.full(60, 7)
+    policy = EpsilonGreedy(np.full(60, 7), 200, 0.5)
+    life = market.lifetime_value(policy, impressions=3, discount_factor=0.99)
+    tired = market.click_probability(who, ad, position=1, fatigue=2.0)
+    bought = market.true_uplift(who, ad, outcome="bought", impressions=2, days=5)
+    return [float(v.sum()) for v in (life, tired, bought, market.mean_delay(who, ad))]
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(TruthParameters)])
+def test_every_parameter_matters(name):
+    usual = TruthParameters(leaving_bounds=(0.003, 0.02))
+    value = getattr(usual, name)
+    other = tuple(v * 0.5 for v in value) if isinstance(value, tuple) else value * 0.5
+    catalogue = ads(200, tone=formulas.URGENT, discount=2, motion=1)
+    markets = [
+        small_market(60, truth=truth, creatives=catalogue)
+        for truth in (usual, replace(usual, **{name: other}))
+    ]
+    assert fingerprint(markets[0]) != fingerprint(markets[1])
 
 
 def test_parameters_rule_the_market():

@@ -7,7 +7,7 @@ import pytest
 from market_world import mean_z, small_market, z_score
 
 from pm_utils.market import EpsilonGreedy, TruthParameters, Uniform
-from pm_utils.market.weeks import LATEST
+from pm_utils.market.weeks import LATEST, lateness
 
 M = 200
 LOUD = replace(
@@ -122,6 +122,31 @@ def test_orders_come_late_by_the_true_delay():
         state, outcome = MARKET.step(state, NONE)
         later.append(outcome)
     assert sum(o.ad_orders.sum() for o in later[1:]) == pytest.approx(sum(landed[1:]))
+
+
+@pytest.mark.parametrize("delay", [2.0, 4.0, 15.0])
+def test_the_discount_for_lateness_is_the_mean_over_delays(delay):
+    rng = np.random.default_rng(0)
+    late = np.minimum(rng.exponential(delay, 200_000) // 7, LATEST - 1)
+    exact = lateness(np.array([delay]), 0.8)
+    assert abs(mean_z(0.8**late, exact)) < 4
+    assert lateness(np.array([delay]), 1.0) == pytest.approx(1)
+
+
+def test_slow_orders_come_late_week_by_week():
+    market = small_market(20_000, truth=replace(LOUD, delay_base=15.0, displacement=0.0))
+    best = market.click_table.argmax(1)
+    state, outcome = market.step(market.rested(), best, 2)
+    landed = np.array([outcome.ad_orders.sum(), *state.pending[:, : LATEST - 1, 0].sum(0)])
+    who = np.arange(20_000)
+    weight = market.click_probability(who, best) * market.conversion_probability(who, best)
+    days = 7 * np.arange(LATEST + 1)
+    reached = np.exp(-days[:, None] / market.mean_delay(who, best))
+    reached[-1] = 0  # the last week takes all that is later still
+    share = (-np.diff(reached, axis=0) * weight).sum(1) / weight.sum()
+    gap = (landed - landed.sum() * share) / np.sqrt(landed.sum() * share * (1 - share))
+    assert np.abs(gap).max() < 4
+    assert landed.min() > 100
 
 
 def test_profit_adds_up():

@@ -195,12 +195,12 @@ def _ad_value(market, policy: Policy, discount_factor: float, customers: np.ndar
         who = customers[rows, None]
         orders = policy.probabilities(customers[rows]) * market.click_probability(who, ads)
         orders = orders * market.conversion_probability(who, ads)
-        orders *= _lateness(market.mean_delay(who, ads), discount_factor)
+        orders *= lateness(market.mean_delay(who, ads), discount_factor)
         gain[rows], loss[rows] = orders.sum(1), orders @ market.promoted_discount
     return gain, loss
 
 
-def _lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
+def lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
     """Return the mean of γ^l where l = min(whole weeks of an exponential delay, LATEST - 1)."""
     tail = np.exp(-7 / delay)
     weeks = np.arange(LATEST - 1)

@@ -1,5 +1,7 @@
 """The copy grammar against brute force: probabilities, entropies, and what a headline may say."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -60,8 +62,8 @@ def brute_force(text: str, category: int, tone: int, discount: int) -> float:
         return sum(w * fill(rest[len(p) :], slots[1:]) for w, p in said if rest.startswith(p))
 
     manner = TONES[tone]
-    nouns = list(copy.PRODUCTS[CATEGORIES[category]][2])
-    chosen = [(0.8 * w, noun) for w, noun in copy._zipf(nouns, turn=tone)] + [(0.2, None)]
+    nouns = copy._zipf(copy._nouns(category), turn=tone)
+    chosen = [(0.8 * w, noun) for w, noun in nouns] + [(0.2, None)]
     total = 0.0
     for a, hook in copy._zipf(copy.HOOKS[manner], turn=category):
         for b, noun in chosen:
@@ -269,3 +271,96 @@ def test_headlines_read_and_print_alike(grammar, written):
 def test_what_cannot_be_encoded_says_why(grammar, text, reason):
     with pytest.raises(ValueError, match=reason):
         grammar.encode([text])
+
+
+def test_weights_fall_as_one_over_rank_from_the_favourite():
+    weights, letters = zip(*copy._zipf("abc", turn=1), strict=True)
+    assert weights == pytest.approx((6 / 11, 3 / 11, 2 / 11)) and letters == ("b", "c", "a")
+    assert copy._zipf("abc", turn=4) == copy._zipf("abc", turn=1)
+    assert copy._maybe(0.25, [(1.0, "a")]) == [(0.25, "a"), (0.75, "")]
+
+
+def test_equal_endings_are_stored_once():
+    graph = Automaton()
+    end = graph.phrase("now <eos>", Automaton.END)
+    size = len(graph.nodes)
+    assert graph.phrase("now <eos>", Automaton.END) == end and len(graph.nodes) == size
+    assert graph.mix([(0.3, end), (0.7, end)]) == end
+
+
+def test_one_headline_worked_by_hand(grammar):
+    """Plain drinks at 10 %: each factor read off the tables, favourites turned."""
+    text = "This week minus 10%: bold teas. Steep them often. Until Saturday."
+    hook = (1 / 3) / (1 + 1 / 2 + 1 / 3 + 1 / 4)  # third of four
+    offer = (1 / 3) / (1 + 1 / 2 + 1 / 3 + 1 / 4)  # turned by one: third of four
+    bare, adjective, no_detail = 0.5, (1 / 5) / (137 / 60), 0.6  # no "everyday", last of five
+    noun = 0.8 * (1 / 5) / (137 / 60)
+    use = 0.75 * (1 / (11 / 6)) * (1 / 3) / (137 / 60)  # first verb, third adverb
+    closing = 2 / 3
+    worked = hook * offer * bare * adjective * noun * no_detail * use * closing
+    found = grammar.log_prob(grammar.encode([text]), ads("drinks", "plain", "10%"))
+    assert found == pytest.approx(np.log(worked))
+
+
+def test_what_may_follow_a_beginning_sums_to_one(grammar):
+    creatives, n_words = ads("pets", "warm", "30%"), len(grammar.words)
+    row = grammar.sample(creatives, np.random.default_rng(6))[0]
+    for length in (1, 4, 9, int(np.argmax(row == EOS))):
+        continued = np.tile(row, (n_words, 1))
+        continued[:, length] = np.arange(n_words)
+        repeated = creatives.take(np.zeros(n_words, dtype=int))
+        step = grammar.token_log_prob(continued, repeated)[:, length - 1]
+        assert np.exp(step).sum() == pytest.approx(1)
+        assert step[row[length]] == pytest.approx(
+            grammar.token_log_prob(row[None], creatives)[0, length - 1]
+        )
+
+
+def test_shares_are_as_the_tables_say(grammar):
+    n = 20_000
+    text = grammar.decode(
+        grammar.sample(ads("snacks", "plain", "50%", n=n), np.random.default_rng(5))
+    )
+    shares = {
+        "half price": copy.HALF_PRICE_SHARE,
+        " and ": copy.PAIR_SHARE,
+        r"\. \w+ (it|them) ": copy.USE_SHARE,
+        "(seasoned|palm|bigger)": copy.DETAIL_SHARE,
+        "(everyday|quality|standard)": copy.MANNER_SHARE,
+    }
+    for pattern, share in shares.items():
+        found = np.mean([re.search(pattern, line) is not None for line in text])
+        assert abs(found - share) < 4 * np.sqrt(share * (1 - share) / n), pattern
+
+
+def test_pairs_name_two_products(grammar, written):
+    pairs = [re.search(r"(\w+) and (\w+)", line) for line in grammar.decode(written[1][:4000])]
+    pairs = [pair.groups() for pair in pairs if pair and pair[1] != "washed"]
+    assert len(pairs) > 500 and all(one != other for one, other in pairs)
+
+
+def test_the_tables_name_every_category_and_tone_in_words_of_their_own():
+    assert tuple(copy.PRODUCTS) == CATEGORIES and tuple(copy.TONES) == TONES
+    assert tuple(copy.HOOKS) == tuple(copy.OFFERS) == TONES
+    nouns = [noun for category in range(12) for noun in copy._nouns(category)]
+    assert len(nouns) == len(set(nouns)) == 60
+    assert {len(uses.split()) for c in range(12) for uses in copy._nouns(c).values()} == {3}
+    hooks = [hook for hooks in copy.HOOKS.values() for hook in hooks]
+    assert len(hooks) == len(set(hooks))
+
+
+def test_a_headline_too_long_is_refused_when_the_grammar_is_built(monkeypatch):
+    def of_length(n: int):
+        text = "a " * (n - 2) + "<eos>"
+        return lambda graph, *_: [graph.phrase(text, Automaton.END)] * len(DISCOUNTS)
+
+    monkeypatch.setattr(copy, "_roots", of_length(MAX_LENGTH))
+    assert (copy.CopyGrammar().n_tokens == MAX_LENGTH - 1).all()
+    monkeypatch.setattr(copy, "_roots", of_length(MAX_LENGTH + 1))
+    with pytest.raises(ValueError, match="32 tokens and <bos> exceed MAX_LENGTH 32"):
+        copy.CopyGrammar()
+
+
+def test_every_word_survives_printing(grammar):
+    for i, word in enumerate(grammar.words[3:], start=3):
+        assert grammar.encode([word])[0, :3].tolist() == [BOS, i, EOS]

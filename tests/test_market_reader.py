@@ -238,6 +238,7 @@ def test_reading_does_not_depend_on_the_batch(pictures, image_reading):
         (np.zeros((2, 16, 16, 3)), r"shape \(2, 16, 16, 3\)"),
         (np.zeros((32, 32, 3)), r"shape \(32, 32, 3\)"),
         (np.full((1, 32, 32, 3), np.nan), "not finite"),
+        (np.full((1, 32, 32, 3), 200), "up to 200"),
     ],
 )
 def test_what_is_no_picture_says_why(images, reason):
@@ -245,7 +246,92 @@ def test_what_is_no_picture_says_why(images, reason):
         read_images(images)
 
 
+@pytest.fixture(scope="module")
+def scenes() -> tuple[Creatives, Scene, np.ndarray]:
+    """Pictures with the scenes that they were drawn in, but without noise."""
+    creatives = random_creatives(400, np.random.default_rng(14))
+    scene = Scene.from_uniform(np.random.default_rng(15).random((400, 8)))
+    return creatives, scene, render.compose(creatives, scene)
+
+
+def test_brightness_is_measured_within_half_a_per_cent_on_average(scenes):
+    creatives, scene, images = scenes
+    palette, gain = reader._read_palette(images)
+    assert (palette == creatives.palette).all()
+    error = np.abs(gain / scene.gain - 1)
+    assert error.mean() < 0.005 and error.max() < 0.05
+
+
+def test_variants_of_frame_and_lines_are_found(scenes):
+    creatives, scene, images = scenes
+    lit = images / scene.gain[:, None, None, None].astype(np.float32)
+    tone, variant = reader._read_frame(lit, creatives.palette)
+    frames = render.frame_sheets()
+    assert (tone == creatives.tone).all()
+    assert np.allclose(frames[tone, variant], frames[tone, scene.frame])
+    assert (reader._read_layout(lit) == creatives.layout).all()
+    lines = reader._read_lines(lit, creatives.palette, creatives.layout)
+    text = render.text_sheets()
+    assert (
+        np.isclose(text[creatives.layout, lines], text[creatives.layout, scene.lines]).mean() > 0.99
+    )
+
+
+def test_the_icon_is_found_within_its_grid(scenes):
+    creatives, scene, images = scenes
+    lit = images / scene.gain[:, None, None, None].astype(np.float32)
+    known = (creatives.palette, creatives.layout, scene.lines)
+    category, icons = reader._read_icon(lit, *known)
+    assert (category == creatives.category).all()
+    drawn = np.empty_like(icons)
+    for code in range(12):
+        rows = np.flatnonzero(creatives.category == code)
+        full = render._icons(code, creatives.layout[rows], scene, rows)
+        drawn[rows] = full[:, reader._INSIDE, reader._INSIDE]
+    error = np.sqrt(((icons - drawn) ** 2).mean(axis=(1, 2, 3)))
+    assert error.max() < 0.13 and error.mean() < 0.07  # the nearest of a grid, not the exact place
+    wrong = np.roll(icons, 1, axis=0)
+    assert np.sqrt(((wrong - drawn) ** 2).mean(axis=(1, 2, 3))).mean() > 0.25
+
+
+def test_least_squares_over_the_bank_is_the_squared_error():
+    """The expanded square, without |y-b|², against the sum over pixels for every icon."""
+    rng = np.random.default_rng(16)
+    seen = rng.random((1, 28, 28, 3)).astype(np.float32)
+    below = render.background_sheets()[2, 1, 5][reader._INSIDE, reader._INSIDE]
+    colour, opacity, own = reader._icon_terms(1)
+    apart = (seen - below).reshape(1, -1)
+    expanded = own[2, 5] - 2 * apart @ colour.T
+    expanded += 2 * ((seen - below) * below).sum(-1).reshape(1, -1) @ opacity.T
+    bank = reader._icon_bank(1).copy()
+    bank[:, reader._badge_places()[1, reader._INSIDE, reader._INSIDE]] = 0
+    direct = ((render._over(below, bank[::97]) - seen) ** 2).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(expanded[0, ::97] + (apart**2).sum(), direct, rtol=1e-3)
+
+
+def test_layout_is_not_taken_from_a_white_icon():
+    creatives = random_creatives(150, np.random.default_rng(17))
+    milk = Creatives(*np.c_[np.ones(150, dtype=int), creatives.codes()[:, 1:]].T)
+    assert (read_images(render_images(milk, np.random.default_rng(18))).layout == milk.layout).all()
+
+
 # Clips
+
+
+def test_the_vertex_of_a_parabola():
+    at = np.array([-1.0, 0.0, 1.0])
+    for vertex in (-0.4, 0.0, 0.25):
+        before, peak, after = (np.array([3 - 2 * (x - vertex) ** 2]) for x in at)
+        assert reader._vertex(before, peak, after) == pytest.approx(vertex)
+    flat = reader._vertex(np.array([1.0]), np.array([1.0]), np.array([1.0]))
+    assert flat == 0
+
+
+def test_a_return_is_a_loop_and_a_drift_is_not():
+    ramp = np.arange(FRAMES) / FRAMES
+    wave = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(FRAMES) / 5)
+    clips = np.stack([ramp, wave])[:, :, None, None, None] * np.ones((1, 1, 4, 4, 3))
+    assert reader._loops(clips).tolist() == [False, True]
 
 
 def test_motion_of_clips_is_recovered(clips):

@@ -222,3 +222,59 @@ def test_a_contact_sheet_keeps_every_picture():
     assert (fifth == images[4]).all() and (sheet[0] == 1).all()
     with pytest.raises(ValueError, match="6 pictures do not fill rows of 4"):
         render.contact_sheet(images, columns=4)
+
+
+def test_drawing_leaves_the_sheets_as_they_are():
+    sheets = (render.background_sheets(), render.badge_sheets(), render.frame_sheets())
+    before = [sheet.copy() for sheet in (*sheets, render.icon_atlas())]
+    render_clips(random_creatives(40, np.random.default_rng(0)), np.random.default_rng(0))
+    for sheet, copied in zip((*sheets, render.icon_atlas()), before, strict=True):
+        assert (sheet == copied).all()
+
+
+def test_badge_lies_over_icon_and_frame_over_all():
+    scene = middle(gain=1.0, x=3.0, y=-6.0)  # the icon pushed under the badge and the frame
+    drawn = compose(ads(tone="warm", discount="30%", category="snacks"), scene)[0]
+    plate = render.badge_sheets()[0, 3, 0]
+    opaque = plate[..., 3] == 1
+    np.testing.assert_allclose(drawn[opaque], plate[opaque, :3], atol=1e-6)
+    np.testing.assert_allclose(drawn[0], np.tile(render.CREAM, (SIZE, 1)), atol=1e-6)
+
+
+def test_layers_are_laid_by_opacity():
+    rng = np.random.default_rng(0)
+    low, mid, top = (np.r_[rng.random(3) * a, a].astype(np.float32) for a in (1.0, 0.4, 0.7))
+    result = render._over(render._over(low, mid), top)
+    by_hand = top[:3] + 0.3 * (mid[:3] + 0.6 * low[:3])
+    np.testing.assert_allclose(result[:3], by_hand, rtol=1e-5)
+    np.testing.assert_allclose(result, render._over(low, render._over(mid, top)), rtol=1e-5)
+
+
+def test_resampling_keeps_flat_areas_flat():
+    weight = render._resample(np.array([15.2, 15.9]), np.array([14.0, 21.5]))
+    inside = weight[:, 13:19].sum(axis=2)
+    np.testing.assert_allclose(inside, 1, atol=1e-5)
+    place = (weight[:, 13:19] * (np.arange(render._ATLAS) + 0.5)).sum(axis=2)
+    step = np.array([14.0, 21.5]) * render._REACH / render._ATLAS
+    expected = (np.arange(13, 19) - np.array([[15.2], [15.9]])) / step[:, None] + render._ATLAS / 2
+    np.testing.assert_allclose(place, expected, atol=0.2)
+
+
+def test_text_stands_where_the_layout_says():
+    opaque = render.text_sheets()[..., 3] > 0  # (4, 8, 32, 32)
+    columns = opaque.any(axis=(1, 2))
+    rows = opaque.any(axis=(1, 3))
+    assert not columns[1, :20].any() and not columns[2, 12:].any()  # beside the icon
+    assert np.flatnonzero(rows[0]).tolist() == [27, 28] and columns[3, 2:30].all()
+    assert np.flatnonzero(rows[3]).tolist() == list(range(20, 29))
+    for layout in range(4):
+        lengths = {sheet.tobytes() for sheet in render.text_sheets()[layout]}
+        assert len(lengths) >= 4, "lines of several lengths"
+
+
+def test_in_a_clip_only_the_icon_moves():
+    ad = ads(layout="left", motion="down", speed="slow", discount="10%", tone="warm")
+    clip = compose_clips(ad, middle())[0]
+    moved = np.ptp(clip, axis=0).max(axis=-1) > 1e-6
+    assert moved[2:30, 2:20].mean() > 0.2 and not moved[:, 21:].any()
+    assert not moved[:2].any() and not moved[:, :2].any()

@@ -26,138 +26,78 @@ MAX_LENGTH = 32
 
 # Per category: adjectives, details, and nouns with what one does with them. A noun that ends in "*"
 # takes "it" and "is", the others "them" and "are".
-PRODUCTS: dict[str, tuple[str, str, dict[str, str]]] = {
+PRODUCTS: dict[str, tuple[str, str, str]] = {
     "drinks": (
         "cold sparkling fruity bitter bold",
         "bottled here|roasted slowly|without sugar",
-        {
-            "coffee*": "brew sip grind",
-            "lemonade*": "pour chill share",
-            "cider*": "mull pour toast",
-            "sodas": "open chill mix",
-            "teas": "steep sip blend",
-        },
+        "coffee*: brew sip grind, lemonade*: pour chill share, cider*: mull pour toast, "
+        "sodas: open chill mix, teas: steep sip blend",
     ),
     "dairy": (
         "creamy rich mild organic fresh",
         "from small farms|from happy cows|without additives",
-        {
-            "milk*": "pour warm froth",
-            "cheese*": "grate melt slice",
-            "butter*": "spread melt brown",
-            "yoghurts": "stir pack freeze",
-            "eggs": "boil poach scramble",
-        },
+        "milk*: pour warm froth, cheese*: grate melt slice, butter*: spread melt brown, "
+        "yoghurts: stir pack freeze, eggs: boil poach scramble",
     ),
     "bakery": (
         "crusty golden soft seeded airy",
         "warm from the oven|baked before dawn|kneaded by hand",
-        {
-            "bread*": "toast slice break",
-            "cake*": "cut share frost",
-            "pie*": "warm cut serve",
-            "rolls": "fill butter warm",
-            "bagels": "toast pack split",
-        },
+        "bread*: toast slice break, cake*: cut share frost, pie*: warm cut serve, "
+        "rolls: fill butter warm, bagels: toast pack split",
     ),
     "snacks": (
         "crunchy salty spicy sour tangy",
         "seasoned by hand|without palm oil|in a bigger bag",
-        {
-            "popcorn*": "pop toss share",
-            "chocolate*": "break melt hide",
-            "crisps": "dip open crush",
-            "nuts": "roast crack pack",
-            "pretzels": "twist dip salt",
-        },
+        "popcorn*: pop toss share, chocolate*: break melt hide, crisps: dip open crush, "
+        "nuts: roast crack pack, pretzels: twist dip salt",
     ),
     "meat": (
         "lean tender smoked juicy aged",
         "cut by our butcher|raised near here|marinated overnight",
-        {
-            "beef*": "braise roast sear",
-            "ham*": "slice glaze cube",
-            "bacon*": "fry crisp wrap",
-            "sausages": "grill fry skewer",
-            "burgers": "grill stack flip",
-        },
+        "beef*: braise roast sear, ham*: slice glaze cube, bacon*: fry crisp wrap, "
+        "sausages: grill fry skewer, burgers: grill stack flip",
     ),
     "produce": (
         "crisp ripe green sunny local",
         "picked by hand|grown around the corner|washed and ready",
-        {
-            "lettuce*": "toss wash shred",
-            "spinach*": "steam wilt stir",
-            "apples": "bake core pack",
-            "carrots": "roast grate peel",
-            "tomatoes": "slice roast stew",
-        },
+        "lettuce*: toss wash shred, spinach*: steam wilt stir, apples: bake core pack, "
+        "carrots: roast grate peel, tomatoes: slice roast stew",
     ),
     "frozen": (
         "frosty icy smooth quick chunky",
         "frozen at sea|ready in minutes|in a family box",
-        {
-            "pizza*": "bake cut share",
-            "sorbet*": "scoop serve swirl",
-            "salmon*": "thaw sear poach",
-            "peas": "steam mash stir",
-            "dumplings": "fry steam dip",
-        },
+        "pizza*: bake cut share, sorbet*: scoop serve swirl, salmon*: thaw sear poach, "
+        "peas: steam mash stir, dumplings: fry steam dip",
     ),
     "breakfast": (
         "toasted nutty sweet wholesome fluffy",
         "full of oats|made with whole grain|without sugar",
-        {
-            "muesli*": "soak stir top",
-            "honey*": "spread drizzle spoon",
-            "jam*": "spread swirl spoon",
-            "pancakes": "stack flip fold",
-            "waffles": "toast top stack",
-        },
+        "muesli*: soak stir top, honey*: spread drizzle spoon, jam*: spread swirl spoon, "
+        "pancakes: stack flip fold, waffles: toast top stack",
     ),
     "household": (
         "strong gentle scented concentrated green",
         "made without bleach|tested on stains|in a refill pack",
-        {
-            "soap*": "lather rinse refill",
-            "detergent*": "measure pour refill",
-            "polish*": "rub spray buff",
-            "sponges": "soak squeeze rinse",
-            "candles": "light place lift",
-        },
+        "soap*: lather rinse refill, detergent*: measure pour refill, polish*: rub spray buff, "
+        "sponges: soak squeeze rinse, candles: light place lift",
     ),
     "beauty": (
         "silky radiant light velvety pure",
         "made with rose oil|kind to your skin|without perfume",
-        {
-            "shampoo*": "lather rinse massage",
-            "lotion*": "rub smooth massage",
-            "mascara*": "brush wear layer",
-            "lipsticks": "wear blot match",
-            "creams": "dab smooth layer",
-        },
+        "shampoo*: lather rinse massage, lotion*: rub smooth massage, mascara*: brush wear layer, "
+        "lipsticks: wear blot match, creams: dab smooth layer",
     ),
     "pets": (
         "meaty chewy hearty natural grainy",
         "approved by good dogs|loved by proud cats|without grain",
-        {
-            "kibble*": "scoop soak serve",
-            "litter*": "scoop rake change",
-            "tuna*": "mash serve flake",
-            "treats": "hide throw earn",
-            "biscuits": "crumble throw fetch",
-        },
+        "kibble*: scoop soak serve, litter*: scoop rake change, tuna*: mash serve flake, "
+        "treats: hide throw earn, biscuits: crumble throw fetch",
     ),
     "baby": (
         "cosy snug pure mild tiny",
         "tested by midwives|safe for tiny hands|without perfume",
-        {
-            "porridge*": "mash cool spoon",
-            "formula*": "shake warm measure",
-            "puree*": "spoon warm freeze",
-            "nappies": "stack pack change",
-            "wipes": "pack pull warm",
-        },
+        "porridge*: mash cool spoon, formula*: shake warm measure, puree*: spoon warm freeze, "
+        "nappies: stack pack change, wipes: pack pull warm",
     ),
 }
 SEVERAL = "try mix combine"  # what to do with two products
@@ -256,6 +196,12 @@ def _zipf(phrases: Iterable[str], turn: int = 0) -> Options:
     return [(1 / (i + 1) / total, phrase) for i, phrase in enumerate(turned)]
 
 
+def _nouns(category: int) -> dict[str, str]:
+    """Return the nouns of a category → what one does with each."""
+    entries = PRODUCTS[ATTRIBUTES["category"][category]][2].split(", ")
+    return dict(entry.split(": ") for entry in entries)
+
+
 def _maybe(share: float, options: Options) -> Options:
     """Say one of the options in the given share of cases, otherwise nothing."""
     return [(share * weight, phrase) for weight, phrase in options if share] + [(1 - share, "")]
@@ -309,7 +255,8 @@ class Automaton:
 
 def _slots(category: int, tone: int, hook: str, noun: str | None) -> dict[str, Options]:
     """Return the options of each slot after the offer, given the hidden choices; None: a pair."""
-    adjectives, details, nouns = PRODUCTS[ATTRIBUTES["category"][category]]
+    adjectives, details, _ = PRODUCTS[ATTRIBUTES["category"][category]]
+    nouns = _nouns(category)
     manner = ATTRIBUTES["tone"][tone]
     _, stop, manners, adverbs, claims = TONES[manner]
     verb, pronoun = (1, "it") if noun and noun.endswith("*") else (2, "them")
@@ -345,8 +292,8 @@ def _offers(manner: str, discount: int) -> Options:
 
 def _body(graph: Automaton, category: int, tone: int, hook: str) -> int:
     """Compile all that may follow the offer, whatever the product → first node."""
-    nouns = list(PRODUCTS[ATTRIBUTES["category"][category]][2])
-    single = [((1 - PAIR_SHARE) * weight, noun) for weight, noun in _zipf(nouns, turn=tone)]
+    nouns = _zipf(_nouns(category), turn=tone)
+    single = [((1 - PAIR_SHARE) * weight, noun) for weight, noun in nouns]
     parts = []
     for weight, noun in [*single, (PAIR_SHARE, None)]:
         slots = _slots(category, tone, hook, noun)

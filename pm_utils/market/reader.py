@@ -135,13 +135,15 @@ def read_images(images: np.ndarray) -> ImageReading:
     Raises
     ------
     ValueError
-        If the shape is another, or brightness is not finite.
+        If the shape is another, or brightness is not finite or counts up to 255.
     """
     images = np.asarray(images, dtype=np.float32)
     if images.shape[1:] != (render.SIZE, render.SIZE, 3):
         raise ValueError(f"pictures of shape {images.shape}: give (N, 32, 32, 3)")
     if not np.isfinite(images).all():
         raise ValueError("pictures hold values that are not finite: give brightness in [0, 1]")
+    if images.size and images.max() > 10:
+        raise ValueError(f"brightness goes up to {images.max():.0f}: give it in [0, 1]")
     starts = range(0, max(len(images), 1), _BATCH)
     parts = [_read_batch(np.clip(images[start : start + _BATCH], 0, 1)) for start in starts]
     return _join(parts)

@@ -102,7 +102,7 @@ PRODUCTS: dict[str, tuple[str, str, str]] = {
 }
 SEVERAL = "try mix combine"  # what to do with two products
 
-# Per tone: template, full stop, adjectives, adverbs, claims (singular/plural verb).
+# Per tone: what follows hook and offer, full stop, adjectives, adverbs, claims (singular/plural).
 TONES: dict[str, tuple[str, str, str, str, str]] = {
     "plain": (
         ": product detail . use closing .",

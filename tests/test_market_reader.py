@@ -221,7 +221,7 @@ def test_a_painted_over_badge_changes_what_is_read(pictures):
     other = (creatives.discount % 4) + 1
     plate = render.badge_sheets()[creatives.layout, other, scene.badge]
     gain = scene.gain[:, None, None, None]
-    changed = read_images(render._over(images, plate * np.where(np.arange(4) < 3, gain, 1)))
+    changed = read_images(render.over(images, plate * np.where(np.arange(4) < 3, gain, 1)))
     assert (changed.discount == other).mean() > 0.99 and changed.valid.mean() > 0.99
 
 
@@ -286,7 +286,7 @@ def test_the_icon_is_found_within_its_grid(scenes):
     drawn = np.empty_like(icons)
     for code in range(12):
         rows = np.flatnonzero(creatives.category == code)
-        full = render._icons(code, creatives.layout[rows], scene, rows)
+        full = render.draw_icons(code, creatives.layout[rows], scene, rows)
         drawn[rows] = full[:, reader._INSIDE, reader._INSIDE]
     error = np.sqrt(((icons - drawn) ** 2).mean(axis=(1, 2, 3)))
     assert error.max() < 0.13 and error.mean() < 0.07  # the nearest of a grid, not the exact place
@@ -305,7 +305,7 @@ def test_least_squares_over_the_bank_is_the_squared_error():
     expanded += 2 * ((seen - below) * below).sum(-1).reshape(1, -1) @ opacity.T
     bank = reader._icon_bank(1).copy()
     bank[:, reader._badge_places()[1, reader._INSIDE, reader._INSIDE]] = 0
-    direct = ((render._over(below, bank[::97]) - seen) ** 2).sum(axis=(1, 2, 3))
+    direct = ((render.over(below, bank[::97]) - seen) ** 2).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(expanded[0, ::97] + (apart**2).sum(), direct, rtol=1e-3)
 
 

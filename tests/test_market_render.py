@@ -134,7 +134,7 @@ def test_the_icon_covers_area_in_proportion_to_its_size_squared():
     layout = np.zeros(2, dtype=int)
     scene = middle(2, x=0.0)
     scene = replace(scene, size=np.array([0.5, 1.0]))
-    opacity = render._icons(3, layout, scene, np.arange(2))[..., 3]
+    opacity = render.draw_icons(3, layout, scene, np.arange(2))[..., 3]
     assert opacity.max() == pytest.approx(1, abs=1e-3) and opacity.min() >= 0
     assert opacity[1].sum() / opacity[0].sum() == pytest.approx(4, rel=0.02)
 
@@ -244,10 +244,10 @@ def test_badge_lies_over_icon_and_frame_over_all():
 def test_layers_are_laid_by_opacity():
     rng = np.random.default_rng(0)
     low, mid, top = (np.r_[rng.random(3) * a, a].astype(np.float32) for a in (1.0, 0.4, 0.7))
-    result = render._over(render._over(low, mid), top)
+    result = render.over(render.over(low, mid), top)
     by_hand = top[:3] + 0.3 * (mid[:3] + 0.6 * low[:3])
     np.testing.assert_allclose(result[:3], by_hand, rtol=1e-5)
-    np.testing.assert_allclose(result, render._over(low, render._over(mid, top)), rtol=1e-5)
+    np.testing.assert_allclose(result, render.over(low, render.over(mid, top)), rtol=1e-5)
 
 
 def test_resampling_keeps_flat_areas_flat():

@@ -162,12 +162,12 @@ def _read_batch(images: np.ndarray) -> ImageReading:
     lines = _read_lines(lit, palette, layout)
     category, icon = _read_icon(lit, palette, layout, lines)
     below = render.background_sheets()[palette, layout, lines][:, _INSIDE, _INSIDE]
-    painted = render._over(below, icon)
+    painted = render.over(below, icon)
     discount, shift = _read_badge(lit[:, _INSIDE, _INSIDE], painted, layout)
     plate = render.badge_sheets()[layout, discount, shift][:, _INSIDE, _INSIDE]
-    painted = np.pad(render._over(painted, plate), ((0, 0), (2, 2), (2, 2), (0, 0)))
+    painted = np.pad(render.over(painted, plate), ((0, 0), (2, 2), (2, 2), (0, 0)))
     painted[:, ~_interior()] = render.background_sheets()[palette, layout, lines][:, ~_interior()]
-    painted = render._over(painted, render.frame_sheets()[tone, frame])
+    painted = render.over(painted, render.frame_sheets()[tone, frame])
     parts = np.zeros((4, *lit.shape[:3]), dtype=bool)  # frame, badge, icon, the rest
     parts[0] = ~_interior()
     parts[1] = _badge_places()[layout]
@@ -262,7 +262,7 @@ def _icon_bank(layout: int) -> np.ndarray:
     fixed = {name: np.zeros(n) for name in ("gain", "frame", "lines", "badge", "pace")}
     scene = render.Scene(x=grid[0], y=grid[1], size=grid[2], **fixed)
     layouts, rows = np.full(n, layout), np.arange(n)
-    icons = [render._icons(c, layouts, scene, rows) for c in range(len(render.ICONS))]
+    icons = [render.draw_icons(c, layouts, scene, rows) for c in range(len(render.ICONS))]
     return np.concatenate(icons)[:, _INSIDE, _INSIDE]
 
 

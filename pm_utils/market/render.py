@@ -251,7 +251,7 @@ def _box(left: float, top: float, right: float, bottom: float, colour: tuple) ->
     return sheet
 
 
-def _over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
+def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Lay one overlay or picture (..., 3 or 4) under another overlay (..., 4)."""
     channels = below.shape[-1]
     return below * (1 - above[..., 3:]) + above[..., :channels]
@@ -266,12 +266,12 @@ def text_sheets() -> np.ndarray:
         sheets[0, variant] = _box(7 + short[0], 27, 25 - short[1], 29, WHITE)
         for row, cut in zip((6, 10, 14), (0, short[0], short[2]), strict=True):
             right = _box(20, row, 29 - cut, row + 2, WHITE)
-            sheets[1, variant] = _over(sheets[1, variant], right)
+            sheets[1, variant] = over(sheets[1, variant], right)
             left = _box(3 + cut, row, 12, row + 2, WHITE)
-            sheets[2, variant] = _over(sheets[2, variant], left)
+            sheets[2, variant] = over(sheets[2, variant], left)
         band = _box(2, 20, 30, 29, WHITE)
         for row, cut in zip((22, 25), (short[0], 3 + short[2]), strict=True):
-            band = _over(band, _box(5, row, 27 - cut, row + 2, DARK))
+            band = over(band, _box(5, row, 27 - cut, row + 2, DARK))
         sheets[3, variant] = band
     return sheets
 
@@ -281,7 +281,7 @@ def background_sheets() -> np.ndarray:
     """Return every palette, lit from above, under every text → (6, 4, 8, 32, 32, 3)."""
     light = np.linspace(1.07, 0.93, SIZE)[:, None, None]
     plain = (PALETTE[:, None, None, :] * light).astype(np.float32)  # (6, 32, 1, 3)
-    return _over(plain[:, None, None], text_sheets()[None])
+    return over(plain[:, None, None], text_sheets()[None])
 
 
 @cache
@@ -342,13 +342,15 @@ def compose(creatives: Creatives, scene: Scene) -> np.ndarray:
     picture = background_sheets()[creatives.palette, creatives.layout, scene.lines]
     for category in np.unique(creatives.category):
         rows = np.flatnonzero(creatives.category == category)
-        picture[rows] = _over(picture[rows], _icons(category, creatives.layout[rows], scene, rows))
-    picture = _over(picture, badge_sheets()[creatives.layout, creatives.discount, scene.badge])
-    picture = _over(picture, frame_sheets()[creatives.tone, scene.frame])
+        picture[rows] = over(
+            picture[rows], draw_icons(category, creatives.layout[rows], scene, rows)
+        )
+    picture = over(picture, badge_sheets()[creatives.layout, creatives.discount, scene.badge])
+    picture = over(picture, frame_sheets()[creatives.tone, scene.frame])
     return np.clip(picture * scene.gain[:, None, None, None].astype(np.float32), 0, 1)
 
 
-def _icons(category: int, layout: np.ndarray, scene: Scene, rows: np.ndarray) -> np.ndarray:
+def draw_icons(category: int, layout: np.ndarray, scene: Scene, rows: np.ndarray) -> np.ndarray:
     """Draw the icons of one category in their places → (n, 32, 32, 4)."""
     size = ICON_SIZE[layout] * scene.size[rows]
     x, y = ICON_PLACE[layout].T

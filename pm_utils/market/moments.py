@@ -1,16 +1,20 @@
 """How alike the simulated shop and the real one are, moment by moment."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
 from pm_utils.data import Shop
-from pm_utils.market.creatives import ATTRIBUTES, Creatives
+from pm_utils.market.creatives import ATTRIBUTES, random_creatives
 from pm_utils.market.policies import EpsilonGreedy
 from pm_utils.market.population import CATEGORIES, WEEKS_OBSERVED, category_codes
 from pm_utils.market.simulate import Market
 
 CAMPAIGN_IMPRESSIONS, CAMPAIGN_DAYS = 40, 35  # eight a week for as long as the shop's campaigns
+CAMPAIGN_DISCOUNT = ATTRIBUTES["discount"].index("30%")
+LOOKS = 50  # ads per category that differ in all but the discount
 
 
 def compare_moments(market: Market, shop: Shop, *, weeks: int = 52) -> pd.DataFrame:
@@ -31,7 +35,7 @@ def compare_moments(market: Market, shop: Shop, *, weeks: int = 52) -> pd.DataFr
         Indexed by ``group`` and ``moment``: ``real``, ``simulated`` and ``unit``. The response to
         coupons is, in the shop, redeeming any in a campaign that addressed the household; in the
         market, ordering in a window of five weeks with forty impressions of a 30 % discount on
-        the customer's favourite category.
+        the customer's favourite category, in a random tone and look.
     """
     real, simulated = _real_orders(shop), market.orders(weeks)
     size, households = market.n_customers, shop.order_lines["customer_id"].nunique()
@@ -111,13 +115,17 @@ def _real_response(shop: Shop, market: Market) -> dict:
 
 
 def _simulated_response(market: Market) -> dict:
-    n, blank = len(CATEGORIES), np.zeros(len(CATEGORIES), np.int64)
-    ads = dict.fromkeys(ATTRIBUTES, blank) | {"category": np.arange(n), "discount": blank + 3}
-    coupons = market.with_creatives(Creatives(**ads))
+    n = len(CATEGORIES) * LOOKS
+    ads = random_creatives(n, np.random.default_rng(market.seed))
+    category, discount = np.arange(n) // LOOKS, np.full(n, CAMPAIGN_DISCOUNT)
+    coupons = market.with_creatives(replace(ads, category=category, discount=discount))
     favourite = market.truth_of_customers.interest.argmax(1)
-    policy = EpsilonGreedy(favourite, n)
+    looks = np.arange(market.n_customers) % LOOKS
     trial = coupons.experiment(
-        policy, treated=1.0, impressions=CAMPAIGN_IMPRESSIONS, days=CAMPAIGN_DAYS
+        EpsilonGreedy(favourite * LOOKS + looks, n),
+        treated=1.0,
+        impressions=CAMPAIGN_IMPRESSIONS,
+        days=CAMPAIGN_DAYS,
     )
     sensitivity = market.truth_of_customers.price_sensitivity
     return _responses((trial["conversions"] > 0).to_numpy(), sensitivity)

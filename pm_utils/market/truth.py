@@ -99,7 +99,7 @@ class TruthParameters:
     """
 
     examination: tuple[float, ...] = (1.0, 0.75, 0.55, 0.4)
-    click_base: float = -3.75
+    click_base: float = -3.7
     click_interest: float = 0.7
     click_style: float = 0.4
     style_gate: float = 2.0

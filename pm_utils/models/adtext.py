@@ -1,0 +1,258 @@
+"""From a customer's profile to a headline: a content code, the ads near it, and a small GPT.
+
+Three modules in a row. `AdGenerator` turns a profile into a content code. `ResponseModel` trains
+it: an ad has an embedding in the same space, and the inner product of code and embedding says how
+likely the customer clicks. `AdCopyGPT` writes a headline after an embedding, its prefix.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, logsigmoid, scaled_dot_product_attention
+
+from pm_utils.market.copy import BOS, EOS, MAX_LENGTH, PAD
+
+Cache = list[tuple[Tensor, Tensor]]
+
+
+class AdGenerator(nn.Module):
+    """Profile → content code: the source's §4.3, layer by layer.
+
+    Parameters
+    ----------
+    profile_dim, output_dim : int
+        Width of the profile and of the code.
+    """
+
+    def __init__(self, profile_dim: int = 32, output_dim: int = 128) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(profile_dim, 256)
+        self.fc2 = nn.Linear(256, output_dim)
+
+    def forward(self, profile: Tensor) -> Tensor:
+        """Profile (B, P) → content code (B, D)."""
+        return self.fc2(torch.relu(self.fc1(profile)))
+
+
+class ResponseModel(nn.Module):
+    """Two towers: the code of a customer against the embedding of every ad in a catalogue.
+
+    Parameters
+    ----------
+    generator : AdGenerator
+        Trained along with the ads' embeddings.
+    attributes : Tensor of shape (M, A), int64
+        Codes of each ad's attributes.
+    dropout : float
+        Share of the profile's numbers dropped while training.
+
+    References
+    ----------
+    Huang et al. (2013), Learning deep structured semantic models for web search.
+    """
+
+    def __init__(self, generator: AdGenerator, attributes: Tensor, *, dropout: float = 0.0) -> None:
+        super().__init__()
+        width = generator.fc2.out_features
+        self.generator, self.dropout = generator, nn.Dropout(dropout)
+        self.register_buffer("attributes", attributes)
+        levels = (attributes.amax(0) + 1).tolist()
+        self.levels = nn.ModuleList(nn.Embedding(n, width) for n in levels)
+        self.mix = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
+        self.appeal = nn.Linear(width, 1)
+
+    def embeddings(self) -> Tensor:
+        """Return the embedding of every ad in the catalogue → (M, D)."""
+        parts = [table(self.attributes[:, i]) for i, table in enumerate(self.levels)]
+        total = torch.stack(parts).sum(0)
+        return total + self.mix(total)
+
+    def forward(self, profile: Tensor) -> Tensor:
+        """Profile (B, P) → logit of a click on every ad (B, M)."""
+        ads, code = self.embeddings(), self.generator(self.dropout(profile))
+        return code @ ads.T / ads.shape[1] ** 0.5 + self.appeal(ads).T
+
+    def nearest(self, profile: Tensor, k: int = 1) -> Tensor:
+        """Profile (B, P) → the k ads with the largest logits, the best first (B, k)."""
+        with torch.no_grad():
+            return self.eval()(profile).topk(k, dim=1).indices
+
+
+def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return the logistic loss per impression of a log that is summed by customer and ad.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, M)
+    counts : Tensor of shape (B, M, 2)
+        Impressions with a click and impressions without.
+
+    Returns
+    -------
+    Tensor
+        Scalar, nats per impression.
+    """
+    missed = counts[..., 0] * logsigmoid(logits) + counts[..., 1] * logsigmoid(-logits)
+    return -missed.sum() / counts.sum()
+
+
+def response_counts(
+    customer: np.ndarray, creative: np.ndarray, click: np.ndarray, shape: tuple[int, int]
+) -> Tensor:
+    """Sum a log of impressions by customer and ad.
+
+    Parameters
+    ----------
+    customer, creative, click : arrays of shape (n,)
+        One row per impression.
+    shape : (int, int)
+        Customers and ads.
+
+    Returns
+    -------
+    Tensor of shape (N, M, 2), float32
+        Impressions with a click and impressions without.
+    """
+    cell = 2 * (customer.astype(np.int64) * shape[1] + creative) + ~click.astype(bool)
+    counts = np.bincount(cell, minlength=2 * shape[0] * shape[1])
+    return torch.tensor(counts.reshape(*shape, 2), dtype=torch.float32)
+
+
+@dataclass(frozen=True)
+class GPTConfig:
+    """Sizes of an `AdCopyGPT`."""
+
+    n_words: int
+    code_dim: int = 128
+    length: int = MAX_LENGTH
+    layers: int = 2
+    heads: int = 4
+    width: int = 64
+
+
+class Block(nn.Module):
+    """One layer of a decoder: x + attention(norm(x)), then x + network(norm(x))."""
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        width, self.heads = config.width, config.heads
+        self.norm1, self.norm2 = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.qkv, self.out = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.up, self.down = nn.Linear(width, 4 * width), nn.Linear(4 * width, width)
+
+    def forward(
+        self, x: Tensor, past: tuple[Tensor, Tensor] | None = None
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """States x (B, T, W), keys and values of earlier ones → states, keys and values."""
+        qkv = self.qkv(self.norm1(x)).unflatten(2, (3, self.heads, -1))
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, H, T, W / H)
+        if past is not None:
+            key, value = torch.cat([past[0], key], 2), torch.cat([past[1], value], 2)
+        causal = past is None  # with a past there is one new position, and it may see all
+        seen = scaled_dot_product_attention(query, key, value, is_causal=causal)
+        x = x + self.out(seen.transpose(1, 2).flatten(2))
+        x = x + self.down(nn.functional.gelu(self.up(self.norm2(x))))
+        return x, (key, value)
+
+
+class AdCopyGPT(nn.Module):
+    """A decoder-only Transformer that writes a headline after a code (Radford et al., 2019).
+
+    The code's projection stands where ``<bos>`` would: all that follows may attend to it.
+
+    Parameters
+    ----------
+    config : GPTConfig
+    """
+
+    def __init__(self, config: GPTConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.prefix = nn.Linear(config.code_dim, config.width)
+        self.words = nn.Embedding(config.n_words, config.width)
+        self.places = nn.Embedding(config.length, config.width)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
+        self.norm = nn.LayerNorm(config.width)
+        for name, weight in self.named_parameters():
+            if weight.dim() > 1:
+                last = name.endswith(("out.weight", "down.weight"))  # what a layer adds to x
+                nn.init.normal_(weight, std=0.02 / (2 * config.layers) ** 0.5 if last else 0.02)
+
+    def forward(self, code: Tensor, tokens: Tensor) -> Tensor:
+        """Code (B, D), tokens (B, T) that begin with ``<bos>`` → logits of the next ones (B, T, V).
+
+        Raises
+        ------
+        ValueError
+            When there are more tokens than places.
+        """
+        if tokens.shape[1] > self.config.length:
+            raise ValueError(f"{tokens.shape[1]} tokens, {self.config.length} places: cut them")
+        x = torch.cat([self.prefix(code).unsqueeze(1), self.words(tokens[:, 1:])], 1)
+        return self._run(x, 0, [None] * len(self.blocks))[0]
+
+    def _run(self, x: Tensor, start: int, cache: list) -> tuple[Tensor, Cache]:
+        """States from place `start` on and what earlier ones left → logits, what all leave."""
+        x = x + self.places.weight[start : start + x.shape[1]]  # (B, T, W)
+        kept = []
+        for block, past in zip(self.blocks, cache, strict=True):
+            x, left = block(x, past)
+            kept.append(left)
+        return self.norm(x) @ self.words.weight.T, kept  # the embedding serves both ends
+
+    @torch.no_grad()
+    def generate(self, code: Tensor, *, temperature: float = 0.0, seed: int = 0) -> Tensor:
+        """Write one headline per code.
+
+        Parameters
+        ----------
+        code : Tensor of shape (B, D)
+        temperature : float
+            Logits are divided by it; 0 takes the likeliest word each time.
+        seed : int
+
+        Returns
+        -------
+        Tensor of shape (B, length), int64
+            ``<bos>``, words, ``<eos>``, ``<pad>``; without ``<eos>`` where none came.
+        """
+        draw = torch.Generator().manual_seed(seed)
+        tokens = torch.full((len(code), self.config.length), PAD)
+        tokens[:, 0] = BOS
+        x, cache = self.prefix(code).unsqueeze(1), [None] * len(self.blocks)
+        for t in range(1, self.config.length):
+            logits, cache = self._run(x, t - 1, cache)
+            ended = (tokens[:, t - 1] == EOS) | ((tokens[:, t - 1] == PAD) & (t > 1))
+            tokens[:, t] = torch.where(ended, PAD, pick(logits[:, -1], temperature, draw))
+            x = self.words(tokens[:, t : t + 1])
+        return tokens
+
+
+def pick(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
+    """Logits (B, V) → one word per row (B,), drawn, or the likeliest if the temperature is 0."""
+    if temperature == 0:
+        return logits.argmax(1)
+    chances = (logits / temperature).softmax(1)
+    return torch.multinomial(chances, 1, generator=generator).squeeze(1)
+
+
+def next_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:
+    """Return the mean cross-entropy of the words after ``<bos>`` up to ``<eos>``.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, T, V)
+        From tokens 0 to T - 1.
+    tokens : Tensor of shape (B, T + 1) or (B, T), int64
+        The headlines; pads do not count. What the last logits foretell is left out with (B, T).
+
+    Returns
+    -------
+    Tensor
+        Scalar, nats per token.
+    """
+    following = tokens[:, 1:]
+    logits = logits[:, : following.shape[1]]
+    return cross_entropy(logits.flatten(0, 1), following.flatten(), ignore_index=PAD)

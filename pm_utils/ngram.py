@@ -1,0 +1,161 @@
+"""The classical language model: word counts after the last two words, smoothed by backing off."""
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from pm_utils.market.copy import BOS, EOS, PAD
+
+_LEVELS = 100  # more than any attribute has
+_CHUNK = 4096
+
+
+class BackoffNGram:
+    r"""Interpolate counts in ever longer contexts (Witten and Bell, 1991).
+
+    With c(h, w) how often word w followed context h, n(h) their sum and d(h) how many different
+    words did, each context mixes its own shares with the estimate of the next shorter one h':
+
+    .. math::
+        P(w \mid h) = \frac{c(h, w) + s\, d(h)\, P(w \mid h')}{n(h) + s\, d(h)}
+
+    The shortest context is empty; below it every word is equally likely. A context that was never
+    seen leaves the estimate as it is. Attributes of the text lengthen the context further.
+
+    Parameters
+    ----------
+    n_words : int
+        Size of the vocabulary, ``<pad>``, ``<bos>`` and ``<eos>`` included.
+    order : int
+        1 counts words, 2 pairs, 3 triples.
+    given : tuple of tuples of int
+        Columns of the attributes that join the last words, from coarse to fine.
+    strength : float
+        s: how much new contexts lean on shorter ones; 1 is Witten and Bell's.
+
+    References
+    ----------
+    Witten & Bell (1991), The zero-frequency problem, IEEE Transactions on Information Theory 37.
+    """
+
+    def __init__(
+        self,
+        n_words: int,
+        *,
+        order: int = 3,
+        given: tuple[tuple[int, ...], ...] = (),
+        strength: float = 1.0,
+    ) -> None:
+        if order not in (1, 2, 3):
+            raise ValueError(f"order is {order}: give 1, 2 or 3")
+        if strength <= 0:
+            raise ValueError(f"strength is {strength}: give more than 0")
+        self.n_words, self.order, self.given, self.strength = n_words, order, given, strength
+        self._tables: list[tuple[np.ndarray, csr_array]] = []
+
+    def fit(self, tokens: np.ndarray, attributes: np.ndarray | None = None) -> "BackoffNGram":
+        """Count words in every context.
+
+        Parameters
+        ----------
+        tokens : array of shape (N, T), int
+            ``<bos>``, words, ``<eos>``, ``<pad>`` to the end.
+        attributes : array of shape (N, A), int from 0 to 99, optional
+
+        Returns
+        -------
+        BackoffNGram
+            Itself.
+        """
+        word, last, given = _positions(tokens, attributes)
+        self._tables = []
+        for key in self._keys(last, given):
+            keys, row = np.unique(key, return_inverse=True)
+            counts = csr_array((np.ones(len(word)), (row, word)), shape=(len(keys), self.n_words))
+            counts.sum_duplicates()
+            self._tables.append((keys, counts))
+        return self
+
+    def _keys(self, last: np.ndarray, given: np.ndarray) -> list[np.ndarray]:
+        """Return a number for each context, the shortest first; last (n, 2), given (n, A)."""
+        key = np.zeros(len(last), dtype=np.int64)
+        keys = [key]
+        for back in range(1, self.order):
+            key = key * self.n_words + last[:, -back]
+            keys.append(key)
+        for columns in self.given:
+            longer = key
+            for column in columns:
+                longer = longer * _LEVELS + given[:, column]
+            keys.append(longer)
+        return keys
+
+    def distribution(self, last: np.ndarray, attributes: np.ndarray | None = None) -> np.ndarray:
+        """Return the probability of every word.
+
+        Parameters
+        ----------
+        last : array of shape (n, 2), int
+            The two words before; ``<pad>`` before ``<bos>``.
+        attributes : array of shape (n, A), int, optional
+
+        Returns
+        -------
+        array of shape (n, V)
+            Rows sum to one; nothing for ``<pad>`` and ``<bos>``.
+        """
+        chance = np.ones((len(last), self.n_words))
+        chance[:, [PAD, BOS]] = 0
+        chance /= chance.sum(axis=1, keepdims=True)
+        for key, (keys, counts) in zip(self._keys(last, attributes), self._tables, strict=True):
+            row = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
+            seen = np.flatnonzero(keys[row] == key)
+            own = counts[row[seen]]
+            lean = self.strength * np.diff(own.indptr)[:, None]
+            total = own.sum(axis=1).reshape(-1, 1)
+            chance[seen] = (own.toarray() + lean * chance[seen]) / (total + lean)
+        return chance
+
+    def log_prob(self, tokens: np.ndarray, attributes: np.ndarray | None = None) -> np.ndarray:
+        """Return the log probability of each headline → (N,), nats."""
+        tokens = np.asarray(tokens)
+        word, last, given = _positions(tokens, attributes)
+        log = np.empty(len(word))
+        for first in range(0, len(word), _CHUNK):
+            rows = np.arange(first, min(first + _CHUNK, len(word)))
+            part = None if given is None else given[rows]
+            log[rows] = np.log(
+                self.distribution(last[rows], part)[np.arange(len(rows)), word[rows]]
+            )
+        return np.bincount(np.nonzero(tokens[:, 1:] != PAD)[0], log, minlength=len(tokens))
+
+    def sample(
+        self, n: int, length: int, rng: np.random.Generator, attributes: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Write n headlines of at most `length` tokens → (n, length), int64."""
+        tokens = np.full((n, length), PAD)
+        tokens[:, 0] = BOS
+        before = np.full(n, PAD)
+        for t in range(1, length):
+            open_ = (tokens[:, t - 1] != EOS) & (tokens[:, t - 1] != PAD)
+            last = np.stack([before, tokens[:, t - 1]], axis=1)
+            reached = self.distribution(last, attributes).cumsum(axis=1)
+            word = (reached < rng.random((n, 1)) * reached[:, -1:]).sum(axis=1)
+            tokens[:, t] = np.where(open_, word, PAD)
+            before = tokens[:, t - 1]
+        return tokens
+
+
+def cross_entropy(log_prob: np.ndarray, tokens: np.ndarray) -> float:
+    """Return nats per predicted token from the log probabilities of headlines (N,)."""
+    return float(-log_prob.sum() / (np.asarray(tokens)[:, 1:] != PAD).sum())
+
+
+def _positions(
+    tokens: np.ndarray, attributes: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """Return each predicted word (n,), the two before it (n, 2) and its text's attributes."""
+    padded = np.pad(np.asarray(tokens), ((0, 0), (1, 0)), constant_values=PAD)
+    row, place = np.nonzero(padded[:, 2:] != PAD)
+    last = np.stack([padded[row, place], padded[row, place + 1]], axis=1)
+    given = None if attributes is None else np.asarray(attributes)[row]
+    return padded[row, place + 2], last, given

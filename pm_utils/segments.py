@@ -134,6 +134,28 @@ def segment_portraits(
     return portraits
 
 
+def nearest(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
+    """Return the customers that are most like one of them.
+
+    Parameters
+    ----------
+    vectors : array of shape (N, D)
+        Profiles; likeness is the cosine between them.
+    row : int
+        Whose neighbours to find.
+    count : int
+        How many.
+
+    Returns
+    -------
+    array of shape (count,)
+        Rows of `vectors`, the nearest first, without `row`.
+    """
+    search = NearestNeighbors(n_neighbors=count + 1, metric="cosine").fit(vectors)
+    found = search.kneighbors(vectors[[row]], return_distance=False)[0]
+    return found[found != row][:count]
+
+
 def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) -> np.ndarray:
     """Return how alike each customer's next purchases and those of their nearest neighbours are.
 

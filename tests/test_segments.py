@@ -94,3 +94,8 @@ def test_twins_never_count_themselves():
     vectors = np.ones((6, 2))
     target = np.eye(6)
     assert segments.neighbour_overlap(vectors, target, 3).tolist() == [0.0] * 6
+
+
+def test_the_nearest_come_in_order_and_leave_out_the_customer():
+    vectors = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 0.1], [-1.0, 0.0], [5.0, 0.0]])
+    assert segments.nearest(vectors, 0, 3).tolist() == [4, 2, 1]

@@ -1,12 +1,23 @@
 """The classical language model: word counts after the last two words, smoothed by backing off."""
 
+from collections.abc import Iterator
+from typing import NamedTuple
+
 import numpy as np
 from scipy.sparse import csr_array
 
 from pm_utils.market.copy import BOS, EOS, PAD
 
 _LEVELS = 100  # more than any attribute has
-_CHUNK = 4096
+
+
+class _Table(NamedTuple):
+    """What followed the contexts of one length: keys (K,), counts (K, V), their sums and kinds."""
+
+    keys: np.ndarray
+    counts: csr_array
+    total: np.ndarray
+    kinds: np.ndarray
 
 
 class BackoffNGram:
@@ -50,7 +61,7 @@ class BackoffNGram:
         if strength <= 0:
             raise ValueError(f"strength is {strength}: give more than 0")
         self.n_words, self.order, self.given, self.strength = n_words, order, given, strength
-        self._tables: list[tuple[np.ndarray, csr_array]] = []
+        self._tables: list[_Table] = []
 
     def fit(self, tokens: np.ndarray, attributes: np.ndarray | None = None) -> "BackoffNGram":
         """Count words in every context.
@@ -72,7 +83,8 @@ class BackoffNGram:
             keys, row = np.unique(key, return_inverse=True)
             counts = csr_array((np.ones(len(word)), (row, word)), shape=(len(keys), self.n_words))
             counts.sum_duplicates()
-            self._tables.append((keys, counts))
+            total, kinds = counts.sum(axis=1), np.diff(counts.indptr)
+            self._tables.append(_Table(keys, counts, total, kinds))
         return self
 
     def _keys(self, last: np.ndarray, given: np.ndarray) -> list[np.ndarray]:
@@ -88,6 +100,13 @@ class BackoffNGram:
                 longer = longer * _LEVELS + given[:, column]
             keys.append(longer)
         return keys
+
+    def _known(self, last: np.ndarray, given: np.ndarray) -> Iterator[tuple]:
+        """Yield, from short contexts to long ones, which were seen, where, and the table."""
+        for key, table in zip(self._keys(last, given), self._tables, strict=True):
+            row = np.minimum(np.searchsorted(table.keys, key), len(table.keys) - 1)
+            seen = np.flatnonzero(table.keys[row] == key)
+            yield seen, row[seen], table
 
     def distribution(self, last: np.ndarray, attributes: np.ndarray | None = None) -> np.ndarray:
         """Return the probability of every word.
@@ -106,27 +125,24 @@ class BackoffNGram:
         chance = np.ones((len(last), self.n_words))
         chance[:, [PAD, BOS]] = 0
         chance /= chance.sum(axis=1, keepdims=True)
-        for key, (keys, counts) in zip(self._keys(last, attributes), self._tables, strict=True):
-            row = np.minimum(np.searchsorted(keys, key), len(keys) - 1)
-            seen = np.flatnonzero(keys[row] == key)
-            own = counts[row[seen]]
-            lean = self.strength * np.diff(own.indptr)[:, None]
-            total = own.sum(axis=1).reshape(-1, 1)
-            chance[seen] = (own.toarray() + lean * chance[seen]) / (total + lean)
+        for seen, row, table in self._known(last, attributes):
+            lean = self.strength * table.kinds[row, None]
+            own = table.counts[row].toarray()
+            chance[seen] = (own + lean * chance[seen]) / (table.total[row, None] + lean)
         return chance
 
     def log_prob(self, tokens: np.ndarray, attributes: np.ndarray | None = None) -> np.ndarray:
         """Return the log probability of each headline → (N,), nats."""
         tokens = np.asarray(tokens)
         word, last, given = _positions(tokens, attributes)
-        log = np.empty(len(word))
-        for first in range(0, len(word), _CHUNK):
-            rows = np.arange(first, min(first + _CHUNK, len(word)))
-            part = None if given is None else given[rows]
-            log[rows] = np.log(
-                self.distribution(last[rows], part)[np.arange(len(rows)), word[rows]]
-            )
-        return np.bincount(np.nonzero(tokens[:, 1:] != PAD)[0], log, minlength=len(tokens))
+        chance = np.full(len(word), 1 / (self.n_words - 2))  # of all but <pad> and <bos>
+        for seen, row, table in self._known(last, given):
+            own = np.asarray(table.counts[row, word[seen]]).ravel()
+            lean = self.strength * table.kinds[row]
+            chance[seen] = (own + lean * chance[seen]) / (table.total[row] + lean)
+        return np.bincount(
+            np.nonzero(tokens[:, 1:] != PAD)[0], np.log(chance), minlength=len(tokens)
+        )
 
     def sample(
         self, n: int, length: int, rng: np.random.Generator, attributes: np.ndarray | None = None

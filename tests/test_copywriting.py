@@ -1,0 +1,128 @@
+"""Chapter 04's steps: towers that beat their null, shares by hand, headlines judged by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+from pm_utils import copywriting
+from pm_utils.copywriting import ADS, ads_said, judge, share_of_gain, standard_scores
+from pm_utils.market.copy import EOS, PAD, copy_grammar
+from pm_utils.market.creatives import Creatives
+from pm_utils.market.impressions import ImpressionLog
+
+
+def archive_of(ads: np.ndarray, seed: int = 0) -> np.ndarray:
+    creatives = Creatives(*ADS[ads].T, *np.zeros((4, len(ads)), dtype=int))
+    return copy_grammar().sample(creatives, np.random.default_rng(seed))
+
+
+def test_ads_are_all_combinations_in_the_order_of_their_number():
+    assert ADS.shape == (240, 3)
+    assert len(np.unique(ADS, axis=0)) == 240
+    assert (np.ravel_multi_index(tuple(ADS.T), copywriting.SHAPE) == np.arange(240)).all()
+
+
+def test_standard_scores_by_hand():
+    view = np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 5.0]])
+    assert standard_scores(view).tolist() == [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
+
+
+def test_share_of_gain_by_hand():
+    single, oracle = np.array([1.0, 1.0]), np.array([2.0, 4.0])
+    assert share_of_gain(np.array([1.0, 3.0]), single, oracle) == pytest.approx(2 / 4)
+    assert share_of_gain(np.array([1.0, 3.0]), single, oracle, np.array([3, 1])) == pytest.approx(
+        (6 / 4 - 1) / (10 / 4 - 1)
+    )
+    assert share_of_gain(single, single, oracle) == 0
+    assert share_of_gain(oracle, single, oracle) == 1
+    assert share_of_gain(np.zeros(2), single, oracle) == pytest.approx(-1 / 2)
+
+
+def test_headlines_say_their_ads_and_garbled_ones_say_nothing():
+    ads = np.arange(0, 240, 7)
+    tokens = archive_of(ads)
+    assert (ads_said(tokens) == ads).mean() >= 0.99
+    garbled = tokens.copy()
+    garbled[:, 1:4] = tokens[:, 3:0:-1]
+    assert (ads_said(garbled) == -1).all()
+    assert (ads_said(np.where(tokens == EOS, PAD, tokens)) == -1).all()
+
+
+def test_judging_counts_by_hand():
+    ads = np.array([3, 3, 100, 200])
+    tokens = archive_of(ads)
+    tokens[1] = tokens[0]
+    asked = np.array([3, 4, 100, 200])  # the second says another discount
+    broken = tokens.copy()
+    broken[3, 2:5] = tokens[3, 4:1:-1]
+    found = judge(broken, asked, archive=tokens[:1])
+    assert found["grammatical"] == 3 / 4
+    assert found["right"] == 2 / 4
+    assert found["novel"] == 2 / 4
+    assert found["distinct"] == 3 / 4
+
+
+def planted_log(n: int = 60_000, seed: int = 0) -> tuple[np.ndarray, ImpressionLog, np.ndarray]:
+    """Return profiles, a uniform log and the true logits: number j likes category j."""
+    rng = np.random.default_rng(seed)
+    profile = rng.normal(size=(300, 12)).astype(np.float32)
+    logit = 1.5 * profile[:, ADS[:, 0]] + 0.3 * ADS[:, 2] - 3
+    customer, creative = rng.integers(300, size=n), rng.integers(240, size=n)
+    click = rng.random(n) < 1 / (1 + np.exp(-logit[customer, creative]))
+    rest = dict.fromkeys(
+        ("position", "propensity", "visit", "conversion", "delay", "order_value"), np.zeros(n)
+    )
+    log = ImpressionLog(customer=customer, creative=creative, click=click, **rest)
+    return profile, log, logit
+
+
+def test_logistic_liking_finds_planted_tastes():
+    profile, log, logit = planted_log()
+    liking = copywriting.logistic_liking(profile, log)
+    assert liking.shape == (300, 240)
+    rows = np.arange(300)
+    assert logit[rows, liking.argmax(1)].mean() > 0.9 * logit.max(1).mean()
+    slope = np.polyfit(logit.ravel(), liking.ravel(), 1)[0]
+    assert 0.7 < slope < 1.1  # sampling by click shifts logits and leaves differences
+    apart = np.corrcoef(logit.ravel(), liking.ravel())[0, 1]
+    assert apart > 0.95
+
+
+def test_towers_beat_their_null_on_held_out_customers():
+    from pm_utils.models.adtext import response_counts
+
+    profile, log, logit = planted_log()
+    counts = response_counts(log.customer, log.creative, log.click, (300, 240))
+    learn, choose = np.arange(200), np.arange(200, 300)
+    rng = np.random.default_rng(1)
+    shuffled = counts[np.r_[rng.permutation(learn), rng.permutation(choose)]]
+    losses, gains = {}, {}
+    single = logit[:, logit[learn].mean(0).argmax()]
+    for name, log_counts in {"real": counts, "null": shuffled}.items():
+        model, losses[name] = copywriting.train_towers(
+            torch.tensor(profile), log_counts, learn, choose, epochs=25, seed=0
+        )
+        best = model.nearest(torch.tensor(profile[choose]))[:, 0].numpy()
+        held = logit[choose]
+        gains[name] = share_of_gain(held[np.arange(100), best], single[choose], held.max(1))
+    assert losses["real"] < losses["null"] - 0.02
+    assert gains["real"] > 0.5
+    assert gains["null"] < 0.2
+
+
+def test_the_writer_learns_what_to_say_and_its_surprise_is_the_loss():
+    ads = np.random.default_rng(0).choice([0, 239], size=600)
+    tokens = archive_of(ads)
+    codes = torch.eye(2)[(ads == 239).astype(int)] * 3
+    settings = {"layers": 1, "width": 32, "batch_size": 16, "seed": 0}
+    model = copywriting.train_writer(codes, tokens, **settings)
+    nats = copywriting.token_nats(model, codes, tokens)
+    assert nats.shape == (600, 31)
+    assert (nats[tokens[:, 1:] == PAD] == 0).all()
+    swapped = copywriting.token_nats(model, codes.flip(1), tokens)
+    assert nats.sum() < swapped.sum() - 600 * 0.6  # a good part of log 2 per headline and more
+    tone = {"first": (ads == 0), "last": (ads == 239)}
+    for rows in tone.values():
+        assert nats[rows, 0].mean() < np.log(440) / 2
+    again = copywriting.train_writer(codes, tokens, **settings)
+    assert np.array_equal(copywriting.token_nats(again, codes, tokens), nats)

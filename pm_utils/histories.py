@@ -205,13 +205,17 @@ def category_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
     counts = [category_orders(log, now - days, now) for days in (28, 56, 112)]
     begin = log.first_day
     rate = category_orders(log, begin, now) * (56 / max(now - begin, 1))
-    last = np.full(rate.size, now - LONGEST_GAP)
-    before = log.day < now
-    np.maximum.at(
-        last, log.customer[before] * rate.shape[1] + log.category[before], log.day[before]
-    )
-    gap = np.minimum(now - last.reshape(rate.shape), LONGEST_GAP)
+    cell = log.customer * rate.shape[1] + log.category
+    gap = _days_since(cell, log.day, rate.size, now).reshape(rate.shape)
     return np.log1p(np.stack([*counts, rate, gap], axis=-1)).astype(np.float32)
+
+
+def _days_since(cell: np.ndarray, day: np.ndarray, size: int, now: int) -> np.ndarray:
+    """Days from each cell's last row before `now` to `now`, at most `LONGEST_GAP` → (size,)."""
+    last = np.full(size, now - LONGEST_GAP)
+    before = day < now
+    np.maximum.at(last, cell[before], day[before])
+    return now - last
 
 
 def customer_context(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
@@ -240,10 +244,7 @@ def customer_context(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         whole = max(now - log.first_day, 1)
         return [total(28, weights), total(56, weights), total(whole, weights) * 56 / whole]
 
-    last = np.full(size, now - LONGEST_GAP)
-    before = log.order_day < now
-    np.maximum.at(last, log.order_customer[before], log.order_day[before])
-    gap = np.minimum(now - last, LONGEST_GAP)
+    gap = _days_since(log.order_customer, log.order_day, size, now)
     breadth = (category_orders(log, log.first_day, now) > 0).sum(axis=1)
     columns = [*windows(), *windows(log.order_spend), gap, breadth]
     return np.log1p(np.stack(columns, axis=-1)).astype(np.float32)

@@ -58,9 +58,10 @@ def train_towers(
     """
     torch.manual_seed(seed)
     model = ResponseModel(AdGenerator(profile.shape[1], 128), torch.tensor(ADS))
-    settings = {"epochs": epochs, "learning_rate": 1e-2, "weight_decay": 0.01, "seed": seed}
+    settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 1e-2, "seed": seed}
     watch = [profile[choose]], counts[choose]
-    fit(model, [profile[learn]], counts[learn], loss=click_loss, validation=watch, **settings)
+    inputs, settings["weight_decay"] = [profile[learn]], 0.01
+    fit(model, inputs, counts[learn], loss=click_loss, validation=watch, **settings)
     return model, click_loss(predict(model, watch[0]), watch[1]).item()
 
 

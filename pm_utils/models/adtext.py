@@ -62,6 +62,8 @@ class ResponseModel(nn.Module):
         self.levels = nn.ModuleList(nn.Embedding(n, width) for n in levels)
         self.mix = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.appeal = nn.Linear(width, 1)
+        for table in self.levels:
+            nn.init.normal_(table.weight, std=0.4)  # held-out loss preferred it to 0.1 and 1
 
     def embeddings(self) -> Tensor:
         """Return the embedding of every ad in the catalogue → (M, D)."""

@@ -5,7 +5,9 @@ import inspect
 import textwrap
 from collections.abc import Callable
 
+import pandas as pd
 from IPython.display import Markdown
+from pandas.io.formats.style import Styler
 
 
 def show_source(*objects: Callable | type) -> Markdown:
@@ -31,6 +33,24 @@ def show_source(*objects: Callable | type) -> Markdown:
         raise ValueError("show_source needs at least one function or class")
     code = "\n\n".join(_short_source(thing) + "\n" for thing in objects)
     return Markdown(f"```python\n{code}```")
+
+
+def show_lines(table: pd.DataFrame) -> Styler:
+    """Lay out a table of sentences so that long ones wrap in their cells.
+
+    Parameters
+    ----------
+    table : DataFrame
+        Text in every cell. An index of numbers is hidden, one of names stays.
+
+    Returns
+    -------
+    pandas.io.formats.style.Styler
+    """
+    shown = table.style.set_properties(**{"text-align": "left", "white-space": "normal"})
+    if isinstance(table.index, pd.RangeIndex):
+        return shown.hide(axis="index")
+    return shown
 
 
 def _short_source(thing: Callable | type) -> str:

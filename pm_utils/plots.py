@@ -190,10 +190,11 @@ def clusters(dots: np.ndarray, group: np.ndarray, names: dict[int, str]) -> Figu
     return figure
 
 
-def heatmap(values: np.ndarray, rows: Sequence[str], label: str) -> Figure:
-    """Draw a table of numbers as cells, with names for its rows and one label below."""
+def heatmap(values: np.ndarray, rows: Sequence[str], label: str, *, unit: str) -> Figure:
+    """Draw a table of numbers as cells: names for its rows, one label below, a scale beside."""
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.2 * len(rows)))
-    axes.imshow(values, aspect="auto", interpolation="nearest")
+    cells = axes.imshow(values, aspect="auto", interpolation="nearest")
     axes.set_yticks(range(len(rows)), rows)
     axes.set_xlabel(label)
+    figure.colorbar(cells, label=unit).outline.set_visible(False)
     return figure

@@ -3,12 +3,13 @@
 import ast
 import inspect
 
+import pandas as pd
 import pytest
 from IPython.display import Markdown
 
 from pm_utils import histories, metrics, store, training
 from pm_utils.models.profile import BasketRNN, UserProfileNet
-from pm_utils.page import show_source
+from pm_utils.page import show_lines, show_source
 
 SHOWN = [
     metrics.interval,
@@ -115,3 +116,14 @@ def test_at_least_one_object_is_needed():
 def test_a_value_without_source_is_refused():
     with pytest.raises(TypeError):
         show_source(3)
+
+
+def test_lines_wrap_and_only_an_index_with_names_is_shown():
+    lines = ["Tick tock: half price!", "Sleep well, neighbour."]
+    numbered = show_lines(pd.DataFrame({"headline": lines})).to_html()
+    named = show_lines(pd.DataFrame({"headline": lines}, index=["plain", "warm"])).to_html()
+    for page in (numbered, named):
+        assert "white-space: normal" in page
+        assert all(line in page for line in lines)
+    assert ">warm</th>" in named
+    assert "row_heading" not in numbered

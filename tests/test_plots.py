@@ -235,7 +235,8 @@ def test_clusters_draw_each_group_with_a_colour_and_a_shape_of_its_own():
 
 def test_a_heatmap_has_one_cell_per_number_and_a_name_per_row():
     values = np.arange(6.0).reshape(2, 3)
-    (axes,) = plots.heatmap(values, ["a", "b"], "weeks").axes
+    axes, scale = plots.heatmap(values, ["a", "b"], "weeks", unit="orders").axes
+    assert scale.get_ylabel() == "orders"
     (image,) = axes.images
     np.testing.assert_array_equal(image.get_array(), values)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b"]

@@ -47,7 +47,9 @@ def show_lines(table: pd.DataFrame) -> Styler:
     -------
     pandas.io.formats.style.Styler
     """
-    shown = table.style.set_properties(**{"text-align": "left", "white-space": "normal"})
+    cell = {"text-align": "left", "white-space": "normal", "padding": "0.3rem 0.6rem"}
+    heading = {"selector": "th", "props": [("text-align", "left"), ("white-space", "nowrap")]}
+    shown = table.style.set_properties(**cell).set_table_styles([heading])
     if isinstance(table.index, pd.RangeIndex):
         return shown.hide(axis="index")
     return shown

@@ -1,0 +1,307 @@
+"""Draw an ad that shows what was asked for: a conditional GAN, a flow beside it, and their judge.
+
+Networks this small cannot learn to draw edges pixel by pixel within minutes. They draw with
+`Strokes` instead: a picture is a weighted sum of K fixed patterns, the principal components of the
+archive, and a network chooses the K weights. A *request* is what an ad shall show, as numbers 0 and
+1: one per attribute level, and one per pair of a layout with a level of another attribute, because
+the layout decides where everything stands.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, leaky_relu, one_hot, softplus
+
+from pm_utils.market.creatives import ATTRIBUTES
+
+SHOWN = ("category", "tone", "discount", "palette", "layout")  # what a still picture can show
+LEVELS = tuple(len(ATTRIBUTES[name]) for name in SHOWN)
+REQUEST_DIM = sum(LEVELS) + sum(LEVELS[:-1]) * LEVELS[-1]
+
+
+def as_request(attributes: np.ndarray) -> Tensor:
+    """Write attributes as numbers 0 and 1.
+
+    Parameters
+    ----------
+    attributes : array of shape (N, 5), int
+        Codes in the order of `SHOWN`.
+
+    Returns
+    -------
+    Tensor of shape (N, REQUEST_DIM), float32
+        One 1 for each level and one for each pair of the layout with another level.
+    """
+    codes = torch.as_tensor(attributes, dtype=torch.long)
+    parts = [one_hot(codes[:, i], n) for i, n in enumerate(LEVELS)]
+    plain, layout = torch.cat(parts[:-1], 1), parts[-1]
+    pairs = (plain.unsqueeze(2) * layout.unsqueeze(1)).flatten(1)
+    return torch.cat([plain, layout, pairs], 1).float()
+
+
+class Strokes(nn.Module):
+    """Pictures as weights of K patterns, the principal components of an archive.
+
+    A weight is divided by the square root of its component's deviation, and all by one number, so
+    that the mean variance is 1: faint strokes, such as digits, count for more than in the pixels.
+
+    Parameters
+    ----------
+    images : Tensor of shape (N, 32, 32, 3)
+    count : int
+        Number of strokes.
+    seed : int
+        The components are found by a randomised method.
+
+    References
+    ----------
+    Halko, Martinsson & Tropp (2011), Finding structure with randomness.
+    """
+
+    def __init__(self, images: Tensor, count: int, *, seed: int) -> None:
+        super().__init__()
+        torch.manual_seed(seed)
+        flat = images.flatten(1)
+        mean = flat.mean(0)
+        _, length, strokes = torch.svd_lowrank(flat - mean, q=count + 10, niter=2)
+        deviation, strokes = length[:count] / len(flat) ** 0.5, strokes[:, :count]
+        scale = deviation**0.5 * deviation.mean() ** 0.5
+        self.register_buffer("mean", mean)
+        self.register_buffer("strokes", strokes.contiguous())  # (3072, K)
+        self.register_buffer("scale", scale)  # (K,)
+
+    def weigh(self, images: Tensor) -> Tensor:
+        """Pictures (N, 32, 32, 3) → weights (N, K)."""
+        return (images.flatten(1) - self.mean) @ self.strokes / self.scale
+
+    def paint(self, weights: Tensor) -> Tensor:
+        """Weights (N, K) → pictures (N, 32, 32, 3) in [0, 1]."""
+        flat = self.mean + (weights * self.scale) @ self.strokes.T
+        return flat.clamp(0, 1).unflatten(1, (32, 32, 3))
+
+
+class GatedLayers(nn.Module):
+    """Layers that add to their input, each as loud as the request wants it."""
+
+    def __init__(self, inputs: int, width: int, layers: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(inputs + REQUEST_DIM, width)
+        self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
+        self.gates = nn.ModuleList(nn.Linear(REQUEST_DIM, width) for _ in range(layers))
+
+    def forward(self, x: Tensor, request: Tensor) -> Tensor:
+        """Input (B, I), request (B, R) → (B, W)."""
+        h = self.first(torch.cat([x, request], 1))
+        for layer, gate in zip(self.layers, self.gates, strict=True):
+            h = h + layer(torch.relu(h)) * (1 + gate(request))
+        return torch.relu(h)
+
+
+class AdImageGenerator(nn.Module):
+    """Noise and a request → the weights of an ad's strokes."""
+
+    def __init__(self, strokes: int, noise_dim: int = 32, width: int = 256) -> None:
+        super().__init__()
+        self.noise_dim = noise_dim
+        self.body = GatedLayers(noise_dim, width, layers=2)
+        self.vary = nn.Linear(width, strokes)
+        self.mean = nn.Linear(REQUEST_DIM, strokes)
+
+    def forward(self, noise: Tensor, request: Tensor) -> Tensor:
+        """Noise (B, Z), request (B, R) → weights (B, K)."""
+        return self.mean(request) + self.vary(self.body(noise, request))
+
+
+class AdImageCritic(nn.Module):
+    """Weights and a request → logit of being a real ad for this request.
+
+    References
+    ----------
+    Miyato & Koyama (2018), cGANs with projection discriminator.
+    """
+
+    def __init__(self, strokes: int, width: int = 256) -> None:
+        super().__init__()
+        self.look = nn.Linear(strokes, width)
+        self.gate = nn.Linear(REQUEST_DIM, 2 * width)
+        self.think = nn.Linear(width, width)
+        self.real = nn.Linear(width, 1)
+        self.fits = nn.Linear(REQUEST_DIM, width)
+
+    def forward(self, weights: Tensor, request: Tensor) -> Tensor:
+        """Weights (B, K), request (B, R) → logit (B,)."""
+        loud, shift = self.gate(request).chunk(2, 1)
+        h = leaky_relu(self.look(weights) * (1 + loud) + shift, 0.2)
+        h = leaky_relu(self.think(h), 0.2)  # (B, W)
+        return self.real(h).squeeze(1) + (h * self.fits(request)).sum(1) / h.shape[1] ** 0.5
+
+
+class AdImageGAN(nn.Module):
+    """Generator and critic, and the running average of the generator that draws the ads.
+
+    Parameters
+    ----------
+    strokes : Strokes
+    noise_dim, width : int
+    """
+
+    def __init__(self, strokes: Strokes, noise_dim: int = 32, width: int = 256) -> None:
+        super().__init__()
+        count = strokes.strokes.shape[1]
+        self.strokes = strokes
+        self.generator = AdImageGenerator(count, noise_dim, width)
+        self.critic = AdImageCritic(count, width)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+
+    def start_from_means(self, weights: Tensor, request: Tensor) -> None:
+        """Let the generator begin with the mean ad of each request, by least squares."""
+        with torch.no_grad():
+            gram = request.T @ request + 10 * torch.eye(REQUEST_DIM)
+            mean = torch.linalg.solve(gram, request.T @ weights)  # (R, K)
+            self.generator.mean.weight.copy_(mean.T)
+            self.generator.mean.bias.zero_()
+            self.generator.vary.weight.mul_(0.3)
+        self.average.load_state_dict(self.generator.state_dict())
+
+    def follow(self, keep: float) -> None:
+        """Move the average a little towards the generator: keep · average + (1 - keep) · now."""
+        average, now = list(self.average.parameters()), list(self.generator.parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(average, now, 1 - keep)
+
+    @torch.no_grad()
+    def sample(self, attributes: np.ndarray, *, seed: int = 0) -> np.ndarray:
+        """Draw one ad per request → (N, 32, 32, 3) in [0, 1]."""
+        draw = torch.Generator().manual_seed(seed)
+        noise = torch.randn(len(attributes), self.generator.noise_dim, generator=draw)
+        return self.strokes.paint(self.average(noise, as_request(attributes))).numpy()
+
+
+def critic_loss(real_logit: Tensor, fake_logit: Tensor) -> Tensor:
+    """Return -V(D, G), which the critic lowers: nats, a scalar."""
+    return softplus(-real_logit).mean() + softplus(fake_logit).mean()
+
+
+def generator_loss(fake_logit: Tensor, *, saturating: bool = False) -> Tensor:
+    """Return mean log(1 - D(G(z))) as the source prints it, or -mean log D(G(z)): a scalar."""
+    return -softplus(fake_logit).mean() if saturating else softplus(-fake_logit).mean()
+
+
+def gradient_penalty(critic: nn.Module, weights: Tensor, request: Tensor) -> Tensor:
+    """Return R₁, the mean squared slope of the critic at real ads.
+
+    Parameters
+    ----------
+    critic : callable
+        ``critic(weights, request)`` → logits (B,).
+    weights : Tensor of shape (B, K)
+    request : Tensor of shape (B, R)
+
+    Returns
+    -------
+    Tensor
+        Scalar that can be differentiated once more.
+
+    References
+    ----------
+    Mescheder, Geiger & Nowozin (2018), Which training methods for GANs do actually converge?
+    """
+    weights = weights.detach().requires_grad_()
+    logit = critic(weights, request).sum()
+    (slope,) = torch.autograd.grad(logit, weights, create_graph=True)
+    return slope.square().sum(1).mean()
+
+
+class AdImageFlow(nn.Module):
+    """A velocity for every place, time and request, which carries noise to ads.
+
+    Parameters
+    ----------
+    strokes : Strokes
+    width : int
+
+    References
+    ----------
+    Lipman et al. (2023), Flow matching for generative modeling.
+    """
+
+    def __init__(self, strokes: Strokes, width: int = 256) -> None:
+        super().__init__()
+        count = strokes.strokes.shape[1]
+        self.strokes = strokes
+        self.body = GatedLayers(count + 16, width, layers=2)
+        self.out = nn.Linear(width, count)
+        self.mean = nn.Linear(REQUEST_DIM, count)
+
+    def forward(self, place: Tensor, time: Tensor, request: Tensor) -> Tensor:
+        """Place (B, K), time (B,) in [0, 1], request (B, R) → velocity (B, K)."""
+        angle = time.unsqueeze(1) * torch.pi * 2.0 ** torch.arange(8)  # (B, 8)
+        clock = torch.cat([angle.sin(), angle.cos()], 1)
+        h = self.body(torch.cat([place, clock], 1), request)
+        return self.mean(request) - place + self.out(h)
+
+    @torch.no_grad()
+    def sample(self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16) -> np.ndarray:
+        """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1]."""
+        draw, request = torch.Generator().manual_seed(seed), as_request(attributes)
+        place = torch.randn(len(request), len(self.strokes.scale), generator=draw)
+        for step in range(steps):
+            time = torch.full((len(place),), step / steps)
+            middle = place + self(place, time, request) / (2 * steps)
+            place = place + self(middle, time + 1 / (2 * steps), request) / steps
+        return self.strokes.paint(place).numpy()
+
+
+def flow_loss(
+    model: nn.Module, noise: Tensor, weights: Tensor, time: Tensor, request: Tensor
+) -> Tensor:
+    """Return the mean squared error of the velocity on straight lines from noise to ads.
+
+    Parameters
+    ----------
+    model : callable
+        ``model(place, time, request)`` → velocity (B, K).
+    noise, weights : Tensors of shape (B, K)
+        Where the lines begin and end.
+    time : Tensor of shape (B,)
+        From 0, the beginning, to 1.
+    request : Tensor of shape (B, R)
+
+    Returns
+    -------
+    Tensor
+        Scalar.
+    """
+    part = time.unsqueeze(1)
+    place = (1 - part) * noise + part * weights
+    return (model(place, time, request) - (weights - noise)).square().mean()
+
+
+class AttributeNet(nn.Module):
+    """A small convolutional classifier of all five attributes; its last layer gives features."""
+
+    def __init__(self, features: int = 32) -> None:
+        super().__init__()
+        self.eyes = nn.Sequential(
+            *(nn.Conv2d(3, 16, 4, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),  # (B, 16, 16, 16)
+            *(nn.Conv2d(16, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),  # (B, 32, 8, 8)
+            *(nn.Conv2d(32, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU()),  # (B, 48, 4, 4)
+            *(nn.Flatten(), nn.Linear(48 * 16, features)),
+        )
+        self.heads = nn.Linear(features, sum(LEVELS))
+
+    def features(self, images: Tensor) -> Tensor:
+        """Pictures (B, 32, 32, 3) → features (B, F)."""
+        return self.eyes(2 * images.permute(0, 3, 1, 2) - 1)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Pictures (B, 32, 32, 3) → logits of all levels side by side (B, 31)."""
+        return self.heads(self.features(images))
+
+
+def attribute_loss(logits: Tensor, attributes: Tensor) -> Tensor:
+    """Return the sum of five cross-entropies: logits (B, 31), codes (B, 5) → nats, a scalar."""
+    heads = logits.split(LEVELS, 1)
+    return sum(cross_entropy(head, attributes[:, i]) for i, head in enumerate(heads))

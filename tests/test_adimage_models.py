@@ -1,0 +1,219 @@
+"""Networks of chapter 05: strokes, requests, losses by formula, a penalty by hand, flows known."""
+
+import numpy as np
+import pytest
+import torch
+
+from pm_utils import formulas
+from pm_utils.models import adimage
+from pm_utils.models.adimage import (
+    LEVELS,
+    REQUEST_DIM,
+    AdImageCritic,
+    AdImageFlow,
+    AdImageGAN,
+    AdImageGenerator,
+    AttributeNet,
+    Strokes,
+    as_request,
+)
+
+
+def random_attributes(n: int, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    return np.stack([rng.integers(levels, size=n) for levels in LEVELS], axis=1)
+
+
+def low_rank_images(n: int = 60, rank: int = 5, seed: int = 0) -> torch.Tensor:
+    """Return pictures around grey that are sums of a few patterns."""
+    draw = torch.Generator().manual_seed(seed)
+    patterns = torch.randn(rank, 3072, generator=draw)
+    flat = torch.randn(n, rank, generator=draw) @ patterns
+    return (0.5 + 0.3 * flat / flat.abs().max()).unflatten(1, (32, 32, 3))
+
+
+def gan(count: int = 5, width: int = 16) -> AdImageGAN:
+    torch.manual_seed(0)
+    return AdImageGAN(Strokes(low_rank_images(), count, seed=0), noise_dim=4, width=width)
+
+
+def test_a_request_names_each_level_and_its_pair_with_the_layout():
+    assert LEVELS == (12, 4, 5, 6, 4)
+    assert REQUEST_DIM == 31 + 27 * 4
+    request = as_request(np.array([[3, 0, 4, 5, 2], [11, 3, 0, 0, 0]]))
+    assert request.shape == (2, REQUEST_DIM)
+    first = [3, 12, 20, 26]  # category, tone, discount, palette
+    assert request[0].nonzero().flatten().tolist() == [*first, 29, *(31 + 4 * i + 2 for i in first)]
+    assert (request.sum(1) == 9).all()
+
+
+def test_different_requests_are_written_differently():
+    every = np.array(list(np.ndindex(LEVELS)))
+    assert len(torch.unique(as_request(every), dim=0)) == len(every) == 5760
+
+
+def test_strokes_paint_what_they_weighed():
+    images = low_rank_images()
+    strokes = Strokes(images, 5, seed=0)
+    assert torch.allclose(strokes.paint(strokes.weigh(images)), images, atol=1e-5)
+    fewer = Strokes(images, 3, seed=0)
+    rest = (fewer.paint(fewer.weigh(images)) - images).square().sum() / 60
+    eigenvalues = np.linalg.eigvalsh(np.cov(images.flatten(1).numpy().T, bias=True))[::-1]
+    assert rest.item() == pytest.approx(eigenvalues[3:5].sum(), rel=1e-3)
+
+
+def test_faint_strokes_count_for_more_than_in_pixels():
+    images = low_rank_images(400)
+    strokes = Strokes(images, 5, seed=0)
+    deviation = strokes.weigh(images).std(0, correction=0)
+    pixels = deviation * strokes.scale
+    assert torch.allclose(deviation / deviation[0], (pixels / pixels[0]).sqrt(), rtol=1e-3)
+    assert deviation.square().mean() == pytest.approx(1, rel=1e-3)
+
+
+def test_painted_brightness_stays_within_bounds():
+    strokes = Strokes(low_rank_images(), 5, seed=0)
+    painted = strokes.paint(100 * torch.randn(4, 5))
+    assert painted.min() == 0
+    assert painted.max() == 1
+
+
+def test_both_losses_are_those_of_chapter_01():
+    real, fake = torch.tensor([2.0, -0.5, 9.0]), torch.tensor([-3.0, 0.4])
+    value = formulas.gan_value(real.numpy(), fake.numpy())
+    assert adimage.critic_loss(real, fake).item() == pytest.approx(-value, rel=1e-6)
+    printed = formulas.generator_loss_saturating(fake.numpy())
+    assert adimage.generator_loss(fake, saturating=True).item() == pytest.approx(printed, rel=1e-6)
+    practised = formulas.generator_loss_non_saturating(fake.numpy())
+    assert adimage.generator_loss(fake).item() == pytest.approx(practised, rel=1e-6)
+
+
+def test_the_slopes_of_both_losses_are_those_of_chapter_01():
+    logit = torch.tensor([-8.0, 0.0, 1.0], requires_grad=True)
+    for saturating, name in ((True, "saturating"), (False, "non_saturating")):
+        (slope,) = torch.autograd.grad(adimage.generator_loss(logit, saturating=saturating), logit)
+        expected = getattr(formulas, f"generator_loss_{name}_gradient")(1.0, logit.detach().numpy())
+        assert np.allclose(slope, expected["fake_logit"], rtol=1e-5)
+
+
+def test_the_penalty_of_a_linear_critic_is_its_squared_slope():
+    slope = torch.tensor([3.0, -4.0])
+
+    def critic(weights, request):
+        return weights @ slope * request[:, 0]
+
+    request = torch.tensor([[1.0], [2.0]])
+    penalty = adimage.gradient_penalty(critic, torch.randn(2, 2), request)
+    assert penalty.item() == pytest.approx((25 + 4 * 25) / 2)
+
+
+def test_the_penalty_can_be_learned_from():
+    critic = AdImageCritic(5, width=16)
+    weights, request = torch.randn(32, 5), as_request(random_attributes(32))
+    maker, sizes = torch.optim.Adam(critic.parameters(), 1e-2), []
+    for _ in range(30):
+        maker.zero_grad()
+        penalty = adimage.gradient_penalty(critic, weights, request)
+        penalty.backward()
+        maker.step()
+        sizes.append(penalty.item())
+    assert sizes[-1] < 0.2 * sizes[0]
+
+
+@pytest.mark.parametrize("network", [AdImageGenerator(5, 4, 16), AdImageCritic(5, 16)])
+def test_networks_heed_the_request_and_treat_rows_alone(network):
+    torch.manual_seed(1)
+    inputs = torch.randn(6, 4 if isinstance(network, AdImageGenerator) else 5)
+    request = as_request(random_attributes(6))
+    whole = network(inputs, request)
+    assert torch.allclose(whole[2:4], network(inputs[2:4], request[2:4]), atol=1e-6)
+    assert (whole - network(inputs, request.flip(0))).abs().max() > 1e-3
+
+
+def test_the_generator_starts_from_the_mean_of_each_request():
+    model, attributes = gan(), random_attributes(4000)
+    request = as_request(attributes)
+    truth = torch.randn(REQUEST_DIM, 5, generator=torch.Generator().manual_seed(3))
+    model.start_from_means(request @ truth, request)
+    found = model.generator.mean(request)
+    assert (found - request @ truth).square().mean() < 0.01 * (request @ truth).var()
+    for name, value in model.average.state_dict().items():
+        assert torch.equal(value, model.generator.state_dict()[name]), name
+
+
+def test_the_average_follows_slowly_and_is_not_trained():
+    model = gan()
+    before = model.average.vary.bias.clone()
+    with torch.no_grad():
+        model.generator.vary.bias += 1
+    model.follow(0.9)
+    assert torch.allclose(model.average.vary.bias - before, torch.full((5,), 0.1), atol=1e-6)
+    assert not any(weight.requires_grad for weight in model.average.parameters())
+
+
+def test_the_average_draws_the_ads_and_a_seed_repeats_them():
+    model, attributes = gan(), random_attributes(7)
+    first = model.sample(attributes, seed=3)
+    assert first.shape == (7, 32, 32, 3)
+    assert np.array_equal(first, model.sample(attributes, seed=3))
+    assert not np.array_equal(first, model.sample(attributes, seed=4))
+    with torch.no_grad():
+        model.generator.vary.bias += 10
+    assert np.array_equal(first, model.sample(attributes, seed=3))
+
+
+def test_the_flow_loss_by_hand():
+    noise, weights = torch.tensor([[0.0, 2.0]]), torch.tensor([[4.0, 0.0]])
+    seen = {}
+
+    def model(place, time, request):
+        seen["place"] = place
+        return torch.zeros(1, 2)
+
+    loss = adimage.flow_loss(model, noise, weights, torch.tensor([0.25]), torch.zeros(1, 1))
+    assert seen["place"].tolist() == [[1.0, 1.5]]
+    assert loss.item() == pytest.approx((16 + 4) / 2)
+
+
+class KnownFlow(AdImageFlow):
+    """The velocity of places that turn around the origin by one radian, two numbers at a time."""
+
+    def forward(self, place, time, request):
+        turned = place.unflatten(1, (2, 2)).flip(2) * torch.tensor([-1.0, 1.0])
+        return turned.flatten(1)
+
+
+def test_following_a_known_velocity_arrives():
+    strokes = Strokes(low_rank_images(), 4, seed=0)
+    flow, attributes = KnownFlow(strokes, width=16), random_attributes(3)
+    start = torch.randn(3, 4, generator=torch.Generator().manual_seed(5)).unflatten(1, (2, 2))
+    cosine, sine = np.cos(1), np.sin(1)
+    end = torch.stack(
+        [
+            cosine * start[..., 0] - sine * start[..., 1],
+            sine * start[..., 0] + cosine * start[..., 1],
+        ],
+        dim=2,
+    )
+    expected = strokes.paint(end.flatten(1)).numpy()
+    gaps = [np.abs(flow.sample(attributes, seed=5, steps=n) - expected).max() for n in (2, 4, 8)]
+    assert gaps[2] < 1e-3
+    assert gaps[0] / gaps[2] > 10  # the midpoint rule errs by the square of the step
+
+
+def test_the_classifier_gives_features_and_one_head_per_attribute():
+    torch.manual_seed(0)
+    model = AttributeNet(features=12).eval()
+    images = low_rank_images(4)
+    assert model.features(images).shape == (4, 12)
+    logits = model(images)
+    assert logits.shape == (4, sum(LEVELS))
+    assert torch.allclose(logits, model.heads(model.features(images)))
+
+
+def test_the_attribute_loss_of_no_knowledge_is_the_log_of_the_levels():
+    attributes = torch.as_tensor(random_attributes(6))
+    loss = adimage.attribute_loss(torch.zeros(6, sum(LEVELS)), attributes)
+    assert loss.item() == pytest.approx(np.log(LEVELS).sum(), rel=1e-6)
+    sure = as_request(attributes.numpy())[:, : sum(LEVELS)] * 50
+    assert adimage.attribute_loss(sure, attributes).item() < 1e-6

@@ -1,0 +1,431 @@
+"""Chapter 05 around its networks: archive, training, rivals without a network, and the judge."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import PolynomialFeatures
+from torch import Tensor
+
+from pm_utils.frechet import frechet_distance
+from pm_utils.market import Creatives, Market, random_creatives
+from pm_utils.market.reader import read_images
+from pm_utils.market.render import render_images
+from pm_utils.models.adimage import (
+    LEVELS,
+    SHOWN,
+    AdImageFlow,
+    AdImageGAN,
+    AttributeNet,
+    Strokes,
+    as_request,
+    attribute_loss,
+    critic_loss,
+    flow_loss,
+    generator_loss,
+    gradient_penalty,
+)
+from pm_utils.training import fit, predict
+
+PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
+COVER_NEIGHBOURS = 3
+_WARM_UP = 50  # steps
+
+ALL_ADS = np.array(list(np.ndindex(LEVELS)))  # (5760, 5): all that a still picture can show
+
+
+def as_creatives(attributes: np.ndarray) -> Creatives:
+    """Return the still ads with the given attributes, codes (N, 5) in the order of `SHOWN`."""
+    rest = np.zeros((2, len(attributes)), dtype=int)
+    return Creatives(*np.asarray(attributes).T, *rest)
+
+
+def archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+    """Render ads with random attributes → pictures (n, 32, 32, 3), attributes (n, 5)."""
+    creatives = random_creatives(n, rng)
+    return torch.tensor(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]
+
+
+# --- Training ------------------------------------------------------------------------------------
+
+
+def train_classifier(
+    images: Tensor, attributes: np.ndarray, *, epochs: int, seed: int
+) -> AttributeNet:
+    """Train the classifier whose features the distances are taken in."""
+    torch.manual_seed(seed)
+    model = AttributeNet().to(memory_format=torch.channels_last)
+    settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1e-2, "seed": seed}
+    fit(model, [images], torch.as_tensor(attributes), loss=attribute_loss, **settings)
+    return model
+
+
+def classified(model: AttributeNet, images: Tensor) -> np.ndarray:
+    """Return the likeliest level of each attribute → (N, 5)."""
+    heads = predict(model, [images]).split(LEVELS, 1)
+    return torch.stack([head.argmax(1) for head in heads], dim=1).numpy()
+
+
+@dataclass
+class Diary:
+    """What is noted while a GAN trains; call it with the GAN and the step.
+
+    Attributes
+    ----------
+    attributes : array of shape (N, 5)
+        Requests to draw, always with the same noise.
+    steps : list of int
+    saturating, non_saturating : lists of float
+        Norm of the generator's gradient under either loss.
+    believed : list of float
+        Mean of D(G(z)).
+    pictures : list of arrays of shape (N, 32, 32, 3)
+    """
+
+    attributes: np.ndarray
+    steps: list[int] = field(default_factory=list)
+    saturating: list[float] = field(default_factory=list)
+    non_saturating: list[float] = field(default_factory=list)
+    believed: list[float] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)
+
+    def __call__(self, gan: AdImageGAN, step: int) -> None:
+        """Note the size of both gradients, the critic's belief and the ads as they are."""
+        logit = fake_logits(gan, self.attributes)
+        self.steps.append(step)
+        self.believed.append(torch.sigmoid(logit).mean().item())
+        self.saturating.append(gradient_norm(gan, generator_loss(logit, saturating=True)))
+        self.non_saturating.append(gradient_norm(gan, generator_loss(logit)))
+        self.pictures.append(gan.sample(self.attributes))
+
+    def frame(self) -> pd.DataFrame:
+        """Return the notes that are numbers, one row per step."""
+        names = ("saturating", "non_saturating", "believed")
+        return pd.DataFrame({k: getattr(self, k) for k in names}, index=self.steps)
+
+
+def fake_logits(gan: AdImageGAN, attributes: np.ndarray, *, seed: int = 0) -> Tensor:
+    """Return what the critic gives to fresh ads of the generator → logits (N,)."""
+    draw, request = torch.Generator().manual_seed(seed), as_request(attributes)
+    noise = torch.randn(len(request), gan.generator.noise_dim, generator=draw)
+    return gan.critic(gan.generator(noise, request), request)
+
+
+def gradient_norm(gan: AdImageGAN, loss: Tensor) -> float:
+    """Return the length of the gradient that a loss sends to the generator."""
+    slopes = torch.autograd.grad(loss, list(gan.generator.parameters()), retain_graph=True)
+    return torch.stack([slope.square().sum() for slope in slopes]).sum().sqrt().item()
+
+
+def train_gan(
+    gan: AdImageGAN,
+    weights: Tensor,
+    request: Tensor,
+    *,
+    steps: int,
+    seed: int,
+    batch_size: int = 64,
+    generator_rate: float = 3e-3,
+    critic_rate: float = 3e-3,
+    penalty: float = 10.0,
+    watch: Callable[[AdImageGAN, int], None] | None = None,
+    watch_every: int = 100,
+) -> None:
+    """Train generator and critic in turn, in place, and let the average follow.
+
+    Both step sizes rise over the first steps and fall to nothing over the second half.
+
+    Parameters
+    ----------
+    gan : AdImageGAN
+    weights : Tensor of shape (N, K)
+        Real ads as strokes.
+    request : Tensor of shape (N, R)
+        What they show.
+    steps, seed, batch_size : int
+    generator_rate, critic_rate : float
+        Adam's largest steps; a generator with rate 0 stands still.
+    penalty : float
+        Factor of half the gradient penalty R₁; 0 leaves it out.
+    watch : callable, optional
+        Called before the first step, and after every `watch_every`.
+    watch_every : int
+
+    References
+    ----------
+    Goodfellow et al. (2014), Generative adversarial nets, algorithm 1.
+    Karras et al. (2020), Analyzing and improving the image quality of StyleGAN (penalty now and
+    then).
+    """
+    draw = torch.Generator().manual_seed(seed)
+    makers = [
+        torch.optim.Adam(part.parameters(), rate, betas=(0.0, 0.99), fused=True)
+        for part, rate in ((gan.generator, generator_rate), (gan.critic, critic_rate))
+    ]
+    rates = [torch.optim.lr_scheduler.LambdaLR(maker, _rise_and_fall(steps)) for maker in makers]
+    for step in range(steps):
+        if watch and step % watch_every == 0:
+            watch(gan, step)
+        rows = torch.randint(len(weights), (batch_size,), generator=draw)
+        real, asked = weights[rows], request[rows]
+        noise = torch.randn(batch_size, gan.generator.noise_dim, generator=draw)
+        fake = gan.generator(noise, asked)
+        now = penalty * PENALISE_EVERY * (step % PENALISE_EVERY == 0)
+        _critic_step(gan, makers[1], real, fake.detach(), asked, penalty=now)
+        _generator_step(gan, makers[0], fake, asked)
+        gan.follow(min(0.995, (1 + step) / (10 + step)))
+        for rate in rates:
+            rate.step()
+    if watch:
+        watch(gan, steps)
+
+
+def _rise_and_fall(steps: int) -> Callable[[int], float]:
+    return lambda step: min(1.0, (step + 1) / _WARM_UP, 2 * (1 - step / steps))
+
+
+def _critic_step(
+    gan: AdImageGAN,
+    maker: torch.optim.Optimizer,
+    real: Tensor,
+    fake: Tensor,
+    asked: Tensor,
+    *,
+    penalty: float,
+) -> None:
+    gan.critic.requires_grad_(True)
+    maker.zero_grad()
+    logits = gan.critic(torch.cat([real, fake]), torch.cat([asked, asked]))
+    loss = critic_loss(*logits.chunk(2))
+    if penalty:
+        loss = loss + penalty / 2 * gradient_penalty(gan.critic, real, asked)
+    loss.backward()
+    maker.step()
+
+
+def _generator_step(
+    gan: AdImageGAN, maker: torch.optim.Optimizer, fake: Tensor, asked: Tensor
+) -> None:
+    gan.critic.requires_grad_(False)  # its slopes are not needed now
+    maker.zero_grad()
+    generator_loss(gan.critic(fake, asked)).backward()
+    maker.step()
+    gan.critic.requires_grad_(True)
+
+
+def train_flow(
+    flow: AdImageFlow,
+    weights: Tensor,
+    request: Tensor,
+    *,
+    steps: int,
+    seed: int,
+    batch_size: int = 128,
+    learning_rate: float = 5e-3,
+) -> None:
+    """Train the velocity on lines from noise to real ads, in place; the last weights count.
+
+    Parameters
+    ----------
+    flow : AdImageFlow
+    weights, request : Tensors of shape (N, K) and (N, R)
+        Real ads as strokes, and what they show.
+    steps, seed, batch_size : int
+    learning_rate : float
+        Adam's largest step.
+    """
+    draw = torch.Generator().manual_seed(seed)
+    maker = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
+    rate = torch.optim.lr_scheduler.LambdaLR(maker, _rise_and_fall(steps))
+    for _ in range(steps):
+        rows = torch.randint(len(weights), (batch_size,), generator=draw)
+        noise = torch.randn(batch_size, weights.shape[1], generator=draw)
+        time = torch.rand(batch_size, generator=draw)
+        maker.zero_grad()
+        flow_loss(flow, noise, weights[rows], time, request[rows]).backward()
+        maker.step()
+        rate.step()
+
+
+# --- Rivals without a network --------------------------------------------------------------------
+
+
+def additive_gaussian(
+    images: Tensor, attributes: np.ndarray, asked: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw each pixel by itself: a mean that adds up over attribute levels, and a deviation.
+
+    Parameters
+    ----------
+    images : Tensor of shape (N, 32, 32, 3)
+    attributes, asked : arrays of shape (N, 5) and (M, 5)
+        What the pictures show, and what shall be drawn.
+    rng : Generator
+
+    Returns
+    -------
+    array of shape (M, 32, 32, 3) in [0, 1]
+    """
+    flat, levels = images.flatten(1).numpy(), as_request(attributes)[:, : sum(LEVELS)].numpy()
+    model = Ridge(alpha=1.0).fit(levels, flat)
+    deviation = (flat - model.predict(levels)).std(axis=0)
+    drawn = model.predict(as_request(asked)[:, : sum(LEVELS)].numpy())
+    drawn += deviation * rng.standard_normal(drawn.shape, dtype=np.float32)
+    return drawn.clip(0, 1).reshape(-1, *images.shape[1:])
+
+
+def pca_gaussian(
+    strokes: Strokes,
+    weights: Tensor,
+    attributes: np.ndarray,
+    asked: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw strokes jointly: a mean from all pairs of levels, and one covariance of the rest.
+
+    Parameters
+    ----------
+    strokes : Strokes
+    weights : Tensor of shape (N, K)
+    attributes, asked : arrays of shape (N, 5) and (M, 5)
+    rng : Generator
+
+    Returns
+    -------
+    array of shape (M, 32, 32, 3) in [0, 1]
+    """
+    pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
+    known = pairs.fit_transform(as_request(attributes)[:, : sum(LEVELS)].numpy())
+    model = Ridge(alpha=1.0).fit(known, weights.numpy())
+    spread = LedoitWolf().fit(weights.numpy() - model.predict(known))
+    drawn = model.predict(pairs.transform(as_request(asked)[:, : sum(LEVELS)].numpy()))
+    root = np.linalg.cholesky(spread.covariance_)
+    drawn = drawn + rng.standard_normal(drawn.shape) @ root.T
+    return strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
+
+
+# --- The judge -----------------------------------------------------------------------------------
+
+
+def attributes_read(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Let the market read pictures → attributes (N, 5), whether each counts as an ad (N,)."""
+    reading = read_images(images)
+    return np.stack([getattr(reading, name) for name in SHOWN], axis=1), reading.valid
+
+
+class Judge:
+    """Compares ads with real ones in the features of a classifier, and lets the market read them.
+
+    Parameters
+    ----------
+    classifier : AttributeNet
+    images : Tensor of shape (N, 32, 32, 3)
+        Real ads that nobody trained on.
+    attributes : array of shape (N, 5)
+    """
+
+    def __init__(self, classifier: AttributeNet, images: Tensor, attributes: np.ndarray) -> None:
+        self.classifier = classifier
+        raw = predict(classifier.features, [images]).numpy()
+        self.centre, self.scale = raw.mean(0), raw.std(0)
+        self.real = (raw - self.centre) / self.scale
+        self.joint = with_request(self.real, attributes)
+
+    def features(self, images: np.ndarray) -> np.ndarray:
+        """Return features in deviations of the real ones → (N, F)."""
+        raw = predict(self.classifier.features, [torch.as_tensor(images)]).numpy()
+        return (raw - self.centre) / self.scale
+
+    def score(self, images: np.ndarray, asked: np.ndarray) -> pd.Series:
+        """Judge ads that were drawn for requests.
+
+        Parameters
+        ----------
+        images : array of shape (M, 32, 32, 3) in [0, 1]
+        asked : array of shape (M, 5)
+
+        Returns
+        -------
+        Series
+            *request* is the Fréchet distance of features and request together, *pictures* that
+            of features alone; *attributes* the share read as asked; *complete* the share of
+            ads that count with all five as asked.
+        """
+        seen, (said, valid) = self.features(images), attributes_read(images)
+        scores = {
+            "request": frechet_distance(self.joint, with_request(seen, asked)),
+            "pictures": frechet_distance(self.real, seen),
+            "attributes": (said == asked).mean(),
+            "complete": ((said == asked).all(1) & valid).mean(),
+            "valid": valid.mean(),
+            "coverage": coverage(self.real, seen),
+        }
+        return pd.Series(scores)
+
+
+def with_request(features: np.ndarray, asked: np.ndarray) -> np.ndarray:
+    """Put the request's plain levels, scaled to deviations of 1, beside features → (N, F + 31)."""
+    levels = as_request(asked)[:, : sum(LEVELS)].numpy()
+    share = np.repeat([1 / n for n in LEVELS], LEVELS)
+    return np.hstack([features, levels / np.sqrt(share * (1 - share))])
+
+
+def coverage(real: np.ndarray, fake: np.ndarray, *, neighbours: int = COVER_NEIGHBOURS) -> float:
+    """Return the share of real ads with a generated one nearer than their k-th real neighbour.
+
+    Parameters
+    ----------
+    real, fake : arrays of shape (N, d) and (M, d)
+    neighbours : int
+        k; the real thing itself reaches about 1 - 2^-k when M = N.
+
+    Returns
+    -------
+    float
+
+    References
+    ----------
+    Naeem et al. (2020), Reliable fidelity and diversity metrics for generative models, eq. 5.
+    """
+    real, fake = torch.as_tensor(real), torch.as_tensor(fake)
+    reach = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values  # itself comes first
+    return (torch.cdist(real, fake).amin(1) < reach).double().mean().item()
+
+
+def nearest(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Return the closest of other pictures: root mean square difference (N,), which one (N,)."""
+    flat = torch.as_tensor(images).flatten(1)
+    found = torch.cdist(flat, others.flatten(1)).min(1)
+    return found.values.numpy() / flat.shape[1] ** 0.5, found.indices.numpy()
+
+
+def noise_spread(images: np.ndarray, repeats: int) -> float:
+    """Return the deviation between ads of one request, root mean square over pixels.
+
+    Parameters
+    ----------
+    images : array of shape (N · repeats, 32, 32, 3)
+        `repeats` ads of the first request, then those of the second…
+    repeats : int
+    """
+    groups = images.reshape(-1, repeats, images[0].size)
+    return float(np.sqrt(groups.var(axis=1, ddof=1).mean()))
+
+
+# --- Customers -----------------------------------------------------------------------------------
+
+
+def best_ads(market: Market, customers: np.ndarray) -> np.ndarray:
+    """Return the ad that each customer truly likes best, as an oracle knows → (N, 5)."""
+    liking = market.click_table[customers]
+    return market.creatives.codes()[liking.argmax(1)][:, : len(SHOWN)]
+
+
+def true_clicks(market: Market, customers: np.ndarray, images: np.ndarray) -> np.ndarray:
+    """Return P(click) of each customer on the ad drawn for them, judged by what it shows → (N,)."""
+    said, valid = attributes_read(images)
+    return valid * market.click_probability(customers, as_creatives(said))

@@ -1,0 +1,230 @@
+"""Chapter 05's steps: training that moves what it should, rivals and measures known by hand."""
+
+import numpy as np
+import pytest
+import torch
+from market_world import small_market
+
+from pm_utils import imagery
+from pm_utils.imagery import ALL_ADS, Diary, Judge, as_creatives, coverage
+from pm_utils.market.render import render_images
+from pm_utils.models.adimage import (
+    LEVELS,
+    AdImageFlow,
+    AdImageGAN,
+    AttributeNet,
+    Strokes,
+    as_request,
+)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Return 400 pictures, their attributes, 32 strokes, weights and requests."""
+    images, attributes = imagery.archive(400, np.random.default_rng(0))
+    strokes = Strokes(images, 32, seed=0)
+    return images, attributes, strokes, strokes.weigh(images), as_request(attributes)
+
+
+def new_gan(world) -> AdImageGAN:
+    torch.manual_seed(0)
+    return AdImageGAN(world[2], noise_dim=4, width=32)
+
+
+def test_all_ads_are_all_that_a_still_picture_can_show():
+    assert ALL_ADS.shape == (12 * 4 * 5 * 6 * 4, 5)
+    assert len(np.unique(ALL_ADS, axis=0)) == len(ALL_ADS)
+    creatives = as_creatives(ALL_ADS)
+    assert (creatives.codes()[:, :5] == ALL_ADS).all()
+    assert (creatives.codes()[:, 5:] == 0).all()
+
+
+def test_the_market_reads_the_archive_as_it_was_asked(world):
+    images, attributes = world[:2]
+    said, valid = imagery.attributes_read(images.numpy())
+    assert valid.mean() >= 0.99
+    assert (said == attributes).mean() >= 0.99
+
+
+def test_the_archive_repeats_with_its_generator():
+    first, again, other = (imagery.archive(20, np.random.default_rng(k)) for k in (3, 3, 4))
+    assert torch.equal(first[0], again[0])
+    assert (first[1] == again[1]).all()
+    assert (first[1] != other[1]).any()
+
+
+def test_the_classifier_learns_what_pictures_show(world):
+    images, attributes = world[:2]
+    model = imagery.train_classifier(images, attributes, epochs=6, seed=0)
+    fresh, truth = imagery.archive(200, np.random.default_rng(9))
+    found = imagery.classified(model, fresh)
+    right = (found == truth).mean(0)
+    assert found.shape == (200, 5)
+    assert (right > 2 / np.array(LEVELS))[[0, 1, 3, 4]].all()  # digits need more pictures
+
+
+def test_training_moves_both_networks_and_repeats_with_its_seed(world):
+    weights, request = world[3:]
+    runs = [new_gan(world) for _ in range(3)]
+    for run, seed in zip(runs, (0, 0, 1), strict=True):
+        imagery.train_gan(run, weights, request, steps=12, seed=seed, batch_size=16)
+    states = [run.state_dict() for run in runs]
+    before = new_gan(world).state_dict()
+    for name in ("generator.vary.weight", "critic.look.weight", "average.vary.weight"):
+        assert torch.equal(states[0][name], states[1][name]), name
+        assert not torch.equal(states[0][name], states[2][name]), name
+        assert not torch.equal(states[0][name], before[name]), name
+    assert torch.equal(states[0]["strokes.strokes"], before["strokes.strokes"])
+
+
+def test_a_critic_alone_makes_the_printed_loss_saturate(world):
+    weights, request = world[3:]
+    gan, diary = new_gan(world), Diary(world[1][:64])
+    start = gan.generator.vary.weight.clone()
+    settings = {"steps": 160, "seed": 0, "generator_rate": 0.0, "penalty": 0.0, "watch_every": 40}
+    imagery.train_gan(gan, weights, request, watch=diary, **settings)
+    notes = diary.frame()
+    assert torch.equal(gan.generator.vary.weight, start)
+    assert notes.index.tolist() == [0, 40, 80, 120, 160]
+    ratio = notes["saturating"] / notes["non_saturating"]
+    assert ratio[0] == pytest.approx(1, abs=0.2)  # D = ½: both slopes are alike
+    assert ratio[160] < 0.05
+    assert notes["believed"][160] < 0.05
+    assert [picture.shape for picture in diary.pictures] == [(64, 32, 32, 3)] * 5
+
+
+def test_the_penalty_keeps_the_critic_from_certainty(world):
+    weights, request = world[3:]
+    believed = {}
+    for penalty in (0.0, 10.0):
+        gan, diary = new_gan(world), Diary(world[1][:64])
+        settings = {"steps": 120, "seed": 0, "generator_rate": 0.0, "watch_every": 120}
+        imagery.train_gan(gan, weights, request, penalty=penalty, watch=diary, **settings)
+        believed[penalty] = diary.believed[-1]
+    assert believed[0.0] < 0.2 < believed[10.0]
+
+
+def test_gradient_norms_by_hand(world):
+    gan = new_gan(world)
+    nothing = 0 * sum(weight.sum() for weight in gan.generator.parameters())
+    loss = (gan.generator.mean.bias * torch.arange(32)).sum() + nothing
+    expected = np.sqrt((np.arange(32.0) ** 2).sum())
+    assert imagery.gradient_norm(gan, loss) == pytest.approx(expected, rel=1e-6)
+
+
+def test_the_flow_learns_what_was_asked_for(world):
+    images, attributes, strokes, weights, request = world
+    torch.manual_seed(0)
+    flow = AdImageFlow(strokes, width=64)
+    imagery.train_flow(flow, weights, request, steps=150, seed=0, batch_size=64)
+    asked = imagery.archive(300, np.random.default_rng(5))[1]
+    said, _ = imagery.attributes_read(flow.sample(asked))
+    right = (said == asked).mean(0)
+    assert right[3] > 3 / 6  # palette
+    assert right[4] > 3 / 4  # layout
+    untold = imagery.attributes_read(flow.sample(np.roll(asked, 1, axis=0)))[0]
+    assert (untold == asked).mean() < 0.35
+
+
+def test_the_additive_gaussian_has_the_archives_mean_and_deviation():
+    rng = np.random.default_rng(0)
+    attributes = np.stack([rng.integers(n, size=3000) for n in LEVELS], axis=1)
+    light = 0.3 + 0.05 * attributes[:, 3]  # brightness follows the palette
+    images = light[:, None, None, None] + 0.02 * rng.normal(size=(3000, 32, 32, 3))
+    images = torch.tensor(images, dtype=torch.float32)
+    asked = np.zeros((400, 5), int)
+    asked[200:, 3] = 5
+    drawn = imagery.additive_gaussian(images, attributes, asked, rng)
+    assert drawn[:200].mean() == pytest.approx(0.30, abs=0.003)
+    assert drawn[200:].mean() == pytest.approx(0.55, abs=0.003)
+    assert drawn[:200].std() == pytest.approx(0.02, rel=0.1)
+    pixels = drawn[:200].reshape(200, -1)[:, :40]
+    between = np.corrcoef(pixels.T)[np.triu_indices(40, 1)]
+    assert np.abs(between).mean() < 0.1  # each pixel by itself
+
+
+def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
+    strokes = world[2]
+    rng = np.random.default_rng(0)
+    attributes = np.stack([rng.integers(n, size=4000) for n in LEVELS], axis=1)
+    both = ((attributes[:, 0] == 3) & (attributes[:, 4] == 1)).astype(float)
+    noise = rng.normal(size=4000)
+    weights = 0.01 * rng.normal(size=(4000, 32))
+    weights[:, 0] += both + 0.2 * noise
+    weights[:, 1] += 0.2 * noise
+    known = torch.tensor(weights, dtype=torch.float32)
+    asked = np.tile([3, 0, 0, 0, 1], (500, 1))
+    drawn = imagery.pca_gaussian(strokes, known, attributes, asked, rng)
+    back = strokes.weigh(torch.tensor(drawn)).numpy()
+    assert back[:, 0].mean() == pytest.approx(1, abs=0.15)
+    assert np.corrcoef(back[:, 0], back[:, 1])[0, 1] > 0.7
+
+
+def test_coverage_by_hand():
+    real = np.array([[0.0], [1.0], [3.0], [7.0]])
+    # to the nearest neighbour: 1, 1, 2, 4
+    assert coverage(real, np.array([[0.5]]), neighbours=1) == 2 / 4
+    assert coverage(real, np.array([[100.0]]), neighbours=1) == 0
+    assert coverage(real, np.array([[0.5], [4.0]]), neighbours=1) == 1
+    assert coverage(real, real + 1e-6, neighbours=1) == 1
+
+
+def test_coverage_of_the_real_thing_and_of_a_collapse():
+    rng = np.random.default_rng(0)
+    real, same = rng.normal(size=(2, 1000, 8))
+    assert coverage(real, same) == pytest.approx(1 - 2**-3, abs=0.04)
+    assert coverage(real, np.tile(same[:5], (200, 1))) < 0.1
+
+
+def test_the_nearest_picture_by_hand():
+    others = torch.stack([torch.zeros(32, 32, 3), torch.full((32, 32, 3), 0.5)])
+    apart, which = imagery.nearest(np.full((1, 32, 32, 3), 0.4, dtype=np.float32), others)
+    assert which.tolist() == [1]
+    assert apart[0] == pytest.approx(0.1, rel=1e-4)
+
+
+def test_noise_spread_by_hand():
+    images = np.zeros((4, 32, 32, 3))
+    images[1], images[3] = 0.2, 0.4  # variances 0.02 and 0.08
+    assert imagery.noise_spread(images, 2) == pytest.approx(np.sqrt(0.05))
+    assert imagery.noise_spread(np.repeat(images, 3, axis=0), 3) < 1e-12
+
+
+def test_the_judge_tells_right_ads_from_wrong_and_grey_ones(world):
+    torch.manual_seed(0)
+    real, attributes = imagery.archive(300, np.random.default_rng(1))
+    judge = Judge(AttributeNet(features=8), real, attributes)
+    fresh, asked = imagery.archive(300, np.random.default_rng(2))
+    right = judge.score(fresh.numpy(), asked)
+    shuffled = judge.score(fresh.numpy(), np.random.default_rng(3).permutation(asked))
+    grey = judge.score(np.full_like(fresh.numpy(), 0.5), asked)
+    assert right["attributes"] > 0.99
+    assert right["complete"] > 0.98
+    assert right["pictures"] == pytest.approx(shuffled["pictures"])
+    assert right["coverage"] == shuffled["coverage"] > 0.8
+    assert shuffled["attributes"] == pytest.approx(np.mean(1 / np.array(LEVELS)), abs=0.03)
+    assert shuffled["request"] > right["request"]
+    assert grey["complete"] == grey["valid"] == 0
+    assert grey["pictures"] > 5 * right["pictures"]
+
+
+def test_features_are_in_deviations_of_the_real_ones(world):
+    real, attributes = world[:2]
+    judge = Judge(AttributeNet(features=8), real, attributes)
+    found = judge.features(real.numpy())
+    assert np.allclose(found.mean(0), 0, atol=1e-4)
+    assert np.allclose(found.std(0), 1, atol=1e-4)
+    joint = imagery.with_request(found, attributes)
+    assert joint.shape == (400, 8 + sum(LEVELS))
+    assert np.allclose(joint[:, 8:].std(0), 1, atol=0.25)
+
+
+def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
+    market = small_market(50, creatives=as_creatives(ALL_ADS))
+    customers = np.arange(50)
+    best = imagery.best_ads(market, customers)
+    drawn = render_images(as_creatives(best), np.random.default_rng(0))
+    clicks = imagery.true_clicks(market, customers, drawn)
+    assert clicks == pytest.approx(market.click_table.max(1), rel=1e-5)
+    noise = np.random.default_rng(1).random(drawn.shape)
+    assert (imagery.true_clicks(market, customers, noise) == 0).all()

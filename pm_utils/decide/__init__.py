@@ -1,0 +1,1 @@
+"""Decisions: tests that hold their error rate, bandits, off-policy evaluation, uplift."""

@@ -1,0 +1,348 @@
+"""Which ad for whom, learned while showing: Thompson sampling, LinUCB and a network that doubts.
+
+Everything runs in R replications at once, in rounds of B customers each. A policy sees who comes,
+chooses an ad for each, and learns from the clicks of a round when the round is over, as a shop
+that updates once a week does. It has ``choose(customers) -> ads`` and ``learn(customers, ads,
+clicks)``, with arrays of shape (R, B) throughout. Among M ads; D numbers describe a customer.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+
+def play(
+    policy, truth: np.ndarray, *, rounds: int, batch: int, replications: int, seed: int
+) -> np.ndarray:
+    """Let a policy choose, click by the truth, and let it learn, round by round.
+
+    Customers and the luck of clicks depend on `seed` alone: every policy meets the same, and the
+    first replications of many are those of few.
+
+    Parameters
+    ----------
+    policy : object
+        See the module.
+    truth : array of shape (N, M)
+        P(click) of each customer on each ad.
+    rounds, batch, replications : int
+        Rounds, customers per round, and independent histories.
+    seed : int
+
+    Returns
+    -------
+    array of shape (rounds, replications)
+        Mean true P(click) of the ads shown in each round: the reward without the luck of clicks.
+    """
+    earned = np.empty((rounds, replications))
+    for t in range(rounds):
+        who, luck = (np.random.default_rng([seed, t, part]) for part in range(2))
+        customers = who.integers(len(truth), size=(replications, batch))
+        ads = policy.choose(customers)
+        chance = truth[customers, ads]
+        policy.learn(customers, ads, luck.random(chance.shape) < chance)
+        earned[t] = chance.mean(1)
+    return earned
+
+
+class Known:
+    """Each customer's ad is written down; nothing is learned.
+
+    Parameters
+    ----------
+    ads : array of shape (N,)
+    """
+
+    def __init__(self, ads: np.ndarray) -> None:
+        self.ads = ads
+
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Return the ads that are written down."""
+        return self.ads[customers]
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Learn nothing."""
+
+
+class TestThenCommit:
+    """Show every ad equally often for some rounds, then the one with most clicks to everybody.
+
+    Parameters
+    ----------
+    n_ads, replications, rounds : int
+        Ads, replications, and rounds of the test.
+    """
+
+    __test__ = False  # pytest takes the name for a test's
+
+    def __init__(self, n_ads: int, replications: int, *, rounds: int) -> None:
+        self.counts, self.left = np.zeros((replications, n_ads, 2)), rounds
+
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Return ads in turn while the test lasts, then the winner."""
+        if self.left > 0:
+            turn = np.arange(customers.shape[1]) % self.counts.shape[1]
+            return np.broadcast_to(turn, customers.shape)
+        rate = self.counts[..., 0] / np.maximum(self.counts.sum(2), 1)
+        return np.repeat(rate.argmax(1)[:, None], customers.shape[1], axis=1)
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Count, while the test lasts."""
+        if self.left > 0:
+            self.counts += click_counts(ads, clicks, self.counts.shape[1])
+            self.left -= 1
+
+
+def click_counts(ads: np.ndarray, clicks: np.ndarray, n_ads: int) -> np.ndarray:
+    """Count clicks and misses of each ad in each replication → (R, M, 2)."""
+    rows = np.arange(len(ads))[:, None] * n_ads + ads
+    cells = np.bincount((2 * rows + ~clicks).ravel(), minlength=2 * len(ads) * n_ads)
+    return cells.reshape(len(ads), n_ads, 2)
+
+
+class Thompson:
+    r"""Thompson sampling for click rates without context.
+
+    Each ad's rate has the posterior :math:`\text{Beta}(a + \text{clicks}, b + \text{misses})`. For
+    every customer one rate is drawn for each ad, and the ad with the largest draw is shown.
+
+    Parameters
+    ----------
+    n_ads, replications : int
+    prior : (float, float)
+        a and b.
+    seed : int
+
+    References
+    ----------
+    Thompson (1933); Russo et al. (2018), A tutorial on Thompson sampling.
+    """
+
+    def __init__(
+        self, n_ads: int, replications: int, *, prior: tuple[float, float] = (1, 30), seed: int = 0
+    ) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.posterior = np.tile(np.array(prior, float), (replications, n_ads, 1))
+
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Draw rates (R, B, M) and return the ad with the largest."""
+        clicks, misses = np.moveaxis(self.posterior[:, None], -1, 0)
+        size = (*customers.shape, self.posterior.shape[1])
+        return self.rng.beta(clicks, misses, size=size).argmax(2)
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Add clicks and misses to the posterior."""
+        self.posterior += click_counts(ads, clicks, self.posterior.shape[1])
+
+
+class LinUCB:
+    r"""A ridge regression of clicks on the context for each ad, and optimism about what is unknown.
+
+    With :math:`A_c = \lambda I + \sum x x^\top` and :math:`b_c = \sum r x` over the customers who
+    were shown ad c, the ad shown to x has the largest
+
+    .. math:: x^\top A_c^{-1} b_c + \alpha \sqrt{x^\top A_c^{-1} x}.
+
+    Parameters
+    ----------
+    context : array of shape (N, D)
+        What is known of each customer, a constant included.
+    n_ads, replications : int
+    alpha : float
+        Weight of the doubt, in units of the reward; 0 is greedy.
+    ridge : float
+        λ.
+
+    References
+    ----------
+    Li, Chu, Langford & Schapire (2010), algorithm 1.
+    """
+
+    def __init__(
+        self, context: np.ndarray, n_ads: int, replications: int, *, alpha: float, ridge: float = 1
+    ) -> None:
+        self.context, self.alpha = np.asarray(context, np.float32), np.float32(alpha)
+        width = self.context.shape[1]
+        self.a = np.tile(ridge * np.eye(width), (replications, n_ads, 1, 1))
+        self.b = np.zeros((replications, n_ads, width))
+
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Return the ad with the largest upper bound."""
+        inverse = np.linalg.inv(self.a)
+        mean = np.einsum("rmde,rme->rmd", inverse, self.b).astype(np.float32)
+        inverse, ads = inverse.astype(np.float32), np.empty(customers.shape, np.int64)
+        for r, who in enumerate(customers):
+            x = self.context[who]  # (B, D)
+            doubt = ((x @ inverse[r]) * x).sum(2)  # (M, B)
+            ads[r] = (mean[r] @ x.T + self.alpha * np.sqrt(doubt)).argmax(0)
+        return ads
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Add the round to A and b."""
+        for r, m in np.ndindex(self.a.shape[:2]):
+            shown = ads[r] == m
+            x = self.context[customers[r, shown]].astype(np.float64)
+            self.a[r, m] += x.T @ x
+            self.b[r, m] += x.T @ clicks[r, shown]
+
+
+class ClickNets(nn.Module):
+    """R networks side by side: context (wide) and hidden units (deep) → logit of each of M ads.
+
+    Parameters
+    ----------
+    replications, width_in, hidden, n_ads : int
+    base_rate : float
+        P(click) before anything is learned.
+
+    References
+    ----------
+    Cheng et al. (2016), Wide & deep learning for recommender systems.
+    """
+
+    def __init__(
+        self, replications: int, width_in: int, hidden: int, n_ads: int, *, base_rate: float
+    ) -> None:
+        super().__init__()
+        self.inner = nn.Parameter(torch.randn(replications, width_in, hidden) / width_in**0.5)
+        self.shift = nn.Parameter(torch.zeros(replications, 1, hidden))
+        self.ads = nn.Parameter(torch.zeros(replications, n_ads, width_in + hidden + 1))
+        start = float(np.log(base_rate / (1 - base_rate)))
+        self.base = nn.Parameter(torch.full((replications, 1), start))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Context (R, B, D) → context, hidden units and a constant (R, B, F = D + H + 1)."""
+        hidden = torch.relu(torch.baddbmm(self.shift, x, self.inner))
+        return torch.cat([x, hidden, torch.ones_like(x[..., :1])], dim=2)
+
+    def forward(self, x: Tensor, ads: Tensor) -> Tensor:
+        """Context (R, B, D), ads (R, B) → logit of a click on each (R, B)."""
+        rows = torch.arange(len(ads))[:, None]
+        return (self.features(x) * self.ads[rows, ads]).sum(2) + self.base
+
+
+class DeepThompson:
+    r"""Thompson sampling with a network whose last layer has a posterior (neural-linear).
+
+    :math:`\phi(x)` are the context, the hidden units and a constant, :math:`w_c` the last layer's
+    weights for ad c. Without hidden units this is Thompson sampling by logistic regression. After
+    every round the network trains on batches from all that was seen, with the penalty
+    :math:`\frac{\lambda}{2} \lVert w \rVert^2`. Then :math:`w_c \sim N(\hat w_c, P_c^{-1})` with
+    the precision of Laplace's approximation,
+
+    .. math:: P_c = \lambda I + \sum p (1 - p) \, \phi(x) \phi(x)^\top,
+
+    summed over the customers who were shown c, each with the features of its round. For each
+    customer a logit is drawn for each ad, and the ad with the largest is shown.
+
+    Parameters
+    ----------
+    context : array of shape (N, D)
+    n_ads, replications : int
+    hidden : int
+    steps, batch_size : int
+        Steps of Adam after each round and rows in each, per replication.
+    learning_rate, prior_precision : float
+        λ is `prior_precision`.
+    doubt : float
+        Multiplies the standard deviation of what is drawn; 1 is Thompson's rule, 0 greedy.
+    base_rate : float
+        P(click) before anything is learned.
+    seed : int
+
+    References
+    ----------
+    Riquelme, Tucker & Snoek (2018), Deep Bayesian bandits showdown.
+    Chapelle & Li (2011), An empirical evaluation of Thompson sampling, algorithm 3.
+    """
+
+    def __init__(
+        self,
+        context: np.ndarray,
+        n_ads: int,
+        replications: int,
+        *,
+        hidden: int = 16,
+        steps: int = 60,
+        batch_size: int = 256,
+        learning_rate: float = 3e-3,
+        prior_precision: float = 10.0,
+        doubt: float = 0.3,
+        base_rate: float = 0.03,
+        seed: int = 0,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.context = torch.tensor(np.asarray(context), dtype=torch.float32)
+        size = (replications, self.context.shape[1], hidden, n_ads)
+        self.nets = ClickNets(*size, base_rate=base_rate)
+        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate)
+        self.steps, self.batch_size = steps, batch_size
+        self.prior, self.doubt = prior_precision, doubt
+        self.draws = torch.Generator().manual_seed(seed)
+        self.seen: list[tuple[Tensor, ...]] = []
+        precision = prior_precision * torch.eye(self.nets.ads.shape[2])
+        self.precision = precision.repeat(replications, n_ads, 1, 1)
+
+    @torch.no_grad()
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Return the ad with the largest drawn logit."""
+        phi = self.nets.features(self.context[torch.as_tensor(customers)])  # (R, B, F)
+        ads = np.empty(customers.shape, np.int64)
+        covariance = torch.linalg.inv(self.precision)
+        for r, x in enumerate(phi):
+            variance = ((x @ covariance[r]) * x).sum(2)  # (M, B)
+            noise = torch.randn(variance.shape, generator=self.draws)
+            drawn = self.nets.ads[r] @ x.T + variance.clamp(min=0).sqrt() * (self.doubt * noise)
+            ads[r] = drawn.argmax(0).numpy()
+        return ads
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Remember the round, train on everything, and work out the precision anew."""
+        parts = customers, ads, clicks.astype(np.float32)
+        self.seen.append(tuple(torch.tensor(np.array(part)) for part in parts))
+        past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
+        rows = torch.arange(len(ads))[:, None]
+        for _ in range(self.steps):
+            size = (len(ads), self.batch_size)
+            drawn = torch.randint(past[0].shape[1], size, generator=self.draws)
+            self._step(*(part[rows, drawn] for part in past), n=past[0].shape[1])
+        self._sharpen(*self.seen[-1][:2])
+
+    def _step(self, customers: Tensor, ads: Tensor, clicks: Tensor, *, n: int) -> None:
+        self.optimizer.zero_grad()
+        logit = self.nets(self.context[customers], ads)
+        fit = binary_cross_entropy_with_logits(logit, clicks) * len(logit)
+        (fit + self.prior / (2 * n) * self.nets.ads.square().sum()).backward()
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def _sharpen(self, customers: Tensor, ads: Tensor) -> None:
+        """Add a round to the precision, with the features that the network has now."""
+        phi = self.nets.features(self.context[customers])  # (R, B, F)
+        chance = self.nets(self.context[customers], ads).sigmoid()
+        phi *= (chance * (1 - chance)).sqrt()[..., None]
+        for r, m in np.ndindex(self.precision.shape[:2]):
+            shown = phi[r, ads[r] == m]
+            self.precision[r, m] += shown.T @ shown
+
+    @torch.no_grad()
+    def expected(self, replication: int = 0) -> np.ndarray:
+        """Return P(click) of all customers on all ads as one replication believes → (N, M)."""
+        size = (len(self.nets.ads), *self.context.shape)
+        phi = self.nets.features(self.context.expand(size))[replication]
+        logit = phi @ self.nets.ads[replication].T + self.nets.base[replication]
+        return logit.sigmoid().double().numpy()
+
+
+def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarray:
+    """Return the clicks lost against the oracle up to each round → (rounds, R)."""
+    return np.cumsum(oracle - earned, axis=0) * batch
+
+
+def summary(values: Sequence[float]) -> tuple[float, float]:
+    """Return the mean over replications and half of its 95 % interval."""
+    values = np.asarray(values)
+    return float(values.mean()), float(1.96 * values.std(ddof=1) / len(values) ** 0.5)

@@ -1,0 +1,210 @@
+r"""What a new policy would have earned, from the log of an old one.
+
+A log holds n impressions: customer x, ad a, reward r and propensity :math:`\pi_0(a \mid x)`. The
+new policy π would have shown a with probability :math:`\pi(a \mid x)`; the weight is :math:`w =
+\pi(a \mid x) / \pi_0(a \mid x)`, and :math:`\hat q(x, a)` is a model of the reward. Intervals are
+normal, from the sum of each *customer's* contributions: rows of one customer are alike.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+from sklearn.linear_model import Ridge
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Mean reward per impression of the new policy, its 95 % interval and sample size.
+
+    Attributes
+    ----------
+    value, low, high : float
+    effective_size : float
+        From `effective_sample_size`; n where no weights are used.
+    """
+
+    value: float
+    low: float
+    high: float
+    effective_size: float
+
+    def covers(self, truth: float) -> bool:
+        """Return whether the interval holds the truth."""
+        return self.low <= truth <= self.high
+
+
+def effective_sample_size(weight: np.ndarray) -> float:
+    r"""Return :math:`(\sum w)^2 / \sum w^2`: how many rows of equal weight are as good."""
+    total = np.square(weight).sum()
+    return float(weight.sum() ** 2 / total) if total else 0.0
+
+
+def direct_method(expected: np.ndarray, customer: np.ndarray) -> Estimate:
+    r"""Believe the model: :math:`\frac1n \sum_i \sum_a \pi(a \mid x_i) \hat q(x_i, a)`.
+
+    Parameters
+    ----------
+    expected : array of shape (n,)
+        The inner sum of each row.
+    customer : array of shape (n,), integers
+    """
+    value = expected.mean()
+    return _interval(value, expected - value, customer, float(len(expected)))
+
+
+def inverse_propensity(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray) -> Estimate:
+    r"""Weight the log (IPS): :math:`\frac1n \sum_i w_i r_i`.
+
+    Unbiased where the old policy shows all that the new one does.
+
+    Parameters
+    ----------
+    reward, weight, customer : arrays of shape (n,)
+
+    References
+    ----------
+    Horvitz & Thompson (1952).
+    """
+    value = (weight * reward).mean()
+    return _interval(value, weight * reward - value, customer, effective_sample_size(weight))
+
+
+def self_normalised(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray) -> Estimate:
+    r"""Weight and divide by the weights (SNIPS): :math:`\sum_i w_i r_i / \sum_i w_i`.
+
+    Parameters
+    ----------
+    reward, weight, customer : arrays of shape (n,)
+        Some weight above 0.
+
+    References
+    ----------
+    Swaminathan & Joachims (2015), The self-normalized estimator for counterfactual learning.
+    """
+    if not weight.sum() > 0:
+        raise ValueError("all weights are 0: the old policy never showed what the new one would")
+    value = (weight * reward).sum() / weight.sum()
+    influence = weight * (reward - value) / weight.mean()
+    return _interval(value, influence, customer, effective_sample_size(weight))
+
+
+def doubly_robust(
+    reward: np.ndarray,
+    weight: np.ndarray,
+    customer: np.ndarray,
+    expected: np.ndarray,
+    predicted: np.ndarray,
+) -> Estimate:
+    r"""Correct the model by the weighted log (DR).
+
+    .. math::
+        \frac1n \sum_i \Bigl[ \sum_a \pi(a \mid x_i) \hat q(x_i, a)
+          + w_i \bigl(r_i - \hat q(x_i, a_i)\bigr) \Bigr]
+
+    Right on average if the propensities are, whatever the model; and if the model is, whatever
+    the propensities.
+
+    Parameters
+    ----------
+    reward, weight, customer, expected : arrays of shape (n,)
+    predicted : array of shape (n,)
+        :math:`\hat q(x_i, a_i)`, from a model that has not seen row i.
+
+    References
+    ----------
+    Dudík, Langford & Li (2011), Doubly robust policy evaluation and learning.
+    """
+    each = expected + weight * (reward - predicted)
+    value = each.mean()
+    return _interval(value, each - value, customer, effective_sample_size(weight))
+
+
+def _interval(
+    value: float, influence: np.ndarray, customer: np.ndarray, effective: float
+) -> Estimate:
+    total = np.bincount(customer, influence)
+    half = norm.ppf(0.975) * np.sqrt(np.square(total).sum()) / len(influence)
+    return Estimate(float(value), float(value - half), float(value + half), effective)
+
+
+def reward_table(
+    context: np.ndarray,
+    n_ads: int,
+    customer: np.ndarray,
+    ad: np.ndarray,
+    reward: np.ndarray,
+    *,
+    interactions: bool = False,
+    ridge: float = 10.0,
+) -> np.ndarray:
+    """Predict each customer's reward on each ad by a ridge regression on the *other* half's log.
+
+    Parameters
+    ----------
+    context : array of shape (N, D)
+    n_ads : int
+    customer, ad, reward : arrays of shape (n,)
+        The log.
+    interactions : bool
+        Give every ad its own slopes; else an ad shifts everybody's reward alike.
+    ridge : float
+
+    Returns
+    -------
+    array of shape (N, M)
+        Customers of odd number are predicted from those of even number and vice versa.
+    """
+    table = np.empty((len(context), n_ads))
+    for fold in range(2):
+        rows, asked = customer % 2 != fold, np.arange(fold, len(context), 2)
+        seen = context[customer[rows]], ad[rows], reward[rows]
+        fit = _slopes_by_ad if interactions else _main_effects
+        table[asked] = fit(*seen, context[asked], n_ads, ridge)
+    return table
+
+
+def _main_effects(x, ad, reward, asked, n_ads: int, ridge: float) -> np.ndarray:
+    model = Ridge(alpha=ridge).fit(np.hstack([x, np.eye(n_ads)[ad]]), reward)
+    slopes, shifts = np.split(model.coef_, [x.shape[1]])
+    return (asked @ slopes)[:, None] + shifts + model.intercept_
+
+
+def _slopes_by_ad(x, ad, reward, asked, n_ads: int, ridge: float) -> np.ndarray:
+    table = np.full((len(asked), n_ads), reward.mean())
+    for m in np.unique(ad):
+        table[:, m] = Ridge(alpha=ridge).fit(x[ad == m], reward[ad == m]).predict(asked)
+    return table
+
+
+def evaluate(
+    old_log, target: np.ndarray, table: np.ndarray, *, reward: np.ndarray | None = None
+) -> dict[str, Estimate]:
+    """Apply all four estimators to a log.
+
+    Parameters
+    ----------
+    old_log : ImpressionLog
+        With its propensities.
+    target : array of shape (N, M)
+        The new policy's probabilities.
+    table : array of shape (N, M)
+        Predicted rewards, from `reward_table`.
+    reward : array of shape (n,), optional
+        By default the clicks.
+
+    Returns
+    -------
+    dict of str to Estimate
+        ``DM``, ``IPS``, ``SNIPS`` and ``DR``.
+    """
+    who, ad = old_log.customer, old_log.creative
+    reward = np.asarray(old_log.click if reward is None else reward, float)
+    weight = target[who, ad] / old_log.propensity.astype(float)
+    expected = (target * table).sum(1)[who]
+    return {
+        "DM": direct_method(expected, who),
+        "IPS": inverse_propensity(reward, weight, who),
+        "SNIPS": self_normalised(reward, weight, who),
+        "DR": doubly_robust(reward, weight, who, expected, table[who, ad]),
+    }

@@ -1,0 +1,241 @@
+"""Tests of two variants: how many customers, which of the two, when one may look, how to see more.
+
+statsmodels does the textbook parts. Intervals of clicks per impression count customers, not
+impressions, where customers were assigned.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import chisquare, norm
+from statsmodels.stats.power import NormalIndPower
+from statsmodels.stats.proportion import (
+    confint_proportions_2indep,
+    proportion_effectsize,
+    proportions_ztest,
+)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A difference between two variants, second minus first, with interval and p-value."""
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+
+
+def sample_size(rate: float, lift: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
+    """Return how many customers each of two variants needs.
+
+    Parameters
+    ----------
+    rate : float
+        P(click) of the first variant.
+    lift : float
+        The least relative difference that shall be found: 0.1 is ten per cent more.
+    power, alpha : float
+        P(found if there) and P(found if not there), two-sided.
+
+    Returns
+    -------
+    float
+        By statsmodels, with Cohen's effect size :math:`2 \\arcsin \\sqrt p`.
+    """
+    effect = proportion_effectsize(rate * (1 + lift), rate)
+    return float(NormalIndPower().solve_power(effect, power=power, alpha=alpha))
+
+
+def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.05) -> np.ndarray:
+    """Return P(found if there) for numbers of customers per variant; see `sample_size`."""
+    effect = proportion_effectsize(rate * (1 + lift), rate)
+    return NormalIndPower().power(effect, np.asarray(customers, float), alpha)
+
+
+def simulated_power(
+    rate: float, lift: float, customers: int, *, runs: int, rng: np.random.Generator
+) -> float:
+    """Return the share of simulated tests of two proportions with \\|z\\| above 1.96."""
+    clicks = rng.binomial(customers, [rate, rate * (1 + lift)], size=(runs, 2)) / customers
+    pooled = clicks.mean(1)
+    error = np.sqrt(np.maximum(2 * pooled * (1 - pooled) / customers, 1e-300))
+    return float((np.abs(np.diff(clicks)[:, 0]) / error > norm.ppf(0.975)).mean())
+
+
+def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comparison:
+    """Compare two shares: pooled z-test and Wald interval, both by statsmodels.
+
+    Parameters
+    ----------
+    clicks, customers : (int, int)
+        Of the first and the second variant.
+    """
+    p_value = proportions_ztest(clicks, customers)[1]
+    pairs = clicks[1], customers[1], clicks[0], customers[0]
+    low, high = confint_proportions_2indep(*pairs, method="wald", compare="diff")
+    difference = clicks[1] / customers[1] - clicks[0] / customers[0]
+    return Comparison(float(difference), float(low), float(high), float(p_value))
+
+
+def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Comparison:
+    r"""Compare clicks per impression of two groups of customers by the delta method.
+
+    With ratio :math:`R = \sum y_i / \sum n_i` over a group's customers, its variance is
+    :math:`\sum (y_i - R n_i)^2 / (\sum n_i)^2`.
+
+    Parameters
+    ----------
+    part, whole : arrays of shape (N,)
+        Clicks and impressions of each customer.
+    second : boolean array of shape (N,)
+        Who got the second variant.
+
+    References
+    ----------
+    Deng, Knoblich & Lu (2018), Applying the delta method in metric analytics.
+    """
+    ratio, variance = [], []
+    for group in (~second, second):
+        y, n = part[group].astype(float), whole[group].astype(float)
+        ratio.append(y.sum() / n.sum())
+        variance.append(((y - ratio[-1] * n) ** 2).sum() / n.sum() ** 2)
+    return _normal(ratio[1] - ratio[0], np.sqrt(sum(variance)))
+
+
+def two_means(outcome: np.ndarray, second: np.ndarray) -> Comparison:
+    """Compare two means with unequal variances, large samples (Welch)."""
+    groups = outcome[~second], outcome[second]
+    error = np.sqrt(sum(group.var(ddof=1) / len(group) for group in groups))
+    return _normal(groups[1].mean() - groups[0].mean(), error)
+
+
+def _normal(difference: float, error: float) -> Comparison:
+    half = norm.ppf(0.975) * error
+    p_value = 2 * norm.sf(abs(difference) / error)
+    return Comparison(*map(float, (difference, difference - half, difference + half, p_value)))
+
+
+def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> float:
+    """Return the p-value of group sizes under the planned shares (chi-square).
+
+    Parameters
+    ----------
+    customers : tuple of int
+        How many each variant got.
+    planned : tuple of float
+        Their planned shares; they sum to one.
+    """
+    expected = np.array(planned) * sum(customers)
+    return float(chisquare(customers, expected).pvalue)
+
+
+def mixture_sprt(total: np.ndarray, n: np.ndarray, *, tau2: float = 1.0) -> np.ndarray:
+    r"""Return the likelihood ratio of "some effect" to "none" after n increments.
+
+    .. math::
+        \Lambda_n = \sqrt{\frac{1}{1 + n \tau^2}}
+          \exp\!\left(\frac{\tau^2 S_n^2}{2 (1 + n \tau^2)}\right)
+
+    where effects are :math:`N(0, \tau^2)` and :math:`S_n` is the sum of increments of unit
+    variance. Without an effect it is a martingale of mean one, so it ever reaches
+    :math:`1 / \alpha` with probability at most α: one may stop whenever it does.
+
+    Parameters
+    ----------
+    total : array
+        :math:`S_n`.
+    n : array that broadcasts
+    tau2 : float
+
+    References
+    ----------
+    Robbins (1970); Johari, Pekelis & Walsh (2015), Always valid inference.
+    """
+    spread = 1 + np.asarray(n, float) * tau2
+    return np.exp(tau2 * np.square(total) / (2 * spread)) / np.sqrt(spread)
+
+
+def always_valid_p(ratio: np.ndarray) -> np.ndarray:
+    """Return min(1, 1 / the largest likelihood ratio so far) along the last axis."""
+    return np.minimum(1, 1 / np.maximum.accumulate(ratio, axis=-1))
+
+
+def peeking(
+    looks: int, *, runs: int, seed: int, effect: float = 0.0, tau2: float = 1.0, chunk: int = 2000
+) -> dict[str, np.ndarray]:
+    """Simulate tests that are looked at after each of equally many new customers.
+
+    Parameters
+    ----------
+    looks, runs, seed : int
+    effect : float
+        Mean increment of the z-statistic's sum between two looks; 0 is no effect.
+    tau2 : float
+        Of `mixture_sprt`, in the same unit.
+    chunk : int
+        Runs held in memory at a time.
+
+    Returns
+    -------
+    dict of str to array of shape (looks,)
+        The share of runs that have called a winner at that look or before: ``fixed`` by
+        \\|z\\| > 1.96 at any look, ``always valid`` by the mixture SPRT, and ``once`` by \\|z\\| >
+        1.96 at that look alone.
+    """
+    rng, n = np.random.default_rng(seed), np.arange(1, looks + 1)
+    found = {name: np.zeros(looks) for name in ("once", "fixed", "always valid")}
+    for first in range(0, runs, chunk):
+        size = min(chunk, runs - first), looks
+        total = np.cumsum(rng.normal(effect, size=size), axis=1)
+        beyond = np.abs(total) > norm.ppf(0.975) * np.sqrt(n)
+        found["once"] += beyond.sum(0)
+        found["fixed"] += np.maximum.accumulate(beyond, axis=1).sum(0)
+        found["always valid"] += (always_valid_p(mixture_sprt(total, n, tau2=tau2)) <= 0.05).sum(0)
+    return {name: count / runs for name, count in found.items()}
+
+
+def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
+    r"""Take from an outcome what was known before the experiment: :math:`Y - \theta (X - \bar X)`.
+
+    :math:`\theta = \operatorname{cov}(X, Y) / \operatorname{var}(X)` over both groups. The mean
+    stays, the variance is multiplied by :math:`1 - \rho^2`.
+
+    Parameters
+    ----------
+    outcome, covariate : arrays of shape (N,)
+        The covariate must be measured before treatment.
+
+    Returns
+    -------
+    array of shape (N,)
+
+    References
+    ----------
+    Deng, Xu, Kohavi & Walker (2013).
+    """
+    apart = covariate - covariate.mean()
+    return outcome - apart * (apart @ outcome / (apart @ apart))
+
+
+def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Split the customers into two halves again and again and return the differences of means.
+
+    Parameters
+    ----------
+    outcome : array of shape (N,) or (N, K)
+        Of customers who were all treated alike, so that there is nothing to find.
+    draws : int
+    rng : numpy Generator
+
+    Returns
+    -------
+    array of shape (draws,) or (draws, K)
+        The same splits for every column.
+    """
+    size = len(outcome)
+    splits = np.tile(np.arange(size) < size // 2, (draws, 1))
+    second = rng.permuted(splits, axis=1).astype(np.float32)
+    inside = second.sum(1)[0]
+    weight = second / inside - (1 - second) / (size - inside)
+    return weight @ outcome.astype(np.float32)

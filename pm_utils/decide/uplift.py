@@ -1,0 +1,154 @@
+"""Whom an ad changes: learners of heterogeneous effects, and curves that judge them."""
+
+import numpy as np
+from sklearn.base import RegressorMixin, clone
+
+
+class TLearner:
+    r"""Two models: :math:`\hat\tau(x) = \hat\mu_1(x) - \hat\mu_0(x)`.
+
+    Parameters
+    ----------
+    model : scikit-learn regressor
+        Cloned for the treated and for the others.
+
+    References
+    ----------
+    Künzel, Sekhon, Bickel & Yu (2019), Metalearners for estimating heterogeneous effects.
+    """
+
+    def __init__(self, model: RegressorMixin) -> None:
+        self.model = model
+
+    def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "TLearner":
+        """Fit on x (N, D), treated (N,), outcome (N,)."""
+        treated = np.asarray(treated, bool)
+        self.models = [clone(self.model).fit(x[g], outcome[g]) for g in (~treated, treated)]
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return the predicted uplift → (N,)."""
+        without, with_ad = (model.predict(x) for model in self.models)
+        return with_ad - without
+
+
+class DRLearner:
+    r"""Regress a doubly robust guess at each customer's uplift on the context.
+
+    .. math::
+        \varphi = \hat\mu_1(x) - \hat\mu_0(x) + \frac{t}{e} \bigl(y - \hat\mu_1(x)\bigr)
+          - \frac{1 - t}{1 - e} \bigl(y - \hat\mu_0(x)\bigr)
+
+    with the probability of treatment e known from the design, and :math:`\hat\mu` fitted on the
+    other half of the customers.
+
+    Parameters
+    ----------
+    outcome_model, effect_model : scikit-learn regressors
+        For :math:`\hat\mu`, and for φ given x.
+    probability : float
+        e.
+    seed : int
+        Halves the customers.
+
+    References
+    ----------
+    Kennedy (2023), Towards optimal doubly robust estimation of heterogeneous causal effects.
+    """
+
+    def __init__(
+        self,
+        outcome_model: RegressorMixin,
+        effect_model: RegressorMixin,
+        *,
+        probability: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.outcome_model, self.effect_model = outcome_model, effect_model
+        self.probability, self.seed = probability, seed
+
+    def guesses(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+        """Return φ → (N,); its mean estimates the average uplift."""
+        t, e = np.asarray(treated, float), self.probability
+        half = np.random.default_rng(self.seed).permutation(len(x)) % 2
+        phi = np.empty(len(x))
+        for fold in range(2):
+            seen, asked = half != fold, half == fold
+            both = TLearner(self.outcome_model).fit(x[seen], t[seen], outcome[seen])
+            without, with_ad = (model.predict(x[asked]) for model in both.models)
+            y, given = outcome[asked], t[asked]
+            phi[asked] = with_ad - without + given / e * (y - with_ad)
+            phi[asked] -= (1 - given) / (1 - e) * (y - without)
+        return phi
+
+    def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "DRLearner":
+        """Fit on x (N, D), treated (N,), outcome (N,)."""
+        self.model = clone(self.effect_model).fit(x, self.guesses(x, treated, outcome))
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return the predicted uplift → (N,)."""
+        return self.model.predict(x)
+
+
+def gain_curve(score: np.ndarray, effect: np.ndarray, points: int = 101) -> np.ndarray:
+    """Return the gain per customer from addressing the best-scored share → (points,).
+
+    Parameters
+    ----------
+    score, effect : arrays of shape (N,)
+        Predicted and true uplift.
+    points : int
+        Shares from 0 to 1, equally spaced.
+    """
+    gained = np.r_[0, np.cumsum(effect[np.argsort(-score, kind="stable")])] / len(effect)
+    return np.interp(np.linspace(0, len(effect), points), np.arange(len(effect) + 1), gained)
+
+
+def qini_curve(
+    score: np.ndarray, treated: np.ndarray, outcome: np.ndarray, points: int = 101
+) -> np.ndarray:
+    r"""Return the same from an experiment, where no effect is known (Radcliffe's Qini) → (points,).
+
+    Among the best-scored share, :math:`Y_t - Y_c N_t / N_c`: outcomes of the treated less those of
+    the others, brought to the number of the treated; here divided by the number of all treated.
+
+    Parameters
+    ----------
+    score, treated, outcome : arrays of shape (N,)
+    points : int
+
+    References
+    ----------
+    Radcliffe (2007), Using control groups to target on predicted lift.
+    """
+    order = np.argsort(-score, kind="stable")
+    t, y = np.asarray(treated, float)[order], np.asarray(outcome, float)[order]
+    sums = [np.r_[0, np.cumsum(part)] for part in (t, 1 - t, t * y, (1 - t) * y)]
+    n_t, n_c, y_t, y_c = sums
+    ratio = np.divide(n_t, n_c, out=np.zeros_like(n_t), where=n_c > 0)
+    gained = (y_t - y_c * ratio) / n_t[-1]
+    return np.interp(np.linspace(0, len(t), points), np.arange(len(t) + 1), gained)
+
+
+def area_over_random(curve: np.ndarray) -> float:
+    """Return the area between a curve and the straight line to its end."""
+    return float(
+        np.trapezoid(curve - np.linspace(0, curve[-1], len(curve)), dx=1 / (len(curve) - 1))
+    )
+
+
+def share_of_targeting(
+    score: np.ndarray, effect: np.ndarray, weight: np.ndarray | None = None
+) -> float:
+    """Return the area over random of a score as a share of that of the true effects.
+
+    Parameters
+    ----------
+    score, effect : arrays of shape (N,)
+    weight : array of shape (N,), integers, optional
+        How often each customer counts.
+    """
+    rows = np.arange(len(effect)) if weight is None else np.repeat(np.arange(len(effect)), weight)
+    areas = [area_over_random(gain_curve(s[rows], effect[rows])) for s in (score, effect)]
+    return areas[0] / areas[1]

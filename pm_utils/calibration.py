@@ -1,0 +1,108 @@
+"""Do predicted chances mean what they say? Reliability, its error, and temperature scaling."""
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import minimize_scalar
+
+from pm_utils.formulas import log_sigmoid
+
+
+def reliability(target: np.ndarray, chance: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
+    """Compare mean predicted chance and observed rate in bins of equal size.
+
+    Parameters
+    ----------
+    target : array of shape (N,), 0 or 1
+    chance : array of shape (N,)
+        Predicted probabilities.
+    bins : int
+        Rows are sorted by chance and cut into so many groups of (almost) equal size.
+
+    Returns
+    -------
+    DataFrame
+        Per bin ``predicted``, ``observed`` (shares) and ``rows``.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in length or there are fewer rows than bins.
+    """
+    target, chance = np.asarray(target, float), np.asarray(chance, float)
+    if len(target) != len(chance) or len(target) < bins:
+        raise ValueError(f"{len(target)} targets, {len(chance)} chances, {bins} bins: one per row")
+    parts = np.array_split(np.argsort(chance, kind="stable"), bins)
+    rows = [(chance[part].mean(), target[part].mean(), len(part)) for part in parts]
+    return pd.DataFrame(rows, columns=["predicted", "observed", "rows"])
+
+
+def calibration_error(target: np.ndarray, chance: np.ndarray, *, bins: int = 10) -> float:
+    """Return the expected calibration error Σ (n_b / n) |observed_b - predicted_b|.
+
+    Parameters
+    ----------
+    target, chance, bins
+        As in `reliability`.
+
+    Returns
+    -------
+    float
+        0 where each bin's mean chance is its rate. Chance alone makes it positive: small bins
+        give a larger error.
+
+    References
+    ----------
+    Guo et al. (2017), On calibration of modern neural networks, eq. 3.
+    """
+    table = reliability(target, chance, bins=bins)
+    gap = (table["observed"] - table["predicted"]).abs()
+    return float((gap * table["rows"]).sum() / table["rows"].sum())
+
+
+def calibration_floor(
+    chance: np.ndarray, *, bins: int = 10, repeats: int = 200, seed: int = 0
+) -> float:
+    """Return the mean calibration error of chances that are exactly right.
+
+    Parameters
+    ----------
+    chance : array of shape (N,)
+    bins : int
+    repeats, seed : int
+        Targets are drawn from the chances so many times.
+
+    Returns
+    -------
+    float
+        What an error of zero bias looks like with this many rows.
+    """
+    rng = np.random.default_rng(seed)
+    draws = rng.random((repeats, len(chance))) < chance
+    return float(np.mean([calibration_error(draw, chance, bins=bins) for draw in draws]))
+
+
+def fit_temperature(target: np.ndarray, logit: np.ndarray) -> float:
+    """Return the temperature T with the least log loss of σ(logit / T).
+
+    Parameters
+    ----------
+    target : array of shape (N,), 0 or 1
+    logit : array of shape (N,)
+        Of rows that the model was not trained on.
+
+    Returns
+    -------
+    float
+        Above 1 where the model was too sure, below 1 where it was too timid.
+
+    References
+    ----------
+    Guo et al. (2017), On calibration of modern neural networks, §4.2.
+    """
+    sign = 2 * np.asarray(target, float) - 1
+
+    def loss(log_temperature: float) -> float:
+        return -float(np.mean(log_sigmoid(sign * logit / np.exp(log_temperature))))
+
+    found = minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-6})
+    return float(np.exp(found.x))

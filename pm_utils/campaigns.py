@@ -1,0 +1,429 @@
+"""Campaign contacts of a shop, and what was known of each on the day its campaign started.
+
+One row is a *contact*: a household that a campaign addressed. Everything is counted strictly before
+the start: purchases, coupons at the till, redemptions of earlier campaigns. Only what the shop
+itself decides, whom it addresses with which offers for how long, is known on the day.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
+
+from pm_utils.data import Shop
+from pm_utils.features import FEATURES, customer_features
+
+TYPES = ("Type A", "Type B", "Type C")
+LONGEST = 365.0  # days since something that never happened
+BASE_RATE, BASE_WEIGHT = 0.12, 2.0  # a household's answers are shrunk towards the shop's usual rate
+FEW = 200  # a coupon on more products than this says little about any of them
+DAY = np.timedelta64(1, "D")
+
+
+def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
+    """List the contacts of the campaigns within a period, and whether each redeemed a coupon.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``campaigns``, ``contacts`` and ``responses``.
+    first, last : date-like
+        A campaign counts if it starts on `first` or later and ends on `last` or earlier.
+
+    Returns
+    -------
+    DataFrame
+        ``campaign_id, customer_id, campaign_type, starts_on, ends_on, days`` (its length) and
+        ``redeemed``, sorted by start, campaign and customer.
+    """
+    spans = shop.campaigns
+    within = (spans["starts_on"] >= pd.Timestamp(first)) & (spans["ends_on"] <= pd.Timestamp(last))
+    rows = shop.contacts.merge(spans[within], on="campaign_id")
+    rows = rows.sort_values(["starts_on", "campaign_id", "customer_id"], ignore_index=True)
+    pair = ["campaign_id", "customer_id"]
+    answered = pd.MultiIndex.from_frame(shop.responses[pair])
+    rows["days"] = (rows["ends_on"] - rows["starts_on"]).dt.days + 1
+    rows["redeemed"] = pd.MultiIndex.from_frame(rows[pair]).isin(answered)
+    columns = ["campaign_type", "starts_on", "ends_on", "days", "redeemed"]
+    return rows[[*pair, *columns]]
+
+
+@dataclass(frozen=True)
+class CampaignLog:
+    """A shop's lines and responses in plain arrays, coded once and cut at a date many times.
+
+    Attributes
+    ----------
+    shop : Shop
+    customers, products : Index
+        What the codes stand for; products include offered ones that were never sold.
+    customer, product : arrays of shape (L,)
+        Codes of each order line.
+    day, coupon : arrays of shape (L,)
+        When it was bought (datetime64), and whether with a coupon.
+    kind : sparse array of shape (P, K)
+        1 where a product is of a product type.
+    """
+
+    shop: Shop
+    customers: pd.Index
+    products: pd.Index
+    customer: np.ndarray
+    product: np.ndarray
+    day: np.ndarray
+    coupon: np.ndarray
+    kind: sp.csr_array
+
+    @classmethod
+    def of(cls, shop: Shop) -> Self:
+        """Code the tables of a shop; all but ``exposures`` are needed."""
+        lines = shop.order_lines
+        customers = pd.Index(shop.customers["customer_id"])
+        sold = pd.unique(lines["product_id"])
+        products = pd.Index(np.union1d(sold, pd.unique(shop.offers["product_id"])))
+        catalogue = shop.products.set_index("product_id").reindex(products)
+        names = catalogue["category"].astype("object").fillna("") + "|"
+        code, kinds = pd.factorize(names + catalogue["product_type"].astype("object").fillna(""))
+        cells = (np.ones(len(code), np.float32), (np.arange(len(code)), code))
+        return cls(
+            shop=shop,
+            customers=customers,
+            products=products,
+            customer=customers.get_indexer(lines["customer_id"]),
+            product=products.get_indexer(lines["product_id"]),
+            day=lines["ordered_at"].to_numpy(),
+            coupon=lines["coupon_discount"].to_numpy() > 0,
+            kind=sp.csr_array(cells, shape=(len(products), len(kinds))),
+        )
+
+    def before(self, date: Any) -> np.ndarray:
+        """Return the numbers of the order lines dated before a day."""
+        return np.flatnonzero(self.day < pd.Timestamp(date).to_datetime64())
+
+    def bought(self, rows: np.ndarray, weight: np.ndarray | None = None) -> sp.csr_array:
+        """Sum order lines by household and product → (H, P).
+
+        Parameters
+        ----------
+        rows : array of shape (n,), int
+            The lines that count.
+        weight : array of shape (n,), optional
+            How much each of them counts, by default 1.
+        """
+        value = np.ones(len(rows)) if weight is None else weight
+        cells = (value.astype(np.float32), (self.customer[rows], self.product[rows]))
+        table = sp.csr_array(cells, shape=(len(self.customers), len(self.products)))
+        table.eliminate_zeros()
+        return table
+
+    def counted(self, rows: pd.DataFrame, weight: np.ndarray | None = None) -> np.ndarray:
+        """Sum rows of a table by household → (H,)."""
+        who = self.customers.get_indexer(rows["customer_id"])
+        return np.bincount(who, weight, minlength=len(self.customers))
+
+
+def household_features(log: CampaignLog, as_of: Any) -> pd.DataFrame:
+    """Describe every household by activity, coupon use, earlier answers and what it told.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    as_of : date-like
+        Nothing dated on or after it is read.
+
+    Returns
+    -------
+    DataFrame of shape (H, F)
+        Indexed by ``customer_id``. Amounts, counts and days as log(1 + x); 0 where a household
+        has not ordered yet.
+    """
+    as_of = pd.Timestamp(as_of)
+    now = as_of.to_datetime64()
+    known = customer_features(log.shop, as_of)
+    known = known.drop(columns=["age_group", "contacts", "campaigns_answered", "redemptions"])
+    long_tailed = [c for c in known if FEATURES.loc[c, "unit"] in ("dollars", "count", "days")]
+    known[long_tailed] = np.log1p(known[long_tailed].clip(lower=0))
+    columns = known.reindex(log.customers, fill_value=0.0).to_dict("series")
+    columns |= _coupons_at_the_till(log, now) | _answers(log, as_of) | _told(log)
+    return pd.DataFrame(columns, index=log.customers).astype(float)
+
+
+def _days_since(log: CampaignLog, who: np.ndarray, days: np.ndarray) -> np.ndarray:
+    """Logarithm of the days since each household's last event → (H,)."""
+    last = np.full(len(log.customers), LONGEST)
+    np.minimum.at(last, who, days)
+    return np.log1p(last)
+
+
+def _coupons_at_the_till(log: CampaignLog, now: np.datetime64) -> dict[str, np.ndarray]:
+    rows = log.coupon & (log.day < now)
+    who, ago = log.customer[rows], (now - log.day[rows]) / DAY
+    windows = {"coupon_lines_28d": 28, "coupon_lines_90d": 90, "coupon_lines": np.inf}
+    columns = {
+        name: np.log1p(np.bincount(who[ago <= days], minlength=len(log.customers)))
+        for name, days in windows.items()
+    }
+    return columns | {"days_since_coupon": _days_since(log, who, ago)}
+
+
+def _answers(log: CampaignLog, as_of: pd.Timestamp) -> dict[str, np.ndarray]:
+    """Count what earlier campaigns brought, as it was known on the day."""
+    shop = log.shop
+    span = shop.campaigns.set_index("campaign_id")
+    past = shop.responses[shop.responses["responded_at"] < as_of]
+    ago = (as_of - past["responded_at"]).dt.days.to_numpy(float)
+    who = log.customers.get_indexer(past["customer_id"])
+    columns = {
+        "redemptions": np.log1p(log.counted(past)),
+        "redemptions_faded": np.log1p(log.counted(past, np.exp(-ago / 60))),
+        "days_since_redemption": _days_since(log, who, ago),
+    }
+    earlier = shop.contacts[shop.contacts["campaign_id"].map(span["starts_on"]) < as_of]
+    answered = past.drop_duplicates(["customer_id", "campaign_id"])
+    for name, types in (("a", TYPES[:1]), ("bc", TYPES[1:])):
+        addressed, came = (
+            log.counted(rows[rows["campaign_id"].map(span["campaign_type"]).isin(types)])
+            for rows in (earlier, answered)
+        )
+        columns[f"contacts_{name}"] = np.log1p(addressed)
+        columns[f"answers_{name}"] = came.astype(float)
+        columns[f"answer_rate_{name}"] = (came + BASE_WEIGHT * BASE_RATE) / (
+            addressed + BASE_WEIGHT
+        )
+    return columns
+
+
+def _told(log: CampaignLog) -> dict[str, np.ndarray]:
+    customers = log.shop.customers
+    told = customers["age_group"].notna().to_numpy(float)
+    columns = {"told": told}
+    for name in ("age_group", "income", "household_size", "kids"):
+        columns[name] = customers[name].cat.codes.to_numpy().clip(0) * told
+    for name, level in (("marital_status", "Married"), ("home_ownership", "Homeowner")):
+        columns[level.lower()] = customers[name].eq(level).fillna(False).to_numpy(float)
+    return columns
+
+
+def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD) -> pd.DataFrame:
+    """Describe what one campaign offers, and how it meets what each household buys.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    contacts : DataFrame
+        Rows of `contact_table`, all of one campaign.
+    taste : TruncatedSVD
+        From `learn_taste`.
+
+    Returns
+    -------
+    DataFrame
+        With the index of `contacts`. Counts are log(1 + x).
+    """
+    campaign, now = contacts["campaign_id"].iloc[0], contacts["starts_on"].iloc[0].to_datetime64()
+    days = int(contacts["days"].iloc[0])
+    offers = log.shop.offers[log.shop.offers["campaign_id"] == campaign]
+    row, coupons = pd.factorize(offers["coupon_id"])
+    cells = (np.ones(len(offers)), (row, log.products.get_indexer(offers["product_id"])))
+    offer = sp.csr_array(cells, shape=(len(coupons), len(log.products)))  # (coupons, P)
+    size = offer.sum(1)
+    anything = sp.csr_array(np.minimum(offer.sum(0), 1)[None])  # (1, P)
+    who = log.customers.get_indexer(contacts["customer_id"])
+    addressed = np.zeros(len(log.customers), bool)
+    addressed[who] = True
+    past = np.flatnonzero((log.day < now) & addressed[log.customer])
+    ago = (now - log.day[past]) / DAY
+    weights = {
+        "ever": np.ones(len(past)),
+        "8w": (ago <= 56).astype(float),
+        "faded": np.exp(-ago / 30),
+        "by_coupon": log.coupon[past].astype(float),
+    }
+    own = {name: log.bought(past, weight)[who] for name, weight in weights.items()}  # (n, P)
+    columns = {"coupons": len(coupons), "products": anything.sum(), "days": days}
+    columns = {name: np.full(len(who), np.log1p(value)) for name, value in columns.items()}
+    for level in TYPES:
+        columns[level.lower().replace(" ", "_")] = (contacts["campaign_type"] == level).to_numpy()
+    few = offer[np.flatnonzero(size <= FEW)]
+    for name, bought in own.items():
+        columns[f"offered_{name}"] = np.log1p((bought @ anything.T).toarray().ravel())
+        columns[f"coupons_{name}"] = np.log1p((bought @ few.T > 0).sum(1))
+    lines = np.maximum(own["ever"].sum(1), 1)
+    columns["offered_share"] = np.expm1(columns["offered_ever"]) / lines
+    columns["offered_products"] = np.log1p((own["ever"].multiply(anything) > 0).sum(1))
+    columns["coupons_share"] = (own["ever"] @ few.T > 0).sum(1) / max(few.shape[0], 1)
+    kinds = ((few @ log.kind) > 0).astype(np.float32)  # (coupons, K)
+    faded = own["faded"] @ log.kind
+    columns["kinds_faded"] = np.log1p((faded @ kinds.T > 0.5).sum(1))
+    chance = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
+    columns["coupons_expected"] = np.log1p(chance.sum(1))
+    columns["orders_expected"] = np.log1p(_orders(log, who, now) / 56 * days)
+    columns |= _rivals(log.shop, contacts)
+    columns["taste_match"] = _taste_match(log, own["ever"], anything, taste)
+    return pd.DataFrame(columns, index=contacts.index).astype(float)
+
+
+def _orders(log: CampaignLog, who: np.ndarray, now: np.datetime64) -> np.ndarray:
+    """Days with an order in the eight weeks before → (n,)."""
+    rows = (log.day < now) & (log.day >= now - np.timedelta64(56, "D"))
+    day = log.day[rows].astype("datetime64[D]").astype(np.int64)
+    visits = np.unique(log.customer[rows] * 100_000 + day) // 100_000
+    return np.bincount(visits, minlength=len(log.customers))[who]
+
+
+def _rivals(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Count the other campaigns that address each household and run on the day."""
+    start, campaign = contacts["starts_on"].iloc[0], contacts["campaign_id"].iloc[0]
+    spans = shop.campaigns
+    open_ = spans[(spans["starts_on"] <= start) & (spans["ends_on"] >= start)]
+    rows = shop.contacts.merge(open_[open_["campaign_id"] != campaign], on="campaign_id")
+    counts = rows["customer_id"].value_counts()
+    large = rows.loc[rows["campaign_type"] == TYPES[0], "customer_id"].value_counts()
+    who = contacts["customer_id"]
+    return {
+        "other_campaigns": who.map(counts).fillna(0).to_numpy(),
+        "other_campaigns_a": who.map(large).fillna(0).to_numpy(),
+    }
+
+
+def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSVD:
+    """Decompose what households bought, by product type, until a date.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    until : date-like
+        Nothing dated on or after it is read.
+    width : int
+        Components that are kept.
+
+    Returns
+    -------
+    sklearn.decomposition.TruncatedSVD
+        Of log(1 + lines) by household and product type, each row scaled to length 1.
+    """
+    lines = log.bought(log.before(until))
+    return TruncatedSVD(width, random_state=0).fit(_unit_rows(lines @ log.kind))
+
+
+def taste_of(log: CampaignLog, as_of: Any, taste: TruncatedSVD) -> pd.DataFrame:
+    """Return every household's taste on a date → (H, width), indexed by ``customer_id``."""
+    lines = log.bought(log.before(as_of))
+    values = taste.transform(_unit_rows(lines @ log.kind))
+    columns = [f"taste_{i:02d}" for i in range(values.shape[1])]
+    return pd.DataFrame(values, log.customers, columns)
+
+
+def _unit_rows(lines: sp.csr_array) -> sp.csr_array:
+    lines = lines.copy()
+    lines.data = np.log1p(lines.data)
+    length = np.sqrt(lines.multiply(lines).sum(1))
+    return sp.csr_array(lines.multiply(1 / np.maximum(length, 1e-9)[:, None]))
+
+
+def _taste_match(
+    log: CampaignLog, bought: sp.csr_array, offer: sp.csr_array, taste: TruncatedSVD
+) -> np.ndarray:
+    """Cosine of a household's taste and that of a basket with all offered products."""
+    own = taste.transform(_unit_rows(bought @ log.kind))
+    theirs = taste.transform(_unit_rows(offer @ log.kind))[0]
+    length = np.linalg.norm(own, axis=1) * np.linalg.norm(theirs)
+    return own @ theirs / np.maximum(length, 1e-9)
+
+
+def latest_profiles(
+    profiles: pd.DataFrame, contacts: pd.DataFrame, *, trained_until: Any
+) -> pd.DataFrame:
+    """Look up each contact's last learned profile on or before the start of its campaign.
+
+    Parameters
+    ----------
+    profiles : DataFrame
+        ``customer_profiles.parquet``, indexed by ``trained_until``, ``customer_id``, ``as_of``.
+    contacts : DataFrame
+        From `contact_table`.
+    trained_until : date-like
+        The vintage to read. Its network has seen purchases until then: contacts of earlier
+        campaigns are fit to train on, never to test.
+
+    Returns
+    -------
+    DataFrame
+        With the index of `contacts`; zeros where a household has no profile yet.
+    """
+    vintage = profiles.loc[pd.Timestamp(trained_until)]
+    dates = vintage.index.unique("as_of").sort_values()
+    found = []
+    for start, group in contacts.groupby("starts_on"):
+        date = dates[max(dates.searchsorted(start, side="right") - 1, 0)]
+        rows = vintage.xs(date, level="as_of").reindex(group["customer_id"])
+        found.append((rows if date <= start else rows * np.nan).set_index(group.index))
+    return pd.concat(found).loc[contacts.index].fillna(0.0)
+
+
+def contact_features(
+    log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Describe each contact's household and what it was offered, on the day of the start.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    contacts : DataFrame
+        From `contact_table`.
+    taste : TruncatedSVD
+        From `learn_taste`, learned on or before the first start that is scored.
+
+    Returns
+    -------
+    household : DataFrame of shape (n, F + width)
+        `household_features` and `taste_of`.
+    content : DataFrame of shape (n, G)
+        `offer_features`. Both have the index of `contacts`.
+    """
+    household, content = [], []
+    for start, group in contacts.groupby("starts_on"):
+        state = pd.concat([household_features(log, start), taste_of(log, start, taste)], axis=1)
+        household.append(state.loc[group["customer_id"]].set_index(group.index))
+        content += [offer_features(log, part, taste) for _, part in group.groupby("campaign_id")]
+    return pd.concat(household).loc[contacts.index], pd.concat(content).loc[contacts.index]
+
+
+def coupon_use_after(
+    log: CampaignLog, dates: Iterable[Any], taste: TruncatedSVD, *, days: int = 42
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stack all households on several dates, with the coupons they use in the days that follow.
+
+    A much larger set of labels than the contacts' own: any coupon at the till counts, also
+    manufacturers' coupons of no campaign.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    dates : iterable of date-like
+    taste : TruncatedSVD
+        From `learn_taste`.
+    days : int
+        How long after each date coupons count.
+
+    Returns
+    -------
+    household : DataFrame
+        As in `contact_features`, indexed by ``as_of`` and ``customer_id``.
+    used : DataFrame
+        ``coupons``, the order lines bought with a coupon; 0 in most rows.
+    """
+    household, used = {}, {}
+    for date in map(pd.Timestamp, dates):
+        now = date.to_datetime64()
+        rows = log.coupon & (log.day >= now) & (log.day < now + np.timedelta64(days, "D"))
+        count = np.bincount(log.customer[rows], minlength=len(log.customers))
+        parts = [household_features(log, date), taste_of(log, date, taste)]
+        household[date] = pd.concat(parts, axis=1)
+        used[date] = pd.DataFrame({"coupons": count}, index=log.customers)
+    names = ["as_of", "customer_id"]
+    return pd.concat(household, names=names), pd.concat(used, names=names)

@@ -1,0 +1,197 @@
+"""From chances to a list of households: gain, profit, what drives a score, gaps between groups."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.metrics import interval, roc_auc
+
+
+def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the share of all positives among the k highest scores, for every k.
+
+    Parameters
+    ----------
+    target : array of shape (N,), 0 or 1
+    score : array of shape (N,)
+        Ties keep their order.
+
+    Returns
+    -------
+    array of shape (N + 1,)
+        From 0 (nobody) to 1 (everybody).
+
+    Raises
+    ------
+    ValueError
+        When there is no positive.
+    """
+    ordered = np.asarray(target, float)[np.argsort(-np.asarray(score), kind="stable")]
+    if not ordered.sum():
+        raise ValueError("no positive: there is nothing to gain")
+    return np.concatenate([[0.0], np.cumsum(ordered) / ordered.sum()])
+
+
+def lift(target: np.ndarray, score: np.ndarray, share: float) -> float:
+    """Return the rate among the best `share` of the rows over the rate of all.
+
+    Parameters
+    ----------
+    target, score
+        As in `cumulative_gain`.
+    share : float
+        Between 0 and 1.
+
+    Returns
+    -------
+    float
+        1 for a random order.
+    """
+    k = max(1, round(share * len(target)))
+    return float(cumulative_gain(target, score)[k] * len(target) / k)
+
+
+def profit_curve(
+    outcome: np.ndarray, order_by: np.ndarray, *, margin: float, cost: float
+) -> np.ndarray:
+    """Return the profit of contacting the k best rows, for every k.
+
+    Parameters
+    ----------
+    outcome : array of shape (N,)
+        Redeemed (0 or 1), which gives what came, or chances, which give what is expected.
+    order_by : array of shape (N,)
+        Contacts are made in descending order.
+    margin, cost : float
+        Dollars earned by a redeemed contact and paid for any contact.
+
+    Returns
+    -------
+    array of shape (N + 1,)
+        Dollars; 0 for nobody.
+
+    Raises
+    ------
+    ValueError
+        When margin or cost is not positive.
+    """
+    if margin <= 0 or cost <= 0:
+        raise ValueError(f"margin is {margin} and cost {cost}: give dollars above zero")
+    ordered = np.asarray(outcome, float)[np.argsort(-np.asarray(order_by), kind="stable")]
+    return np.concatenate([[0.0], np.cumsum(ordered * margin - cost)])
+
+
+def number_to_contact(chance: np.ndarray, *, margin: float, cost: float) -> int:
+    """Return how many to contact: those whose expected margin exceeds the cost.
+
+    Parameters
+    ----------
+    chance : array of shape (N,)
+        Calibrated probabilities.
+    margin, cost : float
+        As in `profit_curve`.
+
+    Returns
+    -------
+    int
+    """
+    return int((np.asarray(chance) * margin > cost).sum())
+
+
+def permutation_importance(
+    score: Callable[[pd.DataFrame], np.ndarray],
+    features: pd.DataFrame,
+    target: np.ndarray,
+    groups: dict[str, list[str]],
+    *,
+    repeats: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Measure how much AUC is lost when the columns of a group change rows together.
+
+    Parameters
+    ----------
+    score : callable
+        ``score(features)`` → array of shape (N,).
+    features : DataFrame of shape (N, F)
+    target : array of shape (N,), 0 or 1
+    groups : dict
+        Names of columns by the name of their group; correlated columns belong together.
+    repeats, seed : int
+        Permutations per group.
+
+    Returns
+    -------
+    DataFrame
+        Per group ``loss`` (mean), ``low`` and ``high`` (least and most over permutations), the
+        most important first.
+
+    References
+    ----------
+    Breiman (2001), Random forests, §10.
+    """
+    rng = np.random.default_rng(seed)
+    whole = roc_auc(target, score(features))
+    losses = {}
+    for name, columns in groups.items():
+        lost = []
+        for _ in range(repeats):
+            mixed = features.copy()
+            mixed[columns] = features[columns].to_numpy()[rng.permutation(len(features))]
+            lost.append(whole - roc_auc(target, score(mixed)))
+        losses[name] = {"loss": np.mean(lost), "low": np.min(lost), "high": np.max(lost)}
+    return pd.DataFrame(losses).T.sort_values("loss", ascending=False)
+
+
+def group_gaps(
+    target: np.ndarray,
+    chance: np.ndarray,
+    group: pd.Series,
+    weight: np.ndarray,
+    *,
+    share: float,
+) -> pd.DataFrame:
+    """Compare groups: how often they redeem, what is predicted, and which redeemers are reached.
+
+    Parameters
+    ----------
+    target, chance : arrays of shape (N,)
+    group : Series of length N
+        Missing where a household did not tell; such rows are left out.
+    weight : array of shape (R, N)
+        How often each row enters each resample.
+    share : float
+        The best `share` of all N rows are contacted.
+
+    Returns
+    -------
+    DataFrame
+        Per group ``contacts``, ``redeemed``, ``predicted``, ``gap`` (predicted minus redeemed) with
+        its 95 % interval ``gap_low, gap_high``, and ``reached``, the share of the group's redeemers
+        who are contacted, with ``reached_low, reached_high``.
+
+    References
+    ----------
+    Hardt, Price & Srebro (2016), Equality of opportunity in supervised learning.
+    """
+    target, chance = np.asarray(target, float), np.asarray(chance, float)
+    listed = np.zeros(len(chance), bool)
+    listed[np.argsort(-chance, kind="stable")[: round(share * len(chance))]] = True
+    rows = {}
+    for level in group.dropna().unique():
+        of = (group == level).to_numpy(bool, na_value=False)
+        t, c, came, w = target[of], chance[of], listed[of], weight[:, of]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            gaps = w @ (c - t) / w.sum(1)
+            reached = w @ (t * came) / (w @ t)
+        rows[level] = {
+            "contacts": len(t),
+            "redeemed": t.mean(),
+            "predicted": c.mean(),
+            "gap": (c - t).mean(),
+            **dict(zip(("gap_low", "gap_high"), interval(gaps), strict=True)),
+            "reached": came[t > 0].mean() if t.any() else np.nan,
+            **dict(zip(("reached_low", "reached_high"), interval(reached), strict=True)),
+        }
+    return pd.DataFrame(rows).T.sort_index()

@@ -1,0 +1,87 @@
+"""Reliability and temperature: by hand, against the truth, and against a null."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pm_utils.calibration import (
+    calibration_error,
+    calibration_floor,
+    fit_temperature,
+    reliability,
+)
+from pm_utils.formulas import log_loss, sigmoid
+
+
+def world(n: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return targets and the logits that they were drawn from."""
+    rng = np.random.default_rng(seed)
+    logit = rng.normal(-2, 1.5, n)
+    return (rng.random(n) < sigmoid(logit)).astype(float), logit
+
+
+def test_reliability_and_its_error_by_hand():
+    chance = np.array([0.4, 0.1, 0.2, 0.3])
+    target = np.array([1, 0, 0, 1])
+    table = reliability(target, chance, bins=2)
+    assert table["predicted"].tolist() == pytest.approx([0.15, 0.35])
+    assert table["observed"].tolist() == [0, 1]
+    assert table["rows"].tolist() == [2, 2]
+    assert calibration_error(target, chance, bins=2) == pytest.approx((0.15 + 0.65) / 2)
+
+
+def test_bins_of_unequal_size_count_by_their_rows():
+    chance, target = np.array([0.0, 0.0, 0.9]), np.array([0, 0, 0])
+    table = reliability(target, chance, bins=2)
+    assert table["rows"].tolist() == [2, 1]
+    assert calibration_error(target, chance, bins=2) == pytest.approx(0.9 / 3)
+
+
+def test_right_chances_have_the_error_of_the_floor_and_wrong_ones_more():
+    target, logit = world()
+    floor = calibration_floor(sigmoid(logit), repeats=50)
+    right = calibration_error(target, sigmoid(logit))
+    wrong = calibration_error(target, sigmoid(3 * logit))
+    assert 0 < floor < 0.01
+    assert right < 2 * floor
+    assert wrong > 5 * floor
+
+
+def test_the_floor_falls_with_the_root_of_the_rows():
+    chance = np.full(10_000, 0.2)
+    few, many = (calibration_floor(chance[:n], repeats=100) for n in (400, 10_000))
+    assert few / many == pytest.approx(5, rel=0.15)
+
+
+def test_logits_multiplied_by_three_return_a_temperature_of_three():
+    target, logit = world()
+    assert fit_temperature(target, logit) == pytest.approx(1, abs=0.03)
+    assert fit_temperature(target, 3 * logit) == pytest.approx(3, abs=0.1)
+    assert fit_temperature(target, logit / 4) == pytest.approx(1 / 4, abs=0.01)
+
+
+@given(st.floats(0.2, 5))
+@settings(max_examples=20, deadline=None)
+def test_a_temperature_undoes_any_scale(scale):
+    target, logit = world(2_000)
+    assert fit_temperature(target, scale * logit) == pytest.approx(
+        scale * fit_temperature(target, logit), rel=1e-3
+    )
+
+
+def test_the_temperature_has_the_least_log_loss():
+    target, logit = world(3_000)
+    best = fit_temperature(target, 2 * logit)
+
+    def loss(temperature: float) -> float:
+        return float(log_loss(sigmoid(2 * logit / temperature), target).mean())
+
+    assert loss(best) < min(loss(0.95 * best), loss(1.05 * best))
+
+
+def test_what_cannot_be_binned_is_refused():
+    with pytest.raises(ValueError, match="3 targets, 2 chances"):
+        reliability(np.zeros(3), np.zeros(2), bins=1)
+    with pytest.raises(ValueError, match="10 bins"):
+        calibration_error(np.zeros(3), np.zeros(3))

@@ -6,9 +6,10 @@ that updates once a week does. It has ``choose(customers) -> ads`` and ``learn(c
 clicks)``, with arrays of shape (R, B) throughout. Among M ads; D numbers describe a customer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -335,6 +336,72 @@ class DeepThompson:
         phi = self.nets.features(self.context.expand(size))[replication]
         logit = phi @ self.nets.ads[replication].T + self.nets.base[replication]
         return logit.sigmoid().double().numpy()
+
+
+def tournament(
+    players: dict[str, Callable], truth: np.ndarray, replications: dict[str, int], **game
+) -> tuple[dict, dict[str, np.ndarray]]:
+    """Let each policy play the same game.
+
+    Parameters
+    ----------
+    players : dict of callables
+        A number of replications → a policy.
+    truth : array of shape (N, M)
+    replications : dict of int
+        How many for each player.
+    **game
+        ``rounds``, ``batch`` and ``seed`` of `play`.
+
+    Returns
+    -------
+    policies : dict
+        As they are after the last round.
+    earned : dict of arrays of shape (rounds, R)
+    """
+    policies = {name: make(replications[name]) for name, make in players.items()}
+    earned = {
+        name: play(policy, truth, replications=replications[name], **game)
+        for name, policy in policies.items()
+    }
+    return policies, earned
+
+
+def shares_of_gain(
+    earned: dict[str, np.ndarray], least: str, most: str, *, rounds: slice = slice(None)
+) -> dict[str, np.ndarray]:
+    """Return (earned - least) / (most - least) of every player and replication → (R,).
+
+    Parameters
+    ----------
+    earned : dict of arrays of shape (rounds, R)
+        From `tournament`; a player of fewer replications played the first of them.
+    least, most : str
+        Players who define 0 and 1.
+    rounds : slice
+        Those that count.
+    """
+    total = {name: clicks[rounds].sum(0) for name, clicks in earned.items()}
+    low, high = total[least], total[most]
+    return {
+        name: (each - low[: len(each)]) / (high - low)[: len(each)] for name, each in total.items()
+    }
+
+
+def standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd.DataFrame:
+    """Return each player's regret with half its 95 % interval, and shares of the gain.
+
+    Parameters are those of `shares_of_gain`.
+    """
+    quarter = slice(-(len(earned[most]) // 4), None)
+    whole = shares_of_gain(earned, least, most)
+    late = shares_of_gain(earned, least, most, rounds=quarter)
+    rows = {}
+    for name, clicks in earned.items():
+        lost = 1000 * (earned[most][:, : clicks.shape[1]] - clicks).mean(0)
+        rows[name] = [*summary(lost), whole[name].mean(), late[name].mean()]
+    columns = ["clicks lost per 1,000", "±", "share of oracle gain", "the same, last quarter"]
+    return pd.DataFrame(rows, index=columns).T
 
 
 def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarray:

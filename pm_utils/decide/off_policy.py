@@ -9,6 +9,7 @@ normal, from the sum of each *customer's* contributions: rows of one customer ar
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import norm
 from sklearn.linear_model import Ridge
 
@@ -208,3 +209,55 @@ def evaluate(
         "SNIPS": self_normalised(reward, weight, who),
         "DR": doubly_robust(reward, weight, who, expected, table[who, ad]),
     }
+
+
+def repeat(
+    market, old, target: np.ndarray, context: np.ndarray, *, logs: int, size: int, misses=False
+) -> dict[str, list[Estimate]]:
+    """Draw one log of the old policy after the other and evaluate the new policy on each.
+
+    Parameters
+    ----------
+    market : Market
+    old : Policy
+    target : array of shape (N, M)
+        The new policy's probabilities.
+    context : array of shape (N, D)
+        What the reward model sees.
+    logs, size : int
+        Number of logs and impressions in each.
+    misses : bool
+        Let the reward be 1 where nobody clicks, rather than where somebody does.
+
+    Returns
+    -------
+    dict of str to list of Estimate
+        For each estimator, one per log.
+    """
+    found = {name: [] for name in ("DM", "IPS", "SNIPS", "DR")}
+    for number in range(logs):
+        log = market.impressions(old, size, start=number * size)
+        reward = (log.click != misses).astype(float)
+        table = reward_table(context, target.shape[1], log.customer, log.creative, reward)
+        for name, estimate in evaluate(log, target, table, reward=reward).items():
+            found[name].append(estimate)
+    return found
+
+
+def score(found: dict[str, list[Estimate]], truth: float) -> pd.DataFrame:
+    """Hold the estimates of many logs against the true value.
+
+    Returns
+    -------
+    DataFrame
+        For each estimator: mean ``relative error``, relative ``bias``, the share of logs whose
+        ``95 % interval holds`` the truth, and the mean ``effective size``.
+    """
+    rows = {}
+    for name, many in found.items():
+        off = np.array([one.value for one in many]) / truth - 1
+        holds = np.mean([one.covers(truth) for one in many])
+        effective = np.mean([one.effective_size for one in many])
+        rows[name] = [np.abs(off).mean(), off.mean(), holds, effective]
+    columns = ["relative error", "bias", "95 % interval holds", "effective size"]
+    return pd.DataFrame(rows, index=columns).T

@@ -7,6 +7,7 @@ impressions, where customers were assigned.
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import chisquare, norm
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import (
@@ -114,6 +115,33 @@ def _normal(difference: float, error: float) -> Comparison:
     half = norm.ppf(0.975) * error
     p_value = 2 * norm.sf(abs(difference) / error)
     return Comparison(*map(float, (difference, difference - half, difference + half, p_value)))
+
+
+def false_alarms(
+    part: np.ndarray, whole: np.ndarray, *, runs: int, rng: np.random.Generator
+) -> dict[str, float]:
+    """Split customers who were all shown the same and count how often a test finds an effect.
+
+    Parameters
+    ----------
+    part, whole : arrays of shape (N,)
+        Clicks and impressions of each customer.
+    runs : int
+    rng : numpy Generator
+
+    Returns
+    -------
+    dict of str to float
+        Share of p-values below 0.05 by ``impressions`` (`two_proportions`) and by ``customers``
+        (`two_ratios`).
+    """
+    alarms = np.zeros((runs, 2))
+    for run in alarms:
+        second = rng.permutation(len(part)) < len(part) // 2
+        groups = [[each[group].sum() for group in (~second, second)] for each in (part, whole)]
+        tests = two_proportions(*groups), two_ratios(part, whole, second)
+        run[:] = [test.p_value < 0.05 for test in tests]
+    return dict(zip(("impressions", "customers"), alarms.mean(0).tolist(), strict=True))
 
 
 def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> float:
@@ -239,3 +267,33 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
     inside = second.sum(1)[0]
     weight = second / inside - (1 - second) / (size - inside)
     return weight @ outcome.astype(np.float32)
+
+
+def variance_ratios(
+    outcome: np.ndarray,
+    covariates: dict[str | int, np.ndarray],
+    *,
+    draws: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Measure what CUPED leaves of an effect's variance, for each of several covariates.
+
+    Parameters
+    ----------
+    outcome : array of shape (N,)
+        Of customers who were all treated alike.
+    covariates : dict of arrays of shape (N,)
+    draws : int
+        Random splits to measure on.
+    rng : numpy Generator
+
+    Returns
+    -------
+    DataFrame
+        One row per covariate: ``promised``, 1 - ρ², and ``measured`` over the splits.
+    """
+    promised = [1 - np.corrcoef(x, outcome)[0, 1] ** 2 for x in covariates.values()]
+    columns = [outcome, *(cuped(outcome, x) for x in covariates.values())]
+    variance = placebo_effects(np.column_stack(columns), draws=draws, rng=rng).var(0)
+    found = {"promised": promised, "measured": variance[1:] / variance[0]}
+    return pd.DataFrame(found, index=list(covariates))

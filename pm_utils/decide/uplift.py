@@ -1,7 +1,11 @@
 """Whom an ad changes: learners of heterogeneous effects, and curves that judge them."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 from sklearn.base import RegressorMixin, clone
+from sklift.metrics import qini_auc_score
 
 
 class TLearner:
@@ -152,3 +156,28 @@ def share_of_targeting(
     rows = np.arange(len(effect)) if weight is None else np.repeat(np.arange(len(effect)), weight)
     areas = [area_over_random(gain_curve(s[rows], effect[rows])) for s in (score, effect)]
     return areas[0] / areas[1]
+
+
+def judge(
+    scores: dict[str, np.ndarray], treated: np.ndarray, outcome: np.ndarray, effect: np.ndarray
+) -> pd.DataFrame:
+    """Judge scores by what an experiment shows, and by the truth.
+
+    Parameters
+    ----------
+    scores : dict of arrays of shape (N,)
+    treated, outcome : arrays of shape (N,), 0 or 1
+    effect : array of shape (N,)
+        True uplift.
+
+    Returns
+    -------
+    DataFrame
+        For each score, scikit-uplift's ``Qini`` coefficient and the ``share of true gain``.
+    """
+    treated, outcome = np.asarray(treated, int), np.asarray(outcome, int)
+    with warnings.catch_warnings():  # it calls a function that scikit-learn is about to drop
+        warnings.simplefilter("ignore", FutureWarning)
+        qini = {name: qini_auc_score(outcome, score, treated) for name, score in scores.items()}
+    share = {name: share_of_targeting(score, effect) for name, score in scores.items()}
+    return pd.DataFrame({"Qini": qini, "share of true gain": share})

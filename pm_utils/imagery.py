@@ -3,9 +3,11 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from sklearn.covariance import LedoitWolf
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PolynomialFeatures
@@ -14,7 +16,7 @@ from torch import Tensor
 from pm_utils.frechet import frechet_distance
 from pm_utils.market import Creatives, Market, random_creatives
 from pm_utils.market.reader import read_images
-from pm_utils.market.render import render_images
+from pm_utils.market.render import contact_sheet, render_images
 from pm_utils.models.adimage import (
     LEVELS,
     SHOWN,
@@ -119,6 +121,16 @@ def gradient_norm(gan: AdImageGAN, loss: Tensor) -> float:
     """Return the length of the gradient that a loss sends to the generator."""
     slopes = torch.autograd.grad(loss, list(gan.generator.parameters()), retain_graph=True)
     return torch.stack([slope.square().sum() for slope in slopes]).sum().sqrt().item()
+
+
+def new_gan(
+    strokes: Strokes, weights: Tensor, request: Tensor, *, width: int, seed: int
+) -> AdImageGAN:
+    """Return an untrained GAN that starts from the mean ad of each request."""
+    torch.manual_seed(seed)
+    gan = AdImageGAN(strokes, width=width)
+    gan.start_from_means(weights, request)
+    return gan
 
 
 def train_gan(
@@ -317,6 +329,19 @@ def attributes_read(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([getattr(reading, name) for name in SHOWN], axis=1), reading.valid
 
 
+def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Compare what the market reads with what was asked, ad by ad.
+
+    Returns
+    -------
+    arrays of shape (N,)
+        The share of the five attributes that are as asked; 1 where the ad counts and all are.
+    """
+    said, valid = attributes_read(images)
+    right = said == asked
+    return right.mean(axis=1), (right.all(axis=1) & valid).astype(float)
+
+
 class Judge:
     """Compares ads with real ones in the features of a classifier, and lets the market read them.
 
@@ -414,6 +439,20 @@ def noise_spread(images: np.ndarray, repeats: int) -> float:
     """
     groups = images.reshape(-1, repeats, images[0].size)
     return float(np.sqrt(groups.var(axis=1, ddof=1).mean()))
+
+
+def picture_rows(rows: dict[str, np.ndarray], *, scale: int = 3) -> Figure:
+    """Draw rows of pictures (n, 32, 32, 3), each with its name on the left."""
+    columns = len(next(iter(rows.values())))
+    sheet = contact_sheet(np.concatenate(list(rows.values())), columns=columns, scale=scale)
+    figure, axes = plt.subplots(figsize=(7, 6 * len(rows) / columns + 0.1))
+    axes.imshow(sheet.clip(0, 1), interpolation="none")
+    side = sheet.shape[0] / len(rows)
+    axes.set_yticks([side * (row + 0.5) for row in range(len(rows))], list(rows))
+    axes.tick_params(left=False)
+    axes.set_xticks([])
+    axes.spines[:].set_visible(False)
+    return figure
 
 
 # --- Customers -----------------------------------------------------------------------------------

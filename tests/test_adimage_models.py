@@ -217,3 +217,73 @@ def test_the_attribute_loss_of_no_knowledge_is_the_log_of_the_levels():
     assert loss.item() == pytest.approx(np.log(LEVELS).sum(), rel=1e-6)
     sure = as_request(attributes.numpy())[:, : sum(LEVELS)] * 50
     assert adimage.attribute_loss(sure, attributes).item() < 1e-6
+
+
+def test_the_two_losses_differ_by_the_mean_logit():
+    logit = torch.tensor([-4.0, 0.5, 3.0, 7.5])
+    printed = adimage.generator_loss(logit, saturating=True)
+    practised = adimage.generator_loss(logit)
+    assert (printed + practised).item() == pytest.approx(-logit.mean().item(), rel=1e-6)
+    assert printed < 0 < practised
+
+
+def test_a_critic_that_cannot_tell_pays_two_coins():
+    assert adimage.critic_loss(torch.zeros(3), torch.zeros(5)).item() == pytest.approx(
+        2 * np.log(2)
+    )
+    sure = adimage.critic_loss(torch.full((3,), 40.0), torch.full((3,), -40.0))
+    assert sure.item() == pytest.approx(0, abs=1e-12)
+
+
+def test_gates_turn_layers_off_and_up():
+    torch.manual_seed(0)
+    body = adimage.GatedLayers(3, width=8, layers=2)
+    x, request = torch.randn(4, 3), as_request(random_attributes(4))
+    with torch.no_grad():
+        first = body.first(torch.cat([x, request], 1))
+        for gate in body.gates:
+            gate.weight.zero_()
+            gate.bias.fill_(-1.0)
+        assert torch.allclose(body(x, request), torch.relu(first))
+        body.gates[0].bias.fill_(2.0)
+        louder = torch.relu(first + 3 * body.layers[0](torch.relu(first)))
+        assert torch.allclose(body(x, request), louder, atol=1e-6)
+
+
+def test_the_critic_adds_realism_and_fit():
+    torch.manual_seed(0)
+    critic = AdImageCritic(5, width=16)
+    weights, request = torch.randn(6, 5), as_request(random_attributes(6))
+    with torch.no_grad():
+        whole = critic(weights, request)
+        critic.fits.weight.zero_()
+        critic.fits.bias.zero_()
+        realism = critic(weights, request)
+        critic.real.weight.zero_()
+        critic.real.bias.fill_(7.0)
+        assert torch.allclose(critic(weights, request), torch.full((6,), 7.0))
+    assert (whole - realism).abs().min() > 1e-6
+
+
+def test_an_untaught_flow_heads_for_the_mean_of_the_request():
+    torch.manual_seed(0)
+    flow = AdImageFlow(Strokes(low_rank_images(), 5, seed=0), width=16)
+    place, request = torch.randn(4, 5), as_request(random_attributes(4))
+    with torch.no_grad():
+        early, late = (flow(place, torch.full((4,), t), request) for t in (0.1, 0.9))
+        assert (early - late).abs().max() > 1e-4  # the clock is read
+        flow.out.weight.zero_()
+        flow.out.bias.zero_()
+        found = flow(place, torch.rand(4), request)
+        assert torch.allclose(found, flow.mean(request) - place)
+
+
+def test_strokes_are_perpendicular_sorted_and_repeat_with_their_seed():
+    images = torch.rand(80, 32, 32, 3, generator=torch.Generator().manual_seed(1))
+    strokes = Strokes(images, 12, seed=0)
+    assert strokes.strokes.shape == (3072, 12)
+    assert torch.allclose(strokes.strokes.T @ strokes.strokes, torch.eye(12), atol=1e-4)
+    assert (strokes.scale.diff() <= 0).all()
+    assert torch.equal(strokes.strokes, Strokes(images, 12, seed=0).strokes)
+    assert set(strokes.state_dict()) == {"mean", "strokes", "scale"}
+    assert not list(strokes.parameters())

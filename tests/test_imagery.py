@@ -26,7 +26,7 @@ def world():
     return images, attributes, strokes, strokes.weigh(images), as_request(attributes)
 
 
-def new_gan(world) -> AdImageGAN:
+def raw_gan(world) -> AdImageGAN:
     torch.manual_seed(0)
     return AdImageGAN(world[2], noise_dim=4, width=32)
 
@@ -65,11 +65,11 @@ def test_the_classifier_learns_what_pictures_show(world):
 
 def test_training_moves_both_networks_and_repeats_with_its_seed(world):
     weights, request = world[3:]
-    runs = [new_gan(world) for _ in range(3)]
+    runs = [raw_gan(world) for _ in range(3)]
     for run, seed in zip(runs, (0, 0, 1), strict=True):
         imagery.train_gan(run, weights, request, steps=12, seed=seed, batch_size=16)
     states = [run.state_dict() for run in runs]
-    before = new_gan(world).state_dict()
+    before = raw_gan(world).state_dict()
     for name in ("generator.vary.weight", "critic.look.weight", "average.vary.weight"):
         assert torch.equal(states[0][name], states[1][name]), name
         assert not torch.equal(states[0][name], states[2][name]), name
@@ -79,7 +79,7 @@ def test_training_moves_both_networks_and_repeats_with_its_seed(world):
 
 def test_a_critic_alone_makes_the_printed_loss_saturate(world):
     weights, request = world[3:]
-    gan, diary = new_gan(world), Diary(world[1][:64])
+    gan, diary = raw_gan(world), Diary(world[1][:64])
     start = gan.generator.vary.weight.clone()
     settings = {"steps": 160, "seed": 0, "generator_rate": 0.0, "penalty": 0.0, "watch_every": 40}
     imagery.train_gan(gan, weights, request, watch=diary, **settings)
@@ -97,7 +97,7 @@ def test_the_penalty_keeps_the_critic_from_certainty(world):
     weights, request = world[3:]
     believed = {}
     for penalty in (0.0, 10.0):
-        gan, diary = new_gan(world), Diary(world[1][:64])
+        gan, diary = raw_gan(world), Diary(world[1][:64])
         settings = {"steps": 120, "seed": 0, "generator_rate": 0.0, "watch_every": 120}
         imagery.train_gan(gan, weights, request, penalty=penalty, watch=diary, **settings)
         believed[penalty] = diary.believed[-1]
@@ -105,7 +105,7 @@ def test_the_penalty_keeps_the_critic_from_certainty(world):
 
 
 def test_gradient_norms_by_hand(world):
-    gan = new_gan(world)
+    gan = raw_gan(world)
     nothing = 0 * sum(weight.sum() for weight in gan.generator.parameters())
     loss = (gan.generator.mean.bias * torch.arange(32)).sum() + nothing
     expected = np.sqrt((np.arange(32.0) ** 2).sum())
@@ -169,6 +169,16 @@ def test_coverage_by_hand():
     assert coverage(real, real + 1e-6, neighbours=1) == 1
 
 
+def test_coverage_does_not_depend_on_the_order_or_the_scale():
+    rng = np.random.default_rng(3)
+    real, fake = rng.normal(size=(200, 4)), rng.normal(size=(150, 4)) + 0.5
+    found = coverage(real, fake)
+    assert 0.2 < found < 0.85
+    assert coverage(rng.permutation(real), rng.permutation(fake)) == pytest.approx(found)
+    assert coverage(10 * real - 3, 10 * fake - 3) == pytest.approx(found)
+    assert coverage(real, np.vstack([fake, real[:50]])) > found
+
+
 def test_coverage_of_the_real_thing_and_of_a_collapse():
     rng = np.random.default_rng(0)
     real, same = rng.normal(size=(2, 1000, 8))
@@ -208,6 +218,37 @@ def test_the_judge_tells_right_ads_from_wrong_and_grey_ones(world):
     assert grey["pictures"] > 5 * right["pictures"]
 
 
+def test_as_asked_by_hand():
+    pictures, asked = imagery.archive(4, np.random.default_rng(2))
+    pictures, wanted = pictures.numpy(), asked.copy()
+    wanted[1, 2] = (asked[1, 2] + 1) % 5
+    pictures[2, 2:30, 2:30] = 0.5  # palette, icon, badge and layout are gone
+    share, complete = imagery.as_asked(pictures, wanted)
+    assert share[:2].tolist() == [1, 4 / 5]
+    assert complete.tolist() == [1, 0, 0, 1]
+
+
+def test_rows_of_pictures_are_named_and_keep_their_colours():
+    rows = {"one": np.zeros((3, 32, 32, 3)), "other": np.full((3, 32, 32, 3), 0.5)}
+    (axes,) = imagery.picture_rows(rows, scale=1).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "other"]
+    drawn = np.asarray(axes.images[0].get_array())
+    assert drawn.shape == (2 * 34, 3 * 34, 3)
+    assert (drawn[1:33, 1:33] == 0).all()
+    assert (drawn[35:67, 1:33] == 0.5).all()
+
+
+def test_a_new_gan_starts_from_means_and_its_seed_repeats_it(world):
+    strokes, weights, request = world[2:]
+    first, again, other = (
+        imagery.new_gan(strokes, weights, request, width=16, seed=seed) for seed in (0, 0, 1)
+    )
+    gap = (first.generator.mean(request) - weights).square().mean()
+    assert gap < 0.5 * weights.var()
+    assert torch.equal(first.generator.vary.weight, again.generator.vary.weight)
+    assert not torch.equal(first.generator.vary.weight, other.generator.vary.weight)
+
+
 def test_features_are_in_deviations_of_the_real_ones(world):
     real, attributes = world[:2]
     judge = Judge(AttributeNet(features=8), real, attributes)
@@ -228,3 +269,89 @@ def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
     assert clicks == pytest.approx(market.click_table.max(1), rel=1e-5)
     noise = np.random.default_rng(1).random(drawn.shape)
     assert (imagery.true_clicks(market, customers, noise) == 0).all()
+
+
+def test_step_sizes_rise_stay_and_fall_to_nothing():
+    share = imagery._rise_and_fall(200)
+    assert share(0) == pytest.approx(1 / 50)
+    assert share(49) == share(100) == 1
+    assert share(150) == pytest.approx(0.5)
+    assert share(200) == 0
+
+
+def test_the_penalty_is_charged_now_and_then_and_the_diary_called_in_time(world, monkeypatch):
+    charged, called = [], []
+    real_penalty = imagery.gradient_penalty
+
+    def counted(critic, weights, request):
+        charged.append(len(weights))
+        return real_penalty(critic, weights, request)
+
+    monkeypatch.setattr(imagery, "gradient_penalty", counted)
+    settings = {"steps": 20, "seed": 0, "batch_size": 8, "watch_every": 7}
+    weights, request = world[3:]
+    watch = {"watch": lambda gan, step: called.append(step)}
+    imagery.train_gan(raw_gan(world), weights, request, **settings, **watch)
+    assert charged == [8, 8, 8]  # steps 0, 8 and 16
+    assert called == [0, 7, 14, 20]
+    imagery.train_gan(raw_gan(world), weights, request, penalty=0.0, **settings)
+    assert len(charged) == 3
+
+
+def test_a_gan_that_was_told_wrong_requests_draws_by_chance(world):
+    weights, request = world[3:]
+    asked = imagery.archive(200, np.random.default_rng(7))[1]
+    order, right = np.random.default_rng(8).permutation(len(weights)), {}
+    for name, told in {"gan": request, "null": request[order]}.items():
+        gan = imagery.new_gan(world[2], weights, told, width=32, seed=0)
+        imagery.train_gan(gan, weights, told, steps=60, seed=0, batch_size=32)
+        right[name] = imagery.as_asked(gan.sample(asked), asked)[0].mean()
+    chance = np.mean(1 / np.array(LEVELS))
+    assert right["null"] < chance + 0.1
+    assert right["gan"] > right["null"] + 0.2
+
+
+def test_a_hasty_game_without_penalty_collapses(world):
+    weights, request = world[3:]
+    eight = np.repeat(world[1][:20], 8, axis=0)
+    hasty = {"penalty": 0.0, "generator_rate": 1e-2, "critic_rate": 1e-3}
+    spread = {}
+    for name, changes in {"healthy": {}, "hasty": hasty}.items():
+        gan = imagery.new_gan(world[2], weights, request, width=64, seed=0)
+        imagery.train_gan(gan, weights, request, steps=150, seed=0, **changes)
+        spread[name] = imagery.noise_spread(gan.sample(eight), 8)
+    spread["real"] = imagery.noise_spread(
+        render_images(as_creatives(eight), np.random.default_rng(0)), 8
+    )
+    assert spread["hasty"] < 0.5 * spread["healthy"]
+    assert spread["healthy"] < 1.5 * spread["real"]
+
+
+def test_the_flow_repeats_with_its_seed_and_its_loss_falls(world):
+    from pm_utils.models.adimage import flow_loss
+
+    strokes, weights, request = world[2:]
+    flows, losses = [], []
+    for seed, steps in ((0, 40), (0, 40), (1, 40), (0, 0)):
+        torch.manual_seed(0)
+        flow = AdImageFlow(strokes, width=32)
+        if steps:
+            imagery.train_flow(flow, weights, request, steps=steps, seed=seed, batch_size=64)
+        draw = torch.Generator().manual_seed(9)
+        noise, time = torch.randn(weights.shape, generator=draw), torch.rand(400, generator=draw)
+        with torch.no_grad():
+            losses.append(flow_loss(flow, noise, weights, time, request).item())
+        flows.append(flow.out.weight.detach())
+    assert torch.equal(flows[0], flows[1])
+    assert not torch.equal(flows[0], flows[2])
+    assert losses[0] < 0.9 * losses[3]
+
+
+def test_copies_are_nearer_to_the_archive_than_fresh_ads(world):
+    images = world[0]
+    noise = 0.02 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
+    fresh = imagery.archive(100, np.random.default_rng(4))[0]
+    apart, which = imagery.nearest((images + noise)[:100].numpy(), images)
+    assert (which == np.arange(100)).all()
+    assert apart.max() < 0.025
+    assert imagery.nearest(fresh.numpy(), images)[0].min() > 0.025

@@ -1,0 +1,262 @@
+"""Off-policy estimators against exact expectations over every possible log."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from market_world import small_market
+
+from pm_utils.decide import off_policy
+from pm_utils.market import EpsilonGreedy, Uniform, random_creatives
+
+# Two customers, two ads. Chances of a click, the old and the new policy, and a wrong model.
+CHANCE = np.array([[0.2, 0.7], [0.5, 0.1]])
+OLD = np.array([[0.6, 0.4], [0.25, 0.75]])
+NEW = np.array([[0.1, 0.9], [0.8, 0.2]])
+WRONG = np.array([[0.9, 0.3], [0.2, 0.6]])
+VALUE = (NEW * CHANCE).sum(1).mean()
+
+
+def expectation(estimator, rows: int = 2, old=OLD, chance=CHANCE) -> tuple[float, float]:
+    """Mean and variance of an estimator over all logs of some rows, each with its chance."""
+    one = [
+        ((x, a, r), 0.5 * old[x, a] * (chance[x, a] if r else 1 - chance[x, a]))
+        for x, a, r in product(range(2), repeat=3)
+    ]
+    total = second = mass = 0.0
+    for log in product(one, repeat=rows):
+        weight = np.prod([p for _, p in log])
+        found = estimator(*np.array([row for row, _ in log]).T)
+        total, second, mass = total + weight * found, second + weight * found**2, mass + weight
+    assert mass == pytest.approx(1)
+    return total, second - total**2
+
+
+def weights(x, a, old=OLD):
+    return NEW[x, a] / old[x, a]
+
+
+def ips(x, a, r):
+    return off_policy.inverse_propensity(r, weights(x, a), x).value
+
+
+def dr(x, a, r, model=WRONG, old=OLD):
+    expected = (NEW * model).sum(1)[x]
+    return off_policy.doubly_robust(r, weights(x, a, old), x, expected, model[x, a]).value
+
+
+def dm(x, a, r, model=WRONG):
+    return off_policy.direct_method((NEW * model).sum(1)[x], x).value
+
+
+def snips(x, a, r):
+    return off_policy.self_normalised(r, weights(x, a), x).value
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+def test_ips_is_unbiased_over_all_logs(rows):
+    assert expectation(ips, rows)[0] == pytest.approx(VALUE, abs=1e-12)
+
+
+def test_dr_is_unbiased_with_a_wrong_model():
+    assert expectation(dr)[0] == pytest.approx(VALUE, abs=1e-12)
+
+
+def test_dr_is_unbiased_with_wrong_propensities_and_the_right_model():
+    believed = np.array([[0.3, 0.7], [0.5, 0.5]])
+    robust, _ = expectation(lambda x, a, r: dr(x, a, r, CHANCE, believed))
+    assert robust == pytest.approx(VALUE, abs=1e-12)
+    weighted, _ = expectation(
+        lambda x, a, r: off_policy.inverse_propensity(r, weights(x, a, believed), x).value
+    )
+    assert abs(weighted - VALUE) > 0.05
+
+
+def test_dr_is_biased_when_both_are_wrong():
+    believed = np.array([[0.3, 0.7], [0.5, 0.5]])
+    robust, _ = expectation(lambda x, a, r: dr(x, a, r, WRONG, believed))
+    assert abs(robust - VALUE) > 0.01
+
+
+def test_dm_is_as_right_as_its_model():
+    assert expectation(lambda x, a, r: dm(x, a, r, CHANCE))[0] == pytest.approx(VALUE)
+    assert expectation(dm)[0] == pytest.approx((NEW * WRONG).sum(1).mean())
+    assert abs(expectation(dm)[0] - VALUE) > 0.1
+
+
+def test_snips_bias_falls_with_the_rows():
+    biases = [abs(expectation(snips, rows)[0] - VALUE) for rows in (1, 2, 4)]
+    assert biases[0] > biases[1] > biases[2] > 1e-4
+    assert biases[2] < biases[0] / 3
+
+
+def test_the_right_model_takes_variance_away():
+    right = expectation(lambda x, a, r: dr(x, a, r, CHANCE))
+    assert right[0] == pytest.approx(VALUE)
+    assert right[1] < 0.9 * expectation(ips)[1]
+
+
+def test_a_constant_added_to_the_reward_moves_all_but_ips_exactly():
+    rng = np.random.default_rng(0)
+    x, a = rng.integers(2, size=(2, 50))
+    r = (rng.random(50) < CHANCE[x, a]).astype(float)
+    assert snips(x, a, r + 10) == pytest.approx(snips(x, a, r) + 10)
+    assert dr(x, a, r + 10, WRONG + 10) == pytest.approx(dr(x, a, r) + 10)
+    assert abs(ips(x, a, r + 10) - ips(x, a, r) - 10) > 0.1
+
+
+def test_estimators_by_hand():
+    reward, weight = np.array([1.0, 0, 1]), np.array([2.0, 0.5, 0.5])
+    who, expected, predicted = np.arange(3), np.array([0.5, 0.4, 0.3]), np.array([0.6, 0.2, 0.1])
+    assert off_policy.inverse_propensity(reward, weight, who).value == pytest.approx(2.5 / 3)
+    assert off_policy.self_normalised(reward, weight, who).value == pytest.approx(2.5 / 3.0)
+    assert off_policy.direct_method(expected, who).value == pytest.approx(0.4)
+    by_hand = (0.5 + 2 * 0.4 + 0.4 + 0.5 * -0.2 + 0.3 + 0.5 * 0.9) / 3
+    found = off_policy.doubly_robust(reward, weight, who, expected, predicted)
+    assert found.value == pytest.approx(by_hand)
+
+
+def test_on_the_old_policy_itself_weights_do_nothing():
+    reward, one, who = np.array([1.0, 0, 0, 1]), np.ones(4), np.arange(4)
+    for estimator in (off_policy.inverse_propensity, off_policy.self_normalised):
+        found = estimator(reward, one, who)
+        assert found.value == 0.5
+        assert found.effective_size == 4
+
+
+def test_no_overlap_is_said():
+    with pytest.raises(ValueError, match="all weights are 0"):
+        off_policy.self_normalised(np.ones(3), np.zeros(3), np.arange(3))
+
+
+@given(st.lists(st.floats(0.1, 50), min_size=1, max_size=30))
+def test_effective_size_lies_between_one_and_n(weight):
+    size = off_policy.effective_sample_size(np.array(weight))
+    assert 1 - 1e-9 <= size <= len(weight) + 1e-9
+    assert off_policy.effective_sample_size(7 * np.array(weight)) == pytest.approx(size)
+
+
+def test_effective_size_by_hand():
+    assert off_policy.effective_sample_size(np.array([1.0, 1, 1, 1])) == 4
+    assert off_policy.effective_sample_size(np.array([5.0, 0, 0])) == 1
+    assert off_policy.effective_sample_size(np.array([3.0, 1])) == pytest.approx(1.6)
+    assert off_policy.effective_sample_size(np.zeros(2)) == 0
+
+
+def test_copies_of_a_customers_rows_do_not_narrow_the_interval():
+    rng = np.random.default_rng(0)
+    reward, weight = rng.random(200), rng.exponential(size=200)
+    who = np.arange(200)
+    once = off_policy.inverse_propensity(reward, weight, who)
+    five = off_policy.inverse_propensity(np.tile(reward, 5), np.tile(weight, 5), np.tile(who, 5))
+    assert (five.value, five.low, five.high) == pytest.approx((once.value, once.low, once.high))
+    strangers = off_policy.inverse_propensity(
+        np.tile(reward, 5), np.tile(weight, 5), np.arange(1000)
+    )
+    ratio = (once.high - once.low) / (strangers.high - strangers.low)
+    assert ratio == pytest.approx(np.sqrt(5))
+
+
+def test_the_interval_is_that_of_a_mean():
+    rng = np.random.default_rng(0)
+    reward = rng.random(400)
+    found = off_policy.inverse_propensity(reward, np.ones(400), np.arange(400))
+    half = 1.959964 * reward.std() / 20
+    assert (found.low, found.high) == pytest.approx((reward.mean() - half, reward.mean() + half))
+    assert found.covers(reward.mean())
+    assert not found.covers(found.high + 1e-9)
+
+
+# --- The reward model -----------------------------------------------------------------------
+
+
+def planted(n: int = 8000, seed: int = 0):
+    rng = np.random.default_rng(seed)
+    context = rng.normal(size=(200, 2))
+    mean = np.stack([context[:, 0], -context[:, 0], 0 * context[:, 0] + 1], axis=1)
+    who, ad = rng.integers(200, size=n), rng.integers(3, size=n)
+    return context, mean, who, ad, mean[who, ad] + 0.1 * rng.normal(size=n)
+
+
+def test_slopes_by_ad_find_interactions_and_main_effects_cannot():
+    context, mean, *log = planted()
+    own = off_policy.reward_table(context, 3, *log, interactions=True, ridge=1)
+    same = off_policy.reward_table(context, 3, *log)
+    assert np.abs(own - mean).max() < 0.1
+    assert np.abs(same - mean).mean() > 0.5
+    assert same.mean(0) == pytest.approx(mean.mean(0), abs=0.1)
+
+
+@pytest.mark.parametrize("interactions", [False, True])
+def test_a_customers_own_rows_are_not_learned_from(interactions):
+    context, _, who, ad, reward = planted()
+    before = off_policy.reward_table(context, 3, who, ad, reward, interactions=interactions)
+    reward = np.where(who % 2 == 0, reward + 100, reward)
+    after = off_policy.reward_table(context, 3, who, ad, reward, interactions=interactions)
+    assert after[::2] == pytest.approx(before[::2])
+    assert np.abs(after[1::2] - before[1::2]).min() > 50
+
+
+def test_an_ad_that_was_never_shown_is_predicted_at_the_mean():
+    context, _, who, ad, reward = planted()
+    rows = ad != 2
+    log = who[rows], ad[rows], reward[rows]
+    table = off_policy.reward_table(context, 3, *log, interactions=True)
+    assert np.ptp(table[::2, 2]) == 0
+    assert table[0, 2] == pytest.approx(log[2][log[0] % 2 == 1].mean())
+
+
+# --- In the market -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world():
+    market = small_market(800, creatives=random_creatives(6, np.random.default_rng(0)))
+    best = market.click_table.argmax(1)
+    new = EpsilonGreedy(best, 6, 0.1)
+    target = new.probabilities(np.arange(800)).astype(float)
+    value = market.policy_value(new, market.click_table) * np.mean(market.truth.examination)
+    context = market.customers.filter(like="share_").to_numpy()
+    found = off_policy.repeat(market, Uniform(6), target, context, logs=60, size=8000)
+    return market, target, context, value, found
+
+
+def test_weighted_estimators_are_right_on_average_and_cover(world):
+    *_, value, found = world
+    table = off_policy.score(found, value)
+    for name in ("IPS", "SNIPS", "DR"):
+        each = np.array([one.value for one in found[name]])
+        assert abs(each.mean() - value) < 3.5 * each.std() / np.sqrt(len(each)), name
+        assert 0.84 <= table.loc[name, "95 % interval holds"] <= 1, name
+    assert table.loc["DR", "relative error"] < table.loc["IPS", "relative error"] * 1.05
+    assert table.loc["DM", "bias"] < -0.1
+    assert table.loc["DM", "95 % interval holds"] < 0.5
+
+
+def test_misses_part_ips_from_the_others(world):
+    market, target, context, value, found = world
+    few = {"logs": 20, "size": 8000}
+    misses = off_policy.repeat(market, Uniform(6), target, context, misses=True, **few)
+    for name in ("DM", "SNIPS", "DR"):
+        pairs = zip(found[name][:20], misses[name], strict=True)
+        assert all(a.value + b.value == pytest.approx(1) for a, b in pairs), name
+    off = {k: np.mean([abs(e.value - 1 + value) for e in v]) for k, v in misses.items()}
+    assert off["IPS"] > 2 * off["SNIPS"]
+
+
+def test_logs_are_different_ones_and_the_first_are_those_of_few(world):
+    market, target, context, _, found = world
+    few = off_policy.repeat(market, Uniform(6), target, context, logs=3, size=8000)
+    assert [one.value for one in few["IPS"]] == [one.value for one in found["IPS"][:3]]
+    assert len({one.value for one in found["IPS"]}) > 50
+
+
+def test_the_score_of_estimates_by_hand():
+    estimates = [off_policy.Estimate(v, v - 1, v + 1, 10.0) for v in (1.0, 2.0, 4.5)]
+    row = off_policy.score({"x": estimates}, 2.0).loc["x"]
+    assert row["relative error"] == pytest.approx((0.5 + 0 + 1.25) / 3)
+    assert row["bias"] == pytest.approx(0.25)
+    assert row["95 % interval holds"] == pytest.approx(2 / 3)
+    assert row["effective size"] == 10

@@ -142,19 +142,14 @@ def area_over_random(curve: np.ndarray) -> float:
     )
 
 
-def share_of_targeting(
-    score: np.ndarray, effect: np.ndarray, weight: np.ndarray | None = None
-) -> float:
+def share_of_targeting(score: np.ndarray, effect: np.ndarray) -> float:
     """Return the area over random of a score as a share of that of the true effects.
 
     Parameters
     ----------
     score, effect : arrays of shape (N,)
-    weight : array of shape (N,), integers, optional
-        How often each customer counts.
     """
-    rows = np.arange(len(effect)) if weight is None else np.repeat(np.arange(len(effect)), weight)
-    areas = [area_over_random(gain_curve(s[rows], effect[rows])) for s in (score, effect)]
+    areas = [area_over_random(gain_curve(each, effect)) for each in (score, effect)]
     return areas[0] / areas[1]
 
 

@@ -1,0 +1,324 @@
+"""Bandits: hand-worked updates, regret against an oracle, and a network that learns whom."""
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits
+
+from pm_utils.decide import bandits
+
+GAME = {"rounds": 12, "batch": 600, "replications": 4, "seed": 0}
+
+
+def two_tastes(n: int = 400, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Customers whose sign decides which of two ads they like; a third is liked by all a bit."""
+    rng = np.random.default_rng(seed)
+    context = rng.normal(size=(n, 3))
+    likes = context[:, 0] > 0
+    truth = np.column_stack([np.where(likes, 0.4, 0.05), np.where(likes, 0.05, 0.4)])
+    return context, np.column_stack([truth, np.full(n, 0.24)])
+
+
+@pytest.fixture(scope="module")
+def played() -> tuple[dict, dict]:
+    """Every policy on the same game."""
+    context, truth = two_tastes()
+    strangers = context[np.random.default_rng(1).permutation(len(context))]
+    with_one = np.column_stack([np.ones(len(context)), context])
+    deep = {"hidden": 8, "steps": 40, "learning_rate": 1e-2, "base_rate": 0.2}
+    players = {
+        "best fixed": lambda n: bandits.Known(np.full(len(truth), truth.mean(0).argmax())),
+        "commit": lambda n: bandits.TestThenCommit(3, n, rounds=3),
+        "thompson": lambda n: bandits.Thompson(3, n, prior=(1, 4)),
+        "linucb": lambda n: bandits.LinUCB(with_one, 3, n, alpha=0.3),
+        "deep": lambda n: bandits.DeepThompson(context, 3, n, **deep),
+        "null": lambda n: bandits.DeepThompson(strangers, 3, n, **deep),
+        "oracle": lambda n: bandits.Known(truth.argmax(1)),
+    }
+    sizes = dict.fromkeys(players, GAME["replications"]) | {"null": 3}
+    game = {name: GAME[name] for name in ("rounds", "batch", "seed")}
+    return bandits.tournament(players, truth, sizes, **game)
+
+
+# --- The game ------------------------------------------------------------------------------
+
+
+class Spy:
+    """Shows one ad and remembers what it was told."""
+
+    def __init__(self, ad: int) -> None:
+        self.ad, self.told = ad, []
+
+    def choose(self, customers):
+        return np.full(customers.shape, self.ad)
+
+    def learn(self, customers, ads, clicks):
+        self.told.append((customers, ads, clicks))
+
+
+def test_every_policy_meets_the_same_customers_and_the_same_luck():
+    truth = np.tile([0.3, 0.6], (50, 1))
+    low, high = Spy(0), Spy(1)
+    for spy in (low, high):
+        bandits.play(spy, truth, rounds=3, batch=40, replications=2, seed=5)
+    for (who, _, clicks), (same, _, more) in zip(low.told, high.told, strict=True):
+        assert np.array_equal(who, same)
+        assert (more | ~clicks).all()  # a click at 0.3 is one at 0.6
+    assert not np.array_equal(low.told[0][0], low.told[1][0])
+
+
+def test_the_first_replications_are_those_of_a_smaller_game():
+    truth = np.random.default_rng(0).random((50, 2))
+    few, many = Spy(0), Spy(0)
+    for spy, size in ((few, 2), (many, 5)):
+        bandits.play(spy, truth, rounds=2, batch=30, replications=size, seed=1)
+    for (who, _, clicks), (more, _, most) in zip(few.told, many.told, strict=True):
+        assert np.array_equal(who, more[:2])
+        assert np.array_equal(clicks, most[:2])
+
+
+def test_what_is_earned_is_the_true_chance_and_clicks_follow_it():
+    truth = np.random.default_rng(0).random((50, 2))
+    spy = Spy(1)
+    earned = bandits.play(spy, truth, rounds=4, batch=5000, replications=2, seed=1)
+    assert earned.shape == (4, 2)
+    for t, (who, _, clicks) in enumerate(spy.told):
+        assert earned[t] == pytest.approx(truth[who, 1].mean(1))
+        assert clicks.mean(1) == pytest.approx(earned[t], abs=0.03)
+
+
+def test_clicks_are_counted_by_ad_and_replication():
+    ads = np.array([[0, 0, 2], [1, 1, 1]])
+    clicks = np.array([[True, False, True], [False, False, True]])
+    counts = bandits.click_counts(ads, clicks, 3)
+    assert counts.tolist() == [[[1, 1], [0, 0], [1, 0]], [[0, 0], [1, 2], [0, 0]]]
+
+
+# --- Policies without context ------------------------------------------------------------------
+
+
+def test_a_test_gives_equal_turns_and_then_commits():
+    policy = bandits.TestThenCommit(4, 2, rounds=2)
+    who = np.zeros((2, 8), int)
+    for _ in range(2):
+        ads = policy.choose(who)
+        assert (np.bincount(ads[0], minlength=4) == 2).all()
+        policy.learn(who, ads, ads == np.array([[3], [1]]))
+    assert (policy.choose(who) == np.array([[3], [1]])).all()
+    policy.learn(who, np.zeros((2, 8), int), np.ones((2, 8), bool))  # too late to count
+    assert (policy.choose(who) == np.array([[3], [1]])).all()
+
+
+def test_thompson_posterior_adds_clicks_and_misses():
+    policy = bandits.Thompson(2, 1, prior=(2, 5))
+    policy.learn(np.zeros((1, 3), int), np.array([[0, 0, 1]]), np.array([[True, False, False]]))
+    assert policy.posterior.tolist() == [[[3, 6], [2, 6]]]
+
+
+def test_thompson_shows_an_ad_as_often_as_it_is_believed_best():
+    policy = bandits.Thompson(2, 1, seed=3)
+    policy.posterior[0] = [[3, 5], [6, 9]]
+    shown = policy.choose(np.zeros((1, 40_000), int)).mean()
+    rng = np.random.default_rng(0)
+    believed = (rng.beta(6, 9, 200_000) > rng.beta(3, 5, 200_000)).mean()
+    assert shown == pytest.approx(believed, abs=0.01)
+
+
+# --- LinUCB --------------------------------------------------------------------------------------
+
+
+def hand_worked() -> bandits.LinUCB:
+    policy = bandits.LinUCB(np.array([[1.0, 2.0], [1.0, -1.0]]), 2, 1, alpha=0.5, ridge=2.0)
+    who, ads = np.array([[0, 1, 0]]), np.array([[0, 0, 1]])
+    policy.learn(who, ads, np.array([[True, False, True]]))
+    return policy
+
+
+def test_linucb_is_a_ridge_regression_worked_by_hand():
+    policy = hand_worked()
+    # Ad 0 saw (1, 2) with a click and (1, -1) without: A = 2 I + [[2, 1], [1, 5]], b = (1, 2).
+    assert policy.a[0, 0].tolist() == [[4, 1], [1, 7]]
+    assert policy.b[0, 0].tolist() == [1, 2]
+    assert np.linalg.solve(policy.a[0, 0], policy.b[0, 0]) == pytest.approx([5 / 27, 7 / 27])
+    # Ad 1 saw (1, 2) with a click: A = [[3, 2], [2, 6]], b = (1, 2).
+    assert policy.a[0, 1].tolist() == [[3, 2], [2, 6]]
+
+
+def test_linucb_shows_the_largest_upper_bound():
+    policy = hand_worked()
+    bound = np.empty((2, 2))
+    for who, ad in np.ndindex(2, 2):
+        x, inverse = policy.context[who].astype(float), np.linalg.inv(policy.a[0, ad])
+        bound[who, ad] = x @ inverse @ policy.b[0, ad] + 0.5 * np.sqrt(x @ inverse @ x)
+    assert policy.choose(np.array([[0, 1]])).tolist() == [bound.argmax(1).tolist()]
+    greedy = [(policy.context[0] @ np.linalg.inv(policy.a[0, m]) @ policy.b[0, m]) for m in (0, 1)]
+    assert greedy == pytest.approx([19 / 27, 5 / 7], abs=1e-6)
+
+
+def test_linucb_replications_do_not_mix():
+    context = np.random.default_rng(0).normal(size=(20, 3))
+    both = bandits.LinUCB(context, 2, 2, alpha=0.1)
+    one = bandits.LinUCB(context, 2, 1, alpha=0.1)
+    rng = np.random.default_rng(1)
+    who, ads = rng.integers(20, size=(2, 50)), rng.integers(2, size=(2, 50))
+    clicks = rng.random((2, 50)) < 0.5
+    both.learn(who, ads, clicks)
+    one.learn(who[1:], ads[1:], clicks[1:])
+    assert np.array_equal(both.choose(who)[1], one.choose(who[1:])[0])
+
+
+# --- The network ---------------------------------------------------------------------------------
+
+
+def test_click_nets_are_separate_networks():
+    torch.manual_seed(0)
+    nets = bandits.ClickNets(2, 3, 4, 5, base_rate=0.03)
+    torch.nn.init.normal_(nets.ads)
+    x, ads = torch.randn(2, 6, 3), torch.randint(5, (2, 6))
+    logits = nets(x, ads)
+    for r in range(2):
+        hidden = torch.relu(x[r] @ nets.inner[r] + nets.shift[r])
+        phi = torch.cat([x[r], hidden, torch.ones(6, 1)], dim=1)
+        by_hand = (phi * nets.ads[r, ads[r]]).sum(1) + nets.base[r]
+        assert torch.allclose(logits[r], by_hand, atol=1e-5)
+
+
+def test_before_learning_every_chance_is_the_base_rate():
+    context, _ = two_tastes()
+    policy = bandits.DeepThompson(context, 3, 2, base_rate=0.07)
+    assert policy.expected(1) == pytest.approx(np.full((400, 3), 0.07))
+    shown = np.bincount(policy.choose(np.tile(np.arange(400), (2, 5))).ravel(), minlength=3)
+    assert shown / shown.sum() == pytest.approx(np.full(3, 1 / 3), abs=0.04)
+
+
+def test_the_precision_is_that_of_logistic_regression():
+    """The last layer's Hessian of the loss, by autograd, for an ad that some customers saw."""
+    context, _ = two_tastes(60)
+    policy = bandits.DeepThompson(context, 3, 1, hidden=4, steps=5, prior_precision=2.0)
+    rng = np.random.default_rng(0)
+    who, ads = rng.integers(60, size=(1, 80)), rng.integers(3, size=(1, 80))
+    policy.learn(who, ads, rng.random((1, 80)) < 0.3)
+    shown = ads[0] == 1
+    with torch.no_grad():
+        phi = policy.nets.features(policy.context[torch.tensor(who)])[0, shown].double()
+    base, start = policy.nets.base[0].detach().double(), policy.nets.ads[0, 1].detach().double()
+
+    def loss(w):
+        logit = phi @ w + base
+        fit = binary_cross_entropy_with_logits(logit, torch.zeros_like(logit), reduction="sum")
+        return fit + (w @ w)  # λ / 2 = 1
+
+    hessian = torch.autograd.functional.hessian(loss, start)
+    assert torch.allclose(policy.precision[0, 1].double(), hessian, atol=1e-3)
+
+
+def test_without_hidden_units_it_is_logistic_regression():
+    context, truth = two_tastes()
+    policy = bandits.DeepThompson(context, 3, 1, hidden=0)
+    assert policy.nets.ads.shape == (1, 3, 4)
+    who = np.tile(np.arange(400), (1, 3))
+    ads = np.repeat(np.arange(3), 400)[None]
+    luck = np.random.default_rng(0).random(ads.shape)
+    for _ in range(4):
+        policy.learn(who, ads, luck < truth[who, ads])
+    logit = np.log(policy.expected() / (1 - policy.expected()))
+    slope, *_ = np.linalg.lstsq(np.column_stack([np.ones(400), context]), logit, rcond=None)
+    fitted = np.column_stack([np.ones(400), context]) @ slope
+    assert logit == pytest.approx(fitted, abs=1e-4)  # linear in the context, for every ad
+    assert slope[1, 0] > 0.3 > -0.3 > slope[1, 1]
+
+
+def test_doubt_falls_where_it_has_looked():
+    context, _ = two_tastes()
+    policy = bandits.DeepThompson(context, 2, 1, hidden=4, steps=1)
+    who = np.arange(400)[None]
+    policy.learn(who, np.zeros((1, 400), int), np.zeros((1, 400), bool))
+    trace = torch.linalg.inv(policy.precision[0]).diagonal(dim1=1, dim2=2).sum(1)
+    assert trace[0] < 0.95 * trace[1]
+
+
+def test_without_doubt_it_is_greedy():
+    context, _ = two_tastes()
+    policy = bandits.DeepThompson(context, 3, 1, doubt=0.0)
+    torch.nn.init.normal_(policy.nets.ads)
+    who = np.arange(400)[None]
+    assert np.array_equal(policy.choose(who)[0], policy.expected().argmax(1))
+
+
+def test_the_same_seed_plays_the_same_game():
+    context, truth = two_tastes()
+    game = {"rounds": 3, "batch": 50, "replications": 2, "seed": 0}
+    runs = [
+        bandits.play(bandits.DeepThompson(context, 3, 2, seed=seed), truth, **game)
+        for seed in (1, 1, 2)
+    ]
+    assert np.array_equal(runs[0], runs[1])
+    assert not np.array_equal(runs[0], runs[2])
+
+
+# --- Who wins -----------------------------------------------------------------------------------
+
+
+def test_context_pays_where_tastes_differ_and_only_with_the_right_customers(played):
+    _, earned = played
+    late = bandits.shares_of_gain(earned, "best fixed", "oracle", rounds=slice(-4, None))
+    mean = {name: share.mean() for name, share in late.items()}
+    assert mean["best fixed"] == 0
+    assert mean["oracle"] == 1
+    assert mean["linucb"] > 0.6
+    assert mean["deep"] > 0.6
+    assert mean["null"] < 0.2 < mean["deep"]
+    assert mean["thompson"] < 0.05  # no policy without context passes the best fixed ad
+    assert mean["commit"] < 0.05
+
+
+def test_a_bandit_learns_and_a_fixed_policy_does_not(played):
+    _, earned = played
+    for name in ("linucb", "deep"):
+        assert earned[name][-3:].mean() > earned[name][0].mean() + 0.05, name
+    assert earned["best fixed"][-3:].mean() == pytest.approx(
+        earned["best fixed"][:3].mean(), abs=0.01
+    )
+
+
+def test_regret_is_what_was_lost_so_far(played):
+    _, earned = played
+    lost = bandits.total_regret(earned["deep"], earned["oracle"], 600)
+    assert lost.shape == (12, 4)
+    assert (np.diff(lost, axis=0) >= 0).all()
+    assert lost[-1] == pytest.approx(600 * (earned["oracle"] - earned["deep"]).sum(0))
+    assert (bandits.total_regret(earned["oracle"], earned["oracle"], 600) == 0).all()
+
+
+def test_the_network_knows_what_each_customer_likes(played):
+    policies, _ = played
+    _, truth = two_tastes()
+    assert (policies["deep"].expected(2).argmax(1) == truth.argmax(1)).mean() > 0.8
+    assert (policies["null"].expected(2).argmax(1) == truth.argmax(1)).mean() < 0.65
+
+
+def test_shares_of_gain_by_hand_with_fewer_replications():
+    earned = {
+        "low": np.array([[1.0, 1.0], [1.0, 1.0]]),
+        "high": np.array([[2.0, 3.0], [2.0, 3.0]]),
+        "one": np.array([[1.0], [2.0]]),
+    }
+    share = bandits.shares_of_gain(earned, "low", "high")
+    assert share["one"].tolist() == [0.5]
+    assert share["low"].tolist() == [0, 0]
+    assert bandits.shares_of_gain(earned, "low", "high", rounds=slice(1, 2))["one"].tolist() == [1]
+
+
+def test_standings_hold_regret_shares_and_the_last_quarter(played):
+    _, earned = played
+    table = bandits.standings(earned, "best fixed", "oracle")
+    lost = 1000 * (earned["oracle"] - earned["deep"]).mean()
+    assert table.loc["deep", "clicks lost per 1,000"] == pytest.approx(lost)
+    assert table.loc["deep", "the same, last quarter"] > table.loc["deep", "share of oracle gain"]
+    assert table.loc["null"].notna().all()
+
+
+def test_the_summary_is_a_mean_and_half_its_interval():
+    mean, half = bandits.summary([1.0, 2.0, 3.0, 6.0])
+    assert mean == 3
+    assert half == pytest.approx(1.96 * np.std([1, 2, 3, 6], ddof=1) / 2)

@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -260,3 +261,15 @@ def test_the_score_of_estimates_by_hand():
     assert row["bias"] == pytest.approx(0.25)
     assert row["95 % interval holds"] == pytest.approx(2 / 3)
     assert row["effective size"] == 10
+
+
+def test_a_verdict_needs_an_interval_without_zero():
+    rng = np.random.default_rng(0)
+    small = rng.random(200)
+    error = pd.DataFrame({"small": small, "large": small + 0.1, "twin": rng.permutation(small)})
+    pairs = [("large", "small"), ("small", "large"), ("twin", "small")]
+    table = off_policy.compare_errors(error, pairs, repeats=500, seed=0)
+    assert table["verdict"].tolist() == ["better", "worse", "cannot be told apart"]
+    assert list(table.index) == ["small against large", "large against small", "small against twin"]
+    assert table["saved"].astype(float).to_numpy() == pytest.approx([0.1, -0.1, 0], abs=1e-9)
+    assert table.loc["small against twin", "from"] < 0 < table.loc["small against twin", "to"]

@@ -266,7 +266,7 @@ class DeepThompson:
         n_ads: int,
         replications: int,
         *,
-        hidden: int = 16,
+        hidden: int = 8,
         steps: int = 60,
         batch_size: int = 256,
         learning_rate: float = 3e-3,

@@ -13,6 +13,8 @@ import pandas as pd
 from scipy.stats import norm
 from sklearn.linear_model import Ridge
 
+from pm_utils.metrics import bootstrap_weights, paired_interval
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -261,3 +263,32 @@ def score(found: dict[str, list[Estimate]], truth: float) -> pd.DataFrame:
         rows[name] = [np.abs(off).mean(), off.mean(), holds, effective]
     columns = ["relative error", "bias", "95 % interval holds", "effective size"]
     return pd.DataFrame(rows, index=columns).T
+
+
+def compare_errors(
+    error: pd.DataFrame, pairs: list[tuple[str, str]], *, repeats: int, seed: int
+) -> pd.DataFrame:
+    """Say which of two estimators errs less, by intervals over logs.
+
+    Parameters
+    ----------
+    error : DataFrame
+        One row per log, one column per estimator.
+    pairs : list of (str, str)
+        A rival, and the estimator that is compared with it.
+    repeats, seed : int
+        Resamples of the logs.
+
+    Returns
+    -------
+    DataFrame
+        Mean error ``saved``, the 95 % interval ``from`` … ``to``, and the ``verdict``, which is
+        *better* or *worse* only where the interval excludes zero.
+    """
+    draws, rows = bootstrap_weights(len(error), repeats, seed), {}
+    for rival, name in pairs:
+        first, second = error[rival].to_numpy(), error[name].to_numpy()
+        low, high = paired_interval(first, second, draws)
+        verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
+        rows[f"{name} against {rival}"] = [(first - second).mean(), low, high, verdict]
+    return pd.DataFrame(rows, index=["saved", "from", "to", "verdict"]).T

@@ -106,3 +106,46 @@ def fit_temperature(target: np.ndarray, logit: np.ndarray) -> float:
 
     found = minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-6})
     return float(np.exp(found.x))
+
+
+def calibration_table(
+    target: np.ndarray,
+    before: np.ndarray,
+    after: np.ndarray,
+    segment: np.ndarray,
+    *,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Compare calibration before and after scaling, for all rows and by segment.
+
+    Parameters
+    ----------
+    target : array of shape (N,), 0 or 1
+    before, after : arrays of shape (N,)
+        Chances.
+    segment : array of shape (N,)
+        A name for each row.
+    seed : int
+        Of the floor.
+
+    Returns
+    -------
+    DataFrame
+        Per segment ``rows``, ``redeemed`` (observed share), ``predicted`` (mean of `after`),
+        ``before`` and ``after`` (`calibration_error`) and ``floor`` (`calibration_floor`).
+    """
+    segment = np.asarray(segment)
+    chosen = {"all": np.ones(len(target), bool)}
+    chosen |= {str(name): segment == name for name in np.unique(segment)}
+    table = {
+        name: {
+            "rows": rows.sum(),
+            "redeemed": target[rows].mean(),
+            "predicted": after[rows].mean(),
+            "before": calibration_error(target[rows], before[rows]),
+            "after": calibration_error(target[rows], after[rows]),
+            "floor": calibration_floor(after[rows], seed=seed),
+        }
+        for name, rows in chosen.items()
+    }
+    return pd.DataFrame(table).T

@@ -17,6 +17,7 @@ from sklearn.decomposition import TruncatedSVD
 from pm_utils.data import Shop
 from pm_utils.features import FEATURES, customer_features
 
+PARTS = ("learn", "choose", "test")
 TYPES = ("Type A", "Type B", "Type C")
 LONGEST = 365.0  # days since something that never happened
 BASE_RATE, BASE_WEIGHT = 0.12, 2.0  # a household's answers are shrunk towards the shop's usual rate
@@ -50,6 +51,27 @@ def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
     rows["redeemed"] = pd.MultiIndex.from_frame(rows[pair]).isin(answered)
     columns = ["campaign_type", "starts_on", "ends_on", "days", "redeemed"]
     return rows[[*pair, *columns]]
+
+
+def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> pd.Series:
+    """Say by the campaign's start what each contact serves for.
+
+    Parameters
+    ----------
+    contacts : DataFrame
+        From `contact_table`.
+    choose_from, test_from : date-like
+        The first days of *choose* and *test*.
+
+    Returns
+    -------
+    Series of str
+        ``"learn"``, ``"choose"`` or ``"test"``.
+    """
+    start = contacts["starts_on"]
+    earlier = [start < pd.Timestamp(choose_from), start < pd.Timestamp(test_from)]
+    part = np.select(earlier, PARTS[:2], PARTS[2])
+    return pd.Series(part, contacts.index, name="part")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -13,12 +14,14 @@ from sklearn.linear_model import LogisticRegression
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pm_utils.calibration import fit_temperature
 from pm_utils.formulas import log_loss, sigmoid
 from pm_utils.metrics import average_precision, bootstrap_weights, interval, roc_auc
 from pm_utils.models.conversion import ConversionPredictNet, DeepCrossing
 from pm_utils.training import fit, predict
 
 FARTHEST = 4.0  # deviations from the mean; what is further off counts as this
+NETWORKS = ("ConversionPredictNet", "DeepCrossing")
 METRICS = ("AUC", "average precision", "log loss")
 
 
@@ -125,6 +128,30 @@ def paired_gain(
     return interval(measure(target, first, weight) - measure(target, second, weight))
 
 
+def score_intervals(
+    target: np.ndarray, chance: np.ndarray, weight: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Return the 95 % bootstrap interval of each of `METRICS`.
+
+    Parameters
+    ----------
+    target, chance : arrays of shape (N,)
+    weight : array of shape (R, N)
+        From `household_weights`.
+
+    Returns
+    -------
+    dict of (float, float)
+    """
+    surprise = -np.log(np.where(np.asarray(target) > 0, chance, 1 - chance))
+    values = (
+        roc_auc(target, chance, weight),
+        average_precision(target, chance, weight),
+        weight @ surprise / weight.sum(1),
+    )
+    return {name: interval(each) for name, each in zip(METRICS, values, strict=True)}
+
+
 def logistic_regression(strength: float) -> LogisticRegression:
     """Return logistic regression; `strength` is scikit-learn's C, larger trusts the data more."""
     return LogisticRegression(C=strength, max_iter=1000)
@@ -141,6 +168,29 @@ def gradient_boosting(trees: int, leaves: int, *, seed: int = 0) -> HistGradient
         max_features=0.5,
         random_state=seed,
     )
+
+
+def baselines(seed: int) -> tuple[dict, dict]:
+    """Return the candidates among which `tune` chooses.
+
+    Parameters
+    ----------
+    seed : int
+        Of the boosted trees.
+
+    Returns
+    -------
+    ridge, trees : dicts of callables
+        Each gives a fresh classifier, under a name that says its settings.
+    """
+    ridge = {
+        f"logistic, C = {c}": partial(logistic_regression, c) for c in (0.001, 0.003, 0.01, 0.1)
+    }
+    trees = {
+        f"boosting, {n} trees of {k} leaves": partial(gradient_boosting, n, k, seed=seed)
+        for n, k in ((60, 4), (100, 6), (200, 6), (200, 12))
+    }
+    return ridge, trees
 
 
 def fitted_logit(
@@ -174,6 +224,58 @@ def tune(
         name: sigmoid(fitted_logit(make(), *learn, [choose[0]])[0]) for name, make in models.items()
     }
     return score_table(choose[1], chances).sort_values("log loss")
+
+
+def pretraining_claim(loss: pd.Series) -> str:
+    """Say what pre-training did to the loss on held-out contacts; the result chooses the sentence.
+
+    Parameters
+    ----------
+    loss : Series
+        Log loss of ``"pre-trained"`` and of ``"ConversionPredictNet"``.
+
+    Returns
+    -------
+    str
+    """
+    change = loss["pre-trained"] - loss["ConversionPredictNet"]
+    if abs(change) < 0.001:
+        return (
+            "Pre-training moves the loss by less than 0.001 nats: what coupons at the till tell, "
+            "the features tell already."
+        )
+    if change < 0:
+        return f"Pre-training lowers the loss by {-change:.4f} nats."
+    return f"Pre-training raises the loss by {change:.4f} nats: the two tasks are not alike enough."
+
+
+def information_ladder(
+    model: ClassifierMixin,
+    groups: dict[str, list[str]],
+    learn: tuple[pd.DataFrame, np.ndarray],
+    choose: tuple[pd.DataFrame, np.ndarray],
+) -> pd.DataFrame:
+    """Score one classifier with the first group of features, then the first two, and so on.
+
+    Parameters
+    ----------
+    model : scikit-learn classifier
+        Fitted anew at each step.
+    groups : dict of lists
+        From `feature_groups`.
+    learn, choose : (features, target)
+
+    Returns
+    -------
+    DataFrame
+        As `score_table`, one row per group that was added.
+    """
+    columns, chances = [], {}
+    for name, group in groups.items():
+        columns += group
+        (logit,) = fitted_logit(model, learn[0][columns], learn[1], [choose[0][columns]])
+        chances["+ " + name] = sigmoid(logit)
+    return score_table(choose[1], chances)
 
 
 def squared(*weights: Tensor) -> Tensor:
@@ -314,3 +416,105 @@ class Ensemble:
         """Return the mean logit → (N,)."""
         inputs = self.inputs(features)
         return np.mean([predict(net, inputs).numpy() for net in self.nets], axis=0).astype(float)
+
+
+GROUPS = {
+    "earlier answers": ("redemptions", "days_since_redemption", "contacts_", "answer"),
+    "coupons at the till": ("coupon_lines", "days_since_coupon", "coupon_dollars", "coupon_order"),
+    "what was told": ("told", "age_group", "income", "household_size", "kids", "married", "home"),
+    "offers that fit": ("offered_", "coupons_", "kinds_", "taste_match", "orders_expected"),
+    "campaign": ("coupons", "products", "days", "type_", "other_campaigns"),
+    "taste and profile": ("taste_", "profile_"),
+}
+
+
+def feature_groups(columns: list[str]) -> dict[str, list[str]]:
+    """Sort features by subject; what none of `GROUPS` claims is the household's activity.
+
+    Parameters
+    ----------
+    columns : list of str
+        Names from `pm_utils.campaigns.contact_features` and `latest_profiles`.
+
+    Returns
+    -------
+    dict of lists
+        Each column once, in the first group with a prefix of its name.
+    """
+    found: dict[str, list[str]] = {name: [] for name in [*GROUPS, "activity"]}
+    for column in columns:
+        claims = [name for name, starts in GROUPS.items() if column.startswith(starts)]
+        found[claims[0] if claims else "activity"].append(column)
+    return {name: group for name, group in found.items() if group}
+
+
+def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np.ndarray:
+    """Predict by the share of redemptions among training contacts that look the same.
+
+    Parameters
+    ----------
+    train, rows : DataFrames with the columns `keys`, the first also with ``redeemed``
+    keys : list of str
+        What must be equal.
+
+    Returns
+    -------
+    array of shape (N,)
+        At least 0.01, so that no log loss is infinite; the overall share for a new combination.
+    """
+    share = train.groupby(keys, observed=True)["redeemed"].mean()
+    found = share.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
+    return np.where(np.isnan(found), train["redeemed"].mean(), found).clip(0.01, 0.99)
+
+
+def train_trials(
+    features: pd.DataFrame,
+    target: np.ndarray,
+    profile: list[str],
+    *,
+    start: dict[str, Tensor],
+    **settings: int,
+) -> dict[str, Ensemble]:
+    """Train both networks, and `ConversionPredictNet` again from pre-trained weights.
+
+    Parameters
+    ----------
+    features, target, profile
+        As in `Ensemble.train`.
+    start : dict
+        Pre-trained weights.
+    **settings : int
+        ``members``, ``epochs`` and ``seed``.
+
+    Returns
+    -------
+    dict of Ensemble
+        By name; ``"one member"`` is the first network of the first ensemble.
+    """
+    rows = features, target, profile
+    trials = {name: Ensemble.train(name, *rows, **settings) for name in NETWORKS}
+    trials["pre-trained"] = Ensemble.train(NETWORKS[0], *rows, start=start, **settings)
+    whole = trials[NETWORKS[0]]
+    return {"one member": Ensemble(whole.nets[:1], whole.scaling, profile)} | trials
+
+
+def calibrated(
+    target: np.ndarray, logits: dict[str, np.ndarray]
+) -> tuple[dict[str, float], pd.DataFrame]:
+    """Fit a temperature to each model's logits and score the chances.
+
+    Parameters
+    ----------
+    target : array of shape (N,), 0 or 1
+    logits : dict of arrays of shape (N,)
+        On rows that the models were not trained on.
+
+    Returns
+    -------
+    temperature : dict of float
+    table : DataFrame
+        As `score_table`.
+    """
+    temperature = {name: fit_temperature(target, logit) for name, logit in logits.items()}
+    chances = {name: sigmoid(logit / temperature[name]) for name, logit in logits.items()}
+    return temperature, score_table(target, chances)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pm_utils.calibration import (
     calibration_error,
     calibration_floor,
+    calibration_table,
     fit_temperature,
     reliability,
 )
@@ -85,3 +86,17 @@ def test_what_cannot_be_binned_is_refused():
         reliability(np.zeros(3), np.zeros(2), bins=1)
     with pytest.raises(ValueError, match="10 bins"):
         calibration_error(np.zeros(3), np.zeros(3))
+
+
+def test_a_segment_that_is_predicted_too_low_shows():
+    target, logit = world(6_000)
+    right = sigmoid(logit)
+    segment = np.where(np.arange(6_000) % 2, "odd", "even")
+    after = np.where(segment == "odd", right / 2, right)
+    table = calibration_table(target, right, after, segment)
+    assert table.index.tolist() == ["all", "even", "odd"]
+    assert table["rows"].tolist() == [6_000, 3_000, 3_000]
+    assert table.loc["odd", "predicted"] == pytest.approx(right[segment == "odd"].mean() / 2)
+    assert table.loc["even", "before"] == table.loc["even", "after"]
+    assert table.loc["even", "after"] < 2.5 * table.loc["even", "floor"]
+    assert table.loc["odd", "after"] > 4 * table.loc["odd", "floor"]

@@ -15,6 +15,7 @@ from pm_utils.campaigns import (
     latest_profiles,
     learn_taste,
     offer_features,
+    split_parts,
     taste_of,
 )
 from pm_utils.data import Shop, load_shop
@@ -51,6 +52,16 @@ def test_contacts_and_redemptions_before_and_from_september_on(contacts):
     assert contacts.loc[test, "redeemed"].mean() == pytest.approx(0.136, abs=5e-4)
     assert not contacts.duplicated(["campaign_id", "customer_id"]).any()
     assert (contacts["ends_on"] <= "2018-01-08").all()
+
+
+def test_parts_follow_one_another_and_campaigns_stay_whole(contacts):
+    part = split_parts(contacts, choose_from="2017-07-07", test_from="2017-09-01")
+    counts = part.value_counts()
+    assert (counts["learn"], counts["choose"], counts["test"]) == (2_319, 1_461, 2_218)
+    start = contacts["starts_on"].groupby(part)
+    assert start.max()["learn"] < pd.Timestamp("2017-07-07") <= start.min()["choose"]
+    assert start.max()["choose"] < pd.Timestamp("2017-09-01") <= start.min()["test"]
+    assert (part.groupby(contacts["campaign_id"]).nunique() == 1).all()
 
 
 def test_redeemed_is_what_the_responses_say(shop, contacts):

@@ -11,15 +11,23 @@ from pm_utils.conversion import (
     METRICS,
     Ensemble,
     Scaling,
+    baselines,
+    calibrated,
+    feature_groups,
     fitted_logit,
     gradient_boosting,
     household_weights,
+    information_ladder,
     logistic_regression,
     new_net,
     paired_gain,
     penalty,
+    pretraining_claim,
+    rate_by_cell,
+    score_intervals,
     score_table,
     train_net,
+    train_trials,
     tune,
 )
 from pm_utils.formulas import sigmoid
@@ -161,3 +169,96 @@ def test_training_starts_from_given_weights():
         return float((net.fc1.weight - start["fc1.weight"]).norm().detach())
 
     assert distance(after) < 0.7 * distance(fresh)
+
+
+def test_intervals_of_scores_hold_the_scores():
+    features, target = world()
+    chance = sigmoid(features["habit"].to_numpy())
+    weight = household_weights(np.arange(len(target)), 200, 0)
+    found = score_intervals(target, chance, weight)
+    table = score_table(target, {"model": chance}).loc["model"]
+    assert tuple(found) == METRICS
+    for metric, (low, high) in found.items():
+        assert low < table[metric] < high
+        assert high - low < 0.12
+
+
+def test_features_are_sorted_by_subject_each_once():
+    columns = [
+        *("redemptions_faded", "answer_rate_a", "coupon_lines_28d", "coupons", "coupons_8w"),
+        *("coupon_order_share", "told", "taste_00", "taste_match", "profile_07", "orders"),
+        *("products", "offered_products", "type_a", "income", "homeowner", "orders_expected"),
+    ]
+    groups = feature_groups(columns)
+    assert sorted(sum(groups.values(), [])) == sorted(columns)
+    assert groups["earlier answers"] == ["redemptions_faded", "answer_rate_a"]
+    assert groups["coupons at the till"] == ["coupon_lines_28d", "coupon_order_share"]
+    assert groups["campaign"] == ["coupons", "products", "type_a"]
+    fits = ["coupons_8w", "taste_match", "offered_products", "orders_expected"]
+    assert groups["offers that fit"] == fits
+    assert groups["taste and profile"] == ["taste_00", "profile_07"]
+    assert groups["activity"] == ["orders"]
+    assert list(feature_groups(["orders"])) == ["activity"]
+
+
+def test_rates_of_cells_by_hand():
+    train = pd.DataFrame({"kind": list("aaab"), "n": [0, 0, 1, 0], "redeemed": [1, 0, 1, 0]})
+    rows = pd.DataFrame({"kind": list("aabb"), "n": [0, 1, 0, 1]})
+    assert rate_by_cell(train, rows, ["kind", "n"]).tolist() == [0.5, 0.99, 0.01, 0.5]
+
+
+def test_each_rung_of_the_ladder_knows_more():
+    learn, choose = world(), world(2_000, seed=1)
+    groups = {"first": ["price"], "second": ["habit"], "third": ["match"]}
+    table = information_ladder(logistic_regression(1.0), groups, learn, choose)
+    assert table.index.tolist() == ["+ first", "+ second", "+ third"]
+    assert table["AUC"].diff()[1:].min() > 0.03
+    last = logistic_regression(1.0).fit(learn[0][["price", "habit", "match"]].to_numpy(), learn[1])
+    chance = last.predict_proba(choose[0][["price", "habit", "match"]].to_numpy())[:, 1]
+    assert table["AUC"].iloc[-1] == pytest.approx(reference.roc_auc_score(choose[1], chance))
+
+
+def test_calibrated_logits_forget_their_scale_and_keep_their_rank():
+    features, target = world()
+    logit = 0.8 * (features["habit"] + 0.7 * features["match"]).to_numpy() - 0.6
+    temperature, table = calibrated(target, {"once": logit, "thrice": 3 * logit})
+    assert temperature["thrice"] == pytest.approx(3 * temperature["once"], rel=1e-3)
+    assert table.loc["once"].to_numpy() == pytest.approx(table.loc["thrice"].to_numpy(), rel=1e-4)
+    raw = score_table(target, {"thrice": sigmoid(3 * logit)}).loc["thrice"]
+    assert table.loc["thrice", "AUC"] == raw["AUC"]
+    assert table.loc["thrice", "log loss"] < raw["log loss"]
+
+
+def test_the_claim_on_pretraining_follows_the_result():
+    def say(loss: float) -> str:
+        return pretraining_claim(pd.Series({"ConversionPredictNet": 0.3, "pre-trained": loss}))
+
+    assert "lowers the loss by 0.0100" in say(0.29)
+    assert "raises the loss by 0.0100" in say(0.31)
+    assert "less than 0.001" in say(0.3005)
+
+
+def test_baselines_differ_by_their_settings():
+    ridge, trees = baselines(seed=7)
+    assert [model().C for model in ridge.values()] == [0.001, 0.003, 0.01, 0.1]
+    assert [model().max_iter for model in trees.values()] == [60, 100, 200, 200]
+    assert {model().random_state for model in trees.values()} == {7}
+    for name, model in trees.items():
+        assert name == f"boosting, {model().max_iter} trees of {model().max_leaf_nodes} leaves"
+
+
+def test_trials_hold_both_networks_and_one_that_starts_from_given_weights():
+    rows, target = world(300)
+    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
+    start = train_net("ConversionPredictNet", inputs, target, epochs=4, seed=0).state_dict()
+    settings = {"members": 2, "epochs": 1, "seed": 0}
+    trials = train_trials(rows, target, PROFILE, start=start, **settings)
+    names = ["one member", "ConversionPredictNet", "DeepCrossing", "pre-trained"]
+    assert list(trials) == names
+    assert [len(trial.nets) for trial in trials.values()] == [1, 2, 2, 2]
+    assert trials["one member"].nets[0] is trials["ConversionPredictNet"].nets[0]
+    later, outcome = world(1_000, seed=1)
+    losses = score_table(
+        outcome, {name: sigmoid(trial.logit(later)) for name, trial in trials.items()}
+    )["log loss"]
+    assert losses["pre-trained"] < losses["ConversionPredictNet"]

@@ -211,8 +211,7 @@ def _critic_step(
 ) -> None:
     gan.critic.requires_grad_(True)
     maker.zero_grad()
-    logits = gan.critic(torch.cat([real, fake]), torch.cat([asked, asked]))
-    loss = critic_loss(*logits.chunk(2))
+    loss = critic_loss(*gan.critic(torch.stack([real, fake]), asked))
     if penalty:
         loss = loss + penalty / 2 * gradient_penalty(gan.critic, real, asked)
     loss.backward()

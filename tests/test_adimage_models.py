@@ -287,3 +287,13 @@ def test_strokes_are_perpendicular_sorted_and_repeat_with_their_seed():
     assert torch.equal(strokes.strokes, Strokes(images, 12, seed=0).strokes)
     assert set(strokes.state_dict()) == {"mean", "strokes", "scale"}
     assert not list(strokes.parameters())
+
+
+def test_the_critic_sees_several_answers_to_one_request_at_once():
+    torch.manual_seed(0)
+    critic = AdImageCritic(5, width=16)
+    weights, request = torch.randn(2, 6, 5), as_request(random_attributes(6))
+    both = critic(weights, request)
+    assert both.shape == (2, 6)
+    for one, each in zip(both, weights, strict=True):
+        assert torch.allclose(one, critic(each, request), atol=1e-6)

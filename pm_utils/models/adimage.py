@@ -131,11 +131,11 @@ class AdImageCritic(nn.Module):
         self.fits = nn.Linear(REQUEST_DIM, width)
 
     def forward(self, weights: Tensor, request: Tensor) -> Tensor:
-        """Weights (B, K), request (B, R) → logit (B,)."""
+        """Weights (B, K) or (S, B, K), request (B, R) → logits (B,) or (S, B)."""
         loud, shift = self.gate(request).chunk(2, 1)
         h = leaky_relu(self.look(weights) * (1 + loud) + shift, 0.2)
-        h = leaky_relu(self.think(h), 0.2)  # (B, W)
-        return self.real(h).squeeze(1) + (h * self.fits(request)).sum(1) / h.shape[1] ** 0.5
+        h = leaky_relu(self.think(h), 0.2)  # (..., B, W)
+        return self.real(h).squeeze(-1) + (h * self.fits(request)).sum(-1) / h.shape[-1] ** 0.5
 
 
 class AdImageGAN(nn.Module):

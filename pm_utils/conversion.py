@@ -1,4 +1,4 @@
-"""Chapter 08 around its networks: examples, baselines, ensembles, and paired comparisons."""
+"""Chapter 08 around its networks: scaling, scores, baselines, and paired comparisons."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,21 +7,15 @@ from typing import Self
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.calibration import fit_temperature
 from pm_utils.formulas import log_loss, sigmoid
 from pm_utils.metrics import average_precision, bootstrap_weights, interval, roc_auc
-from pm_utils.models.conversion import ConversionPredictNet, DeepCrossing
-from pm_utils.training import fit, predict
 
 FARTHEST = 4.0  # deviations from the mean; what is further off counts as this
-NETWORKS = ("ConversionPredictNet", "DeepCrossing")
 METRICS = ("AUC", "average precision", "log loss")
 
 
@@ -226,29 +220,6 @@ def tune(
     return score_table(choose[1], chances).sort_values("log loss")
 
 
-def pretraining_claim(loss: pd.Series) -> str:
-    """Say what pre-training did to the loss on held-out contacts; the result chooses the sentence.
-
-    Parameters
-    ----------
-    loss : Series
-        Log loss of ``"pre-trained"`` and of ``"ConversionPredictNet"``.
-
-    Returns
-    -------
-    str
-    """
-    change = loss["pre-trained"] - loss["ConversionPredictNet"]
-    if abs(change) < 0.001:
-        return (
-            "Pre-training moves the loss by less than 0.001 nats: what coupons at the till tell, "
-            "the features tell already."
-        )
-    if change < 0:
-        return f"Pre-training lowers the loss by {-change:.4f} nats."
-    return f"Pre-training raises the loss by {change:.4f} nats: the two tasks are not alike enough."
-
-
 def information_ladder(
     model: ClassifierMixin,
     groups: dict[str, list[str]],
@@ -278,146 +249,6 @@ def information_ladder(
     return score_table(choose[1], chances)
 
 
-def squared(*weights: Tensor) -> Tensor:
-    """Return the sum of squares of all weights."""
-    return sum((weight**2).sum() for weight in weights)
-
-
-def penalty(net: nn.Module) -> Tensor:
-    """Return what a network pays for its weights, in nats; constants were chosen on *choose*."""
-    if isinstance(net, ConversionPredictNet):
-        cost = 0.06 * squared(net.fc1.weight, net.fc2.weight)
-        return cost if net.linear is None else cost + 0.03 * squared(net.linear.weight)
-    units = [layer.weight for unit in net.units for layer in (unit.inner, unit.outer)]
-    return 0.01 * squared(net.score.weight, *units)
-
-
-def new_net(name: str, profile: int, content: int) -> nn.Module:
-    """Return an untrained network at the sizes of the book.
-
-    Parameters
-    ----------
-    name : {"ConversionPredictNet", "DeepCrossing"}
-    profile, content : int
-        Numbers about the household and about what it is offered.
-
-    Raises
-    ------
-    ValueError
-        When the name is neither.
-    """
-    if name == "ConversionPredictNet":
-        return ConversionPredictNet(profile, content, dropout=0.3)
-    if name == "DeepCrossing":
-        return DeepCrossing([profile, content], dropout=0.3)
-    raise ValueError(f"{name} is no network: give ConversionPredictNet or DeepCrossing")
-
-
-def train_net(
-    name: str,
-    inputs: list[Tensor],
-    target: np.ndarray,
-    *,
-    epochs: int,
-    seed: int,
-    start: dict[str, Tensor] | None = None,
-) -> nn.Module:
-    """Train one network on contacts by log loss and `penalty`.
-
-    Parameters
-    ----------
-    name : {"ConversionPredictNet", "DeepCrossing"}
-    inputs : list of two Tensors, (N, P) and (N, C)
-        Profile and content, scaled.
-    target : array of shape (N,), 0 or 1
-    epochs, seed : int
-    start : dict, optional
-        Weights to start from, as ``state_dict`` gives them.
-
-    Returns
-    -------
-    torch.nn.Module
-        In evaluation mode.
-    """
-    torch.manual_seed(seed)
-    net = new_net(name, inputs[0].shape[1], inputs[1].shape[1])
-    if start is not None:
-        net.load_state_dict(start)
-
-    def loss(logit: Tensor, answer: Tensor) -> Tensor:
-        return binary_cross_entropy_with_logits(logit, answer) + penalty(net)
-
-    goal = torch.tensor(np.asarray(target), dtype=torch.float32)
-    settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seed}
-    fit(net, inputs, goal, loss=loss, **settings)
-    return net
-
-
-@dataclass(frozen=True)
-class Ensemble:
-    """Networks of different seeds whose logits are averaged.
-
-    Attributes
-    ----------
-    nets : list of torch.nn.Module
-    scaling : Scaling
-    profile : list of str
-        Which columns make the profile; the others are content.
-    """
-
-    nets: list[nn.Module]
-    scaling: Scaling
-    profile: list[str]
-
-    @classmethod
-    def train(
-        cls,
-        name: str,
-        features: pd.DataFrame,
-        target: np.ndarray,
-        profile: list[str],
-        *,
-        members: int,
-        epochs: int,
-        seed: int,
-        shuffle_labels: bool = False,
-        start: dict[str, Tensor] | None = None,
-    ) -> Self:
-        """Train `members` networks on the same rows.
-
-        Parameters
-        ----------
-        name : str
-            As in `new_net`.
-        features : DataFrame of shape (N, F)
-        target : array of shape (N,), 0 or 1
-        profile : list of str
-        members, epochs, seed : int
-        shuffle_labels : bool
-            Deal the targets to other rows, anew for each member: the null.
-        start : dict, optional
-            As in `train_net`.
-        """
-        ensemble = cls([], Scaling.learn(features), profile)
-        inputs, rng = ensemble.inputs(features), np.random.default_rng(seed)
-        for member in range(members):
-            answer = rng.permutation(target) if shuffle_labels else target
-            settings = {"epochs": epochs, "seed": 1000 * seed + member, "start": start}
-            ensemble.nets.append(train_net(name, inputs, answer, **settings))
-        return ensemble
-
-    def inputs(self, features: pd.DataFrame) -> list[Tensor]:
-        """Return profile (N, P) and content (N, C), scaled."""
-        scaled = self.scaling.apply(features)
-        parts = scaled[self.profile], scaled.drop(columns=self.profile)
-        return [torch.tensor(part.to_numpy(), dtype=torch.float32) for part in parts]
-
-    def logit(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the mean logit → (N,)."""
-        inputs = self.inputs(features)
-        return np.mean([predict(net, inputs).numpy() for net in self.nets], axis=0).astype(float)
-
-
 GROUPS = {
     "earlier answers": ("redemptions", "days_since_redemption", "contacts_", "answer"),
     "coupons at the till": ("coupon_lines", "days_since_coupon", "coupon_dollars", "coupon_order"),
@@ -434,7 +265,7 @@ def feature_groups(columns: list[str]) -> dict[str, list[str]]:
     Parameters
     ----------
     columns : list of str
-        Names from `pm_utils.campaigns.contact_features` and `latest_profiles`.
+        Names from `pm_utils.offers.contact_features` and `latest_profiles`.
 
     Returns
     -------
@@ -467,37 +298,6 @@ def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np
     return np.where(np.isnan(found), train["redeemed"].mean(), found).clip(0.01, 0.99)
 
 
-def train_trials(
-    features: pd.DataFrame,
-    target: np.ndarray,
-    profile: list[str],
-    *,
-    start: dict[str, Tensor],
-    **settings: int,
-) -> dict[str, Ensemble]:
-    """Train both networks, and `ConversionPredictNet` again from pre-trained weights.
-
-    Parameters
-    ----------
-    features, target, profile
-        As in `Ensemble.train`.
-    start : dict
-        Pre-trained weights.
-    **settings : int
-        ``members``, ``epochs`` and ``seed``.
-
-    Returns
-    -------
-    dict of Ensemble
-        By name; ``"one member"`` is the first network of the first ensemble.
-    """
-    rows = features, target, profile
-    trials = {name: Ensemble.train(name, *rows, **settings) for name in NETWORKS}
-    trials["pre-trained"] = Ensemble.train(NETWORKS[0], *rows, start=start, **settings)
-    whole = trials[NETWORKS[0]]
-    return {"one member": Ensemble(whole.nets[:1], whole.scaling, profile)} | trials
-
-
 def calibrated(
     target: np.ndarray, logits: dict[str, np.ndarray]
 ) -> tuple[dict[str, float], pd.DataFrame]:
@@ -518,3 +318,44 @@ def calibrated(
     temperature = {name: fit_temperature(target, logit) for name, logit in logits.items()}
     chances = {name: sigmoid(logit / temperature[name]) for name, logit in logits.items()}
     return temperature, score_table(target, chances)
+
+
+def naive_chance(contacts: pd.DataFrame, redemptions: pd.Series, train: np.ndarray) -> np.ndarray:
+    """Predict by campaign type and by none, one or more earlier redemptions.
+
+    Parameters
+    ----------
+    contacts : DataFrame
+        From `pm_utils.campaigns.contact_table`.
+    redemptions : Series of length N
+        log(1 + earlier redemptions).
+    train : boolean array of shape (N,)
+        The contacts whose answers are known.
+
+    Returns
+    -------
+    array of shape (N,)
+    """
+    rows = contacts.assign(earlier=np.expm1(redemptions).round().clip(upper=2))
+    return rate_by_cell(rows[train], rows, ["campaign_type", "earlier"])
+
+
+def scoreboard_row(metric: str, points: pd.DataFrame) -> tuple[dict, str]:
+    """Return what `Scoreboard.add` takes, and the name of the better baseline.
+
+    Parameters
+    ----------
+    metric : {"AUC", "average precision", "log loss"}
+    points : DataFrame
+        From `score_table`, with rows naive, logistic, boosting, network and null.
+
+    Returns
+    -------
+    row : dict
+    rival : {"logistic", "boosting"}
+    """
+    column, down = points[metric], metric == "log loss"
+    rival = str(column[["logistic", "boosting"]].sort_values(ascending=down).index[0])
+    names = {"naive": "naive", "classical": rival, "deep": "network", "null": "null"}
+    row = {"unit": "nats" if down else "share", "better": "lower" if down else "higher"}
+    return row | {kind: column[name] for kind, name in names.items()}, rival

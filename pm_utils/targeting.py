@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from pm_utils.demographics import merge_levels
 from pm_utils.metrics import interval, roc_auc
 
 
@@ -195,3 +196,37 @@ def group_gaps(
             **dict(zip(("reached_low", "reached_high"), interval(reached), strict=True)),
         }
     return pd.DataFrame(rows).T.sort_index()
+
+
+AGES = {"under 35": 2, "35-54": 4, "55 and over": 6}  # with the number of levels up to each
+INCOMES = {"under 35K": 3, "35-74K": 5, "75K and more": 12}
+
+
+def gaps_by_age_and_income(
+    target: np.ndarray,
+    chance: np.ndarray,
+    told: pd.DataFrame,
+    weight: np.ndarray,
+    *,
+    share: float,
+) -> pd.DataFrame:
+    """Compare three bands of age and three of income by `group_gaps`.
+
+    Parameters
+    ----------
+    target, chance, weight, share
+        As in `group_gaps`.
+    told : DataFrame of length N
+        ``age_group`` and ``income`` of each row's household, missing where not told.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by question and band, the bands in order.
+    """
+    parts = {}
+    for name, bands in {"age_group": AGES, "income": INCOMES}.items():
+        band = merge_levels(told[name], bands).astype(object)
+        table = group_gaps(target, chance, band, weight, share=share)
+        parts[name] = table.reindex([level for level in bands if level in table.index])
+    return pd.concat(parts)

@@ -113,7 +113,7 @@ def profit_lines(
             curve = profit_curve(outcome, chance, margin=margin, cost=cost)
             axes.plot(curve, style, color=colors[name], label=f"{name}, {label}")
         count = number_to_contact(chance, margin=margin, cost=cost)
-        axes.plot(count, curve[count], "o", color=colors[name])
+        axes.plot(count, curve[count], "o", markersize=8, color=colors[name])
     axes.set(xlabel="contacts, best first", ylabel="profit (dollars)")
     axes.legend()
     grid(axes)

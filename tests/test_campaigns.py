@@ -1,23 +1,10 @@
 """Contacts as counted by the publisher's tables, and features that know nothing of the future."""
 
-from dataclasses import replace
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.campaigns import (
-    CampaignLog,
-    contact_features,
-    contact_table,
-    coupon_use_after,
-    household_features,
-    latest_profiles,
-    learn_taste,
-    offer_features,
-    split_parts,
-    taste_of,
-)
+from pm_utils.campaigns import CampaignLog, contact_table, household_features, split_parts
 from pm_utils.data import Shop, load_shop
 
 TABLES = ["customers", "products", "order_lines", "campaigns", "contacts", "offers", "responses"]
@@ -37,11 +24,6 @@ def contacts(shop) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def log(shop) -> CampaignLog:
     return CampaignLog.of(shop)
-
-
-@pytest.fixture(scope="module")
-def taste(log):
-    return learn_taste(log, "2017-07-07")
 
 
 def test_contacts_and_redemptions_before_and_from_september_on(contacts):
@@ -100,105 +82,95 @@ def test_answer_rates_are_shrunk_by_hand(shop, log):
     assert state.loc[household, "answer_rate_a"] == pytest.approx((k + 0.24) / (n + 2))
 
 
-def without_future(shop: Shop) -> Shop:
-    """Drop what happened from the start on; whom campaigns address and how is decided before."""
-    lines, responses = shop.order_lines, shop.responses
-    return replace(
-        shop,
-        order_lines=lines[lines["ordered_at"] < START],
-        responses=responses[responses["responded_at"] < START],
-    )
+def test_a_log_counts_lines_by_household_and_product(shop, log):
+    rows = log.before("2017-02-01")
+    lines = shop.order_lines[shop.order_lines["ordered_at"] < "2017-02-01"]
+    assert len(rows) == len(lines)
+    table = log.bought(rows)
+    assert table.shape == (2_469, len(log.products))
+    assert table.sum() == len(lines)
+    pair = lines.value_counts(["customer_id", "product_id"]).index[0]
+    count = ((lines["customer_id"] == pair[0]) & (lines["product_id"] == pair[1])).sum()
+    cell = log.customers.get_loc(pair[0]), log.products.get_loc(pair[1])
+    assert table[cell] == count
+    halved = log.bought(rows, np.full(len(rows), 0.5))
+    assert halved[cell] == count / 2
+    assert log.bought(rows, np.zeros(len(rows))).nnz == 0  # nothing counts, nothing is stored
 
 
-def test_no_feature_knows_the_future(shop, log, contacts, taste):
-    rows = contacts[contacts["starts_on"] == START]
-    cut = CampaignLog.of(without_future(shop))
-    kept = learn_taste(cut, "2017-07-07")
-    now = contact_features(log, rows, taste)
-    then = contact_features(cut, rows, kept)
-    for ours, theirs in zip(now[:1], then[:1], strict=True):
-        plain = [c for c in ours if not c.startswith("taste")]
-        pd.testing.assert_frame_equal(ours[plain], theirs[plain])
-    plain = [c for c in now[1] if not c.startswith("taste")]
-    pd.testing.assert_frame_equal(now[1][plain], then[1][plain])
-    assert now[0].index.equals(rows.index)
-    assert not np.isnan(now[0].to_numpy()).any()
-    assert not np.isnan(now[1].to_numpy()).any()
+def test_each_product_is_of_one_kind_and_offered_ones_have_a_code(shop, log):
+    assert (np.asarray(log.kind.sum(1)).ravel() == 1).all()
+    assert (log.products.get_indexer(shop.offers["product_id"]) >= 0).all()
+    assert (log.product >= 0).all()
+    assert (log.customer >= 0).all()
+    types = shop.products[["category", "product_type"]].drop_duplicates()
+    assert 0.9 * len(types) < log.kind.shape[1] <= len(types) + 1
 
 
-def test_taste_learns_and_looks_before_its_date_only(shop, log, taste):
-    cut = CampaignLog.of(without_future(shop))
-    again = learn_taste(cut, "2017-07-07")
-    assert np.allclose(np.sort(again.singular_values_), np.sort(taste.singular_values_))
-    own = taste_of(log, START, taste)
-    assert own.shape == (2_469, 16)
-    assert np.abs(own.to_numpy()).max() <= 1 + 1e-6  # rows have length 1
-    later = taste_of(log, "2017-12-01", taste)
-    assert not np.allclose(own, later, atol=0.05)
-
-
-def test_offers_meet_purchases_by_hand(shop, log, contacts, taste):
-    rows = contacts[contacts["campaign_id"] == 12]
-    found = offer_features(log, rows, taste)
-    offers = shop.offers[shop.offers["campaign_id"] == 12]
-    lines = shop.order_lines[shop.order_lines["ordered_at"] < START]
-    bought = lines[lines["product_id"].isin(offers["product_id"])]
-    counts = bought["customer_id"].value_counts()
-    expected = rows["customer_id"].map(counts).fillna(0)
-    assert np.expm1(found["offered_ever"]).to_numpy() == pytest.approx(expected.to_numpy())
-    household = counts.index[counts.index.isin(rows["customer_id"])][0]
-    (row,) = rows.index[rows["customer_id"] == household]
-    own = bought[bought["customer_id"] == household]
-    assert np.expm1(found.loc[row, "offered_products"]) == pytest.approx(
-        own["product_id"].nunique()
-    )
-    assert np.expm1(found.loc[row, "coupons"]) == pytest.approx(offers["coupon_id"].nunique())
-    assert found.loc[row, "offered_share"] == pytest.approx(
-        len(own) / (lines["customer_id"] == household).sum()
-    )
-    few = offers[offers.groupby("coupon_id")["product_id"].transform("size") <= 200]
-    met = few[few["product_id"].isin(own["product_id"])]["coupon_id"].nunique()
-    assert np.expm1(found.loc[row, "coupons_ever"]) == pytest.approx(met)
-
-
-def test_other_campaigns_are_those_that_run_on_the_day(shop, log, contacts, taste):
-    rows = contacts[contacts["campaign_id"] == 12]
-    found = offer_features(log, rows, taste)
-    open_ = shop.campaigns[
-        (shop.campaigns["starts_on"] <= START) & (shop.campaigns["ends_on"] >= START)
-    ]
-    others = set(open_["campaign_id"]) - {12}
-    assert 11 in others  # starts on the same day
-    assert 13 not in others  # starts later
-    addressed = shop.contacts[shop.contacts["campaign_id"].isin(others)]
-    expected = rows["customer_id"].map(addressed["customer_id"].value_counts()).fillna(0)
-    assert (found["other_campaigns"] == expected).all()
-    assert (found["type_b"] == 1).all()
-    assert (found[["type_a", "type_c"]] == 0).all(axis=None)
-
-
-def test_profiles_are_the_last_of_the_vintage_that_was_ready():
-    months = pd.to_datetime(["2017-06-01", "2017-07-01", "2017-08-01"])
-    keys = [pd.to_datetime(["2017-07-07", "2017-09-01"]), [1, 2], months]
-    names = ["trained_until", "customer_id", "as_of"]
-    index = pd.MultiIndex.from_product(keys, names=names)
-    profiles = pd.DataFrame({"profile_00": np.arange(12.0)}, index)
-    contacts = pd.DataFrame(
-        {
-            "customer_id": [2, 1, 9, 1],
-            "starts_on": pd.to_datetime(["2017-07-31", "2017-08-01", "2017-08-05", "2017-05-08"]),
-        },
-        index=[7, 3, 5, 4],
-    )
-    found = latest_profiles(profiles, contacts, trained_until="2017-07-07")
-    assert found["profile_00"].to_dict() == {7: 4.0, 3: 2.0, 5: 0.0, 4: 0.0}
-
-
-def test_coupon_use_counts_lines_of_the_days_that_follow(shop, log, taste):
-    known, used = coupon_use_after(log, ["2017-05-03"], taste, days=42)
+def test_coupons_at_the_till_are_counted_back_from_the_day(shop, log):
+    state = household_features(log, START)
     lines = shop.order_lines
-    rows = lines[(lines["coupon_discount"] > 0) & (lines["ordered_at"] >= "2017-05-03")]
-    rows = rows[rows["ordered_at"] < "2017-06-14"]
-    assert used["coupons"].sum() == len(rows)
-    assert known.index.equals(used.index)
-    assert (used["coupons"] > 0).sum() == rows["customer_id"].nunique()
+    used = lines[(lines["coupon_discount"] > 0) & (lines["ordered_at"] < START)]
+    counts = used["customer_id"].value_counts()
+    ours = np.expm1(state["coupon_lines"])
+    assert ours[counts.index].to_numpy() == pytest.approx(counts.to_numpy())
+    assert ours.drop(counts.index).max() == 0
+    lately = used[used["ordered_at"] >= START - pd.Timedelta(days=28)]
+    assert np.expm1(state["coupon_lines_28d"]).sum() == pytest.approx(len(lately))
+    household = counts.index[0]
+    last = used.loc[used["customer_id"] == household, "ordered_at"].max()
+    since = np.expm1(state.loc[household, "days_since_coupon"])
+    assert since == pytest.approx((START - last) / pd.Timedelta(days=1))
+
+
+def test_what_households_told_is_zero_where_they_told_nothing(shop, log):
+    state = household_features(log, START)
+    silent = shop.customers.set_index("customer_id")["age_group"].isna()
+    assert state["told"].sum() == 801
+    columns = ["told", "age_group", "income", "household_size", "kids", "married"]
+    assert (state.loc[silent, columns] == 0).all(axis=None)
+    assert state.loc[~silent, "age_group"].max() == 5
+
+
+def test_a_household_without_an_order_has_zeros_and_no_gaps(shop, log):
+    early = household_features(log, "2017-01-10")
+    ordered = shop.order_lines[shop.order_lines["ordered_at"] < "2017-01-10"]["customer_id"]
+    new = early.index.difference(ordered)
+    assert len(new) > 100
+    assert (early.loc[new, ["orders", "total_purchase", "recent_orders"]] == 0).all(axis=None)
+    assert early.notna().all(axis=None)
+
+
+def test_faded_redemptions_weigh_the_latest_most(shop, log):
+    before, after = (household_features(log, day) for day in ("2017-07-12", "2017-09-10"))
+    past = shop.responses[shop.responses["responded_at"] < "2017-07-12"]
+    later = shop.responses[shop.responses["responded_at"] < "2017-09-10"]
+    quiet = (
+        past["customer_id"]
+        .value_counts()
+        .index.difference(later.loc[later["responded_at"] >= "2017-07-12", "customer_id"])
+    )
+    ratio = np.expm1(after.loc[quiet, "redemptions_faded"]) / np.expm1(
+        before.loc[quiet, "redemptions_faded"]
+    )
+    assert ratio.to_numpy() == pytest.approx(np.full(len(quiet), np.exp(-60 / 60)))
+
+
+def test_answers_of_running_campaigns_count_only_so_far(shop, log):
+    rows = shop.responses[shop.responses["campaign_id"] == 8]
+    day = pd.Timestamp("2017-06-01")  # campaign 8 runs from 8 May to 25 June
+    state = household_features(log, day)
+    late = set(rows.loc[rows["responded_at"] >= day, "customer_id"])
+    late -= set(shop.responses.loc[shop.responses["responded_at"] < day, "customer_id"])
+    assert len(late) > 20
+    assert (state.loc[sorted(late), ["redemptions", "answers_a"]] == 0).all(axis=None)
+    addressed = shop.contacts[shop.contacts["campaign_id"] == 8]["customer_id"]
+    assert (state.loc[addressed, "contacts_a"] > 0).all()  # whom it addressed is known
+
+
+def test_a_campaign_on_the_border_of_the_period_counts_and_beyond_it_does_not(shop):
+    exact = contact_table(shop, first="2017-08-08", last="2017-09-24")
+    assert exact["campaign_id"].unique().tolist() == [13]
+    assert exact["customer_id"].is_monotonic_increasing
+    assert len(contact_table(shop, first="2017-08-09", last="2017-09-24")) == 0
+    assert len(contact_table(shop, first="2017-08-08", last="2017-09-23")) == 0

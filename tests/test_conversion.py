@@ -1,15 +1,13 @@
-"""Steps of chapter 08: scores against scikit-learn, resampled households, ensembles, nulls."""
+"""Steps of chapter 08: scores against scikit-learn, resampled households, tuned baselines."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from sklearn import metrics as reference
 
 from pm_utils.conversion import (
     FARTHEST,
     METRICS,
-    Ensemble,
     Scaling,
     baselines,
     calibrated,
@@ -19,15 +17,12 @@ from pm_utils.conversion import (
     household_weights,
     information_ladder,
     logistic_regression,
-    new_net,
+    naive_chance,
     paired_gain,
-    penalty,
-    pretraining_claim,
     rate_by_cell,
     score_intervals,
     score_table,
-    train_net,
-    train_trials,
+    scoreboard_row,
     tune,
 )
 from pm_utils.formulas import sigmoid
@@ -40,9 +35,6 @@ def world(n: int = 1_500, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     features = pd.DataFrame(rng.normal(size=(n, 4)), columns=names)
     x = features["habit"] + 0.7 * features["match"] + features["rhythm"] * features["price"]
     return features, (rng.random(n) < sigmoid(1.5 * x - 1)).astype(float)
-
-
-PROFILE = ["habit", "rhythm"]
 
 
 def test_scaling_learns_on_its_rows_and_bounds_others():
@@ -117,60 +109,6 @@ def test_logits_of_a_classifier_are_those_of_its_chances():
     assert len(again) == 400
 
 
-def test_the_penalty_by_hand():
-    net = new_net("ConversionPredictNet", 2, 1)
-    for weight in net.parameters():
-        torch.nn.init.ones_(weight)
-    squares = 0.06 * (64 * 3 + 64) + 0.03 * 3
-    assert penalty(net).item() == pytest.approx(squares, rel=1e-5)
-    crossing = new_net("DeepCrossing", 2, 1)
-    for weight in crossing.parameters():
-        torch.nn.init.ones_(weight)
-    assert penalty(crossing).item() == pytest.approx(0.01 * (3 + 2 * 2 * 3 * 32), rel=1e-5)
-    with pytest.raises(ValueError, match="Perceptron"):
-        new_net("Perceptron", 2, 1)
-
-
-@pytest.mark.parametrize("name", ["ConversionPredictNet", "DeepCrossing"])
-def test_an_ensemble_beats_its_null_on_later_rows(name):
-    rows, target = world()
-    later, outcome = world(1_000, seed=1)
-    settings = {"members": 2, "epochs": 8, "seed": 0}
-    real = Ensemble.train(name, rows, target, PROFILE, **settings)
-    null = Ensemble.train(name, rows, target, PROFILE, shuffle_labels=True, **settings)
-    chances = {"real": sigmoid(real.logit(later)), "null": sigmoid(null.logit(later))}
-    table = score_table(outcome, chances)
-    assert table.loc["real", "AUC"] > 0.75
-    assert table.loc["real", "log loss"] < table.loc["null", "log loss"] - 0.05
-    assert sigmoid(null.logit(later)).std() < 0.5 * sigmoid(real.logit(later)).std()
-
-
-def test_an_ensemble_averages_logits_of_members_that_differ():
-    rows, target = world(400)
-    whole = Ensemble.train("DeepCrossing", rows, target, PROFILE, members=3, epochs=2, seed=4)
-    again = Ensemble.train("DeepCrossing", rows, target, PROFILE, members=3, epochs=2, seed=4)
-    single = [Ensemble([net], whole.scaling, PROFILE).logit(rows) for net in whole.nets]
-    assert np.allclose(whole.logit(rows), np.mean(single, 0), atol=1e-6)
-    assert np.array_equal(whole.logit(rows), again.logit(rows))
-    assert not np.allclose(single[0], single[1])
-    profile, content = whole.inputs(rows)
-    assert (profile.shape, content.shape) == ((400, 2), (400, 2))
-
-
-def test_training_starts_from_given_weights():
-    rows, target = world(300)
-    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    taught = train_net("ConversionPredictNet", inputs, target, epochs=6, seed=0)
-    start = {name: value.clone() for name, value in taught.state_dict().items()}
-    after = train_net("ConversionPredictNet", inputs, target, epochs=1, seed=1, start=start)
-    fresh = train_net("ConversionPredictNet", inputs, target, epochs=1, seed=1)
-
-    def distance(net: torch.nn.Module) -> float:
-        return float((net.fc1.weight - start["fc1.weight"]).norm().detach())
-
-    assert distance(after) < 0.7 * distance(fresh)
-
-
 def test_intervals_of_scores_hold_the_scores():
     features, target = world()
     chance = sigmoid(features["habit"].to_numpy())
@@ -229,15 +167,6 @@ def test_calibrated_logits_forget_their_scale_and_keep_their_rank():
     assert table.loc["thrice", "log loss"] < raw["log loss"]
 
 
-def test_the_claim_on_pretraining_follows_the_result():
-    def say(loss: float) -> str:
-        return pretraining_claim(pd.Series({"ConversionPredictNet": 0.3, "pre-trained": loss}))
-
-    assert "lowers the loss by 0.0100" in say(0.29)
-    assert "raises the loss by 0.0100" in say(0.31)
-    assert "less than 0.001" in say(0.3005)
-
-
 def test_baselines_differ_by_their_settings():
     ridge, trees = baselines(seed=7)
     assert [model().C for model in ridge.values()] == [0.001, 0.003, 0.01, 0.1]
@@ -247,18 +176,65 @@ def test_baselines_differ_by_their_settings():
         assert name == f"boosting, {model().max_iter} trees of {model().max_leaf_nodes} leaves"
 
 
-def test_trials_hold_both_networks_and_one_that_starts_from_given_weights():
-    rows, target = world(300)
-    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    start = train_net("ConversionPredictNet", inputs, target, epochs=4, seed=0).state_dict()
-    settings = {"members": 2, "epochs": 1, "seed": 0}
-    trials = train_trials(rows, target, PROFILE, start=start, **settings)
-    names = ["one member", "ConversionPredictNet", "DeepCrossing", "pre-trained"]
-    assert list(trials) == names
-    assert [len(trial.nets) for trial in trials.values()] == [1, 2, 2, 2]
-    assert trials["one member"].nets[0] is trials["ConversionPredictNet"].nets[0]
-    later, outcome = world(1_000, seed=1)
-    losses = score_table(
-        outcome, {name: sigmoid(trial.logit(later)) for name, trial in trials.items()}
-    )["log loss"]
-    assert losses["pre-trained"] < losses["ConversionPredictNet"]
+def test_the_naive_rule_knows_type_and_none_one_or_more_redemptions():
+    contacts = pd.DataFrame(
+        {
+            "campaign_type": ["A"] * 6 + ["B"] * 2,
+            "redeemed": [False, True, True, True, False, False, False, True],
+        }
+    )
+    redemptions = np.log1p(pd.Series([0, 0, 2, 7, 1, 1, 0, 0]))
+    train = np.array([1, 1, 1, 0, 1, 0, 1, 0], bool)
+    chance = naive_chance(contacts, redemptions, train)
+    # A: none earlier one of two, two or more always, one never; B: none earlier never
+    assert chance.tolist() == [0.5, 0.5, 0.99, 0.99, 0.01, 0.01, 0.01, 0.01]
+
+
+def test_the_rival_is_the_better_baseline_in_the_metrics_own_direction():
+    names = ["naive", "logistic", "boosting", "network", "null"]
+    values = {"AUC": [0.7, 0.8, 0.9, 0.85, 0.5], "log loss": [0.4, 0.2, 0.3, 0.25, 0.5]}
+    points = pd.DataFrame(values, names)
+    row, rival = scoreboard_row("AUC", points)
+    assert (rival, row["classical"], row["better"], row["unit"]) == (
+        *("boosting", 0.9, "higher"),
+        "share",
+    )
+    row, rival = scoreboard_row("log loss", points)
+    assert (rival, row["classical"], row["better"], row["unit"]) == (
+        *("logistic", 0.2, "lower"),
+        "nats",
+    )
+    assert (row["naive"], row["deep"], row["null"]) == (0.4, 0.25, 0.5)
+
+
+def test_the_paired_interval_of_the_log_loss_by_hand():
+    target = np.array([1.0, 0.0])
+    first, second = np.array([0.5, 0.5]), np.array([0.25, 0.5])
+    weight = np.array([[2, 0], [1, 1], [0, 2]])  # the resamples' means: -log 2, half of it, 0
+    low, high = paired_gain("log loss", target, first, second, weight)
+    assert low == pytest.approx(-np.log(2), rel=0.06)
+    assert high == pytest.approx(0, abs=0.06)
+
+
+def test_a_constant_feature_never_moves_the_scaled_rows():
+    rows = pd.DataFrame({"a": np.full(5, 3.0), "b": np.arange(5.0)})
+    scaled = Scaling.learn(rows).apply(rows)
+    assert (scaled["a"] == 0).all()
+    assert scaled["b"].mean() == pytest.approx(0)
+    assert scaled["b"].std(ddof=0) == pytest.approx(1)
+
+
+def test_boosting_sees_a_product_that_logistic_regression_does_not():
+    rows, target = world(3_000)
+    later, outcome = world(2_000, seed=1)
+    pair = ["rhythm", "price"]
+    chances = {
+        name: sigmoid(fitted_logit(model, rows[pair], target, [later[pair]])[0])
+        for name, model in {
+            "trees": gradient_boosting(60, 4),
+            "line": logistic_regression(1.0),
+        }.items()
+    }
+    table = score_table(outcome, chances)
+    assert table.loc["trees", "AUC"] > table.loc["line", "AUC"] + 0.05
+    assert table.loc["line", "AUC"] == pytest.approx(0.5, abs=0.06)

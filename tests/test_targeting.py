@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pm_utils.metrics import bootstrap_weights
 from pm_utils.targeting import (
     cumulative_gain,
+    gaps_by_age_and_income,
     group_gaps,
     lift,
     number_to_contact,
@@ -120,3 +121,38 @@ def test_a_planted_bias_is_found_and_its_absence_too():
     assert abs(table.loc["a", "gap"]) < 0.02
     assert table.loc["b", "gap_low"] > 0.04
     assert table.loc["b", "gap"] == pytest.approx(0.3 * 0.275, abs=0.02)
+
+
+def test_bands_of_age_and_income_come_in_order_and_count_who_told():
+    from pm_utils.data.journey import AGES, INCOMES
+
+    rng = np.random.default_rng(0)
+    levels = {"age_group": AGES, "income": INCOMES}
+    told = pd.DataFrame(
+        {
+            name: pd.Categorical.from_codes(rng.integers(-1, len(names), 900), names, ordered=True)
+            for name, names in levels.items()
+        }
+    )
+    chance = rng.random(900)
+    target = (rng.random(900) < chance).astype(float)
+    weight = bootstrap_weights(900, 50, 0)
+    table = gaps_by_age_and_income(target, chance, told, weight, share=0.3)
+    bands = ["under 35", "35-54", "55 and over", "under 35K", "35-74K", "75K and more"]
+    assert [band for _, band in table.index] == bands
+    young = told["age_group"].isin(["19-24", "25-34"])
+    assert table.loc[("age_group", "under 35"), "contacts"] == young.sum()
+    rich = told["income"].cat.codes >= INCOMES.index("75-99K")
+    assert table.loc[("income", "75K and more"), "redeemed"] == pytest.approx(target[rich].mean())
+    assert table["contacts"].groupby(level=0).sum().tolist() == told.notna().sum().tolist()
+
+
+@given(st.integers(1, 40), st.integers(0, 1_000))
+def test_gain_never_falls_and_a_perfect_order_is_never_beaten(n, seed):
+    rng = np.random.default_rng(seed)
+    target = rng.integers(0, 2, n)
+    target[0] = 1
+    gain, best = cumulative_gain(target, rng.random(n)), cumulative_gain(target, target)
+    assert (np.diff(gain) >= 0).all()
+    assert (gain <= best + 1e-12).all()
+    assert lift(target, target, 1 / n) == pytest.approx(n / target.sum())

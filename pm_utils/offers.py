@@ -1,0 +1,238 @@
+"""What a campaign offers, what a household likes, and how the two meet.
+
+Everything is counted strictly before a campaign's start; see `pm_utils.campaigns`.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
+
+from pm_utils.campaigns import DAY, TYPES, CampaignLog, household_features
+from pm_utils.data import Shop
+
+FEW = 200  # a coupon on more products than this says little about any of them
+
+
+def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD) -> pd.DataFrame:
+    """Describe what one campaign offers, and how it meets what each household buys.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    contacts : DataFrame
+        Rows of `contact_table`, all of one campaign.
+    taste : TruncatedSVD
+        From `learn_taste`.
+
+    Returns
+    -------
+    DataFrame
+        With the index of `contacts`. Counts are log(1 + x).
+    """
+    campaign, now = contacts["campaign_id"].iloc[0], contacts["starts_on"].iloc[0].to_datetime64()
+    days = int(contacts["days"].iloc[0])
+    offers = log.shop.offers[log.shop.offers["campaign_id"] == campaign]
+    row, coupons = pd.factorize(offers["coupon_id"])
+    cells = (np.ones(len(offers)), (row, log.products.get_indexer(offers["product_id"])))
+    offer = sp.csr_array(cells, shape=(len(coupons), len(log.products)))  # (coupons, P)
+    size = offer.sum(1)
+    anything = sp.csr_array(np.minimum(offer.sum(0), 1)[None])  # (1, P)
+    who = log.customers.get_indexer(contacts["customer_id"])
+    addressed = np.zeros(len(log.customers), bool)
+    addressed[who] = True
+    past = np.flatnonzero((log.day < now) & addressed[log.customer])
+    ago = (now - log.day[past]) / DAY
+    weights = {
+        "ever": np.ones(len(past)),
+        "8w": (ago <= 56).astype(float),
+        "faded": np.exp(-ago / 30),
+        "by_coupon": log.coupon[past].astype(float),
+    }
+    own = {name: log.bought(past, weight)[who] for name, weight in weights.items()}  # (n, P)
+    columns = {"coupons": len(coupons), "products": anything.sum(), "days": days}
+    columns = {name: np.full(len(who), np.log1p(value)) for name, value in columns.items()}
+    for level in TYPES:
+        columns[level.lower().replace(" ", "_")] = (contacts["campaign_type"] == level).to_numpy()
+    few = offer[np.flatnonzero(size <= FEW)]
+    for name, bought in own.items():
+        columns[f"offered_{name}"] = np.log1p((bought @ anything.T).toarray().ravel())
+        columns[f"coupons_{name}"] = np.log1p((bought @ few.T > 0).sum(1))
+    lines = np.maximum(own["ever"].sum(1), 1)
+    columns["offered_share"] = np.expm1(columns["offered_ever"]) / lines
+    columns["offered_products"] = np.log1p((own["ever"].multiply(anything) > 0).sum(1))
+    columns["coupons_share"] = (own["ever"] @ few.T > 0).sum(1) / max(few.shape[0], 1)
+    kinds = ((few @ log.kind) > 0).astype(np.float32)  # (coupons, K)
+    faded = own["faded"] @ log.kind
+    columns["kinds_faded"] = np.log1p((faded @ kinds.T > 0.5).sum(1))
+    chance = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
+    columns["coupons_expected"] = np.log1p(chance.sum(1))
+    columns["orders_expected"] = np.log1p(_orders(log, who, now) / 56 * days)
+    columns |= _rivals(log.shop, contacts)
+    columns["taste_match"] = _taste_match(log, own["ever"], anything, taste)
+    return pd.DataFrame(columns, index=contacts.index).astype(float)
+
+
+def _orders(log: CampaignLog, who: np.ndarray, now: np.datetime64) -> np.ndarray:
+    """Days with an order in the eight weeks before → (n,)."""
+    rows = (log.day < now) & (log.day >= now - np.timedelta64(56, "D"))
+    day = log.day[rows].astype("datetime64[D]").astype(np.int64)
+    visits = np.unique(log.customer[rows] * 100_000 + day) // 100_000
+    return np.bincount(visits, minlength=len(log.customers))[who]
+
+
+def _rivals(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Count the other campaigns that address each household and run on the day."""
+    start, campaign = contacts["starts_on"].iloc[0], contacts["campaign_id"].iloc[0]
+    spans = shop.campaigns
+    open_ = spans[(spans["starts_on"] <= start) & (spans["ends_on"] >= start)]
+    rows = shop.contacts.merge(open_[open_["campaign_id"] != campaign], on="campaign_id")
+    counts = rows["customer_id"].value_counts()
+    large = rows.loc[rows["campaign_type"] == TYPES[0], "customer_id"].value_counts()
+    who = contacts["customer_id"]
+    return {
+        "other_campaigns": who.map(counts).fillna(0).to_numpy(),
+        "other_campaigns_a": who.map(large).fillna(0).to_numpy(),
+    }
+
+
+def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSVD:
+    """Decompose what households bought, by product type, until a date.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    until : date-like
+        Nothing dated on or after it is read.
+    width : int
+        Components that are kept.
+
+    Returns
+    -------
+    sklearn.decomposition.TruncatedSVD
+        Of log(1 + lines) by household and product type, each row scaled to length 1.
+    """
+    lines = log.bought(log.before(until))
+    return TruncatedSVD(width, random_state=0).fit(_unit_rows(lines @ log.kind))
+
+
+def taste_of(log: CampaignLog, as_of: Any, taste: TruncatedSVD) -> pd.DataFrame:
+    """Return every household's taste on a date → (H, width), indexed by ``customer_id``."""
+    lines = log.bought(log.before(as_of))
+    values = taste.transform(_unit_rows(lines @ log.kind))
+    columns = [f"taste_{i:02d}" for i in range(values.shape[1])]
+    return pd.DataFrame(values, log.customers, columns)
+
+
+def _unit_rows(lines: sp.csr_array) -> sp.csr_array:
+    lines = lines.copy()
+    lines.data = np.log1p(lines.data)
+    length = np.sqrt(lines.multiply(lines).sum(1))
+    return sp.csr_array(lines.multiply(1 / np.maximum(length, 1e-9)[:, None]))
+
+
+def _taste_match(
+    log: CampaignLog, bought: sp.csr_array, offer: sp.csr_array, taste: TruncatedSVD
+) -> np.ndarray:
+    """Cosine of a household's taste and that of a basket with all offered products."""
+    own = taste.transform(_unit_rows(bought @ log.kind))
+    theirs = taste.transform(_unit_rows(offer @ log.kind))[0]
+    length = np.linalg.norm(own, axis=1) * np.linalg.norm(theirs)
+    return own @ theirs / np.maximum(length, 1e-9)
+
+
+def latest_profiles(
+    profiles: pd.DataFrame, contacts: pd.DataFrame, *, trained_until: Any
+) -> pd.DataFrame:
+    """Look up each contact's last learned profile on or before the start of its campaign.
+
+    Parameters
+    ----------
+    profiles : DataFrame
+        ``customer_profiles.parquet``, indexed by ``trained_until``, ``customer_id``, ``as_of``.
+    contacts : DataFrame
+        From `contact_table`.
+    trained_until : date-like
+        The vintage to read. Its network has seen purchases until then: contacts of earlier
+        campaigns are fit to train on, never to test.
+
+    Returns
+    -------
+    DataFrame
+        With the index of `contacts`; zeros where a household has no profile yet.
+    """
+    vintage = profiles.loc[pd.Timestamp(trained_until)]
+    dates = vintage.index.unique("as_of").sort_values()
+    found = []
+    for start, group in contacts.groupby("starts_on"):
+        date = dates[max(dates.searchsorted(start, side="right") - 1, 0)]
+        rows = vintage.xs(date, level="as_of").reindex(group["customer_id"])
+        found.append((rows if date <= start else rows * np.nan).set_index(group.index))
+    return pd.concat(found).loc[contacts.index].fillna(0.0)
+
+
+def contact_features(
+    log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Describe each contact's household and what it was offered, on the day of the start.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    contacts : DataFrame
+        From `contact_table`.
+    taste : TruncatedSVD
+        From `learn_taste`, learned on or before the first start that is scored.
+
+    Returns
+    -------
+    household : DataFrame of shape (n, F + width)
+        `household_features` and `taste_of`.
+    content : DataFrame of shape (n, G)
+        `offer_features`. Both have the index of `contacts`.
+    """
+    household, content = [], []
+    for start, group in contacts.groupby("starts_on"):
+        state = pd.concat([household_features(log, start), taste_of(log, start, taste)], axis=1)
+        household.append(state.loc[group["customer_id"]].set_index(group.index))
+        content += [offer_features(log, part, taste) for _, part in group.groupby("campaign_id")]
+    return pd.concat(household).loc[contacts.index], pd.concat(content).loc[contacts.index]
+
+
+def coupon_use_after(
+    log: CampaignLog, dates: Iterable[Any], taste: TruncatedSVD, *, days: int = 42
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Stack all households on several dates, with the coupons they use in the days that follow.
+
+    A much larger set of labels than the contacts' own: any coupon at the till counts, also
+    manufacturers' coupons of no campaign.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    dates : iterable of date-like
+    taste : TruncatedSVD
+        From `learn_taste`.
+    days : int
+        How long after each date coupons count.
+
+    Returns
+    -------
+    household : DataFrame
+        As in `contact_features`, indexed by ``as_of`` and ``customer_id``.
+    used : DataFrame
+        ``coupons``, the order lines bought with a coupon; 0 in most rows.
+    """
+    household, used = {}, {}
+    for date in map(pd.Timestamp, dates):
+        now = date.to_datetime64()
+        rows = log.coupon & (log.day >= now) & (log.day < now + np.timedelta64(days, "D"))
+        count = np.bincount(log.customer[rows], minlength=len(log.customers))
+        parts = [household_features(log, date), taste_of(log, date, taste)]
+        household[date] = pd.concat(parts, axis=1)
+        used[date] = pd.DataFrame({"coupons": count}, index=log.customers)
+    names = ["as_of", "customer_id"]
+    return pd.concat(household, names=names), pd.concat(used, names=names)

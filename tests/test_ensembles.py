@@ -1,0 +1,151 @@
+"""Ensembles of conversion networks: penalties by hand, nulls, starts, averages."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pm_utils.conversion import Scaling, score_table
+from pm_utils.ensembles import (
+    Ensemble,
+    new_net,
+    penalty,
+    pretraining_claim,
+    squared,
+    train_final,
+    train_net,
+    train_trials,
+)
+from pm_utils.formulas import sigmoid
+
+PROFILE = ["habit", "rhythm"]
+
+
+def world(n: int = 1_500, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Redemption depends on one profile column, one content column and on one of each together."""
+    rng = np.random.default_rng(seed)
+    names = ["habit", "rhythm", "match", "price"]
+    features = pd.DataFrame(rng.normal(size=(n, 4)), columns=names)
+    x = features["habit"] + 0.7 * features["match"] + features["rhythm"] * features["price"]
+    return features, (rng.random(n) < sigmoid(1.5 * x - 1)).astype(float)
+
+
+def test_the_penalty_by_hand():
+    net = new_net("ConversionPredictNet", 2, 1)
+    for weight in net.parameters():
+        torch.nn.init.ones_(weight)
+    squares = 0.06 * (64 * 3 + 64) + 0.03 * 3
+    assert penalty(net).item() == pytest.approx(squares, rel=1e-5)
+    crossing = new_net("DeepCrossing", 2, 1)
+    for weight in crossing.parameters():
+        torch.nn.init.ones_(weight)
+    assert penalty(crossing).item() == pytest.approx(0.01 * (3 + 2 * 2 * 3 * 32), rel=1e-5)
+    with pytest.raises(ValueError, match="Perceptron"):
+        new_net("Perceptron", 2, 1)
+
+
+@pytest.mark.parametrize("name", ["ConversionPredictNet", "DeepCrossing"])
+def test_an_ensemble_beats_its_null_on_later_rows(name):
+    rows, target = world()
+    later, outcome = world(1_000, seed=1)
+    settings = {"members": 2, "epochs": 8, "seed": 0}
+    real = Ensemble.train(name, rows, target, PROFILE, **settings)
+    null = Ensemble.train(name, rows, target, PROFILE, shuffle_labels=True, **settings)
+    chances = {"real": sigmoid(real.logit(later)), "null": sigmoid(null.logit(later))}
+    table = score_table(outcome, chances)
+    assert table.loc["real", "AUC"] > 0.75
+    assert table.loc["real", "log loss"] < table.loc["null", "log loss"] - 0.05
+    assert sigmoid(null.logit(later)).std() < 0.5 * sigmoid(real.logit(later)).std()
+
+
+def test_an_ensemble_averages_logits_of_members_that_differ():
+    rows, target = world(400)
+    whole = Ensemble.train("DeepCrossing", rows, target, PROFILE, members=3, epochs=2, seed=4)
+    again = Ensemble.train("DeepCrossing", rows, target, PROFILE, members=3, epochs=2, seed=4)
+    single = [Ensemble([net], whole.scaling, PROFILE).logit(rows) for net in whole.nets]
+    assert np.allclose(whole.logit(rows), np.mean(single, 0), atol=1e-6)
+    assert np.array_equal(whole.logit(rows), again.logit(rows))
+    assert not np.allclose(single[0], single[1])
+    profile, content = whole.inputs(rows)
+    assert (profile.shape, content.shape) == ((400, 2), (400, 2))
+
+
+def test_training_starts_from_given_weights():
+    rows, target = world(300)
+    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
+    taught = train_net("ConversionPredictNet", inputs, target, epochs=6, seed=0)
+    start = {name: value.clone() for name, value in taught.state_dict().items()}
+    after = train_net("ConversionPredictNet", inputs, target, epochs=1, seed=1, start=start)
+    fresh = train_net("ConversionPredictNet", inputs, target, epochs=1, seed=1)
+
+    def distance(net: torch.nn.Module) -> float:
+        return float((net.fc1.weight - start["fc1.weight"]).norm().detach())
+
+    assert distance(after) < 0.7 * distance(fresh)
+
+
+def test_the_claim_on_pretraining_follows_the_result():
+    def say(loss: float) -> str:
+        return pretraining_claim(pd.Series({"ConversionPredictNet": 0.3, "pre-trained": loss}))
+
+    assert "lowers the loss by 0.0100" in say(0.29)
+    assert "raises the loss by 0.0100" in say(0.31)
+    assert "less than 0.001" in say(0.3005)
+
+
+def test_trials_hold_both_networks_and_one_that_starts_from_given_weights():
+    rows, target = world(300)
+    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
+    start = train_net("ConversionPredictNet", inputs, target, epochs=4, seed=0).state_dict()
+    settings = {"members": 2, "epochs": 1, "seed": 0}
+    trials = train_trials(rows, target, PROFILE, start=start, **settings)
+    names = ["one member", "ConversionPredictNet", "DeepCrossing", "pre-trained"]
+    assert list(trials) == names
+    assert [len(trial.nets) for trial in trials.values()] == [1, 2, 2, 2]
+    assert trials["one member"].nets[0] is trials["ConversionPredictNet"].nets[0]
+    later, outcome = world(1_000, seed=1)
+    losses = score_table(
+        outcome, {name: sigmoid(trial.logit(later)) for name, trial in trials.items()}
+    )["log loss"]
+    assert losses["pre-trained"] < losses["ConversionPredictNet"]
+
+
+def test_squares_are_summed_over_all_weights():
+    total = squared(torch.tensor([1.0, 2.0]), torch.tensor([[3.0], [-1.0]]))
+    assert total.item() == 15
+
+
+def test_the_penalty_keeps_weights_small():
+    rows, target = world(300)
+    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
+    net = train_net("ConversionPredictNet", inputs, target, epochs=30, seed=0)
+    torch.manual_seed(0)
+    untrained = new_net("ConversionPredictNet", 2, 2)
+    assert penalty(net) < 0.5 * penalty(untrained)
+    assert net.linear.weight.abs().max() > 0.05  # and yet it has learned
+
+
+def test_the_final_network_of_each_name_has_its_kind_and_a_null_beside_it():
+    rows, target = world(300)
+    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
+    start = train_net("ConversionPredictNet", inputs, target, epochs=4, seed=0).state_dict()
+    settings = {"members": 2, "epochs": 1, "seed": 0, "start": start, "null_members": 1}
+    logits = {}
+    for name in ("ConversionPredictNet", "DeepCrossing", "pre-trained"):
+        finals = train_final(name, rows, target, PROFILE, **settings)
+        assert [len(finals[key].nets) for key in ("network", "null")] == [2, 1]
+        kind = type(finals["network"].nets[0]).__name__
+        assert kind == ("DeepCrossing" if name == "DeepCrossing" else "ConversionPredictNet")
+        logits[name] = finals["network"].logit(rows)
+        assert not np.allclose(logits[name], finals["null"].logit(rows))
+    assert not np.allclose(logits["ConversionPredictNet"], logits["pre-trained"])
+
+
+def test_rows_are_scored_one_by_one():
+    rows, target = world(300)
+    ensemble = Ensemble.train("DeepCrossing", rows, target, PROFILE, members=1, epochs=2, seed=0)
+    whole = ensemble.logit(rows)
+    assert np.allclose(ensemble.logit(rows[10:20]), whole[10:20], atol=1e-5)
+    assert np.allclose(ensemble.logit(rows[::-1]), whole[::-1], atol=1e-5)
+    moved = rows[["price", "habit", "match", "rhythm"]]  # columns go by name
+    assert np.allclose(ensemble.logit(moved[list(rows.columns)]), whole)

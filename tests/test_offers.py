@@ -1,0 +1,222 @@
+"""Offers, tastes and their meeting, by hand and without any knowledge of the future."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pm_utils.campaigns import CampaignLog, contact_table
+from pm_utils.data import Shop, load_shop
+from pm_utils.offers import (
+    FEW,
+    contact_features,
+    coupon_use_after,
+    latest_profiles,
+    learn_taste,
+    offer_features,
+    taste_of,
+)
+
+TABLES = ["customers", "products", "order_lines", "campaigns", "contacts", "offers", "responses"]
+START = pd.Timestamp("2017-07-12")  # campaigns 11 and 12
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return load_shop(TABLES)
+
+
+@pytest.fixture(scope="module")
+def contacts(shop) -> pd.DataFrame:
+    return contact_table(shop, first="2017-01-01", last="2018-01-08")
+
+
+@pytest.fixture(scope="module")
+def log(shop) -> CampaignLog:
+    return CampaignLog.of(shop)
+
+
+@pytest.fixture(scope="module")
+def taste(log):
+    return learn_taste(log, "2017-07-07")
+
+
+def without_future(shop: Shop) -> Shop:
+    """Drop what happened from the start on; whom campaigns address and how is decided before."""
+    lines, responses = shop.order_lines, shop.responses
+    return replace(
+        shop,
+        order_lines=lines[lines["ordered_at"] < START],
+        responses=responses[responses["responded_at"] < START],
+    )
+
+
+def test_no_feature_knows_the_future(shop, log, contacts, taste):
+    rows = contacts[contacts["starts_on"] == START]
+    cut = CampaignLog.of(without_future(shop))
+    kept = learn_taste(cut, "2017-07-07")
+    now = contact_features(log, rows, taste)
+    then = contact_features(cut, rows, kept)
+    for ours, theirs in zip(now[:1], then[:1], strict=True):
+        plain = [c for c in ours if not c.startswith("taste")]
+        pd.testing.assert_frame_equal(ours[plain], theirs[plain])
+    plain = [c for c in now[1] if not c.startswith("taste")]
+    pd.testing.assert_frame_equal(now[1][plain], then[1][plain])
+    assert now[0].index.equals(rows.index)
+    assert not np.isnan(now[0].to_numpy()).any()
+    assert not np.isnan(now[1].to_numpy()).any()
+
+
+def test_taste_learns_and_looks_before_its_date_only(shop, log, taste):
+    cut = CampaignLog.of(without_future(shop))
+    again = learn_taste(cut, "2017-07-07")
+    assert np.allclose(np.sort(again.singular_values_), np.sort(taste.singular_values_))
+    own = taste_of(log, START, taste)
+    assert own.shape == (2_469, 16)
+    assert np.abs(own.to_numpy()).max() <= 1 + 1e-6  # rows have length 1
+    later = taste_of(log, "2017-12-01", taste)
+    assert not np.allclose(own, later, atol=0.05)
+
+
+def test_offers_meet_purchases_by_hand(shop, log, contacts, taste):
+    rows = contacts[contacts["campaign_id"] == 12]
+    found = offer_features(log, rows, taste)
+    offers = shop.offers[shop.offers["campaign_id"] == 12]
+    lines = shop.order_lines[shop.order_lines["ordered_at"] < START]
+    bought = lines[lines["product_id"].isin(offers["product_id"])]
+    counts = bought["customer_id"].value_counts()
+    expected = rows["customer_id"].map(counts).fillna(0)
+    assert np.expm1(found["offered_ever"]).to_numpy() == pytest.approx(expected.to_numpy())
+    household = counts.index[counts.index.isin(rows["customer_id"])][0]
+    (row,) = rows.index[rows["customer_id"] == household]
+    own = bought[bought["customer_id"] == household]
+    assert np.expm1(found.loc[row, "offered_products"]) == pytest.approx(
+        own["product_id"].nunique()
+    )
+    assert np.expm1(found.loc[row, "coupons"]) == pytest.approx(offers["coupon_id"].nunique())
+    assert found.loc[row, "offered_share"] == pytest.approx(
+        len(own) / (lines["customer_id"] == household).sum()
+    )
+    few = offers[offers.groupby("coupon_id")["product_id"].transform("size") <= 200]
+    met = few[few["product_id"].isin(own["product_id"])]["coupon_id"].nunique()
+    assert np.expm1(found.loc[row, "coupons_ever"]) == pytest.approx(met)
+
+
+def test_other_campaigns_are_those_that_run_on_the_day(shop, log, contacts, taste):
+    rows = contacts[contacts["campaign_id"] == 12]
+    found = offer_features(log, rows, taste)
+    open_ = shop.campaigns[
+        (shop.campaigns["starts_on"] <= START) & (shop.campaigns["ends_on"] >= START)
+    ]
+    others = set(open_["campaign_id"]) - {12}
+    assert 11 in others  # starts on the same day
+    assert 13 not in others  # starts later
+    addressed = shop.contacts[shop.contacts["campaign_id"].isin(others)]
+    expected = rows["customer_id"].map(addressed["customer_id"].value_counts()).fillna(0)
+    assert (found["other_campaigns"] == expected).all()
+    assert (found["type_b"] == 1).all()
+    assert (found[["type_a", "type_c"]] == 0).all(axis=None)
+
+
+def test_profiles_are_the_last_of_the_vintage_that_was_ready():
+    months = pd.to_datetime(["2017-06-01", "2017-07-01", "2017-08-01"])
+    keys = [pd.to_datetime(["2017-07-07", "2017-09-01"]), [1, 2], months]
+    names = ["trained_until", "customer_id", "as_of"]
+    index = pd.MultiIndex.from_product(keys, names=names)
+    profiles = pd.DataFrame({"profile_00": np.arange(12.0)}, index)
+    contacts = pd.DataFrame(
+        {
+            "customer_id": [2, 1, 9, 1],
+            "starts_on": pd.to_datetime(["2017-07-31", "2017-08-01", "2017-08-05", "2017-05-08"]),
+        },
+        index=[7, 3, 5, 4],
+    )
+    found = latest_profiles(profiles, contacts, trained_until="2017-07-07")
+    assert found["profile_00"].to_dict() == {7: 4.0, 3: 2.0, 5: 0.0, 4: 0.0}
+
+
+def test_coupon_use_counts_lines_of_the_days_that_follow(shop, log, taste):
+    known, used = coupon_use_after(log, ["2017-05-03"], taste, days=42)
+    lines = shop.order_lines
+    rows = lines[(lines["coupon_discount"] > 0) & (lines["ordered_at"] >= "2017-05-03")]
+    rows = rows[rows["ordered_at"] < "2017-06-14"]
+    assert used["coupons"].sum() == len(rows)
+    assert known.index.equals(used.index)
+    assert (used["coupons"] > 0).sum() == rows["customer_id"].nunique()
+
+
+def test_taste_rows_have_length_one_before_the_decomposition(log, taste):
+    assert taste.components_.shape == (16, log.kind.shape[1])
+    share = taste.explained_variance_ratio_
+    assert share[1] > share[5] > share[15]
+    assert 0.1 < share.sum() < 0.9
+    own = taste_of(log, START, taste)
+    length = np.linalg.norm(own, axis=1)
+    assert np.median(length) > 0.5  # sixteen numbers keep a good part of a basket
+    assert taste_of(log, START, taste).equals(own)
+
+
+def test_a_household_likes_offers_made_of_its_own_basket(shop, log, taste):
+    lines = shop.order_lines[shop.order_lines["ordered_at"] < START]
+    household = lines["customer_id"].value_counts().index[50]
+    own = lines.loc[lines["customer_id"] == household, "product_id"].unique()
+    rare = shop.products.loc[shop.products["department"].eq("FLORAL"), "product_id"]
+    rare = rare[rare.isin(log.products)]
+    row = {"campaign_id": [99], "customer_id": [household], "campaign_type": ["Type B"]}
+    row |= {"starts_on": [START], "ends_on": [START + pd.Timedelta(days=30)], "days": [31]}
+    contact = pd.DataFrame(row)
+    found = {}
+    for name, products in {"own": own, "rare": rare.to_numpy()[:40]}.items():
+        offers = pd.DataFrame({"campaign_id": 99, "coupon_id": 1, "product_id": products})
+        changed = replace(log, shop=replace(shop, offers=offers))
+        found[name] = offer_features(changed, contact, taste).iloc[0]
+    assert found["own"]["taste_match"] > 0.8
+    assert found["own"]["taste_match"] > found["rare"]["taste_match"] + 0.2
+    assert found["own"]["offered_share"] == pytest.approx(1)
+    assert np.expm1(found["own"]["offered_products"]) == pytest.approx(len(own))
+    assert len(own) > FEW  # so no coupon is narrow enough to say what it is about
+    assert found["own"]["coupons_ever"] == found["own"]["coupons_share"] == 0
+
+
+def test_recent_purchases_and_those_by_coupon_are_parts_of_all(contacts, log, taste):
+    rows = contacts[contacts["campaign_id"] == 13]
+    found = offer_features(log, rows, taste)
+    for name in ("offered", "coupons"):
+        for part in ("8w", "by_coupon"):
+            assert (found[f"{name}_{part}"] <= found[f"{name}_ever"] + 1e-9).all()
+        assert (found[f"{name}_8w"] < found[f"{name}_ever"]).mean() > 0.3
+    assert (np.expm1(found["offered_faded"]) <= np.expm1(found["offered_ever"]) + 1e-6).all()
+    assert (np.expm1(found["coupons_expected"]) <= np.expm1(found["coupons_ever"]) + 1e-6).all()
+    assert found["coupons_share"].between(0, 1).all()
+    assert found["taste_match"].between(-1, 1).all()
+
+
+def test_expected_orders_grow_with_the_campaign(contacts, log, taste):
+    rows = contacts[contacts["campaign_id"] == 12]
+    longer = rows.assign(days=2 * rows["days"])
+    once, twice = (offer_features(log, part, taste)["orders_expected"] for part in (rows, longer))
+    assert np.expm1(twice).to_numpy() == pytest.approx(2 * np.expm1(once).to_numpy())
+    assert (once > 0).mean() > 0.8
+
+
+def test_features_come_in_the_order_of_the_contacts(contacts, log, taste):
+    rows = contacts[contacts["starts_on"].isin([START, pd.Timestamp("2017-06-28")])]
+    mixed = rows.sample(frac=1, random_state=0)
+    household, content = contact_features(log, mixed, taste)
+    assert household.index.equals(mixed.index)
+    assert content.index.equals(mixed.index)
+    straight = contact_features(log, rows, taste)
+    pd.testing.assert_frame_equal(household.loc[rows.index], straight[0])
+    pd.testing.assert_frame_equal(content.loc[rows.index], straight[1])
+    assert not set(household) & set(content)
+
+
+def test_offers_that_fit_come_before_redemptions(contacts, log, taste):
+    rows = contacts[contacts["campaign_id"] == 13]
+    found = offer_features(log, rows, taste)
+    came = rows["redeemed"].to_numpy()
+    for name in ("coupons_8w", "kinds_faded", "offered_by_coupon"):
+        assert found[name][came].mean() > found[name][~came].mean() + 0.2, name
+    shuffled = np.random.default_rng(0).permutation(came)
+    assert abs(found["kinds_faded"][shuffled].mean() - found["kinds_faded"].mean()) < 0.1

@@ -73,13 +73,18 @@ def as_request(codes: np.ndarray) -> Tensor:
     return torch.cat(parts, 1).float()
 
 
+def shoot(codes: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Render a real clip of each ad, codes (N, 4), in a new scene → (N, 12, 3, 32, 32)."""
+    clips = torch.from_numpy(render_clips(as_creatives(codes), rng))
+    return clips.permute(0, 1, 4, 2, 3).contiguous()
+
+
 def archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
     """Render clips of random ads → clips (n, 12, 3, 32, 32), codes (n, 4)."""
     codes = CATALOGUE[rng.integers(len(CATALOGUE), size=n)]
     # Still ads are one motion in five, not one in nine.
     codes[:, 3] = np.where(rng.random(n) < 0.2, 0, rng.integers(1, MOTION, size=n))
-    clips = torch.tensor(render_clips(as_creatives(codes), rng))
-    return clips.permute(0, 1, 4, 2, 3).contiguous(), codes
+    return shoot(codes, rng), codes
 
 
 def as_pictures(clips: Tensor) -> np.ndarray:
@@ -253,7 +258,7 @@ def train_gan(
     steps: int,
     seed: int,
     watch: Callable[[AdVideoGAN, int], None] | None = None,
-    watch_every: int = 40,
+    watch_every: int = 50,
 ) -> None:
     """Train a generator against both critics, in place.
 
@@ -287,6 +292,7 @@ def train_gan(
         real, fake = (x + BLUR * torch.randn(x.shape, generator=draw) for x in (real, fake))
         _critics_step(gan, makers[1], real, fake.detach(), asked, look, penalise=step % 4 == 0)
         _generator_step(gan, makers[0], fake, asked, look)
+        gan.follow(min(0.95, (1 + step) / (10 + step)))
         for rate in course:
             rate.step()
     if watch:

@@ -6,6 +6,7 @@ travels over the background along a path. In the VAE the path comes from the mot
 two numbers of the code, in the GAN from a recurrent network fed with noise.
 """
 
+import copy
 import math
 
 import torch
@@ -295,6 +296,18 @@ class AdVideoGAN(nn.Module):
         self.generator = ClipGenerator(width=width)
         self.image_critic = ClipCritic(1, CONTENT)
         self.motion_critic = ClipCritic(FRAMES // 2 - 1, MOTION)
+        self.average = copy.deepcopy(self.generator).requires_grad_(False)
+
+    def start_from(self, painter: ClipPainter) -> None:
+        """Let the generator begin with what another painter has learned."""
+        self.generator.painter.load_state_dict(painter.state_dict())
+        self.average.load_state_dict(self.generator.state_dict())
+
+    def follow(self, keep: float) -> None:
+        """Move the average a little towards the generator: keep · average + (1 - keep) · now."""
+        average, now = list(self.average.parameters()), list(self.generator.parameters())
+        with torch.no_grad():
+            torch._foreach_lerp_(average, now, 1 - keep)
 
     def critics(self) -> list[nn.Parameter]:
         """Return the parameters of both critics."""

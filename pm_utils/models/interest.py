@@ -42,7 +42,6 @@ class PooledInterestNet(nn.Module):
     ) -> None:
         super().__init__()
         self.items = nn.Embedding(n_items + 1, width, padding_idx=0)
-        self.items.weight.data.mul_(0.4)  # at 1, chance likenesses of items drown the true ones
         self.event = nn.Linear(events, width) if events else None
         inner = [nn.Linear(3 * width + facts, hidden[0]), nn.ReLU(), nn.Linear(*hidden), nn.ReLU()]
         self.head = nn.Sequential(*inner, nn.Linear(hidden[1], 1))

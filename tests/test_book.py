@@ -248,6 +248,12 @@ def test_there_is_one_parameters_cell_with_a_seed_and_literals(path):
 
 
 @each_notebook
+def test_a_command_of_a_formula_has_one_backslash(path):
+    formulas = re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", prose(path), re.S)
+    assert [formula for formula in formulas if re.search(r"\\\\[A-Za-z]", formula)] == []
+
+
+@each_notebook
 def test_a_chapter_is_short_and_its_cells_are_shorter(path):
     assert 25 <= len(read(path).cells) <= 45
     text = re.sub(r"^:\w+:[^\n]*$|\$\$.*?\$\$|[`{}$#*|]", " ", prose(path), flags=re.M | re.S)

@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pm_utils import interest
@@ -137,6 +139,76 @@ def test_a_candidate_first_bought_in_the_target_is_not_in_its_own_history():
             when = (pd.Timestamp(got.as_of[row]) - DAY).days
             was_bought = (HAND.day[earlier] < when).any()
             assert (item + 1 in got.history[row]) == was_bought
+
+
+def slow_facts(log: PurchaseLog, now: int, customer: int, item: int) -> dict[str, float]:
+    """What is known of a pair, counted order by order."""
+    own = [o for o in range(len(log.order_day)) if log.order_customer[o] == customer]
+    own = [o for o in own if log.order_day[o] < now]
+    held = {int(o) for o, c in zip(log.order, log.category, strict=True) if c == item}
+    mine = [o for o in own if o in held]
+    early = [o for o in range(len(log.order_day)) if log.order_day[o] < now]
+    late = [o for o in early if log.order_day[o] >= now - 28]
+    gap = min((now - log.order_day[o] for o in mine), default=180)
+    rate = len(mine) * 56 / now
+    return {
+        "orders_4w": sum(log.order_day[o] >= now - 28 for o in mine),
+        "orders_8w": sum(log.order_day[o] >= now - 56 for o in mine),
+        "orders_per_8w": rate,
+        "days_since": gap,
+        "due": gap * rate / 56,
+        "baskets_since": sum(o > max(mine, default=-1) for o in own),
+        "share_of_baskets": 100 * len(mine) / max(len(own), 1),
+        "popularity": 100 * len(held & set(early)) / len(early),
+        "popularity_4w": 100 * len(held & set(late)) / max(len(late), 1),
+    }
+
+
+@pytest.mark.parametrize("now", [30, 77])
+def test_what_is_known_of_pairs_is_what_slow_counting_finds(now):
+    assert LOG.first_day == 0
+    known = np.expm1(interest.pair_history(LOG, on(now)))
+    names = interest.PAIR_COLUMNS[: known.shape[2]]
+    for customer in range(0, H, 7):
+        for item in range(C):
+            got = dict(zip(names, known[customer, item], strict=True))
+            wanted = slow_facts(LOG, now, customer, item)
+            assert {name: got[name] for name in wanted} == pytest.approx(wanted, rel=1e-4, abs=1e-4)
+
+
+@given(now=st.integers(0, 45), baskets=st.integers(1, 4), days=st.integers(1, 40))
+@settings(max_examples=40, deadline=None, derandomize=True)
+def test_the_next_baskets_are_those_that_slow_counting_finds(now, baskets, days):
+    bought, active = interest.next_baskets(HAND, on(now), baskets=baskets, days=days)
+    for customer in range(3):
+        own = np.flatnonzero(HAND.order_customer == customer)
+        own = [o for o in own if now <= HAND.order_day[o] < now + days][:baskets]
+        wanted = set(HAND.category[np.isin(HAND.order, own)].tolist())
+        assert set(bought[customer].nonzero()[0].tolist()) == wanted
+        assert active[customer] == bool(own)
+
+
+def test_moments_are_the_same_one_date_at_a_time():
+    dates = [on(40), on(60), on(80)]
+    single = [interest.moments(LOG, [date], length=4, baskets=2, days=14) for date in dates]
+    for name in vars(TRAIN):
+        stacked = np.concatenate([getattr(part, name) for part in single])
+        assert np.array_equal(stacked, getattr(TRAIN, name)), name
+    assert TRAIN.history.shape[1] == 4
+    assert TRAIN.own.shape == (len(TRAIN.customer), C, 10)
+    assert len(interest.PAIR_COLUMNS) == 10 + TRAIN.context.shape[1]
+
+
+def test_every_history_lists_what_was_bought_by_recency():
+    gap = np.expm1(TRAIN.own[:, :, HISTORY_COLUMNS.index("days_since")])
+    ever = TRAIN.own[:, :, HISTORY_COLUMNS.index("orders_per_8w")] > 0
+    for row, history in enumerate(TRAIN.history):
+        items = history[history > 0] - 1
+        assert len(set(items.tolist())) == len(items) == min(4, ever[row].sum())
+        assert (np.diff(gap[row, items]) >= -1e-3).all()
+        assert ever[row, items].all()
+        left = np.setdiff1d(ever[row].nonzero()[0], items)
+        assert len(left) == 0 or gap[row, left].min() >= gap[row, items].max() - 1e-3
 
 
 def test_product_types_take_the_place_of_categories():
@@ -311,6 +383,38 @@ def test_picks_name_the_heaviest_past_items_with_their_share_and_days(trained):
     days = np.expm1(TEST.own[3, item, HISTORY_COLUMNS.index("days_since")])
     share = (weight.max() / weight.sum()).item()
     assert shown.loc["f", "1."] == f"{'abcdef'[item]} ({share:.0%}, {days:.0f} days)"
+
+
+def test_histories_are_looked_up_by_moment(trained):
+    net, _ = trained.made["DIN"]
+    candidate, moment, facts = trained.reader.inputs(TEST, trained.every)
+    history, events = trained.reader.histories(TEST)
+    with torch.no_grad():
+        plain = net(candidate, history[moment], facts, events[moment])
+        looked_up = interest.AtMoments(net, history, events)(candidate, moment, facts)
+    assert torch.equal(plain, looked_up)
+
+
+def test_the_future_of_the_training_dates_changes_no_chance_of_the_naive_rules():
+    every = interest.all_pairs(TEST, 99, seed=0)
+    other = interest.Moments(**(vars(TEST) | {"bought": ~TEST.bought}))
+    for name, chance in interest.naive_chances(TRAIN, TEST, every).items():
+        assert np.array_equal(chance, interest.naive_chances(TRAIN, other, every)[name]), name
+
+
+def test_classical_models_rank_habits_and_do_not_read_the_answers():
+    pairs = interest.sample_pairs(TRAIN, 600, negatives=2, seed=0)
+    every = interest.all_pairs(TEST, 99, seed=0)
+    said = interest.classical_chances(TRAIN, pairs, TEST, every, seed=0)
+    blinded = interest.Pairs(every.moment, every.candidate, 1 - every.bought, 0.0)
+    again = interest.classical_chances(TRAIN, pairs, TEST, blinded, seed=0)
+    for name, chance in said.items():
+        assert roc_auc(every.bought, chance) > 0.85, name
+        assert np.array_equal(chance, again[name]), name
+    dealt = np.random.default_rng(0).permutation(pairs.bought)
+    null = interest.Pairs(pairs.moment, pairs.candidate, dealt, pairs.shift)
+    for name, chance in interest.classical_chances(TRAIN, null, TEST, every, seed=0).items():
+        assert roc_auc(every.bought, chance) < 0.75, name
 
 
 # --- Metrics ---------------------------------------------------------------------------------

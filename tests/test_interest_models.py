@@ -152,6 +152,46 @@ def test_segment_softmax_is_torchs_row_by_row_and_survives_large_scores():
     assert torch.allclose(got, wanted)
 
 
+def test_segment_softmax_has_the_gradient_of_torchs():
+    torch.manual_seed(0)
+    score = torch.randn(5, 1, dtype=torch.double, requires_grad=True)
+    row, up = torch.tensor([0, 0, 0, 2, 2]), torch.randn(5, dtype=torch.double)
+    ours = torch.autograd.grad((segment_softmax(score, row, 3).flatten() * up).sum(), score)[0]
+    plain = torch.cat([score[:3, 0].softmax(0), score[3:, 0].softmax(0)])
+    wanted = torch.autograd.grad((plain * up).sum(), score)[0]
+    assert torch.allclose(ours, wanted, atol=1e-12)
+
+
+@each_kind
+def test_networks_do_without_facts_and_events(kind):
+    model, (candidate, history, _, _) = net(kind, events=0, facts=0), batch()
+    logit = model(candidate, history)
+    assert logit.shape == (B,)
+    assert model.event is None
+    assert model.head[0].in_features == 3 * 16
+
+
+def test_a_row_depends_on_no_other_at_test_time():
+    candidate, history, facts, events = batch()
+    for kind in KINDS:
+        model = net(kind)
+        whole = model(candidate, history, facts, events)
+        for row in range(B):
+            part = slice(row, row + 1)
+            alone = model(candidate[part], history[part], facts[part], events[part])
+            assert torch.allclose(alone, whole[part], atol=1e-6)
+
+
+def test_attention_depends_on_the_candidate_and_pooling_does_not():
+    candidate, history, _, events = batch()
+    other = candidate % ITEMS + 1
+    for kind, moves in (("pooled", False), ("sum", True), ("softmax", True)):
+        model = net(kind)
+        rows = model.gather(history, events)
+        first, second = (model.interest(model.items(c), *rows) for c in (candidate, other))
+        assert torch.equal(first, second) != moves, kind
+
+
 # --- Dice ------------------------------------------------------------------------------------
 
 

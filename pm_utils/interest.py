@@ -454,7 +454,8 @@ def train_net(
     if kind is DeepInterestNet:
         options = {"attention": (32, 16)} | options
     sizes = {"facts": reader.facts, "events": EVENTS, "hidden": (64, 32)}
-    net = kind(moments.bought.shape[1], **sizes, **options)
+    sizes["dropout"] = 0.8 if reader.own else 0.0  # who knows the pair can do without the rest
+    net = kind(moments.bought.shape[1], **(sizes | options))
     target = torch.from_numpy(pairs.bought)
     if shuffle_labels:
         target = target[torch.randperm(len(target))]

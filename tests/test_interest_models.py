@@ -120,7 +120,8 @@ def test_the_split_first_layer_is_the_naive_concatenation():
     assert torch.allclose(model.attend(candidate, history), naive, atol=1e-5)
     query = model.items(candidate)
     interest = (naive.unsqueeze(2) * k).sum(1)
-    by_hand = model.head(torch.cat([interest, query, interest * query, facts], 1)).squeeze(1)
+    by_hand = model.head(torch.cat([interest, query, interest * query, facts], 1))
+    by_hand = (by_hand + model.wide(facts)).squeeze(1)
     assert torch.allclose(model(candidate, history, facts), by_hand, atol=1e-5)
 
 

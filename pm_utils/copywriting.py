@@ -172,14 +172,16 @@ def judge(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarray) -> pd.Seri
     Returns
     -------
     Series
-        *Right* headlines parse and say what was asked.
+        *Right* headlines parse and say what was asked. Only what parses can be *novel* or
+        *distinct*.
     """
-    said, lines = ads_said(tokens), [row.tobytes() for row in np.asarray(tokens, np.int64)]
+    said = ads_said(tokens)
+    lines = [row.tobytes() for row in np.asarray(tokens, np.int64)[said >= 0]]
     known = {row.tobytes() for row in np.asarray(archive, np.int64)}
     shares = {
         "grammatical": np.mean(said >= 0),
         "right": np.mean(said == asked),
-        "novel": np.mean([line not in known for line in lines]),
-        "distinct": len(set(lines)) / len(lines),
+        "novel": sum(line not in known for line in lines) / len(said),
+        "distinct": len(set(lines)) / len(said),
     }
     return pd.Series(shares)

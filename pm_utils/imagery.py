@@ -35,6 +35,7 @@ from pm_utils.training import fit, predict
 
 PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 COVER_NEIGHBOURS = 3
+SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried for the calm Gaussian
 _WARM_UP = 50  # steps
 
 ALL_ADS = np.array(list(np.ndindex(LEVELS)))  # (5760, 5): all that a still picture can show
@@ -265,6 +266,25 @@ def train_flow(
 # --- Rivals without a network --------------------------------------------------------------------
 
 
+def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find for each request the archived ad that agrees in most, the first of equals.
+
+    Parameters
+    ----------
+    attributes, asked : arrays of shape (N, 5) and (M, 5)
+        What the archived ads show, and what is asked for.
+
+    Returns
+    -------
+    arrays of shape (M,)
+        Which ad; in how many attributes it agrees.
+    """
+    agree = np.zeros((len(asked), len(attributes)), dtype=np.int8)
+    for column in range(asked.shape[1]):
+        agree += asked[:, [column]] == attributes[:, column]
+    return agree.argmax(1), agree.max(1)
+
+
 def additive_gaussian(
     images: Tensor, attributes: np.ndarray, asked: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
@@ -295,6 +315,8 @@ def pca_gaussian(
     attributes: np.ndarray,
     asked: np.ndarray,
     rng: np.random.Generator,
+    *,
+    spread: float = 1.0,
 ) -> np.ndarray:
     """Draw strokes jointly: a mean from all pairs of levels, and one covariance of the rest.
 
@@ -304,19 +326,40 @@ def pca_gaussian(
     weights : Tensor of shape (N, K)
     attributes, asked : arrays of shape (N, 5) and (M, 5)
     rng : Generator
+    spread : float
+        Factor of the Gaussian's deviation: 1 draws from it, 0 paints its mean.
 
     Returns
     -------
     array of shape (M, 32, 32, 3) in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        When the spread is negative.
     """
+    if spread < 0:
+        raise ValueError(f"spread is {spread}, give a factor of at least 0")
     pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
     known = pairs.fit_transform(as_request(attributes)[:, : sum(LEVELS)].numpy())
     model = Ridge(alpha=1.0).fit(known, weights.numpy())
-    spread = LedoitWolf().fit(weights.numpy() - model.predict(known))
+    rest = LedoitWolf().fit(weights.numpy() - model.predict(known))
     drawn = model.predict(pairs.transform(as_request(asked)[:, : sum(LEVELS)].numpy()))
-    root = np.linalg.cholesky(spread.covariance_)
-    drawn = drawn + rng.standard_normal(drawn.shape) @ root.T
+    root = np.linalg.cholesky(rest.covariance_)
+    drawn = drawn + spread * rng.standard_normal(drawn.shape) @ root.T
     return strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
+
+
+def best_spread(
+    strokes: Strokes, weights: Tensor, attributes: np.ndarray, trial: np.ndarray, *, seed: int
+) -> float:
+    """Return the spread of `pca_gaussian` with the most complete ads on trial requests (M, 5)."""
+    share = {}
+    for spread in SPREADS:
+        rng = np.random.default_rng(seed)  # the same noise for each
+        ads = pca_gaussian(strokes, weights, attributes, trial, rng, spread=spread)
+        share[spread] = as_asked(ads, trial)[1].mean()
+    return max(share, key=share.__getitem__)
 
 
 # --- The judge -----------------------------------------------------------------------------------
@@ -339,6 +382,12 @@ def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndar
     said, valid = attributes_read(images)
     right = said == asked
     return right.mean(axis=1), (right.all(axis=1) & valid).astype(float)
+
+
+def more_or_fewer(gap: tuple[float, float]) -> str:
+    """Say what an interval of a difference shows: "more", "fewer" or neither."""
+    low, high = gap
+    return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
 
 
 class Judge:

@@ -160,6 +160,69 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
     assert np.corrcoef(back[:, 0], back[:, 1])[0, 1] > 0.7
 
 
+def test_the_spread_scales_the_noise_around_one_mean(world):
+    images, attributes, strokes, weights, _ = world
+    asked = np.repeat(attributes[:1], 300, axis=0)
+    drawn = {}
+    for spread in (0.0, 0.25, 0.5, 1.0):
+        rng = np.random.default_rng(1)
+        ads = imagery.pca_gaussian(strokes, weights, attributes, asked, rng, spread=spread)
+        drawn[spread] = strokes.weigh(torch.tensor(ads)).numpy()
+    assert np.abs(drawn[0.0] - drawn[0.0][0]).max() < 1e-4
+    size = {spread: found.std(0).mean() for spread, found in drawn.items()}
+    assert size[0.5] == pytest.approx(2 * size[0.25], rel=0.1)
+    assert size[0.5] < size[1.0]
+    whole = imagery.pca_gaussian(strokes, weights, attributes, asked, np.random.default_rng(1))
+    assert np.allclose(strokes.weigh(torch.tensor(whole)).numpy(), drawn[1.0])  # the default is 1
+    with pytest.raises(ValueError, match="-1"):
+        imagery.pca_gaussian(strokes, weights, attributes, asked, rng, spread=-1)
+
+
+def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
+    _, attributes, strokes, weights, _ = world
+    after = []
+    for spread in (0.0, 1.0):
+        rng = np.random.default_rng(1)
+        imagery.pca_gaussian(strokes, weights, attributes, attributes[:3], rng, spread=spread)
+        after.append(rng.random())
+    assert after[0] == after[1]
+
+
+def test_the_best_spread_is_the_one_with_most_complete_ads(world, monkeypatch):
+    pictures, asked = imagery.archive(6, np.random.default_rng(2))
+    pictures = pictures.numpy()
+
+    def draw(*_, spread):
+        return pictures if spread == 0.5 else pictures[::-1]
+
+    monkeypatch.setattr(imagery, "pca_gaussian", draw)
+    assert imagery.best_spread(*world[2:4], world[1], asked, seed=0) == 0.5
+
+
+def test_the_closest_request_by_hand():
+    attributes = np.array([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
+    asked = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 1, 0], [1, 1, 1, 0, 1], [2, 2, 2, 2, 2]])
+    which, agree = imagery.closest_request(attributes, asked)
+    assert which.tolist() == [2, 0, 1, 0]  # the first of equals
+    assert agree.tolist() == [5, 4, 4, 0]
+
+
+def test_an_archived_ad_is_complete_where_the_archive_holds_the_request(world):
+    images, attributes = world[:2]
+    asked = imagery.archive(400, np.random.default_rng(6))[1]
+    which, agree = imagery.closest_request(attributes, asked)
+    complete = imagery.as_asked(images[which].numpy(), asked)[1]
+    assert 0 < (agree == 5).sum() < 100
+    assert complete[agree == 5].mean() > 0.9
+    assert complete[agree < 5].mean() < 0.02
+
+
+def test_an_interval_chooses_the_words():
+    assert imagery.more_or_fewer((0.01, 0.2)) == "more"
+    assert imagery.more_or_fewer((-0.2, -0.01)) == "fewer"
+    assert imagery.more_or_fewer((-0.1, 0.1)) == "neither clearly more nor fewer"
+
+
 def test_coverage_by_hand():
     real = np.array([[0.0], [1.0], [3.0], [7.0]])
     # to the nearest neighbour: 1, 1, 2, 4

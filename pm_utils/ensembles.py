@@ -224,24 +224,24 @@ def train_final(
     }
 
 
-def pretraining_claim(loss: pd.Series) -> str:
+def pretraining_claim(change: tuple[float, float]) -> str:
     """Say what pre-training did to the loss on held-out contacts; the result chooses the sentence.
 
     Parameters
     ----------
-    loss : Series
-        Log loss of ``"pre-trained"`` and of ``"ConversionPredictNet"``.
+    change : (float, float)
+        The 95 % interval, in nats, of the log loss with pre-training minus that without, from
+        `pm_utils.conversion.paired_gain`.
 
     Returns
     -------
     str
+        With and without *cannot be told apart* where the interval holds zero.
     """
-    change = loss["pre-trained"] - loss["ConversionPredictNet"]
-    if abs(change) < 0.001:
-        return (
-            "Pre-training moves the loss by less than 0.001 nats: what coupons at the till tell, "
-            "the features tell already."
-        )
-    if change < 0:
-        return f"Pre-training lowers the loss by {-change:.4f} nats."
-    return f"Pre-training raises the loss by {change:.4f} nats: the two tasks are not alike enough."
+    low, high = change
+    facts = f"(95 % interval of the change: {low:+.4f} to {high:+.4f} nats)"
+    if high < 0:
+        return f"Pre-training lowers the loss {facts}."
+    if low > 0:
+        return f"Pre-training raises the loss {facts}."
+    return f"With and without pre-training, the losses cannot be told apart {facts}."

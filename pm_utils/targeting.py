@@ -230,3 +230,23 @@ def gaps_by_age_and_income(
         table = group_gaps(target, chance, band, weight, share=share)
         parts[name] = table.reindex([level for level in bands if level in table.index])
     return pd.concat(parts)
+
+
+def gaps_as_text(gaps: pd.DataFrame) -> pd.DataFrame:
+    """Write a table of `group_gaps` for a page: each interval in one cell, as "low to high".
+
+    Parameters
+    ----------
+    gaps : DataFrame
+        From `group_gaps` or `gaps_by_age_and_income`.
+
+    Returns
+    -------
+    DataFrame
+        ``contacts``, ``gap`` and ``reached`` with their intervals, all as text.
+    """
+    columns = {"contacts": gaps["contacts"].map("{:,.0f}".format)}
+    for name, form in {"gap": "{:+.2f}", "reached": "{:.2f}"}.items():
+        low, high = (gaps[f"{name}_{end}"].map(form.format) for end in ("low", "high"))
+        columns |= {name: gaps[name].map(form.format), f"{name}: interval": low + " to " + high}
+    return pd.DataFrame(columns)

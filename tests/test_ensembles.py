@@ -85,12 +85,12 @@ def test_training_starts_from_given_weights():
 
 
 def test_the_claim_on_pretraining_follows_the_result():
-    def say(loss: float) -> str:
-        return pretraining_claim(pd.Series({"ConversionPredictNet": 0.3, "pre-trained": loss}))
-
-    assert "lowers the loss by 0.0100" in say(0.29)
-    assert "raises the loss by 0.0100" in say(0.31)
-    assert "less than 0.001" in say(0.3005)
+    assert "lowers the loss (95 % interval of the change: -0.0100 to -0.0020" in pretraining_claim(
+        (-0.01, -0.002)
+    )
+    assert "raises the loss" in pretraining_claim((0.002, 0.01))
+    for unsure in ((-0.01, 0.002), (0.0, 0.01), (-0.01, 0.0)):
+        assert "cannot be told apart" in pretraining_claim(unsure)
 
 
 def test_trials_hold_both_networks_and_one_that_starts_from_given_weights():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pm_utils.metrics import bootstrap_weights
 from pm_utils.targeting import (
     cumulative_gain,
+    gaps_as_text,
     gaps_by_age_and_income,
     group_gaps,
     lift,
@@ -110,6 +111,20 @@ def test_gaps_by_hand():
     assert table["reached"].tolist() == [1, 0]
     assert (table["gap_low"] <= table["gap"]).all()
     assert (table["gap"] <= table["gap_high"]).all()
+
+
+def test_intervals_of_gaps_as_text():
+    row = {"contacts": 1234.0, "redeemed": 0.2, "predicted": 0.25, "gap": 0.054}
+    row |= {"gap_low": -0.011, "gap_high": 0.12, "reached": 0.5}
+    row |= {"reached_low": 0.404, "reached_high": 0.596}
+    text = gaps_as_text(pd.DataFrame({"young": row}).T)
+    assert text.loc["young"].to_dict() == {
+        "contacts": "1,234",
+        "gap": "+0.05",
+        "gap: interval": "-0.01 to +0.12",
+        "reached": "0.50",
+        "reached: interval": "0.40 to 0.60",
+    }
 
 
 def test_a_planted_bias_is_found_and_its_absence_too():

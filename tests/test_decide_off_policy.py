@@ -247,6 +247,19 @@ def test_misses_part_ips_from_the_others(world):
     assert off["IPS"] > 2 * off["SNIPS"]
 
 
+def test_slopes_by_ad_change_what_uses_the_model_and_nothing_else(world):
+    market, target, context, value, found = world
+    few = {"logs": 20, "size": 8000}
+    rich = off_policy.repeat(market, Uniform(6), target, context, interactions=True, **few)
+    assert rich["IPS"] == found["IPS"][:20]
+    assert rich["SNIPS"] == found["SNIPS"][:20]
+    bias = {
+        k: np.mean([e.value for e in v[:20]]) / value - 1
+        for k, v in {"plain": found["DM"], "rich": rich["DM"]}.items()
+    }
+    assert abs(bias["rich"]) < abs(bias["plain"])
+
+
 def test_logs_are_different_ones_and_the_first_are_those_of_few(world):
     market, target, context, _, found = world
     few = off_policy.repeat(market, Uniform(6), target, context, logs=3, size=8000)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import t as student
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -410,6 +411,6 @@ def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarr
 
 
 def summary(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over replications and half of its 95 % interval."""
-    values = np.asarray(values)
-    return float(values.mean()), float(1.96 * values.std(ddof=1) / len(values) ** 0.5)
+    """Return the mean over replications and half of its 95 % interval (Student's t)."""
+    values, n = np.asarray(values), len(values)
+    return float(values.mean()), float(student.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)

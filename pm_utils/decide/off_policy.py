@@ -214,7 +214,15 @@ def evaluate(
 
 
 def repeat(
-    market, old, target: np.ndarray, context: np.ndarray, *, logs: int, size: int, misses=False
+    market,
+    old,
+    target: np.ndarray,
+    context: np.ndarray,
+    *,
+    logs: int,
+    size: int,
+    misses: bool = False,
+    interactions: bool = False,
 ) -> dict[str, list[Estimate]]:
     """Draw one log of the old policy after the other and evaluate the new policy on each.
 
@@ -230,6 +238,8 @@ def repeat(
         Number of logs and impressions in each.
     misses : bool
         Let the reward be 1 where nobody clicks, rather than where somebody does.
+    interactions : bool
+        Whether the reward model gives every ad its own slopes, as in `reward_table`.
 
     Returns
     -------
@@ -240,7 +250,8 @@ def repeat(
     for number in range(logs):
         log = market.impressions(old, size, start=number * size)
         reward = (log.click != misses).astype(float)
-        table = reward_table(context, target.shape[1], log.customer, log.creative, reward)
+        rows = log.customer, log.creative, reward
+        table = reward_table(context, target.shape[1], *rows, interactions=interactions)
         for name, estimate in evaluate(log, target, table, reward=reward).items():
             found[name].append(estimate)
     return found

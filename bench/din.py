@@ -50,7 +50,8 @@ class OurContender:
 
     def __init__(self, log: ClickLog, train: int) -> None:
         torch.manual_seed(0)
-        self.rows = [torch.from_numpy(part) for part in (log.user, log.item, log.history)]
+        history = log.history.astype(np.int32)
+        self.rows = [torch.from_numpy(part) for part in (log.user, log.item, history)]
         self.click, self.train, self.model = torch.from_numpy(log.click), train, Ours()
         self.optimizer = torch.optim.Adam(self.model.parameters(), LEARNING_RATE, fused=True)
 
@@ -145,7 +146,7 @@ def compare(log: ClickLog, train: int, epochs: int) -> None:
             took = seconds(lambda who=who, epoch=epoch: who.api_epoch(epoch))
             taken.setdefault((who.name, "train API"), []).append(took)
             for batch in (1024, 8192):
-                took = min(seconds(lambda who=who, b=batch: who.score(b)) for _ in range(3))
+                took = min(seconds(lambda who=who, b=batch: who.score(b)) for _ in range(5))
                 taken.setdefault((who.name, f"score {batch}"), []).append(took)
             chance = who.score(1024).astype(float)
             print(

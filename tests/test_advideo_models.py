@@ -1,21 +1,27 @@
-"""Networks of clips: layers that travel, an ELBO in nats, two critics that see what they should."""
+"""The networks of chapter 06: layers that travel, an ELBO by hand, critics that see their part."""
 
 import math
 
 import pytest
 import torch
-from torch.distributions import Independent, Normal, kl_divergence
+from torch.distributions import Normal, kl_divergence
+from torch.nn.functional import cross_entropy
 
-from pm_utils.market.render import FRAMES
+from pm_utils.market.render import FRAMES, SIZE
+from pm_utils.models import advideo
 from pm_utils.models.advideo import (
     CONTENT,
+    FASTEST,
+    JUDGED,
     MOTION,
     PIXELS,
     REQUEST,
+    WHAT,
     AdVideoGAN,
     AdVideoVAE,
     ClipClassifier,
     ClipCritic,
+    ClipGenerator,
     ClipPainter,
     carry,
     classifier_loss,
@@ -26,206 +32,296 @@ from pm_utils.models.advideo import (
 )
 
 
-def draw(*shape: int, seed: int = 0) -> torch.Tensor:
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed))
+@pytest.fixture(autouse=True)
+def same_weights_every_time():
+    torch.manual_seed(0)
 
 
-def requests(n: int) -> torch.Tensor:
-    """One ad per row, of as many kinds as there are rows."""
-    row = torch.zeros(n, REQUEST)
-    for i in range(n):
-        row[i, [i % 12, 12 + i % 6, 18 + i % 4, CONTENT + i % MOTION]] = 1
-    return row
+def requests(*cells: tuple[int, int, int, int]) -> torch.Tensor:
+    """One row per ad: category, palette, layout and motion as numbers 0 and 1."""
+    rows = torch.zeros(len(cells), REQUEST)
+    for row, (category, palette, layout, motion) in zip(rows, cells, strict=True):
+        row[[category, WHAT + palette, WHAT + 6 + layout, CONTENT + motion]] = 1
+    return rows
 
 
-def test_a_layer_at_its_own_place_and_size_is_itself():
-    layer = draw(2, 3, 32, 32)
-    seen = carry(layer, torch.zeros(2, 1, 2), torch.ones(2))
-    torch.testing.assert_close(seen[:, 0], layer)
+def moving(model: AdVideoVAE | ClipGenerator) -> None:
+    """Give an untrained network a motion of its own for every request."""
+    with torch.no_grad():
+        model.velocity.weight.normal_(std=0.3)
+        model.velocity.bias.normal_(std=0.3)
 
 
-@pytest.mark.parametrize(("right", "down"), [(3, 0), (0, -5), (-2, 4)])
-def test_a_layer_carried_by_whole_pixels_is_shifted(right, down):
-    layer = torch.zeros(1, 1, 32, 32)
-    layer[0, 0, 10:20, 12:22] = draw(10, 10)
-    path = torch.tensor([[[float(right), float(down)]]])
-    seen = carry(layer, path, torch.ones(1))[0, 0]
-    torch.testing.assert_close(seen, layer[0].roll((down, right), (1, 2)))
+# --- Layers that travel --------------------------------------------------------------------------
 
 
-def test_half_a_pixel_is_the_mean_of_neighbours_and_outside_is_nothing():
-    layer = draw(1, 1, 32, 32)
-    seen = carry(layer, torch.tensor([[[0.5, 0.0]]]), torch.ones(1))[0, 0, 0]
-    left = layer[0, 0]
-    torch.testing.assert_close(seen[:, 1:], (left[:, 1:] + left[:, :-1]) / 2)
-    torch.testing.assert_close(seen[:, 0], left[:, 0] / 2)
+def test_a_layer_on_its_place_stays_as_it_is():
+    layer = torch.rand(2, 4, SIZE, SIZE)
+    carried = carry(layer, torch.zeros(2, 3, 2), torch.ones(2))
+    assert carried.shape == (2, 3, 4, SIZE, SIZE)
+    assert torch.allclose(carried, layer[:, None].expand_as(carried), atol=1e-6)
 
 
-def test_a_larger_size_spreads_the_layer():
-    layer = torch.zeros(1, 1, 32, 32)
-    layer[0, 0, 12:20, 12:20] = 1
-    small, large = (carry(layer, torch.zeros(1, 1, 2), torch.tensor([s])).sum() for s in (1.0, 2.0))
-    assert large / small == pytest.approx(4, rel=0.05)
+def test_a_path_is_right_then_down_and_leaves_nothing_behind():
+    layer = torch.rand(1, 1, SIZE, SIZE)
+    carried = carry(layer, torch.tensor([[[3.0, 0.0], [0.0, -2.0]]]), torch.ones(1))[0, :, 0]
+    assert torch.allclose(carried[0, :, 3:], layer[0, 0, :, :-3], atol=1e-5)
+    assert (carried[0, :, :3] == 0).all()
+    assert torch.allclose(carried[1, :-2], layer[0, 0, 2:], atol=1e-5)
+    assert (carried[1, -2:] == 0).all()
 
 
-def test_a_place_can_be_learned():
-    layer = torch.zeros(1, 1, 32, 32)
-    layer[0, 0, 12:20, 12:20] = 1
-    goal = carry(layer, torch.tensor([[[2.0, -1.0]]]), torch.ones(1))
-    path = torch.zeros(1, 1, 2, requires_grad=True)
-    for _ in range(200):
-        loss = (carry(layer, path, torch.ones(1)) - goal).square().sum()
-        (slope,) = torch.autograd.grad(loss, path)
-        path = (path - 0.01 * slope).detach().requires_grad_(True)
-    torch.testing.assert_close(path.detach(), torch.tensor([[[2.0, -1.0]]]), atol=0.1, rtol=0)
+def test_half_a_pixel_is_the_mean_of_two():
+    layer = torch.rand(1, 1, SIZE, SIZE)
+    carried = carry(layer, torch.tensor([[[0.5, 0.0]]]), torch.ones(1))[0, 0, 0]
+    between = (layer[0, 0, :, :-1] + layer[0, 0, :, 1:]) / 2
+    assert torch.allclose(carried[:, 1:], between, atol=1e-5)
 
 
-def test_a_path_ends_at_zero_and_steps_by_the_velocity():
-    velocity = draw(3, FRAMES - 1, 2)
+def test_size_enlarges_around_the_middle():
+    layer = torch.zeros(1, 1, SIZE, SIZE)
+    layer[..., 14:18, 14:18] = 1
+    areas = carry(layer.expand(3, -1, -1, -1), torch.zeros(3, 1, 2), torch.tensor([0.5, 1.0, 2.0]))
+    sums = areas.sum((1, 2, 3, 4))
+    assert sums[1] == 16
+    assert sums[2] == pytest.approx(64, rel=0.05)
+    assert sums[0] == pytest.approx(4, rel=0.05)
+    assert torch.allclose(areas, areas.flip(3).flip(4), atol=1e-6)
+
+
+def test_place_and_size_have_the_slopes_of_finite_differences():
+    layer = torch.rand(1, 2, SIZE, SIZE, dtype=torch.double)
+    weight = torch.rand(2, SIZE, SIZE, dtype=torch.double)
+    place = torch.tensor([[[0.3, -1.2]]], dtype=torch.double, requires_grad=True)
+    size = torch.tensor([1.1], dtype=torch.double, requires_grad=True)
+
+    def score(path, scale):
+        return (carry(layer, path, scale)[0, 0] * weight).sum()
+
+    assert torch.autograd.gradcheck(score, (place, size), eps=1e-7, atol=1e-4)
+
+
+def test_a_journey_ends_at_zero_and_its_steps_are_the_velocities():
+    velocity = torch.tensor([[[1.0, 0.0], [2.0, -1.0], [0.0, 3.0]]])
     path = travel(velocity)
-    assert path.shape == (3, FRAMES, 2)
-    assert (path[:, -1] == 0).all()
-    torch.testing.assert_close(path.diff(dim=1), velocity)
+    assert path.tolist() == [[[-3.0, -2.0], [-2.0, -2.0], [0.0, -3.0], [0.0, 0.0]]]
+    assert torch.equal(path.diff(dim=1), velocity)
 
 
-def test_nats_of_a_gaussian_are_those_of_torch():
-    clip, mean, log_sigma = draw(2, PIXELS), draw(2, PIXELS, seed=1), torch.tensor(-1.3)
-    error = (clip - mean).square().sum(1)
-    known = Independent(Normal(mean.double(), log_sigma.exp().double()), 1).log_prob(clip.double())
-    torch.testing.assert_close(gaussian_nats(error, log_sigma).double(), -known, rtol=1e-5, atol=0)
+# --- The bound -----------------------------------------------------------------------------------
 
 
-def test_nats_by_hand():
-    # one pixel off by 1 under deviation 1: half a nat above the constant
-    nats = gaussian_nats(torch.tensor([1.0]), torch.tensor(0.0)).item()
-    assert nats == pytest.approx(0.5 + PIXELS * math.log(2 * math.pi) / 2, rel=1e-6)
+def test_the_gaussian_term_is_that_of_torch_summed_over_a_clip():
+    clip, mean = torch.rand(3, PIXELS).double(), torch.rand(3, PIXELS).double()
+    log_sigma = torch.tensor(-1.3).double()
+    wanted = -Normal(mean, log_sigma.exp()).log_prob(clip).sum(1)
+    found = gaussian_nats((clip - mean).square().sum(1), log_sigma)
+    assert torch.allclose(found, wanted)
 
 
-def test_kl_is_that_of_torch_summed_over_the_code():
-    mean, log_variance = draw(4, 10), draw(4, 10, seed=1) - 0.5
-    known = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum(1)
-    torch.testing.assert_close(kl_to_standard(mean, log_variance), known)
-    assert kl_to_standard(torch.zeros(1, 10), torch.zeros(1, 10)).item() == 0
+def test_the_gaussian_term_by_hand():
+    # sigma = 1: half the squared error, and log sqrt(2 pi) for each of 36,864 numbers
+    assert PIXELS == 36_864
+    found = gaussian_nats(torch.tensor([0.0, 10.0]).double(), torch.tensor(0.0).double())
+    constant = 36_864 * 0.9189385332046727
+    assert found.tolist() == pytest.approx([constant, constant + 5])
 
 
-def test_the_elbo_adds_terms_of_a_clip_and_averages_over_clips():
-    terms = torch.tensor([[1.0, 2.0], [3.0, 6.0]])
-    assert negative_elbo(terms, torch.empty(0)).item() == 6
+def test_kl_is_that_of_torch_and_zero_for_the_prior():
+    mean, log_variance = torch.randn(5, 10), torch.randn(5, 10)
+    q = Normal(mean, (log_variance / 2).exp())
+    wanted = kl_divergence(q, Normal(torch.zeros(10), torch.ones(10))).sum(1)
+    assert torch.allclose(kl_to_standard(mean, log_variance), wanted, atol=1e-5)
+    assert kl_to_standard(torch.zeros(1, 4), torch.zeros(1, 4)).item() == 0
+    # by hand: mean 2, variance 1 in one of two numbers
+    assert kl_to_standard(torch.tensor([[2.0, 0.0]]), torch.zeros(1, 2)).item() == 2
 
 
-def test_two_random_frames_estimate_the_error_of_twelve():
-    torch.manual_seed(0)
-    vae, clip, asked = AdVideoVAE(width=8), draw(4, FRAMES, 3, 32, 32), requests(4)
+def test_terms_are_summed_and_clips_averaged():
+    assert negative_elbo(torch.tensor([[3.0, 1.0], [5.0, 7.0]]), None).item() == 8
+
+
+def test_forward_puts_both_terms_together():
+    model, clip = AdVideoVAE().eval(), torch.rand(2, FRAMES, 3, SIZE, SIZE)
+    request = requests((0, 1, 2, 3), (4, 5, 0, 0))
+    torch.manual_seed(1)
+    terms = model(clip, request)
+    torch.manual_seed(1)
+    mean, log_variance = model.encode(clip, request)
+    code = mean + (log_variance / 2).exp() * torch.randn_like(mean)
+    error = (model.decode(code, request) - clip).square().sum((1, 2, 3, 4))
+    assert torch.allclose(terms[:, 0], gaussian_nats(error, model.log_sigma))
+    assert torch.allclose(terms[:, 1], kl_to_standard(mean, log_variance))
+
+
+def test_few_frames_are_right_on_average():
+    model = AdVideoVAE(frames=1)
+    moving(model)
     with torch.no_grad():
-        vae.encoder[-1].bias[10:] = -40.0  # no doubt about the code: only frames are random
-        vae.encoder[-1].weight[10:] = 0.0
-        known = vae.eval()(clip, asked)[:, 0]
-        vae.train()
-        some = torch.stack([vae(clip, asked)[:, 0] for _ in range(400)])
-    error = some.std(0) / 400**0.5
-    assert ((some.mean(0) - known).abs() < 5 * error).all()
-    assert (error > 0).all()
+        model.encoder[-1].weight.zero_()
+        model.encoder[-1].bias[:] = torch.tensor([0.0] * 10 + [-60.0] * 10)  # no chance in the code
+        clip, request = torch.rand(1, FRAMES, 3, SIZE, SIZE), requests((0, 0, 0, 4))
+        clip *= torch.linspace(0, 1, FRAMES)[None, :, None, None, None]  # frames differ in error
+        whole = model.eval()(clip, request)[0, 0].item()
+        draws = torch.tensor([model.train()(clip, request)[0, 0].item() for _ in range(400)])
+    assert draws.std() > 20
+    assert draws.mean().item() == pytest.approx(whole, abs=4 * draws.std().item() / 20)
 
 
-def test_a_fixed_deviation_stays_and_a_learned_one_moves():
-    clip, asked = draw(4, FRAMES, 3, 32, 32), requests(4)
-    for sigma, moves in ((None, True), (0.5, False)):
-        vae = AdVideoVAE(width=8, sigma=sigma)
-        negative_elbo(vae(clip, asked), asked).backward()
-        assert (vae.log_sigma.grad is not None) == moves
-    assert vae.log_sigma.exp().item() == pytest.approx(0.5)
+def test_sigma_is_learned_unless_it_is_stated():
+    assert AdVideoVAE().log_sigma.requires_grad
+    stated = AdVideoVAE(sigma=0.5)
+    assert not stated.log_sigma.requires_grad
+    assert stated.log_sigma.item() == pytest.approx(math.log(0.5))
 
 
-def test_a_vae_draws_from_the_prior_and_reconstructs_without_luck():
-    vae, asked = AdVideoVAE(width=8).eval(), requests(5)
-    clip = draw(5, FRAMES, 3, 32, 32)
+# --- What stays and what moves -------------------------------------------------------------------
+
+
+def test_motion_changes_the_way_but_not_the_picture_at_its_end():
+    model = AdVideoVAE()
+    moving(model)
+    code = torch.randn(1, 10).expand(2, -1)
     with torch.no_grad():
-        again = [vae.reconstruct(clip, asked) for _ in range(2)]
-        one, two, same = (vae.sample(asked, torch.Generator().manual_seed(s)) for s in (0, 1, 0))
-    assert torch.equal(*again)
-    assert again[0].shape == clip.shape
-    assert torch.equal(one, same)
-    assert not torch.equal(one, two)
+        one, other = model.decode(code, requests((3, 1, 1, 2), (3, 1, 1, 7)))
+    assert torch.allclose(one[-1], other[-1], atol=1e-6)
+    assert (one[0] - other[0]).abs().max() > 0.01
 
 
-def test_the_background_stands_still_while_the_icon_travels():
-    torch.manual_seed(0)
+def test_the_code_of_the_motion_leaves_the_last_frame_alone():
+    model = AdVideoVAE(content_dim=8, motion_dim=2)
+    moving(model)
+    code = torch.randn(1, 10).repeat(3, 1)
+    code[1, 8:] += 5
+    code[2, :8] += 5
+    with torch.no_grad():
+        clips = model.decode(code, requests(*[(0, 0, 0, 1)] * 3))
+    assert torch.allclose(clips[0, -1], clips[1, -1], atol=1e-6)
+    assert (clips[0, 0] - clips[1, 0]).abs().max() > 0.01
+    assert (clips[0, -1] - clips[2, -1]).abs().max() > 0.01
+
+
+def test_some_frames_are_those_of_the_whole_clip():
+    model = AdVideoVAE()
+    moving(model)
+    code, request, some = torch.randn(2, 10), requests((0, 0, 0, 1), (1, 1, 1, 8)), [7, 2]
+    with torch.no_grad():
+        whole, part = model.decode(code, request), model.decode(code, request, torch.tensor(some))
+    assert torch.allclose(part, whole[:, some], atol=1e-6)
+
+
+def test_the_icon_knows_what_and_not_where():
     painter = ClipPainter(8, 16)
-    code, content = draw(1, 8), requests(1)[:, :CONTENT]
-    path = travel(torch.tensor([1.0, 0.0]).expand(1, FRAMES - 1, 2))
-    moving = painter(code, content, path)
-    still = painter(code, content, torch.zeros_like(path))
-    assert moving.shape == (1, FRAMES, 3, 32, 32)
-    torch.testing.assert_close(still, still[:, :1].expand_as(still))
-    torch.testing.assert_close(moving[:, -1], still[:, -1])  # both end at the same place
-    assert (moving[:, 0] - moving[:, -1]).abs().max() > 0.05
-
-
-def test_a_decoded_frame_is_the_frame_of_the_decoded_clip():
-    vae = AdVideoVAE(width=8).eval()
-    code, asked, some = draw(3, 10), requests(3), torch.tensor([7, 2])
-    torch.testing.assert_close(vae.decode(code, asked, some), vae.decode(code, asked)[:, some])
-
-
-def test_the_image_critic_sees_one_frame_and_the_motion_critic_only_changes():
-    gan, asked = AdVideoGAN(width=8), requests(4)
-    frames = draw(4, FRAMES // 2, 3, 32, 32)
-    image, motion = gan.judge(frames, asked, 2)
-    assert image.shape == motion.shape == (4,)
-    lighter = gan.judge(frames + 0.1, asked, 2)  # all frames alike: changes stay
-    torch.testing.assert_close(lighter[1], motion, atol=1e-5, rtol=1e-4)
-    assert not torch.allclose(lighter[0], image)
-    later = frames.clone()
-    later[:, 3] = 0  # not the frame that the image critic looks at
-    torch.testing.assert_close(gan.judge(later, asked, 2)[0], image)
-    assert not torch.allclose(gan.judge(later, asked, 2)[1], motion)
-
-
-def test_critics_are_told_only_their_part_of_the_request():
-    gan, frames, asked = AdVideoGAN(width=8), draw(2, FRAMES // 2, 3, 32, 32), requests(2)
-    elsewhere = asked.clone()
-    elsewhere[:, CONTENT:] = asked[:, CONTENT:].roll(1, 1)
-    before, after = gan.judge(frames, asked, 0), gan.judge(frames, elsewhere, 0)
-    assert torch.equal(before[0], after[0])
-    assert not torch.allclose(before[1], after[1])
-
-
-def test_a_critic_without_interest_in_the_request_is_a_plain_one():
-    critic = ClipCritic(1, CONTENT)
+    content = requests((2, 0, 0, 0), (2, 5, 3, 0), (7, 0, 0, 0))[:, :CONTENT]
+    code = torch.randn(1, 8).expand(3, -1)
     with torch.no_grad():
-        critic.fits.weight.zero_()
-        critic.fits.bias.zero_()
-    frames = draw(2, 1, 3, 32, 32)
-    told = [critic(frames, asked) for asked in (requests(2)[:, :CONTENT], torch.zeros(2, CONTENT))]
-    assert torch.equal(*told)
+        painter.icon[2].bias[-(SIZE**2) :] = 20  # opaque: nothing but the icon shows
+        clips = painter(code, content, torch.zeros(3, 1, 2))
+    assert torch.allclose(clips[0], clips[1], atol=1e-5)
+    assert (clips[0] - clips[2]).abs().max() > 0.01
 
 
-def test_every_second_frame_of_a_generated_clip():
-    generator, asked = AdVideoGAN(width=8).generator, requests(3)
+def test_samples_depend_on_the_generator_alone():
+    for model in (AdVideoVAE(), ClipGenerator()):
+        request = requests((0, 0, 0, 1), (0, 0, 0, 1))
+        draw = [torch.Generator().manual_seed(seed) for seed in (3, 3, 4)]
+        with torch.no_grad():
+            one, again, other = (model.sample(request, part) for part in draw)
+        assert one.shape == (2, FRAMES, 3, SIZE, SIZE)
+        assert torch.equal(one, again)
+        assert not torch.equal(one, other)
+        assert (one[0] - one[1]).abs().max() > 1e-3  # one request, two codes
+
+
+# --- Generator and critics -----------------------------------------------------------------------
+
+
+def test_every_second_frame_is_that_of_the_whole_clip():
+    generator, request = ClipGenerator(), requests((0, 1, 2, 3))
     with torch.no_grad():
-        whole = generator.sample(asked, torch.Generator().manual_seed(0))
-        half = generator.sample(asked, torch.Generator().manual_seed(0), every=2)
-    torch.testing.assert_close(half, whole[:, 1::2])
+        whole = generator.sample(request, torch.Generator().manual_seed(0))
+        half = generator.sample(request, torch.Generator().manual_seed(0), every=2)
+    assert half.shape[1] == FRAMES // 2
+    assert torch.allclose(half, whole[:, 1::2], atol=1e-6)
 
 
-def test_the_average_starts_equal_and_follows_by_its_rule():
-    gan = AdVideoGAN(width=8)
-    gan.start_from(ClipPainter(8, 8))
-    now, average = next(gan.generator.parameters()), next(gan.average.parameters())
-    assert torch.equal(now, average)
+def test_the_motion_code_changes_over_time_and_is_bounded(monkeypatch):
+    generator, seen = ClipGenerator(), []
     with torch.no_grad():
-        now += 1
-        gan.follow(0.75)
-    torch.testing.assert_close(average, now - 0.75)
-    assert not average.requires_grad
+        generator.velocity.weight.mul_(100)
+    monkeypatch.setattr(advideo, "travel", lambda v: seen.append(v) or travel(v))
+    generator.sample(requests(*[(0, 0, 0, 3)] * 20), torch.Generator().manual_seed(0))
+    (velocity,) = seen
+    assert velocity.shape == (20, FRAMES - 1, 2)
+    assert velocity.abs().max() <= FASTEST
+    assert velocity.std(1).min() > 0.01
 
 
-def test_classifier_loss_adds_the_log_loss_of_its_heads():
-    torch.manual_seed(0)
-    model, clips = ClipClassifier().eval(), draw(4, FRAMES, 3, 32, 32)
-    scores, labels = model(clips), torch.tensor([[0, 1, 2], [3, 4, 5], [11, 5, 8], [6, 0, 0]])
-    heads = scores.split((12, 6, MOTION), 1)
-    known = sum(
-        -head.log_softmax(1)[torch.arange(4), labels[:, i]].mean() for i, head in enumerate(heads)
-    )
-    torch.testing.assert_close(classifier_loss(scores, labels), known)
+def frames_of(*shape: int) -> torch.Tensor:
+    return torch.rand(*shape, FRAMES // 2, 3, SIZE, SIZE)
+
+
+def test_the_image_critic_sees_one_frame_and_the_content():
+    gan, frames = AdVideoGAN(), frames_of(2)
+    request = requests((0, 1, 2, 3), (0, 1, 2, 3))
+    before = gan.judge(frames, request, 4)[0]
+    changed, moved = frames.clone(), requests((0, 1, 2, 8), (0, 1, 2, 0))
+    changed[:, :4] = 0
+    assert torch.allclose(gan.judge(changed, moved, 4)[0], before)
+    assert not torch.allclose(gan.judge(frames, request, 3)[0], before)
+    assert not torch.allclose(gan.judge(frames, requests(*[(5, 1, 2, 3)] * 2), 4)[0], before)
+
+
+def test_the_motion_critic_sees_changes_and_the_motion():
+    gan, frames = AdVideoGAN(), frames_of(2)
+    request = requests((0, 1, 2, 3), (0, 1, 2, 3))
+    before = gan.judge(frames, request, 0)[1]
+    picture = torch.rand(2, 1, 3, SIZE, SIZE)  # the same in all frames, so no motion
+    other = requests((7, 0, 0, 3), (8, 3, 3, 3))
+    assert torch.allclose(gan.judge(frames + picture, other, 0)[1], before, atol=1e-4)
+    assert not torch.allclose(gan.judge(frames.flip(1), request, 0)[1], before)
+    assert not torch.allclose(gan.judge(frames, requests(*[(0, 1, 2, 4)] * 2), 0)[1], before)
+
+
+def test_a_critic_with_one_frame_is_an_image_critic():
+    assert ClipCritic(1, CONTENT)(
+        torch.rand(4, 1, 3, SIZE, SIZE), torch.zeros(4, CONTENT)
+    ).shape == (4,)
+
+
+def test_the_average_follows_and_begins_with_the_painter():
+    gan, other = AdVideoGAN(), ClipPainter(8, 96)
+    gan.start_from(other)
+    for part in (gan.generator, gan.average):
+        for mine, theirs in zip(part.painter.parameters(), other.parameters(), strict=True):
+            assert torch.equal(mine, theirs)
+    with torch.no_grad():
+        gan.generator.velocity.bias.fill_(1.0)
+        gan.average.velocity.bias.fill_(0.0)
+    gan.follow(0.9)
+    assert gan.average.velocity.bias.tolist() == pytest.approx([0.1, 0.1])
+    assert not any(weight.requires_grad for weight in gan.average.parameters())
+    assert len(gan.critics()) == 2 * len(list(gan.image_critic.parameters()))
+
+
+# --- The classifier ------------------------------------------------------------------------------
+
+
+def test_the_classifier_reads_its_last_frame_and_changes():
+    model, clip = ClipClassifier(features=24), torch.rand(3, FRAMES, 3, SIZE, SIZE)
+    assert model(clip).shape == (3, sum(JUDGED)) == (3, 12 + 6 + MOTION)
+    assert model.features(clip).shape == (3, 24)
+    still = clip[:, -1:].expand_as(clip)
+    assert not torch.allclose(model.features(still), model.features(clip))
+    assert torch.allclose(
+        model.features(still), model.features(still.flip(1)), atol=1e-5
+    )  # no changes, same picture
+
+
+def test_the_loss_of_the_classifier_is_three_cross_entropies():
+    logits, labels = torch.randn(5, sum(JUDGED)), torch.tensor([[0, 5, 8]] * 5)
+    parts = logits[:, :12], logits[:, 12:18], logits[:, 18:]
+    wanted = sum(cross_entropy(part, labels[:, i]) for i, part in enumerate(parts))
+    assert torch.allclose(classifier_loss(logits, labels), wanted)
+    flat = classifier_loss(torch.zeros(2, sum(JUDGED)), labels[:2]).item()
+    assert flat == pytest.approx(math.log(12) + math.log(6) + math.log(9))

@@ -101,6 +101,18 @@ def test_place_and_size_have_the_slopes_of_finite_differences():
     assert torch.autograd.gradcheck(score, (place, size), eps=1e-7, atol=1e-4)
 
 
+def test_a_place_can_be_learned():
+    layer = torch.zeros(1, 1, SIZE, SIZE)
+    layer[0, 0, 12:20, 12:20] = 1
+    goal = carry(layer, torch.tensor([[[2.0, -1.0]]]), torch.ones(1))
+    path = torch.zeros(1, 1, 2, requires_grad=True)
+    for _ in range(200):
+        loss = (carry(layer, path, torch.ones(1)) - goal).square().sum()
+        (slope,) = torch.autograd.grad(loss, path)
+        path = (path - 0.01 * slope).detach().requires_grad_(True)
+    assert path.flatten().tolist() == pytest.approx([2, -1], abs=0.1)
+
+
 def test_a_journey_ends_at_zero_and_its_steps_are_the_velocities():
     velocity = torch.tensor([[[1.0, 0.0], [2.0, -1.0], [0.0, 3.0]]])
     path = travel(velocity)
@@ -221,6 +233,17 @@ def test_the_icon_knows_what_and_not_where():
     assert (clips[0] - clips[2]).abs().max() > 0.01
 
 
+def test_the_background_stands_still_while_the_icon_travels():
+    painter, content = ClipPainter(8, 16), requests((0, 0, 0, 0))[:, :CONTENT]
+    path = travel(torch.tensor([1.0, 0.0]).expand(1, FRAMES - 1, 2))
+    with torch.no_grad():
+        moved = painter(torch.rand(1, 8), content, path)
+        painter.icon[2].bias[-(SIZE**2) :] = -60  # the icon is transparent
+        empty = painter(torch.rand(1, 8), content, path)
+    assert (moved[:, 0] - moved[:, -1]).abs().max() > 0.05
+    assert torch.allclose(empty, empty[:, :1].expand_as(empty), atol=1e-6)
+
+
 def test_samples_depend_on_the_generator_alone():
     for model in (AdVideoVAE(), ClipGenerator()):
         request = requests((0, 0, 0, 1), (0, 0, 0, 1))
@@ -247,14 +270,16 @@ def test_every_second_frame_is_that_of_the_whole_clip():
 
 def test_the_motion_code_changes_over_time_and_is_bounded(monkeypatch):
     generator, seen = ClipGenerator(), []
-    with torch.no_grad():
-        generator.velocity.weight.mul_(100)
     monkeypatch.setattr(advideo, "travel", lambda v: seen.append(v) or travel(v))
-    generator.sample(requests(*[(0, 0, 0, 3)] * 20), torch.Generator().manual_seed(0))
-    (velocity,) = seen
-    assert velocity.shape == (20, FRAMES - 1, 2)
-    assert velocity.abs().max() <= FASTEST
-    assert velocity.std(1).min() > 0.01
+    request, draw = requests(*[(0, 0, 0, 3)] * 20), torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        generator.sample(request, draw)
+        generator.velocity.weight.mul_(100)
+        generator.sample(request, draw)
+    calm, wild = seen
+    assert calm.shape == (20, FRAMES - 1, 2)
+    assert calm.std(1).min() > 0.01
+    assert 0.9 * FASTEST < wild.abs().max() <= FASTEST
 
 
 def frames_of(*shape: int) -> torch.Tensor:

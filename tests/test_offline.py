@@ -25,6 +25,7 @@ LOADING_ATTRIBUTES = {
 }  # fmt: skip
 CSS_LOAD = re.compile(r"""(?:url\(\s*['"]?|@import\s+['"])([^'")\s]+)""")
 IN_SCRIPT = re.compile(r"""['"`]((?:https?:)?//[\w.-]+\.\w+[^'"`\s]*)""")
+IN_SRCSET = re.compile(r"(\S*[^\s,])(?:\s+[^,]*)?(?:,|$)")  # a data: address has a comma inside
 NAMESPACE = "http://www.w3.org/"
 CDN = re.compile(
     r"unpkg\.com|cdnjs\.cloudflare|jsdelivr|googleapis|gstatic|googletagmanager|fontawesome\.com/releases"
@@ -49,7 +50,7 @@ def loads(text: str) -> list[str]:
         attributes = element.attributes
         for name in sorted(LOADING_ATTRIBUTES & set(attributes)):
             if name == "srcset":
-                urls += [part.split()[0] for part in attributes[name].split(",") if part]
+                urls += IN_SRCSET.findall(attributes[name])
             else:  # `action` is that of the search form, harmless while it stays in the book
                 urls.append(attributes[name])
         if element.tag == "link" and LOADING_LINKS & set(attributes.get("rel", "").lower().split()):
@@ -90,6 +91,7 @@ def pages() -> list[Path]:
         '<link rel="shortcut icon" href="http://example.org/i.png">',
         '<img src="https://example.org/i.png">',
         '<img srcset="a.png 1x, https://example.org/b.png 2x">',
+        '<source srcset="https://example.org/b.png, a.png">',
         '<iframe src="https://example.org"></iframe>',
         "<style>@import 'https://example.org/a.css';</style>",
         '<p style="background: url(https://example.org/a.png)">',
@@ -109,6 +111,7 @@ def test_the_finder_finds_a_load_from_another_host(text):
         '<a href="https://example.org">a link is no load</a>',
         '<link rel="next" href="https://example.org">',
         '<script src="_static/a.js"></script><img src="data:image/png;base64,//8">',
+        '<source srcset="data:image/png;base64,//8= 2x, a.png">',
         '<svg xmlns="http://www.w3.org/2000/svg"></svg>',
         '<script>var n = "http://www.w3.org/2000/svg"; // https is only in this comment</script>',
     ],

@@ -49,17 +49,21 @@ def score_table(target: np.ndarray, chances: dict[str, np.ndarray]) -> pd.DataFr
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
-    chances : dict of arrays of shape (N,)
-        Probabilities strictly between 0 and 1.
+    chances : dict of arrays of shape (N,) or (K, N)
+        Probabilities strictly between 0 and 1, of K networks one row each.
 
     Returns
     -------
     DataFrame
-        One row per model, the columns `METRICS`.
+        One row per model, the columns `METRICS`; of K networks the mean of their scores.
     """
     target = np.asarray(target, float)
+
+    def scores(p: np.ndarray) -> tuple[float, ...]:
+        return roc_auc(target, p), average_precision(target, p), log_loss(p, target).mean()
+
     rows = {
-        name: (roc_auc(target, p), average_precision(target, p), log_loss(p, target).mean())
+        name: np.mean([scores(one) for one in np.atleast_2d(p)], axis=0)
         for name, p in chances.items()
     }
     return pd.DataFrame(rows, index=METRICS).T

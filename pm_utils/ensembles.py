@@ -152,8 +152,12 @@ class Ensemble:
 
     def logit(self, features: pd.DataFrame) -> np.ndarray:
         """Return the mean logit → (N,)."""
+        return self.member_logits(features).mean(axis=0)
+
+    def member_logits(self, features: pd.DataFrame) -> np.ndarray:
+        """Return each network's logit → (members, N)."""
         inputs = self.inputs(features)
-        return np.mean([predict(net, inputs).numpy() for net in self.nets], axis=0).astype(float)
+        return np.array([predict(net, inputs).numpy() for net in self.nets], float)
 
 
 def train_trials(

@@ -238,3 +238,12 @@ def test_boosting_sees_a_product_that_logistic_regression_does_not():
     table = score_table(outcome, chances)
     assert table.loc["trees", "AUC"] > table.loc["line", "AUC"] + 0.05
     assert table.loc["line", "AUC"] == pytest.approx(0.5, abs=0.06)
+
+
+def test_several_networks_are_scored_one_by_one():
+    target, rng = np.array([0, 1, 1, 0, 1.0]), np.random.default_rng(0)
+    chances = rng.uniform(0.1, 0.9, (3, 5))
+    together = score_table(target, {"null": chances}).loc["null"]
+    single = score_table(target, dict(enumerate(chances)))
+    assert np.allclose(together, single.mean())
+    assert not np.allclose(together, score_table(target, {"mean": chances.mean(0)}).loc["mean"])

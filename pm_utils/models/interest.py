@@ -70,9 +70,10 @@ class PooledInterestNet(nn.Module):
 
     def gather(self, history: Tensor, events: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """History (B, T) → keys (N, W) of the N items that are no pads, their rows and events."""
-        row, slot = history.nonzero(as_tuple=True)
-        keys = self.items(history[row, slot])
-        return keys, row, None if events is None else events[row, slot]
+        slot = history.flatten().nonzero().squeeze(1)
+        keys = self.items(history.flatten()[slot])
+        row = slot.div(history.shape[1], rounding_mode="floor")
+        return keys, row, None if events is None else events.flatten(0, 1)[slot]
 
     def interest(self, query: Tensor, keys: Tensor, row: Tensor, events: Tensor | None) -> Tensor:
         """Query (B, W), keys (N, W), row (N,), events (N, G) → mean of each row's keys (B, W)."""
@@ -192,7 +193,7 @@ class Dice(nn.Module):
             running = self.moments.running_mean, self.moments.running_var
             return _DiceStep.apply(s, self.alpha, *running)
         p = self.moments(s).sigmoid_()
-        return torch.addcmul(self.alpha, p, 1 - self.alpha).mul_(s)
+        return (p * (1 - self.alpha)).add_(self.alpha).mul_(s)
 
 
 class _DiceStep(torch.autograd.Function):

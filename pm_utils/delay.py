@@ -1,0 +1,218 @@
+r"""Orders that have not come yet: conversion rate and delay learned together.
+
+At the cut-off a click is e days old. With p the chance that it ever converts and an exponential
+delay of rate λ (mean 1 / λ days), a click whose order came after d days has the likelihood
+:math:`p \lambda e^{-\lambda d}`, and one without an order
+
+.. math::
+    1 - p + p e^{-\lambda e}
+
+: it never will, or it is still to come. Both p and λ depend on features.
+
+References
+----------
+Chapelle (2014), Modeling delayed feedback in display advertising.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, softplus
+
+from pm_utils.training import fit, predict
+
+SHORTEST = 1e-3  # days; a delay of nothing has no logarithm
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SeenClicks:
+    """What a marketer knows of K clicks at the cut-off; arrays of shape (K,).
+
+    Attributes
+    ----------
+    converted : bool
+        An order has come.
+    days : float
+        From click to order where it has come, else from click to cut-off.
+    age : float
+        Days from click to cut-off.
+    """
+
+    converted: np.ndarray
+    days: np.ndarray
+    age: np.ndarray
+
+    def counts(self) -> Tensor:
+        """Return converted and days → (K, 2), the target of `delayed_feedback_loss`."""
+        return torch.tensor(np.column_stack([self.converted, self.days]), dtype=torch.float32)
+
+
+def seen_by(cut_off: float, clicked_at: np.ndarray, delay: np.ndarray) -> SeenClicks:
+    """Return what is known of clicks on a day, given when their orders will come.
+
+    Parameters
+    ----------
+    cut_off : float
+        Days since the start.
+    clicked_at : array of shape (K,)
+        Days since the start, at most `cut_off`.
+    delay : array of shape (K,)
+        Days from click to order; not a number where there will be none.
+
+    Raises
+    ------
+    ValueError
+        When a click lies after the cut-off.
+    """
+    age = cut_off - np.asarray(clicked_at, float)
+    if (age < 0).any():
+        raise ValueError(f"{int((age < 0).sum())} clicks lie after day {cut_off}: leave them out")
+    converted = np.asarray(delay) <= age  # False where there is no order
+    return SeenClicks(converted, np.where(converted, delay, age), age)
+
+
+class DelayedFeedbackNet(nn.Module):
+    """Features → logit of P(converts ever) and log of the delay's rate per day.
+
+    Parameters
+    ----------
+    features : int
+    hidden : int
+        Hidden units that both share; 0 leaves the linear model of the paper.
+    rate, mean_delay : float
+        What the output biases start from.
+    """
+
+    def __init__(
+        self, features: int, *, hidden: int = 0, rate: float = 0.1, mean_delay: float = 3.0
+    ) -> None:
+        super().__init__()
+        self.share = (
+            nn.Sequential(nn.Linear(features, hidden), nn.ReLU()) if hidden else nn.Identity()
+        )
+        self.head = nn.Linear(hidden or features, 2)
+        nn.init.zeros_(self.head.weight)
+        start = [np.log(rate / (1 - rate)), -np.log(mean_delay)]
+        self.head.bias.data = torch.tensor(start, dtype=torch.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Features (B, F) → logit and log rate (B, 2)."""
+        return self.head(self.share(x))
+
+
+def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
+    """Return the mean negative log likelihood by the module's formula.
+
+    Parameters
+    ----------
+    output : Tensor of shape (B, 2)
+        Logit of p and log λ.
+    seen : Tensor of shape (B, 2)
+        Converted (0 or 1), and days as in `SeenClicks`.
+
+    Returns
+    -------
+    Tensor
+        Scalar, nats per click.
+    """
+    logit, log_rate = output.unbind(1)
+    converted, days = seen.unbind(1)
+    decay = log_rate.exp() * days.clamp(min=SHORTEST)
+    came = logsigmoid(logit) + log_rate - decay
+    # 1 - p + p exp(-decay) = σ(-logit) (1 + exp(logit - decay))
+    missing = softplus(logit - decay) - softplus(logit)
+    return -(converted * came + (1 - converted) * missing).mean()
+
+
+def fit_delays(
+    features: np.ndarray, seen: SeenClicks, *, hidden: int, epochs: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit the delayed feedback model and return each click's chance and mean delay.
+
+    Parameters
+    ----------
+    features : array of shape (K, F)
+    seen : SeenClicks
+    hidden : int
+        As in `DelayedFeedbackNet`.
+    epochs, seed : int
+
+    Returns
+    -------
+    chance, mean_delay : arrays of shape (K,)
+        P(converts ever), and days.
+    """
+    torch.manual_seed(seed)
+    rate = max(seen.converted.mean(), 1e-3)
+    delay = max(seen.days[seen.converted].mean(), 0.1) if seen.converted.any() else 1.0
+    net = DelayedFeedbackNet(features.shape[1], hidden=hidden, rate=rate, mean_delay=delay)
+    inputs = (torch.tensor(features, dtype=torch.float32),)
+    steps = {"epochs": epochs, "batch_size": 1024, "learning_rate": 0.02, "weight_decay": 0.01}
+    fit(net, inputs, seen.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
+    logit, log_rate = predict(net, inputs).double().numpy().T
+    return 1 / (1 + np.exp(-logit)), np.exp(-log_rate)
+
+
+def summary(chance: np.ndarray, mean_delay: np.ndarray) -> tuple[float, float]:
+    """Return the mean conversion rate, and the mean delay of a conversion in days."""
+    return float(chance.mean()), float(np.average(mean_delay, weights=chance))
+
+
+def reading(
+    fits: dict[str, tuple[np.ndarray, np.ndarray]],
+    seen: SeenClicks,
+    truth: tuple[np.ndarray, np.ndarray],
+    *,
+    waits: Sequence[float],
+) -> pd.DataFrame:
+    """Compare what is read at the cut-off: by the clicks of some age, by models, and the truth.
+
+    Parameters
+    ----------
+    fits : dict of pairs
+        Chance and mean delay of every click, by the model's name, as `fit_delays` returns them.
+    seen : SeenClicks
+    truth : pair of arrays of shape (K,)
+    waits : sequence of float
+        Days, as in `from_ripe_clicks`.
+
+    Returns
+    -------
+    DataFrame
+        ``rate`` and ``delay`` (days), and ``rate error`` and ``delay error`` relative to the truth.
+    """
+    rows = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
+    rows |= {name: summary(*found) for name, found in fits.items()} | {"truth": summary(*truth)}
+    table = pd.DataFrame(rows, index=["rate", "delay"]).T
+    return table.join((table / table.loc["truth"] - 1).add_suffix(" error"))
+
+
+def delay_by(group: np.ndarray, chance: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
+    """Return the mean delay of a conversion in each group of clicks, in days."""
+    sums = pd.DataFrame({"chance": chance, "days": chance * mean_delay}).groupby(group).sum()
+    return sums["days"] / sums["chance"]
+
+
+def from_ripe_clicks(seen: SeenClicks, wait: float) -> tuple[float, float]:
+    """Return rate and mean delay from clicks that are at least `wait` days old, by their shares.
+
+    Parameters
+    ----------
+    seen : SeenClicks
+    wait : float
+        Days; 0 takes every click, whatever its age.
+
+    Raises
+    ------
+    ValueError
+        When no click is that old, or none of those has converted.
+    """
+    ripe = seen.age >= wait
+    came = ripe & seen.converted
+    if not came.any():
+        raise ValueError(f"no conversion of a click that is {wait} days old: wait less")
+    return float(came.sum() / ripe.sum()), float(seen.days[came].mean())

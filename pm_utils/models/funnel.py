@@ -1,0 +1,142 @@
+r"""Click and conversion on all impressions: the entire space model and a doubly robust one.
+
+Of an impression with features x, o says whether it was clicked and y whether a click was followed
+by an order, which is known only where o = 1. All networks return *logits*: of P(click | x), of
+P(order | click, x), and, in the doubly robust one, of an imputed P(order | click, x).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import logsigmoid, softplus
+
+CLICK, CONVERSION, IMPUTED = range(3)
+
+
+class EntireSpaceNet(nn.Module):
+    """Towers for click and conversion on shared embeddings, each with an output bias of its own.
+
+    Parameters
+    ----------
+    levels : sequence of int
+        How many levels each code has.
+    numbers : int
+        Numeric features per impression.
+    width : int
+        Numbers per embedding.
+    hidden : int
+        Hidden units of each tower.
+    rates : sequence of float
+        Each tower's share of positives, which its output bias starts from; one tower each.
+
+    References
+    ----------
+    Ma et al. (2018), Entire space multi-task model.
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[int],
+        numbers: int,
+        *,
+        width: int = 4,
+        hidden: int = 32,
+        rates: Sequence[float] = (0.5, 0.5),
+    ) -> None:
+        super().__init__()
+        self.embed = nn.ModuleList(nn.Embedding(n, width) for n in levels)
+        shared = width * len(levels) + numbers
+        self.towers = nn.ModuleList(
+            nn.Sequential(nn.Linear(shared, hidden), nn.ReLU(), nn.Linear(hidden, 1)) for _ in rates
+        )
+        for tower, rate in zip(self.towers, rates, strict=True):
+            nn.init.constant_(tower[2].bias, float(torch.logit(torch.tensor(rate))))
+
+    def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
+        """Codes (B, C) and numbers (B, F) → logits (B, towers)."""
+        parts = [table(codes[:, k]) for k, table in enumerate(self.embed)]
+        shared = torch.cat([*parts, numbers], 1)  # (B, S)
+        return torch.cat([tower(shared) for tower in self.towers], 1)
+
+
+def log_complement(log_p: Tensor) -> Tensor:
+    """Return log(1 - p) from log p < 0 without cancellation."""
+    log_p = log_p.clamp(max=-1e-7)
+    near_one = log_p > -0.6931
+    safe = torch.where(near_one, log_p, torch.full_like(log_p, -1.0))
+    return torch.where(near_one, torch.log(-torch.expm1(safe)), torch.log1p(-torch.exp(log_p)))
+
+
+def _cross_entropy(logit: Tensor, hits: Tensor, tries: Tensor) -> Tensor:
+    """Return the negative log likelihood of each row's hits among its tries → (B,)."""
+    return tries * softplus(logit) - hits * logit
+
+
+def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return the log loss of clicks plus that of orders, both over all impressions.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, 2)
+    counts : Tensor of shape (B, 3)
+        Impressions that share these features, clicks, and clicks with an order.
+
+    Returns
+    -------
+    Tensor
+        Scalar, nats per impression.
+
+    References
+    ----------
+    Ma et al. (2018), eq. 3.
+    """
+    shown, clicks, orders = counts.unbind(1)
+    log_both = logsigmoid(logits[:, CLICK]) + logsigmoid(logits[:, CONVERSION])
+    both = -(orders * log_both + (shown - orders) * log_complement(log_both))
+    return (_cross_entropy(logits[:, CLICK], clicks, shown) + both).sum() / shown.sum()
+
+
+def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return the log loss of clicks, and that of orders among the clicked: the naive pair."""
+    shown, clicks, orders = counts.unbind(1)
+    click = _cross_entropy(logits[:, CLICK], clicks, shown)
+    return (click + _cross_entropy(logits[:, CONVERSION], orders, clicks)).sum() / shown.sum()
+
+
+def doubly_robust_loss(logits: Tensor, counts: Tensor, *, floor: float = 0.003) -> Tensor:
+    r"""Return the click loss, a doubly robust conversion loss, and that of its imputer.
+
+    With :math:`\hat o` the predicted P(click), detached and at least `floor`, and r the imputed
+    P(order | click), detached, the conversion tower p learns over all impressions from
+
+    .. math::
+        \frac1n \sum_i \text{CE}(\varphi_i, p_i), \qquad
+        \varphi_i = r_i + \frac{o_i}{\hat o_i} (y_i - r_i),
+
+    which is right on average if either :math:`\hat o` or r is. The imputer learns from clicks
+    weighted alike. An imputed *loss* that does not depend on p, as of a tower of its own for the
+    error, would leave p with the gradient of inverse propensity weighting alone.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (B, 3)
+    counts : Tensor of shape (B, 3)
+        As in `entire_space_loss`.
+    floor : float
+        Weights end at its inverse.
+
+    References
+    ----------
+    Wang et al. (2019), Doubly robust joint learning for recommendation on data missing not at
+    random. Wang et al. (2022), ESCM2: entire space counterfactual multi-task model.
+    """
+    shown, clicks, orders = counts.unbind(1)
+    seen = _cross_entropy(logits[:, CLICK], clicks, shown)
+    weight = 1 / torch.sigmoid(logits[:, CLICK].detach()).clamp(min=floor)  # (B,)
+    imputed = torch.sigmoid(logits[:, IMPUTED].detach())
+    target = shown * imputed + weight * (orders - clicks * imputed)  # the sum of φ
+    robust = _cross_entropy(logits[:, CONVERSION], target, shown)
+    error = weight * _cross_entropy(logits[:, IMPUTED], orders, clicks)
+    scale = clicks.sum() / shown.sum()  # as many as there are answers
+    return (seen + scale * (robust + error)).sum() / shown.sum()

@@ -1,0 +1,432 @@
+"""Conversion models that learn from clicks and are asked about everybody.
+
+The market's log is added up by customer and ad: impressions of one pair share all features that a
+marketer sees, so a likelihood of their counts is the likelihood of the rows. Slots are drawn at
+random and concern neither customer nor ad, so they are left out.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from sklearn.base import ClassifierMixin
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from pm_utils.calibration import calibration_error
+from pm_utils.formulas import sigmoid
+from pm_utils.market.creatives import ATTRIBUTES
+from pm_utils.metrics import interval, roc_auc
+from pm_utils.models.funnel import CONVERSION, EntireSpaceNet
+from pm_utils.training import fit, predict
+
+LEVELS = tuple(len(levels) for levels in ATTRIBUTES.values())
+METRICS = ("bias", "AUC off the clicks", "calibration error")
+FLOOR = 0.003  # least P(click) that a weight divides by
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Cells:
+    """What a marketer sees of C pairs of customer and ad; arrays of C rows.
+
+    Attributes
+    ----------
+    customer, creative : arrays of shape (C,), int64
+    codes : array of shape (C, 7), int64
+        The ad's attributes.
+    numbers : array of shape (C, 17), float32
+        The customer's receipts in deviations from the mean, and how far the customer's share of
+        the ad's category exceeds the average one.
+    counts : array of shape (C, 3), float32
+        Impressions, clicks, and clicks with an order.
+    """
+
+    customer: np.ndarray
+    creative: np.ndarray
+    codes: np.ndarray
+    numbers: np.ndarray
+    counts: np.ndarray
+
+    def inputs(self) -> tuple[Tensor, Tensor]:
+        """Return codes and numbers as tensors."""
+        return torch.tensor(self.codes), torch.tensor(self.numbers)
+
+    def table(self) -> np.ndarray:
+        """Return codes as indicators, and numbers → (C, 55), for logistic regression."""
+        marks = [
+            np.eye(n, dtype=np.float32)[code] for n, code in zip(LEVELS, self.codes.T, strict=True)
+        ]
+        return np.hstack([*marks, self.numbers])
+
+    def rows_of(self, customer: np.ndarray, creative: np.ndarray) -> np.ndarray:
+        """Return the row of each pair of customer and ad, all of which must be here."""
+        ads = int(self.creative.max()) + 1
+        return np.searchsorted(self.customer * ads + self.creative, customer * ads + creative)
+
+    def take(self, rows: np.ndarray) -> "Cells":
+        """Return some of the pairs."""
+        return Cells(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    def shuffled(self, seed: int) -> "Cells":
+        """Return the pairs with the counts of others: nothing to learn but the mean rates."""
+        order = np.random.default_rng(seed).permutation(len(self.counts))
+        return replace(self, counts=self.counts[order])
+
+
+def receipts(customers: pd.DataFrame) -> np.ndarray:
+    """Describe customers by activity, order value, use of discounts and tastes.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        `Market.customers`.
+
+    Returns
+    -------
+    array of shape (N, 16), float32
+        In deviations from the mean, at most 3.
+    """
+    shares = customers.filter(like="share_").to_numpy()
+    columns = [
+        np.log(customers["orders_per_week"] + 0.05),
+        np.log(customers["average_order_value"]),
+        np.sqrt(customers["discount_share"]),
+        np.sqrt(customers["coupon_order_share"]),
+        np.log((shares + 0.01) / (shares.mean(0) + 0.01)),
+    ]
+    table = np.column_stack(columns)
+    return ((table - table.mean(0)) / table.std(0)).clip(-3, 3).astype(np.float32)
+
+
+def add_up(market, log, *, known: np.ndarray | None = None) -> Cells:
+    """Add up a log by customer and ad.
+
+    Parameters
+    ----------
+    market : Market
+    log : ImpressionLog
+    known : array of shape (16,) of bool, optional
+        Which receipts may be seen; the others are set to their mean.
+
+    Returns
+    -------
+    Cells
+        Those pairs that the log holds.
+    """
+    ads, about = len(market.creatives), receipts(market.customers)
+    pair = log.customer * np.int64(ads) + log.creative
+    size = market.n_customers * ads
+    steps = (None, log.click, log.conversion)
+    counts = np.column_stack([np.bincount(pair, step, minlength=size) for step in steps])
+    held = np.flatnonzero(counts[:, 0])
+    customer, creative = np.divmod(held, ads)
+    fit_to = about[customer, 4 + market.creatives.category[creative]]
+    about = about if known is None else about * known
+    return Cells(
+        customer=customer,
+        creative=creative,
+        codes=market.creatives.codes()[creative],
+        numbers=np.column_stack([about[customer], fit_to]),
+        counts=counts[held].astype(np.float32),
+    )
+
+
+def train_towers(
+    loss: Callable[[Tensor, Tensor], Tensor],
+    cells: Cells,
+    *,
+    epochs: int,
+    seed: int,
+    towers: int = 2,
+    hidden: int = 32,
+) -> EntireSpaceNet:
+    """Train the towers by one of the losses of `pm_utils.models.funnel`.
+
+    Parameters
+    ----------
+    loss : callable
+    cells : Cells
+    epochs, seed : int
+    towers, hidden : int
+        Three towers for the doubly robust loss.
+
+    Returns
+    -------
+    EntireSpaceNet
+    """
+    shown, clicks, orders = cells.counts.sum(0)
+    rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
+    torch.manual_seed(seed)
+    net = EntireSpaceNet(LEVELS, cells.numbers.shape[1], hidden=hidden, rates=rates)
+    fit(
+        net,
+        cells.inputs(),
+        torch.tensor(cells.counts),
+        loss=loss,
+        epochs=epochs,
+        batch_size=2048,
+        learning_rate=0.01,
+        weight_decay=0.01,
+        seed=seed,
+    )
+    return net
+
+
+def conversion_chance(net: EntireSpaceNet, cells: Cells) -> np.ndarray:
+    """Return P(order | click) of every pair → (C,)."""
+    return sigmoid(predict(net, cells.inputs())[:, CONVERSION].double().numpy())
+
+
+def rate_by_ad(cells: Cells) -> np.ndarray:
+    """Return orders over clicks of the pair's ad, as a dashboard shows it → (C,)."""
+    clicks, orders = (np.bincount(cells.creative, cells.counts[:, k]) for k in (1, 2))
+    overall = orders.sum() / clicks.sum()
+    rate = np.divide(orders, clicks, out=np.full(len(clicks), overall), where=clicks > 0)
+    return rate[cells.creative]
+
+
+def fit_counts(
+    model: ClassifierMixin, table: np.ndarray, hits: np.ndarray, tries: np.ndarray
+) -> np.ndarray:
+    """Fit a classifier to hits among tries and return its chance for every row.
+
+    Parameters
+    ----------
+    model : scikit-learn classifier that takes ``sample_weight``
+    table : array of shape (C, F)
+    hits, tries : arrays of shape (C,)
+        Need not be whole: weights may be in them.
+
+    Returns
+    -------
+    array of shape (C,)
+    """
+    weight = np.concatenate([hits, tries - hits])
+    row = np.tile(np.arange(len(table)), 2)[weight > 0]
+    target = np.repeat([1, 0], len(table))[weight > 0]
+    model.fit(table[row], target, sample_weight=weight[weight > 0])
+    return model.predict_proba(table)[:, 1]
+
+
+def _boosting(trees: int, leaves: int, seed: int) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(
+        max_iter=trees,
+        max_leaf_nodes=leaves,
+        learning_rate=0.1,
+        l2_regularization=5.0,
+        min_samples_leaf=30,
+        early_stopping=False,
+        random_state=seed,
+    )
+
+
+def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
+    r"""Fit logistic regression and boosting to the clicks, plain and with inverse propensities.
+
+    A click that had the chance :math:`\hat o` (by boosting, over all impressions) counts
+    :math:`1 / \hat o`, so that the clicked stand for everybody who was shown an ad.
+
+    Parameters
+    ----------
+    cells : Cells
+    trees, seed : int
+
+    Returns
+    -------
+    dict of arrays of shape (C,)
+        P(order | click) by each.
+    """
+    wide, narrow = cells.table(), np.column_stack([cells.codes, cells.numbers])
+    shown, clicks, orders = cells.counts.T.astype(float)
+    click = fit_counts(_boosting(trees // 2, 12, seed), narrow, clicks, shown)
+    inverse = 1 / np.maximum(click, FLOOR)
+    inverse /= np.average(inverse, weights=clicks)
+    found = {}
+    for name, weight in (("", 1.0), (", weighted", inverse)):
+        counts = orders * weight, clicks * weight
+        linear = LogisticRegression(C=0.1, max_iter=300)
+        found[f"logistic{name}"] = fit_counts(linear, wide, *counts)
+        found[f"boosting{name}"] = fit_counts(_boosting(trees, 6, seed), narrow, *counts)
+    return found
+
+
+def unseen_selection(
+    cells: Cells, click: np.ndarray, conversion: np.ndarray, *, trees: int, rows: int, seed: int
+) -> float:
+    r"""Return the bias that is left to whoever learns from clicks and sees the features alone.
+
+    With p the true P(click), q the true P(order | click) and x the features, models of clicks aim
+    at :math:`g(x) = E[q \mid x, \text{click}] = E[pq \mid x] / E[p \mid x]`. Its mean is estimated
+    without first-order error of the learners, cross-fitted by customer:
+
+    .. math::
+        \frac1n \sum_i \Bigl[ \hat g(x_i) + \frac{p_i}{\hat\pi(x_i)} (q_i - \hat g(x_i)) \Bigr],
+        \qquad \hat\pi(x) \approx E[p \mid x].
+
+    Parameters
+    ----------
+    cells : Cells
+    click, conversion : arrays of shape (C,)
+        True chances, which only a simulation knows.
+    trees, rows, seed : int
+        Of the boosting, and how many pairs it learns from.
+
+    Returns
+    -------
+    float
+        Relative to the mean of q; 0 where x holds all that moves both click and conversion.
+
+    References
+    ----------
+    Chernozhukov et al. (2018), Double/debiased machine learning.
+    """
+    rng = np.random.default_rng(seed)
+    kept = rng.permutation(len(click))[:rows]
+    few, p, q = cells.take(kept), click[kept], conversion[kept]
+    table = np.column_stack([few.codes, few.numbers])
+    _, home = np.unique(few.numbers[:, :4], axis=0, return_inverse=True)  # copies stay together
+    fold = (rng.random(home.max() + 1) < 0.5)[home]
+    g, pi = np.empty(len(p)), np.empty(len(p))
+    shape = {"max_iter": trees, "learning_rate": 0.3, "max_leaf_nodes": 15, "random_state": seed}
+    for learn in (fold, ~fold):
+        model = HistGradientBoostingRegressor(early_stopping=False, **shape)
+        g[~learn] = model.fit(table[learn], q[learn], sample_weight=p[learn]).predict(table[~learn])
+        model = HistGradientBoostingRegressor(loss="poisson", early_stopping=False, **shape)
+        pi[~learn] = model.fit(table[learn], p[learn]).predict(table[~learn])
+    return float((g + p / np.maximum(pi, FLOOR) * (q - g)).mean() / q.mean() - 1)
+
+
+def expected_auc(score: np.ndarray, chance: np.ndarray, weight: np.ndarray) -> float | np.ndarray:
+    """Return the AUC that a score has on average over outcomes drawn from true chances.
+
+    Parameters
+    ----------
+    score, chance : arrays of shape (C,)
+    weight : array of shape (C,) or (R, C)
+        How many draws each row stands for.
+
+    Returns
+    -------
+    float, or array of shape (R,)
+    """
+    target = np.repeat([1, 0], len(score))
+    both = np.concatenate([weight * chance, weight * (1 - chance)], axis=-1)
+    return roc_auc(target, np.tile(score, 2), both)
+
+
+def relative_bias(guess: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | np.ndarray:
+    """Return by how much a mean guess exceeds the mean truth, as a share of it.
+
+    Parameters
+    ----------
+    guess, truth : arrays of shape (C,)
+    weight : array of shape (C,) or (R, C)
+    """
+    return (weight @ guess) / (weight @ truth) - 1
+
+
+def judge(chances: dict[str, np.ndarray], truth: np.ndarray, cells: Cells) -> pd.DataFrame:
+    """Score conversion models against the true chances, where only a simulation can.
+
+    Parameters
+    ----------
+    chances : dict of arrays of shape (C,)
+    truth : array of shape (C,)
+        The true P(order | click).
+    cells : Cells
+
+    Returns
+    -------
+    DataFrame
+        One row per model: ``bias`` of the mean over all impressions, relative to the true mean;
+        ``AUC off the clicks``, expected, over the impressions that were not clicked;
+        ``calibration error`` against the truth, over pairs.
+    """
+    shown, clicks = cells.counts[:, 0].astype(float), cells.counts[:, 1].astype(float)
+    rows = {
+        name: (
+            relative_bias(chance, truth, shown),
+            expected_auc(chance, truth, shown - clicks),
+            calibration_error(truth, chance),
+        )
+        for name, chance in chances.items()
+    }
+    return pd.DataFrame(rows, index=METRICS).T
+
+
+def compare(
+    metric: str,
+    first: np.ndarray,
+    second: np.ndarray,
+    truth: np.ndarray,
+    cells: Cells,
+    *,
+    repeats: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Return a 95 % interval of a metric of `first` minus that of `second`, over customers.
+
+    Parameters
+    ----------
+    metric : {"bias", "AUC off the clicks"}
+        Of a bias, its size.
+    first, second, truth : arrays of shape (C,)
+    cells : Cells
+    repeats, seed : int
+        Resamples of customers; both models are scored on the same ones.
+
+    Returns
+    -------
+    (float, float)
+
+    Raises
+    ------
+    ValueError
+        When the metric is neither.
+    """
+    if metric not in METRICS[:2]:
+        raise ValueError(f"{metric!r} cannot be compared: give one of {METRICS[:2]}")
+    homes, row = np.unique(cells.customer, return_inverse=True)
+    rng, shown, clicks = np.random.default_rng(seed), *cells.counts[:, :2].T.astype(float)
+    gaps = []
+    for _ in range(repeats):
+        drawn = rng.multinomial(len(homes), np.full(len(homes), 1 / len(homes)))[row]
+        if metric == "bias":
+            pair = [abs(relative_bias(each, truth, drawn * shown)) for each in (first, second)]
+        else:
+            weight = drawn * (shown - clicks)
+            pair = [expected_auc(each, truth, weight) for each in (first, second)]
+        gaps.append(pair[0] - pair[1])
+    return interval(gaps)
+
+
+def scoreboard_rows(
+    scores: pd.DataFrame, *, naive: str, classical: Sequence[str], deep: str
+) -> dict[str, dict[str, float]]:
+    """Return for each metric the values of a scoreboard's columns; of a bias, its size.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        From `judge`, with a row ``truth`` and rows whose names start with ``null``.
+    naive, deep : str
+        Rows.
+    classical : sequence of str
+        The rows of which the best counts, metric by metric: only a simulation can tell which.
+
+    Returns
+    -------
+    dict of dicts
+    """
+    size = scores.abs()
+    null = size[size.index.str.startswith("null")].mean()
+    rows = {}
+    for metric in METRICS:
+        of_rivals = size.loc[list(classical), metric]
+        best = of_rivals.max() if metric == METRICS[1] else of_rivals.min()
+        ends = {"naive": size.loc[naive, metric], "classical": best, "deep": size.loc[deep, metric]}
+        rows[metric] = ends | {"limit": size.loc["truth", metric], "null": null[metric]}
+    return rows

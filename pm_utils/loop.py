@@ -1,0 +1,269 @@
+r"""The closed loop on the market's side: rounds of a campaign, what they earn, how that is seen.
+
+A campaign has rounds of some weeks. At its start a random part of the customers is held out for
+good. Every week a strategy says whom to show which ad how often, within a budget of impressions
+that is the same for all strategies; before each round it learns from the log. A strategy has
+``learn(log)`` and ``send(moment) -> (ads, impressions)``, arrays of shape (N,).
+
+**Incremental profit** of a week, against never sending anything, in the symbols of
+`pm_utils.market.truth`: a customer with fatigue F gets k impressions of ad c, so that
+:math:`G = F + k`, and
+
+.. math::
+    \underbrace{V (m r - \pi d_c) \sum_{j < k} e^{-\phi (F + j)} P_{ic}(\text{order})}_{
+      \text{margin of incremental orders less discounts}}
+    - \underbrace{m V \lambda (1 - e^{-a G})}_{\text{organic orders lost}}
+    - \underbrace{k \, \text{cost}}_{\text{contacts}}, \qquad
+    r = 1 - \chi (1 - e^{-\lambda e^{-a G}}).
+
+It is an expectation: the luck of clicks and orders is not in it, but the state that earlier luck
+led to is. Orders that come late are booked in the week of their ad.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from pm_utils.decide.testing import Comparison, cuped, two_means
+from pm_utils.market import Market
+
+ASSIGN_STREAM = 1301
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """What all strategies have in common.
+
+    Attributes
+    ----------
+    rounds, weeks : int
+        Rounds, and weeks in each.
+    budget : float
+        Impressions per customer who is not held out, and week.
+    most : int
+        Impressions that one customer may get in a week.
+    holdout : float
+        Share of the customers who never get an ad.
+    """
+
+    rounds: int = 6
+    weeks: int = 3
+    budget: float = 2.0
+    most: int = 6
+    holdout: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Check that there is something to do and somebody on either side."""
+        if min(self.rounds, self.weeks, self.most) < 1 or self.budget <= 0:
+            raise ValueError(f"{self}: give at least one round, week and impression, and a budget")
+        if not 0 < self.holdout < 1:
+            raise ValueError(f"holdout is {self.holdout}: give a share between 0 and 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Moment:
+    """What a strategy knows when it decides: arrays of shape (N,).
+
+    Attributes
+    ----------
+    round, week : int
+        From 0; the week within the round.
+    treated, reachable : bool
+        Who may be addressed, and who has not left (mail to those comes back).
+    fatigue : float64
+        Ads lately seen, fading week by week.
+    budget : int
+        Impressions left in this round.
+    """
+
+    round: int
+    week: int
+    treated: np.ndarray
+    reachable: np.ndarray
+    fatigue: np.ndarray
+    budget: int
+
+    @property
+    def able(self) -> np.ndarray:
+        """Who can be sent an ad → (N,) bool."""
+        return self.treated & self.reachable
+
+
+@dataclass(eq=False)
+class Log:
+    """What the shop sees of a campaign so far.
+
+    Attributes
+    ----------
+    treated : (N,) bool
+    shown : list of dict of arrays of shape (n,)
+        For each week, a row per customer who saw an ad: ``customer``, ``creative``,
+        ``impressions``, ``fatigue`` (before the week), ``clicks``, ``conversions``.
+    orders, profit : lists of arrays of shape (N,)
+        For each week, orders and profit of every customer, be they due to an ad or not.
+    weeks : int
+        In a round.
+    """
+
+    treated: np.ndarray
+    weeks: int
+    shown: list[dict[str, np.ndarray]] = field(default_factory=list)
+    orders: list[np.ndarray] = field(default_factory=list)
+    profit: list[np.ndarray] = field(default_factory=list)
+
+    def rows(self, first: int = 0, last: int | None = None) -> dict[str, np.ndarray]:
+        """Return the rows of some weeks as one table, with their ``week``."""
+        parts = self.shown[first:last]
+        rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        weeks = first + np.arange(len(parts))
+        return rows | {"week": np.repeat(weeks, [len(part["customer"]) for part in parts])}
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What a campaign brought.
+
+    Attributes
+    ----------
+    true : (rounds,)
+        True incremental profit per treated customer, dollars.
+    impressions : (rounds,)
+        Shown per treated customer.
+    log : Log
+    """
+
+    true: np.ndarray
+    impressions: np.ndarray
+    log: Log
+
+
+def assign(n_customers: int, seed: int, share: float) -> np.ndarray:
+    """Return who is treated, all but a random share of exactly that size → (N,) bool."""
+    order = np.random.default_rng([seed, ASSIGN_STREAM]).permutation(n_customers)
+    return order >= round(share * n_customers)
+
+
+def incremental_profit(
+    market: Market,
+    customer: np.ndarray,
+    creative: np.ndarray,
+    impressions: np.ndarray,
+    fatigue: np.ndarray,
+) -> np.ndarray:
+    """Return the expected incremental profit of a week by the module's formula.
+
+    Parameters
+    ----------
+    market : Market
+    customer, creative, impressions : arrays of shape (n,), int
+        Ad -1 and no impressions are nothing: what remains is the cost of earlier ads.
+    fatigue : array of shape (n,)
+        At the start of the week.
+
+    Returns
+    -------
+    array of shape (n,), dollars
+    """
+    truth, hidden = market.truth, market.truth_of_customers
+    k = np.where(creative >= 0, impressions, 0)
+    rate, value = hidden.order_rate[customer], hidden.order_value[customer]
+    organic = rate * np.exp(-hidden.annoyance[customer] * (fatigue + k))
+    kept = 1 - truth.displacement * (1 - np.exp(-organic))
+    profit = truth.margin * value * (organic - rate) - truth.impression_cost * k
+    rows = np.flatnonzero(k)
+    who, ad = customer[rows], creative[rows]
+    order = market.click_probability(who, ad).astype(float) * market.conversion_probability(who, ad)
+    decay = np.exp(-truth.fatigue)
+    seen = decay ** fatigue[rows] * (1 - decay ** k[rows]) / (1 - decay)
+    per_order = value[rows] * (truth.margin * kept[rows] - market.promoted_discount[ad])
+    profit[rows] += seen * order * per_order
+    return profit
+
+
+def run(market: Market, strategy, campaign: Campaign) -> Run:
+    """Let a strategy run a campaign.
+
+    Parameters
+    ----------
+    market : Market
+        Its seed decides who is held out, and all luck: strategies meet the same.
+    strategy : object
+        See the module.
+    campaign : Campaign
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    ValueError
+        When a strategy addresses a held-out customer, or spends more than there is.
+    """
+    treated = assign(market.n_customers, market.seed, campaign.holdout)
+    state, log = market.rested(), Log(treated, campaign.weeks)
+    everyone, size = np.arange(market.n_customers), treated.sum()
+    true, shown = np.zeros(campaign.rounds), np.zeros(campaign.rounds)
+    for t in range(campaign.rounds):
+        strategy.learn(log)
+        left = int(campaign.budget * campaign.weeks * size)
+        for week in range(campaign.weeks):
+            moment = Moment(t, week, treated, state.alive, state.fatigue, left)
+            creative, impressions = strategy.send(moment)
+            impressions = np.where(state.alive & (creative >= 0), impressions, 0)
+            left -= int(impressions.sum())
+            _check(impressions, treated, campaign, left)
+            profit = incremental_profit(market, everyone, creative, impressions, state.fatigue)
+            true[t] += profit[treated & state.alive].sum() / size
+            shown[t] += impressions.sum() / size
+            before = state.fatigue
+            state, out = market.step(state, creative, impressions)
+            _note(log, creative, before, out)
+    return Run(true, shown, log)
+
+
+def _check(impressions: np.ndarray, treated: np.ndarray, campaign: Campaign, left: int) -> None:
+    if impressions[~treated].any():
+        raise ValueError("an ad for a held-out customer: send them -1")
+    if left < 0 or impressions.max(initial=0) > campaign.most:
+        raise ValueError("more impressions than the budget or a customer's week allows")
+
+
+def _note(log: Log, creative: np.ndarray, fatigue: np.ndarray, out) -> None:
+    """Add a week to the log: only what a shop can see."""
+    who = np.flatnonzero(out.impressions)
+    row = {"customer": who, "creative": creative[who], "impressions": out.impressions[who]}
+    row |= {"fatigue": fatigue[who], "clicks": out.clicks[who]}
+    log.shown.append(row | {"conversions": out.conversions[who]})
+    log.orders.append(out.organic_orders + out.ad_orders)
+    log.profit.append(out.profit)
+
+
+# --- What a shop can see of it -------------------------------------------------------------------
+
+
+def estimate(log: Log, before: np.ndarray, weeks: slice = slice(None)) -> Comparison:
+    """Estimate the incremental profit per treated customer from the holdout.
+
+    Parameters
+    ----------
+    log : Log
+    before : array of shape (N,)
+        Each customer's profit per week before the campaign, for CUPED.
+    weeks : slice
+        Weeks that count, by default all.
+
+    Returns
+    -------
+    Comparison
+        Treated minus held out, dollars, with the 95 % interval of Welch.
+    """
+    profit = np.sum(log.profit[weeks], axis=0)
+    return two_means(cuped(profit, before), log.treated)
+
+
+def estimates(done: Run, before: np.ndarray) -> list[Comparison]:
+    """Estimate every round of a run, then the whole."""
+    weeks, rounds = done.log.weeks, len(done.true)
+    parts = [slice(t * weeks, (t + 1) * weeks) for t in range(rounds)]
+    return [estimate(done.log, before, part) for part in [*parts, slice(None)]]

@@ -1,0 +1,638 @@
+"""What a shop learns from behaviour: profiles from orders, response models from logs of ads.
+
+Nothing here reads the market's truth.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import log_softmax, logsigmoid
+
+from pm_utils.loop import Log
+from pm_utils.market import ImpressionLog, Market, Uniform
+from pm_utils.market.weeks import LATEST
+from pm_utils.models.profile import UserProfileNet
+from pm_utils.studio import TEXTS, Menu
+from pm_utils.training import fit, predict
+
+# --- Profile: what the order history says --------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a shop knows of N customers before the campaign.
+
+    Attributes
+    ----------
+    rate, value : (N,)
+        Orders per week and dollars per order, shrunk towards all customers'.
+    coupons : (N,)
+        Share of orders with a coupon, shrunk likewise.
+    recency : (N,)
+        Weeks since the last order.
+    counts : (N, 12)
+        Orders by category.
+    weeks : int
+    """
+
+    rate: np.ndarray
+    value: np.ndarray
+    coupons: np.ndarray
+    recency: np.ndarray
+    counts: np.ndarray
+    weeks: int
+
+
+def summarise(orders: pd.DataFrame, n_customers: int, weeks: int) -> Past:
+    """Summarise an order history.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        From `Market.orders`.
+    n_customers, weeks : int
+
+    Returns
+    -------
+    Past
+    """
+    who, code = orders["customer"].to_numpy(), orders["category"].cat.codes.to_numpy()
+    counts = np.bincount(who * 12 + code, minlength=n_customers * 12).reshape(-1, 12)
+    number = counts.sum(1)
+    spend = np.bincount(who, orders["order_value"], minlength=n_customers)
+    coupons = np.bincount(who, orders["coupon"], minlength=n_customers)
+    last = np.full(n_customers, 0.0)
+    np.maximum.at(last, who, orders["day"].to_numpy() / 7)
+    rate = number / weeks
+    spread = max(rate.var() - rate.mean() / weeks, 1e-6)
+    prior = rate.mean() / spread  # weeks that the gamma prior of all customers counts for
+    return Past(
+        rate=(number + prior * rate.mean()) / (weeks + prior),
+        value=(spend + 3 * spend.sum() / number.sum()) / (number + 3),
+        coupons=(coupons + 10 * coupons.sum() / number.sum()) / (number + 10),
+        recency=weeks - last,
+        counts=counts,
+        weeks=weeks,
+    )
+
+
+def smoothed_shares(counts: np.ndarray, strength: float) -> np.ndarray:
+    """Return shares by category, starting from `strength` orders at everybody's → (N, 12)."""
+    overall = counts.sum(0) / counts.sum()
+    total = counts + strength * overall
+    return total / total.sum(1, keepdims=True)
+
+
+def history_features(past: Past) -> np.ndarray:
+    """Return what the profile network reads → (N, 15), about standard scores."""
+    shares = smoothed_shares(past.counts, 10)
+    lift = np.sqrt(shares / shares.mean(0)) - 1
+    rest = np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
+    return np.hstack([3 * lift, (rest - rest.mean(0)) / rest.std(0)])
+
+
+def category_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return nats per order of the orders that came later, by category."""
+    return -(log_softmax(logits, 1) * counts).sum() / counts.sum()
+
+
+def learn_profile(early: Past, late: np.ndarray, *, epochs: int, seed: int) -> UserProfileNet:
+    """Train a profile to foretell the categories of later orders.
+
+    Parameters
+    ----------
+    early : Past
+        The first part of the history.
+    late : array of shape (N, 12)
+        Orders by category in the rest.
+    epochs, seed : int
+
+    Returns
+    -------
+    UserProfileNet
+    """
+    torch.manual_seed(seed)
+    net = UserProfileNet(15, 64, 12, dropout=0.1)
+    inputs = [torch.tensor(history_features(early), dtype=torch.float32)]
+    target = torch.tensor(late, dtype=torch.float32)
+    fit(net, inputs, target, loss=category_loss, epochs=epochs, learning_rate=1e-2, seed=seed)
+    return net
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What response models read of N customers.
+
+    Attributes
+    ----------
+    traits : (N, P) float32
+        Standard scores.
+    affinity : (N, 12) float32
+        log (share of a category / everybody's share).
+    """
+
+    traits: np.ndarray
+    affinity: np.ndarray
+
+
+def _standard(columns: np.ndarray) -> np.ndarray:
+    return ((columns - columns.mean(0)) / np.maximum(columns.std(0), 1e-9)).astype(np.float32)
+
+
+def _basics(past: Past) -> np.ndarray:
+    return np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
+
+
+def plain_profile(past: Past, *, components: int = 6, strength: float = 10) -> Profile:
+    """Return activity, order value, coupon use, and principal components of smoothed shares."""
+    shares = smoothed_shares(past.counts, strength)
+    affinity = np.log(shares / shares.mean(0))
+    apart = np.sqrt(shares / shares.mean(0)) - 1
+    main = np.linalg.svd(apart - apart.mean(0), full_matrices=False)[0][:, :components]
+    traits = _standard(np.column_stack([_basics(past), main]))
+    return Profile(traits, affinity.astype(np.float32))
+
+
+def learned_profile(net: UserProfileNet, past: Past) -> Profile:
+    """Return the network's hidden profile beside the basics, and the shares that it foretells."""
+    inputs = [torch.tensor(history_features(past), dtype=torch.float32)]
+    shares = torch.softmax(predict(net, inputs), 1).numpy()
+    hidden = predict(net.profile, inputs).numpy()
+    traits = np.hstack([_standard(_basics(past)), _standard(hidden)])
+    return Profile(traits, np.log(shares / shares.mean(0)).astype(np.float32))
+
+
+def no_profile(past: Past) -> Profile:
+    """Return only what the till knows: activity and order value, nothing of what was bought."""
+    return Profile(_standard(_basics(past)[:, :2]), np.zeros((len(past.rate), 12), np.float32))
+
+
+# --- Response models: who clicks on what, and who then orders ------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A log as models read it; arrays of shape (n,), one row per customer and week.
+
+    Attributes
+    ----------
+    customer, ad : int
+    habit : float32
+        How much more the customer had clicked than others, as of that round.
+    fatigue : float32
+        Mean over the week's impressions.
+    impressions, clicks, orders : float32
+    mature : bool
+        Where `orders` may be learned from.
+    """
+
+    customer: np.ndarray
+    ad: np.ndarray
+    habit: np.ndarray
+    fatigue: np.ndarray
+    impressions: np.ndarray
+    clicks: np.ndarray
+    orders: np.ndarray
+    mature: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Banners:
+    """What is left of an old log of random banners.
+
+    Attributes
+    ----------
+    rows : Rows
+        Of its second half, with the habit as of the first: every click, and some of the
+        impressions without, which count for all of them.
+    shown, clicks : (N,)
+        Of the whole log.
+    """
+
+    rows: Rows
+    shown: np.ndarray
+    clicks: np.ndarray
+
+
+def thin(log: ImpressionLog, n_customers: int, *, per_click: int = 2) -> Banners:
+    """Turn a long log of random impressions in one slot into few rows.
+
+    Parameters
+    ----------
+    log : ImpressionLog
+        By a uniform policy.
+    n_customers : int
+    per_click : int
+        Impressions without a click to keep for each with one.
+
+    Returns
+    -------
+    Banners
+    """
+    half, n = len(log) // 2, n_customers
+    shown = [np.bincount(part, minlength=n) for part in (log.customer[:half], log.customer)]
+    clicks = [np.bincount(log.customer[:k], log.click[:k], minlength=n) for k in (half, len(log))]
+    habit = click_habit(clicks[0], shown[0] * clicks[0].sum() / half)
+    hit, miss = (half + np.flatnonzero(part) for part in (log.click[half:], ~log.click[half:]))
+    kept = miss[: per_click * len(hit)]
+    at, size = np.concatenate([hit, kept]), len(hit)
+    impressions = np.repeat([1, len(miss) / max(len(kept), 1)], [size, len(kept)])
+    customer, zero = log.customer[at].astype(int), np.zeros(len(at), np.float32)
+    numbers = [x.astype(np.float32) for x in (impressions, log.click[at], log.conversion[at])]
+    mature = np.ones(len(at), bool)
+    rows = Rows(customer, log.creative[at].astype(int), habit[customer], zero, *numbers, mature)
+    return Banners(rows, shown[1], clicks[1])
+
+
+def click_habit(clicks: np.ndarray, usual: np.ndarray, *, prior: float = 1.0) -> np.ndarray:
+    """Return log((clicks + prior) / (clicks of an average customer + prior)) → (N,)."""
+    return np.log((clicks + prior) / (usual + prior)).astype(np.float32)
+
+
+def as_rows(log: Log, banners: Banners) -> tuple[Rows, np.ndarray]:
+    """Return banners and campaign as models read them, and every customer's habit by now."""
+    n, rate = len(banners.shown), banners.clicks.sum() / banners.shown.sum()
+    clicks, usual = banners.clicks.astype(float), banners.shown * rate
+    parts, habit = [banners.rows], click_habit(clicks, usual)
+    for week in range(0, len(log.shown), log.weeks):
+        raw = log.rows(week, week + log.weeks)
+        numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
+        seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
+        then = habit[raw["customer"]]
+        mature = raw["week"] + LATEST <= len(log.shown)
+        parts.append(Rows(raw["customer"], raw["creative"], then, seen, *numbers, mature))
+        clicks += np.bincount(raw["customer"], raw["clicks"], minlength=n)
+        shown = np.bincount(raw["customer"], raw["impressions"], minlength=n)
+        usual += shown * raw["clicks"].sum() / max(shown.sum(), 1)
+        habit = click_habit(clicks, usual)
+    names = [field.name for field in fields(Rows)]
+    return Rows(*(np.concatenate([getattr(part, k) for part in parts]) for k in names)), habit
+
+
+def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Return rows whose outcomes were dealt out anew: who saw what says nothing any more."""
+    order = rng.permutation(len(rows.ad))
+    names = ("impressions", "clicks", "orders", "mature")
+    return replace(rows, **{name: getattr(rows, name)[order] for name in names})
+
+
+class ResponseNets(nn.Module):
+    """E networks side by side: a customer's code against an ad's embedding, for clicks and orders.
+
+    The code reads the customer's traits, habit and affinity to the ad's category, so that what the
+    looks of an ad are worth may depend on the interest in its product.
+
+    Parameters
+    ----------
+    members, traits, levels : int
+        Networks; traits of a customer; levels of all attributes of an ad together.
+    hidden, width : int
+        Hidden units; width of codes and embeddings.
+    """
+
+    def __init__(self, members: int, traits: int, levels: int, *, hidden: int = 24, width: int = 6):
+        super().__init__()
+        reads = traits + 2
+        self.inner = nn.Parameter(torch.randn(members, reads, hidden) / reads**0.5)
+        self.shift = nn.Parameter(torch.zeros(members, 1, hidden))
+        self.code = nn.Parameter(torch.randn(members, hidden + reads, 2 * width) / hidden**0.5)
+        self.levels = nn.Parameter(0.1 * torch.randn(members, levels, 2 * width))
+        self.appeal = nn.Parameter(torch.zeros(members, levels, 2))
+        self.wide = nn.Parameter(torch.zeros(members, reads, 2))
+        self.tired = nn.Parameter(torch.full((members, 1), 0.02))
+        self.base = nn.Parameter(torch.tensor([-3.5, -2.5]).repeat(members, 1, 1))
+
+    def codes(self, x: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Customer and category x (E, B, R) → codes (e, B, 2, W), wide logits (e, B, 2)."""
+        x = x[: len(asked)] if x.stride(0) == 0 else x
+        hidden = torch.relu(torch.baddbmm(self.shift[asked], x, self.inner[asked]))
+        code = torch.cat([hidden, x], 2) @ self.code[asked]
+        return code.unflatten(2, (2, -1)), x @ self.wide[asked] + self.base[asked]
+
+    def ads(self, levels: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Levels of ads (B, A) or (e, B, A) → embeddings (e, B, 2, W), appeal (e, B, 2)."""
+        member = torch.as_tensor(asked)[:, None, None]
+        embedding = self.levels[member, levels].sum(2).unflatten(2, (2, -1))
+        return embedding, self.appeal[member, levels].sum(2)
+
+    def forward(self, x: Tensor, levels: Tensor, fatigue: Tensor) -> Tensor:
+        """Pairs (E, B, R), ads (E, B, A), fatigue (E, B) → logits of click and order (E, B, 2)."""
+        everyone = range(len(x))
+        (code, wide), (embedding, appeal) = self.codes(x, everyone), self.ads(levels, everyone)
+        logit = (code * embedding).sum(3) + wide + appeal
+        return logit - torch.stack([self.tired * fatigue, torch.zeros_like(fatigue)], 2)
+
+
+def response_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return nats of clicks among impressions and of orders among mature clicks, a sum over rows.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (..., 2)
+    counts : Tensor of shape (..., 4)
+        Clicks, impressions without, orders, mature clicks without.
+    """
+    yes, no = counts[..., ::2], counts[..., 1::2]
+    return -(yes * logsigmoid(logits) + no * logsigmoid(-logits)).sum()
+
+
+class DeepResponse:
+    """An ensemble of `ResponseNets` that goes on learning round by round.
+
+    Every member starts from weights of its own and weighs every row by a number of its own, drawn
+    from an exponential distribution: the Bayesian bootstrap. Where data are scarce, they disagree.
+
+    Parameters
+    ----------
+    profile : Profile
+    menu : Menu
+    members, steps, batch_size : int
+        Networks, and steps of Adam after each round.
+    learning_rate, decay : float
+        Adam's largest step, and the penalty of half the squared weights, in nats.
+    seed : int
+
+    References
+    ----------
+    Lu & Van Roy (2017), Ensemble sampling.
+    """
+
+    def __init__(
+        self,
+        profile: Profile,
+        menu: Menu,
+        *,
+        members: int = 2,
+        first: int = 300,
+        steps: int = 60,
+        batch_size: int = 512,
+        learning_rate: float = 1e-2,
+        decay: float = 60.0,
+        hidden: int = 24,
+        width: int = 6,
+        seed: int = 0,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.traits, self.affinity = map(torch.as_tensor, (profile.traits, profile.affinity))
+        self.levels = torch.as_tensor(menu.levels())
+        self.menu, self.members, self.decay = menu, members, decay
+        sizes = {"hidden": hidden, "width": width}
+        self.nets = ResponseNets(members, profile.traits.shape[1], 21 + menu.looks, **sizes)
+        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate, fused=True)
+        self.steps, self.batch_size, self.rate = [first, steps], batch_size, learning_rate
+        self.rounds = 0
+        self.draws = torch.Generator().manual_seed(seed)
+
+    def fit(self, rows: Rows) -> None:
+        """Train on batches from all that was seen so far."""
+        ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
+        levels = self.levels[ad]
+        extra = [torch.as_tensor(rows.habit), self.affinity[customer, levels[:, 0]]]
+        x = torch.cat([self.traits[customer], torch.stack(extra, 1)], 1)
+        ripe = rows.clicks * rows.mature
+        counts = [rows.clicks, rows.impressions - rows.clicks, rows.orders * rows.mature]
+        counts = torch.as_tensor(np.stack([*counts, ripe - counts[2]], 1)).clamp(min=0)
+        fatigue = torch.as_tensor(rows.fatigue)
+        weight = torch.empty(self.members, len(x)).exponential_(generator=self.draws)
+        member = torch.arange(self.members)[:, None]
+        steps = self.steps[min(self.rounds, 1)]
+        self.rounds += 1
+        for step in range(steps):
+            self.optimizer.param_groups[0]["lr"] = self.rate * min(1, 2 * (1 - step / steps))
+            size = (self.members, self.batch_size)
+            drawn = torch.randint(len(x), size, generator=self.draws)
+            logits = self.nets(x[drawn], levels[drawn], fatigue[drawn])
+            each = counts[drawn] * weight[member, drawn].unsqueeze(2)
+            loss = response_loss(logits, each) * len(x) / self.batch_size
+            (loss + self.decay / 2 * self._size()).div(len(x)).backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+
+    def _size(self) -> Tensor:
+        nets = self.nets
+        weights = (nets.inner, nets.code, nets.levels, nets.appeal, nets.wide)
+        return sum(weight.square().sum() for weight in weights)
+
+    @property
+    def fatigue(self) -> float:
+        """Return by how much a logit falls with each ad lately seen."""
+        return float(self.nets.tired.detach().mean())
+
+    def choose_members(self, explore: float) -> np.ndarray:
+        """Return whom to believe for each customer → (N,): -1, the mean of all, or one member."""
+        n = len(self.traits)
+        alone = torch.rand(n, generator=self.draws) < explore
+        drawn = torch.randint(self.members, (n,), generator=self.draws)
+        return torch.where(alone, drawn, -1).numpy()
+
+    @torch.no_grad()
+    def text_chances(
+        self, habit: np.ndarray, who: np.ndarray, member: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return P(click) of the rested and P(order | click) on texts in the first look.
+
+        Parameters
+        ----------
+        habit : array of shape (N,)
+        who : array of shape (B,)
+            Customers.
+        member : int
+            The network to ask, -1 for the mean logit of all.
+
+        Returns
+        -------
+        arrays of shape (B, 240)
+        """
+        x = torch.cat([self.traits, torch.as_tensor(habit)[:, None]], 1)[who]
+        x = torch.cat([x[:, None].expand(-1, 12, -1), self.affinity[who, :, None]], 2).flatten(0, 1)
+        asked = range(self.members) if member < 0 else [member]
+        code, wide = self.nets.codes(x.expand(self.members, -1, -1), asked)
+        embedding, appeal = self.nets.ads(self.levels[:: self.menu.looks], asked)
+        found = []
+        for k in range(2):
+            c = code[:, :, k].unflatten(1, (len(who), 12)).transpose(1, 2)  # (E, 12, B, W)
+            a = embedding[:, :, k].unflatten(1, (12, -1))  # (E, 12, 20, W)
+            logit = (c @ a.mT).mean(0) + appeal[:, :, k].mean(0).reshape(12, 1, -1)
+            logit += wide[..., k].unflatten(1, (len(who), 12)).mean(0).T[..., None]
+            found.append(logit.sigmoid().transpose(0, 1).flatten(1).numpy())
+        return tuple(found)
+
+    @torch.no_grad()
+    def chances(
+        self, habit: np.ndarray, who: np.ndarray, ads: np.ndarray, member: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return both chances for pairs of customers (B,) and ads (B,), as `text_chances`."""
+        levels, asked = self.levels[ads], range(self.members) if member < 0 else [member]
+        extra = [torch.as_tensor(habit)[who], self.affinity[who, levels[:, 0]]]
+        x = torch.cat([self.traits[who], torch.stack(extra, 1)], 1)
+        code, wide = self.nets.codes(x.expand(self.members, -1, -1), asked)
+        embedding, appeal = self.nets.ads(levels, asked)
+        logit = ((code * embedding).sum(3) + wide + appeal).mean(0)
+        return tuple(logit.sigmoid().T.numpy())
+
+
+class LogisticResponse:
+    """Two logistic regressions on products of a customer's traits with an ad's levels.
+
+    Products of the level indicators with [1, traits, habit], and the affinity to the ad's category
+    alone, squared, and times each level. Ridge penalty; Newton's method, warm-started.
+
+    Parameters
+    ----------
+    profile : Profile
+        `plain_profile`, or one without traits for effects that are the same for all.
+    menu : Menu
+    ridge : (float, float)
+        Penalties for clicks and orders.
+    personal : bool
+        Without it, ads have the same effect on all.
+    """
+
+    def __init__(
+        self, profile: Profile, menu: Menu, *, ridge=(20.0, 10.0), personal: bool = True
+    ) -> None:
+        self.menu, self.ridge, self.personal = menu, ridge, personal
+        self.traits, self.affinity = profile.traits, profile.affinity
+        self.coef: list[np.ndarray | None] = [None, None]
+
+    def _products(self, customer, ad, habit) -> np.ndarray:
+        table = self.menu.levels()
+        level = np.zeros((len(ad), 21 + self.menu.looks), np.float32)
+        for column in table.T:
+            level[np.arange(len(ad)), column[ad]] = 1
+        one = np.ones(len(ad), np.float32)
+        if not self.personal:
+            return np.column_stack([one, level])
+        near = self.affinity[customer, table[ad, 0]]
+        traits = np.column_stack([one, self.traits[customer], habit])
+        parts = [near[:, None] * level[:, 12:]]
+        parts += [traits[:, [i]] * level for i in range(traits.shape[1])]
+        return np.column_stack([one, traits[:, 1:], near, near**2, *parts])
+
+    def fit(self, rows: Rows) -> None:
+        """Fit both models to all that was seen so far."""
+        z = self._products(rows.customer, rows.ad, rows.habit)
+        tired = np.column_stack([z, -rows.fatigue])
+        some = rows.mature & (rows.clicks > 0)
+        data = [
+            (tired, rows.clicks, rows.impressions),
+            (z[some], np.minimum(rows.orders[some], rows.clicks[some]), rows.clicks[some]),
+        ]
+        for k, (inputs, hits, trials) in enumerate(data):
+            settings = {"start": self.coef[k], "steps": 4 if self.coef[k] is None else 1}
+            self.coef[k] = ridge_logistic(inputs, hits, trials, self.ridge[k], **settings)
+
+    @property
+    def fatigue(self) -> float:
+        """Return by how much a logit falls with each ad lately seen."""
+        return float(self.coef[0][-1])
+
+    def choose_members(self, explore: float) -> np.ndarray:
+        """Return -1 throughout: there is one model."""
+        return np.full(len(self.traits), -1)
+
+    def text_chances(
+        self, habit: np.ndarray, who: np.ndarray, member: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return both chances on texts in the first look; see `DeepResponse.text_chances`."""
+        level = np.zeros((len(TEXTS), 21 + self.menu.looks), np.float32)
+        for column in self.menu.levels()[:: self.menu.looks].T:
+            level[np.arange(len(TEXTS)), column] = 1
+        found = []
+        for coef in (self.coef[0][:-1], self.coef[1]):
+            coef = coef.astype(np.float32)
+            logit = self._cross(coef, level, who, habit) if self.personal else level @ coef[1:]
+            if not self.personal:
+                logit = np.broadcast_to(logit + coef[0], (len(who), len(TEXTS)))
+            found.append(1 / (1 + np.exp(-logit)))
+        return tuple(found)
+
+    def _cross(self, coef: np.ndarray, level: np.ndarray, who, habit) -> np.ndarray:
+        traits = np.column_stack([np.ones(len(who)), self.traits[who], habit[who]])
+        p, q = traits.shape[1], level.shape[1]
+        alone, (near, square), rest = coef[:p], coef[p : p + 2], coef[p + 2 :]
+        logit = (traits @ alone)[:, None] + traits @ rest[q - 12 :].reshape(p, q) @ level.T
+        affinity = np.repeat(self.affinity[who], len(level) // 12, axis=1)
+        return logit + affinity * (near + level[:, 12:] @ rest[: q - 12]) + square * affinity**2
+
+    def chances(
+        self, habit: np.ndarray, who: np.ndarray, ads: np.ndarray, member: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return both chances for pairs of customers (B,) and ads (B,)."""
+        z = self._products(who, ads, habit[who])
+        logits = z @ self.coef[0][:-1].astype(np.float32), z @ self.coef[1].astype(np.float32)
+        return tuple(1 / (1 + np.exp(-logit)) for logit in logits)
+
+
+def ridge_logistic(
+    x: np.ndarray,
+    hits: np.ndarray,
+    trials: np.ndarray,
+    ridge: float,
+    *,
+    start: np.ndarray | None = None,
+    steps: int = 4,
+) -> np.ndarray:
+    """Fit a binomial logistic regression by Newton's method; column 0, the constant, goes free.
+
+    Parameters
+    ----------
+    x : array of shape (n, Q)
+    hits, trials : arrays of shape (n,)
+    ridge : float
+        Half of it times the squared coefficients is added to the loss, in nats.
+    start : array of shape (Q,), optional
+    steps : int
+
+    Returns
+    -------
+    array of shape (Q,)
+    """
+    penalty = np.full(x.shape[1], ridge)
+    penalty[0] = 1e-6
+    if start is None:
+        start = np.zeros(x.shape[1])
+        rate = (hits.sum() + 0.5) / (trials.sum() + 1)
+        start[0] = np.log(rate / (1 - rate))
+    coef = start.copy()
+    for _ in range(steps):
+        chance = 1 / (1 + np.exp(-(x @ coef.astype(np.float32)).astype(float)))
+        slope = x.T @ (hits - trials * chance) - penalty * coef
+        root = np.sqrt(trials * chance * (1 - chance)).astype(np.float32)[:, None] * x
+        bend = (root.T @ root).astype(float) + np.diag(penalty)
+        coef = coef + np.linalg.solve(bend, slope)
+    return coef
+
+
+# --- Everything before the first round -----------------------------------------------------------
+
+
+def study_customers(
+    market: Market, *, weeks: int, banners: int, epochs: int, seed: int
+) -> tuple[Past, Banners, Profile]:
+    """Collect orders and random banners, and learn a profile from the orders.
+
+    Parameters
+    ----------
+    market : Market
+    weeks : int
+        Length of the order history. The profile learns to foretell its last quarter.
+    banners : int
+        Random banners per customer.
+    epochs, seed : int
+        Of the profile's training.
+
+    Returns
+    -------
+    Past, Banners, Profile
+    """
+    n, orders = market.n_customers, market.orders(weeks)
+    past, cut = summarise(orders, n, weeks), 3 * weeks // 4
+    early = summarise(orders[orders["week"] < cut], n, cut)
+    net = learn_profile(early, past.counts - early.counts, epochs=epochs, seed=seed)
+    log = market.impressions(Uniform(len(market.creatives)), banners * n)
+    return past, thin(log, n), learned_profile(net, past)

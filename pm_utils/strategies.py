@@ -1,0 +1,360 @@
+"""Who gets which ad when: prices, a planner for the week, and the strategies of the closed loop.
+
+Only `Oracle` reads the market's truth. All others know the order history, old banners, the log of
+their own campaign, and the shop's own prices.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import rankdata
+
+from pm_utils.loop import Campaign, Log, Moment
+from pm_utils.market import DISCOUNT_RATES, Market
+from pm_utils.responses import (
+    Banners,
+    LogisticResponse,
+    Past,
+    as_rows,
+    no_profile,
+    plain_profile,
+    shuffled,
+)
+from pm_utils.studio import TEXTS, Menu
+
+# --- From chances to dollars, and from dollars to a plan -----------------------------------------
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What the shop knows about its own money.
+
+    Attributes
+    ----------
+    margin, promoted_share, cost : float
+        Of an order at list price; share of an order that a discount is for; dollars a contact.
+    """
+
+    margin: float
+    promoted_share: float
+    cost: float
+
+    @classmethod
+    def of(cls, market: Market) -> "Prices":
+        """Return the prices of a market."""
+        truth = market.truth
+        return cls(truth.margin, truth.promoted_share, truth.impression_cost)
+
+
+def displaced_share(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
+    r"""Estimate which share of ads' orders takes the place of an order that came anyway, χ.
+
+    Per round, a customer with baseline λ̂ has orders y of any kind and c that followed a click. If
+    an ad's order displaces one that comes anyway with probability χ,
+    :math:`E[y - w b \hatλ - c] = -χ (1 - e^{-\hatλ}) c` over w weeks; the holdout measures b, how
+    far the baseline has moved for all. χ is the least-squares slope, shrunk to 0.
+
+    Parameters
+    ----------
+    log : Log
+    rate : array of shape (N,)
+        λ̂ from the history.
+    prior : float
+        Standard deviation of χ around 0 before any data.
+    """
+    rounds, w = len(log.orders) // log.weeks, log.weeks
+    if not rounds:
+        return 0.0
+    conversions = np.zeros((rounds, len(rate)))
+    for week, part in enumerate(log.shown):
+        np.add.at(conversions[week // w], part["customer"], part["conversions"])
+    orders = np.array([np.sum(log.orders[t * w : (t + 1) * w], axis=0) for t in range(rounds)])
+    held = ~log.treated
+    moved = orders[:, held].sum() / (rounds * w * rate[held].sum())
+    gap = orders - w * moved * rate - conversions
+    x = conversions * (1 - np.exp(-rate))
+    noise = gap[x > 0].var() if (x > 0).any() else 1.0
+    slope = -(x * gap).sum() / ((x**2).sum() + noise / prior**2)
+    return float(np.clip(slope, 0, 1))
+
+
+def plan(
+    gain: np.ndarray,
+    fatigue: np.ndarray,
+    *,
+    decay: float,
+    cost: np.ndarray | float,
+    most: int,
+    budget: int,
+) -> np.ndarray:
+    r"""Spend impressions where the next one is worth most.
+
+    The (j + 1)-th impression of the week to a customer is worth :math:`g e^{-\phi (F + j)} - c`.
+    That falls with j, so taking the largest first, down to nothing or the end of the budget, is
+    the best that a week can do.
+
+    Parameters
+    ----------
+    gain, fatigue : arrays of shape (N,)
+        g, dollars of a first impression to a rested customer; F. A gain of -inf forbids.
+    decay : float
+        φ.
+    cost : float or array of shape (N,)
+        c, dollars.
+    most, budget : int
+        Impressions per customer, and in all.
+
+    Returns
+    -------
+    array of shape (N,), int
+    """
+    j = np.arange(most)
+    worth = gain[:, None] * np.exp(-decay * (fatigue[:, None] + j)) - np.reshape(cost, (-1, 1))
+    good = worth > 0
+    if good.sum() > budget:
+        bar = np.partition(worth[good], -budget)[-budget] if budget else np.inf
+        good &= worth >= bar
+        if (extra := good.sum() - budget) > 0:  # ties
+            tied = np.flatnonzero((good & (worth == bar)).ravel())
+            good.ravel()[tied[len(tied) - extra :]] = False
+    return good.sum(1)
+
+
+@dataclass(frozen=True, eq=False)
+class Shopkeeper:
+    """Everything that is known before a campaign, the same for all strategies.
+
+    Attributes
+    ----------
+    past : Past
+    banners : Banners
+    prices : Prices
+    campaign : Campaign
+    """
+
+    past: Past
+    banners: Banners
+    prices: Prices
+    campaign: Campaign
+
+
+# --- Strategies ----------------------------------------------------------------------------------
+
+
+class Learner:
+    """Learn responses, value ads in dollars, plan the week: our loop, and the logistic rival.
+
+    Parameters
+    ----------
+    model : DeepResponse or LogisticResponse
+    shop : Shop
+    menu : Menu
+    explore : float
+        Share of customers for whom one member of the ensemble is believed, drawn anew each round;
+        for the others, all members are.
+    incremental : bool
+        Count only orders that would not have come anyway (`displaced_share`).
+    paced : bool
+        Spread the round's budget over its weeks.
+    again : bool
+        Learn from the campaign, not only from the banners before it.
+    null : int, optional
+        Learn from outcomes that were dealt out anew among all rows; the seed of the dealing.
+    annoyance : array of shape (N,), optional
+        Dollars of later orders that an impression costs. No shop knows them; see `annoyance_cost`.
+    """
+
+    def __init__(
+        self,
+        model,
+        shop: Shopkeeper,
+        menu: Menu,
+        *,
+        explore: float = 0.1,
+        incremental: bool = True,
+        paced: bool = True,
+        again: bool = True,
+        null: int | None = None,
+        annoyance: np.ndarray | None = None,
+    ) -> None:
+        self.model, self.shop, self.menu = model, shop, menu
+        self.explore, self.incremental = explore, incremental
+        self.paced, self.again = paced, again
+        self.lots = None if null is None else np.random.default_rng([null, 13])
+        self.annoyance = 0.0 if annoyance is None else annoyance
+        self.displaced: list[float] = []
+
+    def learn(self, log: Log) -> None:
+        """Fit the model to the log, and value every customer's best ad."""
+        if self.displaced and not self.again:
+            return
+        rows, habit = as_rows(log, self.shop.banners)
+        if self.lots is not None:
+            rows, habit = shuffled(rows, self.lots), self.lots.permutation(habit)
+        self.model.fit(rows)
+        share = displaced_share(log, self.shop.past.rate) if self.incremental else 0.0
+        self.displaced.append(share)
+        members = self.model.choose_members(self.explore)
+        self.ad, self.gain = np.zeros(len(habit), int), np.zeros(len(habit))
+        for member in np.unique(members):
+            who = np.flatnonzero(members == member)
+            self.ad[who], self.gain[who] = self._best(habit, who, member, share)
+
+    def _best(self, habit: np.ndarray, who: np.ndarray, member: int, share: float):
+        """Return each customer's best ad, text first, then look, and its gain in dollars."""
+        worth = order_worth(self.shop.past, self.shop.prices, share)[who]  # (B, 5)
+        click, order = self.model.text_chances(habit, who, member)
+        texts = np.flatnonzero(self.menu.texts)
+        gain = (click * order)[:, texts] * worth[:, TEXTS[texts, 2]]
+        text = texts[gain.argmax(1)]
+        looks, everyone = np.flatnonzero(self.menu.open_looks), np.arange(len(who))
+        ads = (text[:, None] * self.menu.looks + looks).ravel()
+        click, order = self.model.chances(habit, np.repeat(who, len(looks)), ads, member)
+        chance = (click * order).reshape(len(who), -1)
+        best = chance.argmax(1)
+        gain = chance[everyone, best] * worth[everyone, TEXTS[text, 2]]
+        return text * self.menu.looks + looks[best], gain
+
+    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+        """Return the plan of the week."""
+        campaign, gain = self.shop.campaign, np.where(moment.able, self.gain, -np.inf)
+        weeks = campaign.weeks - moment.week if self.paced else 1
+        cost = self.shop.prices.cost + self.annoyance
+        settings = {"decay": self.model.fatigue, "cost": cost}
+        settings |= {"most": campaign.most, "budget": moment.budget // weeks}
+        return self.ad, plan(gain, moment.fatigue, **settings)
+
+
+def order_worth(past: Past, prices: Prices, displaced: float) -> np.ndarray:
+    """Return the profit of one order at each discount, dollars, per customer → (N, 5)."""
+    kept = 1 - displaced * (1 - np.exp(-past.rate))
+    discount = prices.promoted_share * DISCOUNT_RATES
+    return past.value[:, None] * (prices.margin * kept[:, None] - discount)
+
+
+def spread(able: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
+    """Give everyone who is able the same number of impressions; lots decide about the rest."""
+    impressions, who = np.zeros(len(able), int), np.flatnonzero(able)
+    each, rest = divmod(budget, max(len(who), 1))
+    impressions[who] = each
+    impressions[rng.choice(who, rest, replace=False)] += 1
+    return impressions
+
+
+class OneAd:
+    """The same for everybody: the ad that does best on average, as often as the budget allows.
+
+    Parameters
+    ----------
+    shop : Shopkeeper
+    menu : Menu
+    seed : int
+        Lots for the impressions that are left over.
+    """
+
+    def __init__(self, shop: Shopkeeper, menu: Menu, *, seed: int) -> None:
+        self.model = LogisticResponse(no_profile(shop.past), menu, personal=False)
+        self.shop, self.menu, self.rng = shop, menu, np.random.default_rng([seed, 13])
+
+    def learn(self, log: Log) -> None:
+        """Find the best ad by the sum of its parts' effects on clicks and orders."""
+        rows, habit = as_rows(log, self.shop.banners)
+        self.model.fit(rows)
+        ads = self.menu.open_ads
+        click, order = self.model.chances(habit, np.zeros(len(ads), int), ads, -1)
+        worth = order_worth(self.shop.past, self.shop.prices, 0.0).mean(0)
+        self.value = np.full(len(self.menu), -np.inf)
+        self.value[ads] = click * order * worth[TEXTS[ads // self.menu.looks, 2]]
+        self.ad = np.full(len(habit), self.value.argmax())
+
+    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ad and equally many impressions for all who are chosen."""
+        budget = moment.budget // (self.shop.campaign.weeks - moment.week)
+        return self.ad, spread(self.chosen(moment.able), budget, self.rng)
+
+    def chosen(self, able: np.ndarray) -> np.ndarray:
+        """Return who is addressed."""
+        return able
+
+
+class RFMRule(OneAd):
+    """The better half by recency, frequency and money; their favourite category, else as `OneAd`.
+
+    Each of the three is ranked, and the ranks are added up.
+    """
+
+    def learn(self, log: Log) -> None:
+        """Choose the best ad within each customer's favourite category."""
+        super().learn(log)
+        past, by_category = self.shop.past, self.value.reshape(12, -1)
+        best = by_category.argmax(1) + np.arange(12) * by_category.shape[1]
+        known = np.where(np.isfinite(by_category.max(1)), plain_profile(past).affinity, -np.inf)
+        self.ad = best[known.argmax(1)]
+        self.score = sum(rankdata(x) for x in (-past.recency, past.rate, past.value))
+
+    def chosen(self, able: np.ndarray) -> np.ndarray:
+        """Return the better half of those who can be addressed."""
+        return able & (self.score >= np.median(self.score[able]))
+
+
+class Oracle:
+    """Knows every probability, order rate and order value, and what ads cost later; not the luck.
+
+    Every week it takes the impressions that are worth most: this week's expected incremental profit
+    with true fatigue, less the organic orders that the annoyance will cost in the weeks that
+    are left. It does not save customers' attention for later weeks (myopic), it pays for no test.
+
+    Parameters
+    ----------
+    market : Market
+    campaign : Campaign
+    menu : Menu
+    """
+
+    def __init__(self, market: Market, campaign: Campaign, menu: Menu) -> None:
+        truth, hidden = market.truth, market.truth_of_customers
+        self.campaign, self.market, everyone = campaign, market, np.arange(market.n_customers)
+        looks = np.flatnonzero(menu.open_looks)
+        look = looks[market.click_probability(everyone[:, None], looks).argmax(1)]
+        ads = np.arange(len(TEXTS)) * menu.looks + look[:, None]  # (N, 240)
+        who = np.broadcast_to(everyone[:, None], ads.shape)
+        order = market.click_probability(who, ads) * market.conversion_probability(who, ads)
+        kept = 1 - truth.displacement * (1 - np.exp(-hidden.order_rate))[:, None]
+        profit = truth.margin * kept - truth.promoted_share * DISCOUNT_RATES[TEXTS[:, 2]]
+        gain = np.where(menu.texts, order * hidden.order_value[:, None] * profit, -np.inf)
+        best = gain.argmax(1)
+        self.ad, self.gain = ads[everyone, best], gain[everyone, best]
+
+    def learn(self, log: Log) -> None:
+        """Learn nothing."""
+
+    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+        """Return the plan of the week."""
+        c, truth = self.campaign, self.market.truth
+        left = (c.rounds - moment.round) * c.weeks - moment.week
+        gain = np.where(moment.able, self.gain, -np.inf)
+        cost = truth.impression_cost + annoyance_cost(self.market, left)
+        settings = {"decay": truth.fatigue, "cost": cost, "most": c.most}
+        return self.ad, plan(
+            gain, moment.fatigue, **settings, budget=moment.budget // (c.weeks - moment.week)
+        )
+
+
+def annoyance_cost(market: Market, weeks: int) -> np.ndarray:
+    """Return the organic profit that an impression costs over some weeks, to first order → (N,)."""
+    truth, hidden = market.truth, market.truth_of_customers
+    lasts = (1 - truth.retention**weeks) / (1 - truth.retention)
+    return truth.margin * hidden.order_value * hidden.order_rate * hidden.annoyance * lasts
+
+
+def attributed_profit(log: Log, shop: Shopkeeper, menu: Menu, displaced: float = 0.0) -> float:
+    """Return what the shop's books say ads earned per treated customer, dollars.
+
+    Every order that followed a click counts, at the customer's usual value, less its discount;
+    `displaced` takes off the share that came in place of another order. Contacts are paid.
+    """
+    rows, worth = log.rows(), order_worth(shop.past, shop.prices, displaced)
+    discount = TEXTS[rows["creative"] // menu.looks, 2]
+    earned = (rows["conversions"] * worth[rows["customer"], discount]).sum()
+    spent = shop.prices.cost * rows["impressions"].sum()
+    return float((earned - spent) / log.treated.sum())

@@ -1,0 +1,120 @@
+"""The studio of the closed loop: every text in every look, written, drawn and proof-read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pm_utils.copywriting import ads_said
+from pm_utils.market import Creatives
+from pm_utils.market.reader import read_images
+from pm_utils.market.render import render_images
+
+TEXTS = np.array(list(np.ndindex(12, 4, 5)))  # (240, 3): category, tone, discount
+LOOKS = np.array([(p, (p + q) % 4) for q in range(4) for p in range(6)])  # (24, 2)
+
+
+@dataclass(frozen=True, eq=False)
+class Menu:
+    """All ads that may be sent: every text in every look; ad = text · looks + look.
+
+    Attributes
+    ----------
+    looks : int
+        How many of `LOOKS` there are pictures in.
+    texts : (240,) bool
+        Which of `TEXTS` may be sent.
+    open_looks : (looks,) bool
+        Which looks may be.
+    """
+
+    looks: int
+    texts: np.ndarray
+    open_looks: np.ndarray
+
+    @classmethod
+    def of(cls, looks: int) -> "Menu":
+        """Return the menu with the first looks, before anything is proof-read."""
+        return cls(looks, np.ones(len(TEXTS), bool), np.ones(looks, bool))
+
+    def __len__(self) -> int:
+        """Return the number of ads, sendable or not."""
+        return len(TEXTS) * self.looks
+
+    @property
+    def open_ads(self) -> np.ndarray:
+        """Return the ads that may be sent."""
+        return np.flatnonzero(np.outer(self.texts, self.open_looks))
+
+    def creatives(self) -> Creatives:
+        """Return what the ads are meant to be."""
+        text, look = np.divmod(np.arange(len(self)), self.looks)
+        codes = np.column_stack([TEXTS[text], LOOKS[look]])
+        return Creatives(*codes.T, *np.zeros((2, len(codes)), int))
+
+    def levels(self) -> np.ndarray:
+        """Return category, tone, discount and look of each ad → (M, 4).
+
+        Codes count on: categories come first, then tones, discounts and looks.
+        """
+        text, look = np.divmod(np.arange(len(self)), self.looks)
+        return np.column_stack([TEXTS[text] + [0, 12, 16], 21 + look])
+
+    def archive(self, texts: int, rng: np.random.Generator) -> "Menu":
+        """Return what a shop without a studio has: a few of the texts, all in one look."""
+        few = np.zeros(len(TEXTS), bool)
+        few[rng.choice(np.flatnonzero(self.texts), texts, replace=False)] = True
+        return Menu(self.looks, few, np.arange(self.looks) == 0)
+
+
+def one_hot_texts() -> Tensor:
+    """Return the prefixes of the writer: what each of the 240 texts shall say → (240, 21)."""
+    return torch.tensor(
+        np.hstack([np.eye(n)[TEXTS[:, i]] for i, n in enumerate((12, 4, 5))])
+    ).float()
+
+
+def write(writer, *, tries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Write a headline for every text, proof-read, and write again what went wrong.
+
+    Parameters
+    ----------
+    writer : AdCopyGPT
+        Trained on `one_hot_texts`.
+    tries : int
+        The first is greedy, later ones are bolder.
+    seed : int
+
+    Returns
+    -------
+    tokens : array of shape (240, T)
+    right : array of shape (tries, 240), bool
+        What reads as meant after each try.
+    """
+    prefix, history = one_hot_texts(), []
+    page = writer.generate(prefix).numpy()
+    history.append(ads_said(page) == np.arange(len(TEXTS)))
+    for attempt in range(1, tries):
+        wrong = np.flatnonzero(~history[-1])
+        if len(wrong):
+            page[wrong] = writer.generate(prefix[wrong], temperature=0.7, seed=seed + attempt)
+        history.append(ads_said(page) == np.arange(len(TEXTS)))
+    return page, np.array(history)
+
+
+def draw(menu: Menu, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw every ad of the menu and read the pictures back.
+
+    Returns
+    -------
+    pictures : array of shape (M, 32, 32, 3)
+    right : array of shape (M,), bool
+        Where the reader accepts the picture and reads all that it shall show.
+    """
+    asked = menu.creatives()
+    pictures = render_images(asked, rng)
+    read = read_images(pictures)
+    names = ("category", "tone", "discount", "palette", "layout")
+    same = [getattr(read, name) == getattr(asked, name) for name in names]
+    return pictures, read.valid & np.all(same, axis=0)

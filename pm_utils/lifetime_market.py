@@ -1,0 +1,267 @@
+"""Lifetime value where it is known: histories from the simulated market, and money to keep people.
+
+In a week's end a customer leaves for good with a chance h of their own (`pm_utils.market.truth`).
+Nobody tells the shop; it sees weeks without an order.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+
+from pm_utils.lifetime import retained_value
+
+START = np.datetime64("2017-01-01")
+
+
+@dataclass(frozen=True, eq=False)
+class Weeks:
+    """What N customers did in W weeks without any ad; arrays of shape (N, W).
+
+    Attributes
+    ----------
+    alive : bool
+        Who has not left before the week: hidden from a shop.
+    orders : int64
+    spend : float64
+        Dollars.
+    """
+
+    alive: np.ndarray
+    orders: np.ndarray
+    spend: np.ndarray
+
+
+def quiet_weeks(market: Any, weeks: int) -> Weeks:
+    """Play some weeks of a market in which nobody is shown an ad.
+
+    Parameters
+    ----------
+    market : pm_utils.market.Market
+    weeks : int
+
+    Returns
+    -------
+    Weeks
+    """
+    state, nothing, seen = market.rested(), np.full(market.n_customers, -1), []
+    for _ in range(weeks):
+        alive = state.alive
+        state, outcome = market.step(state, nothing)
+        seen.append((alive, outcome.organic_orders, outcome.spend))
+    return Weeks(*(np.column_stack(part) for part in zip(*seen, strict=True)))
+
+
+def order_table(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
+    """Write weekly counts as single orders, spread evenly over the days of their week.
+
+    Parameters
+    ----------
+    orders, spend : arrays of shape (N, W)
+        Counts and dollars; a week's orders share its dollars equally.
+
+    Returns
+    -------
+    DataFrame
+        ``customer_id`` (the row), ``ordered_at``, ``amount``, for `lifetime.rfm_summary`. The first
+        week begins on 1 January 2017.
+    """
+    who, week = np.nonzero(orders)
+    count = orders[who, week]
+    row = np.repeat(np.arange(len(who)), count)
+    number = np.arange(len(row)) - np.repeat(np.cumsum(count) - count, count)
+    day = 7 * week[row] + (7 * (2 * number + 1)) // (2 * count[row])
+    return pd.DataFrame(
+        {
+            "customer_id": who[row],
+            "ordered_at": START + day.astype("timedelta64[D]"),
+            "amount": (spend[who, week] / count)[row],
+        }
+    )
+
+
+def history_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
+    """Describe each customer's weeks in numbers of like size.
+
+    Parameters
+    ----------
+    orders, spend : arrays of shape (N, W)
+
+    Returns
+    -------
+    DataFrame
+        One row per customer; counts, dollars and weeks as log(1 + x).
+    """
+    weeks, active = orders.shape[1], orders > 0
+    place = np.where(active, np.arange(weeks), -1)
+    last = place.max(1)
+    before = np.maximum.accumulate(np.column_stack([np.full(len(orders), -1), place]), axis=1)
+    gap = np.where(active, np.arange(weeks) - before[:, :-1], 0).max(1)  # longest, as it ended
+    total, paid = orders.sum(1), spend.sum(1)
+    columns = {
+        "orders": total,
+        "spend": paid,
+        "order_value": paid / np.maximum(total, 1),
+        "active_weeks": active.sum(1),
+        "silence": weeks - 1 - last,
+        "longest_gap": gap,
+        "expected_in_silence": total / np.maximum(last + 1, 1) * (weeks - 1 - last),
+        "most_in_a_week": spend.max(1),
+    }
+    for span in (4, 13):
+        columns[f"orders_{span}w"] = orders[:, -span:].sum(1)
+        columns[f"spend_{span}w"] = spend[:, -span:].sum(1)
+    return np.log1p(pd.DataFrame(columns))
+
+
+def chance_alive(silence: np.ndarray, order_rate: np.ndarray, leaving: np.ndarray) -> np.ndarray:
+    r"""Return the chance that a customer is still there, for one who knows all but that.
+
+    After k weeks without an order, with order rate λ, chance of leaving h and
+    :math:`q = (1 - h) e^{-\lambda}`, the odds against are
+
+    .. math::
+        \frac{h \sum_{j=0}^{k} q^j}{(1 - h) \, q^k}
+
+    Parameters
+    ----------
+    silence : array of shape (N,), integers
+        k, full weeks since the week of the last order.
+    order_rate, leaving : arrays of shape (N,)
+        λ and h, per week.
+
+    Returns
+    -------
+    array of shape (N,)
+    """
+    q = (1 - leaving) * np.exp(-order_rate)
+    gone = leaving * (1 - q ** (silence + 1)) / (1 - q)
+    stays = (1 - leaving) * q**silence
+    return stays / (stays + gone)
+
+
+def value_with_effort(
+    margin: np.ndarray,
+    leaving: np.ndarray,
+    dollars: np.ndarray,
+    *,
+    scale: float,
+    weeks: int,
+    discount_factor: float,
+) -> np.ndarray:
+    r"""Return the value without end of customers on whose staying some dollars are spent now.
+
+    The assumption: c dollars multiply the chance of leaving by :math:`e^{-c / \text{scale}}` for
+    some weeks, then it is what it was.
+
+    Parameters
+    ----------
+    margin, leaving : arrays that broadcast
+        Dollars per week and h, of customers who are there.
+    dollars : array that broadcasts
+        c, at least 0.
+    scale : float
+        Dollars that cut the chance to 1 / e.
+    weeks : int
+        How long the effect lasts.
+    discount_factor : float
+        Of a week.
+
+    Returns
+    -------
+    array, broadcast
+    """
+    kept = discount_factor * (1 - leaving * np.exp(-np.asarray(dollars) / scale))
+    usual = discount_factor * (1 - leaving)
+    return margin * ((1 - kept**weeks) / (1 - kept) + kept**weeks / (1 - usual))
+
+
+def keeping_gain(
+    value: np.ndarray,
+    leaving: np.ndarray,
+    most: int,
+    *,
+    value_weeks: int,
+    scale: float,
+    weeks: int,
+    discount_factor: float,
+) -> np.ndarray:
+    """Return what 0, 1, … dollars on each customer bring, by `value_with_effort`.
+
+    Parameters
+    ----------
+    value : array of shape (N,)
+        Expected discounted margin of the next `value_weeks` weeks; for those who may have left,
+        already times the chance that they have not.
+    leaving : array of shape (N,)
+        The chance that one who is there leaves at a week's end.
+    most : int
+        Dollars to look at, K.
+    value_weeks, scale, weeks, discount_factor
+        As in `value_with_effort`, which this turns `value` into.
+
+    Returns
+    -------
+    array of shape (N, K + 1), dollars; the first column is 0
+    """
+    paid = retained_value(1.0, discount_factor, retention=1 - leaving, periods=value_weeks)
+    effect = {"scale": scale, "weeks": weeks, "discount_factor": discount_factor}
+    worth = value_with_effort(1.0, leaving[:, None], np.arange(most + 1), **effect)
+    return (value / paid)[:, None] * (worth - worth[:, :1])
+
+
+def weekly_risk(
+    features: np.ndarray, left: np.ndarray, later: np.ndarray, *, weeks: int
+) -> tuple[float, np.ndarray]:
+    """Learn from who left how likely each customer is to leave in a week.
+
+    Parameters
+    ----------
+    features, later : arrays of shape (M, F) and (N, F)
+        Of customers whose fate is known, and of those to predict.
+    left : array of shape (M,), bool
+        Who left within `weeks` weeks.
+    weeks : int
+
+    Returns
+    -------
+    same : float
+        The chance per week if it were the same for all.
+    own : array of shape (N,)
+        By logistic regression.
+    """
+    model = LogisticRegression(C=0.1, max_iter=500).fit(features, left)
+    chances = left.mean(), model.predict_proba(later)[:, 1]
+    same, own = (1 - (1 - chance) ** (1 / weeks) for chance in chances)
+    return float(same), own
+
+
+def spend_budget(gain: np.ndarray, budget: int) -> np.ndarray:
+    """Spend a budget dollar by dollar, each where it brings most.
+
+    Parameters
+    ----------
+    gain : array of shape (N, K + 1)
+        What 0, 1, … K dollars on each customer bring; later dollars must not bring more than
+        earlier ones, or they are taken to bring as little as the least before.
+    budget : int
+        Dollars; at most N K are spent, and none that brings nothing.
+
+    Returns
+    -------
+    array of shape (N,), int64
+        Dollars for each customer.
+
+    Raises
+    ------
+    ValueError
+        When the budget is below 0.
+    """
+    if budget < 0:
+        raise ValueError(f"budget is {budget}: give at least 0 dollars")
+    each = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
+    best = np.argsort(-each, axis=None, kind="stable")[:budget]
+    best = best[each.ravel()[best] > 0]
+    return np.bincount(best // each.shape[1], minlength=len(gain))

@@ -1,0 +1,165 @@
+"""Scores of predicted dollars: order, concentration and level, vectorised over resamples."""
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "1"}
+
+
+def _weights(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
+    actual, predicted = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
+    if actual.shape != predicted.shape or actual.ndim != 1:
+        raise ValueError(
+            f"actual is {actual.shape} and predicted {predicted.shape}: give two equal lists"
+        )
+    if not len(actual) or not np.isfinite(predicted).all():
+        missing = (~np.isfinite(predicted)).sum()
+        raise ValueError(f"{len(actual)} customers, {missing} without a prediction: predict each")
+    weight = np.ones((1, len(actual))) if weight is None else np.atleast_2d(weight).astype(float)
+    return actual, predicted, weight
+
+
+def _by_value(values: np.ndarray, *amounts: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Sum amounts (R, N) over equal values, ascending → each value's code (N,), sums (R, K)."""
+    order = np.argsort(values, kind="stable")
+    new = np.append(True, np.diff(values[order]) > 0)
+    code = np.empty(len(values), dtype=np.int64)
+    code[order] = np.cumsum(new) - 1
+    starts = np.flatnonzero(new)
+    return code, *(np.add.reduceat(part[:, order], starts, axis=1) for part in amounts)
+
+
+def _value(scores: np.ndarray, weight: ArrayLike | None) -> float | np.ndarray:
+    alone = weight is None or np.ndim(weight) == 1
+    return float(scores[0]) if alone else scores
+
+
+def spearman(
+    actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None
+) -> float | np.ndarray:
+    """Return Spearman's rank correlation; ties share their mean rank.
+
+    Parameters
+    ----------
+    actual, predicted : arrays of shape (N,)
+    weight : array of shape (N,) or (R, N), optional
+        How often each customer counts, as from `metrics.bootstrap_weights`.
+
+    Returns
+    -------
+    float, or array of shape (R,)
+        Not a number where either side is the same for all.
+    """
+    actual, predicted, w = _weights(actual, predicted, weight)
+    ranks = []
+    for values in (actual, predicted):
+        code, held = _by_value(values, w)
+        rank = (np.cumsum(held, axis=1) - held / 2)[:, code]
+        ranks.append(rank - (w * rank).sum(1, keepdims=True) / w.sum(1, keepdims=True))
+    first, second = ranks
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = (w * first * second).sum(1) / np.sqrt(
+            (w * first**2).sum(1) * (w * second**2).sum(1)
+        )
+    return _value(scores, weight)
+
+
+def normalised_gini(
+    actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None
+) -> float | np.ndarray:
+    """Return the Gini coefficient by predicted order over that by true order.
+
+    Customers line up, the most promising first; the Gini coefficient is the area between the share
+    of all dollars that the first ones bring and the diagonal. Customers with the same prediction
+    share their dollars.
+
+    Parameters
+    ----------
+    actual : array of shape (N,), dollars, at least 0 and not all 0
+    predicted : array of shape (N,)
+    weight : array of shape (N,) or (R, N), optional
+
+    Returns
+    -------
+    float, or array of shape (R,)
+        1 for the true order, near 0 for a random one, -1 for the reverse.
+
+    References
+    ----------
+    Wang, Liu & Miao (2019), A deep probabilistic model for customer lifetime value prediction.
+    """
+    actual, predicted, w = _weights(actual, predicted, weight)
+    if actual.min() < 0 or not actual.any():
+        raise ValueError("a Gini coefficient needs dollars of at least 0, and some above it")
+
+    def area(score: np.ndarray) -> np.ndarray:
+        _, count, dollars = _by_value(-score, w, w * actual)
+        count, dollars = count / w.sum(1, keepdims=True), np.cumsum(dollars, axis=1)
+        dollars /= dollars[:, -1:]
+        return (count * (dollars + np.diff(dollars, axis=1, prepend=0) * -0.5)).sum(1) - 0.5
+
+    return _value(area(predicted) / area(actual), weight)
+
+
+def value_scores(
+    actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None
+) -> dict[str, float | np.ndarray]:
+    """Score predicted dollars in all four ways.
+
+    Parameters
+    ----------
+    actual, predicted : arrays of shape (N,), dollars
+    weight : array of shape (N,) or (R, N), optional
+
+    Returns
+    -------
+    dict
+        By `SCORES`: Spearman and normalised Gini judge the order, MAE (mean absolute error in
+        dollars) and total (predicted over actual) the level.
+    """
+    a, p, w = _weights(actual, predicted, weight)
+    return {
+        "Spearman": spearman(actual, predicted, weight),
+        "normalised Gini": normalised_gini(actual, predicted, weight),
+        "MAE": _value(w @ np.abs(a - p) / w.sum(1), weight),
+        "total": _value((w @ p) / (w @ a), weight),
+    }
+
+
+def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
+    """Compare predicted with actual dollars among customers of like predictions.
+
+    Parameters
+    ----------
+    actual, predicted : arrays of shape (N,)
+    bins : int
+        Parts of equal size, by rising prediction.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by part from 1: ``predicted`` and ``actual``, mean dollars, and ``error``, the
+        standard error of the latter.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two customers per part.
+    """
+    actual, predicted, _ = _weights(actual, predicted, None)
+    if len(actual) < 2 * bins:
+        raise ValueError(f"{len(actual)} customers in {bins} parts: give at least two in each")
+    parts = np.array_split(np.argsort(predicted, kind="stable"), bins)
+    rows = [
+        (predicted[part].mean(), actual[part].mean(), actual[part].std(ddof=1) / len(part) ** 0.5)
+        for part in parts
+    ]
+    index = pd.RangeIndex(1, bins + 1, name="part")
+    return pd.DataFrame(rows, index, ["predicted", "actual", "error"])
+
+
+def decile_error(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> float:
+    """Return the mean over parts of |predicted - actual| / actual; see `decile_table`."""
+    table = decile_table(actual, predicted, bins=bins)
+    return float(((table["predicted"] - table["actual"]).abs() / table["actual"]).mean())

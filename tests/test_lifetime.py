@@ -1,0 +1,376 @@
+"""BG/NBD and Gamma–Gamma against hand-worked values, planted parameters and the published table."""
+
+import os
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.special import beta, gamma, hyp2f1
+
+from pm_utils import formulas, lifetime
+from pm_utils.lifetime import BetaGeoNBD, GammaGamma
+
+PUBLISHED = BetaGeoNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
+HISTORIES = np.array([[0, 0, 39], [1, 1.7, 38.9], [2, 30.43, 38.86], [29, 35.1, 36], [7, 12, 38]]).T
+
+
+# --- A margin that comes again ------------------------------------------------------------
+
+
+def test_a_retained_value_by_hand():
+    """At γ = 0.5 and s = 0.5: 8 + 2 + 0.5 = 10.5 in three periods, 8 / (1 − 1/4) without end."""
+    value = {"margin": 8.0, "discount_factor": 0.5, "retention": 0.5}
+    assert lifetime.retained_value(**value, periods=3) == pytest.approx(10.5)
+    assert lifetime.retained_value(**value) == pytest.approx(32 / 3)
+    assert lifetime.retained_value(8.0, 0.0) == 8
+    assert lifetime.retained_value(8.0, 1.0, periods=5) == 40
+
+
+@given(st.floats(0.1, 0.99), st.floats(0, 1), st.integers(1, 40))
+def test_it_is_the_books_lifetime_value_of_margins_that_shrink(factor, stays, periods):
+    margins = 7 * stays ** np.arange(periods)
+    expected = formulas.lifetime_value(margins, np.zeros(periods), factor)
+    found = lifetime.retained_value(7, factor, retention=stays, periods=periods)
+    assert found == pytest.approx(expected, rel=1e-9)
+
+
+def test_without_discount_and_loss_each_customer_of_many_gets_all_periods():
+    found = lifetime.retained_value(2.0, 1.0, retention=np.array([1.0, 0.5]), periods=3)
+    assert found == pytest.approx([6, 3.5])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"discount_factor": 1.2}, "discount_factor is 1.2: give a number from 0 to 1"),
+        ({"retention": -0.1}, "retention is -0.1: give a number from 0 to 1"),
+        ({"discount_factor": 1.0}, "an endless margin has no value: give periods"),
+    ],
+)
+def test_a_value_that_does_not_exist_is_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        lifetime.retained_value(**({"margin": 1.0, "discount_factor": 0.9} | change))
+
+
+# --- A history in three numbers ------------------------------------------------------------
+
+
+def orders(*rows):
+    table = pd.DataFrame(rows, columns=["customer_id", "ordered_at", "amount"])
+    return table.assign(ordered_at=pd.to_datetime(table["ordered_at"], format="ISO8601"))
+
+
+LOG = orders(
+    (7, "2017-01-22 20:00", 9.0),
+    (7, "2017-01-01 08:00", 5.0),
+    (7, "2017-01-22 08:00", 1.0),
+    (7, "2017-02-12", 100.0),
+    (3, "2017-01-15", 4.0),
+    (7, "2017-01-08", 20.0),
+)
+
+
+def test_a_summary_by_hand():
+    found = lifetime.rfm_summary(LOG, "2017-02-12")
+    assert found.index.tolist() == [3, 7]
+    assert found.loc[3].tolist() == [0, 0, 4, 0]
+    assert found.loc[7].tolist() == [2, 3, 6, 15]  # two receipts of a day are one order
+
+
+def test_an_order_of_the_date_itself_is_the_future():
+    assert lifetime.rfm_summary(LOG, "2017-02-13").loc[7, "frequency"] == 3
+    assert lifetime.rfm_summary(LOG, "2017-01-10").index.tolist() == [7]
+    with pytest.raises(ValueError, match="no order is dated before 2016-12-31"):
+        lifetime.rfm_summary(LOG, "2016-12-31")
+
+
+def test_the_order_of_the_rows_does_not_matter():
+    mixed = LOG.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(
+        lifetime.rfm_summary(mixed, "2017-03-01"), lifetime.rfm_summary(LOG, "2017-03-01")
+    )
+
+
+def test_dispersion_by_hand():
+    """Days in the four weeks counted back: 1, 1, 1, 3 → mean 1.5, variance 1; twice is once."""
+    days = ["2017-01-02", "2017-01-03", "2017-01-04", "2017-01-10", "2017-01-18", "2017-01-24"]
+    rows = [(1, day, 1.0) for day in [*days, "2017-01-24 09:00"]]
+    late = (2, "2017-01-20", 1.0)
+    found = lifetime.weekly_dispersion(orders(*rows, late), "2017-01-30", least=4)
+    assert found.index.tolist() == [1]
+    assert found.loc[1] == pytest.approx(1 / 1.5)
+
+
+def test_dispersion_tells_regular_from_random_and_from_bouts():
+    rng = np.random.default_rng(0)
+    day = np.arange(364)
+    starts = {
+        "regular": day % 7 == 3,
+        "random": rng.random(364) < 1 / 7,
+        "bouts": (day // 28 % 4 == 0) & (rng.random(364) < 4 / 7),
+    }
+    rows = [
+        (k, pd.Timestamp("2017-01-01") + pd.Timedelta(days=int(d)), 1.0)
+        for k, on in enumerate(starts.values())
+        for d in np.flatnonzero(on)
+    ]
+    regular, random, bouts = lifetime.weekly_dispersion(orders(*rows), "2017-12-31")
+    assert regular < 0.1
+    assert 0.5 < random < 1.3
+    assert bouts > 1.8
+
+
+# --- BG/NBD -------------------------------------------------------------------------------
+
+
+def likelihood(parameters, *history):
+    return np.exp(lifetime.bgnbd_log_likelihood(parameters, *np.atleast_2d(history).T)[0])
+
+
+def test_likelihoods_by_hand():
+    """Never again: (α / (α + T))^r. Once: r α^r [b/(a+b) (α+T)^−(r+1) + a/(a+b) (α+t)^−(r+1)]."""
+    assert likelihood((1, 2, 1, 1), 0, 0, 2) == pytest.approx(1 / 2)
+    assert likelihood((2, 1, 5, 3), 0, 0, 3) == pytest.approx(1 / 16)
+    assert likelihood((1, 1, 1, 3), 1, 1, 3) == pytest.approx(0.75 / 16 + 0.25 / 4)
+
+
+def test_the_likelihood_is_the_papers_formula():
+    r, alpha, a, b = astuple(PUBLISHED)
+    x, t_x, T = HISTORIES
+    first = beta(a, b + x) / beta(a, b) / (alpha + T) ** (r + x)
+    second = beta(a + 1, np.maximum(b + x - 1, 1e-9)) / beta(a, b) / (alpha + t_x) ** (r + x)
+    printed = gamma(r + x) * alpha**r / gamma(r) * (first + (x > 0) * second)
+    assert np.exp(lifetime.bgnbd_log_likelihood(astuple(PUBLISHED), *HISTORIES)[0]) == (
+        pytest.approx(printed)
+    )
+
+
+def test_a_slope_by_hand():
+    """For one who never came again the log likelihood is r log(α / (α + T)): no a, no b in it."""
+    slopes = lifetime.bgnbd_log_likelihood((2.0, 1.0, 5.0, 3.0), [0], [0], [3])[1][0]
+    assert slopes == pytest.approx([2 * np.log(1 / 4), 2 * (1 - 1 / 4), 0, 0])
+
+
+def numeric_slopes(function, parameters, step=1e-5):
+    logs = np.log(parameters)
+    moved = [(logs + step * unit, logs - step * unit) for unit in np.eye(len(logs))]
+    return np.column_stack(
+        [(function(np.exp(up))[0] - function(np.exp(down))[0]) / (2 * step) for up, down in moved]
+    )
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.05, 20), min_size=4, max_size=4))
+def test_slopes_are_those_of_the_likelihood(parameters):
+    def function(p):
+        return lifetime.bgnbd_log_likelihood(p, *HISTORIES)
+
+    numeric = numeric_slopes(function, parameters)
+    assert function(parameters)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
+
+
+def test_hundreds_of_orders_do_not_underflow():
+    x, T = np.array([300.0, 900.0]), np.array([50.0, 150.0])
+    value, slopes = lifetime.bgnbd_log_likelihood((1.4, 1.3, 14.0, 23000.0), x, T - 0.1, T)
+    assert np.isfinite(value).all()
+    assert np.isfinite(slopes).all()
+    model = BetaGeoNBD(1.4, 1.3, 14.0, 23000.0)
+    expected = model.expected_orders(10, x, T - 0.1, T)
+    assert expected == pytest.approx(10 * x / T, rel=0.05)  # hardly anybody leaves
+
+
+def simulate(model, n, weeks, *, seed, later=0.0):
+    """Draw customers by the model's story: their history until `weeks`, and their orders later."""
+    rng = np.random.default_rng(seed)
+    rate = rng.gamma(model.r, 1 / model.alpha, n)
+    leave = rng.beta(model.a, model.b, n)
+    x, t_x, alive, came = np.zeros(n), np.zeros(n), np.ones(n, bool), np.zeros(n)
+    now = np.zeros(n)
+    there = np.ones(n, bool)
+    while there.any():
+        now = np.where(there, now + rng.exponential(1, n) / rate, np.inf)
+        early = there & (now <= weeks)
+        x, t_x = x + early, np.where(early, now, t_x)
+        came += there & (now > weeks) & (now <= weeks + later)
+        there &= now <= weeks + later
+        gone = there & (rng.random(n) < leave)
+        alive &= ~(gone & (now <= weeks))
+        there &= ~gone
+    return x, t_x, np.full(n, float(weeks)), alive, came
+
+
+PLANTED = BetaGeoNBD(r=1.2, alpha=3.0, a=0.8, b=4.0)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return simulate(PLANTED, 6000, 40, seed=3, later=20)
+
+
+def test_planted_parameters_are_recovered(drawn):
+    found = BetaGeoNBD.fit(*drawn[:3])
+    assert np.log(astuple(found)) == pytest.approx(np.log(astuple(PLANTED)), abs=0.25)
+    assert found.r / found.alpha == pytest.approx(PLANTED.r / PLANTED.alpha, rel=0.06)
+    assert found.a / (found.a + found.b) == pytest.approx(0.8 / 4.8, rel=0.06)
+    assert found.log_likelihood(*drawn[:3]) > PLANTED.log_likelihood(*drawn[:3])
+
+
+def test_the_fit_is_where_no_slope_is_left(drawn):
+    found = BetaGeoNBD.fit(*(part[:500] for part in drawn[:3]))
+    slopes = lifetime.bgnbd_log_likelihood(astuple(found), *(part[:500] for part in drawn[:3]))[1]
+    assert slopes.sum(0) == pytest.approx(np.zeros(4), abs=0.01)
+
+
+def test_copies_of_customers_do_not_move_the_fit(drawn):
+    some = [part[:300] for part in drawn[:3]]
+    once, thrice = BetaGeoNBD.fit(*some), BetaGeoNBD.fit(*(np.tile(part, 3) for part in some))
+    assert astuple(once) == pytest.approx(astuple(thrice), rel=1e-4)
+
+
+def test_a_fit_to_histories_without_leaving_finds_none():
+    rng = np.random.default_rng(0)
+    rate, T = rng.gamma(2, 0.5, 2000), np.full(2000, 40.0)
+    x = rng.poisson(rate * T)
+    t_x = np.where(x > 0, T * rng.random(2000) ** (1 / np.maximum(x, 1)), 0)
+    found = BetaGeoNBD.fit(x, t_x, T)
+    assert found.a / (found.a + found.b) < 1e-3
+    assert found.alive(x, t_x, T).mean() > 0.99
+
+
+def test_the_chance_to_be_there_is_calibrated(drawn):
+    x, t_x, T, alive, _ = drawn
+    chance = PLANTED.alive(x, t_x, T)
+    for low, high in ((0, 0.2), (0.2, 0.6), (0.6, 0.9), (0.9, 1.01)):
+        part = (chance >= low) & (chance < high)
+        error = np.sqrt(chance[part] @ (1 - chance[part])) / part.sum()
+        assert part.sum() > 100
+        assert abs(alive[part].mean() - chance[part].mean()) < 4 * error + 1e-3
+
+
+def test_expected_orders_are_the_mean_of_what_comes(drawn):
+    x, t_x, T, _, came = drawn
+    expected = PLANTED.expected_orders(20, x, t_x, T)
+    for part in (x == 0, (x > 0) & (t_x < 20), (x > 3) & (t_x > 30)):
+        gap = came[part] - expected[part]
+        assert part.sum() > 200
+        assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(part.sum())
+
+
+def test_silence_is_as_frequent_as_expected(drawn):
+    x, t_x, T, _, came = drawn
+    chance = PLANTED.silent(20, x, t_x, T)
+    assert (came == 0).mean() == pytest.approx(chance.mean(), abs=0.02)
+    recent = t_x > 35
+    assert (came[recent] == 0).mean() == pytest.approx(chance[recent].mean(), abs=0.03)
+    assert PLANTED.silent(0, x, t_x, T) == pytest.approx(np.ones(len(x)))
+
+
+def test_the_expectation_is_the_papers_formula():
+    r, alpha, a, b = astuple(PUBLISHED)
+    x, t_x, T = HISTORIES
+    t = 39
+    power = ((alpha + T) / (alpha + T + t)) ** (r + x)
+    top = 1 - power * hyp2f1(r + x, b + x, a + b + x - 1, t / (alpha + T + t))
+    odds = (x > 0) * a / (b + x - 1) * ((alpha + T) / (alpha + t_x)) ** (r + x)
+    printed = (a + b + x - 1) / (a - 1) * top / (1 + odds)
+    assert PUBLISHED.expected_orders(t, *HISTORIES) == pytest.approx(printed)
+
+
+def test_an_a_of_one_is_the_limit_of_its_neighbours():
+    one, near = (BetaGeoNBD(0.3, 4.0, a, 2.0) for a in (1.0, 1.0001))
+    expected = one.expected_orders(20, *HISTORIES)
+    assert np.isfinite(expected).all()
+    assert expected == pytest.approx(near.expected_orders(20, *HISTORIES), rel=1e-3)
+
+
+def test_who_never_came_again_cannot_have_left():
+    assert PUBLISHED.alive([0, 1], [0, 0.1], [30, 30]).tolist()[0] == 1
+    assert PUBLISHED.alive([0, 1], [0, 0.1], [30, 30])[1] < 1
+
+
+def test_the_longer_the_silence_the_less_likely_is_a_return():
+    last = np.linspace(1, 38, 20)
+    chance = PUBLISHED.alive(np.full(20, 6), last, np.full(20, 39))
+    assert (np.diff(chance) > 0).all()
+
+
+# --- Gamma–Gamma --------------------------------------------------------------------------
+
+
+def test_a_spend_likelihood_by_hand():
+    """One order at p = q = v = 1: 1 / (1 + m)²."""
+    value = lifetime.gamma_gamma_log_likelihood((1, 1, 1), [1, 1], [1.0, 3.0])[0]
+    assert np.exp(value) == pytest.approx([1 / 4, 1 / 16])
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.floats(0.2, 20), min_size=3, max_size=3))
+def test_slopes_of_the_spend_likelihood(parameters):
+    def function(p):
+        return lifetime.gamma_gamma_log_likelihood(p, [1, 4, 40], [3.0, 30.0, 11.0])
+
+    numeric = numeric_slopes(function, parameters)
+    assert function(parameters)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
+
+
+def test_planted_spend_is_recovered_without_those_who_never_came_again():
+    rng, truth = np.random.default_rng(1), GammaGamma(p=6.0, q=4.0, v=15.0)
+    x = rng.integers(0, 12, 4000)
+    own = rng.gamma(truth.q, 1 / truth.v, 4000)
+    value = np.where(x > 0, rng.gamma(truth.p * np.maximum(x, 1)) / own / np.maximum(x, 1), 0)
+    found = GammaGamma.fit(x, value)
+    assert np.log(astuple(found)) == pytest.approx(np.log(astuple(truth)), abs=0.2)
+    gap = found.expected_value(x, value) - truth.p / own
+    assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(4000)
+
+
+def test_an_expected_value_lies_between_ones_own_and_everybodys():
+    model = GammaGamma(p=6.0, q=4.0, v=15.0)
+    everybody = 6 * 15 / 3
+    assert model.expected_value([0], [0.0]) == pytest.approx([everybody])
+    few, many = model.expected_value([1, 1000], [90.0, 90.0])
+    assert everybody < few < many < 90
+    assert many == pytest.approx(90, rel=0.01)
+
+
+def test_a_mean_that_does_not_exist_is_refused():
+    with pytest.raises(ValueError, match="q is 0.9: the mean of an order has no finite value"):
+        GammaGamma(1.0, 0.9, 2.0).expected_value([1], [2.0])
+
+
+# --- The published table --------------------------------------------------------------------
+
+CDNOW = Path(os.environ.get("PM_DATA", "")) / "cdnow" / "CDNOW_sample.txt"
+
+
+@pytest.fixture(scope="module")
+def cdnow():
+    if not (os.environ.get("PM_DATA") and CDNOW.is_file()):
+        pytest.skip("PM_DATA names no folder with cdnow/CDNOW_sample.txt")
+    table = pd.read_csv(CDNOW, sep=r"\s+", header=None, dtype={2: str})
+    table = table.rename(columns={1: "customer_id", 2: "ordered_at", 4: "amount"})
+    table["ordered_at"] = pd.to_datetime(table["ordered_at"])
+    past = lifetime.rfm_summary(table, "1997-10-01")
+    past["age"] -= 1 / 7  # the paper counts the age until 30 September and that day's orders
+    return past
+
+
+def test_bgnbd_gives_the_published_parameters(cdnow):
+    """Fader, Hardie & Lee (2005), table 2, to the digits of their spreadsheet."""
+    history = [cdnow[name] for name in ("frequency", "recency", "age")]
+    found = BetaGeoNBD.fit(*history)
+    assert len(cdnow) == 2357
+    assert astuple(found) == pytest.approx((0.2426, 4.4135, 0.7929, 2.4258), abs=2e-4)
+    assert found.log_likelihood(*history) == pytest.approx(-9582.43, abs=0.01)
+    assert found.expected_orders(39, 2, 30.43, 38.86) == pytest.approx(1.2259, abs=1e-4)
+
+
+def test_gamma_gamma_gives_the_published_parameters(cdnow):
+    """Fader & Hardie (2013), The Gamma-Gamma model of monetary value: 946 repeat buyers."""
+    assert (cdnow["frequency"] > 0).sum() == 946
+    found = GammaGamma.fit(cdnow["frequency"], cdnow["value"])
+    assert astuple(found) == pytest.approx((6.2488, 3.7446, 15.4477), rel=5e-4)

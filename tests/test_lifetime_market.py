@@ -1,0 +1,244 @@
+"""Histories from the market, the chance that somebody is still there, and money to keep people."""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+from market_world import small_market
+
+from pm_utils import lifetime
+from pm_utils import lifetime_market as keeping
+from pm_utils.formulas import sigmoid
+from pm_utils.lifetime_metrics import spearman
+from pm_utils.metrics import roc_auc
+
+ORDERS = np.array([[0, 2, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 8]])
+SPEND = np.array([[0, 9.0, 0, 5, 0], [3.0, 0, 0, 0, 0], [0.0] * 5, [0, 0, 0, 0, 80.0]])
+PLAN = {"scale": 50.0, "weeks": 52, "discount_factor": 0.998}
+
+
+@pytest.fixture(scope="module")
+def market():
+    return small_market(3000, seed=4)
+
+
+@pytest.fixture(scope="module")
+def lived(market):
+    return keeping.quiet_weeks(market, 40)
+
+
+# --- Histories ----------------------------------------------------------------------------
+
+
+def test_who_has_left_orders_nothing_and_stays_away(lived):
+    assert lived.alive.shape == lived.orders.shape == lived.spend.shape == (3000, 40)
+    assert lived.alive[:, 0].all()
+    assert 0.6 < lived.alive[:, -1].mean() < 0.99
+    assert not (lived.alive[:, 1:] & ~lived.alive[:, :-1]).any()
+    assert lived.orders[~lived.alive].sum() == 0
+    assert ((lived.orders > 0) == (lived.spend > 0)).all()
+
+
+def test_customers_leave_at_their_own_chance(market, lived):
+    expected = (1 - market.truth_of_customers.leaving) ** 39
+    error = np.sqrt((expected * (1 - expected)).sum()) / 3000
+    assert abs(lived.alive[:, 39].mean() - expected.mean()) < 4 * error
+
+
+def test_a_shorter_play_is_the_beginning_of_a_longer_one(market, lived):
+    few = keeping.quiet_weeks(market, 3)
+    assert (few.orders == lived.orders[:, :3]).all()
+    assert (few.spend == lived.spend[:, :3]).all()
+
+
+def test_an_order_table_by_hand():
+    table = keeping.order_table(ORDERS, SPEND)
+    first = table[table["customer_id"] == 0]
+    assert first["amount"].tolist() == [4.5, 4.5, 5]
+    days = (first["ordered_at"] - pd.Timestamp("2017-01-01")).dt.days
+    assert days.tolist() == [7 + 1, 7 + 5, 21 + 3]
+    last = table[table["customer_id"] == 3]
+    days = (last["ordered_at"] - pd.Timestamp("2017-01-01")).dt.days
+    assert len(last) == 8
+    assert days.between(28, 34).all()
+    assert days.nunique() == 7
+    assert 2 not in table["customer_id"].to_numpy()
+
+
+def test_an_order_table_keeps_every_order_and_dollar(lived):
+    table = keeping.order_table(lived.orders, lived.spend)
+    assert len(table) == lived.orders.sum()
+    assert table["amount"].sum() == pytest.approx(lived.spend.sum())
+    end = keeping.START + 40 * lifetime.WEEK
+    assert table["ordered_at"].between(keeping.START, end, inclusive="left").all()
+    assert (lifetime.rfm_summary(table, end)["age"] <= 40).all()
+
+
+def test_features_by_hand():
+    found = np.expm1(keeping.history_features(ORDERS, SPEND))
+    wanted = {
+        "orders": [3, 1, 0, 8],
+        "spend": [14, 3, 0, 80],
+        "order_value": [14 / 3, 3, 0, 10],
+        "active_weeks": [2, 1, 0, 1],
+        "silence": [1, 4, 5, 0],
+        "longest_gap": [2, 1, 0, 5],
+        "expected_in_silence": [3 / 4, 4, 0, 0],
+        "most_in_a_week": [9, 3, 0, 80],
+        "orders_4w": [3, 0, 0, 8],
+        "spend_13w": [14, 3, 0, 80],
+    }
+    for name, values in wanted.items():
+        assert found[name].tolist() == pytest.approx(values), name
+    assert len(found.columns) == 12
+
+
+# --- Still there? --------------------------------------------------------------------------
+
+
+def test_a_chance_by_hand():
+    """No orders at all, h = 1/2: gone after 0, 1 or 2 further weeks, or there: 1/8."""
+    assert keeping.chance_alive(np.array([2]), np.array([0.0]), np.array([0.5])) == (
+        pytest.approx([1 / 8])
+    )
+    assert keeping.chance_alive(np.array([0]), np.array([9.0]), np.array([0.1])) == (
+        pytest.approx([0.9])
+    )
+
+
+def test_silence_says_more_of_those_who_came_often():
+    silence = np.arange(12)
+    often, seldom = (keeping.chance_alive(silence, rate, 0.01) for rate in (2.0, 0.2))
+    assert (np.diff(often) < 0).all()
+    assert (np.diff(seldom) < 0).all()
+    assert often[4] < 0.05
+    assert seldom[4] > 0.9
+
+
+def test_the_chance_is_calibrated_in_the_market(market, lived):
+    seen = lived.orders[:, :39]
+    known = seen.sum(1) > 0
+    silence = np.expm1(keeping.history_features(seen, seen)["silence"].to_numpy()).round()
+    truth = market.truth_of_customers
+    chance = keeping.chance_alive(silence, truth.order_rate, truth.leaving)[known]
+    alive = lived.alive[known, 39]
+    for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1)):
+        part = (chance > low) & (chance <= high)
+        error = np.sqrt(chance[part] @ (1 - chance[part])) / part.sum()
+        assert part.sum() > 50
+        assert abs(alive[part].mean() - chance[part].mean()) < 4 * error + 0.005
+
+
+# --- What effort is worth ------------------------------------------------------------------
+
+
+def test_without_effort_the_value_is_the_markets(market):
+    truth = market.truth_of_customers
+    weekly = market.truth.margin * truth.order_value * truth.order_rate
+    found = keeping.value_with_effort(weekly, truth.leaving, 0, **PLAN)
+    assert found == pytest.approx(market.lifetime_value(None))
+
+
+def test_a_value_with_effort_by_hand():
+    """h = 1/2 becomes 1/4 for two weeks, γ = 1/2: 1 + 3/8 + (3/8)² / (1 − 1/4)."""
+    plan = {"scale": 1 / np.log(2), "weeks": 2, "discount_factor": 0.5}
+    found = keeping.value_with_effort(1.0, 0.5, 1.0, **plan)
+    assert found == pytest.approx(1 + 3 / 8 + (9 / 64) / (3 / 4))
+
+
+def test_every_dollar_helps_and_the_next_one_helps_less():
+    worth = keeping.value_with_effort(1.0, np.array([[0.001], [0.02]]), np.arange(100), **PLAN)
+    more = np.diff(worth, axis=1)
+    assert (more > 0).all()
+    assert (np.diff(more, axis=1) < 0).all()
+    assert (worth < 1 / (1 - PLAN["discount_factor"])).all()
+
+
+def test_a_gain_is_what_effort_adds_to_the_market_value(market):
+    truth, who = market.truth_of_customers, np.arange(50)
+    weekly = (market.truth.margin * truth.order_value * truth.order_rate)[who]
+    year = market.lifetime_value(None, discount_factor=0.998, weeks=52, customers=who)
+    gain = keeping.keeping_gain(year, truth.leaving[who], 30, value_weeks=52, **PLAN)
+    assert gain.shape == (50, 31)
+    worth = keeping.value_with_effort(
+        weekly[:, None], truth.leaving[who, None], np.arange(31), **PLAN
+    )
+    assert gain == pytest.approx(worth - worth[:, :1])
+    assert (gain[:, 0] == 0).all()
+
+
+def test_the_gone_and_the_worthless_bring_nothing():
+    gain = keeping.keeping_gain(
+        np.array([0.0, 10.0]), np.array([0.01, 0.01]), 5, value_weeks=52, **PLAN
+    )
+    assert (gain[0] == 0).all()
+    assert (np.diff(gain[1]) > 0).all()
+
+
+def test_risk_is_worth_as_much_attention_as_value():
+    """Of two customers of one value, the one who is likelier to leave gains more."""
+    value, risk = np.array([100.0, 100.0]), np.array([0.001, 0.01])
+    calm, restless = keeping.keeping_gain(value, risk, 20, value_weeks=52, **PLAN)[:, 20]
+    assert restless > 2 * calm
+
+
+# --- Who leaves, and the budget ------------------------------------------------------------
+
+
+def test_planted_risks_are_learned():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 2))
+    weekly = 0.02 * sigmoid(2 * x[:, 0])
+    left = rng.random(4000) < 1 - (1 - weekly) ** 30
+    same, own = keeping.weekly_risk(x[:3000], left[:3000], x[3000:], weeks=30)
+    assert same == pytest.approx(1 - (1 - left[:3000].mean()) ** (1 / 30))
+    assert own.mean() == pytest.approx(weekly[3000:].mean(), rel=0.15)
+    assert spearman(weekly[3000:], own) > 0.98
+    mixed = keeping.weekly_risk(x[:3000], rng.permutation(left[:3000]), x[3000:], weeks=30)[1]
+    assert roc_auc(left[3000:], own) > roc_auc(left[3000:], mixed) + 0.1
+
+
+def test_the_budget_is_spent_as_well_as_any_plan_could():
+    rng = np.random.default_rng(2)
+    gain = np.cumsum(np.sort(rng.random((3, 4)), axis=1)[:, ::-1], axis=1)
+    gain = np.column_stack([np.zeros(3), gain])
+    for budget in range(8):
+        plans = [plan for plan in product(range(5), repeat=3) if sum(plan) <= budget]
+        best = max(sum(gain[i, c] for i, c in enumerate(plan)) for plan in plans)
+        dollars = keeping.spend_budget(gain, budget)
+        assert dollars.sum() == budget
+        assert gain[np.arange(3), dollars].sum() == pytest.approx(best)
+
+
+def test_no_dollar_goes_where_it_brings_nothing():
+    gain = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0.5, 0.9, 0.8]])
+    assert keeping.spend_budget(gain, 100).tolist() == [1, 0, 2]
+    assert keeping.spend_budget(gain, 0).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="budget is -1"):
+        keeping.spend_budget(gain, -1)
+
+
+def test_a_late_bargain_is_not_reached_through_an_early_loss():
+    """Later dollars count as no better than earlier ones, so the plan never skips one."""
+    gain = np.array([[0.0, 0.1, 9.0], [0.0, 0.2, 0.3]])
+    assert keeping.spend_budget(gain, 1).tolist() == [0, 1]
+
+
+def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
+    truth, who = market.truth_of_customers, np.flatnonzero(lived.orders[:, :39].sum(1) > 0)
+    value = market.lifetime_value(None, weeks=52, customers=who) * lived.alive[who, 39]
+    risk = truth.leaving[who]
+    real = keeping.keeping_gain(value, risk, 60, value_weeks=52, **PLAN)
+
+    def earned(belief):
+        dollars = keeping.spend_budget(belief, 3 * len(who))
+        return real[np.arange(len(who)), dollars].sum()
+
+    past = lived.spend[who, :39].sum(1)
+    beliefs = [
+        keeping.keeping_gain(guess, np.full(len(who), risk.mean()), 60, value_weeks=52, **PLAN)
+        for guess in (past, value, np.ones(len(who)))
+    ]
+    naive, wise, blind = map(earned, beliefs)
+    assert earned(real) > wise > naive > 1.5 * blind

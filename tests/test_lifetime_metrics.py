@@ -1,0 +1,131 @@
+"""Scores of predicted dollars against scipy, against hand-worked values and against repetition."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import spearmanr
+
+from pm_utils import lifetime_metrics as scoring
+from pm_utils.lifetime_metrics import decile_error, decile_table, normalised_gini, spearman
+from pm_utils.metrics import bootstrap_weights
+
+RNG = np.random.default_rng(0)
+ACTUAL = np.round(RNG.gamma(1, 3, 300))  # many ties, some zeros
+GUESS = (ACTUAL + RNG.normal(0, 2, 300)).round(1)
+
+
+def test_spearman_is_scipys_with_ties():
+    assert spearman(ACTUAL, GUESS) == pytest.approx(spearmanr(ACTUAL, GUESS)[0])
+    assert spearman(ACTUAL, -GUESS) == pytest.approx(-spearmanr(ACTUAL, GUESS)[0])
+
+
+def test_a_constant_has_no_rank_correlation():
+    assert np.isnan(spearman(ACTUAL, np.ones(300)))
+
+
+def test_a_gini_by_hand():
+    """Dollars 3, 1, 0. Best line: shares 3/4, 1, 1, area (3/8 + 7/8 + 1)/3 − 1/2 = 1/4.
+
+    With the 1 first: 1/4, 1, 1, area (1/8 + 5/8 + 1)/3 − 1/2 = 1/12.
+    """
+    assert normalised_gini([3, 1, 0], [9, 8, 7]) == pytest.approx(1)
+    assert normalised_gini([3, 1, 0], [8, 9, 7]) == pytest.approx(1 / 3)
+    assert normalised_gini([3, 1, 0], [1, 1, 1]) == pytest.approx(0)
+
+
+def test_a_gini_is_one_for_the_true_order_and_minus_one_for_its_reverse():
+    assert normalised_gini(ACTUAL, ACTUAL) == pytest.approx(1)
+    assert normalised_gini(ACTUAL, -ACTUAL) == pytest.approx(-1)
+    luck = [normalised_gini(ACTUAL, np.random.default_rng(k).random(300)) for k in range(40)]
+    assert abs(np.mean(luck)) < 0.05
+
+
+def test_order_scores_do_not_see_the_level():
+    for measure in (spearman, normalised_gini):
+        assert measure(ACTUAL, np.exp(GUESS / 9)) == pytest.approx(measure(ACTUAL, GUESS))
+        assert measure(7 * ACTUAL, GUESS) == pytest.approx(measure(ACTUAL, GUESS))
+
+
+def test_customers_with_one_prediction_share_their_dollars():
+    """The mean over both orders of a tie is the tie's own score."""
+    actual = [5.0, 2.0, 1.0]
+    orders = normalised_gini(actual, [2.1, 2.0, 3.0]), normalised_gini(actual, [2.0, 2.1, 3.0])
+    assert normalised_gini(actual, [2.0, 2.0, 3.0]) == pytest.approx(np.mean(orders))
+
+
+@given(st.integers(0, 10_000))
+def test_weights_count_customers(seed):
+    weight = bootstrap_weights(300, 3, seed)
+    scores = scoring.value_scores(ACTUAL, GUESS, weight)
+    repeated = np.repeat(np.arange(300), weight[1])
+    again = scoring.value_scores(ACTUAL[repeated], GUESS[repeated])
+    for name, values in scores.items():
+        assert values.shape == (3,)
+        assert values[1] == pytest.approx(again[name]), name
+
+
+def test_one_row_of_weights_gives_one_number():
+    weight = bootstrap_weights(300, 2, 0)
+    rows = scoring.value_scores(ACTUAL, GUESS, weight)
+    one = scoring.value_scores(ACTUAL, GUESS, weight[1])
+    assert {name: float(values[1]) for name, values in rows.items()} == pytest.approx(one)
+
+
+def test_levels_by_hand():
+    scores = scoring.value_scores([0.0, 4.0], [1.0, 5.0])
+    assert list(scores) == list(scoring.SCORES)
+    assert scores["MAE"] == 1
+    assert scores["total"] == 1.5
+
+
+def test_parts_are_equal_and_sorted_by_prediction():
+    table = decile_table(np.arange(20.0), np.arange(20.0)[::-1], bins=4)
+    assert table.index.tolist() == [1, 2, 3, 4]
+    assert table["predicted"].tolist() == [2, 7, 12, 17]
+    assert table["actual"].tolist() == [17, 12, 7, 2]
+    assert table["error"].tolist() == pytest.approx([np.sqrt(2.5 / 5)] * 4)
+
+
+def test_a_decile_error_by_hand():
+    """Two parts: 3 predicted for 2, 8 for 10."""
+    actual, predicted = [1.0, 3.0, 9.0, 11.0], [3.0, 3.0, 8.0, 8.0]
+    assert decile_error(actual, predicted, bins=2) == pytest.approx((0.5 + 0.2) / 2)
+    assert decile_error(actual, [2.0, 2.0, 10.0, 10.0], bins=2) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: spearman([1, 2], [1]), r"actual is \(2,\) and predicted \(1,\)"),
+        (lambda: spearman([1.0], [np.nan]), "1 customers, 1 without a prediction"),
+        (lambda: spearman([], []), "0 customers, 0 without a prediction"),
+        (lambda: normalised_gini([-1, 2], [1, 2]), "dollars of at least 0"),
+        (lambda: normalised_gini([0, 0], [1, 2]), "and some above it"),
+        (lambda: decile_table(np.ones(9), np.ones(9), bins=5), "9 customers in 5 parts"),
+    ],
+)
+def test_what_cannot_be_scored_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_an_interval_over_customers_covers_the_score_of_all():
+    """Ninety-five in a hundred samples of a population should; at least eighty of ninety do."""
+    population = np.random.default_rng(1).gamma(1, 3, (40_000, 1))
+    noise = np.random.default_rng(2).normal(0, 2, (40_000, 1))
+    truth, hits = spearman(population[:, 0], (population + noise)[:, 0]), 0
+    for k in range(90):
+        rows = np.random.default_rng(100 + k).integers(0, 40_000, 150)
+        actual, guess = population[rows, 0], (population + noise)[rows, 0]
+        low, high = np.quantile(
+            spearman(actual, guess, bootstrap_weights(150, 200, k)), [0.025, 0.975]
+        )
+        hits += low <= truth <= high
+    assert hits >= 80
+
+
+def test_series_are_scored_by_position():
+    shifted = pd.Series(GUESS, index=np.arange(300) + 7)
+    assert spearman(pd.Series(ACTUAL), shifted) == spearman(ACTUAL, GUESS)

@@ -1,0 +1,201 @@
+"""Rows to learn lifetime value from, the ensemble against its null, and its rivals."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from pm_utils import lifetime_training as training
+from pm_utils.data import load_shop
+from pm_utils.features import FEATURES, spend_between
+from pm_utils.lifetime_metrics import spearman, value_scores
+from pm_utils.lifetime_training import ValueEnsemble, ValueRows
+
+
+def world(n: int = 1500, seed: int = 0) -> ValueRows:
+    """Value follows one feature and one number of the profile; a share spends nothing."""
+    rng = np.random.default_rng(seed)
+    features = pd.DataFrame(rng.normal(5, 3, (n, 3)), columns=["rate", "noise", "silence"])
+    profile = pd.DataFrame(rng.normal(size=(n, 2)), columns=["p_0", "p_1"])
+    mean = np.exp(2 + 0.3 * (features["rate"] - 5) + 0.5 * profile["p_0"])
+    comes = rng.random(n) < 1 / (1 + np.exp(features["silence"] - 7))
+    return ValueRows(features, profile, (mean * rng.lognormal(0, 0.5, n) * comes).to_numpy())
+
+
+@pytest.fixture(scope="module")
+def parts() -> tuple[ValueRows, ValueRows]:
+    return world(), world(seed=1)
+
+
+# --- Rows ---------------------------------------------------------------------------------
+
+
+def test_rows_are_taken_by_mask_and_by_position(parts):
+    rows = parts[0]
+    some = rows.take(np.array([4, 2]))
+    assert len(some) == 2
+    assert some.value.tolist() == rows.value[[4, 2]].tolist()
+    assert some.features.index.tolist() == some.profile.index.tolist() == [4, 2]
+    assert len(rows.take(rows.value > 0)) == (rows.value > 0).sum()
+    assert rows.table().columns.tolist() == ["p_0", "p_1", "rate", "noise", "silence"]
+    assert rows.without_profile().table().columns.tolist() == ["rate", "noise", "silence"]
+
+
+def test_what_grows_with_the_record_is_left_out():
+    assert not FEATURES.loc[training.COMPARABLE, "cumulative"].any()
+    assert {"spend_per_week", "recency_days", "age_group"} <= set(training.COMPARABLE)
+    assert not {"orders", "tenure_days", "earlier_spend", "trend"} & set(training.COMPARABLE)
+
+
+def test_habits_by_hand():
+    columns = {
+        "orders_per_week": [2.0, 1.0],
+        "spend_per_week": [9.0, 20.0],
+        "recency_days": [14.0, 0.0],
+        "recent_spend": [8 * 19.0, 0.0],
+        "recent_orders": [16, 0],
+    }
+    found = training.against_own_habit(pd.DataFrame(columns))
+    assert found["orders_missed"].tolist() == pytest.approx([np.log(5), 0])
+    assert found["recent_spend_ratio"].tolist() == pytest.approx([np.log(2), -np.log(21)])
+    assert found["recent_order_ratio"].tolist() == pytest.approx([0, -np.log(11)])
+
+
+@pytest.fixture(scope="module")
+def shop():
+    names = ["customers", "products", "order_lines", "campaigns", "contacts", "responses"]
+    return load_shop(names)
+
+
+@pytest.fixture(scope="module")
+def profiles(shop):
+    ids = shop.customers["customer_id"].to_numpy()[:100]
+    days = pd.to_datetime(["2017-03-01", "2017-05-01"])
+    index = pd.MultiIndex.from_product([ids, days], names=["customer_id", "as_of"])
+    numbers = np.arange(2 * len(index)).reshape(-1, 2) + 1.0
+    return pd.DataFrame(numbers, index, ["profile_00", "profile_01"])
+
+
+@pytest.fixture(scope="module")
+def real(shop, profiles):
+    return training.shop_rows(shop, ["2017-03-01"], weeks=4, profiles=profiles)
+
+
+def test_a_value_is_the_spend_of_the_weeks_after_the_date(shop, real):
+    spend = spend_between(shop, "2017-03-01", "2017-03-29")
+    who = real.features.index.get_level_values("customer_id")
+    assert real.value == pytest.approx(spend.loc[who].to_numpy())
+    assert 0.05 < (real.value == 0).mean() < 0.3
+
+
+def test_a_profile_is_that_of_the_row_or_zeros(real, profiles):
+    day = pd.Timestamp("2017-03-01")
+    first = profiles.xs(day, level="as_of")
+    kept = [c for c in first.index if (day, c) in real.profile.index]
+    assert len(kept) > 90
+    assert (real.profile.xs(day, level="as_of").loc[kept] == first.loc[kept]).all(axis=None)
+    assert (real.profile.xs(day, level="as_of").drop(kept) == 0).all(axis=None)
+
+
+def test_a_date_without_profiles_is_refused(shop, profiles):
+    with pytest.raises(ValueError, match=r"no profiles as of \['2017-04-01'\]"):
+        training.shop_rows(shop, ["2017-03-01", "2017-04-01"], weeks=4, profiles=profiles)
+
+
+def test_scaling_learns_from_the_training_rows_only(shop, real, profiles):
+    later = training.shop_rows(shop, ["2017-05-01"], weeks=4, profiles=profiles)
+    train, test = training.scaled(real, later)
+    alone = training.scaled(real, real)[0]
+    pd.testing.assert_frame_equal(train.features, alone.features)
+    assert train.features["spend_per_week"].mean() == pytest.approx(0, abs=1e-9)
+    assert abs(test.features["spend_per_week"].mean()) > 1e-3
+    assert list(train.features) == list(test.features)
+    assert {"orders_missed", "recent_spend_ratio"} <= set(train.features)
+    assert np.isfinite(test.features.to_numpy()).all()
+    assert (test.value == later.value).all()
+
+
+# --- The network --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def ensemble(parts):
+    return ValueEnsemble.train(parts[0], members=2, epochs=30, batch_size=128)
+
+
+def test_it_learns_order_and_level(parts, ensemble):
+    scores = value_scores(parts[1].value, ensemble.dollars(parts[1]))
+    assert scores["Spearman"] > 0.65
+    assert scores["normalised Gini"] > 0.7
+    assert 0.85 < scores["total"] < 1.15
+
+
+def test_shuffled_targets_teach_nothing(parts, ensemble):
+    nulls = training.null_dollars(*parts, shuffles=3, seed=0, epochs=30, batch_size=128)
+    assert len(nulls) == 3
+    assert not np.allclose(nulls[0], nulls[1])
+    real = np.abs(ensemble.dollars(parts[1]) - parts[1].value).mean()
+    assert min(np.abs(null - parts[1].value).mean() for null in nulls) > 1.2 * real
+    assert np.mean([spearman(parts[1].value, null) for null in nulls]) < 0.4
+
+
+def test_the_profile_is_read(parts, ensemble):
+    blind = ValueEnsemble.train(parts[0].without_profile(), members=1, epochs=30, batch_size=128)
+    dollars = blind.dollars(parts[1].without_profile())
+    with_it = spearman(parts[1].value, ensemble.dollars(parts[1]))
+    assert with_it > spearman(parts[1].value, dollars) + 0.03
+
+
+def test_members_differ_and_their_mean_is_given(parts, ensemble):
+    first, second = (
+        ValueEnsemble([net], ensemble.scaling).dollars(parts[1]) for net in ensemble.nets
+    )
+    assert not np.allclose(first, second)
+    assert ensemble.dollars(parts[1]) == pytest.approx((first + second) / 2)
+    assert [len(output) for output in ensemble.outputs(parts[1])] == [1500, 1500]
+
+
+def test_the_same_seed_gives_the_same_network(parts):
+    few = parts[0].take(np.arange(200))
+    once, again, other = (
+        ValueEnsemble.train(few, members=1, epochs=2, seed=seed).dollars(parts[1])
+        for seed in (3, 3, 4)
+    )
+    assert (once == again).all()
+    assert not np.allclose(once, other)
+
+
+def test_later_rows_do_not_move_the_scaling(parts, ensemble):
+    shifted = parts[1].take(np.arange(10))
+    shifted.features["rate"] += 1000
+    profile, features = ensemble.inputs(shifted)
+    assert profile.shape == (10, 2)
+    assert (features[:, 0] == 4).all()  # the scaling ends there
+
+
+# --- Rivals -------------------------------------------------------------------------------
+
+
+def test_rivals_are_one_regression_per_strength_and_trees_per_size():
+    names = list(training.rivals(0))
+    assert len(names) == len(training.STRENGTHS) + len(training.LEAVES)
+    assert names[0] == "Poisson regression, 0.01"
+    assert names[-1] == "boosting, 8 leaves"
+
+
+@pytest.mark.parametrize("name", ["Poisson regression, 0.01", "boosting, 4 leaves"])
+def test_a_rival_learns_and_has_the_mean_right(parts, name):
+    train, later = parts
+    model = training.rivals(0)[name]
+    dollars = training.fitted_dollars(model, train, later)
+    assert (dollars > 0).all()
+    assert spearman(later.value, dollars) > 0.6
+    own = training.fitted_dollars(model, train, train)
+    assert own.sum() == pytest.approx(train.value.sum(), rel=0.01)
+
+
+def test_a_rival_does_not_depend_on_the_currency(parts):
+    train, later = parts
+    cents = ValueRows(train.features, train.profile, 100 * train.value)
+    model = training.rivals(0)["Poisson regression, 0.01"]
+    dollars = training.fitted_dollars(model, train, later)
+    assert training.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)

@@ -73,7 +73,7 @@ class OurContender:
         """Chances of the test rows, in pieces whose layers fit a processor's cache."""
         self.model.eval()
         with torch.inference_mode():
-            rest = torch.arange(self.train, len(self.click)).split(min(batch, 384))
+            rest = torch.arange(self.train, len(self.click)).split(min(batch, 1024))
             logits = [self.model(*(part[rows] for part in self.rows)) for rows in rest]
             return torch.cat(logits).sigmoid().numpy()
 

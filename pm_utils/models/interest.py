@@ -193,7 +193,8 @@ class Dice(nn.Module):
             running = self.moments.running_mean, self.moments.running_var
             return _DiceStep.apply(s, self.alpha, *running)
         p = self.moments(s).sigmoid_()
-        return (p * (1 - self.alpha)).add_(self.alpha).mul_(s)
+        room = None if torch.is_grad_enabled() else p  # a derivative will need p
+        return torch.addcmul(self.alpha, p, 1 - self.alpha, out=room).mul_(s)
 
 
 class _DiceStep(torch.autograd.Function):

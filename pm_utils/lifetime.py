@@ -6,7 +6,7 @@ time from the first order until now; times are in weeks. `BetaGeoNBD` says how o
 will order, `GammaGamma` how much an order will bring.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Any, Self
 
@@ -15,6 +15,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit, gammaln, hyp2f1, psi
+
+from pm_utils.formulas import discount_factor_from_rate
 
 WEEK = np.timedelta64(7, "D")
 FARTHEST = 12.0  # the fit keeps the logarithm of each parameter within this of zero
@@ -67,6 +69,38 @@ def retained_value(
     below = np.where(ratio < 1, ratio, 0.0)
     paid = np.where(ratio < 1, (1 - below**periods) / (1 - below), periods)
     return np.asarray(margin, dtype=float) * paid
+
+
+def readings(
+    revenue: float, cost: float, *, rate: float, leaving: float, horizons: Iterable[float]
+) -> pd.DataFrame:
+    """Work out four readings of the lifetime value of one customer of constant cash flows.
+
+    Parameters
+    ----------
+    revenue, cost : float
+        Dollars per period.
+    rate, leaving : float
+        Discount rate, and the share of customers who leave, per period.
+    horizons : iterable of float
+        Periods; infinity for no end.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by horizon: ``as printed`` in the source (costs not discounted), ``rate for the
+        factor`` (γ taken for a rate), ``corrected``, and ``with leaving``, in dollars.
+    """
+    factor, margin, rows = discount_factor_from_rate(rate), revenue - cost, {}
+    for periods in horizons:
+        name = "no end" if np.isinf(periods) else f"{periods:g}"
+        rows[name] = {
+            "as printed": retained_value(revenue, factor, periods=periods) - cost * periods,
+            "rate for the factor": retained_value(margin, rate, periods=periods),
+            "corrected": retained_value(margin, factor, periods=periods),
+            "with leaving": retained_value(margin, factor, retention=1 - leaving, periods=periods),
+        }
+    return pd.DataFrame(rows).T.astype(float).rename_axis("periods")
 
 
 # ------------------------------------------------------------------ a history in three numbers
@@ -123,6 +157,28 @@ def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
         "value": repeat / np.maximum(days - 1, 1),
     }
     return pd.DataFrame(table, index=pd.Index(ids, name="customer_id"))
+
+
+def days_with_order(orders: pd.DataFrame, customers: pd.Index, start: Any, end: Any) -> np.ndarray:
+    """Count each customer's days with an order from `start` to before `end`.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        As in `rfm_summary`.
+    customers : Index
+        Whom to count for.
+    start, end : date-like
+
+    Returns
+    -------
+    array of shape (N,), int64
+    """
+    when = orders["ordered_at"]
+    rows = orders[(when >= pd.Timestamp(start)) & (when < pd.Timestamp(end))]
+    day = rows["ordered_at"].dt.normalize()
+    count = day.groupby(rows["customer_id"]).nunique()
+    return count.reindex(customers, fill_value=0).to_numpy()
 
 
 def weekly_dispersion(orders: pd.DataFrame, as_of: Any, *, least: int = 8) -> pd.Series:
@@ -302,6 +358,42 @@ class BetaGeoNBD:
         z = weeks / (alpha + T + weeks)
         never = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
         return (a + b + x - 1) / (a - 1) * (1 - never) * self.alive(frequency, recency, age)
+
+
+def holdout_facts(
+    model: BetaGeoNBD, history: Sequence[np.ndarray], came: np.ndarray, weeks: float
+) -> dict[str, float]:
+    """Hold a fitted model against the orders that came.
+
+    Parameters
+    ----------
+    model : BetaGeoNBD
+    history : (frequency, recency, age), arrays of shape (N,)
+    came : array of shape (N,)
+        Days with an order in the weeks after.
+    weeks : float
+
+    Returns
+    -------
+    dict
+        ``rate`` (mean orders per week) and ``leaving`` (mean chance after an order) as fitted;
+        ``orders_ratio`` and ``naive_ratio``, orders expected by the model and by the past rate over
+        those that came; ``silent`` and ``silent_expected``, customers without any; ``long``,
+        customers silent for more than eight weeks before, and ``long_ratio``, orders that came from
+        them over those expected.
+    """
+    x, t_x, T = history
+    expected, long = model.expected_orders(weeks, *history), T - t_x > 8
+    return {
+        "rate": model.r / model.alpha,
+        "leaving": model.a / (model.a + model.b),
+        "orders_ratio": expected.sum() / came.sum(),
+        "naive_ratio": (weeks * x / T).sum() / came.sum(),
+        "silent": (came == 0).sum(),
+        "silent_expected": model.silent(weeks, *history).sum(),
+        "long": long.sum(),
+        "long_ratio": came[long].sum() / expected[long].sum(),
+    }
 
 
 # ------------------------------------------------------------------ how much: Gamma–Gamma

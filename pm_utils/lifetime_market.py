@@ -5,13 +5,15 @@ Nobody tells the shop; it sees weeks without an order.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from pm_utils.lifetime import retained_value
+from pm_utils.lifetime import WEEK, BetaGeoNBD, GammaGamma, retained_value, rfm_summary
+from pm_utils.lifetime_training import ValueRows
 
 START = np.datetime64("2017-01-01")
 
@@ -265,3 +267,154 @@ def spend_budget(gain: np.ndarray, budget: int) -> np.ndarray:
     best = np.argsort(-each, axis=None, kind="stable")[:budget]
     best = best[each.ravel()[best] > 0]
     return np.bincount(best // each.shape[1], minlength=len(gain))
+
+
+# ------------------------------------------------------------------ chapter 11's market
+
+
+@dataclass(frozen=True, eq=False)
+class Watched:
+    """A market that was watched for some weeks; half of the households for a year more.
+
+    Attributes
+    ----------
+    market : pm_utils.market.Market
+    lived : Weeks
+        Watched weeks and the year after them.
+    watched, year : int
+        Weeks.
+    discount_factor : float
+        Of a week.
+    followed, others : arrays of integers
+        Customers with an order in the watched weeks, by whether their household is followed.
+    """
+
+    market: Any
+    lived: Weeks
+    watched: int
+    year: int
+    discount_factor: float
+    followed: np.ndarray
+    others: np.ndarray
+
+    @classmethod
+    def play(
+        cls, market: Any, *, seed: int, watched: int = 39, year: int = 52, discount_factor=0.998
+    ) -> Self:
+        """Play the weeks; `seed` draws the households that are followed."""
+        lived = quiet_weeks(market, watched + year)
+        half = np.random.default_rng(seed).random(len(market.households.record)) < 0.5
+        in_half = half[market.truth_of_customers.household]
+        known = lived.orders[:, :watched].sum(1) > 0
+        groups = (np.flatnonzero(known & part) for part in (in_half, ~in_half))
+        return cls(market, lived, watched, year, discount_factor, *groups)
+
+    @property
+    def seen(self) -> tuple[np.ndarray, np.ndarray]:
+        """Orders and spend of the watched weeks, (N, W) each."""
+        return self.lived.orders[:, : self.watched], self.lived.spend[:, : self.watched]
+
+    def rows(self, who: np.ndarray) -> ValueRows:
+        """Features of the watched weeks, and the discounted margin that came in the year."""
+        features = history_features(*self.seen).iloc[who]
+        paid = self.lived.spend[who, self.watched :] @ self.discount_factor ** np.arange(self.year)
+        return ValueRows(features, features.iloc[:, :0], self.market.truth.margin * paid)
+
+    def alive(self) -> np.ndarray:
+        """Who of the others is still there."""
+        return self.lived.alive[self.others, self.watched]
+
+    def true_value(self, weeks: int | None) -> np.ndarray:
+        """Expected discounted margin of the others, 0 for who has left; None means no end."""
+        settings = {"discount_factor": self.discount_factor, "weeks": weeks}
+        return self.alive() * self.market.lifetime_value(None, **settings, customers=self.others)
+
+    def _per_week(self) -> float:
+        """What a dollar a week of spend is worth as margin over the year."""
+        return self.market.truth.margin * float(
+            retained_value(1.0, self.discount_factor, periods=self.year)
+        )
+
+    def past_rate(self) -> np.ndarray:
+        """Value of the year if the others went on as in the watched weeks."""
+        return self._per_week() * self.seen[1][self.others].mean(1)
+
+    def bgnbd(self) -> tuple[np.ndarray, np.ndarray]:
+        """Value of the year and chance to be there of the others, by BG/NBD and Gamma–Gamma."""
+        table = rfm_summary(order_table(*self.seen), START + self.watched * WEEK)
+        x, t_x, T, mean = table.to_numpy().T
+        buying, spending = BetaGeoNBD.fit(x, t_x, T), GammaGamma.fit(x, mean)
+        x, t_x, T, mean = table.loc[self.others].to_numpy().T
+        orders = buying.expected_orders(self.year, x, t_x, T) / self.year
+        return (
+            self._per_week() * orders * spending.expected_value(x, mean),
+            buying.alive(x, t_x, T),
+        )
+
+    def limit(self) -> tuple[np.ndarray, np.ndarray]:
+        """Value of the year and chance to be there by one who knows all but who has left."""
+        truth, settings = self.market.truth_of_customers, {"discount_factor": self.discount_factor}
+        silence = np.expm1(history_features(*self.seen)["silence"].to_numpy()[self.others]).round()
+        there = chance_alive(silence, truth.order_rate[self.others], truth.leaving[self.others])
+        value = self.market.lifetime_value(None, weeks=self.year, customers=self.others, **settings)
+        return value * there, there
+
+    def risks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Weekly chances to leave of the others, the same for all and each one's own.
+
+        Learned from the followed who ordered in the year's first quarter; who did not in the last
+        counts as having left.
+        """
+        future = self.lived.orders[self.followed, self.watched :] > 0
+        began, left = future[:, :13].any(1), ~future[:, -13:].any(1)
+        features = history_features(*self.seen).to_numpy()
+        fate = features[self.followed][began], left[began]
+        same, own = weekly_risk(*fate, features[self.others], weeks=self.year - 13)
+        return np.full(len(own), same), own
+
+
+@dataclass(frozen=True, eq=False)
+class Keeping:
+    """A budget to keep the others of a `Watched` market, and what it truly earns.
+
+    Attributes
+    ----------
+    watched : Watched
+    scale : float
+        Dollars that cut a customer's chance to leave to 1 / e, for a year.
+    per_customer : int
+        The budget in dollars over the number of customers.
+    most : int
+        Dollars that one customer may get.
+    """
+
+    watched: Watched
+    scale: float
+    per_customer: int
+    most: int = 200
+
+    def gain(self, value: np.ndarray, leaving: np.ndarray) -> np.ndarray:
+        """What each dollar is believed to bring → (N, most + 1); see `keeping_gain`."""
+        world = self.watched
+        weeks = {"value_weeks": world.year, "weeks": world.year, "scale": self.scale}
+        return keeping_gain(
+            value, leaving, self.most, discount_factor=world.discount_factor, **weeks
+        )
+
+    def gifts(self, value: np.ndarray, leaving: np.ndarray) -> np.ndarray:
+        """Spend the budget by some beliefs → dollars (N,)."""
+        return spend_budget(self.gain(value, leaving), self.per_customer * len(value))
+
+    @cached_property
+    def truly(self) -> np.ndarray:
+        """What each dollar truly brings → (N, most + 1)."""
+        leaving = self.watched.market.truth_of_customers.leaving[self.watched.others]
+        return self.gain(self.watched.true_value(self.watched.year), leaving)
+
+    def profit(self, gifts: np.ndarray) -> np.ndarray:
+        """True profit from each customer, dollars brought less dollars spent → (N,)."""
+        return self.truly[np.arange(len(gifts)), gifts] - gifts
+
+    def oracle(self) -> np.ndarray:
+        """The gifts of one who knows value, risk, and who has left."""
+        return spend_budget(self.truly, self.per_customer * len(self.truly))

@@ -1,10 +1,14 @@
 """Scores of predicted dollars: order, concentration and level, vectorised over resamples."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "1"}
+from pm_utils.metrics import interval
+
+SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
 
 
 def _weights(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
@@ -163,3 +167,64 @@ def decile_error(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     """Return the mean over parts of |predicted - actual| / actual; see `decile_table`."""
     table = decile_table(actual, predicted, bins=bins)
     return float(((table["predicted"] - table["actual"]).abs() / table["actual"]).mean())
+
+
+def score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Score several models: one row each, the columns of `SCORES` and ``decile error``."""
+    rows = {
+        name: value_scores(actual, dollars) | {"decile error": decile_error(actual, dollars)}
+        for name, dollars in predicted.items()
+    }
+    return pd.DataFrame(rows).T
+
+
+def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Series:
+    """Return the mean over several predictions of each of `SCORES`, as for several nulls."""
+    return pd.DataFrame([value_scores(actual, dollars) for dollars in predicted]).mean()
+
+
+def score_intervals(
+    actual: np.ndarray, predicted: dict[str, np.ndarray], weight: np.ndarray
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the lower and upper ends of the 95 % bootstrap intervals of `SCORES`.
+
+    Parameters
+    ----------
+    actual : array of shape (N,)
+    predicted : dict of arrays of shape (N,)
+    weight : array of shape (R, N)
+        How often each customer counts in each resample.
+
+    Returns
+    -------
+    low, high : DataFrame
+        One row per model.
+    """
+    drawn = {k: value_scores(actual, dollars, weight) for k, dollars in predicted.items()}
+    ends = pd.DataFrame(drawn).T.map(interval)
+    return tuple(ends.map(lambda pair, end=end: pair[end]) for end in (0, 1))
+
+
+def paired_gain(
+    metric: str, actual: np.ndarray, first: np.ndarray, second: np.ndarray, weight: np.ndarray
+) -> tuple[float, float]:
+    """Return the 95 % interval of a score of `first` minus that of `second`, on equal resamples.
+
+    Parameters
+    ----------
+    metric : str
+        One of `SCORES`.
+    actual, first, second : arrays of shape (N,)
+    weight : array of shape (R, N)
+
+    Returns
+    -------
+    (float, float)
+    """
+    drawn = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
+    return interval(drawn[0] - drawn[1])
+
+
+def best_model(points: pd.DataFrame, metric: str) -> str:
+    """Return the row of a `score_table` that is best by a metric whose direction is known."""
+    return points[metric].idxmax() if SCORES[metric] == "higher" else points[metric].idxmin()

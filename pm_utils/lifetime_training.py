@@ -15,6 +15,7 @@ from torch import Tensor
 from pm_utils.conversion import Scaling
 from pm_utils.data import Shop
 from pm_utils.features import FEATURES, DatedPipeline, features_on, next_spend
+from pm_utils.lifetime_metrics import score_table
 from pm_utils.models.lifetime import LifetimeValueNet, ziln_loss, ziln_mean
 from pm_utils.training import fit, predict
 
@@ -227,3 +228,59 @@ def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> 
         replace(part, features=scaling.apply(part.features)).table() for part in (rows, later)
     ]
     return model.fit(tables[0].to_numpy(), rows.value / unit).predict(tables[1].to_numpy()) * unit
+
+
+Views = dict[str, tuple[ValueRows, ValueRows]]
+PROFILE = ", profile"
+KINDS = ("network", "Poisson", "boosting")
+
+
+def shop_views(train: ValueRows, later: ValueRows) -> Views:
+    """Scale two sets of the shop's rows and give them without (""), and with (", profile")."""
+    both = scaled(train, later)
+    return {"": tuple(rows.without_profile() for rows in both), PROFILE: both}
+
+
+def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFrame, dict[str, str]]:
+    """Train every candidate on the first rows of each view and judge it on the second.
+
+    Parameters
+    ----------
+    views : dict
+        From `shop_views`.
+    seed : int
+    **settings
+        As in `ValueEnsemble.train`.
+
+    Returns
+    -------
+    table : DataFrame
+        Scores; rows named by model and view.
+    best : dict of str
+        For each of `KINDS` the row with the largest normalised Gini.
+    """
+    dollars = {}
+    for view, (train, later) in views.items():
+        for name, model in rivals(seed).items():
+            dollars[name + view] = fitted_dollars(model, train, later)
+        ensemble = ValueEnsemble.train(train, seed=seed, **settings)
+        dollars["network" + view] = ensemble.dollars(later)
+    table = score_table(next(iter(views.values()))[1].value, dollars)
+    gini = table["normalised Gini"]
+    return table, {kind: gini[gini.index.str.startswith(kind)].idxmax() for kind in KINDS}
+
+
+def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
+    """Return the rows that a model of `try_models` reads, by its name."""
+    return views[PROFILE if name.endswith(PROFILE) else ""]
+
+
+def chosen_rivals(views: Views, best: dict[str, str], *, seed: int) -> dict[str, np.ndarray]:
+    """Fit the chosen classical models again and return their dollars for the second rows."""
+    models = rivals(seed)
+    return {
+        kind: fitted_dollars(
+            models[best[kind].removesuffix(PROFILE)], *chosen_view(views, best[kind])
+        )
+        for kind in KINDS[1:]
+    }

@@ -56,6 +56,23 @@ def test_a_value_that_does_not_exist_is_refused(change, message):
         lifetime.retained_value(**({"margin": 1.0, "discount_factor": 0.9} | change))
 
 
+def test_four_readings_of_a_customer():
+    table = lifetime.readings(40, 12, rate=0.02, leaving=0.05, horizons=(24, np.inf))
+    assert table.index.tolist() == ["24", "no end"]
+    flows = [np.full(24, 40.0), np.full(24, 12.0)]
+    gamma = formulas.discount_factor_from_rate(0.02)
+    assert table.loc["24", "corrected"] == pytest.approx(formulas.lifetime_value(*flows, gamma))
+    assert table.loc["24", "as printed"] == pytest.approx(
+        formulas.lifetime_value_as_printed(*flows, gamma)
+    )
+    assert table.loc["24", "rate for the factor"] == pytest.approx(
+        formulas.lifetime_value(*flows, 0.02)
+    )
+    assert table.loc["no end", "as printed"] == -np.inf
+    assert table.loc["no end", "corrected"] == pytest.approx(28 * 1.02 / 0.02)
+    assert table.loc["no end", "with leaving"] == pytest.approx(28 * 1.02 / 0.07)
+
+
 # --- A history in three numbers ------------------------------------------------------------
 
 
@@ -86,6 +103,11 @@ def test_an_order_of_the_date_itself_is_the_future():
     assert lifetime.rfm_summary(LOG, "2017-01-10").index.tolist() == [7]
     with pytest.raises(ValueError, match="no order is dated before 2016-12-31"):
         lifetime.rfm_summary(LOG, "2016-12-31")
+
+
+def test_days_with_an_order_by_hand():
+    count = lifetime.days_with_order(LOG, pd.Index([3, 5, 7]), "2017-01-08", "2017-02-12")
+    assert count.tolist() == [1, 0, 2]  # two receipts of a day are one, the last day is outside
 
 
 def test_the_order_of_the_rows_does_not_matter():
@@ -296,6 +318,19 @@ def test_the_longer_the_silence_the_less_likely_is_a_return():
     last = np.linspace(1, 38, 20)
     chance = PUBLISHED.alive(np.full(20, 6), last, np.full(20, 39))
     assert (np.diff(chance) > 0).all()
+
+
+def test_facts_of_a_holdout(drawn):
+    *history, _, came = drawn
+    facts = lifetime.holdout_facts(PLANTED, history, came, 20)
+    assert facts["rate"] == pytest.approx(1.2 / 3)
+    assert facts["leaving"] == pytest.approx(0.8 / 4.8)
+    assert facts["orders_ratio"] == pytest.approx(1, abs=0.05)
+    assert facts["naive_ratio"] > 1.3  # the past rate does not know that customers leave
+    assert facts["silent"] == (came == 0).sum()
+    assert facts["silent_expected"] == pytest.approx(facts["silent"], rel=0.02)
+    assert facts["long"] == (history[2] - history[1] > 8).sum()
+    assert facts["long_ratio"] == pytest.approx(1, abs=0.1)
 
 
 # --- Gamma–Gamma --------------------------------------------------------------------------

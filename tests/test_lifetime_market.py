@@ -242,3 +242,83 @@ def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
     ]
     naive, wise, blind = map(earned, beliefs)
     assert earned(real) > wise > naive > 1.5 * blind
+
+
+# --- Chapter 11's market --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def world():
+    return keeping.Watched.play(small_market(3000, seed=7), seed=1)
+
+
+def test_households_are_followed_as_a_whole(world):
+    home = world.market.truth_of_customers.household
+    assert not set(home[world.followed]) & set(home[world.others])
+    assert len(world.followed) + len(world.others) == (world.seen[0].sum(1) > 0).sum()
+    assert 0.35 < len(world.followed) / 3000 < 0.65
+
+
+def test_rows_see_the_watched_weeks_and_are_paid_in_the_year(world):
+    rows = world.rows(world.others)
+    lived, who = world.lived, world.others
+    alone = keeping.history_features(lived.orders[who, :39], lived.spend[who, :39])
+    assert rows.features.to_numpy() == pytest.approx(alone.to_numpy())
+    discounts = 0.998 ** np.arange(52)
+    assert rows.value == pytest.approx(0.3 * (lived.spend[who, 39:] * discounts).sum(1))
+    assert rows.profile.shape == (len(who), 0)
+
+
+def test_the_true_value_is_the_mean_of_what_is_paid(world):
+    value, paid = world.true_value(52), world.rows(world.others).value
+    assert (value[~world.alive()] == 0).all()
+    assert (paid[~world.alive()] == 0).all()
+    gap = paid - value
+    assert abs(gap.mean()) < 4 * gap.std() / np.sqrt(len(gap))
+    assert (world.true_value(None) >= value).all()
+
+
+def test_the_limit_is_right_on_average_and_nobody_passes_it(world):
+    value, (limit, there) = world.true_value(52), world.limit()
+    assert limit.sum() == pytest.approx(value.sum(), rel=0.03)
+    assert there.mean() == pytest.approx(world.alive().mean(), abs=0.02)
+    errors = [np.abs(each - value).mean() for each in (limit, world.bgnbd()[0], world.past_rate())]
+    assert errors == sorted(errors)
+
+
+def test_the_past_rate_is_a_year_of_the_watched_weeks(world):
+    paid = 0.3 * (1 - 0.998**52) / (1 - 0.998)
+    assert world.past_rate() == pytest.approx(paid * world.seen[1][world.others].mean(1))
+    value, chance = world.bgnbd()
+    assert value.shape == chance.shape == world.past_rate().shape
+    assert (chance <= 1).all()
+    assert value.sum() < world.past_rate().sum()  # some have left
+
+
+def test_own_risks_follow_the_true_ones(world):
+    same, own = world.risks()
+    true = world.market.truth_of_customers.leaving[world.others]
+    assert len(set(same)) == 1
+    assert same[0] == pytest.approx(true.mean(), rel=0.5)
+    assert spearman(true, own) > 0.6
+
+
+def test_no_plan_beats_the_oracle_and_the_budget_is_kept(world):
+    plan, (same, own) = keeping.Keeping(world, 100.0, 5), world.risks()
+    oracle = plan.oracle()
+    best = plan.profit(oracle).mean()
+    assert oracle.sum() <= 5 * len(world.others)
+    assert (oracle[~world.alive()] == 0).all()
+    for value, risk in ((world.past_rate(), same), (world.true_value(52), same), (own, own)):
+        gifts = plan.gifts(value, risk)
+        assert gifts.sum() <= 5 * len(world.others)
+        assert plan.profit(gifts).mean() < best
+    nothing = np.zeros(len(world.others), dtype=int)
+    assert (plan.profit(nothing) == 0).all()
+
+
+def test_a_gift_to_the_gone_is_lost(world):
+    plan = keeping.Keeping(world, 100.0, 5)
+    profit = plan.profit(np.full(len(world.others), 7))
+    assert (profit[~world.alive()] == -7).all()
+    assert profit[world.alive()].mean() > 0

@@ -129,3 +129,27 @@ def test_an_interval_over_customers_covers_the_score_of_all():
 def test_series_are_scored_by_position():
     shifted = pd.Series(GUESS, index=np.arange(300) + 7)
     assert spearman(pd.Series(ACTUAL), shifted) == spearman(ACTUAL, GUESS)
+
+
+def test_tables_hold_every_score_of_every_model():
+    guesses = {"good": GUESS - GUESS.min(), "bad": RNG.random(300)}
+    table = scoring.score_table(ACTUAL, guesses)
+    assert table.columns.tolist() == [*scoring.SCORES, "decile error"]
+    assert table.loc["good", "Spearman"] == spearman(ACTUAL, GUESS)
+    assert table.loc["bad", "decile error"] == decile_error(ACTUAL, guesses["bad"])
+    means = scoring.mean_scores(ACTUAL, guesses.values())
+    assert means["MAE"] == pytest.approx(table["MAE"].mean())
+    assert [scoring.best_model(table, name) for name in ("Spearman", "MAE")] == ["good", "bad"]
+
+
+def test_intervals_hold_the_scores_and_pairs_are_tighter():
+    guesses = {"first": GUESS, "second": GUESS + 0.01 * RNG.random(300)}
+    weight = bootstrap_weights(300, 200, 3)
+    low, high = scoring.score_intervals(ACTUAL, guesses, weight)
+    table = scoring.score_table(ACTUAL, guesses)[list(scoring.SCORES)]
+    assert ((low < table) & (table < high)).all(axis=None)
+    least, most = scoring.paired_gain("Spearman", ACTUAL, *guesses.values(), weight)
+    assert most - least < 0.1 * (high - low).loc["first", "Spearman"]
+    assert scoring.paired_gain("MAE", ACTUAL, GUESS, GUESS, weight) == (0, 0)
+    least, _ = scoring.paired_gain("MAE", ACTUAL, GUESS + 100, GUESS, weight)
+    assert least > 90

@@ -199,3 +199,45 @@ def test_a_rival_does_not_depend_on_the_currency(parts):
     model = training.rivals(0)["Poisson regression, 0.01"]
     dollars = training.fitted_dollars(model, train, later)
     assert training.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)
+
+
+# --- Choosing -----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def views(parts):
+    return {"": tuple(rows.without_profile() for rows in parts), training.PROFILE: parts}
+
+
+@pytest.fixture(scope="module")
+def tried(views):
+    return training.try_models(views, seed=0, members=1, epochs=20, batch_size=128)
+
+
+def test_every_candidate_is_tried_on_every_view(tried):
+    table, best = tried
+    assert len(table) == 2 * (len(training.rivals(0)) + 1)
+    assert list(best) == list(training.KINDS)
+    for kind, name in best.items():
+        same = table[table.index.str.startswith(kind)]
+        assert table.loc[name, "normalised Gini"] == same["normalised Gini"].max()
+        assert name.endswith(training.PROFILE)  # half of the value is in the profile
+
+
+def test_the_chosen_read_the_view_that_they_were_chosen_on(views, tried):
+    table, best = tried
+    assert training.chosen_view(views, best["network"]) is views[training.PROFILE]
+    assert training.chosen_view(views, "network") is views[""]
+    again = training.chosen_rivals(views, best, seed=0)
+    assert list(again) == list(training.KINDS[1:])
+    value = views[""][1].value
+    for kind, dollars in again.items():
+        assert spearman(value, dollars) == pytest.approx(table.loc[best[kind], "Spearman"])
+
+
+def test_views_of_the_shop_differ_in_the_profile_only(real):
+    views = training.shop_views(real, real)
+    (bare, _), (full, _) = views[""], views[training.PROFILE]
+    assert bare.profile.shape[1] == 0
+    assert full.profile.shape[1] == 2
+    pd.testing.assert_frame_equal(bare.features, full.features)

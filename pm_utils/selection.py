@@ -61,6 +61,13 @@ class Cells:
         ]
         return np.hstack([*marks, self.numbers])
 
+    def coarse_table(self) -> np.ndarray:
+        """Return codes, and numbers rounded to twentieths → (C, 24), for boosted trees.
+
+        With fewer values than bins, trees need not search for weighted percentiles.
+        """
+        return np.column_stack([self.codes, np.round(20 * self.numbers) / 20])
+
     def rows_of(self, customer: np.ndarray, creative: np.ndarray) -> np.ndarray:
         """Return the row of each pair of customer and ad, all of which must be here."""
         ads = int(self.creative.max()) + 1
@@ -69,6 +76,18 @@ class Cells:
     def take(self, rows: np.ndarray) -> "Cells":
         """Return some of the pairs."""
         return Cells(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+    def expected(self, click: np.ndarray, conversion: np.ndarray) -> "Cells":
+        """Return the pairs with the counts that they have on average, which luck cannot touch.
+
+        Parameters
+        ----------
+        click, conversion : arrays of shape (C,)
+            True chances of a click, and of an order after one: only a simulation knows them.
+        """
+        shown = self.counts[:, 0]
+        counts = np.column_stack([shown, shown * click, shown * click * conversion])
+        return replace(self, counts=counts.astype(np.float32))
 
     def shuffled(self, seed: int) -> "Cells":
         """Return the pairs with the counts of others: nothing to learn but the mean rates."""
@@ -226,8 +245,9 @@ def _boosting(trees: int, leaves: int, seed: int) -> HistGradientBoostingClassif
 def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
     r"""Fit logistic regression and boosting to the clicks, plain and with inverse propensities.
 
-    A click that had the chance :math:`\hat o` (by boosting, over all impressions) counts
-    :math:`1 / \hat o`, so that the clicked stand for everybody who was shown an ad.
+    A click that had the chance :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand
+    for everybody who was shown an ad. The chance is boosted over all impressions; clicks are rare,
+    so their counts are taken for Poisson.
 
     Parameters
     ----------
@@ -239,9 +259,13 @@ def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
     dict of arrays of shape (C,)
         P(order | click) by each.
     """
-    wide, narrow = cells.table(), np.column_stack([cells.codes, cells.numbers])
+    wide, narrow = cells.table(), cells.coarse_table()
     shown, clicks, orders = cells.counts.T.astype(float)
-    click = fit_counts(_boosting(trees // 2, 12, seed), narrow, clicks, shown)
+    shape = {"max_iter": trees // 2, "max_leaf_nodes": 12, "learning_rate": 0.1}
+    model = HistGradientBoostingRegressor(
+        loss="poisson", early_stopping=False, random_state=seed, **shape
+    )
+    click = model.fit(narrow, clicks / shown, sample_weight=shown).predict(narrow)
     inverse = 1 / np.maximum(click, FLOOR)
     inverse /= np.average(inverse, weights=clicks)
     found = {}
@@ -251,52 +275,6 @@ def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
         found[f"logistic{name}"] = fit_counts(linear, wide, *counts)
         found[f"boosting{name}"] = fit_counts(_boosting(trees, 6, seed), narrow, *counts)
     return found
-
-
-def unseen_selection(
-    cells: Cells, click: np.ndarray, conversion: np.ndarray, *, trees: int, rows: int, seed: int
-) -> float:
-    r"""Return the bias that is left to whoever learns from clicks and sees the features alone.
-
-    With p the true P(click), q the true P(order | click) and x the features, models of clicks aim
-    at :math:`g(x) = E[q \mid x, \text{click}] = E[pq \mid x] / E[p \mid x]`. Its mean is estimated
-    without first-order error of the learners, cross-fitted by customer:
-
-    .. math::
-        \frac1n \sum_i \Bigl[ \hat g(x_i) + \frac{p_i}{\hat\pi(x_i)} (q_i - \hat g(x_i)) \Bigr],
-        \qquad \hat\pi(x) \approx E[p \mid x].
-
-    Parameters
-    ----------
-    cells : Cells
-    click, conversion : arrays of shape (C,)
-        True chances, which only a simulation knows.
-    trees, rows, seed : int
-        Of the boosting, and how many pairs it learns from.
-
-    Returns
-    -------
-    float
-        Relative to the mean of q; 0 where x holds all that moves both click and conversion.
-
-    References
-    ----------
-    Chernozhukov et al. (2018), Double/debiased machine learning.
-    """
-    rng = np.random.default_rng(seed)
-    kept = rng.permutation(len(click))[:rows]
-    few, p, q = cells.take(kept), click[kept], conversion[kept]
-    table = np.column_stack([few.codes, few.numbers])
-    _, home = np.unique(few.numbers[:, :4], axis=0, return_inverse=True)  # copies stay together
-    fold = (rng.random(home.max() + 1) < 0.5)[home]
-    g, pi = np.empty(len(p)), np.empty(len(p))
-    shape = {"max_iter": trees, "learning_rate": 0.3, "max_leaf_nodes": 15, "random_state": seed}
-    for learn in (fold, ~fold):
-        model = HistGradientBoostingRegressor(early_stopping=False, **shape)
-        g[~learn] = model.fit(table[learn], q[learn], sample_weight=p[learn]).predict(table[~learn])
-        model = HistGradientBoostingRegressor(loss="poisson", early_stopping=False, **shape)
-        pi[~learn] = model.fit(table[learn], p[learn]).predict(table[~learn])
-    return float((g + p / np.maximum(pi, FLOOR) * (q - g)).mean() / q.mean() - 1)
 
 
 def expected_auc(score: np.ndarray, chance: np.ndarray, weight: np.ndarray) -> float | np.ndarray:

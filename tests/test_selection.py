@@ -72,6 +72,14 @@ def test_a_table_marks_each_code_once():
     assert len(cells.counts) == 50
 
 
+def test_a_coarse_table_has_few_values_close_to_the_numbers():
+    cells = world()[2]
+    coarse = cells.coarse_table()
+    assert np.array_equal(coarse[:, :7], cells.codes)
+    assert np.abs(coarse[:, 7:] - cells.numbers).max() < 0.026
+    assert max(len(np.unique(column)) for column in coarse.T) < 255
+
+
 def test_shuffled_cells_keep_their_totals_and_lose_their_link():
     _, _, cells, click, _ = world()
     mixed = cells.shuffled(0)
@@ -172,18 +180,28 @@ def test_rivals_are_biased_less_than_the_clicked_rate_and_rank():
     assert table.loc[names[3], "bias"] < table.loc[names[1], "bias"]
 
 
-def test_what_receipts_leave_out_is_nothing_where_they_show_all():
-    _, _, cells, click, truth = world()
-    rng = np.random.default_rng(0)
-    taste = cells.numbers[:, 4]
-    known = 0.07 + 0.02 * taste, 0.2 + 0.05 * taste
-    shape = {"trees": 40, "rows": 6000, "seed": 0}
-    assert abs(selection.unseen_selection(cells, *known, **shape)) < 0.01
-    hidden = rng.normal(0, 0.25, cells.customer.max() + 1)[cells.customer]
-    seen = known[0] * np.exp(hidden), known[1] * np.exp(hidden)
-    expected = np.exp(0.25**2) - 1  # E[e^2h] / E[e^h]^2 - 1
-    assert selection.unseen_selection(cells, *seen, **shape) == pytest.approx(expected, abs=0.03)
-    assert selection.unseen_selection(cells, click, truth, **shape) > 0.005
+def test_expected_counts_are_those_of_many_logs():
+    market, _, cells, click, truth = world()
+    expected = cells.expected(click * np.mean(market.truth.examination), truth)
+    assert np.array_equal(expected.counts[:, 0], cells.counts[:, 0])
+    gap = expected.counts.sum(0) / cells.counts.sum(0) - 1
+    assert gap == pytest.approx([0, 0, 0], abs=0.12)
+
+
+def test_without_luck_nothing_is_left_out_where_features_show_all():
+    _, _, cells, _, _ = world()
+    taste = np.clip(cells.numbers[:, 4].astype(float), -2, 2)
+    click, conversion = 0.1 + 0.03 * taste, 0.2 + 0.05 * taste
+    hidden = np.random.default_rng(0).choice([-0.4, 0.4], cells.customer.max() + 1)[cells.customer]
+    bias = []
+    for cause in (0.0, hidden):
+        true = click * np.exp(cause), conversion * np.exp(cause)
+        net = selection.train_towers(entire_space_loss, cells.expected(*true), epochs=12, seed=0)
+        bias.append(selection.conversion_chance(net, cells).mean() / true[1].mean() - 1)
+    assert bias[0] == pytest.approx(0, abs=0.03)
+    # E[e^2h] / E[e^h]^2 - 1; the few numbers of so few customers tell some of who is who
+    expected = 2 * (np.exp(0.8) + np.exp(-0.8)) / (np.exp(0.4) + np.exp(-0.4)) ** 2 - 1
+    assert 0.4 * expected < bias[1] < 1.3 * expected
 
 
 def test_a_comparison_is_paired_and_zero_for_twins():

@@ -97,6 +97,7 @@ def keeping_bars(profit: pd.DataFrame, colors: dict[str, str]) -> Figure:
         axes.bar_label(bars, labels, padding=3, fontsize=8)
         axes.bar(0, 0, color=INK, alpha=alpha, label=column)
     axes.axvline(0, color=INK, linewidth=0.8)
+    axes.margins(x=0.1)
     axes.set_yticks(range(len(profit)), profit.index[::-1])
     grid(axes, "x").set(xlabel="true profit of the budget (dollars per customer)")
     figure.legend(loc="outside upper center", ncols=2)

@@ -46,7 +46,7 @@ class Campaign:
         Share of the customers who never get an ad.
     """
 
-    rounds: int = 6
+    rounds: int = 5
     weeks: int = 3
     budget: float = 2.0
     most: int = 6

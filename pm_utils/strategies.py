@@ -4,21 +4,26 @@ Only `Oracle` reads the market's truth. All others know the order history, old b
 their own campaign, and the shop's own prices.
 """
 
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 from scipy.stats import rankdata
 
-from pm_utils.loop import Campaign, Log, Moment
-from pm_utils.market import DISCOUNT_RATES, Market
+from pm_utils.loop import Campaign, Log, Moment, Run, estimates
+from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters
 from pm_utils.responses import (
     Banners,
+    DeepResponse,
     LogisticResponse,
     Past,
+    Profile,
     as_rows,
     no_profile,
     plain_profile,
     shuffled,
+    study_customers,
 )
 from pm_utils.studio import TEXTS, Menu
 
@@ -51,7 +56,7 @@ def displaced_share(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
 
     Per round, a customer with baseline λ̂ has orders y of any kind and c that followed a click. If
     an ad's order displaces one that comes anyway with probability χ,
-    :math:`E[y - w b \hatλ - c] = -χ (1 - e^{-\hatλ}) c` over w weeks; the holdout measures b, how
+    :math:`E[y - w b \hatλ - c] = -χ (1 - e^{-b \hatλ}) c` over w weeks; the holdout measures b, how
     far the baseline has moved for all. χ is the least-squares slope, shrunk to 0.
 
     Parameters
@@ -72,7 +77,7 @@ def displaced_share(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
     held = ~log.treated
     moved = orders[:, held].sum() / (rounds * w * rate[held].sum())
     gap = orders - w * moved * rate - conversions
-    x = conversions * (1 - np.exp(-rate))
+    x = conversions * (1 - np.exp(-moved * rate))
     noise = gap[x > 0].var() if (x > 0).any() else 1.0
     slope = -(x * gap).sum() / ((x**2).sum() + noise / prior**2)
     return float(np.clip(slope, 0, 1))
@@ -347,14 +352,152 @@ def annoyance_cost(market: Market, weeks: int) -> np.ndarray:
     return truth.margin * hidden.order_value * hidden.order_rate * hidden.annoyance * lasts
 
 
-def attributed_profit(log: Log, shop: Shopkeeper, menu: Menu, displaced: float = 0.0) -> float:
+def attributed_profit(
+    log: Log, shop: Shopkeeper, menu: Menu, *, displaced: float = 0.0, weeks: slice = slice(None)
+) -> float:
     """Return what the shop's books say ads earned per treated customer, dollars.
 
     Every order that followed a click counts, at the customer's usual value, less its discount;
     `displaced` takes off the share that came in place of another order. Contacts are paid.
     """
-    rows, worth = log.rows(), order_worth(shop.past, shop.prices, displaced)
+    rows, worth = (
+        log.rows(weeks.start or 0, weeks.stop),
+        order_worth(shop.past, shop.prices, displaced),
+    )
     discount = TEXTS[rows["creative"] // menu.looks, 2]
     earned = (rows["conversions"] * worth[rows["customer"], discount]).sum()
     spent = shop.prices.cost * rows["impressions"].sum()
     return float((earned - spent) / log.treated.sum())
+
+
+def measured(done: Run, shop: Shopkeeper, menu: Menu) -> pd.DataFrame:
+    """Set what a shop can say about a campaign beside the truth.
+
+    Returns
+    -------
+    DataFrame
+        One row per round, and one for ``all``; dollars per treated customer: ``truth``; the
+        ``holdout``'s estimate with ``low`` and ``high``; by the ``books``, orders after a click;
+        and ``books, displaced off``, less the share that `displaced_share` finds.
+    """
+    log, past, rounds = done.log, shop.past, len(done.true)
+    found = estimates(done, past.rate * past.value * shop.prices.margin)
+    share = displaced_share(log, past.rate)
+    parts = [slice(t * log.weeks, (t + 1) * log.weeks) for t in range(rounds)] + [slice(None)]
+    table = {
+        "truth": [*done.true, done.true.sum()],
+        "holdout": [each.difference for each in found],
+        "low": [each.low for each in found],
+        "high": [each.high for each in found],
+        "books": [attributed_profit(log, shop, menu, weeks=part) for part in parts],
+    }
+    table["books, displaced off"] = [
+        attributed_profit(log, shop, menu, displaced=share, weeks=part) for part in parts
+    ]
+    return pd.DataFrame(table, index=[*range(1, rounds + 1), "all"])
+
+
+# --- Worlds and who plays in them ----------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A market and the shop that works in it.
+
+    Attributes
+    ----------
+    market : Market
+    shop : Shopkeeper
+    profile : Profile
+        Learned from the orders.
+    net : dict
+        Settings of every `DeepResponse`.
+    base : DeepResponse
+        Trained on the banners, to be copied.
+    """
+
+    market: Market
+    shop: Shopkeeper
+    profile: Profile
+    net: dict
+    base: DeepResponse
+
+    @classmethod
+    def open(
+        cls, menu: Menu, campaign: Campaign, *, n_customers: int, seed: int, study: dict, net: dict
+    ) -> "World":
+        """Make a market, and study its customers.
+
+        Parameters
+        ----------
+        menu : Menu
+        campaign : Campaign
+        n_customers, seed : int
+        study : dict
+            ``weeks``, ``banners``, ``epochs`` of `study_customers`.
+        net : dict
+            Settings of `DeepResponse`.
+        """
+        truth = TruthParameters(examination=(1.0,))  # one slot
+        market = Market(n_customers, seed, creatives=menu.creatives(), truth=truth)
+        past, banners, profile = study_customers(market, seed=seed, **study)
+        shop = Shopkeeper(past, banners, Prices.of(market), campaign)
+        base = DeepResponse(profile, menu, seed=seed, **net)
+        base.fit(banners.rows)
+        return cls(market, shop, profile, net, base)
+
+    def deep(self, profile: Profile, menu: Menu) -> DeepResponse:
+        """Return an untrained response model on another profile."""
+        return DeepResponse(profile, menu, seed=self.market.seed, **self.net)
+
+
+def contestants(world: World, menu: Menu) -> dict[str, object]:
+    """Return the strategies that compete, our loop among them."""
+    shop, seed = world.shop, world.market.seed
+    logistic = LogisticResponse(plain_profile(shop.past), menu)
+    return {
+        "send to all": OneAd(shop, menu, seed=seed),
+        "RFM rule": RFMRule(shop, menu, seed=seed),
+        "logistic targeting": Learner(logistic, shop, menu),
+        "our loop": Learner(deepcopy(world.base), shop, menu),
+        "null": Learner(world.deep(world.profile, menu), shop, menu, null=seed),
+        "oracle": Oracle(world.market, shop.campaign, menu),
+    }
+
+
+def variants(world: World, menu: Menu, *, archive: int = 30) -> dict[str, Learner]:
+    """Return our loop without one of its parts at a time."""
+    shop, lots = world.shop, np.random.default_rng([world.market.seed, 30])
+    blind = world.deep(no_profile(shop.past), menu)
+
+    def ours(menu: Menu = menu, **options) -> Learner:
+        return Learner(deepcopy(world.base), shop, menu, **options)
+
+    return {
+        "profile": Learner(blind, shop, menu),
+        "studio (old ads only)": ours(menu.archive(archive, lots)),
+        "uplift (all orders count)": ours(incremental=False),
+        "exploring": ours(explore=0.0),
+        "pacing": ours(paced=False),
+        "learning again": ours(again=False),
+    }
+
+
+def told(world: World, menu: Menu) -> dict[str, Learner]:
+    """Return our loop with something that no shop knows: what ads cost later, and tastes too."""
+    market, shop = world.market, world.shop
+    hidden, weeks = market.truth_of_customers, shop.campaign.rounds * shop.campaign.weeks
+    later = annoyance_cost(market, weeks // 2)
+    known = np.column_stack([hidden.price_sensitivity, hidden.engagement])
+    traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
+    affinity = np.arctanh(np.clip(hidden.interest, -0.98, 0.98))
+    all_known = Profile(traits.astype(np.float32), affinity)
+    ours = Learner(deepcopy(world.base), shop, menu, annoyance=later)
+    wise = Learner(world.deep(all_known, menu), shop, menu, annoyance=later)
+    return {"told what ads cost later": ours, "told tastes as well": wise}
+
+
+def interest_found(affinity: np.ndarray, world: World) -> float:
+    """Return the correlation of tanh(affinity) with the market's true interest."""
+    true = world.market.truth_of_customers.interest
+    return float(np.corrcoef(np.tanh(affinity).ravel(), true.ravel())[0, 1])

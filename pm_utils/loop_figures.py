@@ -1,0 +1,120 @@
+"""Tables and figures of chapter 13."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from pm_utils import plots
+from pm_utils.decide.bandits import summary
+
+STYLES = {
+    "oracle": ("limit", "-"),
+    "our loop": ("deep", "-"),
+    "logistic targeting": ("classical", "-"),
+    "RFM rule": ("naive", "-"),
+    "send to all": ("naive", ":"),
+    "null": ("null", "--"),
+}
+
+
+def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
+    """Draw dollars per round, and shares of the oracle's with 95 % intervals over replications.
+
+    Parameters
+    ----------
+    true : dict of arrays of shape (R, rounds)
+        Dollars per customer, by strategy; names as in `STYLES`.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.6))
+    for name, earned in true.items():
+        kind, line = STYLES[name]
+        color, rounds = plots.COLORS[kind], np.arange(1, earned.shape[1] + 1)
+        left.plot(rounds, earned.mean(0), line, color=color, label=name)
+        shares = earned / true["oracle"]
+        mean, half = np.array([summary(each) for each in shares.T]).T
+        right.plot(rounds, mean, line, color=color)
+        right.fill_between(rounds, mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
+    for panel, label in ((left, "$ per customer"), (right, "share of the oracle")):
+        panel.axhline(0, color=plots.INK, linewidth=0.8)
+        plots.grid(panel).set(xlabel="round", ylabel=label, xticks=rounds)
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
+    """Return dollars over all rounds, and shares of the oracle's, each ± half its 95 % interval.
+
+    Parameters
+    ----------
+    true : dict of arrays of shape (R, rounds)
+        With one named ``oracle``.
+    """
+    best, rows = true["oracle"], {}
+    for name, earned in true.items():
+        whole, last = earned.sum(1) / best.sum(1), earned[:, -1] / best[:, -1]
+        rows[name] = [*summary(earned.sum(1)), *summary(whole), *summary(last)]
+    columns = ["$ per customer", "±", "share of oracle", "± ", "share, last round", " ±"]
+    return pd.DataFrame(rows, index=columns).T
+
+
+def worth(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
+    """Return what each variant loses against the full loop, paired by replication.
+
+    Returns
+    -------
+    DataFrame
+        ``lost`` ($ per customer over all rounds) and half the 95 % interval, ``half``; the
+        variant that loses most comes last.
+    """
+    whole = true[full].sum(1)
+    rows = {k: summary(whole - v.sum(1)) for k, v in true.items() if k != full}
+    return pd.DataFrame(rows, index=["lost", "half"]).T.sort_values("lost")
+
+
+def worth_figure(table: pd.DataFrame) -> Figure:
+    """Draw what `worth` found."""
+    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.36 * len(table)))
+    whiskers = {"xerr": table["half"], "error_kw": {"ecolor": plots.INK, "capsize": 3}}
+    axes.barh(table.index, table["lost"], color=plots.COLORS["deep"], **whiskers)
+    axes.axvline(0, color=plots.INK, linewidth=0.8)
+    plots.grid(axes, "x").set(xlabel="profit lost without it ($ per customer over all rounds)")
+    return figure
+
+
+def measured_figure(table: pd.DataFrame) -> Figure:
+    """Draw for every round what is true, what the holdout says, and what the books say.
+
+    Parameters
+    ----------
+    table : DataFrame
+        From `pm_utils.strategies.measured`.
+    """
+    figure, axes = plt.subplots(figsize=(7, 3.2))
+    table, hue = table.drop(index="all"), plots.COLORS
+    ends = [table["holdout"] - table["low"], table["high"] - table["holdout"]]
+    rounds = np.arange(1, len(table) + 1)
+    bars = {"fmt": "o", "color": hue["classical"], "capsize": 3, "label": "holdout"}
+    axes.errorbar(rounds, table["holdout"], ends, **bars)
+    shapes = {
+        "books": ("s", "naive"),
+        "books, displaced off": ("o", "deep"),
+        "truth": ("_", "limit"),
+    }
+    for shift, (name, (marker, kind)) in zip((0.1, 0.2, 0.15), shapes.items(), strict=True):
+        size = 18 if name == "truth" else 6
+        style = {"markersize": size, "markeredgewidth": 2 if name == "truth" else 1}
+        axes.plot(rounds + shift, table[name], marker, color=hue[kind], label=name, **style)
+    axes.axhline(0, color=plots.INK, linewidth=0.8)
+    plots.grid(axes).set(xlabel="round", ylabel="$ per customer", xticks=rounds)
+    figure.legend(loc="outside upper center", ncols=4)
+    return figure
+
+
+def verdict(low: float, high: float, first: str, second: str) -> str:
+    """Say in words which of two is ahead, given an interval for first minus second."""
+    if low > 0:
+        return f"{first} is ahead of {second}"
+    if high < 0:
+        return f"{first} is behind {second}"
+    return f"{first} and {second} cannot be told apart"

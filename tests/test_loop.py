@@ -1,0 +1,265 @@
+"""The campaign: a profit that adds up, rules that bind, and estimates that hold the truth."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+from market_world import small_market
+
+from pm_utils import loop, loop_figures
+from pm_utils.loop import Campaign, Log, assign, estimate, incremental_profit, run
+from pm_utils.market import Creatives, TruthParameters
+from pm_utils.market.weeks import LATEST
+
+ADS = Creatives(*(np.arange(40) % n for n in (12, 4, 5, 6, 4, 5, 2)))
+SHORT = Campaign(rounds=2, weeks=2, budget=1.0, most=3, holdout=0.25)
+
+
+class Always:
+    """Shows one ad to all that are treated; remembers what it was told."""
+
+    def __init__(self, ad: int = 3, impressions: int = 1) -> None:
+        self.ad, self.impressions, self.moments, self.told = ad, impressions, [], []
+
+    def learn(self, log: Log) -> None:
+        self.told.append(len(log.shown))
+
+    def send(self, moment: loop.Moment) -> tuple[np.ndarray, np.ndarray]:
+        self.moments.append(moment)
+        return np.full(len(moment.able), self.ad), np.where(moment.able, self.impressions, 0)
+
+
+class Nothing(Always):
+    """Sends nothing."""
+
+    def send(self, moment: loop.Moment) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(len(moment.able), -1), np.zeros(len(moment.able), int)
+
+
+# --- Incremental profit --------------------------------------------------------------------------
+
+
+def test_a_first_flight_is_worth_what_the_market_calls_its_uplift():
+    at_once = TruthParameters(delay_base=1e-4)  # no order comes after the window
+    market = small_market(500, creatives=ADS, truth=at_once)
+    who, ad = np.arange(500), np.arange(500) % len(ADS)
+    for flight in (1, 5):
+        want = market.true_uplift(who, ad, impressions=flight, days=7)
+        got = incremental_profit(market, who, ad, np.full(500, flight), np.zeros(500))
+        assert got == pytest.approx(want, rel=1e-6, abs=1e-9)
+
+
+def test_profit_by_hand():
+    market = small_market(50, creatives=ADS)
+    t, c, i, ad, tired = market.truth, market.truth_of_customers, 7, 12, 2.0
+    order = market.click_probability(np.array([i]), np.array([ad]))[0]
+    order = float(order) * market.conversion_probability(np.array([i]), np.array([ad]))[0]
+    rate, value = c.order_rate[i], c.order_value[i]
+    organic = rate * np.exp(-c.annoyance[i] * (tired + 2))
+    kept = 1 - t.displacement * (1 - np.exp(-organic))
+    orders = order * (np.exp(-t.fatigue * tired) + np.exp(-t.fatigue * (tired + 1)))
+    want = orders * value * (t.margin * kept - market.promoted_discount[ad])
+    want += t.margin * value * (organic - rate) - 2 * t.impression_cost
+    got = incremental_profit(market, *(np.array([x]) for x in (i, ad, 2, tired)))
+    assert got[0] == pytest.approx(want)
+
+
+def test_without_an_ad_only_earlier_ads_cost():
+    market = small_market(300, creatives=ADS)
+    who, none = np.arange(300), np.full(300, -1)
+    rested = incremental_profit(market, who, none, np.full(300, 4), np.zeros(300))
+    assert not rested.any()
+    tired = incremental_profit(market, who, none, np.zeros(300, int), np.full(300, 10.0))
+    assert (tired <= 0).all()
+    assert tired.sum() < 0
+
+
+def test_profit_is_what_the_market_pays_on_average():
+    """A flight at market scale, against the same customers without, late orders included."""
+    loud = TruthParameters(click_base=-1.0, order_base=-1.0)
+    market = small_market(30_000, creatives=ADS, truth=loud)
+    ad, three = np.full(30_000, 9), np.full(30_000, 3)
+    paid = []
+    for creative in (ad, np.full(30_000, -1)):
+        state, total = market.rested(), 0.0
+        for week in range(LATEST):
+            state, out = market.step(state, creative if week == 0 else ad * 0 - 1, three)
+            total = total + out.profit
+        paid.append(total)
+    expected = incremental_profit(market, np.arange(30_000), ad, three, np.zeros(30_000))
+    gap = paid[0] - paid[1] - expected
+    later = expected.mean() * 0.02  # annoyance in the weeks after
+    assert abs(gap.mean()) < 3.5 * gap.std() / np.sqrt(len(gap)) + abs(later)
+    assert expected.mean() > 10 * gap.std() / np.sqrt(len(gap))
+
+
+# --- The campaign --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"rounds": 0}, {"weeks": 0}, {"most": 0}, {"budget": 0}, {"holdout": 0}]
+)
+def test_a_campaign_needs_something_to_do_and_somebody_on_either_side(wrong):
+    with pytest.raises(ValueError, match="give"):
+        Campaign(**wrong)
+
+
+def test_the_holdout_has_its_size_and_depends_on_the_seed_alone():
+    treated = assign(1000, 3, 0.2)
+    assert (~treated).sum() == 200
+    assert np.array_equal(treated, assign(1000, 3, 0.2))
+    assert not np.array_equal(treated, assign(1000, 4, 0.2))
+
+
+def test_a_strategy_learns_before_each_round_and_sees_the_budget_shrink():
+    market, spy = small_market(400, creatives=ADS), Always()
+    done = run(market, spy, SHORT)
+    assert spy.told == [0, 2]
+    assert [(m.round, m.week) for m in spy.moments] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    first, second, third, _ = (m.budget for m in spy.moments)
+    assert first == third == 2 * 300
+    assert second == first - spy.moments[0].able.sum()
+    assert done.impressions == pytest.approx([2, 2], abs=0.1)  # some have left
+    assert not spy.moments[0].able[~done.log.treated].any()
+
+
+def test_what_a_run_earned_is_the_sum_of_its_weeks():
+    market, spy = small_market(400, creatives=ADS), Always(ad=5)
+    done = run(market, spy, SHORT)
+    first = spy.moments[0]
+    who = np.flatnonzero(first.treated)
+    ads, once = np.full(len(who), 5), np.ones(len(who), int)
+    week = [incremental_profit(market, who, ads, once, np.zeros(len(who))).sum() / 300]
+    alive = who[spy.moments[1].reachable[who]]
+    tired = spy.moments[1].fatigue[alive]
+    assert tired == pytest.approx(market.truth.retention)
+    week.append(
+        incremental_profit(market, alive, ads[: len(alive)], once[: len(alive)], tired).sum() / 300
+    )
+    assert done.true[0] == pytest.approx(sum(week))
+
+
+def test_nothing_earns_nothing():
+    done = run(small_market(400, creatives=ADS), Nothing(), SHORT)
+    assert not done.true.any()
+    assert not done.impressions.any()
+
+
+def test_the_rules_bind():
+    market = small_market(400, creatives=ADS)
+
+    class Cheat(Always):
+        def send(self, moment):
+            return np.full(len(moment.able), 1), np.ones(len(moment.able), int)
+
+    with pytest.raises(ValueError, match="held-out"):
+        run(market, Cheat(), SHORT)
+    with pytest.raises(ValueError, match="budget"):
+        run(market, Always(impressions=3), SHORT)
+    with pytest.raises(ValueError, match="budget"):
+        run(market, Always(impressions=4), Campaign(budget=100, most=3))
+
+
+def test_the_log_holds_what_happened_and_nothing_hidden():
+    market, spy = small_market(400, creatives=ADS), Always()
+    log = run(market, spy, SHORT).log
+    assert set(log.rows()) == {
+        *("customer", "creative", "impressions", "fatigue", "clicks", "conversions", "week"),
+    }
+    rows = log.rows()
+    assert len(rows["customer"]) == sum(len(part["customer"]) for part in log.shown)
+    assert set(rows["week"]) == {0, 1, 2, 3}
+    later = log.rows(2)
+    assert set(later["week"]) == {2, 3}
+    assert np.array_equal(log.rows(2, 3)["customer"], log.shown[2]["customer"])
+    assert log.treated[rows["customer"]].all()
+    quiet = run(market, Nothing(), SHORT).log
+    held = ~log.treated
+    for week in range(4):  # who is held out lives as if there were no campaign
+        assert np.array_equal(log.orders[week][held], quiet.orders[week][held])
+        assert np.array_equal(log.profit[week][held], quiet.profit[week][held])
+
+
+# --- Estimates -----------------------------------------------------------------------------------
+
+
+def made_up_log(effect: float, n: int = 4000, seed: int = 0) -> tuple[Log, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    treated, usual = assign(n, seed, 0.3), rng.gamma(2, 5, n)
+    log = Log(treated, 2)
+    for _ in range(4):
+        log.profit.append(usual + rng.normal(0, 1, n) + effect * treated)
+        log.orders.append(np.zeros(n))
+    return log, usual
+
+
+def test_the_estimate_finds_a_planted_effect_and_cuped_narrows_it():
+    log, usual = made_up_log(0.5)
+    found = estimate(log, usual)
+    assert found.low < 2.0 < found.high
+    blunt = estimate(log, np.random.default_rng(1).normal(size=len(usual)))
+    assert (found.high - found.low) < 0.2 * (blunt.high - blunt.low)
+
+
+def test_the_interval_holds_the_truth_as_often_as_it_says():
+    holds = [estimate(*made_up_log(0.1, 400, seed)) for seed in range(300)]
+    share = np.mean([each.low <= 0.4 <= each.high for each in holds])
+    assert 0.91 < share < 0.985
+
+
+def test_rounds_are_estimated_by_their_own_weeks():
+    log, usual = made_up_log(0.0)
+    log.profit[2] = log.profit[2] + 5 * log.treated  # in the second round
+    done = loop.Run(np.zeros(2), np.zeros(2), log)
+    first, second, whole = loop.estimates(done, usual)
+    assert first.low < 0 < first.high
+    assert second.low < 5 < second.high
+    assert whole.difference == pytest.approx(first.difference + second.difference, rel=1e-6)
+
+
+# --- Tables and figures --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def true() -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    best = 1 + rng.random((3, 4))
+    shares = dict(zip(loop_figures.STYLES, (1, 0.6, 0.5, 0.2, 0.1, 0), strict=True))
+    return {name: best * share for name, share in shares.items()}
+
+
+def test_standings_are_shares_of_the_oracle(true):
+    table = loop_figures.standings(true)
+    assert table.loc["our loop", "share of oracle"] == pytest.approx(0.6)
+    assert table.loc["logistic targeting", "share, last round"] == pytest.approx(0.5)
+    assert table.loc["oracle", " ±"] == pytest.approx(0)
+    assert table.loc["oracle", "$ per customer"] == pytest.approx(true["oracle"].sum(1).mean())
+
+
+def test_what_a_part_is_worth_is_paired():
+    base = np.array([[1.0, 1.0], [5.0, 5.0], [9.0, 9.0]])
+    table = loop_figures.worth({"our loop": base, "a": base - 0.5, "b": base - 0.1})
+    assert list(table.index) == ["b", "a"]
+    assert table.loc["a", "lost"] == pytest.approx(1.0)
+    assert table.loc["a", "half"] == pytest.approx(0, abs=1e-9)  # markets differ, pairs do not
+
+
+@pytest.mark.parametrize(
+    ("ends", "word"), [((0.1, 0.2), "ahead"), ((-0.2, -0.1), "behind"), ((-0.1, 0.2), "apart")]
+)
+def test_the_result_chooses_the_sentence(ends, word):
+    assert word in loop_figures.verdict(*ends, "a", "b")
+
+
+def test_figures_show_every_strategy_and_round(true):
+    figure = loop_figures.rounds_figure(true)
+    left, right = figure.axes
+    assert len([line for line in left.lines if len(line.get_xdata()) == 4]) == len(true)
+    assert len(right.collections) == len(true)
+    table = loop_figures.worth({"our loop": true["oracle"], "a": true["null"]})
+    assert len(loop_figures.worth_figure(table).axes[0].patches) == 1
+    names = ["truth", "holdout", "low", "high", "books", "books, displaced off"]
+    numbers = pd.DataFrame([[1.0, 2, 0, 4, 3, 2]] * 3, [1, 2, "all"], names)
+    panel = loop_figures.measured_figure(numbers).axes[0]
+    assert list(panel.get_xticks()) == [1, 2]
+    plt.close("all")

@@ -1,0 +1,292 @@
+"""The planner against brute force, measured displacement, strategies that keep the rules."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+from market_world import made_up_households, small_market
+
+from pm_utils import strategies
+from pm_utils.loop import Campaign, Log, Moment, run
+from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
+from pm_utils.responses import (
+    DeepResponse,
+    LogisticResponse,
+    learn_profile,
+    learned_profile,
+    plain_profile,
+    summarise,
+    thin,
+)
+from pm_utils.strategies import (
+    Learner,
+    OneAd,
+    Oracle,
+    Prices,
+    RFMRule,
+    Shopkeeper,
+    annoyance_cost,
+    attributed_profit,
+    displaced_share,
+    order_worth,
+    plan,
+    spread,
+)
+from pm_utils.studio import TEXTS, Menu
+
+CAMPAIGN = Campaign(rounds=3, weeks=2, budget=2.0, most=5)
+N = 1200
+
+
+@pytest.fixture(scope="module")
+def world() -> strategies.World:
+    """A small world on made-up households; ads work better than in the book's."""
+    menu = Menu.of(2)
+    truth = TruthParameters(examination=(1.0,), click_base=-2.5, order_base=-2.0)
+    market = Market(N, 0, creatives=menu.creatives(), truth=truth, households=made_up_households())
+    past = summarise(market.orders(60), N, 60)
+    log = market.impressions(Uniform(len(menu)), 100 * N)
+    net = learn_profile(past, past.counts, epochs=3, seed=0)
+    shop = Shopkeeper(past, thin(log, N), Prices.of(market), CAMPAIGN)
+    settings = {"first": 200, "steps": 30}
+    profile = learned_profile(net, past)
+    base = DeepResponse(profile, menu, seed=0, **settings)
+    base.fit(shop.banners.rows)
+    return strategies.World(market, shop, profile, settings, base)
+
+
+@pytest.fixture(scope="module")
+def runs(world) -> dict:
+    made = strategies.contestants(world, Menu.of(2))
+    return {name: run(world.market, each, CAMPAIGN) for name, each in made.items()}
+
+
+# --- The planner ---------------------------------------------------------------------------------
+
+
+def best_by_trying(gain, fatigue, cost, *, decay, most, budget) -> float:
+    """The largest worth of any plan."""
+    j = np.arange(most)
+    best = 0.0
+    for counts in product(range(most + 1), repeat=len(gain)):
+        if sum(counts) <= budget:
+            worth = [
+                (g * np.exp(-decay * (f + j[:k])) - c).sum()
+                for g, f, c, k in zip(gain, fatigue, cost, counts, strict=True)
+            ]
+            best = max(best, sum(worth))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_plan_is_worth_more(seed):
+    rng = np.random.default_rng(seed)
+    gain, fatigue, cost = rng.normal(0.05, 0.05, 4), rng.uniform(0, 9, 4), rng.uniform(0, 0.05, 4)
+    rules = {"decay": 0.2, "most": 3, "budget": int(rng.integers(0, 9))}
+    counts = plan(gain, fatigue, cost=cost, **rules)
+    j = np.arange(3)
+    got = sum(
+        (g * np.exp(-0.2 * (f + j[:k])) - c).sum()
+        for g, f, c, k in zip(gain, fatigue, cost, counts, strict=True)
+    )
+    assert counts.sum() <= rules["budget"]
+    assert got == pytest.approx(best_by_trying(gain, fatigue, cost, **rules))
+
+
+def test_equal_customers_cannot_break_the_budget():
+    counts = plan(np.ones(10), np.zeros(10), decay=0.0, cost=0.1, most=4, budget=7)
+    assert counts.sum() == 7
+
+
+def test_the_tired_wait_and_the_forbidden_get_nothing():
+    gain, tired = np.array([1.0, 1.0, -np.inf]), np.array([0.0, 8.0, 0.0])
+    counts = plan(gain, tired, decay=0.1, cost=0.0, most=4, budget=4)
+    assert counts.tolist() == [4, 0, 0]
+    assert plan(gain, tired, decay=0.1, cost=2.0, most=4, budget=4).sum() == 0
+
+
+def test_spread_is_even_and_spends_everything():
+    able = np.array([True, True, False, True])
+    counts = spread(able, 7, np.random.default_rng(0))
+    assert counts.sum() == 7
+    assert counts[2] == 0
+    assert set(counts[able]) == {2, 3}
+
+
+# --- Money ---------------------------------------------------------------------------------------
+
+
+def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(world):
+    past, prices = world.shop.past, world.shop.prices
+    assert prices == Prices(margin=0.3, promoted_share=0.3, cost=0.005)
+    worth = order_worth(past, prices, 0.5)
+    kept = 1 - 0.5 * (1 - np.exp(-past.rate[4]))
+    want = past.value[4] * (0.3 * kept - 0.3 * DISCOUNT_RATES)
+    assert worth[4] == pytest.approx(want)
+    assert (order_worth(past, prices, 0.0) >= worth).all()
+
+
+def test_what_an_impression_costs_later_is_the_slope_of_the_truth():
+    market = small_market(200, truth=TruthParameters(annoyance=0.01))
+    c, t = market.truth_of_customers, market.truth
+    lost, tired = 0.0, 1e-4
+    for _ in range(6):
+        lost = lost + t.margin * c.order_value * c.order_rate * (1 - np.exp(-c.annoyance * tired))
+        tired *= t.retention
+    assert annoyance_cost(market, 6) == pytest.approx(lost / 1e-4, rel=1e-3)
+
+
+def made_up_log(displaced: float, *, n: int = 20_000, drift: float = 1.0) -> tuple[Log, np.ndarray]:
+    """Three rounds of one week in which orders after clicks displace others as told."""
+    rng = np.random.default_rng(0)
+    rate, treated = rng.gamma(2, 0.5, n), rng.random(n) < 0.8
+    log = Log(treated, 1)
+    for _ in range(3):
+        who = np.flatnonzero(treated & (rng.random(n) < 0.3))
+        organic = rng.poisson(rate * drift)
+        instead = (organic[who] > 0) & (rng.random(len(who)) < displaced)
+        log.shown.append({"customer": who, "conversions": np.ones(len(who), int)})
+        orders = organic.astype(float)
+        orders[who] += ~instead
+        log.orders.append(orders)
+    return log, rate
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("drift", [1.0, 1.3])
+def test_displacement_is_found_whatever_the_season(share, drift):
+    log, rate = made_up_log(share, drift=drift)
+    assert displaced_share(log, rate) == pytest.approx(share, abs=0.09)
+
+
+def test_without_a_log_nothing_is_displaced():
+    assert displaced_share(Log(np.ones(5, bool), 1), np.ones(5)) == 0
+
+
+def test_the_books_count_orders_after_clicks(world, runs):
+    menu, shop, log = Menu.of(2), world.shop, runs["our loop"].log
+    rows = log.rows()
+    discount = TEXTS[rows["creative"] // 2, 2]
+    value = shop.past.value[rows["customer"]] * (0.3 - 0.3 * DISCOUNT_RATES[discount])
+    want = (rows["conversions"] * value).sum() - 0.005 * rows["impressions"].sum()
+    assert attributed_profit(log, shop, menu) == pytest.approx(want / log.treated.sum())
+    rounds = [attributed_profit(log, shop, menu, weeks=slice(w, w + 2)) for w in (0, 2, 4)]
+    assert sum(rounds) == pytest.approx(attributed_profit(log, shop, menu))
+    assert attributed_profit(log, shop, menu, displaced=0.5) < attributed_profit(log, shop, menu)
+
+
+def test_what_is_measured_stands_beside_the_truth(world, runs):
+    table = strategies.measured(runs["our loop"], world.shop, Menu.of(2))
+    assert list(table.index) == [1, 2, 3, "all"]
+    assert table["truth"].iloc[:3].sum() == pytest.approx(table.loc["all", "truth"])
+    assert (table["low"] < table["holdout"]).all()
+    assert (table["books, displaced off"] < table["books"]).all()
+
+
+# --- Strategies ----------------------------------------------------------------------------------
+
+
+def test_nobody_beats_the_oracle_and_learning_beats_rules(runs):
+    whole = {name: done.true.sum() for name, done in runs.items()}
+    best = whole.pop("oracle")
+    assert max(whole.values()) < best
+    for learner in ("our loop", "logistic targeting"):
+        assert whole[learner] > 0.35 * best
+        assert whole[learner] > max(whole["send to all"], whole["RFM rule"])
+
+
+def test_the_null_is_far_below(runs):
+    assert runs["null"].true.sum() < 0.6 * runs["our loop"].true.sum()
+
+
+def test_all_spend_the_same_budget_on_the_same_customers(runs):
+    held = [tuple(np.flatnonzero(~done.log.treated)) for done in runs.values()]
+    assert len(set(held)) == 1
+    for done in runs.values():
+        assert (done.impressions <= CAMPAIGN.budget * CAMPAIGN.weeks).all()
+    assert runs["our loop"].impressions == pytest.approx(runs["oracle"].impressions, rel=0.05)
+
+
+def test_the_oracle_picks_the_best_ad_of_the_whole_menu(world):
+    menu = Menu.of(2)
+    menu.texts[::3] = False
+    oracle, market = Oracle(world.market, CAMPAIGN, menu), world.market
+    who, ads = np.arange(60)[:, None], menu.open_ads
+    t, c = market.truth, market.truth_of_customers
+    order = market.click_probability(who, ads) * market.conversion_probability(who, ads)
+    kept = 1 - t.displacement * (1 - np.exp(-c.order_rate[:60]))
+    profit = t.margin * kept[:, None] - market.promoted_discount[ads]
+    gain = order * c.order_value[:60, None] * profit
+    assert oracle.gain[:60] == pytest.approx(gain.max(1), rel=1e-5)
+    assert np.array_equal(ads[gain.argmax(1)], oracle.ad[:60])
+
+
+def moment(able: np.ndarray, budget: int = 1000) -> Moment:
+    return Moment(1, 0, able, np.ones(len(able), bool), np.zeros(len(able)), budget)
+
+
+def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(world):
+    menu, able = Menu.of(2), np.arange(N) % 5 > 0
+    empty = Log(able, 2)
+    for make, share in ((OneAd, 1.0), (RFMRule, 0.5)):
+        strategy = make(world.shop, menu, seed=0)
+        strategy.learn(empty)
+        ads, impressions = strategy.send(moment(able, 3 * N))
+        assert impressions.sum() == 3 * N // 2
+        assert (impressions > 0).sum() == pytest.approx(share * able.sum(), abs=2)
+        kinds = len(np.unique(ads))
+        assert kinds == 1 if make is OneAd else kinds > 3
+    served = impressions > 0
+    assert world.shop.past.rate[served].mean() > world.shop.past.rate[able & ~served].mean()
+
+
+def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
+    menu = Menu.of(2).archive(12, np.random.default_rng(0))
+    able = np.arange(N) % 5 > 0
+    spent = {}
+    for paced in (True, False):
+        learner = Learner(world.base, world.shop, menu, explore=0.5, paced=paced)
+        learner.learn(Log(able, 2))
+        ads, impressions = learner.send(moment(able))
+        assert set(ads[impressions > 0]) <= set(menu.open_ads)
+        assert not impressions[~able].any()
+        spent[paced] = impressions.sum()
+    assert spent[False] > 1.5 * spent[True]
+
+
+def test_without_uplift_discounts_are_deeper(world):
+    menu, log = Menu.of(2), Log(np.ones(N, bool), 2)
+    learner = Learner(world.base, world.shop, menu, explore=0.0)
+    habit, who = np.zeros(N, np.float32), np.arange(N)
+    learner.learn(log)
+    deep = [DISCOUNT_RATES[TEXTS[learner._best(habit, who, -1, x)[0] // 2, 2]] for x in (0.0, 0.5)]
+    assert deep[0].mean() > deep[1].mean()
+
+
+def test_an_open_loop_learns_once(world):
+    for again, lessons in ((False, 1), (True, 3)):
+        model = LogisticResponse(plain_profile(world.shop.past), Menu.of(2))
+        learner = Learner(model, world.shop, Menu.of(2), again=again)
+        run(world.market, learner, CAMPAIGN)
+        assert len(learner.displaced) == lessons
+
+
+def test_variants_lack_what_they_are_named_for(world):
+    made = strategies.variants(world, Menu.of(2), archive=7)
+    assert len(made["studio (old ads only)"].menu.open_ads) == 7
+    assert made["profile"].model.traits.shape[1] == 2
+    assert not made["profile"].model.affinity.any()
+    assert not made["uplift (all orders count)"].incremental
+    assert made["exploring"].explore == 0
+    assert not made["pacing"].paced
+    assert not made["learning again"].again
+    assert len({id(each.model) for each in made.values()}) == len(made)  # none teaches another
+
+
+def test_who_is_told_more_reads_more(world):
+    made = strategies.told(world, Menu.of(2))
+    cost, all_ = made.values()
+    assert (cost.annoyance >= 0).all()
+    assert all_.model.traits.shape[1] == cost.model.traits.shape[1] + 2
+    assert strategies.interest_found(all_.model.affinity.numpy(), world) > 0.999
+    assert strategies.interest_found(world.profile.affinity, world) > 0.4

@@ -147,7 +147,7 @@ def _basics(past: Past) -> np.ndarray:
     return np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
 
 
-def plain_profile(past: Past, *, components: int = 5, strength: float = 10) -> Profile:
+def plain_profile(past: Past, *, components: int = 6, strength: float = 10) -> Profile:
     """Return activity, order value, coupon use, and principal components of smoothed shares."""
     shares = smoothed_shares(past.counts, strength)
     affinity = np.log(shares / shares.mean(0))
@@ -360,8 +360,8 @@ def response_loss(logits: Tensor, counts: Tensor) -> Tensor:
 class DeepResponse:
     """An ensemble of `ResponseNets` that goes on learning round by round.
 
-    Every member starts from weights of its own and weighs every row by a number of its own, drawn
-    from an exponential distribution: the Bayesian bootstrap. Where data are scarce, they disagree.
+    Every member starts from weights of its own and sees batches of its own. Where data are
+    scarce, they disagree.
 
     Parameters
     ----------
@@ -375,7 +375,7 @@ class DeepResponse:
 
     References
     ----------
-    Lu & Van Roy (2017), Ensemble sampling.
+    Lu & Van Roy (2017), Ensemble sampling, who also perturb the data.
     """
 
     def __init__(
@@ -413,8 +413,6 @@ class DeepResponse:
         counts = [rows.clicks, rows.impressions - rows.clicks, rows.orders * rows.mature]
         counts = torch.as_tensor(np.stack([*counts, ripe - counts[2]], 1)).clamp(min=0)
         fatigue = torch.as_tensor(rows.fatigue)
-        weight = torch.empty(self.members, len(ad)).exponential_(generator=self.draws)
-        member = torch.arange(self.members)[:, None]
         steps = self.steps[min(self.rounds, 1)]
         self.rounds += 1
         for step in range(steps):
@@ -423,8 +421,7 @@ class DeepResponse:
             drawn = torch.randint(len(ad), size, generator=self.draws)
             x = torch.cat([self.traits[customer[drawn]], extra[drawn]], 2)
             logits = self.nets(x, levels[drawn], fatigue[drawn])
-            each = counts[drawn] * weight[member, drawn].unsqueeze(2)
-            loss = response_loss(logits, each) * len(ad) / self.batch_size
+            loss = response_loss(logits, counts[drawn]) * len(ad) / self.batch_size
             (loss + self.decay / 2 * self._size()).div(len(ad)).backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
@@ -509,7 +506,7 @@ class LogisticResponse:
     """
 
     def __init__(
-        self, profile: Profile, menu: Menu, *, ridge=(60.0, 40.0), personal: bool = True
+        self, profile: Profile, menu: Menu, *, ridge=(60.0, 150.0), personal: bool = True
     ) -> None:
         self.menu, self.ridge, self.personal = menu, ridge, personal
         self.traits, self.affinity = profile.traits, profile.affinity

@@ -97,7 +97,7 @@ def test_profiles_are_standard_and_the_blind_one_knows_nothing_of_what_was_bough
     plain, blind = responses.plain_profile(past), responses.no_profile(past)
     assert plain.traits.mean(0) == pytest.approx(0, abs=1e-4)
     assert plain.traits.std(0) == pytest.approx(1, abs=1e-3)
-    assert plain.traits.shape == (N, 8)
+    assert plain.traits.shape == (N, 9)
     assert blind.traits.shape == (N, 2)
     assert not blind.affinity.any()
     other = responses.Past(past.rate, past.value, past.coupons, past.recency, past.counts[::-1], 60)
@@ -329,5 +329,5 @@ def test_studying_customers_reads_orders_and_banners_only(market):
     )
     assert past.weeks == 20
     assert banners.shown.sum() == 30 * N
-    assert profile.traits.shape == (N, 8 + 32)
+    assert profile.traits.shape == (N, 9 + 32)
     assert np.isfinite(profile.affinity).all()

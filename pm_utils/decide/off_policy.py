@@ -303,3 +303,72 @@ def compare_errors(
         verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
         rows[f"{name} against {rival}"] = [(first - second).mean(), low, high, verdict]
     return pd.DataFrame(rows, index=["saved", "from", "to", "verdict"]).T
+
+
+# Sequences of decisions
+
+
+def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray:
+    r"""Return the weight of each customer's history up to each week → (T, N).
+
+    A policy that always decides the same way has chance one for its own action and zero for any
+    other, so :math:`w_t = \prod_{u \le t} [\pi(s_u) = a_u] / \pi_0(a_u \mid s_u)`.
+
+    Parameters
+    ----------
+    agrees : boolean array of shape (T, N)
+        Where the new policy would have done what the log did.
+    propensity : array of shape (T, N)
+        Probability with which the log did it.
+    """
+    return np.cumprod(agrees / propensity, axis=0)
+
+
+def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = True) -> Estimate:
+    r"""Value a policy by weighting each reward by its history so far.
+
+    .. math::
+        \sum_t \frac{\sum_i w_{it} r_{it}}{\sum_i w_{it}}
+
+    or over N instead of the sum of weights where not `normalised`. A later decision does not
+    dilute an earlier reward. Rows are customers; the effective size is that of the last weights.
+
+    Parameters
+    ----------
+    reward, weight : arrays of shape (T, N)
+        Weights from `trajectory_weights`.
+    normalised : bool
+
+    References
+    ----------
+    Precup, Sutton and Singh (2000), Eligibility traces for off-policy policy evaluation. ICML.
+    """
+    if not (weight.sum(1) > 0).all():
+        raise ValueError("some week has no weight: nobody's history agrees with the new policy")
+    total = weight.sum(1, keepdims=True) if normalised else reward.shape[1]
+    level = (weight * reward).sum(1, keepdims=True) / total
+    scale = weight * reward.shape[1] / total
+    each = (scale * (reward - level) if normalised else scale * reward - level).sum(0)
+    size = effective_sample_size(weight[-1])
+    return _interval(level.sum(), each, np.arange(reward.shape[1]), size)
+
+
+def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
+    """Say what a log allows to say of a new policy.
+
+    Parameters
+    ----------
+    new, old : Estimate
+        The new policy's value from the log, and the old one's.
+    least_size : float
+        The effective sample size below which no estimate is believed.
+
+    Returns
+    -------
+    {'refuse', 'keep', 'recommend'}
+        *refuse* where the effective size is below `least_size`, whatever the estimate says;
+        *recommend* where the interval lies above the old policy's whole interval; *keep* else.
+    """
+    if not new.effective_size >= least_size:
+        return "refuse"
+    return "recommend" if new.low > old.high else "keep"

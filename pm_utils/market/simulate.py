@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from copy import copy
+from dataclasses import fields, replace
 from functools import cached_property
 
 import numpy as np
@@ -95,6 +96,35 @@ class Market:
         """
         broken = plant_defect(self.truth_of_customers, stage, customers, factor)
         return self._changed(truth_of_customers=broken)
+
+    def with_luck(self, seed: int) -> "Market":
+        """Return the same customers and ads, to whom other things happen.
+
+        Parameters
+        ----------
+        seed : int
+            At least 0; that of the market itself gives the same events.
+        """
+        if seed < 0:
+            raise ValueError(f"seed is {seed}: give a whole number of at least 0")
+        market = copy(self)
+        market.seed = seed
+        return market
+
+    def of(self, customers: np.ndarray) -> "Market":
+        """Return a market of some customers, one as often as named; each copy has its own luck.
+
+        Parameters
+        ----------
+        customers : array of shape (n,), integers
+        """
+        rows = self._who(customers)
+        hidden = self.truth_of_customers
+        taken = {one.name: getattr(hidden, one.name)[rows] for one in fields(hidden)}
+        market = self._changed(truth_of_customers=replace(hidden, **taken), n_customers=len(rows))
+        market.customers = self.customers.iloc[rows].reset_index(drop=True)
+        market.customers.index.name = "customer"
+        return market
 
     def _changed(self, **attributes) -> "Market":
         market = copy(self)

@@ -1,0 +1,385 @@
+r"""Plans for a campaign under a budget: rules of thumb, and the exact optimum where one can be had.
+
+A *policy* is a function from `Episodes` and `State` to an action for each customer and a priority,
+both (E, n). Profit is what `pm_utils.market.environment` expects, against no ads at all.
+
+All flights have the same length, so what a customer has seen is a string of bits, one a week, and
+at week t fatigue takes at most :math:`2^t` values: the *lattice*. On it
+
+- the **small** world, two customers that share B flights, is solved exactly (`small_optimum`): the
+  state is (week, budget left, both fatigues, who is still there), and the budget left follows from
+  the bits;
+- the **large** world cannot be, since its states multiply over customers. Charge every flight a
+  price μ instead of counting it, and customers fall apart. With V the value of one customer's own
+  problem, every μ ≥ 0 gives an upper bound (`PricedPlans.bound`),
+
+.. math::
+    \text{optimum} \le \mu B + \sum_i V_i(\mu) ,
+
+  the *Lagrangian relaxation*; its least value is the limit of the large world.
+
+References
+----------
+Bellman (1957), Dynamic Programming. Hawkins (2003), A Lagrangian decomposition approach to weakly
+coupled dynamic optimization problems and its applications.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from pm_utils.market.environment import Campaign, Episodes, Forecast, State
+
+Policy = Callable[[Episodes, State], tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What E campaigns brought; arrays of shape (E, weeks).
+
+    Attributes
+    ----------
+    profit : array of floats
+        Dollars a customer against no ads, expected at each week's choice.
+    sent, refused : arrays of int
+        Flights.
+    """
+
+    profit: np.ndarray
+    sent: np.ndarray
+    refused: np.ndarray
+
+    @property
+    def total(self) -> np.ndarray:
+        """Profit a customer of each campaign → (E,)."""
+        return self.profit.sum(1)
+
+
+def play(episodes: Episodes, policy: Policy) -> Played:
+    """Play campaigns to their end."""
+    state, weeks = episodes.start(), []
+    for _ in range(episodes.campaign.weeks):
+        state, step = episodes.step(state, *policy(episodes, state))
+        weeks.append((step.reward.mean(1), step.sent.sum(1), step.refused))
+    return Played(*(np.stack(each, axis=1) for each in zip(*weeks, strict=True)))
+
+
+# Rules of thumb
+
+
+def nobody(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Show nothing."""
+    return np.zeros(episodes.shape, int), np.zeros(episodes.shape)
+
+
+def random_choice(seed: int) -> Policy:
+    """Return the policy that draws none or any ad for everybody."""
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([seed, state.week])
+        choices = episodes.forecast.conversions.shape[1] + 1
+        return rng.integers(choices, size=episodes.shape), rng.random(episodes.shape)
+
+    return policy
+
+
+def everyone(seed: int) -> Policy:
+    """Return the policy that sends everybody their most profitable ad until the money is gone."""
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
+        return best, np.random.default_rng([seed, state.week]).random(episodes.shape)
+
+    return policy
+
+
+def greedy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Send what pays this week, the most profitable first: the conversion model's own policy."""
+    return _those_above(episodes.immediate(state), 0.0)
+
+
+def threshold(level: float, pacing: float = 0.0) -> Policy:
+    r"""Return the policy that sends what earns more than a bar that follows the spending.
+
+    The bar is :math:`\theta e^{\kappa (b - t)}` dollars a flight, with b the share of the budget
+    that is spent and t that of the weeks that are over: a proportional pacing controller.
+
+    Parameters
+    ----------
+    level : float
+        θ.
+    pacing : float
+        κ; 0 leaves the bar where it is.
+    """
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        bar = level * pace(episodes.campaign, state, pacing)
+        return _those_above(episodes.immediate(state), bar[:, None])
+
+    return policy
+
+
+def pace(campaign: Campaign, state: State, pacing: float) -> np.ndarray:
+    """Return by how much a controller multiplies its bar or its price → (E,)."""
+    ahead = 1 - state.left / campaign.flights - state.week / campaign.weeks
+    return np.exp(pacing * ahead)
+
+
+def _those_above(value: np.ndarray, bar: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    """Turn values of choices (E, n, M + 1) into actions and priorities by what they gain."""
+    gain = value[..., 1:].max(-1) - value[..., 0]
+    return np.where(gain > bar, value[..., 1:].argmax(-1) + 1, 0), gain
+
+
+def tune(
+    family: Callable[..., Policy], grid: dict[str, Iterable[float]], worlds: Iterable[Episodes]
+) -> tuple[dict[str, float], float]:
+    """Return the settings of a family of policies that earn most over some worlds, and how much.
+
+    Parameters
+    ----------
+    family : callable
+        Takes one of each setting and returns a policy.
+    grid : dict
+        The values to try of each setting; every combination is played.
+    worlds : iterable of Episodes
+        For tuning only: never those that the policy is judged on.
+    """
+    worlds, best = list(worlds), (None, -np.inf)
+    for values in product(*grid.values()):
+        setting = dict(zip(grid, values, strict=True))
+        earned = np.mean([play(world, family(**setting)).total.mean() for world in worlds])
+        if earned > best[1]:
+            best = setting, float(earned)
+    return best
+
+
+# One customer at a price
+
+
+class PricedPlans:
+    """The exact plan of each customer alone, when every flight costs an additional price.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of N customers.
+    weeks : int
+        T; tables have :math:`2^{T - 1}` rows of N.
+    """
+
+    def __init__(self, forecast: Forecast, weeks: int) -> None:
+        self.forecast, self.weeks = forecast, weeks
+        self.fatigue = lattice(forecast, weeks)
+        self._tables = []
+        for week, fatigue in enumerate(self.fatigue):
+            tired = np.broadcast_to(fatigue[:, None], (len(fatigue), len(forecast)))
+            value = forecast.immediate(tired, weeks - 1 - week)
+            stays = 1 - forecast.leaves(tired), 1 - forecast.leaves(tired + forecast.impressions)
+            self._tables.append((value[..., 0], value[..., 1:].max(-1), *stays))
+
+    def solve(self, price: float) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Return each customer's value and, by week, what a flight gains over none.
+
+        Parameters
+        ----------
+        price : float
+            Dollars a flight, on top of what it costs.
+
+        Returns
+        -------
+        value : array of shape (N,)
+            Dollars, the price taken off.
+        gains : list of arrays of shape (2**t, N)
+            In the order of `fatigue`.
+        """
+        value, gains = np.zeros((2**self.weeks, len(self.forecast))), []
+        for none, shown, stays, stays_shown in reversed(self._tables):
+            rest = none + stays * value[0::2]
+            send = shown - price + stays_shown * value[1::2]
+            gains.append(send - rest)
+            value = np.maximum(rest, send)
+        return value[0], gains[::-1]
+
+    def bound(self, flights: int) -> tuple[float, float]:
+        """Return the least upper bound on the profit a customer under a budget, and its price.
+
+        Parameters
+        ----------
+        flights : int
+            B, for all N together.
+        """
+        n = len(self.forecast)
+        worth = minimize_scalar(
+            lambda price: self.solve(price)[0].mean() + price * flights / n,
+            bounds=(0.0, float(self._tables[0][1].max())),
+            method="bounded",
+            options={"xatol": 1e-4},
+        )
+        return float(worth.fun), float(worth.x)
+
+    def policy(self, price: float, pacing: float = 0.0) -> Policy:
+        """Return the policy that follows these plans; a price tuned by `pace` if asked for.
+
+        The plans are solved for one price; pacing moves the bar that a gain has to clear.
+        """
+        _, gains = self.solve(price)
+
+        def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+            order = np.argsort(self.fatigue[state.week])
+            middle = self.fatigue[state.week][order]
+            cell = order[np.searchsorted((middle[1:] + middle[:-1]) / 2, state.fatigue)]
+            customer = np.arange(episodes.shape[0] * episodes.shape[1]).reshape(episodes.shape)
+            gain = gains[state.week][cell, customer % len(self.forecast)]
+            bar = price * (pace(episodes.campaign, state, pacing)[:, None] - 1)
+            best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
+            return np.where(gain > bar, best, 0), gain
+
+        return policy
+
+
+def lattice(forecast: Forecast, weeks: int) -> list[np.ndarray]:
+    """Return the fatigue after every history of so many weeks: arrays of shape (2**t,).
+
+    The row of a history is its bits, the latest week lowest; row j has the sequels 2 j, nothing
+    shown, and 2 j + 1.
+    """
+    levels = [np.zeros(1)]
+    for _ in range(weeks - 1):
+        both = np.stack([forecast.next_fatigue(levels[-1], sent) for sent in (0, 1)], axis=1)
+        levels.append(both.ravel())
+    return levels
+
+
+# The small world, exactly
+
+
+def small_optimum(forecast: Forecast, campaign: Campaign) -> tuple[float, Policy]:
+    """Return the best expected profit of two customers who share a budget, and the policy.
+
+    Backward over (week, both histories, who is there); the budget left is what the histories have
+    not spent. For every state, all four choices of whom to send a flight; each gets their best ad.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of two customers.
+    campaign : Campaign
+
+    Returns
+    -------
+    float
+        Dollars, both customers together.
+    Policy
+
+    Raises
+    ------
+    ValueError
+        When there are not two customers.
+    """
+    if len(forecast) != 2:
+        raise ValueError(f"{len(forecast)} customers: the exact plan is for two")
+    levels = lattice(forecast, campaign.weeks)
+    value = {there: np.zeros((2**campaign.weeks,) * 2) for there in _WHO}
+    plans = []
+    for week in reversed(range(campaign.weeks)):
+        fatigue = levels[week]
+        after = campaign.weeks - 1 - week
+        now = forecast.immediate(np.repeat(fatigue[:, None], 2, axis=1), after)
+        earned = np.stack([now[..., 0], now[..., 1:].max(-1)], axis=-1)  # (2**t, n, send)
+        leaves = [
+            forecast.leaves(np.repeat(f[:, None], 2, axis=1))
+            for f in (fatigue, fatigue + campaign.impressions)
+        ]
+        spent = _flights_sent(week)
+        left = campaign.flights - spent[:, None] - spent[None, :]
+        values = {there: _choices(there, earned, leaves, left, value) for there in _WHO}
+        value = {there: each.max(0) for there, each in values.items()}
+        plans.append({there: each.argmax(0) for there, each in values.items()})
+    plans = plans[::-1]
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        cell = np.abs(state.fatigue[..., None] - levels[state.week]).argmin(-1)  # (E, 2)
+        tables = np.stack([plans[state.week][there] for there in _WHO])
+        choice = tables[state.alive @ [2, 1], cell[:, 0], cell[:, 1]]
+        best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
+        return best * np.array(_WHO)[choice], np.zeros(episodes.shape)
+
+    return float(value[True, True][0, 0]), policy
+
+
+_WHO = tuple(product((False, True), repeat=2))
+IMPOSSIBLE = -1e9
+
+
+def _flights_sent(week: int) -> np.ndarray:
+    """Return the number of flights in every history of so many weeks → (2**week,)."""
+    histories = np.arange(2**week)
+    return sum((histories >> bit & 1 for bit in range(week)), np.zeros_like(histories))
+
+
+def _choices(there, earned, leaves, left, value) -> np.ndarray:
+    """Return the value of sending nobody, the second, the first, both → (4, 2**t, 2**t)."""
+    found = []
+    for send in _WHO:
+        possible = (left >= sum(send)) & all(np.array(there) | ~np.array(send))
+        total = sum(
+            there[i] * earned[:, i, int(send[i])].reshape((-1, 1) if i == 0 else (1, -1))
+            for i in range(2)
+        )
+        total = total + np.zeros_like(left)
+        for stays in _WHO:
+            chance = 1.0
+            for i in range(2):
+                gone = leaves[int(send[i])][:, i].reshape((-1, 1) if i == 0 else (1, -1))
+                kept = (1 - gone if stays[i] else gone) if there[i] else float(not stays[i])
+                chance = chance * kept
+            sequel = value[stays][int(send[0]) :: 2, int(send[1]) :: 2]
+            total = total + chance * sequel
+        found.append(np.where(possible, total, IMPOSSIBLE))
+    return np.stack(found)
+
+
+def exact_value(forecast: Forecast, campaign: Campaign, policy: Policy) -> tuple[float, np.ndarray]:
+    """Return a deterministic policy's expected profit over all ways in which customers may leave.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of the few customers of one campaign.
+    campaign : Campaign
+    policy : Policy
+
+    Returns
+    -------
+    float
+        Dollars, all customers together.
+    array of shape (weeks, n)
+        The action of each week if nobody leaves.
+    """
+    n = len(forecast)
+    chance, total, path = np.ones(1), 0.0, []
+    state = Episodes(forecast, campaign).start()
+    ends = np.array(list(product((True, False), repeat=n)))  # all stay first
+    for _ in range(campaign.weeks):
+        copies = np.tile(np.arange(n), len(chance))
+        episodes = Episodes(forecast.take(copies), campaign, episodes=len(chance))
+        action, priority = policy(episodes, state)
+        later, step = episodes.step(state, action, priority)
+        total += float(chance @ step.reward.sum(1))
+        path.append(
+            np.where(later.fatigue[0] > forecast.next_fatigue(state.fatigue[0], 0), action[0], 0)
+        )
+        strain = later.fatigue / forecast.truth.retention
+        leaves = forecast.take(copies).leaves(strain.ravel()).reshape(strain.shape)
+        odds = np.where(ends, 1 - leaves[:, None], leaves[:, None])  # (E, ends, n)
+        odds = np.where(state.alive[:, None], odds, ~ends).prod(-1) * chance[:, None]
+        kept, how = np.nonzero(odds)
+        chance = odds[kept, how]
+        state = State(
+            later.week, later.left[kept], later.fatigue[kept], state.alive[kept] & ends[how]
+        )
+    return total, np.array(path)

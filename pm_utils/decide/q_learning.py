@@ -1,0 +1,564 @@
+r"""Q-learning on campaigns: what the network sees, the replay of what happened, and the loop.
+
+Transitions are (situation, action, reward, terminated, next situation); several networks, the
+*members*, learn side by side, each from its own experience, so arrays begin with (S, ...).
+
+Two *views* say what a situation is.
+
+- `JointView`, the small world: one network chooses for all n customers of a campaign at once. It
+  sees week, budget left, every fatigue, and who is there; actions are the :math:`(M+1)^n` joint
+  ones, and those that cost more than what is left are impossible.
+- `PricedView`, the large world: one network, shared by all customers, sees one at a time: week,
+  fatigue, what each ad is worth, what ads do to organic orders, and the *price* of a flight, which
+  stands for the budget. Rewards and values are in units of the best ad's profit plus the price, so
+  that small and large customers look alike to it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pm_utils.decide.planning import Policy, pace
+from pm_utils.market.environment import Campaign, Episodes, Forecast, State
+from pm_utils.models.policy import (
+    DeepQPolicy,
+    best_action,
+    conservative_penalty,
+    double_q_target,
+)
+
+
+class JointView:
+    """What one network sees that chooses for all customers of a campaign; see the module.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of the n customers.
+    campaign : Campaign
+    """
+
+    def __init__(self, forecast: Forecast, campaign: Campaign) -> None:
+        n, choices = len(forecast), forecast.conversions.shape[1] + 1
+        self.campaign, self.n_inputs = campaign, campaign.weeks - 1 + campaign.flights + 2 * n
+        self.actions = np.stack(np.unravel_index(np.arange(choices**n), (choices,) * n), axis=1)
+        self.flights = (self.actions > 0).sum(1)
+        self.unit = float(forecast.ads(np.zeros(n)).max())
+
+    def situation(self, state: State) -> np.ndarray:
+        """Return the network's inputs → (E, D)."""
+        left = state.left[:, None] > np.arange(self.campaign.flights)
+        week = np.tile(state.week > np.arange(self.campaign.weeks - 1), (len(left), 1))
+        each = [state.fatigue / self.campaign.impressions, state.alive]
+        return np.concatenate([week, left, *each], axis=1).astype(np.float32)
+
+    def possible(self, state: State) -> np.ndarray:
+        """Return which joint actions are paid for and reach somebody → (E, A)."""
+        reached = ((self.actions == 0) | state.alive[:, None, :]).all(-1)
+        return reached & (self.flights <= state.left[:, None])
+
+    def act(self, action: np.ndarray) -> np.ndarray:
+        """Turn joint actions (E,) into one for each customer (E, n)."""
+        return self.actions[action]
+
+    def reward(self, reward: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """Return dollars of each customer (E, n) as one number in the network's unit → (E,)."""
+        return reward.sum(1) / self.unit
+
+
+class PricedView:
+    """What one network sees that all customers share; see the module.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of E customers, each a campaign of its own.
+    campaign : Campaign
+        Its budget is never in the way.
+    price : array of shape (E,)
+        Dollars a flight, on top of what it costs.
+    """
+
+    def __init__(self, forecast: Forecast, campaign: Campaign, price: np.ndarray) -> None:
+        worth, rested = forecast.ads(np.zeros(len(forecast))), np.zeros(len(forecast))
+        self.forecast, self.campaign, self.price = forecast, campaign, price
+        self.unit = worth.max(1) + price + forecast.cost
+        harm = -forecast.side_effect(rested + campaign.impressions, 0)
+        self.known = np.stack([price + forecast.cost, 10 * harm], axis=1) / self.unit[:, None]
+        self.n_actions = worth.shape[1] + 1
+        self.n_inputs = campaign.weeks + 2 + self.n_actions
+
+    def situation(self, state: State) -> np.ndarray:
+        """Return the network's inputs → (E, D), a forecast of the week last; 0 for who has left."""
+        fatigue = state.fatigue.reshape(-1, 1)
+        week = np.tile(state.week > np.arange(self.campaign.weeks - 1), (len(fatigue), 1))
+        now = self.forecast.immediate(fatigue[:, 0], self.campaign.weeks - 1 - state.week)
+        now[:, 1:] -= self.price[:, None]
+        seen = [week, fatigue / self.campaign.impressions, self.known, now / self.unit[:, None]]
+        return (np.concatenate(seen, axis=1) * state.alive.reshape(-1, 1)).astype(np.float32)
+
+    def possible(self, state: State) -> np.ndarray:
+        """Return which actions reach somebody → (E, A)."""
+        possible = np.repeat(state.alive.reshape(-1, 1), self.n_actions, axis=1)
+        possible[:, 0] = True
+        return possible
+
+    def act(self, action: np.ndarray) -> np.ndarray:
+        """Turn actions (E,) into those of campaigns with one customer (E, 1)."""
+        return action[:, None]
+
+    def reward(self, reward: np.ndarray, action: np.ndarray) -> np.ndarray:
+        """Return dollars (E, 1), less the price, in the network's unit → (E,)."""
+        return (reward[:, 0] - self.price * (action > 0)) / self.unit
+
+
+@dataclass(frozen=True, eq=False)
+class Transitions:
+    """What happened, for S members: tensors of shape (S, B, ...)."""
+
+    situation: Tensor
+    possible: Tensor
+    action: Tensor
+    reward: Tensor
+    terminated: Tensor
+    truncated: Tensor
+    next_situation: Tensor
+    next_possible: Tensor
+
+    def rows(self, index: Tensor) -> "Transitions":
+        """Return the rows (S, b) of each member."""
+        member = torch.arange(len(index))[:, None]
+        return Transitions(*(getattr(self, name)[member, index] for name in _FIELDS))
+
+
+_FIELDS = tuple(Transitions.__dataclass_fields__)
+
+
+class Replay:
+    """The last transitions of each member, overwritten in a ring.
+
+    Parameters
+    ----------
+    capacity : int
+        Transitions of each member.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity, self.size, self._next, self._held = capacity, 0, 0, None
+
+    def add(self, new: Transitions) -> None:
+        """Add transitions; the oldest make room."""
+        members, count = new.reward.shape
+        if self._held is None:
+            empty = [
+                getattr(new, name).new_zeros(members, self.capacity, *getattr(new, name).shape[2:])
+                for name in _FIELDS
+            ]
+            self._held = Transitions(*empty)
+        place = (self._next + torch.arange(count)) % self.capacity
+        for name in _FIELDS:
+            getattr(self._held, name)[:, place] = getattr(new, name)
+        self._next = (self._next + count) % self.capacity
+        self.size = min(self.size + count, self.capacity)
+
+    def sample(self, rows: int, generator: torch.Generator) -> Transitions:
+        """Draw rows of each member, with replacement."""
+        members = len(self._held.reward)
+        return self._held.rows(torch.randint(self.size, (members, rows), generator=generator))
+
+
+def collect(
+    episodes: Episodes,
+    view: JointView | PricedView,
+    policy: DeepQPolicy,
+    *,
+    first: int,
+    weeks: int,
+    epsilon: float,
+    rng: np.random.Generator,
+) -> Transitions:
+    """Play a piece of many campaigns and return its transitions.
+
+    Before the week `first`, flights go out at random, each campaign at a rate of its own; then the
+    members play, with a random action now and then. After `weeks` the piece is cut. The campaigns
+    whose last week was reached, or whose customers have all left, are *terminated*; the others are
+    *truncated*.
+
+    Parameters
+    ----------
+    episodes : Episodes
+        S times E campaigns, member after member.
+    view : JointView or PricedView
+    policy : DeepQPolicy
+        Of S members.
+    first, weeks : int
+    epsilon : float
+        How often an action is random.
+    rng : numpy.random.Generator
+    """
+    state, members = episodes.start(), len(policy.biases[0])
+    rate, parts = rng.random((episodes.shape[0], 1)), []
+    for _ in range(first):
+        choice = rng.integers(1, episodes.forecast.conversions.shape[1] + 1, episodes.shape)
+        sent = rng.random(episodes.shape) < rate
+        state, _ = episodes.step(state, choice * sent, rng.random(episodes.shape))
+    last = min(first + weeks, episodes.campaign.weeks)
+    for week in range(first, last):
+        here, possible = view.situation(state), view.possible(state)
+        action = _explore(policy, here, possible, members, epsilon, rng)
+        later, step = episodes.step(state, view.act(action))
+        over = ~later.alive.any(1) | (later.week == episodes.campaign.weeks)
+        cut = ~over & (week == last - 1)
+        there = view.situation(later), view.possible(later)
+        reward = view.reward(step.reward, action).astype(np.float32)
+        row = [here, possible, action, reward, over, cut, *there]
+        played = [torch.from_numpy(each).unflatten(0, (members, -1)) for each in row]
+        parts.append(played)
+        state = later
+    return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
+
+
+def _explore(policy, situation, possible, members, epsilon, rng) -> np.ndarray:
+    shape = (members, -1)
+    seen = torch.from_numpy(situation).unflatten(0, shape)
+    best = policy.act(seen, torch.from_numpy(possible).unflatten(0, shape)).flatten().numpy()
+    any_possible = np.where(possible, rng.random(possible.shape), -1).argmax(1)
+    return np.where(rng.random(len(best)) < epsilon, any_possible, best)
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How to learn.
+
+    Attributes
+    ----------
+    steps : int
+        Steps of Adam.
+    batch_size : int
+        Transitions of each member in a step.
+    learning_rate : float
+        At first; it falls to a tenth along a cosine.
+    refresh : int
+        Steps between copies of the learning network to the older one.
+    every : int
+        Steps between pieces of play.
+    piece : int
+        Weeks of a piece.
+    capacity : int
+        Of the replay.
+    epsilon : float
+        How often a played action is random.
+    """
+
+    steps: int = 1500
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    refresh: int = 100
+    every: int = 10
+    piece: int = 4
+    capacity: int = 20_000
+    epsilon: float = 0.3
+
+
+def learn(
+    policy: DeepQPolicy,
+    draw: Callable[[np.random.Generator], tuple[Episodes, JointView | PricedView]],
+    how: Learning,
+    *,
+    seed: int,
+    shuffled: Tensor | None = None,
+    cut_is_end: Tensor | None = None,
+    watch: Callable[[int, DeepQPolicy], None] | None = None,
+) -> None:
+    """Train the members of a policy in place by double Q-learning with replay.
+
+    Parameters
+    ----------
+    policy : DeepQPolicy
+    draw : callable
+        From a generator to fresh campaigns, S times E, and what the network sees of them.
+    how : Learning
+    seed : int
+    shuffled : bool Tensor of shape (S,), optional
+        Members that get each other campaigns' rewards: the null.
+    cut_is_end : bool Tensor of shape (S,), optional
+        Members that make the mistake to take a truncated piece for the campaign's end.
+    watch : callable, optional
+        Called with the number of steps and the policy before each piece.
+    """
+    luck, rng = torch.Generator().manual_seed(seed), np.random.default_rng([seed, 1])
+    older = _copy(policy)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=how.learning_rate)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, how.steps, how.learning_rate / 10
+    )
+    replay = Replay(how.capacity)
+    for step in range(how.steps):
+        if step % how.every == 0:
+            if watch:
+                watch(step, policy)
+            episodes, view = draw(rng)
+            first = int(rng.integers(episodes.campaign.weeks))
+            options = {"first": first, "weeks": how.piece, "epsilon": how.epsilon, "rng": rng}
+            replay.add(_with_nulls(collect(episodes, view, policy, **options), shuffled, luck))
+        if step % how.refresh == 0:
+            older.load_state_dict(policy.state_dict())
+        batch = replay.sample(how.batch_size, luck)
+        optimizer.zero_grad()
+        td_loss(policy, older, batch, cut_is_end=cut_is_end).backward()
+        optimizer.step()
+        falling.step()
+
+
+def _copy(policy: DeepQPolicy) -> DeepQPolicy:
+    members, n_inputs, width = policy.weights[0].shape
+    options = {"width": width, "members": members, "forecast": policy.forecast}
+    return DeepQPolicy(n_inputs, policy.n_actions, **options)
+
+
+def _with_nulls(new: Transitions, shuffled: Tensor | None, luck: torch.Generator) -> Transitions:
+    if shuffled is not None:
+        order = torch.randperm(new.reward.shape[1], generator=luck)
+        new.reward[shuffled] = new.reward[shuffled][:, order]
+    return new
+
+
+def td_loss(
+    policy: DeepQPolicy,
+    older: DeepQPolicy,
+    batch: Transitions,
+    *,
+    conservative: float = 0.0,
+    cut_is_end: Tensor | None = None,
+) -> Tensor:
+    """Return the loss of a batch: a mean over its rows, summed over the members.
+
+    Parameters
+    ----------
+    policy, older : DeepQPolicy
+        The one that learns, and its copy from a while ago.
+    batch : Transitions
+    conservative : float
+        α, how much `conservative_penalty` counts.
+    cut_is_end : bool Tensor of shape (S,), optional
+        As in `learn`.
+    """
+    values = policy(batch.situation)
+    with torch.no_grad():
+        following = policy(batch.next_situation), older(batch.next_situation)
+        end = batch.terminated
+        if cut_is_end is not None:
+            end = end | (batch.truncated & cut_is_end[:, None])
+        target = double_q_target(batch.reward, end, *following, batch.next_possible)
+    chosen = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
+    loss = torch.nn.functional.smooth_l1_loss(chosen, target, reduction="none")
+    if conservative:
+        loss = loss + conservative * conservative_penalty(values, batch.action, batch.possible)
+    return loss.mean(1).sum()
+
+
+def joint_policy(policy: DeepQPolicy, view: JointView) -> Policy:
+    """Return a network of one member as a policy of the small world."""
+
+    def chosen(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        here = view.situation(state)[None], view.possible(state)[None]
+        action = policy.act(*map(torch.from_numpy, here))[0].numpy()
+        return view.act(action), np.zeros(episodes.shape)
+
+    return chosen
+
+
+def priced_policy(policy: DeepQPolicy, price: float, pacing: float = 0.0) -> Policy:
+    """Return a network of one member as a policy of the large world.
+
+    Parameters
+    ----------
+    policy : DeepQPolicy
+        Trained on a `PricedView`.
+    price, pacing : float
+        Dollars a flight; it is multiplied by `pm_utils.decide.planning.pace`.
+    """
+
+    @torch.no_grad()
+    def chosen(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        now = np.repeat(price * pace(episodes.campaign, state, pacing), episodes.shape[1])
+        view = PricedView(episodes.forecast, episodes.campaign, now)
+        values = policy(torch.from_numpy(view.situation(state)[None]))[0].numpy()
+        gain = (values[:, 1:].max(1) - values[:, 0]) * view.unit
+        best = np.where(gain > 0, values[:, 1:].argmax(1) + 1, 0)
+        return best.reshape(episodes.shape), gain.reshape(episodes.shape)
+
+    return chosen
+
+
+# A log, and learning from it alone
+
+
+@dataclass(frozen=True, eq=False)
+class CampaignLog:
+    """What a campaign with known chances did to N customers in T weeks; arrays of shape (T, N).
+
+    Attributes
+    ----------
+    fatigue : array of float64
+        At the start of the week.
+    alive : array of bool
+    action : array of int64
+        0 for none, 1 + the ad otherwise.
+    propensity : array of float64
+        Probability with which the action was chosen.
+    reward : array of float64
+        Dollars against the same customer without any ads, orders booked in the week of the click.
+        Only a market knows that; a shop estimates it with a holdout group.
+    """
+
+    fatigue: np.ndarray
+    alive: np.ndarray
+    action: np.ndarray
+    propensity: np.ndarray
+    reward: np.ndarray
+
+
+def record(
+    market, forecast: Forecast, campaign: Campaign, rule: Policy, *, epsilon: float, seed: int
+) -> CampaignLog:
+    """Run a campaign in the market that follows a rule, except when chance decides.
+
+    Parameters
+    ----------
+    market : Market
+    forecast : Forecast
+        Of its customers.
+    campaign : Campaign
+        Its budget is never in the way.
+    rule : Policy
+        Sees each customer as a campaign of its own.
+    epsilon : float
+        How often the action is drawn uniformly.
+    seed : int
+        Of all luck.
+    """
+    market, rng, rows = market.with_luck(seed), np.random.default_rng([seed, 2]), []
+    choices, n = len(market.creatives) + 1, market.n_customers
+    each, chance = Episodes(forecast, campaign, episodes=n), epsilon / choices
+    state, twin = market.rested(), market.rested()
+    for week in range(campaign.weeks):
+        here = State(
+            week, np.full(n, campaign.flights), state.fatigue[:, None], state.alive[:, None]
+        )
+        ruled = rule(each, here)[0][:, 0]
+        drawn = rng.integers(choices, size=n)
+        action = np.where(rng.random(n) < epsilon, drawn, ruled)
+        later, outcome = market.step(state, action - 1, campaign.impressions)
+        twin, without = market.step(twin, np.full(n, -1))
+        booked = (later.pending - state.pending)[:, :, 2].sum(1)
+        reward = outcome.profit + booked - without.profit
+        propensity = chance + (1 - epsilon) * (action == ruled)
+        rows.append((state.fatigue, state.alive, action, propensity, reward))
+        state = later
+    return CampaignLog(*(np.stack(each) for each in zip(*rows, strict=True)))
+
+
+def transitions_of(log: CampaignLog, view: PricedView) -> Transitions:
+    """Return a log as transitions of one member: tensors of shape (1, T N, ...)."""
+    weeks, parts = len(log.action), []
+    for week in range(weeks):
+        here, there = (_seen_at(log, view, at) for at in (week, min(week + 1, weeks - 1)))
+        reward = view.reward(log.reward[week][:, None], log.action[week])
+        over = np.full(len(reward), week == weeks - 1)
+        if week < weeks - 1:
+            over |= ~log.alive[week + 1]
+        row = [*here, log.action[week], reward.astype(np.float32), over, ~over & False, *there]
+        parts.append([torch.from_numpy(each)[None] for each in row])
+    return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
+
+
+def _seen_at(log: CampaignLog, view: PricedView, week: int) -> tuple[np.ndarray, np.ndarray]:
+    left = np.full(log.action.shape[1], view.campaign.flights)
+    state = State(week, left, log.fatigue[week][:, None], log.alive[week][:, None])
+    return view.situation(state), view.possible(state)
+
+
+def learn_from_log(
+    policy: DeepQPolicy,
+    log: Transitions,
+    how: Learning,
+    *,
+    seed: int,
+    conservative: float = 0.0,
+    next_action: Tensor | None = None,
+) -> None:
+    """Train a policy in place on a log, without playing.
+
+    Parameters
+    ----------
+    policy : DeepQPolicy
+        Of S members.
+    log : Transitions
+        Of S members.
+    how : Learning
+        `every`, `piece`, `capacity` and `epsilon` have no use here.
+    seed : int
+    conservative : float
+        α of `pm_utils.models.policy.conservative_penalty`.
+    next_action : integer Tensor of shape (S, B), optional
+        What a policy does in each next situation: with it, the network learns the value of that
+        policy (*fitted Q evaluation*) instead of the best one.
+
+    References
+    ----------
+    Le, Voloshin and Yue (2019), Batch policy learning under constraints. ICML.
+    """
+    luck, older = torch.Generator().manual_seed(seed), _copy(policy)
+    optimizer = torch.optim.Adam(policy.parameters(), lr=how.learning_rate)
+    falling = torch.optim.lr_scheduler.CosineAnnealingLR(
+        optimizer, how.steps, how.learning_rate / 10
+    )
+    members, size = log.reward.shape
+    for step in range(how.steps):
+        if step % how.refresh == 0:
+            older.load_state_dict(policy.state_dict())
+        index = torch.randint(size, (members, how.batch_size), generator=luck)
+        batch = log.rows(index)
+        if next_action is not None:  # nothing else is possible there
+            only = torch.nn.functional.one_hot(next_action.gather(1, index), policy.n_actions)
+            batch = replace(batch, next_possible=only.bool())
+        optimizer.zero_grad()
+        td_loss(policy, older, batch, conservative=conservative).backward()
+        optimizer.step()
+        falling.step()
+
+
+def choices_on(log: CampaignLog, view: PricedView, policy: DeepQPolicy) -> np.ndarray:
+    """Return what a network of one member would have done in every situation of a log → (T, N)."""
+    chosen = []
+    for week in range(len(log.action)):
+        here = (torch.from_numpy(each[None]) for each in _seen_at(log, view, week))
+        chosen.append(policy.act(*here)[0].numpy())
+    return np.stack(chosen)
+
+
+def next_choices(chosen: np.ndarray) -> Tensor:
+    """Return what follows each row of `transitions_of`, from choices (T, N) → (1, T N)."""
+    return torch.from_numpy(np.concatenate([chosen[1:], chosen[-1:]]).reshape(1, -1))
+
+
+def first_value(policy: DeepQPolicy, view: PricedView, start: State, chosen: np.ndarray) -> float:
+    """Return what a network of one member expects of a campaign: dollars a customer.
+
+    Parameters
+    ----------
+    policy : DeepQPolicy
+        From `learn_from_log` with `next_action`.
+    view : PricedView
+    start : State
+        Of N campaigns with one customer each.
+    chosen : array of shape (N,)
+        What is done in the first week.
+    """
+    with torch.no_grad():
+        values = policy(torch.from_numpy(view.situation(start)[None]))[0].numpy()
+    return float((values[np.arange(len(chosen)), chosen] * view.unit).mean())

@@ -1,0 +1,377 @@
+r"""Weeks of a campaign as a decision problem: whom to show which ad under a hard budget.
+
+Each week every customer gets a *flight* of k impressions of one ad, or none. A flight costs k times
+``impression_cost``; a campaign of T weeks can pay for B flights in all. What is asked beyond that
+is *refused*: nothing is shown, nothing is paid, and the refusal is counted, never priced into a
+reward.
+
+`BudgetEnv` plays the market itself, with all its luck. `Episodes` plays many campaigns at once and
+pays each week's *expectation*, so that a learner is not drowned in the luck of single orders. With
+the symbols of `TruthParameters` and `pm_utils.market.weeks`, a flight to a customer with fatigue F,
+so that ``G = F + k``, is expected to bring over time
+
+.. math::
+    e^{-\phi F} \frac{1 - e^{-\phi k}}{1 - e^{-\phi}} P_{ic} V_i (m r_i(G) - \pi d_c)
+      + m V_i \lambda_i (e^{-a_i G} - 1) - (h_i(G) - h_i(0)) W_{i,t+1} - k \, \text{cost}
+
+against what the customer brings without any ads, with P the conversions per rested impression and
+:math:`W_{i,t}` the organic profit from week t to the campaign's end of a customer who gets none.
+That is the profit booked when it comes in plus the change of the potential :math:`\Phi =
+\text{orders due} + \text{alive} \cdot W`, which leaves every policy's advantage over another as
+it is.
+
+References
+----------
+Ng, Harada and Russell (1999), Policy invariance under reward transformations. ICML.
+Towers et al. (2024), Gymnasium: a standard interface for reinforcement learning environments.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from pm_utils.market.simulate import Market
+from pm_utils.market.weeks import LATEST, MarketState
+
+OBSERVED = 3  # numbers that `BudgetEnv` shows of each customer
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """The rules of a campaign.
+
+    Attributes
+    ----------
+    weeks : int
+        T.
+    impressions : int
+        k, of one ad to one customer in one week.
+    flights : int
+        B: how many flights the budget pays for.
+    """
+
+    weeks: int
+    impressions: int
+    flights: int
+
+    def __post_init__(self) -> None:
+        """Check that every number is positive."""
+        for name in ("weeks", "impressions", "flights"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give at least 1")
+
+
+def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) -> np.ndarray:
+    """Return which flights are paid for, those of highest priority first.
+
+    Parameters
+    ----------
+    wanted : boolean array of shape (E, n)
+    left : integer array of shape (E,)
+        Flights that each campaign can still pay for.
+    priority : array of shape (E, n)
+        Ties go to the customer of lower number.
+
+    Returns
+    -------
+    boolean array of shape (E, n)
+    """
+    order = np.argsort(np.where(wanted, -priority, np.inf), axis=1, kind="stable")
+    place = np.empty_like(order)
+    np.put_along_axis(place, order, np.arange(wanted.shape[1])[None], axis=1)
+    return wanted & (place < left[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class Forecast:
+    """What the truth says of N customers and M ads, as far as a campaign needs it.
+
+    Attributes
+    ----------
+    conversions : (N, M) float64
+        P(click and order) of a rested impression.
+    discount : (M,) float64
+        Share of an order that the ad takes off.
+    value, rate, annoyance, leaving : (N,) float64
+        Mean order value in dollars, organic orders per week, a and h.
+    truth : TruthParameters
+    impressions : int
+        k.
+    """
+
+    conversions: np.ndarray
+    discount: np.ndarray
+    value: np.ndarray
+    rate: np.ndarray
+    annoyance: np.ndarray
+    leaving: np.ndarray
+    truth: object = field(repr=False)
+    impressions: int
+
+    @classmethod
+    def of(cls, market: Market, impressions: int) -> "Forecast":
+        """Return the forecast of a market's customers and ads."""
+        hidden = market.truth_of_customers
+        return cls(
+            conversions=market.click_table.astype(float) * market.conversion_table,
+            discount=market.promoted_discount,
+            value=hidden.order_value,
+            rate=hidden.order_rate,
+            annoyance=hidden.annoyance,
+            leaving=hidden.leaving,
+            truth=market.truth,
+            impressions=impressions,
+        )
+
+    def take(self, customers: np.ndarray) -> "Forecast":
+        """Return the forecast of some customers, one as often as it is named."""
+        names = ("conversions", "value", "rate", "annoyance", "leaving")
+        return replace(self, **{name: getattr(self, name)[customers] for name in names})
+
+    def __len__(self) -> int:
+        """Return the number of customers."""
+        return len(self.value)
+
+    @property
+    def cost(self) -> float:
+        """Dollars of one flight."""
+        return self.impressions * self.truth.impression_cost
+
+    @property
+    def organic(self) -> np.ndarray:
+        """Dollars of profit a week from a customer who gets no ads → (N,)."""
+        return self.truth.margin * self.value * self.rate
+
+    def remaining(self, weeks: int) -> np.ndarray:
+        """Return W: organic profit of so many weeks without ads → (N,)."""
+        stay = 1 - self.leaving
+        return self.organic * (1 - stay**weeks) / self.leaving
+
+    def ads(self, fatigue: np.ndarray) -> np.ndarray:
+        """Return the profit that each ad's orders are expected to bring → (..., N, M).
+
+        Parameters
+        ----------
+        fatigue : array of shape (..., N)
+            At the start of the week.
+        """
+        truth, k = self.truth, self.impressions
+        kept = 1 - truth.displacement * (1 - np.exp(-self._organic_rate(fatigue + k)))
+        decay = np.exp(-truth.fatigue)
+        seen = np.exp(-truth.fatigue * fatigue) * (1 - decay**k) / (1 - decay)
+        margin = truth.margin * kept[..., None] - self.discount
+        return (seen * self.value)[..., None] * self.conversions * margin
+
+    def side_effect(self, strain: np.ndarray, weeks_after: int) -> np.ndarray:
+        """Return what a strain G does this week to organic orders and to leaving → (..., N)."""
+        annoyed = self.truth.margin * self.value * self._organic_rate(strain) - self.organic
+        return annoyed - (self.leaves(strain) - self.leaving) * self.remaining(weeks_after)
+
+    def leaves(self, strain: np.ndarray) -> np.ndarray:
+        """Return the chance to leave at the end of a week with strain G → (..., N)."""
+        return np.minimum(self.leaving * np.exp(self.truth.leaving_fatigue * strain), 1)
+
+    def immediate(self, fatigue: np.ndarray, weeks_after: int) -> np.ndarray:
+        """Return the expected profit of this week's choice: none first, then each ad.
+
+        Parameters
+        ----------
+        fatigue : array of shape (..., N)
+        weeks_after : int
+            Weeks of the campaign that follow.
+
+        Returns
+        -------
+        array of shape (..., N, M + 1)
+            Dollars by the module's formula; what the choice does to later weeks is not in it.
+        """
+        none = self.side_effect(fatigue, weeks_after)[..., None]
+        shown = self.side_effect(fatigue + self.impressions, weeks_after)[..., None]
+        return np.concatenate([none, self.ads(fatigue) + shown - self.cost], axis=-1)
+
+    def next_fatigue(self, fatigue: np.ndarray, sent: np.ndarray) -> np.ndarray:
+        """Return the fatigue at the start of the next week."""
+        return self.truth.retention * (fatigue + self.impressions * sent)
+
+    def _organic_rate(self, strain: np.ndarray) -> np.ndarray:
+        return self.rate * np.exp(-self.annoyance * strain)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """Where E campaigns of n customers each stand at the start of a week.
+
+    Attributes
+    ----------
+    week : int
+    left : (E,) int64
+        Flights that can still be paid for.
+    fatigue : (E, n) float64
+    alive : (E, n) bool
+    """
+
+    week: int
+    left: np.ndarray
+    fatigue: np.ndarray
+    alive: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What a week brought to E campaigns: dollars, flights and those refused."""
+
+    reward: np.ndarray
+    sent: np.ndarray
+    refused: np.ndarray
+
+
+class Episodes:
+    """Many campaigns at once, each week paid by its expectation; who leaves is drawn.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of E times n customers, campaign after campaign.
+    campaign : Campaign
+        Its budget is for each of the E.
+    episodes : int
+        E.
+    seed : int
+        Of who leaves.
+
+    Raises
+    ------
+    ValueError
+        When the customers cannot be divided into so many campaigns.
+    """
+
+    def __init__(
+        self, forecast: Forecast, campaign: Campaign, *, episodes: int = 1, seed: int = 0
+    ) -> None:
+        if len(forecast) % episodes or forecast.impressions != campaign.impressions:
+            raise ValueError(
+                f"{len(forecast)} customers in {episodes} campaigns of flights of "
+                f"{campaign.impressions}: give each the same number, and flights as forecast"
+            )
+        self.forecast, self.campaign, self.seed = forecast, campaign, seed
+        self.shape = (episodes, len(forecast) // episodes)
+
+    def start(self) -> State:
+        """Return the beginning: nobody tired, nobody gone, all money there."""
+        left = np.full(self.shape[0], self.campaign.flights)
+        return State(0, left, np.zeros(self.shape), np.ones(self.shape, bool))
+
+    def immediate(self, state: State) -> np.ndarray:
+        """Return the expected profit of every choice now → (E, n, M + 1); 0 for the gone."""
+        after = self.campaign.weeks - 1 - state.week
+        profit = self.forecast.immediate(state.fatigue.ravel(), after)
+        return profit.reshape(*self.shape, -1) * state.alive[..., None]
+
+    def step(
+        self, state: State, action: np.ndarray, priority: np.ndarray | None = None
+    ) -> tuple[State, Step]:
+        """Play one week.
+
+        Parameters
+        ----------
+        state : State
+        action : integer array of shape (E, n)
+            0 for none, 1 + the ad otherwise.
+        priority : array of shape (E, n), optional
+            Who comes first where the money does not suffice for all.
+
+        Returns
+        -------
+        State, Step
+        """
+        wanted = (action > 0) & state.alive
+        priority = np.zeros(self.shape) if priority is None else priority
+        sent = within_budget(wanted, state.left, priority)
+        done = np.where(sent, action, 0)[..., None]
+        reward = np.take_along_axis(self.immediate(state), done, axis=-1)[..., 0]
+        strain = state.fatigue + self.campaign.impressions * sent
+        rng = np.random.default_rng([self.seed, state.week])
+        gone = rng.random(self.shape) < self.forecast.leaves(strain.ravel()).reshape(self.shape)
+        fatigue = self.forecast.next_fatigue(state.fatigue, sent)
+        later = State(state.week + 1, state.left - sent.sum(1), fatigue, state.alive & ~gone)
+        return later, Step(reward, sent, (wanted & ~sent).sum(1))
+
+
+class BudgetEnv(gymnasium.Env):
+    """One campaign in the market itself: orders drawn, late ones paid when they come in.
+
+    An action names an ad for every customer, 0 for none. An observation is a vector: weeks left and
+    flights left, each as a share of the campaign's, then for each customer whether they are there,
+    their fatigue, and the profit of orders known to be due (dollars). The reward is the week's
+    profit (dollars) as the shop books it; orders still due at the end are booked in the last week.
+
+    ``info`` holds ``sent`` and ``refused`` (flights this week), ``left`` (flights), and
+    ``action_mask`` (n, M + 1), what is possible for each customer if no other gets anything.
+
+    Parameters
+    ----------
+    market : Market
+        All its customers take part.
+    campaign : Campaign
+
+    Examples
+    --------
+    >>> env = BudgetEnv(market, Campaign(weeks=8, impressions=20, flights=100))
+    >>> observation, info = env.reset(seed=0)
+    >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+    """
+
+    metadata = {"render_modes": []}
+
+    def __init__(self, market: Market, campaign: Campaign) -> None:
+        self.market, self.campaign = market, campaign
+        n, ads = market.n_customers, len(market.creatives)
+        self.action_space = spaces.MultiDiscrete(np.full(n, ads + 1))
+        size = 2 + OBSERVED * n
+        self.observation_space = spaces.Box(-np.inf, np.inf, (size,), np.float64)
+
+    def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
+        """Begin a campaign; the seed decides all its luck, the customers stay the same."""
+        super().reset(seed=seed)
+        luck = int(self.np_random.integers(2**31))
+        self._played, self._state = self.market.with_luck(luck), self.market.rested()
+        self._left = self.campaign.flights
+        return self._observation(), self._info(0, 0)
+
+    def step(self, action: np.ndarray) -> tuple:
+        """Play one week → observation, reward, terminated, truncated, info."""
+        action = np.asarray(action)
+        wanted = (action > 0) & self._state.alive
+        sent = within_budget(wanted[None], np.array([self._left]), np.zeros((1, len(action))))[0]
+        shown = np.where(sent, action - 1, -1)
+        self._state, outcome = self._played.step(self._state, shown, self.campaign.impressions)
+        self._left -= int(sent.sum())
+        terminated = self._state.week == self.campaign.weeks
+        reward = outcome.profit.sum()
+        if terminated:
+            reward += self._due().sum()
+        info = self._info(int(sent.sum()), int((wanted & ~sent).sum()))
+        return self._observation(), float(reward), terminated, False, info
+
+    @property
+    def state(self) -> MarketState:
+        """Where the market stands."""
+        return self._state
+
+    def _due(self) -> np.ndarray:
+        return self._state.pending[:, :, 2].sum(1)
+
+    def _observation(self) -> np.ndarray:
+        weeks = 1 - self._state.week / self.campaign.weeks
+        each = np.stack([self._state.alive, self._state.fatigue, self._due()], axis=1)
+        return np.concatenate([[weeks, self._left / self.campaign.flights], each.ravel()])
+
+    def _info(self, sent: int, refused: int) -> dict:
+        mask = np.ones((self.market.n_customers, len(self.market.creatives) + 1), np.int8)
+        mask[:, 1:] = (self._state.alive & (self._left > 0))[:, None]
+        return {"sent": sent, "refused": refused, "left": self._left, "action_mask": mask}
+
+
+__all__ = ["LATEST", "BudgetEnv", "Campaign", "Episodes", "Forecast", "State", "Step"]

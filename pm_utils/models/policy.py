@@ -1,0 +1,132 @@
+"""DeepQPolicy: the value of every action by a network, many networks trained side by side."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+IMPOSSIBLE = -1e9
+
+
+class DeepQPolicy(nn.Module):
+    """Value what can be done in a situation (Mnih et al., 2015), for S networks at once.
+
+    Each of the S members has weights of its own. One product of stacked matrices serves all, so
+    that ten seeds cost little more time than one.
+
+    Parameters
+    ----------
+    n_inputs, n_actions : int
+        D and A.
+    width : int
+        Units of each of the two hidden layers.
+    members : int
+        S.
+    forecast : bool
+        Whether the last A inputs are a forecast of what each action brings at once. The network
+        then adds to it what follows later, which is all that it has to learn.
+    seed : int
+        Of the first weights.
+    """
+
+    def __init__(
+        self,
+        n_inputs: int,
+        n_actions: int,
+        *,
+        width: int = 48,
+        members: int = 1,
+        forecast: bool = False,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.n_actions, self.forecast = n_actions, forecast
+        luck = torch.Generator().manual_seed(seed)
+        sizes = [n_inputs, width, width, n_actions]
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+            bound = 1 / math.sqrt(fan_in)
+            drawn = torch.rand(members, fan_in, fan_out, generator=luck) * 2 - 1
+            self.weights.append(nn.Parameter(drawn * bound))
+            self.biases.append(nn.Parameter(torch.zeros(members, 1, fan_out)))
+
+    def forward(self, situation: Tensor) -> Tensor:
+        """Situation (S, B, D) → values (S, B, A)."""
+        hidden = situation
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            hidden = torch.relu(torch.baddbmm(bias, hidden, weight))  # (S, B, W)
+        values = torch.baddbmm(self.biases[-1], hidden, self.weights[-1])
+        return values + situation[..., -self.n_actions :] if self.forecast else values
+
+    def member(self, number: int) -> "DeepQPolicy":
+        """Return one of the members by itself; it shares its weights with the whole."""
+        n_inputs, width = self.weights[0].shape[1:]
+        options = {"width": width, "forecast": self.forecast}
+        alone = DeepQPolicy(n_inputs, self.n_actions, **options)
+        for own, many in zip(alone.parameters(), self.parameters(), strict=True):
+            own.data = many.data[number : number + 1]
+        return alone
+
+    @torch.no_grad()
+    def act(self, situation: Tensor, possible: Tensor) -> Tensor:
+        """Situation (S, B, D), possible (S, B, A) bool → best possible actions (S, B)."""
+        return best_action(self(situation), possible)
+
+
+def best_action(values: Tensor, possible: Tensor) -> Tensor:
+    """Return the action of highest value among the possible: (..., A), (..., A) → (...)."""
+    return values.masked_fill(~possible, IMPOSSIBLE).argmax(-1)
+
+
+def double_q_target(
+    reward: Tensor,
+    terminated: Tensor,
+    next_online: Tensor,
+    next_target: Tensor,
+    possible: Tensor,
+    *,
+    discount_factor: float = 1.0,
+) -> Tensor:
+    r"""Return what a value should have been: :math:`r + \gamma \bar Q(s', \arg\max_a Q(s', a))`.
+
+    The network that is learning picks the next action, its older copy values it. Nothing follows
+    an end (`terminated`). A cut (*truncated*) is no end, so it does not appear here: the situation
+    after it counts as any other.
+
+    Parameters
+    ----------
+    reward : Tensor of shape (...)
+    terminated : bool Tensor of shape (...)
+    next_online, next_target : Tensors of shape (..., A)
+        Values of the next situation by the learning network and by its older copy.
+    possible : bool Tensor of shape (..., A)
+        What can be done there.
+    discount_factor : float
+
+    References
+    ----------
+    van Hasselt, Guez and Silver (2016), Deep reinforcement learning with double Q-learning. AAAI.
+    """
+    chosen = best_action(next_online, possible).unsqueeze(-1)
+    follows = next_target.gather(-1, chosen).squeeze(-1)
+    return reward + discount_factor * follows * ~terminated
+
+
+def conservative_penalty(values: Tensor, action: Tensor, possible: Tensor) -> Tensor:
+    r"""Return :math:`\log \sum_a e^{Q(s, a)} - Q(s, a_\text{log})` → (...).
+
+    It pulls down what the log never tried and holds up what it did.
+
+    Parameters
+    ----------
+    values : Tensor of shape (..., A)
+    action : integer Tensor of shape (...)
+        What the log did.
+    possible : bool Tensor of shape (..., A)
+
+    References
+    ----------
+    Kumar, Zhou, Tucker and Levine (2020), Conservative Q-learning for offline RL. NeurIPS.
+    """
+    total = values.masked_fill(~possible, IMPOSSIBLE).logsumexp(-1)
+    return total - values.gather(-1, action.unsqueeze(-1)).squeeze(-1)

@@ -213,9 +213,10 @@ class PricedPlans:
             B, for all N together.
         """
         n = len(self.forecast)
+        highest = max(float((shown - none).max()) for none, shown, *_ in self._tables)
         worth = minimize_scalar(
             lambda price: self.solve(price)[0].mean() + price * flights / n,
-            bounds=(0.0, float(self._tables[0][1].max())),
+            bounds=(0.0, max(highest, 0.0)),
             method="bounded",
             options={"xatol": 1e-4},
         )

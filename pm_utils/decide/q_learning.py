@@ -25,7 +25,6 @@ from pm_utils.decide.planning import Policy, pace
 from pm_utils.market.environment import Campaign, Episodes, Forecast, State
 from pm_utils.models.policy import (
     DeepQPolicy,
-    best_action,
     conservative_penalty,
     double_q_target,
 )
@@ -333,6 +332,7 @@ def td_loss(
     *,
     conservative: float = 0.0,
     cut_is_end: Tensor | None = None,
+    squared: bool = False,
 ) -> Tensor:
     """Return the loss of a batch: a mean over its rows, summed over the members.
 
@@ -345,6 +345,9 @@ def td_loss(
         α, how much `conservative_penalty` counts.
     cut_is_end : bool Tensor of shape (S,), optional
         As in `learn`.
+    squared : bool
+        Whether errors count by their squares, which aim at the mean of a reward full of luck. The
+        Huber loss, used otherwise, aims below it: most flights bring nothing, a few a lot.
     """
     values = policy(batch.situation)
     with torch.no_grad():
@@ -354,7 +357,8 @@ def td_loss(
             end = end | (batch.truncated & cut_is_end[:, None])
         target = double_q_target(batch.reward, end, *following, batch.next_possible)
     chosen = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
-    loss = torch.nn.functional.smooth_l1_loss(chosen, target, reduction="none")
+    error = torch.nn.functional.mse_loss if squared else torch.nn.functional.smooth_l1_loss
+    loss = error(chosen, target, reduction="none")
     if conservative:
         loss = loss + conservative * conservative_penalty(values, batch.action, batch.possible)
     return loss.mean(1).sum()
@@ -407,7 +411,7 @@ class CampaignLog:
         At the start of the week.
     alive : array of bool
     action : array of int64
-        0 for none, 1 + the ad otherwise.
+        0 for none, 1 + the ad otherwise; nothing is left to choose for who has gone.
     propensity : array of float64
         Probability with which the action was chosen.
     reward : array of float64
@@ -451,26 +455,30 @@ def record(
         )
         ruled = rule(each, here)[0][:, 0]
         drawn = rng.integers(choices, size=n)
-        action = np.where(rng.random(n) < epsilon, drawn, ruled)
+        action = np.where(rng.random(n) < epsilon, drawn, ruled) * state.alive
         later, outcome = market.step(state, action - 1, campaign.impressions)
         twin, without = market.step(twin, np.full(n, -1))
         booked = (later.pending - state.pending)[:, :, 2].sum(1)
         reward = outcome.profit + booked - without.profit
-        propensity = chance + (1 - epsilon) * (action == ruled)
+        propensity = np.where(state.alive, chance + (1 - epsilon) * (action == ruled), 1)
         rows.append((state.fatigue, state.alive, action, propensity, reward))
         state = later
     return CampaignLog(*(np.stack(each) for each in zip(*rows, strict=True)))
 
 
 def transitions_of(log: CampaignLog, view: PricedView) -> Transitions:
-    """Return a log as transitions of one member: tensors of shape (1, T N, ...)."""
+    """Return a log as transitions of one member: tensors of shape (1, T N, ...).
+
+    Nothing follows the week in which a customer leaves, so it is charged with all that the leaver
+    no longer buys.
+    """
     weeks, parts = len(log.action), []
+    stays = np.append(log.alive[1:], [np.zeros(log.alive.shape[1], bool)], axis=0)
     for week in range(weeks):
         here, there = (_seen_at(log, view, at) for at in (week, min(week + 1, weeks - 1)))
-        reward = view.reward(log.reward[week][:, None], log.action[week])
-        over = np.full(len(reward), week == weeks - 1)
-        if week < weeks - 1:
-            over |= ~log.alive[week + 1]
+        over = ~stays[week]
+        earned = log.reward[week] + over * log.reward[week + 1 :].sum(0)
+        reward = view.reward(earned[:, None], log.action[week])
         row = [*here, log.action[week], reward.astype(np.float32), over, ~over & False, *there]
         parts.append([torch.from_numpy(each)[None] for each in row])
     return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
@@ -527,7 +535,7 @@ def learn_from_log(
             only = torch.nn.functional.one_hot(next_action.gather(1, index), policy.n_actions)
             batch = replace(batch, next_possible=only.bool())
         optimizer.zero_grad()
-        td_loss(policy, older, batch, conservative=conservative).backward()
+        td_loss(policy, older, batch, conservative=conservative, squared=True).backward()
         optimizer.step()
         falling.step()
 

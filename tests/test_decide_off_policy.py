@@ -286,3 +286,119 @@ def test_a_verdict_needs_an_interval_without_zero():
     assert list(table.index) == ["small against large", "large against small", "small against twin"]
     assert table["saved"].astype(float).to_numpy() == pytest.approx([0.1, -0.1, 0], abs=1e-9)
     assert table.loc["small against twin", "from"] < 0 < table.loc["small against twin", "to"]
+
+
+# --- Sequences of decisions -----------------------------------------------------------------------
+
+AGREES = np.array([[True, True, False, True], [True, False, True, True]])  # (T, N)
+CHANCES = np.array([[0.5, 0.25, 0.5, 1.0], [0.8, 0.5, 0.5, 0.5]])
+PAID = np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
+
+
+def test_the_weight_of_a_history_by_hand():
+    weight = off_policy.trajectory_weights(AGREES, CHANCES)
+    assert weight[0].tolist() == [2, 4, 0, 1]
+    assert weight[1] == pytest.approx([2.5, 0, 0, 2])  # once off the path, never again on it
+
+
+def test_per_decision_by_hand():
+    weight = off_policy.trajectory_weights(AGREES, CHANCES)
+    plain = off_policy.per_decision(PAID, weight, normalised=False)
+    assert plain.value == pytest.approx((2 + 8 + 4) / 4 + (12.5 + 16) / 4)
+    found = off_policy.per_decision(PAID, weight)
+    assert found.value == pytest.approx(14 / 7 + 28.5 / 4.5)
+    assert found.effective_size == pytest.approx(4.5**2 / (2.5**2 + 2**2))
+    assert plain.effective_size == found.effective_size
+
+
+def test_one_week_is_the_estimators_of_single_decisions():
+    rng = np.random.default_rng(0)
+    reward, weight, who = rng.normal(1, 1, 300), rng.exponential(size=300), np.arange(300)
+    for normalised, single in (
+        (True, off_policy.self_normalised),
+        (False, off_policy.inverse_propensity),
+    ):
+        found = off_policy.per_decision(reward[None], weight[None], normalised=normalised)
+        same = single(reward, weight, who)
+        assert (found.value, found.low, found.high) == pytest.approx(
+            (same.value, same.low, same.high)
+        )
+
+
+def test_a_week_without_weight_is_an_error():
+    weight = off_policy.trajectory_weights(np.array([[True, False], [False, True]]), CHANCES[:, :2])
+    for normalised in (True, False):
+        with pytest.raises(ValueError, match="nobody's history agrees"):
+            off_policy.per_decision(PAID[:, :2], weight, normalised=normalised)
+
+
+# Two weeks: a state is the number of ads seen before; the new policy shows one and then none.
+SHOWS = np.array([0.3, 0.6])  # chance that the old policy shows an ad, by state
+GAINS = np.array([[0.2, 1.5], [-0.4, 2.0]])  # mean reward by state and action
+NEW_VALUE = GAINS[0, 1] + GAINS[1, 0]
+
+
+def two_weeks(customers: int, seed: int):
+    """Return rewards, where the new policy agrees, and chances: arrays (2, N)."""
+    rng = np.random.default_rng(seed)
+    seen, rows = np.zeros(customers, int), []
+    for week in range(2):
+        shown = (rng.random(customers) < SHOWS[seen]).astype(int)
+        chance = np.where(shown == 1, SHOWS[seen], 1 - SHOWS[seen])
+        paid = GAINS[seen, shown] + rng.exponential(size=customers) - 1
+        rows.append((paid, shown == 1 - week, chance))
+        seen = np.minimum(seen + shown, 1)
+    return [np.stack(each) for each in zip(*rows, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def two_week_logs():
+    return [two_weeks(600, seed) for seed in range(400)]
+
+
+@pytest.mark.parametrize("normalised", [False, True])
+def test_per_decision_is_right_on_average_and_covers(two_week_logs, normalised):
+    found = [
+        off_policy.per_decision(
+            reward, off_policy.trajectory_weights(agrees, chance), normalised=normalised
+        )
+        for reward, agrees, chance in two_week_logs
+    ]
+    values = np.array([one.value for one in found])
+    spread = values.std(ddof=1) / 20
+    assert abs(values.mean() - NEW_VALUE) < 3.5 * spread + 0.005 * normalised
+    held = np.mean([one.covers(NEW_VALUE) for one in found])
+    assert 0.91 < held < 0.985
+    half = np.mean([one.high - one.low for one in found]) / 2
+    assert half == pytest.approx(1.96 * values.std(ddof=1), rel=0.15)
+
+
+def test_without_weights_or_with_the_last_weeks_alone_it_is_wrong(two_week_logs):
+    plain, last, squeezed = [], [], []
+    for reward, agrees, chance in two_week_logs:
+        plain.append(reward.sum(0).mean())
+        last.append((reward * agrees / chance).sum(0).mean())  # forgets what came before
+        squeezed.append((reward.sum(0) * (agrees / chance).prod(0)).mean())
+    for wrong in (plain, last):
+        assert abs(np.mean(wrong) - NEW_VALUE) > 10 * np.std(wrong) / 20
+    weighted = [
+        off_policy.per_decision(r, off_policy.trajectory_weights(a, c), normalised=False).value
+        for r, a, c in two_week_logs
+    ]
+    assert np.std(weighted) < 0.9 * np.std(squeezed)  # later weights do not dilute the first week
+
+
+@pytest.mark.parametrize(
+    ("new", "size", "said"),
+    [
+        ((3.0, 2.5, 3.5), 49.9, "refuse"),
+        ((3.0, 2.5, 3.5), 50.0, "recommend"),
+        ((3.0, 1.5, 4.5), 50.0, "keep"),  # its low end lies within the old one's interval
+        ((1.0, 0.5, 1.5), 900.0, "keep"),
+        ((1.0, 0.5, 1.5), float("nan"), "refuse"),
+    ],
+)
+def test_what_a_log_allows_to_say(new, size, said):
+    old = off_policy.Estimate(1.0, 0.0, 2.0, 1000.0)
+    estimate = off_policy.Estimate(*new, size)
+    assert off_policy.recommend(estimate, old, least_size=50) == said

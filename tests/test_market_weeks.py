@@ -280,3 +280,89 @@ def test_good_ads_are_worth_more_than_random_ones():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+# --- Other luck, other customers ------------------------------------------------------------------
+
+
+def test_other_luck_befalls_the_same_customers():
+    market = small_market(2000, truth=LOUD)
+    plan = [BEST[:2000]] * 3
+    other = market.with_luck(7)
+    assert other.truth_of_customers is market.truth_of_customers
+    assert (other.click_table == market.click_table).all()
+    (_, mine), (_, theirs) = play(market, plan, 2), play(other, plan, 2)
+    for a, b in zip(mine, theirs, strict=True):
+        assert (a.organic_orders != b.organic_orders).any()
+        assert (a.clicks != b.clicks).any()
+    assert abs(mean_z(mine[0].organic_orders - theirs[0].organic_orders, 0)) < 4
+    assert market.seed == 0
+
+
+def test_a_markets_own_luck_is_its_seed():
+    market = small_market(500, truth=LOUD)
+    plan = [BEST[:500]] * 3
+    for same in (market.with_luck(0), market.with_luck(7).with_luck(0)):
+        for a, b in zip(play(market, plan, 2)[1], play(same, plan, 2)[1], strict=True):
+            assert (a.profit == b.profit).all()
+    once, twice = (play(market.with_luck(7), plan, 2)[1] for _ in range(2))
+    assert all((a.profit == b.profit).all() for a, b in zip(once, twice, strict=True))
+
+
+def test_a_market_of_some_customers_holds_what_is_true_of_them():
+    some = np.array([30, 4, 30, 999])
+    few = MARKET.of(some)
+    assert few.n_customers == len(few.truth_of_customers) == len(few.customers) == 4
+    assert (few.click_table == MARKET.click_table[some]).all()
+    assert (few.conversion_table == MARKET.conversion_table[some]).all()
+    hidden = MARKET.truth_of_customers
+    for name in ("order_value", "order_rate", "annoyance", "leaving", "delay", "interest"):
+        taken = getattr(few.truth_of_customers, name)
+        assert (taken == getattr(hidden, name)[some]).all(), name
+    assert (few.customers["customer_id"] == MARKET.customers["customer_id"].to_numpy()[some]).all()
+    assert few.customers.index.tolist() == [0, 1, 2, 3]
+    assert MARKET.n_customers == len(MARKET.customers) == 4000
+    values = few.lifetime_value(Uniform(M), discount_factor=0.99)
+    whole = MARKET.lifetime_value(Uniform(M), discount_factor=0.99, customers=some)
+    np.testing.assert_allclose(values, whole)
+
+
+def test_copies_of_a_customer_have_luck_of_their_own():
+    busy = int(MARKET.truth_of_customers.order_rate.argmax())
+    copies = MARKET.of(np.full(3000, busy))
+    _, (outcome,) = play(copies, [np.full(3000, BEST[busy])], 3)
+    rate = MARKET.truth_of_customers.order_rate[busy]
+    annoyed = rate * np.exp(-3 * MARKET.truth_of_customers.annoyance[busy])
+    assert abs(mean_z(outcome.organic_orders, annoyed)) < 4
+    assert outcome.organic_orders.var() == pytest.approx(annoyed, rel=0.15)  # Poisson: no copies
+    chance = MARKET.click_probability(busy, BEST[busy], fatigue=np.arange(3)).sum()
+    assert abs(mean_z(outcome.clicks, chance)) < 4
+
+
+def test_all_customers_in_order_are_the_market():
+    market = small_market(300, truth=LOUD)
+    same = market.of(np.arange(300))
+    for a, b in zip(
+        play(market, [BEST[:300]] * 2)[1], play(same, [BEST[:300]] * 2)[1], strict=True
+    ):
+        assert (a.profit == b.profit).all()
+
+
+def test_defects_and_other_ads_go_with_the_customers():
+    broken = MARKET.with_defect("click", np.array([5]), 0.5)
+    some = np.array([6, 5])
+    ratio = broken.of(some).click_table / MARKET.of(some).click_table
+    np.testing.assert_allclose(ratio, np.repeat([[1], [0.5]], M, axis=1), rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: MARKET.with_luck(-1), "seed is -1"),
+        (lambda: MARKET.of(np.array([0, 4000])), "customers holds 4000"),
+        (lambda: MARKET.of(np.array([True, False])), "customers is of type bool"),
+    ],
+)
+def test_luck_and_customers_are_checked(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

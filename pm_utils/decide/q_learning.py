@@ -36,16 +36,21 @@ class JointView:
     Parameters
     ----------
     forecast : Forecast
-        Of the n customers.
+        Of the customers, campaign after campaign.
     campaign : Campaign
+    customers : int, optional
+        n, of each campaign; by default there is one campaign, of all.
     """
 
-    def __init__(self, forecast: Forecast, campaign: Campaign) -> None:
-        n, choices = len(forecast), forecast.conversions.shape[1] + 1
+    def __init__(
+        self, forecast: Forecast, campaign: Campaign, customers: int | None = None
+    ) -> None:
+        n, choices = customers or len(forecast), forecast.conversions.shape[1] + 1
         self.campaign, self.n_inputs = campaign, campaign.weeks - 1 + campaign.flights + 2 * n
         self.actions = np.stack(np.unravel_index(np.arange(choices**n), (choices,) * n), axis=1)
         self.flights = (self.actions > 0).sum(1)
-        self.unit = float(forecast.ads(np.zeros(n)).max())
+        worth = forecast.ads(np.zeros(len(forecast)))
+        self.unit = worth.reshape(-1, n * worth.shape[1]).max(1)  # dollars, (E,)
 
     def situation(self, state: State) -> np.ndarray:
         """Return the network's inputs → (E, D)."""

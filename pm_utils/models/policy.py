@@ -40,7 +40,7 @@ class DeepQPolicy(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.n_actions, self.forecast = n_actions, forecast
+        self.n_actions, self.forecast, self.members = n_actions, forecast, members
         luck = torch.Generator().manual_seed(seed)
         sizes = [n_inputs, width, width, n_actions]
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()

@@ -1,0 +1,400 @@
+"""The experiments of chapter 12: pairs who share a budget, a crowd, and a log.
+
+All policies are handed the true `Forecast` of what a flight brings in its week. The chapter asks
+what is left to plan when that is known: which weeks, which customers, what to keep for later.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+
+from pm_utils.decide import off_policy, planning, q_learning
+from pm_utils.decide.planning import Policy
+from pm_utils.decide.q_learning import CampaignLog, JointView, Learning, PricedView
+from pm_utils.market import Market
+from pm_utils.market.environment import BudgetEnv, Campaign, Episodes, Forecast, State
+from pm_utils.models.policy import DeepQPolicy
+
+KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
+PACINGS = (0.0, 1.0, 2.0, 4.0)
+
+
+def with_menu(market: Market, campaign: Campaign, ads: int) -> Market:
+    """Return the market with the few ads that are the most profitable one for most customers.
+
+    Parameters
+    ----------
+    market : Market
+    campaign : Campaign
+        One flight of it is what has to pay.
+    ads : int
+        M, how many stay.
+    """
+    best = first_flight(Forecast.of(market, campaign.impressions), campaign).argmax(1)
+    often = np.bincount(best, minlength=len(market.creatives))
+    return market.with_creatives(market.creatives.take(np.sort(np.argsort(-often)[:ads])))
+
+
+def first_flight(forecast: Forecast, campaign: Campaign) -> np.ndarray:
+    """Return what a flight of each ad gains over none in the first week → (N, M), dollars."""
+    value = forecast.immediate(np.zeros(len(forecast)), campaign.weeks - 1)
+    return value[:, 1:] - value[:, :1]
+
+
+def market_pays(market: Market, campaign: Campaign, policy: Policy, runs: int) -> np.ndarray:
+    """Play campaigns in the market itself, each beside its twin without ads.
+
+    Parameters
+    ----------
+    market : Market
+    campaign : Campaign
+    policy : Policy
+    runs : int
+        Campaigns; each has luck of its own, shared with its twin.
+
+    Returns
+    -------
+    array of shape (runs,)
+        Booked profit against no ads, dollars a customer.
+    """
+    env, forecast = BudgetEnv(market, campaign), Forecast.of(market, campaign.impressions)
+    episodes, found = Episodes(forecast, campaign), []
+    for run in range(runs):
+        earned = []
+        for rule in (policy, planning.nobody):
+            env.reset(seed=run)
+            total, over, left = 0.0, False, campaign.flights
+            while not over:
+                now = env.state
+                seen = State(now.week, np.array([left]), now.fatigue[None], now.alive[None])
+                wanted, priority = rule(episodes, seen)
+                within = planning.within_budget(wanted > 0, seen.left, priority)
+                action = np.where(within, wanted, 0)[0]
+                _, reward, over, _, info = env.step(action)
+                total, left = total + reward, info["left"]
+            earned.append(total / market.n_customers)
+        found.append(earned[0] - earned[1])
+    return np.array(found)
+
+
+# Two customers who share a budget
+
+
+def draw_pairs(forecast: Forecast, campaign: Campaign, pairs: int, seed: int) -> list[Forecast]:
+    """Draw pairs of customers from the third for whom a first flight gains most.
+
+    Parameters
+    ----------
+    forecast : Forecast
+    campaign : Campaign
+    pairs : int
+    seed : int
+
+    Returns
+    -------
+    list of Forecasts of two customers each
+    """
+    gain = first_flight(forecast, campaign).max(1)
+    third = np.flatnonzero(gain >= np.quantile(gain, 2 / 3))
+    drawn = np.random.default_rng([seed, 12]).choice(third, (pairs, 2), replace=False)
+    return [forecast.take(pair) for pair in drawn]
+
+
+def best_bar(pair: Forecast, campaign: Campaign, levels: int = 12) -> Policy:
+    """Return the threshold with pacing that earns most from these very customers.
+
+    No shop could tune as well: it would have to know the customers and how each plan ends.
+
+    Parameters
+    ----------
+    pair : Forecast
+    campaign : Campaign
+    levels : int
+        Bars to try, from none to the largest gain of a first flight; each with all `PACINGS`.
+    """
+    most = first_flight(pair, campaign).max()
+    tried = [planning.threshold(b, p) for b in np.linspace(0, most, levels) for p in PACINGS]
+    earned = [planning.exact_value(pair, campaign, policy)[0] for policy in tried]
+    return tried[int(np.argmax(earned))]
+
+
+def rules_of(pair: Forecast, campaign: Campaign, seed: int) -> dict[str, Policy]:
+    """Return the rules that need no network, and the exact plan, for two customers."""
+    return {
+        "random": planning.random_choice(seed),
+        "always send": planning.everyone(seed),
+        "greedy": planning.greedy,
+        "tuned threshold": best_bar(pair, campaign),
+        "exact plan": planning.small_optimum(pair, campaign)[1],
+    }
+
+
+def learn_pairs(
+    pairs: Sequence[Forecast],
+    campaign: Campaign,
+    how: Learning,
+    *,
+    seed: int,
+    copies: int = 8,
+    watch: Callable[[int, DeepQPolicy], None] | None = None,
+) -> DeepQPolicy:
+    """Train a network for every pair, and for every second one a mistaken one and a null.
+
+    Parameters
+    ----------
+    pairs : sequence of P Forecasts
+    campaign : Campaign
+    how : Learning
+    seed : int
+    copies : int
+        Campaigns of each network in a piece of play.
+    watch : callable, optional
+        See `pm_utils.decide.q_learning.learn`.
+
+    Returns
+    -------
+    DeepQPolicy
+        Its members are those of `member_table`.
+    """
+    table = member_table(len(pairs))
+    names = ("conversions", "value", "rate", "annoyance", "leaving")
+    stacked = {name: np.concatenate([getattr(one, name) for one in pairs]) for name in names}
+    rows = np.repeat(table["pair"].to_numpy(), copies)
+    many = replace(pairs[0], **stacked).take((2 * rows[:, None] + [0, 1]).ravel())
+    view = JointView(many, campaign, customers=2)
+    net = DeepQPolicy(view.n_inputs, len(view.actions), members=len(table), seed=seed)
+
+    def draw(rng: np.random.Generator) -> tuple[Episodes, JointView]:
+        luck = int(rng.integers(2**31))
+        return Episodes(many, campaign, episodes=len(rows), seed=luck), view
+
+    flags = [torch.tensor((table["kind"] == kind).to_numpy()) for kind in KINDS[1:]]
+    q_learning.learn(net, draw, how, seed=seed, cut_is_end=flags[0], shuffled=flags[1], watch=watch)
+    return net
+
+
+def member_table(pairs: int) -> pd.DataFrame:
+    """Return the kind and the pair of each network that `learn_pairs` trains, a row each."""
+    second = range(0, pairs, 2)
+    kinds = [(KINDS[0], pair) for pair in range(pairs)]
+    kinds += [(kind, pair) for kind in KINDS[1:] for pair in second]
+    return pd.DataFrame(kinds, columns=["kind", "pair"])
+
+
+def shares_of_optimum(
+    net: DeepQPolicy, pairs: Sequence[Forecast], campaign: Campaign, optimum: np.ndarray
+) -> pd.DataFrame:
+    """Return `member_table` with each network's exact profit as a ``share`` of the optimum."""
+    table, earned = member_table(len(pairs)), []
+    for member, number in enumerate(table["pair"]):
+        pair = pairs[number]
+        policy = q_learning.joint_policy(net.member(member), JointView(pair, campaign))
+        earned.append(planning.exact_value(pair, campaign, policy)[0])
+    return table.assign(share=np.array(earned) / optimum[table["pair"]])
+
+
+# A crowd
+
+
+def learn_prices(
+    forecast: Forecast,
+    campaign: Campaign,
+    how: Learning,
+    *,
+    members: int,
+    nulls: int,
+    highest: float,
+    seed: int,
+    customers: int = 48,
+) -> DeepQPolicy:
+    """Train networks that plan for one customer at any price of a flight.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of customers to learn on.
+    campaign : Campaign
+        Its weeks and impressions; its budget is not in the way.
+    how : Learning
+    members, nulls : int
+        Networks, and further ones that get each other customers' rewards.
+    highest : float
+        Prices are uniform from 0 to this, dollars.
+    seed : int
+    customers : int
+        Customers of each network in a piece of play.
+
+    Returns
+    -------
+    DeepQPolicy
+        The nulls come last.
+    """
+    free, size = replace(campaign, flights=campaign.weeks), (members + nulls) * customers
+
+    def draw(rng: np.random.Generator) -> tuple[Episodes, PricedView]:
+        drawn = forecast.take(rng.integers(len(forecast), size=size))
+        view = PricedView(drawn, free, rng.uniform(0, highest, size))
+        return Episodes(drawn, free, episodes=size, seed=int(rng.integers(2**31))), view
+
+    view = draw(np.random.default_rng(0))[1]
+    options = {"members": members + nulls, "forecast": True, "seed": seed}
+    net = DeepQPolicy(view.n_inputs, view.n_actions, **options)
+    shuffled = torch.arange(members + nulls) >= members
+    q_learning.learn(net, draw, how, seed=seed, shuffled=shuffled)
+    return net
+
+
+def tune_rule(
+    family: Callable[..., Policy], price: float, worlds: Sequence[Episodes], name: str = "price"
+) -> Policy:
+    """Return the policy of a family whose bar and pacing earn most on some worlds.
+
+    Parameters
+    ----------
+    family : callable
+        Takes a bar in dollars, called `name`, and ``pacing``.
+    price : float
+        Dollars; bars from a quarter of it to three times as much are tried.
+    worlds : sequence of Episodes
+        For tuning only.
+    name : str
+    """
+    grid = {name: price * np.geomspace(0.25, 3, 9), "pacing": PACINGS}
+    return family(**planning.tune(family, grid, worlds)[0])
+
+
+def crowd_policies(
+    net: DeepQPolicy, price: float, worlds: Sequence[Episodes], *, seed: int
+) -> dict[str, list[Policy]]:
+    """Return the policies of the crowd, each tuned on worlds that nobody is judged on.
+
+    Parameters
+    ----------
+    net : DeepQPolicy
+        From `learn_prices`.
+    price : float
+        Dollars a flight; bars around it are tried.
+    worlds : sequence of Episodes
+    seed : int
+
+    Returns
+    -------
+    dict of lists
+        One policy of each kind, and one for each member of the network.
+    """
+    members = [partial(q_learning.priced_policy, net.member(i)) for i in range(net.members)]
+    return {
+        "random": [planning.random_choice(seed)],
+        "always send": [planning.everyone(seed)],
+        "greedy": [planning.greedy],
+        "tuned threshold": [tune_rule(planning.threshold, price, worlds, "level")],
+        "network": [tune_rule(member, price, worlds) for member in members],
+    }
+
+
+def play_crowd(
+    policies: dict[str, list[Policy]], worlds: Sequence[Episodes]
+) -> dict[str, list[planning.Played]]:
+    """Play every world once by each kind of policy; networks take turns."""
+    return {
+        name: [planning.play(world, some[i % len(some)]) for i, world in enumerate(worlds)]
+        for name, some in policies.items()
+    }
+
+
+# A log
+
+
+def decisions(log: CampaignLog, episodes: Episodes, policy: Policy) -> np.ndarray:
+    """Return what a policy would have done in every situation of a log → (T, N).
+
+    Parameters
+    ----------
+    log : CampaignLog
+    episodes : Episodes
+        Its N customers, each a campaign of their own.
+    policy : Policy
+    """
+    left, chosen = np.full(episodes.shape[0], episodes.campaign.flights), []
+    for week in range(len(log.action)):
+        state = State(week, left, log.fatigue[week][:, None], log.alive[week][:, None])
+        chosen.append(policy(episodes, state)[0][:, 0] * log.alive[week])
+    return np.stack(chosen)
+
+
+def priced_profit(episodes: Episodes, policy: Policy, price: float) -> float:
+    """Return what a policy earns, less the price of its flights: dollars a customer, expected."""
+    played = planning.play(episodes, policy)
+    return float((played.profit - price * played.sent).sum(1).mean())
+
+
+def from_log(
+    log: CampaignLog,
+    view: PricedView,
+    how: Learning,
+    *,
+    seed: int,
+    conservative: float,
+) -> DeepQPolicy:
+    """Return a network that has learned from a log alone; it sees no forecast of the week.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    view : PricedView
+        Of its customers.
+    how : Learning
+    seed : int
+    conservative : float
+        See `pm_utils.decide.q_learning.learn_from_log`.
+    """
+    net = DeepQPolicy(view.n_inputs, view.n_actions, seed=seed)
+    seen = q_learning.transitions_of(log, view)
+    q_learning.learn_from_log(net, seen, how, seed=seed, conservative=conservative)
+    return net
+
+
+def estimates(
+    log: CampaignLog, view: PricedView, chosen: dict[str, np.ndarray], how: Learning, *, seed: int
+) -> dict[str, tuple[off_policy.Estimate, float]]:
+    """Value policies from a log: weighted by week, and by fitted Q evaluation.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    view : PricedView
+    chosen : dict of arrays of shape (T, N)
+        From `decisions`.
+    how : Learning
+    seed : int
+
+    Returns
+    -------
+    dict of (Estimate, float)
+        Dollars a customer, prices of flights taken off.
+    """
+    profit = log.reward - view.price * (log.action > 0)
+    seen = q_learning.transitions_of(log, view)
+    many = {f.name: getattr(seen, f.name) for f in fields(seen)}
+    many = {name: part.expand(len(chosen), *part.shape[1:]) for name, part in many.items()}
+    net = DeepQPolicy(view.n_inputs, view.n_actions, members=len(chosen), seed=seed)
+    following = torch.cat([q_learning.next_choices(each) for each in chosen.values()])
+    seen = q_learning.Transitions(**many)
+    q_learning.learn_from_log(net, seen, how, seed=seed, next_action=following)
+    start = Episodes(view.forecast, view.campaign, episodes=len(view.forecast)).start()
+    found = {}
+    for number, (name, each) in enumerate(chosen.items()):
+        weight = off_policy.trajectory_weights(each == log.action, log.propensity)
+        fitted = q_learning.first_value(net.member(number), view, start, each[0])
+        found[name] = off_policy.per_decision(profit, weight), fitted
+    return found
+
+
+def log_value(log: CampaignLog, view: PricedView) -> off_policy.Estimate:
+    """Return what the policy that wrote a log earned: dollars a customer, prices taken off."""
+    profit = log.reward - view.price * (log.action > 0)
+    return off_policy.per_decision(profit, np.ones_like(profit))

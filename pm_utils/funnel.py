@@ -460,21 +460,22 @@ def true_profit(market, impressions: int) -> np.ndarray:
 
 
 def ads_by(market) -> pd.DataFrame:
-    """Choose one ad for all by its true conversions per click, and by its true profit.
+    """Choose each customer's ad by the true chance of an order after a click, and by true profit.
 
     Returns
     -------
     DataFrame
-        Two rows: ``CVR`` (orders per click) and ``profit per 1,000 impressions ($)``, in the first
-        slot, of the ad with the highest of each.
+        Two rows of means over customers, in the first slot: ``CTR``, ``CVR`` (orders per click)
+        and ``profit per 1,000 impressions ($)``.
     """
-    orders = market.click_table.astype(float) * market.conversion_table
+    click, conversion = (t.astype(float) for t in (market.click_table, market.conversion_table))
     margin = market.truth.margin - market.promoted_discount
-    profit = 1000 * (orders * market.truth_of_customers.order_value[:, None] * margin).mean(0)
-    rate = orders.mean(0) / market.click_table.mean(0)
-    chosen = {"highest CVR": rate.argmax(), "most profit": profit.argmax()}
-    rows = {name: (rate[ad], profit[ad]) for name, ad in chosen.items()}
-    return pd.DataFrame(rows, index=["CVR", "profit per 1,000 impressions ($)"]).T
+    value = market.truth_of_customers.order_value[:, None] * margin  # dollars, (N, M)
+    profit = 1000 * click * conversion * value
+    chosen = {"highest CVR": conversion.argmax(1), "most profit": profit.argmax(1)}
+    tables, who = (click, conversion, profit), np.arange(len(click))
+    rows = {name: [t[who, ad].mean() for t in tables] for name, ad in chosen.items()}
+    return pd.DataFrame(rows, index=["CTR", "CVR", "profit per 1,000 impressions ($)"]).T
 
 
 def inspect(

@@ -240,8 +240,8 @@ def weekly_risk(
     return float(same), own
 
 
-def spend_budget(gain: np.ndarray, budget: int) -> np.ndarray:
-    """Spend a budget dollar by dollar, each where it brings most.
+def spend_budget(gain: np.ndarray, budget: int, *, least: float = 1.0) -> np.ndarray:
+    """Spend a budget dollar by dollar, each where it brings most and more than it costs.
 
     Parameters
     ----------
@@ -249,7 +249,9 @@ def spend_budget(gain: np.ndarray, budget: int) -> np.ndarray:
         What 0, 1, … K dollars on each customer bring; later dollars must not bring more than
         earlier ones, or they are taken to bring as little as the least before.
     budget : int
-        Dollars; at most N K are spent, and none that brings nothing.
+        Dollars; at most N K are spent.
+    least : float
+        A dollar that brings no more than this stays in the till; 0 spends whatever helps at all.
 
     Returns
     -------
@@ -265,7 +267,7 @@ def spend_budget(gain: np.ndarray, budget: int) -> np.ndarray:
         raise ValueError(f"budget is {budget}: give at least 0 dollars")
     each = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
     best = np.argsort(-each, axis=None, kind="stable")[:budget]
-    best = best[each.ravel()[best] > 0]
+    best = best[each.ravel()[best] > least]
     return np.bincount(best // each.shape[1], minlength=len(gain))
 
 
@@ -401,9 +403,10 @@ class Keeping:
             value, leaving, self.most, discount_factor=world.discount_factor, **weeks
         )
 
-    def gifts(self, value: np.ndarray, leaving: np.ndarray) -> np.ndarray:
-        """Spend the budget by some beliefs → dollars (N,)."""
-        return spend_budget(self.gain(value, leaving), self.per_customer * len(value))
+    def gifts(self, value: np.ndarray, leaving: np.ndarray, *, least: float = 1.0) -> np.ndarray:
+        """Spend the budget by some beliefs → dollars (N,); `least` as in `spend_budget`."""
+        gain = self.gain(value, leaving)
+        return spend_budget(gain, self.per_customer * len(value), least=least)
 
     @cached_property
     def truly(self) -> np.ndarray:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pm_utils.calibration import calibration_error
 from pm_utils.formulas import sigmoid
 from pm_utils.market.creatives import ATTRIBUTES
-from pm_utils.metrics import interval, roc_auc
+from pm_utils.metrics import bootstrap_weights, interval, roc_auc
 from pm_utils.models.funnel import CONVERSION, EntireSpaceNet
 from pm_utils.training import fit, predict
 
@@ -368,17 +368,17 @@ def compare(
     if metric not in METRICS[:2]:
         raise ValueError(f"{metric!r} cannot be compared: give one of {METRICS[:2]}")
     homes, row = np.unique(cells.customer, return_inverse=True)
-    rng, shown, clicks = np.random.default_rng(seed), *cells.counts[:, :2].T.astype(float)
+    shown, clicks = cells.counts[:, :2].T.astype(float)
     gaps = []
-    for _ in range(repeats):
-        drawn = rng.multinomial(len(homes), np.full(len(homes), 1 / len(homes)))[row]
+    for some in np.array_split(bootstrap_weights(len(homes), repeats, seed), -(-repeats // 20)):
+        drawn = some[:, row]  # (20, C)
         if metric == "bias":
             pair = [abs(relative_bias(each, truth, drawn * shown)) for each in (first, second)]
         else:
             weight = drawn * (shown - clicks)
             pair = [expected_auc(each, truth, weight) for each in (first, second)]
         gaps.append(pair[0] - pair[1])
-    return interval(gaps)
+    return interval(np.concatenate(gaps))
 
 
 def scoreboard_rows(

@@ -201,19 +201,21 @@ def test_planted_risks_are_learned():
 
 def test_the_budget_is_spent_as_well_as_any_plan_could():
     rng = np.random.default_rng(2)
-    gain = np.cumsum(np.sort(rng.random((3, 4)), axis=1)[:, ::-1], axis=1)
+    gain = np.cumsum(2 * np.sort(rng.random((3, 4)), axis=1)[:, ::-1], axis=1)
     gain = np.column_stack([np.zeros(3), gain])
     for budget in range(8):
         plans = [plan for plan in product(range(5), repeat=3) if sum(plan) <= budget]
-        best = max(sum(gain[i, c] for i, c in enumerate(plan)) for plan in plans)
+        best = max(sum(gain[i, c] - c for i, c in enumerate(plan)) for plan in plans)
         dollars = keeping.spend_budget(gain, budget)
-        assert dollars.sum() == budget
-        assert gain[np.arange(3), dollars].sum() == pytest.approx(best)
+        assert dollars.sum() <= budget
+        assert (gain[np.arange(3), dollars] - dollars).sum() == pytest.approx(best)
+    assert keeping.spend_budget(gain, 12).sum() < 12  # some dollars would not come back
+    assert keeping.spend_budget(gain, 7, least=0).sum() == 7
 
 
 def test_no_dollar_goes_where_it_brings_nothing():
     gain = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0.5, 0.9, 0.8]])
-    assert keeping.spend_budget(gain, 100).tolist() == [1, 0, 2]
+    assert keeping.spend_budget(gain, 100, least=0).tolist() == [1, 0, 2]
     assert keeping.spend_budget(gain, 0).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="budget is -1"):
         keeping.spend_budget(gain, -1)
@@ -222,7 +224,7 @@ def test_no_dollar_goes_where_it_brings_nothing():
 def test_a_late_bargain_is_not_reached_through_an_early_loss():
     """Later dollars count as no better than earlier ones, so the plan never skips one."""
     gain = np.array([[0.0, 0.1, 9.0], [0.0, 0.2, 0.3]])
-    assert keeping.spend_budget(gain, 1).tolist() == [0, 1]
+    assert keeping.spend_budget(gain, 1, least=0).tolist() == [0, 1]
 
 
 def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
@@ -232,7 +234,7 @@ def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
     real = keeping.keeping_gain(value, risk, 60, value_weeks=52, **PLAN)
 
     def earned(belief):
-        dollars = keeping.spend_budget(belief, 3 * len(who))
+        dollars = keeping.spend_budget(belief, 3 * len(who), least=0)
         return real[np.arange(len(who)), dollars].sum()
 
     past = lived.spend[who, :39].sum(1)

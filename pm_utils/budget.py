@@ -16,7 +16,14 @@ from pm_utils.decide import off_policy, planning, q_learning
 from pm_utils.decide.planning import Policy
 from pm_utils.decide.q_learning import CampaignLog, JointView, Learning, PricedView
 from pm_utils.market import Market
-from pm_utils.market.environment import BudgetEnv, Campaign, Episodes, Forecast, State
+from pm_utils.market.environment import (
+    BudgetEnv,
+    Campaign,
+    Episodes,
+    Forecast,
+    State,
+    within_budget,
+)
 from pm_utils.models.policy import DeepQPolicy
 
 KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
@@ -72,7 +79,7 @@ def market_pays(market: Market, campaign: Campaign, policy: Policy, runs: int) -
                 now = env.state
                 seen = State(now.week, np.array([left]), now.fatigue[None], now.alive[None])
                 wanted, priority = rule(episodes, seen)
-                within = planning.within_budget(wanted > 0, seen.left, priority)
+                within = within_budget(wanted > 0, seen.left, priority)
                 action = np.where(within, wanted, 0)[0]
                 _, reward, over, _, info = env.step(action)
                 total, left = total + reward, info["left"]
@@ -131,6 +138,20 @@ def rules_of(pair: Forecast, campaign: Campaign, seed: int) -> dict[str, Policy]
         "tuned threshold": best_bar(pair, campaign),
         "exact plan": planning.small_optimum(pair, campaign)[1],
     }
+
+
+def exact_shares(
+    pairs: Sequence[Forecast],
+    rules: Sequence[dict[str, Policy]],
+    campaign: Campaign,
+    optimum: np.ndarray,
+) -> pd.DataFrame:
+    """Return each rule's exact profit with each pair, as a share of the optimum → (P, rules)."""
+    earned = [
+        {name: planning.exact_value(pair, campaign, policy)[0] for name, policy in some.items()}
+        for pair, some in zip(pairs, rules, strict=True)
+    ]
+    return pd.DataFrame(earned).div(optimum, axis=0)
 
 
 def learn_pairs(
@@ -249,21 +270,19 @@ def learn_prices(
 
 
 def tune_rule(
-    family: Callable[..., Policy], price: float, worlds: Sequence[Episodes], name: str = "price"
+    family: Callable[..., Policy], worlds: Sequence[Episodes], grid: dict[str, Sequence[float]]
 ) -> Policy:
-    """Return the policy of a family whose bar and pacing earn most on some worlds.
+    """Return the policy of a family whose settings earn most on some worlds.
 
     Parameters
     ----------
     family : callable
-        Takes a bar in dollars, called `name`, and ``pacing``.
-    price : float
-        Dollars; bars from a quarter of it to three times as much are tried.
+        Takes one of each setting.
     worlds : sequence of Episodes
         For tuning only.
-    name : str
+    grid : dict
+        The values of each setting to try.
     """
-    grid = {name: price * np.geomspace(0.25, 3, 9), "pacing": PACINGS}
     return family(**planning.tune(family, grid, worlds)[0])
 
 
@@ -277,8 +296,9 @@ def crowd_policies(
     net : DeepQPolicy
         From `learn_prices`.
     price : float
-        Dollars a flight; bars around it are tried.
+        Dollars a flight; what is tried lies around it.
     worlds : sequence of Episodes
+        For tuning only. The rule is tuned on all of them, each network on two and more coarsely.
     seed : int
 
     Returns
@@ -286,13 +306,15 @@ def crowd_policies(
     dict of lists
         One policy of each kind, and one for each member of the network.
     """
+    bars = {"level": price * np.geomspace(0.25, 3, 12), "pacing": PACINGS}
+    prices = {"price": price * np.geomspace(0.6, 1.7, 4), "pacing": PACINGS[:2]}
     members = [partial(q_learning.priced_policy, net.member(i)) for i in range(net.members)]
     return {
         "random": [planning.random_choice(seed)],
         "always send": [planning.everyone(seed)],
         "greedy": [planning.greedy],
-        "tuned threshold": [tune_rule(planning.threshold, price, worlds, "level")],
-        "network": [tune_rule(member, price, worlds) for member in members],
+        "tuned threshold": [tune_rule(planning.threshold, worlds, bars)],
+        "network": [tune_rule(member, worlds[:2], prices) for member in members],
     }
 
 

@@ -169,7 +169,7 @@ def segment_softmax(score: Tensor, row: Tensor, rows: int) -> Tensor:
 
 
 class Dice(nn.Module):
-    """f(s) = p s + (1 - p) α s with p = σ((s - E[s]) / √(Var[s] + ε)), unit by unit (eq. 3.3).
+    """f(s) = p s + (1 - p) α s with p = σ((s - E[s]) / √(Var[s] + ε)), unit by unit.
 
     The moments are the mini-batch's while training, running ones afterwards.
 

@@ -309,6 +309,8 @@ def test_per_decision_by_hand():
     assert found.value == pytest.approx(14 / 7 + 28.5 / 4.5)
     assert found.effective_size == pytest.approx(4.5**2 / (2.5**2 + 2**2))
     assert plain.effective_size == found.effective_size
+    backwards = off_policy.per_decision(PAID[::-1], weight[::-1])
+    assert backwards.effective_size == found.effective_size  # the thinnest week, wherever it is
 
 
 def test_one_week_is_the_estimators_of_single_decisions():

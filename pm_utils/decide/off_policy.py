@@ -331,7 +331,8 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
         \sum_t \frac{\sum_i w_{it} r_{it}}{\sum_i w_{it}}
 
     or over N instead of the sum of weights where not `normalised`. A later decision does not
-    dilute an earlier reward. Rows are customers; the effective size is that of the last weights.
+    dilute an earlier reward. Columns are customers; the effective size is that of the thinnest week,
+    for the sum is no surer than its least sure part.
 
     Parameters
     ----------
@@ -349,7 +350,7 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
     level = (weight * reward).sum(1, keepdims=True) / total
     scale = weight * reward.shape[1] / total
     each = (scale * (reward - level) if normalised else scale * reward - level).sum(0)
-    size = effective_sample_size(weight[-1])
+    size = min(effective_sample_size(week) for week in weight)
     return _interval(level.sum(), each, np.arange(reward.shape[1]), size)
 
 

@@ -331,8 +331,8 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
         \sum_t \frac{\sum_i w_{it} r_{it}}{\sum_i w_{it}}
 
     or over N instead of the sum of weights where not `normalised`. A later decision does not
-    dilute an earlier reward. Columns are customers; the effective size is that of the thinnest week,
-    for the sum is no surer than its least sure part.
+    dilute an earlier reward. Columns are customers. The effective size is that of the thinnest
+    week, for the sum is no surer than its least sure part.
 
     Parameters
     ----------

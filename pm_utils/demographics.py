@@ -16,7 +16,7 @@ REGRESSION = {
     "l1_ratios": (0,),
     "scoring": "neg_log_loss",
     "use_legacy_attributes": False,
-    "max_iter": 500,
+    "solver": "newton-cholesky",
 }
 
 

@@ -56,6 +56,11 @@ class TagSamples:
     lengths: np.ndarray
     target: np.ndarray
 
+    def on(self, dates: Iterable[pd.Timestamp]) -> Self:
+        """Return the samples of some of the dates, in the order in which they are."""
+        rows = np.isin(self.as_of, pd.DatetimeIndex(dates).to_numpy().astype("datetime64[D]"))
+        return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
+
 
 def as_of_dates(last: str, first: str, days: int) -> pd.DatetimeIndex:
     """Return dates at equal distance.
@@ -293,6 +298,7 @@ def train_tagger(
         learning_rate=4e-3,
         weight_decay=0.3,
         seed=seed,
+        fused=True,
     )
     return net
 

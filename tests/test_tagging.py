@@ -1,5 +1,7 @@
 """Samples are stacked without a look ahead, scaled by training rows alone, and learned from."""
 
+from dataclasses import fields
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -59,6 +61,14 @@ def test_samples_stack_every_known_customer_on_every_date():
         "target": (120, 4),
     }
     assert {name: getattr(TRAIN, name).shape for name in shapes} == shapes
+
+
+def test_the_samples_of_a_date_are_those_stacked_for_it_alone():
+    alone = tagging.tag_samples(LOG, DATES[1:], tags=4, days=28, weeks=10, baskets=8)
+    for field in fields(alone):
+        picked = getattr(TRAIN.on(DATES[1:]), field.name)
+        assert np.array_equal(picked, getattr(alone, field.name)), field.name
+    assert 0 < len(alone.target) < len(TRAIN.target)
 
 
 def test_the_target_begins_where_the_past_ends():

@@ -63,7 +63,8 @@ def train_classifier(
     torch.manual_seed(seed)
     model = AttributeNet().to(memory_format=torch.channels_last)
     settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1e-2, "seed": seed}
-    fit(model, [images], torch.as_tensor(attributes), loss=attribute_loss, **settings)
+    labels = torch.as_tensor(attributes)
+    fit(model, [images], labels, loss=attribute_loss, fused=True, **settings)
     return model
 
 

@@ -63,8 +63,7 @@ def train_classifier(
     torch.manual_seed(seed)
     model = AttributeNet().to(memory_format=torch.channels_last)
     settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1e-2, "seed": seed}
-    labels = torch.as_tensor(attributes)
-    fit(model, [images], labels, loss=attribute_loss, fused=True, **settings)
+    fit(model, [images], torch.as_tensor(attributes), loss=attribute_loss, **settings)
     return model
 
 

@@ -298,7 +298,6 @@ def train_tagger(
         learning_rate=4e-3,
         weight_decay=0.3,
         seed=seed,
-        fused=True,
     )
     return net
 

@@ -32,7 +32,6 @@ def fit(
     seed: int = 0,
     validation: tuple[Sequence[Tensor], Tensor] | None = None,
     patience: int | None = None,
-    fused: bool = False,
 ) -> History:
     """Train a network by Adam on shuffled mini-batches and keep its best weights.
 
@@ -61,8 +60,6 @@ def fit(
         Rows held out. With them, the weights with the least validation loss are restored.
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
-    fused : bool
-        Take each step of Adam in one kernel: the same step, rounded otherwise, in less time.
 
     Returns
     -------
@@ -85,9 +82,7 @@ def fit(
         raise ValueError("patience needs validation rows to watch")
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=fused or None
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
     steps = epochs * math.ceil(len(target) / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     history, best, least = History(), None, math.inf

@@ -253,7 +253,7 @@ def train_vae(
     torch.manual_seed(seed)
     model = AdVideoVAE(width=width, sigma=sigma)
     settings = {"epochs": epochs, "batch_size": 32, "learning_rate": 8e-3, "seed": seed}
-    fit(model, [clips, request], request, loss=negative_elbo, fused=True, **settings)
+    fit(model, [clips, request], request, loss=negative_elbo, **settings)
     return model
 
 
@@ -262,8 +262,7 @@ def train_classifier(clips: Tensor, codes: np.ndarray, *, epochs: int, seed: int
     torch.manual_seed(seed)
     model = ClipClassifier()
     settings = {"epochs": epochs, "batch_size": 32, "learning_rate": 4e-3, "seed": seed}
-    labels = torch.as_tensor(codes[:, [0, 1, 3]])
-    fit(model, [clips], labels, loss=classifier_loss, fused=True, **settings)
+    fit(model, [clips], torch.as_tensor(codes[:, [0, 1, 3]]), loss=classifier_loss, **settings)
     return model
 
 

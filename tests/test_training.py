@@ -66,19 +66,6 @@ def test_a_linear_model_is_recovered():
     assert (history.validation, history.best_epoch) == ([], -1)
 
 
-def test_fused_steps_are_the_same_steps():
-    """Both move every weight as far; with a decay, so that it is not left out."""
-    options = {"loss": MSE, "epochs": 3, "batch_size": 20, "learning_rate": 0.1}
-    models = [linear(), linear()]
-    losses = [
-        fit(model, *rows(), weight_decay=0.3, fused=fused, **options).train
-        for model, fused in zip(models, (False, True), strict=True)
-    ]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
-    torch.testing.assert_close(models[1].weight, models[0].weight, atol=1e-4, rtol=1e-4)
-    assert not torch.equal(models[0].weight, linear().weight)
-
-
 def test_shuffled_labels_teach_nothing():
     """The null: with targets of other rows no network beats the mean on new rows."""
     inputs, target = rows(400, noise=0.5)

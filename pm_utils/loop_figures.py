@@ -19,7 +19,7 @@ STYLES = {
 
 
 def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
-    """Draw dollars per round, and shares of the oracle's with 95 % intervals over replications.
+    """Draw dollars per round, and shares of the oracle's: means, and the span of all replications.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
         color, rounds = plots.COLORS[kind], np.arange(1, earned.shape[1] + 1)
         left.plot(rounds, earned.mean(0), line, color=color, label=name)
         shares = earned / true["oracle"]
-        mean, half = np.array([summary(each) for each in shares.T]).T
-        right.plot(rounds, mean, line, color=color)
-        right.fill_between(rounds, mean - half, mean + half, color=color, alpha=0.2, linewidth=0)
+        right.plot(rounds, shares.mean(0), line, color=color)
+        span = {"color": color, "alpha": 0.2, "linewidth": 0}
+        right.fill_between(rounds, shares.min(0), shares.max(0), **span)
     for panel, label in ((left, "$ per customer"), (right, "share of the oracle")):
         panel.axhline(0, color=plots.INK, linewidth=0.8)
         plots.grid(panel).set(xlabel="round", ylabel=label, xticks=rounds)
@@ -64,19 +64,22 @@ def worth(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``lost`` ($ per customer over all rounds) and half the 95 % interval, ``half``; the
-        variant that loses most comes last.
+        ``lost`` ($ per customer over all rounds, mean of the markets), then each market's,
+        ``market 1`` and on; the variant that loses most comes last.
     """
     whole = true[full].sum(1)
-    rows = {k: summary(whole - v.sum(1)) for k, v in true.items() if k != full}
-    return pd.DataFrame(rows, index=["lost", "half"]).T.sort_values("lost")
+    table = pd.DataFrame({k: whole - v.sum(1) for k, v in true.items() if k != full}).T
+    table.columns = [f"market {r + 1}" for r in table.columns]
+    table.insert(0, "lost", table.mean(axis=1))
+    return table.sort_values("lost")
 
 
 def worth_figure(table: pd.DataFrame) -> Figure:
-    """Draw what `worth` found."""
+    """Draw what `worth` found: the mean as a bar, every market as a dot."""
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.36 * len(table)))
-    whiskers = {"xerr": table["half"], "error_kw": {"ecolor": plots.INK, "capsize": 3}}
-    axes.barh(table.index, table["lost"], color=plots.COLORS["deep"], **whiskers)
+    axes.barh(table.index, table["lost"], color=plots.COLORS["deep"], alpha=0.6)
+    for _, lost in table.drop(columns="lost").items():
+        axes.plot(lost, table.index, "o", color=plots.INK, markersize=4)
     axes.axvline(0, color=plots.INK, linewidth=0.8)
     plots.grid(axes, "x").set(xlabel="profit lost without it ($ per customer over all rounds)")
     return figure

@@ -4,6 +4,7 @@ Nothing here reads the market's truth.
 """
 
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, logsigmoid
 
 from pm_utils.loop import Log
-from pm_utils.market import ImpressionLog, Market, Uniform
+from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
 from pm_utils.market.weeks import LATEST
 from pm_utils.models.profile import UserProfileNet
 from pm_utils.studio import TEXTS, Menu
@@ -181,8 +182,8 @@ class Rows:
     Attributes
     ----------
     customer, ad : int
-    habit : float32
-        How much more the customer had clicked than others, as of that round.
+    habit : (n, 2) float32
+        From `Tally.habits`, as of that round.
     fatigue : float32
         Mean over the week's impressions.
     impressions, clicks, orders : float32
@@ -207,18 +208,68 @@ class Banners:
     Attributes
     ----------
     rows : Rows
-        Of its second half, with the habit as of the first: every click, and some of the
+        Of its last part, with the habits as of all before: every click, and some of the
         impressions without, which count for all of them.
-    shown, clicks : (N,)
+    tally : Tally
         Of the whole log.
+    discount : (M,) int
+        Level of each ad.
     """
 
     rows: Rows
-    shown: np.ndarray
-    clicks: np.ndarray
+    tally: "Tally"
+    discount: np.ndarray
 
 
-def thin(log: ImpressionLog, n_customers: int, *, per_click: int = 2) -> Banners:
+class Tally:
+    """What each customer did with ads so far, against what others did with ads like them.
+
+    Parameters
+    ----------
+    n_customers : int
+    """
+
+    def __init__(self, n_customers: int) -> None:
+        self.sums = np.zeros((5, n_customers))
+
+    def add(
+        self, customer: np.ndarray, discount: np.ndarray, shown: np.ndarray, clicks: np.ndarray
+    ) -> None:
+        """Count rows of a log; what is usual is the rate of clicks at the same discount in it."""
+        hits, trials = (np.bincount(discount, x, minlength=5) for x in (clicks, shown))
+        usual = shown * (hits / np.maximum(trials, 1))[discount]
+        x = np.sqrt(DISCOUNT_RATES)[discount]
+        for total, part in zip(
+            self.sums, (clicks, usual, clicks * x, usual * x, usual * x**2), strict=True
+        ):
+            total += np.bincount(customer, part, minlength=len(total))
+
+    def habits(self, *, prior: float = 1.0, steepness: float = 3.0) -> np.ndarray:
+        r"""Return how much more each customer clicks than others, and how much more on discounts.
+
+        The first is log((clicks + prior) / (usual clicks + prior)). The second is the slope of
+        that in :math:`\sqrt d`: one Newton step from 0, with `steepness` as its prior precision.
+
+        Returns
+        -------
+        array of shape (N, 2), float32
+        """
+        clicks, usual, clicks_x, usual_x, usual_xx = self.sums
+        level = (clicks + prior) / (usual + prior)
+        mean = usual_x / np.maximum(usual, 1e-9)
+        known = level * (usual_xx - mean * usual_x)
+        slope = (clicks_x - mean * clicks) / (known + steepness)
+        return np.column_stack([np.log(level), slope]).astype(np.float32)
+
+
+def thin(
+    log: ImpressionLog,
+    n_customers: int,
+    discount: np.ndarray,
+    *,
+    last: float = 0.5,
+    per_click: int = 1,
+) -> Banners:
     """Turn a long log of random impressions in one slot into few rows.
 
     Parameters
@@ -226,6 +277,10 @@ def thin(log: ImpressionLog, n_customers: int, *, per_click: int = 2) -> Banners
     log : ImpressionLog
         By a uniform policy.
     n_customers : int
+    discount : array of shape (M,), int
+        Level of each ad.
+    last : float
+        Share of the log, at its end, that becomes rows.
     per_click : int
         Impressions without a click to keep for each with one.
 
@@ -233,11 +288,12 @@ def thin(log: ImpressionLog, n_customers: int, *, per_click: int = 2) -> Banners
     -------
     Banners
     """
-    half, n = len(log) // 2, n_customers
-    shown = [np.bincount(part, minlength=n) for part in (log.customer[:half], log.customer)]
-    clicks = [np.bincount(log.customer[:k], log.click[:k], minlength=n) for k in (half, len(log))]
-    habit = click_habit(clicks[0], shown[0] * clicks[0].sum() / half)
-    hit, miss = (half + np.flatnonzero(part) for part in (log.click[half:], ~log.click[half:]))
+    cut, tally = round((1 - last) * len(log)), Tally(n_customers)
+    one, level = np.ones(len(log)), discount[log.creative]
+    tally.add(log.customer[:cut], level[:cut], one[:cut], log.click[:cut])
+    habit = tally.habits()
+    tally.add(log.customer[cut:], level[cut:], one[cut:], log.click[cut:])
+    hit, miss = (cut + np.flatnonzero(part) for part in (log.click[cut:], ~log.click[cut:]))
     kept = miss[: per_click * len(hit)]
     at, size = np.concatenate([hit, kept]), len(hit)
     impressions = np.repeat([1, len(miss) / max(len(kept), 1)], [size, len(kept)])
@@ -245,19 +301,13 @@ def thin(log: ImpressionLog, n_customers: int, *, per_click: int = 2) -> Banners
     numbers = [x.astype(np.float32) for x in (impressions, log.click[at], log.conversion[at])]
     mature = np.ones(len(at), bool)
     rows = Rows(customer, log.creative[at].astype(int), habit[customer], zero, *numbers, mature)
-    return Banners(rows, shown[1], clicks[1])
-
-
-def click_habit(clicks: np.ndarray, usual: np.ndarray, *, prior: float = 1.0) -> np.ndarray:
-    """Return log((clicks + prior) / (clicks of an average customer + prior)) → (N,)."""
-    return np.log((clicks + prior) / (usual + prior)).astype(np.float32)
+    return Banners(rows, tally, discount)
 
 
 def as_rows(log: Log, banners: Banners) -> tuple[Rows, np.ndarray]:
-    """Return banners and campaign as models read them, and every customer's habit by now."""
-    n, rate = len(banners.shown), banners.clicks.sum() / banners.shown.sum()
-    clicks, usual = banners.clicks.astype(float), banners.shown * rate
-    parts, habit = [banners.rows], click_habit(clicks, usual)
+    """Return banners and campaign as models read them, and every customer's habits by now."""
+    parts, tally = [banners.rows], deepcopy(banners.tally)
+    habit = tally.habits()
     for week in range(0, len(log.shown), log.weeks):
         raw = log.rows(week, week + log.weeks)
         numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
@@ -265,10 +315,8 @@ def as_rows(log: Log, banners: Banners) -> tuple[Rows, np.ndarray]:
         then = habit[raw["customer"]]
         mature = raw["week"] + LATEST <= len(log.shown)
         parts.append(Rows(raw["customer"], raw["creative"], then, seen, *numbers, mature))
-        clicks += np.bincount(raw["customer"], raw["clicks"], minlength=n)
-        shown = np.bincount(raw["customer"], raw["impressions"], minlength=n)
-        usual += shown * raw["clicks"].sum() / max(shown.sum(), 1)
-        habit = click_habit(clicks, usual)
+        tally.add(raw["customer"], banners.discount[raw["creative"]], *numbers[:2])
+        habit = tally.habits()
     names = [field.name for field in fields(Rows)]
     return Rows(*(np.concatenate([getattr(part, k) for part in parts]) for k in names)), habit
 
@@ -283,7 +331,7 @@ def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
 class ResponseNets(nn.Module):
     """E networks side by side: a customer's code against an ad's embedding, for clicks and orders.
 
-    The code reads the customer's traits, habit and affinity to the ad's category, so that what the
+    The code reads the customer's traits, habits and affinity to the ad's category, so that what the
     looks of an ad are worth may depend on the interest in its product.
 
     Parameters
@@ -296,7 +344,7 @@ class ResponseNets(nn.Module):
 
     def __init__(self, members: int, traits: int, levels: int, *, hidden: int = 24, width: int = 6):
         super().__init__()
-        reads = traits + 2
+        reads = traits + 3
         self.inner = nn.Parameter(torch.randn(members, reads, hidden) / reads**0.5)
         self.shift = nn.Parameter(torch.zeros(members, 1, hidden))
         self.code = nn.Parameter(torch.randn(members, hidden + reads, 2 * width) / hidden**0.5)
@@ -408,7 +456,8 @@ class DeepResponse:
         """Train on batches from all that was seen so far."""
         ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
         levels = self.levels[ad]
-        extra = torch.stack([torch.as_tensor(rows.habit), self.affinity[customer, levels[:, 0]]], 1)
+        near = self.affinity[customer, levels[:, 0]]
+        extra = torch.cat([torch.as_tensor(rows.habit), near[:, None]], 1)
         ripe = rows.clicks * rows.mature
         counts = [rows.clicks, rows.impressions - rows.clicks, rows.orders * rows.mature]
         counts = torch.as_tensor(np.stack([*counts, ripe - counts[2]], 1)).clamp(min=0)
@@ -451,7 +500,7 @@ class DeepResponse:
 
         Parameters
         ----------
-        habit : array of shape (N,)
+        habit : array of shape (N, 2)
         who : array of shape (B,)
             Customers.
         member : int
@@ -461,7 +510,7 @@ class DeepResponse:
         -------
         arrays of shape (B, 240)
         """
-        known = torch.cat([self.traits, torch.as_tensor(habit)[:, None]], 1)[who]
+        known = torch.cat([self.traits, torch.as_tensor(habit)], 1)[who]
         asked = range(self.members) if member < 0 else [member]
         code, wide = self.nets.codes_by_category(known, self.affinity[who], asked)
         embedding, appeal = self.nets.ads(self.levels[:: self.menu.looks], asked)
@@ -480,8 +529,8 @@ class DeepResponse:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return both chances for pairs of customers (B,) and ads (B,), as `text_chances`."""
         levels, asked = self.levels[ads], range(self.members) if member < 0 else [member]
-        extra = [torch.as_tensor(habit)[who], self.affinity[who, levels[:, 0]]]
-        x = torch.cat([self.traits[who], torch.stack(extra, 1)], 1)
+        near = self.affinity[who, levels[:, 0]][:, None]
+        x = torch.cat([self.traits[who], torch.as_tensor(habit)[who], near], 1)
         code, wide = self.nets.codes(x.expand(self.members, -1, -1), asked)
         embedding, appeal = self.nets.ads(levels, asked)
         logit = ((code * embedding).sum(3) + wide + appeal).mean(0)
@@ -491,7 +540,7 @@ class DeepResponse:
 class LogisticResponse:
     """Two logistic regressions on products of a customer's traits with an ad's levels.
 
-    Products of the level indicators with [1, traits, habit], and the affinity to the ad's category
+    Products of the level indicators with [1, traits, habits], and the affinity to the ad's category
     alone, squared, and times each level. Ridge penalty; Newton's method, warm-started.
 
     Parameters
@@ -536,7 +585,7 @@ class LogisticResponse:
             (z[some], np.minimum(rows.orders[some], rows.clicks[some]), rows.clicks[some]),
         ]
         for k, (inputs, hits, trials) in enumerate(data):
-            settings = {"start": self.coef[k], "steps": 4 if self.coef[k] is None else 1}
+            settings = {"start": self.coef[k], "steps": 3 if self.coef[k] is None else 1}
             self.coef[k] = ridge_logistic(inputs, hits, trials, self.ridge[k], **settings)
 
     @property
@@ -614,7 +663,7 @@ def ridge_logistic(
     coef = start.copy()
     for _ in range(steps):
         chance = 1 / (1 + np.exp(-(x @ coef.astype(np.float32)).astype(float)))
-        slope = x.T @ (hits - trials * chance) - penalty * coef
+        slope = x.T @ (hits - trials * chance).astype(np.float32) - penalty * coef
         root = np.sqrt(trials * chance * (1 - chance)).astype(np.float32)[:, None] * x
         bend = (root.T @ root).astype(float) + np.diag(penalty)
         coef = coef + np.linalg.solve(bend, slope)
@@ -648,4 +697,4 @@ def study_customers(
     early = summarise(orders[orders["week"] < cut], n, cut)
     net = learn_profile(early, past.counts - early.counts, epochs=epochs, seed=seed)
     log = market.impressions(Uniform(len(market.creatives)), banners * n)
-    return past, thin(log, n), learned_profile(net, past)
+    return past, thin(log, n, market.creatives.discount), learned_profile(net, past)

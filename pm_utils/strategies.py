@@ -314,9 +314,14 @@ class Oracle:
     market : Market
     campaign : Campaign
     menu : Menu
+    caution : float
+        Above 1, it plans as if ads tired more than they do, and so spreads them.
     """
 
-    def __init__(self, market: Market, campaign: Campaign, menu: Menu) -> None:
+    def __init__(
+        self, market: Market, campaign: Campaign, menu: Menu, *, caution: float = 1.0
+    ) -> None:
+        self.caution = caution
         truth, hidden = market.truth, market.truth_of_customers
         self.campaign, self.market, everyone = campaign, market, np.arange(market.n_customers)
         looks = np.flatnonzero(menu.open_looks)
@@ -339,7 +344,7 @@ class Oracle:
         left = (c.rounds - moment.round) * c.weeks - moment.week
         gain = np.where(moment.able, self.gain, -np.inf)
         cost = truth.impression_cost + annoyance_cost(self.market, left)
-        settings = {"decay": truth.fatigue, "cost": cost, "most": c.most}
+        settings = {"decay": self.caution * truth.fatigue, "cost": cost, "most": c.most}
         return self.ad, plan(
             gain, moment.fatigue, **settings, budget=moment.budget // (c.weeks - moment.week)
         )

@@ -8,7 +8,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pm_utils import responses
 from pm_utils.loop import Log
-from pm_utils.market import TruthParameters, Uniform
+from pm_utils.market import DISCOUNT_RATES, TruthParameters, Uniform
 from pm_utils.market.weeks import LATEST
 from pm_utils.responses import (
     DeepResponse,
@@ -16,8 +16,8 @@ from pm_utils.responses import (
     Profile,
     ResponseNets,
     Rows,
+    Tally,
     as_rows,
-    click_habit,
     response_loss,
     ridge_logistic,
     shuffled,
@@ -49,7 +49,8 @@ def past(orders):
 
 @pytest.fixture(scope="module")
 def banners(market):
-    return thin(market.impressions(Uniform(len(MENU)), 120 * N), N)
+    log = market.impressions(Uniform(len(MENU)), 120 * N)
+    return thin(log, N, market.creatives.discount)
 
 
 # --- Order histories -----------------------------------------------------------------------------
@@ -108,26 +109,50 @@ def test_profiles_are_standard_and_the_blind_one_knows_nothing_of_what_was_bough
 
 
 def test_habit_is_zero_for_the_usual_and_cautious_about_little():
-    clicks, usual = np.array([3.0, 0.0, 30.0, 3.0]), np.array([3.0, 0.0, 10.0, 1.0])
-    habit = click_habit(clicks, usual)
-    assert habit[:2] == pytest.approx(0)
-    assert habit[2] == pytest.approx(np.log(31 / 11))
-    assert 0 < habit[3] < np.log(3)
+    tally = Tally(4)
+    tally.sums[:2] = [[3.0, 0.0, 30.0, 3.0], [3.0, 0.0, 10.0, 1.0]]  # clicks, usual ones
+    habit = tally.habits()
+    assert habit[:2, 0] == pytest.approx(0)
+    assert habit[2, 0] == pytest.approx(np.log(31 / 11))
+    assert 0 < habit[3, 0] < np.log(3)
+    assert not habit[:, 1].any()
+
+
+def test_a_leaning_to_discounts_is_told_from_clicking_more():
+    rng, n = np.random.default_rng(0), 400_000
+    who, level = rng.integers(1000, size=n), rng.integers(5, size=n)
+    slope, height = rng.normal(0, 1, 1000), rng.normal(0, 0.5, 1000)
+    x = np.sqrt(DISCOUNT_RATES[level])
+    clicks = rng.random(n) < np.exp(-3 + height[who] + slope[who] * (x - x.mean()))
+    tally = Tally(1000)
+    for part in (slice(n // 3), slice(n // 3, None)):
+        tally.add(who[part], level[part], np.ones(len(who[part])), clicks[part])
+    found = np.corrcoef(np.column_stack([tally.habits(), height, slope]).T)
+    assert found[0, 2] > 0.8
+    assert found[1, 3] > 0.5
+    assert abs(found[0, 3]) < 0.15
+    assert abs(found[1, 2]) < 0.15
 
 
 def test_a_thin_log_counts_as_much_as_the_long_one(market, banners):
     log = market.impressions(Uniform(len(MENU)), 120 * N)
-    half = len(log) // 2
+    half, discount = len(log) // 2, market.creatives.discount[log.creative]
     rows = banners.rows
     assert rows.clicks.sum() == log.click[half:].sum()
     assert rows.impressions.sum() == pytest.approx(half, rel=1e-4)
     assert rows.orders.sum() == log.conversion[half:].sum()
-    assert banners.shown.sum() == len(log)
-    assert len(rows.ad) == 3 * rows.clicks.sum()
-    clicks = np.bincount(log.customer[:half], log.click[:half], minlength=N)
-    shown = np.bincount(log.customer[:half], minlength=N)
-    habit = click_habit(clicks, shown * clicks.sum() / half)  # of the first half only
-    assert np.array_equal(rows.habit, habit[rows.customer])
+    assert banners.tally.sums[0].sum() == log.click.sum()
+    assert len(rows.ad) == 2 * rows.clicks.sum()  # one without for each with
+    first = Tally(N)  # of the first half only
+    first.add(log.customer[:half], discount[:half], np.ones(half), log.click[:half])
+    assert np.array_equal(rows.habit, first.habits()[rows.customer])
+
+
+def test_the_end_of_the_log_becomes_rows(market):
+    log = market.impressions(Uniform(len(MENU)), 20 * N)
+    fifth = thin(log, N, market.creatives.discount, last=0.2, per_click=2).rows
+    assert len(fifth.ad) == 3 * fifth.clicks.sum()
+    assert fifth.clicks.sum() == log.click[16 * N :].sum()
 
 
 def campaign_log(weeks: int = 6) -> Log:
@@ -148,8 +173,7 @@ def test_rows_of_a_campaign_join_those_of_the_banners(banners):
     assert rows.fatigue[old:] == pytest.approx(3.0)  # 2 before, and the week's own
     alone, habit = as_rows(Log(np.ones(N, bool), 2), banners)
     assert len(alone.ad) == old
-    rate = banners.clicks.sum() / banners.shown.sum()
-    assert habit == pytest.approx(click_habit(banners.clicks, banners.shown * rate))
+    assert np.array_equal(habit, banners.tally.habits())
 
 
 def test_orders_are_read_only_where_none_can_still_come(banners):
@@ -207,7 +231,7 @@ def test_the_loss_is_the_log_loss_of_clicks_and_of_orders():
 def test_networks_side_by_side_do_not_touch_each_other():
     torch.manual_seed(0)
     nets = ResponseNets(3, 5, 27)
-    x, levels = torch.randn(3, 10, 7), torch.randint(27, (3, 10, 4))
+    x, levels = torch.randn(3, 10, 8), torch.randint(27, (3, 10, 4))
     nets(x, levels, torch.ones(3, 10))[1].sum().backward()
     grads = nets.inner.grad.abs().sum((1, 2))
     assert grads[1] > 0
@@ -217,7 +241,7 @@ def test_networks_side_by_side_do_not_touch_each_other():
 def test_fatigue_lowers_clicks_and_not_orders():
     torch.manual_seed(0)
     nets = ResponseNets(1, 5, 27)
-    x, levels = torch.randn(1, 4, 7), torch.randint(27, (1, 4, 4))
+    x, levels = torch.randn(1, 4, 8), torch.randint(27, (1, 4, 4))
     fresh, tired = (nets(x, levels, torch.full((1, 4), f)) for f in (0.0, 10.0))
     assert (fresh - tired)[..., 0].detach().numpy() == pytest.approx(0.2, abs=1e-5)
     assert torch.equal(fresh[..., 1], tired[..., 1])
@@ -227,7 +251,7 @@ def test_codes_by_category_are_the_codes():
     torch.manual_seed(0)
     nets = ResponseNets(2, 5, 27)
     torch.nn.init.normal_(nets.wide)
-    known, affinity = torch.randn(4, 6), torch.randn(4, 12)
+    known, affinity = torch.randn(4, 7), torch.randn(4, 12)
     code, wide = nets.codes_by_category(known, affinity, [0, 1])
     x = torch.cat([known[:, None].expand(-1, 12, -1), affinity[..., None]], 2).flatten(0, 1)
     slow, same = nets.codes(x.expand(2, -1, -1), [0, 1])
@@ -271,7 +295,7 @@ def test_members_are_drawn_for_as_many_as_asked(models):
     assert (drawn >= 0).mean() == pytest.approx(0.25, abs=0.06)
     assert set(drawn) == {-1, 0, 1}
     assert (models["logistic"].choose_members(0.5) == -1).all()
-    one, two = (deep.text_chances(np.zeros(N, np.float32), np.arange(5), m)[0] for m in (0, 1))
+    one, two = (deep.text_chances(np.zeros((N, 2), np.float32), np.arange(5), m)[0] for m in (0, 1))
     assert not np.allclose(one, two)
 
 
@@ -296,7 +320,7 @@ def test_models_rank_true_clicks_and_orders_and_the_null_does_not(market, models
 
 
 def test_effects_that_are_the_same_for_all_are(models):
-    click, order = models["average"].text_chances(np.zeros(N, np.float32), np.arange(4), -1)
+    click, order = models["average"].text_chances(np.zeros((N, 2), np.float32), np.arange(4), -1)
     assert np.ptp(click, axis=0).max() == 0
     assert np.ptp(order[0]) > 0.01
 
@@ -307,7 +331,8 @@ def test_a_tiring_audience_is_noticed(past):
     clicks = (rng.random(n) < 0.2 * np.exp(-0.05 * fatigue)).astype(np.float32)
     who, ad = rng.integers(N, size=n), rng.integers(len(MENU), size=n)
     zero, one = np.zeros(n, np.float32), np.ones(n, np.float32)
-    rows = Rows(who, ad, zero, fatigue, one, clicks, zero, np.ones(n, bool))
+    habit = np.zeros((n, 2), np.float32)
+    rows = Rows(who, ad, habit, fatigue, one, clicks, zero, np.ones(n, bool))
     plain = responses.plain_profile(past)
     for model in (DeepResponse(plain, MENU, first=300), LogisticResponse(plain, MENU)):
         model.fit(rows)
@@ -328,6 +353,6 @@ def test_studying_customers_reads_orders_and_banners_only(market):
         market, weeks=20, banners=30, epochs=1, seed=0
     )
     assert past.weeks == 20
-    assert banners.shown.sum() == 30 * N
+    assert banners.tally.sums[1].sum() == pytest.approx(banners.tally.sums[0].sum())
     assert profile.traits.shape == (N, 9 + 32)
     assert np.isfinite(profile.affinity).all()

@@ -47,7 +47,8 @@ def world() -> strategies.World:
     past = summarise(market.orders(60), N, 60)
     log = market.impressions(Uniform(len(menu)), 100 * N)
     net = learn_profile(past, past.counts, epochs=3, seed=0)
-    shop = Shopkeeper(past, thin(log, N), Prices.of(market), CAMPAIGN)
+    banners = thin(log, N, menu.creatives().discount)
+    shop = Shopkeeper(past, banners, Prices.of(market), CAMPAIGN)
     settings = {"first": 200, "steps": 30}
     profile = learned_profile(net, past)
     base = DeepResponse(profile, menu, seed=0, **settings)
@@ -221,6 +222,15 @@ def test_the_oracle_picks_the_best_ad_of_the_whole_menu(world):
     assert np.array_equal(ads[gain.argmax(1)], oracle.ad[:60])
 
 
+def test_a_cautious_oracle_spreads_its_impressions(world):
+    menu, state = Menu.of(2), Moment(0, 0, np.ones(N, bool), np.ones(N, bool), np.zeros(N), 2 * N)
+    served = [
+        (Oracle(world.market, CAMPAIGN, menu, caution=caution).send(state)[1] > 0).sum()
+        for caution in (1.0, 6.0)
+    ]
+    assert served[1] > served[0]
+
+
 def moment(able: np.ndarray, budget: int = 1000) -> Moment:
     return Moment(1, 0, able, np.ones(len(able), bool), np.zeros(len(able)), budget)
 
@@ -257,7 +267,7 @@ def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
 def test_without_uplift_discounts_are_deeper(world):
     menu, log = Menu.of(2), Log(np.ones(N, bool), 2)
     learner = Learner(world.base, world.shop, menu, explore=0.0)
-    habit, who = np.zeros(N, np.float32), np.arange(N)
+    habit, who = np.zeros((N, 2), np.float32), np.arange(N)
     learner.learn(log)
     deep = [DISCOUNT_RATES[TEXTS[learner._best(habit, who, -1, x)[0] // 2, 2]] for x in (0.0, 0.5)]
     assert deep[0].mean() > deep[1].mean()

@@ -27,7 +27,7 @@ from pm_utils.market.environment import (
 from pm_utils.models.policy import DeepQPolicy
 
 KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
-PACINGS = (0.0, 1.0, 2.0, 4.0)
+PACINGS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
 def with_menu(market: Market, campaign: Campaign, ads: int) -> Market:
@@ -79,7 +79,7 @@ def market_pays(market: Market, campaign: Campaign, policy: Policy, runs: int) -
                 now = env.state
                 seen = State(now.week, np.array([left]), now.fatigue[None], now.alive[None])
                 wanted, priority = rule(episodes, seen)
-                within = within_budget(wanted > 0, seen.left, priority)
+                within = within_budget((wanted > 0) & seen.alive, seen.left, priority)
                 action = np.where(within, wanted, 0)[0]
                 _, reward, over, _, info = env.step(action)
                 total, left = total + reward, info["left"]
@@ -111,7 +111,7 @@ def draw_pairs(forecast: Forecast, campaign: Campaign, pairs: int, seed: int) ->
     return [forecast.take(pair) for pair in drawn]
 
 
-def best_bar(pair: Forecast, campaign: Campaign, levels: int = 12) -> Policy:
+def best_bar(pair: Forecast, campaign: Campaign, levels: int = 16) -> Policy:
     """Return the threshold with pacing that earns most from these very customers.
 
     No shop could tune as well: it would have to know the customers and how each plan ends.
@@ -307,7 +307,7 @@ def crowd_policies(
         One policy of each kind, and one for each member of the network.
     """
     bars = {"level": price * np.geomspace(0.25, 3, 12), "pacing": PACINGS}
-    prices = {"price": price * np.geomspace(0.6, 1.7, 4), "pacing": PACINGS[:2]}
+    prices = {"price": price * np.geomspace(0.6, 1.7, 4), "pacing": PACINGS[:4]}
     members = [partial(q_learning.priced_policy, net.member(i)) for i in range(net.members)]
     return {
         "random": [planning.random_choice(seed)],
@@ -348,6 +348,26 @@ def decisions(log: CampaignLog, episodes: Episodes, policy: Policy) -> np.ndarra
     return np.stack(chosen)
 
 
+def with_chance(rule: Policy, epsilon: float, seed: int) -> Policy:
+    """Return the policy that follows a rule, except when chance decides, as a log's does.
+
+    Parameters
+    ----------
+    rule : Policy
+    epsilon : float
+        How often the action is drawn uniformly.
+    seed : int
+    """
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        rng = np.random.default_rng([seed, state.week, 3])
+        ruled, priority = rule(episodes, state)
+        drawn = rng.integers(episodes.forecast.conversions.shape[1] + 1, size=episodes.shape)
+        return np.where(rng.random(episodes.shape) < epsilon, drawn, ruled), priority
+
+    return policy
+
+
 def priced_profit(episodes: Episodes, policy: Policy, price: float) -> float:
     """Return what a policy earns, less the price of its flights: dollars a customer, expected."""
     played = planning.play(episodes, policy)
@@ -355,14 +375,11 @@ def priced_profit(episodes: Episodes, policy: Policy, price: float) -> float:
 
 
 def from_log(
-    log: CampaignLog,
-    view: PricedView,
-    how: Learning,
-    *,
-    seed: int,
-    conservative: float,
+    log: CampaignLog, view: PricedView, how: Learning, *, seed: int, conservative: float
 ) -> DeepQPolicy:
-    """Return a network that has learned from a log alone; it sees no forecast of the week.
+    """Return a network that has learned from a log alone.
+
+    It sees the forecast of the week among its inputs, but has to learn what it is worth.
 
     Parameters
     ----------
@@ -420,3 +437,22 @@ def log_value(log: CampaignLog, view: PricedView) -> off_policy.Estimate:
     """Return what the policy that wrote a log earned: dollars a customer, prices taken off."""
     profit = log.reward - view.price * (log.action > 0)
     return off_policy.per_decision(profit, np.ones_like(profit))
+
+
+def log_row(
+    weighted: off_policy.Estimate, fitted: float, old: off_policy.Estimate, least: float
+) -> list:
+    """Return what a log says of a policy: value, interval, fitted value, size and advice.
+
+    Parameters
+    ----------
+    weighted, fitted
+        From `estimates`.
+    old : Estimate
+        From `log_value`.
+    least : float
+        The effective size below which nothing is recommended.
+    """
+    interval = f"{weighted.low:+.2f} to {weighted.high:+.2f}"
+    advice = off_policy.recommend(weighted, old, least_size=least)
+    return [weighted.value, interval, fitted, weighted.effective_size, advice]

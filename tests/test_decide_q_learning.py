@@ -557,14 +557,3 @@ def test_a_log_tells_the_value_of_another_policy(calm):
 def test_what_follows_is_what_the_policy_does_next():
     chosen = np.array([[1, 2], [3, 0], [2, 1]])  # (T, N)
     assert q_learning.next_choices(chosen).tolist() == [[3, 0, 2, 1, 2, 1]]
-
-
-def test_choices_on_a_log_are_those_of_play(calm):
-    log, known, view, _ = calm
-    policy = DeepQPolicy(view.n_inputs, 4, width=8, seed=5, forecast=True)
-    chosen = q_learning.choices_on(log, view, policy)
-    expected = each_week(log, known, q_learning.priced_policy(policy, 0.0))
-    assert chosen.shape == (WEEKS, 2000)
-    assert (chosen[~log.alive] == 0).all()
-    assert (chosen == expected).mean() > 0.999  # but for ties in rounding
-    assert len(np.unique(chosen)) > 1

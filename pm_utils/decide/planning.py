@@ -97,7 +97,7 @@ def everyone(seed: int) -> Policy:
 
 
 def greedy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-    """Send what pays this week, the most profitable first: the conversion model's own policy."""
+    """Send what gains this week, the largest gains first."""
     return _those_above(episodes.immediate(state), 0.0)
 
 

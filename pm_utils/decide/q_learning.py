@@ -10,8 +10,8 @@ Two *views* say what a situation is.
   ones, and those that cost more than what is left are impossible.
 - `PricedView`, the large world: one network, shared by all customers, sees one at a time: week,
   fatigue, what each ad is worth, what ads do to organic orders, and the *price* of a flight, which
-  stands for the budget. Rewards and values are in units of the best ad's profit plus the price, so
-  that small and large customers look alike to it.
+  stands for the budget. Rewards and values are in units of the best ad's profit plus what a flight
+  costs, price included, so that small and large customers look alike to it.
 """
 
 from collections.abc import Callable
@@ -543,15 +543,6 @@ def learn_from_log(
         td_loss(policy, older, batch, conservative=conservative, squared=True).backward()
         optimizer.step()
         falling.step()
-
-
-def choices_on(log: CampaignLog, view: PricedView, policy: DeepQPolicy) -> np.ndarray:
-    """Return what a network of one member would have done in every situation of a log → (T, N)."""
-    chosen = []
-    for week in range(len(log.action)):
-        here = (torch.from_numpy(each[None]) for each in _seen_at(log, view, week))
-        chosen.append(policy.act(*here)[0].numpy())
-    return np.stack(chosen)
 
 
 def next_choices(chosen: np.ndarray) -> Tensor:

@@ -33,7 +33,7 @@ import numpy as np
 from gymnasium import spaces
 
 from pm_utils.market.simulate import Market
-from pm_utils.market.weeks import LATEST, MarketState
+from pm_utils.market.weeks import MarketState
 
 OBSERVED = 3  # numbers that `BudgetEnv` shows of each customer
 
@@ -373,5 +373,3 @@ class BudgetEnv(gymnasium.Env):
         mask[:, 1:] = (self._state.alive & (self._left > 0))[:, None]
         return {"sent": sent, "refused": refused, "left": self._left, "action_mask": mask}
 
-
-__all__ = ["LATEST", "BudgetEnv", "Campaign", "Episodes", "Forecast", "State", "Step"]

@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         130 when interrupted.
     """
     options = parser().parse_args(arguments)
-    handler = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return COMMANDS[options.command](Project.find(), options)
     except BuildError as error:

@@ -87,7 +87,9 @@ def test_a_picture_does_not_depend_on_motion():
     scene = Scene.from_uniform(np.random.default_rng(1).random((20, N_UNIFORM)))
     other = replace(creatives, motion=(creatives.motion + 1) % 5, speed=1 - creatives.speed)
     assert (compose(creatives, scene) == compose(other, scene)).all()
-    assert (compose_clips(creatives, scene)[:, -1] == compose(creatives, scene)).all()
+    last = compose_clips(creatives, scene)[:, -1]  # sums in another order: the last bit may differ
+    assert np.abs(last - compose(creatives, scene)).max() < 1e-6
+    assert np.abs(compose_clips(creatives, scene)[:, 0] - last).max() > 1e-2
 
 
 def test_scenes_cover_their_ranges():

@@ -372,4 +372,3 @@ class BudgetEnv(gymnasium.Env):
         mask = np.ones((self.market.n_customers, len(self.market.creatives) + 1), np.int8)
         mask[:, 1:] = (self._state.alive & (self._left > 0))[:, None]
         return {"sent": sent, "refused": refused, "left": self._left, "action_mask": mask}
-

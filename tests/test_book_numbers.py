@@ -70,3 +70,14 @@ def test_no_null_reaches_the_network_in_any_seed(name, metric):
         assert max(row["null"]) < min(row["deep"])
     else:
         assert min(row["null"]) > max(row["deep"])
+
+
+@each_bounded_row
+def test_a_bounded_row_says_what_it_counts(name, metric):
+    row = BOUNDS[name]["rows"][metric]
+    assert row["better"] in ("higher", "lower")
+    assert row["unit"].strip()
+    assert 0 <= row["deep_above_classical"] <= len(BOUNDS[name]["seeds"])
+    if row["unit"] == "share" and row["deep"] is not None and row["naive"] is not None:
+        ends = [*row["deep"], *row["naive"]]
+        assert min(ends) > -2 and max(ends) < 2  # no percentages where shares are meant

@@ -247,12 +247,12 @@ def lesson() -> tuple[torch.Tensor, torch.Tensor]:
 
 def test_the_vae_learns_from_its_requests_and_the_null_cannot(lesson):
     clips, request = lesson
-    settings = {"epochs": 6, "seed": 0, "width": 24}
+    settings = {"epochs": 9, "seed": 0, "width": 24}
     vae = video.train_vae(clips[:200], request[:200], **settings)
     turned = request[:200].roll(1, 0)
     null = video.train_vae(clips[:200], turned, **settings)
     nats = [video.held_out_nats(net, clips[200:], request[200:]) for net in (vae, null)]
-    assert nats[0]["negative ELBO"] < nats[1]["negative ELBO"] - 400
+    assert nats[0]["negative ELBO"] < nats[1]["negative ELBO"] - 1000
     assert nats[0].iloc[:2].sum() == pytest.approx(nats[0]["negative ELBO"])
     state = torch.get_rng_state()
     video.held_out_nats(vae, clips[200:], request[200:])

@@ -4,6 +4,9 @@ Metrics take weights of shape (R, N): one row of weights per bootstrap resample.
 resample of customers is then nothing but a row of counts, and R resamples cost one sort.
 """
 
+from dataclasses import dataclass
+from typing import Self
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -14,7 +17,7 @@ RANKING_NAMES = {
     "micro_ap": "micro average precision",
     "micro_auc": "micro AUC",
 }
-_CHUNK = 2_000_000  # numbers per temporary array, to bound the memory
+_CHUNK = 100_000  # numbers per temporary array, to bound the memory
 
 
 def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
@@ -155,23 +158,21 @@ def ranking_scores(
     if target.shape != score.shape:
         raise ValueError(f"target is {target.shape} and score {score.shape}: give equal shapes")
     keep = np.ones(target.shape, bool) if mask is None else mask
-    rows = [np.flatnonzero(keep[:, tag]) for tag in range(target.shape[1])]
-    flat, customer = keep.ravel(), np.repeat(np.arange(len(target)), target.shape[1])
-    pairs = customer[flat]
     if keep.shape != target.shape:
         raise ValueError(f"mask is {keep.shape} and target {target.shape}: give equal shapes")
     if not target[keep].any():
         raise ValueError("no pair that counts is positive: there is nothing to rank")
+    weight = None if weight is None else _numbers(weight)
+    rows = [np.flatnonzero(keep[:, tag]) for tag in range(target.shape[1])]
     per_tag = [
-        _ap_and_auc(target[r, tag], score[r, tag], None if weight is None else weight[:, r])
+        _ap_and_auc(target[r, tag], score[r, tag], weight, r)
         for tag, r in enumerate(rows)
         if target[r, tag].any()
     ]
     macro = np.nanmean(np.array(per_tag), axis=0)
     scores = {"macro_ap": macro[0], "macro_auc": macro[1]}
     if micro:
-        gathered = None if weight is None else _Gathered(weight, pairs)
-        pooled = _ap_and_auc(target.ravel()[flat], score.ravel()[flat], gathered)
+        pooled = _ap_and_auc(target[keep], score[keep], weight, np.nonzero(keep)[0])
         scores |= {"micro_ap": pooled[0], "micro_auc": pooled[1]}
     return scores
 
@@ -197,20 +198,10 @@ def ranking_table(
     return pd.DataFrame(rows).T.rename(columns=RANKING_NAMES)[list(RANKING_NAMES.values())]
 
 
-class _Gathered:
-    """Weights of customers, read out per pair one chunk of resamples at a time."""
-
-    def __init__(self, weight: np.ndarray, pairs: np.ndarray) -> None:
-        self.weight, self.pairs = weight, pairs
-        self.shape, self.ndim = (len(weight), len(pairs)), 2
-
-    def __getitem__(self, rows: slice) -> np.ndarray:
-        return self.weight[rows][:, self.pairs]
-
-
 def _ap_and_auc(
-    target: ArrayLike, score: ArrayLike, weight: ArrayLike | _Gathered | None
+    target: ArrayLike, score: ArrayLike, weight: ArrayLike | None, units: np.ndarray | None = None
 ) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
+    """Both metrics; `units` says which column of the weights belongs to each row of the list."""
     target, score = np.asarray(target, bool), np.asarray(score, float)
     if target.shape != score.shape or target.ndim != 1:
         raise ValueError(
@@ -218,33 +209,84 @@ def _ap_and_auc(
         )
     if not len(target) or np.isnan(score).any():
         raise ValueError(f"{len(target)} rows, {np.isnan(score).sum()} without a score: score each")
-    if not isinstance(weight, _Gathered):
-        weight = np.ones(len(target)) if weight is None else np.asarray(weight)
-    if weight.shape[-1] != len(target):
-        raise ValueError(f"weight is {weight.shape}: give one column per row, {len(target)}")
+    weight, units = _columns(weight, units, len(target))
     order = np.argsort(-score, kind="stable")
-    target, score = target[order], score[order]
-    ends = np.flatnonzero(np.r_[score[1:] != score[:-1], True])
+    steps = _Steps.of(target[order], score[order])
     if weight.ndim == 1:
-        ap, auc = _from_steps(target, weight[None, order].astype(float), ends)
+        ap, auc = steps.score(weight[None, units[order]])
         return float(ap[0]), float(auc[0])
-    step = max(1, _CHUNK // len(target))
-    starts = range(0, weight.shape[0], step)
-    parts = [_from_steps(target, weight[at : at + step][:, order], ends) for at in starts]
+    chunk = max(1, _CHUNK // len(target))
+    parts = [
+        steps.score(weight[at : at + chunk].take(units[order], axis=1))
+        for at in range(0, len(weight), chunk)
+    ]
     return np.concatenate([ap for ap, _ in parts]), np.concatenate([auc for _, auc in parts])
 
 
-def _from_steps(
-    target: np.ndarray, weight: np.ndarray, ends: np.ndarray
+def _columns(
+    weight: ArrayLike | None, units: np.ndarray | None, rows: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Both metrics from the cumulated weight of positives and of all rows at each score."""
-    total = np.cumsum(weight, axis=1)[:, ends]
-    positive = np.cumsum(weight * target, axis=1)[:, ends]
-    gained = np.diff(positive, axis=1, prepend=0)
-    negative = total - positive
-    below = negative[:, -1:] - negative + np.diff(negative, axis=1, prepend=0) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(total > 0, positive / total, 0)
-        ap = (gained * precision).sum(axis=1) / positive[:, -1]
-        auc = (gained * below).sum(axis=1) / (positive[:, -1] * negative[:, -1])
-    return ap, auc
+    """Return the weights and the column that belongs to each row; without any, all count once."""
+    if weight is None:
+        return np.ones(rows, np.int32), np.arange(rows)
+    weight = _numbers(weight)
+    if units is None and weight.shape[-1] != rows:
+        raise ValueError(f"weight is {weight.shape}: give one column per row, {rows}")
+    return weight, np.arange(rows) if units is None else units
+
+
+def _numbers(weight: ArrayLike) -> np.ndarray:
+    """Return counts as 32-bit integers, which sum fastest, and other weights as floats."""
+    weight = np.asarray(weight)
+    return weight.astype(np.int32 if weight.dtype.kind in "iub" else float, copy=False)
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """Where the positives of a sorted list stand; equal scores make one step.
+
+    Attributes
+    ----------
+    positives : array of shape (P,)
+        Places of the positives.
+    begin, end : arrays of shape (P,)
+        For each, how many rows stand before its step, and up to its end.
+    begin_positives, end_positives : arrays of shape (P,)
+        The same for positive rows.
+    """
+
+    positives: np.ndarray
+    begin: np.ndarray
+    end: np.ndarray
+    begin_positives: np.ndarray
+    end_positives: np.ndarray
+
+    @classmethod
+    def of(cls, target: np.ndarray, score: np.ndarray) -> Self:
+        """Find the steps of a list whose highest score comes first."""
+        positives = np.flatnonzero(target)
+        edges = np.flatnonzero(np.r_[True, score[1:] != score[:-1], True])
+        step = np.searchsorted(edges, positives, side="right")
+        begin, end = edges[step - 1], edges[step]
+        return cls(positives, begin, end, *np.searchsorted(positives, (begin, end)))
+
+    def score(self, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return both metrics for every row of weights (R, N), sorted as the list is."""
+        gained = weight.take(self.positives, axis=1)
+        rows, positives = _summed(weight), _summed(gained)  # (R, N + 1), (R, P + 1)
+        total, found = rows.take(self.end, axis=1), positives.take(self.end_positives, axis=1)
+        before = rows.take(self.begin, axis=1) - positives.take(self.begin_positives, axis=1)
+        negatives = rows[:, -1] - positives[:, -1]
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision = np.where(total > 0, found / total, 0)
+            ap = np.einsum("rp,rp->r", gained, precision) / positives[:, -1]
+            above = (total - found + before) / (2 * negatives[:, None])
+            auc = 1 - np.einsum("rp,rp->r", gained, above) / positives[:, -1]
+        return ap, auc
+
+
+def _summed(weight: np.ndarray) -> np.ndarray:
+    """Cumulate along the rows, from 0."""
+    total = np.zeros((len(weight), weight.shape[1] + 1), weight.dtype)
+    np.cumsum(weight, axis=1, out=total[:, 1:])
+    return total

@@ -327,3 +327,36 @@ def test_the_last_line_of_a_traceback_is_short_and_plain():
     assert execute.last_line(Failure("\x1b[31mred\x1b[0m")) == "Failure: red"
     assert execute.last_line(Failure("one\ntwo")) == "Failure: one …"
     assert execute.last_line(Failure()) == "Failure"
+
+
+def test_only_libraries_that_chapters_use_are_loaded_ahead():
+    assert execute.libraries(["x = 1", "# import torch is said here"]) == [*execute.RUNNER]
+    cell = "import numpy as np\nfrom torch import nn\ntry:\n    import pandas as pd"
+    assert execute.libraries([cell, "from sklearn.svm import SVC"]) == [
+        *(*execute.RUNNER, "torch", "pandas"),
+        *(name for name in execute.LIBRARIES if name.startswith("sklearn.")),
+    ]
+
+
+def test_a_chapter_finds_its_own_package_and_draws_inline(book, capsys):
+    """The server has its own `pm_utils` and starts without an IPython to draw into."""
+    book.chapter(
+        "01-a",
+        "import matplotlib.pyplot as plt, pm_utils; print(pm_utils.__file__)",
+        "plt.plot([1, 2]);",
+    )
+    book.toc("01-a")
+    assert pm(capsys, "book")[0] == 0
+    said, drawn = (cell.outputs[0] for cell in book.page("01-a").cells[-2:])
+    assert said.text == f"{book.root / 'pm_utils' / '__init__.py'}\n"
+    assert set(drawn.data) >= {"image/png"}
+
+
+def test_what_others_need_runs_first(book, capsys):
+    book.chapter("01-a")
+    book.chapter("02-b", give("x.json"), gives=["x.json"])
+    book.chapter("03-c", needs=["x.json"])
+    book.toc("01-a", "02-b", "03-c")
+    out = pm(capsys, "book", "--jobs", "1")[1].out
+    begun = [line.split(":")[0] for line in out.splitlines() if ": started" in line]
+    assert begun[0] == "02-b"

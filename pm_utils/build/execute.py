@@ -1,31 +1,141 @@
-"""Execute one notebook with papermill: ``python execute.py job.json``, one process per chapter.
+"""Execute one notebook with papermill, in a process of its own that `pm_utils.build.runs` forks.
 
-The job names the notebook (executed in place), the parameters to inject and the identifiers of
-the code cells. Events go to standard output as lines of JSON, everything else to standard error.
-The process ends, with its kernel, as soon as its standard input is closed: by the builder when it
-is interrupted, or by the system when the builder is killed.
+The process is forked from a server that has imported what chapters import, and forks its kernel
+in turn, so that no chapter waits for libraries. It ends, with its kernel, when the builder asks it
+to or is no more.
 """
 
-import json
+import multiprocessing
 import os
 import re
 import resource
+import signal
 import sys
 import threading
-from pathlib import Path
+from multiprocessing.connection import Connection
 from typing import Any
 
+from jupyter_client import AsyncKernelManager
+from jupyter_client.provisioning import LocalProvisioner
+
+RUNNER = ("papermill", "ipykernel.kernelapp")
+LIBRARIES = (
+    *("torch", "pandas", "pyarrow.parquet", "matplotlib.pyplot", "myst_nb", "scipy.stats"),
+    *("sklearn.ensemble", "sklearn.linear_model", "sklearn.cluster", "sklearn.manifold"),
+    *("sklearn.pipeline", "statsmodels.stats.proportion", "gymnasium", "pandera"),
+)
+FORKS = sys.platform == "linux"  # libraries of other systems do not survive a fork
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def end_with_parent() -> None:
-    """Wait for the end of standard input, then end the kernel, its children and this process."""
-    sys.stdin.buffer.read()
+def libraries(sources: list[str]) -> list[str]:
+    """Return what to import ahead for chapters with these sources, cells and modules alike."""
+    text = "\n".join(sources)
+    imported = set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE))
+    return [*RUNNER, *(name for name in LIBRARIES if name.split(".")[0] in imported)]
+
+
+class Kernel:
+    """A process forked ahead of time that becomes the kernel when it is told where to listen.
+
+    It has what jupyter_client asks of a `subprocess.Popen`.
+
+    Parameters
+    ----------
+    root : str
+        The checkout whose ``pm_utils`` the notebook imports.
+    """
+
+    stdin = stdout = stderr = None
+
+    def __init__(self, root: str) -> None:
+        fork = multiprocessing.get_context("fork")
+        receiver, self._sender = fork.Pipe(duplex=False)
+        pipe = receiver, self._sender
+        self._process = fork.Process(target=serve, args=(*pipe, root, os.getpid()))
+        self._process.start()
+        receiver.close()
+        self.pid = self._process.pid
+
+    def begin(self, arguments: list[str]) -> None:
+        """Pass on the arguments of ipykernel, once."""
+        self._sender.send(arguments)
+        self._sender.close()
+
+    def poll(self) -> int | None:
+        """Return the exit status, None while it runs."""
+        return self._process.exitcode
+
+    def wait(self) -> int:
+        """Wait for the exit status."""
+        self._process.join()
+        return self._process.exitcode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal unless the process has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End the process at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask the process to end."""
+        self.send_signal(signal.SIGTERM)
+
+
+def serve(receiver: Connection, sender: Connection, root: str, parent: int) -> None:
+    """Wait for the arguments, then be the kernel until it is shut down."""
+    sender.close()  # so that the pipe ends with the parent
+    os.setsid()
+    try:
+        arguments = receiver.recv()
+    except EOFError:
+        return
+    for name in [name for name in sys.modules if name.split(".")[0] == "pm_utils"]:
+        del sys.modules[name]  # the builder's; the notebook imports that of its checkout
+    sys.path.insert(0, root)
+    from ipykernel.kernelapp import IPKernelApp
+
+    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={parent}"])
+
+
+class ForkedKernelManager(AsyncKernelManager):
+    """Starts the forked kernel instead of a new process."""
+
+    kernel: Kernel
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.provisioner = Provisioner(
+            kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+        )
+
+
+class Provisioner(LocalProvisioner):
+    """Launches what the manager holds."""
+
+    async def launch_kernel(self, cmd: list[str], **_: Any) -> dict[str, Any]:
+        """Pass on what follows ``python -m ipykernel_launcher``."""
+        self.process, self.pid = self.parent.kernel, self.parent.kernel.pid
+        self.parent.kernel.begin(cmd[cmd.index("-f") :])
+        return self.connection_info
+
+
+def end(*_: Any) -> None:
+    """End the kernel, its children and this process."""
     import psutil
 
     for child in psutil.Process().children(recursive=True):
         child.kill()
     os._exit(130)
+
+
+def end_with_parent() -> None:
+    """Wait for the end of the builder, then `end`."""
+    multiprocessing.parent_process().join()
+    end()
 
 
 def peak_memory_mb() -> float:
@@ -42,16 +152,19 @@ def last_line(error: Exception) -> str:
     return f"{name}: {lines[0]}{more}" if lines else name
 
 
-def run(job: dict[str, Any], emit: Any) -> None:
+def run(job: dict[str, Any], emit: Any, **settings: Any) -> None:
     """Execute a job and emit its events.
 
     Parameters
     ----------
     job : dict
-        ``notebook`` (a path), ``parameters`` and ``cells`` (identifiers of the code cells).
+        ``notebook`` (a path, executed in place), ``parameters`` to inject and ``cells``, the
+        identifiers of the code cells.
     emit : callable
         Takes an event: ``{"cell": i}`` when code cell i (from 1) starts, at the end
         ``{"error": text or None, "peak_memory_mb": float}``.
+    **settings
+        For papermill.
     """
     import papermill
 
@@ -70,23 +183,37 @@ def run(job: dict[str, Any], emit: Any) -> None:
             progress_bar=False,
             request_save_on_cell_execute=False,
             on_cell_execute=start_cell,
+            **settings,
         )
     except Exception as exception:  # whatever ends a notebook is reported with its cell
-        print(exception, file=sys.stderr)
+        print(exception, file=sys.stderr, flush=True)
         error = last_line(exception)
     emit({"error": error, "peak_memory_mb": round(peak_memory_mb(), 1)})
 
 
-def main() -> None:
-    """Run the job that the command line names."""
-    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
-    os.dup2(2, 1)
+def main(job: dict[str, Any], events: Connection) -> None:
+    """Run a job in this process, which is forked for it.
+
+    Parameters
+    ----------
+    job : dict
+        What `run` needs, and ``root`` (the checkout), ``folder`` (where to run), ``log`` (a path)
+        and ``environment``.
+    events : multiprocessing.connection.Connection
+        Where events go.
+    """
+    os.setsid()
+    with open(job["log"], "wb", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    os.environ.clear()
+    os.environ.update(job["environment"])
+    os.chdir(job["folder"])
+    settings = {}
+    if FORKS:  # before there are threads
+        ForkedKernelManager.kernel = Kernel(job["root"])
+        settings["kernel_manager_class"] = ForkedKernelManager
+    signal.signal(signal.SIGTERM, end)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    run(job, lambda event: events.write(json.dumps(event) + "\n"))
-    events.close()
-    os._exit(0)  # the thread that reads standard input would hold up an ordinary exit
-
-
-if __name__ == "__main__":
-    main()
+    run(job, events.send, **settings)
+    os._exit(0)  # the thread would hold up an ordinary exit

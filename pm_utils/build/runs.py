@@ -6,20 +6,23 @@ A run is a directory with the executed ``notebook.ipynb``, ``scoreboard.json``, 
 
 import asyncio
 import json
+import multiprocessing
 import os
 import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
-from pm_utils.build import key
+from pm_utils.build import execute, key
 from pm_utils.build.chapters import Chapter, upstream
 from pm_utils.build.progress import Lines
 from pm_utils.build.project import Project
@@ -33,7 +36,9 @@ FIELDS = {
 }
 MAPPINGS = ("environment", "files", "parts")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 GRACE_SECONDS = 5
+SERVER = multiprocessing.get_context("forkserver")
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,8 @@ async def _run_all(
     project: Project, tasks: dict[str, Task], *, jobs: int, report: Lines, cold: bool
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
+    stale = {label: task for label, task in tasks.items() if cold or stale_reason(task)}
+    needed = set().union(*(task.after for task in stale.values()))
     slots = asyncio.Semaphore(jobs)
     sorter = TopologicalSorter({label: task.after for label, task in tasks.items()})
     sorter.prepare()
@@ -212,18 +219,24 @@ async def _run_all(
         if bad:
             outcomes[task.label] = Outcome("skipped", f"left out, because it needs {bad[0]}")
             report.fail(task.label, outcomes[task.label].reason)
-        elif not cold and not stale_reason(task):
+        elif task.label not in stale:
             outcomes[task.label] = Outcome("current")
         else:
             async with slots:
                 outcomes[task.label] = await _run(project, task, report)
         return task.label
 
+    def urgency(label: str) -> tuple[bool, float]:
+        """What others wait for goes first, then what takes longest."""
+        return label in needed, _expected_seconds(tasks[label])
+
+    if stale:
+        _start_server(project, stale)
     async with asyncio.TaskGroup() as group:
         running: set[asyncio.Task[str]] = set()
         while sorter.is_active():
-            ready = sorted(sorter.get_ready(), key=lambda label: _expected_seconds(tasks[label]))
-            running |= {group.create_task(settle(tasks[label])) for label in reversed(ready)}
+            ready = sorted(sorter.get_ready(), key=urgency)[::-1]
+            running |= {group.create_task(settle(tasks[label])) for label in ready}
             finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             sorter.done(*(task.result() for task in finished))
     return outcomes
@@ -278,49 +291,65 @@ async def _execute(project: Project, task: Task, work: Path, report: Lines) -> d
         "notebook": str(work / NOTEBOOK),
         "parameters": task.changes,
         "cells": [cell.id for cell in cells],
+        "root": str(project.root),
+        "folder": str(project.notebooks),
+        "log": str(work / "log.txt"),
+        "environment": _environment(project, task, work),
     }
-    (work / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    with open(work / "log.txt", "wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", str(Path(__file__).with_name("execute.py"))),
-            str(work / "job.json"),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            cwd=project.notebooks,
-            env=_environment(project, task, work),
-            start_new_session=True,
-        )
+    receiver, sender = SERVER.Pipe(duplex=False)
+    process = SERVER.Process(target=execute.main, args=(job, sender))
+    process.start()  # the first one waits until the server has its libraries
+    sender.close()
     number, end = 0, None
     try:
-        async for line in process.stdout:
-            event = json.loads(line)
+        while event := await asyncio.to_thread(_next, receiver):
             if "cell" in event:
                 number = event["cell"]
                 report.cell(task.label, number)
             else:
                 end = event
-        await process.wait()
+        await asyncio.to_thread(process.join)
     finally:
-        await _stop(process)
-    (work / "job.json").unlink()
+        _stop(process)
     if end is None:
-        end = {"error": f"process ended with {process.returncode}", "peak_memory_mb": 0.0}
+        end = {"error": f"process ended with {process.exitcode}", "peak_memory_mb": 0.0}
     if end["error"]:
         where = f"in code cell {number} of {len(cells)} ({cells[number - 1].id})"
         end["error"] = f"{where if number else 'before its first cell'}: {end['error']}"
     return end
 
 
-async def _stop(process: asyncio.subprocess.Process) -> None:
-    """End a process that still runs: it ends its kernel when its input is closed."""
-    if process.returncode is not None:
-        return
-    process.stdin.close()
+def _start_server(project: Project, tasks: dict[str, Task]) -> None:
+    """Start what processes are forked from; its libraries read the environment as they load."""
+    if execute.FORKS:
+        files = {file for task in tasks.values() for file in task.parts["modules"]}
+        sources = [(project.root / file).read_text("utf-8") for file in files if file[-3:] == ".py"]
+        cells = [cell.source for task in tasks.values() for cell in task.chapter.code_cells]
+        SERVER.set_forkserver_preload(execute.libraries([*sources, *cells]))
+    before = dict(os.environ)
+    os.environ.update(ONE_THREAD | INLINE)
     try:
-        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
-    except TimeoutError:
+        forkserver.ensure_running()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _next(receiver: Connection) -> dict[str, Any] | None:
+    """Return the next event, None when the process has closed its end."""
+    try:
+        return receiver.recv()
+    except EOFError:
+        return None
+
+
+def _stop(process: BaseProcess) -> None:
+    """End a process that still runs; asked to, it ends its kernel first."""
+    if process.is_alive():
+        process.terminate()
+        process.join(GRACE_SECONDS)
         process.kill()
+        process.join()
 
 
 def _environment(project: Project, task: Task, work: Path) -> dict[str, str]:

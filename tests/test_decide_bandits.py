@@ -118,7 +118,7 @@ def test_thompson_posterior_adds_clicks_and_misses():
 def test_thompson_shows_an_ad_as_often_as_it_is_believed_best():
     policy = bandits.Thompson(2, 1, seed=3)
     policy.posterior[0] = [[3, 5], [6, 9]]
-    shown = policy.choose(np.zeros((1, 40_000), int)).mean()
+    shown = policy.choose(np.zeros((1, 400_000), int)).mean()
     rng = np.random.default_rng(0)
     believed = (rng.beta(6, 9, 200_000) > rng.beta(3, 5, 200_000)).mean()
     assert shown == pytest.approx(believed, abs=0.01)
@@ -243,6 +243,30 @@ def test_without_doubt_it_is_greedy():
     torch.nn.init.normal_(policy.nets.ads)
     who = np.arange(400)[None]
     assert np.array_equal(policy.choose(who)[0], policy.expected().argmax(1))
+
+
+def test_each_replication_may_doubt_as_it_likes():
+    context, _ = two_tastes()
+    policy = bandits.DeepThompson(context, 3, 2, hidden=0, doubt=[0.0, 1.0])
+    shown = policy.choose(np.tile(np.arange(64), (2, 1)))
+    assert np.ptp(shown[0]) == 0  # greedy, and all ads are alike so far
+    assert np.ptp(shown[1]) > 0
+
+
+@pytest.mark.parametrize("batch", [1, 16, 37])
+def test_a_draw_is_shared_by_a_few_customers_in_a_row(batch):
+    context, _ = two_tastes()
+    who = np.zeros((3, batch), int)  # one customer, again and again
+    for policy in (bandits.Thompson(3, 3), bandits.DeepThompson(context, 3, 3)):
+        shown = policy.choose(who)
+        assert shown.shape == who.shape
+        for first in range(0, batch, bandits.SHARING):
+            assert (np.ptp(shown[:, first : first + bandits.SHARING], axis=1) == 0).all()
+
+
+def test_rows_by_ad_are_where_it_was_shown():
+    rows = bandits.rows_by_ad(np.array([2, 0, 2, 2]), 4)
+    assert [part.tolist() for part in rows] == [[1], [], [0, 2, 3], []]
 
 
 def test_the_same_seed_plays_the_same_game():

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from market_world import small_market
+from sklearn.linear_model import Ridge
 
 from pm_utils.decide import off_policy
 from pm_utils.market import EpsilonGreedy, Uniform, random_creatives
@@ -188,6 +189,16 @@ def test_slopes_by_ad_find_interactions_and_main_effects_cannot():
     assert np.abs(own - mean).max() < 0.1
     assert np.abs(same - mean).mean() > 0.5
     assert same.mean(0) == pytest.approx(mean.mean(0), abs=0.1)
+
+
+def test_the_reward_models_are_scikit_learns_ridge():
+    rng = np.random.default_rng(0)
+    x, ad = rng.normal(2, 1, size=(300, 4)), rng.integers(3, size=300)
+    reward = x @ rng.normal(size=4) + ad + rng.normal(size=300)
+    slopes, intercept = off_policy._ridge(x, reward, 10.0)
+    model = Ridge(alpha=10.0).fit(x, reward)
+    assert slopes == pytest.approx(model.coef_)
+    assert intercept == pytest.approx(model.intercept_)
 
 
 @pytest.mark.parametrize("interactions", [False, True])

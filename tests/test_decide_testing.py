@@ -150,6 +150,18 @@ def test_customers_who_differ_raise_false_alarms_by_row_only():
     assert found["customers"] == pytest.approx(0.05, abs=0.027)
 
 
+def test_false_alarms_are_those_of_the_two_tests():
+    rng = np.random.default_rng(2)
+    shown = rng.integers(1, 60, size=200)
+    clicks = rng.binomial(shown, rng.beta(0.5, 4, size=200))
+    found = testing.false_alarms(clicks, shown, runs=150, rng=np.random.default_rng(3))
+    halves = testing.random_halves(200, draws=150, rng=np.random.default_rng(3)).astype(bool)
+    rows = [[[each[g].sum() for g in (~half, half)] for each in (clicks, shown)] for half in halves]
+    by_row = [testing.two_proportions(*row).p_value < 0.05 for row in rows]
+    by_customer = [testing.two_ratios(clicks, shown, half).p_value < 0.05 for half in halves]
+    assert found == {"impressions": np.mean(by_row), "customers": np.mean(by_customer)}
+
+
 def test_customers_who_are_alike_raise_none():
     rng = np.random.default_rng(1)
     clicks = rng.binomial(40, 0.05, size=1500)

@@ -4,6 +4,7 @@ Everything runs in R replications at once, in rounds of B customers each. A poli
 chooses an ad for each, and learns from the clicks of a round when the round is over, as a shop
 that updates once a week does. It has ``choose(customers) -> ads`` and ``learn(customers, ads,
 clicks)``, with arrays of shape (R, B) throughout. Among M ads; D numbers describe a customer.
+Thompson sampling draws anew for every `SHARING` customers in a row, who then share the draw.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +14,9 @@ import pandas as pd
 import torch
 from scipy.stats import t as student
 from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
+
+SHARING = 16
 
 
 def play(
@@ -105,11 +108,17 @@ def click_counts(ads: np.ndarray, clicks: np.ndarray, n_ads: int) -> np.ndarray:
     return cells.reshape(len(ads), n_ads, 2)
 
 
+def rows_by_ad(ads: np.ndarray, n_ads: int) -> list[np.ndarray]:
+    """Return for each ad the places where it was shown, in order; ads of shape (B,)."""
+    ends = np.cumsum(np.bincount(ads, minlength=n_ads))
+    return np.split(np.argsort(ads, kind="stable"), ends[:-1])
+
+
 class Thompson:
     r"""Thompson sampling for click rates without context.
 
-    Each ad's rate has the posterior :math:`\text{Beta}(a + \text{clicks}, b + \text{misses})`. For
-    every customer one rate is drawn for each ad, and the ad with the largest draw is shown.
+    Each ad's rate has the posterior :math:`\text{Beta}(a + \text{clicks}, b + \text{misses})`. One
+    rate is drawn for each ad, and the ad with the largest draw is shown.
 
     Parameters
     ----------
@@ -130,10 +139,12 @@ class Thompson:
         self.posterior = np.tile(np.array(prior, float), (replications, n_ads, 1))
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
-        """Draw rates (R, B, M) and return the ad with the largest."""
+        """Draw rates (R, B / SHARING, M) and return the ad with the largest."""
         clicks, misses = np.moveaxis(self.posterior[:, None], -1, 0)
-        size = (*customers.shape, self.posterior.shape[1])
-        return self.rng.beta(clicks, misses, size=size).argmax(2)
+        (replications, batch), n_ads = customers.shape, self.posterior.shape[1]
+        size = replications, -(-batch // SHARING), n_ads
+        best = self.rng.beta(clicks, misses, size=size).argmax(2)
+        return np.repeat(best, SHARING, axis=1)[:, :batch]
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Add clicks and misses to the posterior."""
@@ -166,29 +177,31 @@ class LinUCB:
     def __init__(
         self, context: np.ndarray, n_ads: int, replications: int, *, alpha: float, ridge: float = 1
     ) -> None:
-        self.context, self.alpha = np.asarray(context, np.float32), np.float32(alpha)
+        self.context, self.alpha = np.asarray(context, float), alpha
         width = self.context.shape[1]
+        self.upper = i, j = np.triu_indices(width)
+        pairs = self.context[:, i] * self.context[:, j] * np.where(i < j, 2, 1)
+        self.pairs = pairs.astype(np.float32)  # x xᵀ of every customer, above the diagonal twice
         self.a = np.tile(ridge * np.eye(width), (replications, n_ads, 1, 1))
         self.b = np.zeros((replications, n_ads, width))
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return the ad with the largest upper bound."""
-        inverse = np.linalg.inv(self.a)
-        mean = np.einsum("rmde,rme->rmd", inverse, self.b).astype(np.float32)
-        inverse, ads = inverse.astype(np.float32), np.empty(customers.shape, np.int64)
+        inverse, (i, j) = np.linalg.inv(self.a), self.upper
+        ads = np.empty(customers.shape, np.int64)
         for r, who in enumerate(customers):
-            x = self.context[who]  # (B, D)
-            doubt = ((x @ inverse[r]) * x).sum(2)  # (M, B)
-            ads[r] = (mean[r] @ x.T + self.alpha * np.sqrt(doubt)).argmax(0)
+            mean = self.context @ np.einsum("mde,me->dm", inverse[r], self.b[r])  # (N, M)
+            doubt = self.pairs @ inverse[r][:, i, j].T.astype(np.float32)
+            ads[r] = (mean + self.alpha * np.sqrt(doubt)).argmax(1)[who]
         return ads
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Add the round to A and b."""
-        for r, m in np.ndindex(self.a.shape[:2]):
-            shown = ads[r] == m
-            x = self.context[customers[r, shown]].astype(np.float64)
-            self.a[r, m] += x.T @ x
-            self.b[r, m] += x.T @ clicks[r, shown]
+        for r, who in enumerate(customers):
+            for m, shown in enumerate(rows_by_ad(ads[r], self.a.shape[1])):
+                x = self.context[who[shown]]
+                self.a[r, m] += x.T @ x
+                self.b[r, m] += x.T @ clicks[r, shown]
 
 
 class ClickNets(nn.Module):
@@ -222,8 +235,8 @@ class ClickNets(nn.Module):
 
     def forward(self, x: Tensor, ads: Tensor) -> Tensor:
         """Context (R, B, D), ads (R, B) → logit of a click on each (R, B)."""
-        rows = torch.arange(len(ads))[:, None]
-        return (self.features(x) * self.ads[rows, ads]).sum(2) + self.base
+        every = torch.bmm(self.features(x), self.ads.mT)  # (R, B, M)
+        return every.gather(2, ads[..., None]).squeeze(2) + self.base
 
 
 class DeepThompson:
@@ -237,8 +250,8 @@ class DeepThompson:
 
     .. math:: P_c = \lambda I + \sum p (1 - p) \, \phi(x) \phi(x)^\top,
 
-    summed over the customers who were shown c, each with the features of its round. For each
-    customer a logit is drawn for each ad, and the ad with the largest is shown.
+    summed over the customers who were shown c, each with the features of its round. Weights are
+    drawn for each ad, and the ad with the largest logit is shown.
 
     Parameters
     ----------
@@ -249,7 +262,7 @@ class DeepThompson:
         Steps of Adam after each round and rows in each, per replication.
     learning_rate, prior_precision : float
         λ is `prior_precision`.
-    doubt : float
+    doubt : float, or sequence of R floats
         Multiplies the standard deviation of what is drawn; 1 is Thompson's rule, 0 greedy.
     base_rate : float
         P(click) before anything is learned.
@@ -272,7 +285,7 @@ class DeepThompson:
         batch_size: int = 256,
         learning_rate: float = 3e-3,
         prior_precision: float = 10.0,
-        doubt: float = 0.3,
+        doubt: float | Sequence[float] = 0.3,
         base_rate: float = 0.03,
         seed: int = 0,
     ) -> None:
@@ -280,9 +293,9 @@ class DeepThompson:
         self.context = torch.tensor(np.asarray(context), dtype=torch.float32)
         size = (replications, self.context.shape[1], hidden, n_ads)
         self.nets = ClickNets(*size, base_rate=base_rate)
-        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate)
+        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate, fused=True)
         self.steps, self.batch_size = steps, batch_size
-        self.prior, self.doubt = prior_precision, doubt
+        self.prior, self.doubt = prior_precision, torch.tensor(doubt).reshape(-1, 1, 1, 1)
         self.draws = torch.Generator().manual_seed(seed)
         self.seen: list[tuple[Tensor, ...]] = []
         precision = prior_precision * torch.eye(self.nets.ads.shape[2])
@@ -290,27 +303,25 @@ class DeepThompson:
 
     @torch.no_grad()
     def choose(self, customers: np.ndarray) -> np.ndarray:
-        """Return the ad with the largest drawn logit."""
+        """Draw weights (R, M, F, B / SHARING) and return the ad with the largest logit."""
         phi = self.nets.features(self.context[torch.as_tensor(customers)])  # (R, B, F)
-        ads = np.empty(customers.shape, np.int64)
-        covariance = torch.linalg.inv(self.precision)
-        for r, x in enumerate(phi):
-            variance = ((x @ covariance[r]) * x).sum(2)  # (M, B)
-            noise = torch.randn(variance.shape, generator=self.draws)
-            drawn = self.nets.ads[r] @ x.T + variance.clamp(min=0).sqrt() * (self.doubt * noise)
-            ads[r] = drawn.argmax(0).numpy()
-        return ads
+        phi = pad(phi, (0, 0, 0, -phi.shape[1] % SHARING)).unflatten(1, (-1, SHARING))
+        spread = self.doubt * torch.linalg.cholesky(torch.linalg.inv(self.precision))
+        noise = torch.randn(*spread.shape[:3], phi.shape[1], generator=self.draws)
+        drawn = self.nets.ads[..., None] + spread @ noise
+        logit = phi @ drawn.permute(0, 3, 2, 1)  # (R, B / SHARING, SHARING, M)
+        return logit.argmax(3).flatten(1)[:, : customers.shape[1]].numpy()
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Remember the round, train on everything, and work out the precision anew."""
         parts = customers, ads, clicks.astype(np.float32)
         self.seen.append(tuple(torch.tensor(np.array(part)) for part in parts))
         past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
-        rows = torch.arange(len(ads))[:, None]
-        for _ in range(self.steps):
-            size = (len(ads), self.batch_size)
-            drawn = torch.randint(past[0].shape[1], size, generator=self.draws)
-            self._step(*(part[rows, drawn] for part in past), n=past[0].shape[1])
+        size, n = (self.steps, len(ads), self.batch_size), past[0].shape[1]
+        drawn = torch.randint(n, size, generator=self.draws)
+        batches = [part[torch.arange(len(ads))[:, None], drawn] for part in past]
+        for batch in zip(*batches, strict=True):
+            self._step(*batch, n=n)
         self._sharpen(*self.seen[-1][:2])
 
     def _step(self, customers: Tensor, ads: Tensor, clicks: Tensor, *, n: int) -> None:
@@ -323,12 +334,13 @@ class DeepThompson:
     @torch.no_grad()
     def _sharpen(self, customers: Tensor, ads: Tensor) -> None:
         """Add a round to the precision, with the features that the network has now."""
-        phi = self.nets.features(self.context[customers])  # (R, B, F)
-        chance = self.nets(self.context[customers], ads).sigmoid()
-        phi *= (chance * (1 - chance)).sqrt()[..., None]
-        for r, m in np.ndindex(self.precision.shape[:2]):
-            shown = phi[r, ads[r] == m]
-            self.precision[r, m] += shown.T @ shown
+        x = self.context[customers]
+        chance = self.nets(x, ads).sigmoid()
+        phi = self.nets.features(x) * (chance * (1 - chance)).sqrt()[..., None]  # (R, B, F)
+        for r, shown in enumerate(ads.numpy()):
+            for m, rows in enumerate(rows_by_ad(shown, self.precision.shape[1])):
+                part = phi[r, rows]
+                self.precision[r, m] += part.T @ part
 
     @torch.no_grad()
     def expected(self, replication: int = 0) -> np.ndarray:

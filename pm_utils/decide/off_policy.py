@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
-from sklearn.linear_model import Ridge
 
 from pm_utils.metrics import bootstrap_weights, paired_interval
 
@@ -168,16 +167,26 @@ def reward_table(
 
 
 def _main_effects(x, ad, reward, asked, n_ads: int, ridge: float) -> np.ndarray:
-    model = Ridge(alpha=ridge).fit(np.hstack([x, np.eye(n_ads)[ad]]), reward)
-    slopes, shifts = np.split(model.coef_, [x.shape[1]])
-    return (asked @ slopes)[:, None] + shifts + model.intercept_
+    coefficients, intercept = _ridge(np.hstack([x, np.eye(n_ads)[ad]]), reward, ridge)
+    slopes, shifts = np.split(coefficients, [x.shape[1]])
+    return (asked @ slopes)[:, None] + shifts + intercept
 
 
 def _slopes_by_ad(x, ad, reward, asked, n_ads: int, ridge: float) -> np.ndarray:
     table = np.full((len(asked), n_ads), reward.mean())
     for m in np.unique(ad):
-        table[:, m] = Ridge(alpha=ridge).fit(x[ad == m], reward[ad == m]).predict(asked)
+        rows = np.flatnonzero(ad == m)
+        slopes, intercept = _ridge(x[rows], reward[rows], ridge)
+        table[:, m] = asked @ slopes + intercept
     return table
+
+
+def _ridge(x: np.ndarray, target: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
+    """Solve the normal equations of a ridge regression → slopes (D,) and a free intercept."""
+    middle, mean = x.mean(0), target.mean()
+    square = x.T @ x - len(x) * np.outer(middle, middle) + strength * np.eye(x.shape[1])
+    slopes = np.linalg.solve(square, x.T @ target - len(x) * middle * mean)
+    return slopes, mean - middle @ slopes
 
 
 def evaluate(

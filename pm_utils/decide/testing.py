@@ -135,13 +135,15 @@ def false_alarms(
         Share of p-values below 0.05 by ``impressions`` (`two_proportions`) and by ``customers``
         (`two_ratios`).
     """
-    alarms = np.zeros((runs, 2))
-    for run in alarms:
-        second = rng.permutation(len(part)) < len(part) // 2
-        groups = [[each[group].sum() for group in (~second, second)] for each in (part, whole)]
-        tests = two_proportions(*groups), two_ratios(part, whole, second)
-        run[:] = [test.p_value < 0.05 for test in tests]
-    return dict(zip(("impressions", "customers"), alarms.mean(0).tolist(), strict=True))
+    y, n = np.asarray(part, float), np.asarray(whole, float)
+    each = np.column_stack([y, n, y * y, y * n, n * n])
+    second = random_halves(len(y), draws=runs, rng=rng) @ each
+    y, n, yy, yn, nn = np.stack([each.sum(0) - second, second]).transpose(2, 0, 1)  # (2, runs)
+    rate, pooled = y / n, y.sum(0) / n.sum(0)
+    by_customer = ((yy - 2 * rate * yn + rate**2 * nn) / n**2).sum(0)
+    variance = {"impressions": pooled * (1 - pooled) * (1 / n).sum(0), "customers": by_customer}
+    gap = np.abs(rate[1] - rate[0])
+    return {unit: float((gap > norm.ppf(0.975) * v**0.5).mean()) for unit, v in variance.items()}
 
 
 def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> float:
@@ -261,12 +263,16 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
     array of shape (draws,) or (draws, K)
         The same splits for every column.
     """
-    size = len(outcome)
-    splits = np.tile(np.arange(size) < size // 2, (draws, 1))
-    second = rng.permuted(splits, axis=1).astype(np.float32)
+    second = random_halves(len(outcome), draws=draws, rng=rng)
     inside = second.sum(1)[0]
-    weight = second / inside - (1 - second) / (size - inside)
+    weight = second / inside - (1 - second) / (len(outcome) - inside)
     return weight @ outcome.astype(np.float32)
+
+
+def random_halves(size: int, *, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Return 1 for half of the customers, drawn anew in each row, and 0 else → (draws, N)."""
+    first = np.tile(np.arange(size) < size // 2, (draws, 1))
+    return rng.permuted(first, axis=1).astype(np.float32)
 
 
 def variance_ratios(

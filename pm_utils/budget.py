@@ -5,7 +5,7 @@ what is left to plan when that is known: which weeks, which customers, what to k
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -123,10 +123,15 @@ def best_bar(pair: Forecast, campaign: Campaign, levels: int = 16) -> Policy:
     levels : int
         Bars to try, from none to the largest gain of a first flight; each with all `PACINGS`.
     """
-    most = first_flight(pair, campaign).max()
-    tried = [planning.threshold(b, p) for b in np.linspace(0, most, levels) for p in PACINGS]
-    earned = [planning.exact_value(pair, campaign, policy)[0] for policy in tried]
-    return tried[int(np.argmax(earned))]
+    bars = np.linspace(0, first_flight(pair, campaign).max(), levels)
+    level, pacing = (each.ravel() for each in np.meshgrid(bars, PACINGS, indexing="ij"))
+
+    def rule(plan: np.ndarray) -> Policy:
+        return planning.threshold(level[plan], pacing[plan])
+
+    tried = pair.take(np.tile(np.arange(len(pair)), len(level)))
+    best = planning.exact_values(tried, campaign, rule, plans=len(level))[0].argmax()
+    return planning.threshold(level[best], pacing[best])
 
 
 def rules_of(pair: Forecast, campaign: Campaign, seed: int) -> dict[str, Policy]:
@@ -182,10 +187,8 @@ def learn_pairs(
         Its members are those of `member_table`.
     """
     table = member_table(len(pairs))
-    names = ("conversions", "value", "rate", "annoyance", "leaving")
-    stacked = {name: np.concatenate([getattr(one, name) for one in pairs]) for name in names}
     rows = np.repeat(table["pair"].to_numpy(), copies)
-    many = replace(pairs[0], **stacked).take((2 * rows[:, None] + [0, 1]).ravel())
+    many = stacked(pairs, rows)
     view = JointView(many, campaign, customers=2)
     net = DeepQPolicy(view.n_inputs, len(view.actions), members=len(table), seed=seed)
 
@@ -196,6 +199,13 @@ def learn_pairs(
     flags = [torch.tensor((table["kind"] == kind).to_numpy()) for kind in KINDS[1:]]
     q_learning.learn(net, draw, how, seed=seed, cut_is_end=flags[0], shuffled=flags[1], watch=watch)
     return net
+
+
+def stacked(pairs: Sequence[Forecast], rows: np.ndarray) -> Forecast:
+    """Return one forecast of the pairs that are named, pair after pair."""
+    names = ("conversions", "value", "rate", "annoyance", "leaving")
+    every = {name: np.concatenate([getattr(one, name) for one in pairs]) for name in names}
+    return replace(pairs[0], **every).take((2 * rows[:, None] + [0, 1]).ravel())
 
 
 def member_table(pairs: int) -> pd.DataFrame:
@@ -210,12 +220,14 @@ def shares_of_optimum(
     net: DeepQPolicy, pairs: Sequence[Forecast], campaign: Campaign, optimum: np.ndarray
 ) -> pd.DataFrame:
     """Return `member_table` with each network's exact profit as a ``share`` of the optimum."""
-    table, earned = member_table(len(pairs)), []
-    for member, number in enumerate(table["pair"]):
-        pair = pairs[number]
-        policy = q_learning.joint_policy(net.member(member), JointView(pair, campaign))
-        earned.append(planning.exact_value(pair, campaign, policy)[0])
-    return table.assign(share=np.array(earned) / optimum[table["pair"]])
+    table, view = member_table(len(pairs)), JointView(pairs[0], campaign)
+
+    def policy(member: np.ndarray) -> Policy:
+        return q_learning.joint_policy(net.take(torch.from_numpy(member)), view)
+
+    known = stacked(pairs, table["pair"].to_numpy())
+    earned = planning.exact_values(known, campaign, policy, plans=len(table))[0]
+    return table.assign(share=earned / optimum[table["pair"]])
 
 
 # A crowd
@@ -277,7 +289,7 @@ def tune_rule(
     Parameters
     ----------
     family : callable
-        Takes one of each setting.
+        Takes one of each setting, or one for each campaign.
     worlds : sequence of Episodes
         For tuning only.
     grid : dict
@@ -375,11 +387,16 @@ def priced_profit(episodes: Episodes, policy: Policy, price: float) -> float:
 
 
 def from_log(
-    log: CampaignLog, view: PricedView, how: Learning, *, seed: int, conservative: float
+    log: CampaignLog,
+    view: PricedView,
+    how: Learning,
+    *,
+    seed: int,
+    conservative: Sequence[float],
 ) -> DeepQPolicy:
-    """Return a network that has learned from a log alone.
+    """Return networks that have learned from a log alone, side by side.
 
-    It sees the forecast of the week among its inputs, but has to learn what it is worth.
+    Each sees the forecast of the week among its inputs, but has to learn what it is worth.
 
     Parameters
     ----------
@@ -388,12 +405,18 @@ def from_log(
         Of its customers.
     how : Learning
     seed : int
-    conservative : float
-        See `pm_utils.decide.q_learning.learn_from_log`.
+    conservative : sequence of float
+        One for each network; see `pm_utils.decide.q_learning.learn_from_log`.
+
+    Returns
+    -------
+    DeepQPolicy
+        With one member for each.
     """
-    net = DeepQPolicy(view.n_inputs, view.n_actions, seed=seed)
-    seen = q_learning.transitions_of(log, view)
-    q_learning.learn_from_log(net, seen, how, seed=seed, conservative=conservative)
+    weight = torch.tensor(conservative)
+    net = DeepQPolicy(view.n_inputs, view.n_actions, members=len(weight), seed=seed)
+    seen = q_learning.transitions_of(log, view).shared(len(weight))
+    q_learning.learn_from_log(net, seen, how, seed=seed, conservative=weight)
     return net
 
 
@@ -417,12 +440,9 @@ def estimates(
         Dollars a customer, prices of flights taken off.
     """
     profit = log.reward - view.price * (log.action > 0)
-    seen = q_learning.transitions_of(log, view)
-    many = {f.name: getattr(seen, f.name) for f in fields(seen)}
-    many = {name: part.expand(len(chosen), *part.shape[1:]) for name, part in many.items()}
+    seen = q_learning.transitions_of(log, view).shared(len(chosen))
     net = DeepQPolicy(view.n_inputs, view.n_actions, members=len(chosen), seed=seed)
     following = torch.cat([q_learning.next_choices(each) for each in chosen.values()])
-    seen = q_learning.Transitions(**many)
     q_learning.learn_from_log(net, seen, how, seed=seed, next_action=following)
     start = Episodes(view.forecast, view.campaign, episodes=len(view.forecast)).start()
     found = {}

@@ -223,9 +223,10 @@ def test_prices_come_off_each_flight():
 def test_a_conservative_network_stays_with_the_log():
     log, view, alone, _ = logged()
     how, agreed = Learning(steps=300, batch_size=256), []
-    for conservative in (0.0, 3.0):
-        net = budget.from_log(log, view, how, seed=0, conservative=conservative)
-        chosen = budget.decisions(log, alone, q_learning.priced_policy(net, 0.2))
+    nets = budget.from_log(log, view, how, seed=0, conservative=(0.0, 3.0))
+    for member in range(2):
+        policy = q_learning.priced_policy(nets.member(member), 0.2)
+        chosen = budget.decisions(log, alone, policy)
         agreed.append((chosen == log.action)[log.alive].mean())
     assert agreed[1] > agreed[0] + 0.05
 

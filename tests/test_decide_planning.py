@@ -362,3 +362,18 @@ def test_tuning_finds_the_best_setting(large):
     assert tried[setting["level"], setting["pacing"]] == earned
     assert earned > 1.02 * sorted(tried.values())[-3]
     assert earned > tried[0.0, 0.0]
+
+
+def test_policies_side_by_side_are_worth_what_they_are_alone():
+    level = np.array([0.0, 4.0, 8.0])
+    known = pair(0).take(np.tile([0, 1], 3))
+    rule = planning.threshold
+    values, paths = planning.exact_values(
+        known, TIGHT, lambda plan: rule(level[plan], 2.0), plans=3
+    )
+    for i, (value, path) in enumerate(
+        planning.exact_value(pair(0), TIGHT, rule(x, 2.0)) for x in level
+    ):
+        assert values[i] == pytest.approx(value)
+        assert np.array_equal(paths[:, i], path)
+    assert len(set(values.round(6))) > 1

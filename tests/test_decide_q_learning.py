@@ -154,13 +154,21 @@ def test_rows_are_those_of_each_member():
     assert rows.situation[..., 0].tolist() == rows.reward.tolist()
 
 
+def test_one_log_serves_all_members():
+    index = torch.tensor([[0, 4], [3, 3]])
+    rows = numbered(0, 5, members=1).shared(2).rows(index)
+    assert rows.reward.tolist() == index.tolist()
+    assert rows.situation[..., 0].tolist() == index.tolist()
+
+
 def test_the_oldest_make_room_for_the_latest():
     replay = Replay(5)
     luck = torch.Generator().manual_seed(0)
     held = []
     for first in (0, 3, 6):
         replay.add(numbered(first, 3))
-        drawn = replay.sample(400, luck)
+        drawn, other = replay.sample(400, luck, batches=2)
+        assert not torch.equal(drawn.reward, other.reward)
         assert (drawn.reward[1] >= 1000).all()
         assert (drawn.reward[0] < 1000).all()
         assert torch.equal(drawn.action.float(), drawn.reward)
@@ -281,7 +289,11 @@ def slow_loss(policy, older, batch, alpha=0.0, ends=(False, False), squared=Fals
 @pytest.mark.parametrize("ends", [(False, False), (False, True)])
 def test_the_loss_is_the_sum_of_the_formula(squared, alpha, ends):
     policy, older = (DeepQPolicy(5, 3, width=8, members=2, seed=seed) for seed in (1, 2))
-    options = {"conservative": alpha, "squared": squared, "cut_is_end": torch.tensor(ends)}
+    options = {
+        "conservative": torch.full((2,), alpha),
+        "squared": squared,
+        "cut_is_end": torch.tensor(ends),
+    }
     found = q_learning.td_loss(policy, older, a_batch(), **options)
     expected = slow_loss(policy, older, a_batch(), alpha, ends, squared)
     assert found.item() == pytest.approx(expected, rel=1e-4)
@@ -505,7 +517,7 @@ def test_a_value_is_the_mean_of_rewards_full_of_luck():
 
 
 def test_caution_pulls_down_what_was_never_tried():
-    bold, careful = values_of(two_armed()), values_of(two_armed(), conservative=1.0)
+    bold, careful = values_of(two_armed()), values_of(two_armed(), conservative=torch.ones(1))
     assert np.argmax(bold) == 2
     assert np.argmax(careful) == 1
     assert careful[2] < min(bold[2], careful[1]) - 1

@@ -216,6 +216,18 @@ def test_a_campaign_of_nothing_is_refused(name):
         Campaign(**{"weeks": 1, "impressions": 1, "flights": 1, name: 0})
 
 
+def test_repeated_campaigns_meet_the_same_luck():
+    episodes = Episodes(forecast(), AMPLE, episodes=20, seed=3)
+    again = episodes.repeated(3)
+    assert again.shape == (60, episodes.shape[1])
+    rng = np.random.default_rng(0)
+    action = rng.integers(3, size=episodes.shape)
+    one, _ = episodes.step(episodes.start(), action)
+    three, step = again.step(again.start(), np.tile(action, (3, 1)))
+    assert np.array_equal(three.alive, np.tile(one.alive, (3, 1)))
+    assert step.reward.shape == again.shape
+
+
 def test_campaigns_have_equally_many_customers_and_flights_as_forecast():
     with pytest.raises(ValueError, match="40 customers in 3 campaigns"):
         Episodes(forecast(), TIGHT, episodes=3)

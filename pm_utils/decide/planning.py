@@ -101,7 +101,7 @@ def greedy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
     return _those_above(episodes.immediate(state), 0.0)
 
 
-def threshold(level: float, pacing: float = 0.0) -> Policy:
+def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Policy:
     r"""Return the policy that sends what earns more than a bar that follows the spending.
 
     The bar is :math:`\theta e^{\kappa (b - t)}` dollars a flight, with b the share of the budget
@@ -109,9 +109,9 @@ def threshold(level: float, pacing: float = 0.0) -> Policy:
 
     Parameters
     ----------
-    level : float
+    level : float or array of shape (E,)
         θ.
-    pacing : float
+    pacing : float or array of shape (E,)
         κ; 0 leaves the bar where it is.
     """
 
@@ -122,7 +122,7 @@ def threshold(level: float, pacing: float = 0.0) -> Policy:
     return policy
 
 
-def pace(campaign: Campaign, state: State, pacing: float) -> np.ndarray:
+def pace(campaign: Campaign, state: State, pacing: float | np.ndarray) -> np.ndarray:
     """Return by how much a controller multiplies its bar or its price → (E,)."""
     ahead = 1 - state.left / campaign.flights - state.week / campaign.weeks
     return np.exp(pacing * ahead)
@@ -142,19 +142,21 @@ def tune(
     Parameters
     ----------
     family : callable
-        Takes one of each setting and returns a policy.
+        Takes one of each setting, or an array with one for each campaign, and returns a policy.
     grid : dict
-        The values to try of each setting; every combination is played.
+        The values to try of each setting; every combination is played, all side by side.
     worlds : iterable of Episodes
         For tuning only: never those that the policy is judged on.
     """
-    worlds, best = list(worlds), (None, -np.inf)
-    for values in product(*grid.values()):
-        setting = dict(zip(grid, values, strict=True))
-        earned = np.mean([play(world, family(**setting)).total.mean() for world in worlds])
-        if earned > best[1]:
-            best = setting, float(earned)
-    return best
+    tried, earned = np.array(list(product(*grid.values()))), []  # (K, settings)
+    for world in worlds:
+        each = np.repeat(tried, world.shape[0], axis=0)
+        policy = family(**dict(zip(grid, each.T, strict=True)))
+        total = play(world.repeated(len(tried)), policy).total
+        earned.append(total.reshape(len(tried), -1).mean(1))
+    earned = np.mean(earned, axis=0)
+    best = earned.argmax()
+    return dict(zip(grid, tried[best].tolist(), strict=True)), float(earned[best])
 
 
 # One customer at a price
@@ -361,25 +363,54 @@ def exact_value(forecast: Forecast, campaign: Campaign, policy: Policy) -> tuple
     array of shape (weeks, n)
         The action of each week if nobody leaves.
     """
-    n = len(forecast)
-    chance, total, path = np.ones(1), 0.0, []
-    state = Episodes(forecast, campaign).start()
+    value, path = exact_values(forecast, campaign, lambda plan: policy, plans=1)
+    return float(value[0]), path[:, 0]
+
+
+def exact_values(
+    forecast: Forecast,
+    campaign: Campaign,
+    policy_of: Callable[[np.ndarray], Policy],
+    *,
+    plans: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return `exact_value` of many policies side by side, each with customers of its own.
+
+    Parameters
+    ----------
+    forecast : Forecast
+        Of P times n customers, plan after plan.
+    campaign : Campaign
+    policy_of : callable
+        From the plan that each of E campaigns belongs to, an array (E,), to a policy for them all.
+    plans : int
+        P.
+
+    Returns
+    -------
+    array of shape (P,)
+        Dollars, all n customers together.
+    array of shape (weeks, P, n)
+        The actions if nobody leaves.
+    """
+    n, plan = len(forecast) // plans, np.arange(plans)
+    chance, total, path = np.ones(plans), np.zeros(plans), []
+    state = Episodes(forecast, campaign, episodes=plans).start()
     ends = np.array(list(product((True, False), repeat=n)))  # all stay first
     for _ in range(campaign.weeks):
-        copies = np.tile(np.arange(n), len(chance))
-        episodes = Episodes(forecast.take(copies), campaign, episodes=len(chance))
-        action, priority = policy(episodes, state)
+        known = forecast.take((plan[:, None] * n + np.arange(n)).ravel())
+        episodes = Episodes(known, campaign, episodes=len(plan))
+        action, priority = policy_of(plan)(episodes, state)
         later, step = episodes.step(state, action, priority)
-        total += float(chance @ step.reward.sum(1))
-        path.append(
-            np.where(later.fatigue[0] > forecast.next_fatigue(state.fatigue[0], 0), action[0], 0)
-        )
+        total += np.bincount(plan, chance * step.reward.sum(1), minlength=plans)
+        first = np.searchsorted(plan, np.arange(plans))
+        path.append(np.where(step.sent, action, 0)[first])
         strain = later.fatigue / forecast.truth.retention
-        leaves = forecast.take(copies).leaves(strain.ravel()).reshape(strain.shape)
+        leaves = known.leaves(strain.ravel()).reshape(strain.shape)
         odds = np.where(ends, 1 - leaves[:, None], leaves[:, None])  # (E, ends, n)
         odds = np.where(state.alive[:, None], odds, ~ends).prod(-1) * chance[:, None]
         kept, how = np.nonzero(odds)
-        chance = odds[kept, how]
+        chance, plan = odds[kept, how], plan[kept]
         state = State(
             later.week, later.left[kept], later.fatigue[kept], state.alive[kept] & ends[how]
         )

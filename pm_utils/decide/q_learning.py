@@ -15,7 +15,7 @@ Two *views* say what a situation is.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -87,12 +87,11 @@ class PricedView:
     """
 
     def __init__(self, forecast: Forecast, campaign: Campaign, price: np.ndarray) -> None:
-        worth, rested = forecast.ads(np.zeros(len(forecast))), np.zeros(len(forecast))
         self.forecast, self.campaign, self.price = forecast, campaign, price
-        self.unit = worth.max(1) + price + forecast.cost
-        harm = -forecast.side_effect(rested + campaign.impressions, 0)
+        self.unit = forecast.best_rested + price + forecast.cost
+        harm = -forecast.side_effect(np.full(len(forecast), campaign.impressions), 0)
         self.known = np.stack([price + forecast.cost, 10 * harm], axis=1) / self.unit[:, None]
-        self.n_actions = worth.shape[1] + 1
+        self.n_actions = forecast.conversions.shape[1] + 1
         self.n_inputs = campaign.weeks + 2 + self.n_actions
 
     def situation(self, state: State) -> np.ndarray:
@@ -133,9 +132,30 @@ class Transitions:
     next_possible: Tensor
 
     def rows(self, index: Tensor) -> "Transitions":
-        """Return the rows (S, b) of each member."""
-        member = torch.arange(len(index))[:, None]
-        return Transitions(*(getattr(self, name)[member, index] for name in _FIELDS))
+        """Return the rows (..., S, b) of each member."""
+        return Transitions(*(_picked(getattr(self, name), index) for name in _FIELDS))
+
+    def shared(self, members: int) -> "Transitions":
+        """Return the transitions of one member as those of many; nothing is copied."""
+        every = (getattr(self, name) for name in _FIELDS)
+        return Transitions(*(each.expand(members, *each.shape[1:]) for each in every))
+
+    def unbind(self) -> list["Transitions"]:
+        """Return what `rows` of an index (K, S, b) found as K batches."""
+        return [
+            Transitions(*each)
+            for each in zip(*(getattr(self, name) for name in _FIELDS), strict=True)
+        ]
+
+
+def _picked(part: Tensor, index: Tensor) -> Tensor:
+    """Return rows (..., S, b) of a tensor (S, B, ...); whole rows are copied, which is fast."""
+    members, count = part.shape[:2]
+    if part.stride(0):
+        part, index = part.flatten(0, 1), index + count * torch.arange(members)[:, None]
+    else:  # all members share one member's rows
+        part = part[0]
+    return part.index_select(0, index.flatten()).unflatten(0, index.shape)
 
 
 _FIELDS = tuple(Transitions.__dataclass_fields__)
@@ -168,10 +188,10 @@ class Replay:
         self._next = (self._next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
 
-    def sample(self, rows: int, generator: torch.Generator) -> Transitions:
-        """Draw rows of each member, with replacement."""
-        members = len(self._held.reward)
-        return self._held.rows(torch.randint(self.size, (members, rows), generator=generator))
+    def sample(self, rows: int, generator: torch.Generator, batches: int) -> list[Transitions]:
+        """Draw some batches with so many rows of each member, with replacement."""
+        shape = batches, len(self._held.reward), rows
+        return self._held.rows(torch.randint(self.size, shape, generator=generator)).unbind()
 
 
 def collect(
@@ -210,8 +230,8 @@ def collect(
         sent = rng.random(episodes.shape) < rate
         state, _ = episodes.step(state, choice * sent, rng.random(episodes.shape))
     last = min(first + weeks, episodes.campaign.weeks)
+    here, possible = view.situation(state), view.possible(state)
     for week in range(first, last):
-        here, possible = view.situation(state), view.possible(state)
         action = _explore(policy, here, possible, members, epsilon, rng)
         later, step = episodes.step(state, view.act(action))
         over = ~later.alive.any(1) | (later.week == episodes.campaign.weeks)
@@ -221,7 +241,7 @@ def collect(
         row = [here, possible, action, reward, over, cut, *there]
         played = [torch.from_numpy(each).unflatten(0, (members, -1)) for each in row]
         parts.append(played)
-        state = later
+        state, (here, possible) = later, there
     return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
 
 
@@ -295,10 +315,7 @@ def learn(
     """
     luck, rng = torch.Generator().manual_seed(seed), np.random.default_rng([seed, 1])
     older = _copy(policy)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=how.learning_rate)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, how.steps, how.learning_rate / 10
-    )
+    optimizer, falling = _adam(policy, how)
     replay = Replay(how.capacity)
     for step in range(how.steps):
         if step % how.every == 0:
@@ -308,13 +325,20 @@ def learn(
             first = int(rng.integers(episodes.campaign.weeks))
             options = {"first": first, "weeks": how.piece, "epsilon": how.epsilon, "rng": rng}
             replay.add(_with_nulls(collect(episodes, view, policy, **options), shuffled, luck))
+            batches = replay.sample(how.batch_size, luck, how.every)
         if step % how.refresh == 0:
             older.load_state_dict(policy.state_dict())
-        batch = replay.sample(how.batch_size, luck)
         optimizer.zero_grad()
+        batch = batches[step % how.every]
         td_loss(policy, older, batch, cut_is_end=cut_is_end).backward()
         optimizer.step()
         falling.step()
+
+
+def _adam(policy: DeepQPolicy, how: Learning):
+    adam = torch.optim.Adam(policy.parameters(), lr=how.learning_rate, fused=True)
+    least = how.learning_rate / 10
+    return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, how.steps, least)
 
 
 def _copy(policy: DeepQPolicy) -> DeepQPolicy:
@@ -335,8 +359,9 @@ def td_loss(
     older: DeepQPolicy,
     batch: Transitions,
     *,
-    conservative: float = 0.0,
+    conservative: Tensor | None = None,
     cut_is_end: Tensor | None = None,
+    next_action: Tensor | None = None,
     squared: bool = False,
 ) -> Tensor:
     """Return the loss of a batch: a mean over its rows, summed over the members.
@@ -346,48 +371,57 @@ def td_loss(
     policy, older : DeepQPolicy
         The one that learns, and its copy from a while ago.
     batch : Transitions
-    conservative : float
+    conservative : Tensor of shape (S,), optional
         α, how much `conservative_penalty` counts.
     cut_is_end : bool Tensor of shape (S,), optional
         As in `learn`.
+    next_action : integer Tensor of shape (S, b), optional
+        What is done in the next situations, by default what the learning network thinks best.
     squared : bool
         Whether errors count by their squares, which aim at the mean of a reward full of luck. The
         Huber loss, used otherwise, aims below it: most flights bring nothing, a few a lot.
     """
     values = policy(batch.situation)
     with torch.no_grad():
-        following = policy(batch.next_situation), older(batch.next_situation)
-        end = batch.terminated
+        end, follows = batch.terminated, older(batch.next_situation)
         if cut_is_end is not None:
             end = end | (batch.truncated & cut_is_end[:, None])
-        target = double_q_target(batch.reward, end, *following, batch.next_possible)
+        if next_action is None:
+            online = policy(batch.next_situation)
+            target = double_q_target(batch.reward, end, online, follows, batch.next_possible)
+        else:
+            target = batch.reward + follows.gather(-1, next_action[..., None])[..., 0] * ~end
     chosen = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
     error = torch.nn.functional.mse_loss if squared else torch.nn.functional.smooth_l1_loss
     loss = error(chosen, target, reduction="none")
-    if conservative:
-        loss = loss + conservative * conservative_penalty(values, batch.action, batch.possible)
+    if conservative is not None:
+        penalty = conservative_penalty(values, batch.action, batch.possible)
+        loss = loss + conservative[:, None] * penalty
     return loss.mean(1).sum()
 
 
 def joint_policy(policy: DeepQPolicy, view: JointView) -> Policy:
-    """Return a network of one member as a policy of the small world."""
+    """Return a network as a policy of the small world: one member for all, or for each campaign."""
 
     def chosen(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-        here = view.situation(state)[None], view.possible(state)[None]
-        action = policy.act(*map(torch.from_numpy, here))[0].numpy()
+        shape = (policy.members, -1)
+        here = map(torch.from_numpy, (view.situation(state), view.possible(state)))
+        action = policy.act(*(each.unflatten(0, shape) for each in here)).flatten().numpy()
         return view.act(action), np.zeros(episodes.shape)
 
     return chosen
 
 
-def priced_policy(policy: DeepQPolicy, price: float, pacing: float = 0.0) -> Policy:
+def priced_policy(
+    policy: DeepQPolicy, price: float | np.ndarray, pacing: float | np.ndarray = 0.0
+) -> Policy:
     """Return a network of one member as a policy of the large world.
 
     Parameters
     ----------
     policy : DeepQPolicy
         Trained on a `PricedView`.
-    price, pacing : float
+    price, pacing : float or array of shape (E,)
         Dollars a flight; it is multiplied by `pm_utils.decide.planning.pace`.
     """
 
@@ -501,7 +535,7 @@ def learn_from_log(
     how: Learning,
     *,
     seed: int,
-    conservative: float = 0.0,
+    conservative: Tensor | None = None,
     next_action: Tensor | None = None,
 ) -> None:
     """Train a policy in place on a log, without playing.
@@ -515,7 +549,7 @@ def learn_from_log(
     how : Learning
         `every`, `piece`, `capacity` and `epsilon` have no use here.
     seed : int
-    conservative : float
+    conservative : Tensor of shape (S,), optional
         α of `pm_utils.models.policy.conservative_penalty`.
     next_action : integer Tensor of shape (S, B), optional
         What a policy does in each next situation: with it, the network learns the value of that
@@ -526,21 +560,17 @@ def learn_from_log(
     Le, Voloshin and Yue (2019), Batch policy learning under constraints. ICML.
     """
     luck, older = torch.Generator().manual_seed(seed), _copy(policy)
-    optimizer = torch.optim.Adam(policy.parameters(), lr=how.learning_rate)
-    falling = torch.optim.lr_scheduler.CosineAnnealingLR(
-        optimizer, how.steps, how.learning_rate / 10
-    )
+    optimizer, falling = _adam(policy, how)
     members, size = log.reward.shape
     for step in range(how.steps):
         if step % how.refresh == 0:
             older.load_state_dict(policy.state_dict())
         index = torch.randint(size, (members, how.batch_size), generator=luck)
-        batch = log.rows(index)
-        if next_action is not None:  # nothing else is possible there
-            only = torch.nn.functional.one_hot(next_action.gather(1, index), policy.n_actions)
-            batch = replace(batch, next_possible=only.bool())
+        options = {"conservative": conservative, "squared": True}
+        if next_action is not None:
+            options["next_action"] = next_action.gather(1, index)
         optimizer.zero_grad()
-        td_loss(policy, older, batch, conservative=conservative, squared=True).backward()
+        td_loss(policy, older, log.rows(index), **options).backward()
         optimizer.step()
         falling.step()
 

@@ -27,6 +27,7 @@ Towers et al. (2024), Gymnasium: a standard interface for reinforcement learning
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import gymnasium
 import numpy as np
@@ -144,6 +145,11 @@ class Forecast:
         """Dollars of profit a week from a customer who gets no ads → (N,)."""
         return self.truth.margin * self.value * self.rate
 
+    @cached_property
+    def best_rested(self) -> np.ndarray:
+        """What the best ad's orders are expected to bring from the rested → (N,)."""
+        return self.ads(np.zeros(len(self))).max(1)
+
     def remaining(self, weeks: int) -> np.ndarray:
         """Return W: organic profit of so many weeks without ads → (N,)."""
         stay = 1 - self.leaving
@@ -240,6 +246,8 @@ class Episodes:
         E.
     seed : int
         Of who leaves.
+    copies : int
+        How many runs of campaigns, one after the other among the E, meet the same luck.
 
     Raises
     ------
@@ -248,7 +256,13 @@ class Episodes:
     """
 
     def __init__(
-        self, forecast: Forecast, campaign: Campaign, *, episodes: int = 1, seed: int = 0
+        self,
+        forecast: Forecast,
+        campaign: Campaign,
+        *,
+        episodes: int = 1,
+        seed: int = 0,
+        copies: int = 1,
     ) -> None:
         if len(forecast) % episodes or forecast.impressions != campaign.impressions:
             raise ValueError(
@@ -257,6 +271,13 @@ class Episodes:
             )
         self.forecast, self.campaign, self.seed = forecast, campaign, seed
         self.shape = (episodes, len(forecast) // episodes)
+        self.copies, self._latest = copies, (None, None)
+
+    def repeated(self, copies: int) -> "Episodes":
+        """Return these campaigns so many times, run after run, with the same luck in each."""
+        again = self.forecast.take(np.tile(np.arange(len(self.forecast)), copies))
+        options = {"episodes": self.shape[0] * copies, "copies": self.copies * copies}
+        return Episodes(again, self.campaign, seed=self.seed, **options)
 
     def start(self) -> State:
         """Return the beginning: nobody tired, nobody gone, all money there."""
@@ -265,9 +286,12 @@ class Episodes:
 
     def immediate(self, state: State) -> np.ndarray:
         """Return the expected profit of every choice now → (E, n, M + 1); 0 for the gone."""
-        after = self.campaign.weeks - 1 - state.week
-        profit = self.forecast.immediate(state.fatigue.ravel(), after)
-        return profit.reshape(*self.shape, -1) * state.alive[..., None]
+        if self._latest[0] is not state:  # policies ask for what `step` needs again
+            after = self.campaign.weeks - 1 - state.week
+            profit = self.forecast.immediate(state.fatigue.ravel(), after)
+            profit = profit.reshape(*self.shape, -1) * state.alive[..., None]
+            self._latest = state, profit
+        return self._latest[1]
 
     def step(
         self, state: State, action: np.ndarray, priority: np.ndarray | None = None
@@ -293,7 +317,9 @@ class Episodes:
         reward = np.take_along_axis(self.immediate(state), done, axis=-1)[..., 0]
         strain = state.fatigue + self.campaign.impressions * sent
         rng = np.random.default_rng([self.seed, state.week])
-        gone = rng.random(self.shape) < self.forecast.leaves(strain.ravel()).reshape(self.shape)
+        luck = rng.random((self.shape[0] // self.copies, self.shape[1]))
+        leaves = self.forecast.leaves(strain.ravel()).reshape(self.shape)
+        gone = np.tile(luck, (self.copies, 1)) < leaves
         fatigue = self.forecast.next_fatigue(state.fatigue, sent)
         later = State(state.week + 1, state.left - sent.sum(1), fatigue, state.alive & ~gone)
         return later, Step(reward, sent, (wanted & ~sent).sum(1))

@@ -52,20 +52,25 @@ class DeepQPolicy(nn.Module):
 
     def forward(self, situation: Tensor) -> Tensor:
         """Situation (S, B, D) → values (S, B, A)."""
+        *layers, (weight, bias) = zip(self.weights, self.biases, strict=True)
         hidden = situation
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            hidden = torch.relu(torch.baddbmm(bias, hidden, weight))  # (S, B, W)
-        values = torch.baddbmm(self.biases[-1], hidden, self.weights[-1])
+        for inner, shift in layers:
+            hidden = torch.relu(torch.baddbmm(shift, hidden, inner))  # (S, B, W)
+        values = torch.baddbmm(bias, hidden, weight)
         return values + situation[..., -self.n_actions :] if self.forecast else values
 
     def member(self, number: int) -> "DeepQPolicy":
         """Return one of the members by itself; it shares its weights with the whole."""
+        return self.take(slice(number, number + 1))
+
+    def take(self, numbers: slice | Tensor) -> "DeepQPolicy":
+        """Return some members, one as often as it is named."""
         n_inputs, width = self.weights[0].shape[1:]
-        options = {"width": width, "forecast": self.forecast}
-        alone = DeepQPolicy(n_inputs, self.n_actions, **options)
-        for own, many in zip(alone.parameters(), self.parameters(), strict=True):
-            own.data = many.data[number : number + 1]
-        return alone
+        some = DeepQPolicy(n_inputs, self.n_actions, width=width, forecast=self.forecast)
+        for own, many in zip(some.parameters(), self.parameters(), strict=True):
+            own.data = many.data[numbers]
+        some.members = len(some.weights[0])
+        return some
 
     @torch.no_grad()
     def act(self, situation: Tensor, possible: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from pm_utils import histories
 from pm_utils.data import Shop
 from pm_utils.histories import CONTEXT_COLUMNS, HISTORY_COLUMNS, PurchaseLog, day_number
-from pm_utils.metrics import ranking_scores, roc_auc
+from pm_utils.metrics import roc_auc
 from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
 from pm_utils.training import fit, predict
 
@@ -66,8 +66,14 @@ class Moments:
 
 
 def by_product_type(shop: Shop) -> Shop:
-    """Return the shop with product types in the place of categories: the harder task."""
-    return replace(shop, products=shop.products.assign(category=shop.products["product_type"]))
+    """Return the shop with product types in the place of categories: the harder task.
+
+    A type is named ``category|product type``, for several categories may hold types of one name.
+    What the catch-all holds (fuel, coupons, unknown sales) are no products, and stay without one.
+    """
+    category, kind = (shop.products[c].astype("object") for c in ("category", "product_type"))
+    named = (category + "|" + kind).mask(category.isin(histories.MISCELLANEOUS))
+    return replace(shop, products=shop.products.assign(category=named.astype("category")))
 
 
 def next_baskets(
@@ -121,20 +127,17 @@ def pair_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
     """
     now, shape = day_number(as_of), (len(log.customers), len(log.categories))
     past = histories.category_history(log, as_of)
-    rate, gap = (
-        np.expm1(past[:, :, HISTORY_COLUMNS.index(k)]) for k in ("orders_per_8w", "days_since")
+    lately, rate, gap = (
+        np.expm1(past[:, :, HISTORY_COLUMNS.index(name)])
+        for name in ("orders_4w", "orders_per_8w", "days_since")
     )
+    held = np.rint(rate * (max(now - log.first_day, 1) / 56))  # orders with it, ever
     before = log.order_day < now
     orders = np.bincount(log.order_customer[before], minlength=shape[0])[:, None]
-    held = histories.category_orders(log, log.first_day, now)
     since = _baskets_since(log, now, shape)
     popular = [
-        np.broadcast_to(
-            histories.category_orders(log, first, now).sum(0)
-            / max((before & (log.order_day >= first)).sum(), 1),
-            shape,
-        )
-        for first in (log.first_day, now - 28)
+        np.broadcast_to(np.rint(count).sum(0) / max(of.sum(), 1), shape)
+        for count, of in ((held, before), (lately, before & (log.order_day >= now - 28)))
     ]
     columns = [
         gap * rate / 56,
@@ -142,7 +145,7 @@ def pair_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         100 * held / np.maximum(orders, 1),
         *(100 * p for p in popular),
     ]
-    return np.concatenate([past, np.log1p(np.stack(columns, -1))], axis=2).astype(np.float32)
+    return np.concatenate([past, np.log1p(np.stack(columns, -1, dtype=np.float32))], axis=2)
 
 
 def _baskets_since(log: PurchaseLog, now: int, shape: tuple[int, int]) -> np.ndarray:
@@ -343,8 +346,8 @@ def classical_chances(
     Friedman (2001), Greedy function approximation: a gradient boosting machine.
     """
     trees = HistGradientBoostingClassifier(
-        max_iter=200,
-        learning_rate=0.05,
+        max_iter=100,
+        learning_rate=0.1,
         max_leaf_nodes=8,
         min_samples_leaf=100,
         early_stopping=False,
@@ -454,7 +457,6 @@ def train_net(
     if kind is DeepInterestNet:
         options = {"attention": (32, 16)} | options
     sizes = {"facts": reader.facts, "events": EVENTS, "hidden": (64, 32)}
-    sizes["dropout"] = 0.8 if reader.own else 0.0  # who knows the pair can do without the rest
     net = kind(moments.bought.shape[1], **(sizes | options))
     target = torch.from_numpy(pairs.bought)
     if shuffle_labels:
@@ -465,8 +467,8 @@ def train_net(
         target,
         loss=nn.functional.binary_cross_entropy_with_logits,
         epochs=epochs,
-        batch_size=256,
-        learning_rate=1e-2,
+        batch_size=512,
+        learning_rate=2e-2,
         weight_decay=0.1,
         seed=seed,
     )
@@ -577,7 +579,38 @@ def interest_scores(
         f"recall@{k}": recall_at(target, chance, k),
     }
     means = {name: _weighted_mean(values, weight) for name, values in rows.items()}
-    return {"AUC": ranking_scores(target, chance, weight=weight)["micro_auc"]} | means
+    return {"AUC": resampled_auc(target, chance, weight)} | means
+
+
+def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the AUC over the pairs of all households, each counted as often as it was drawn.
+
+    How many pairs of household g each purchase of household h outranks is counted once, in a matrix
+    A of H × H. With weights w the AUC is wᵀ A w / (wᵀ p · wᵀ n), where p and n count what each
+    household bought and did not; a resample costs a product with A, not a pass over all pairs.
+
+    Parameters
+    ----------
+    target, score : arrays of shape (H, C)
+        0 or 1, and what the model said; ties count half.
+    weight : array of shape (R, H)
+
+    Returns
+    -------
+    array of shape (R,)
+        Not a number where one class has no weight.
+    """
+    bought = target > 0
+    order = np.argsort(score[bought])
+    owner, found = np.nonzero(bought)[0][order], score[bought][order]
+    above = np.empty((len(target), len(target)))
+    for other in range(len(target)):
+        left = np.sort(score[other, ~bought[other]])
+        outranked = np.searchsorted(left, found) + np.searchsorted(left, found, side="right")
+        above[:, other] = np.bincount(owner, outranked / 2, len(target))
+    of_each = weight @ bought.sum(1), weight @ (~bought).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ((weight @ above) * weight).sum(1) / (of_each[0] * of_each[1])
 
 
 def resampled_scores(
@@ -845,7 +878,7 @@ def known_truth(
     chances = {"click rate": (rate / (shown + 1))[log.item[test]]}
     rows, click = [torch.from_numpy(part) for part in (log.item, log.history)], log.click[learn]
     dealt = np.random.default_rng(seed).permutation(click)
-    settings = {"epochs": epochs, "batch_size": 256, "learning_rate": 1e-2, "seed": seed}
+    settings = {"epochs": epochs, "batch_size": 512, "learning_rate": 2e-2, "seed": seed}
     settings["loss"] = nn.functional.binary_cross_entropy_with_logits
     for name, kind, goal in (
         ("pooled", PooledInterestNet, click),

@@ -212,10 +212,18 @@ def test_every_history_lists_what_was_bought_by_recency():
 
 
 def test_product_types_take_the_place_of_categories():
-    products = pd.DataFrame({"product_id": [1], "category": ["CHEESE"], "product_type": ["SLICED"]})
-    shop = interest.by_product_type(Shop(products=products))
-    assert shop.products["category"].tolist() == ["SLICED"]
-    assert products["category"].tolist() == ["CHEESE"]
+    rows = [
+        ("CHEESE", "SLICED"),
+        ("HAM", "SLICED"),
+        ("COUPON/MISC ITEMS", "GASOLINE-REG UNLEADED"),
+        ("EGGS", None),
+        (None, "SLICED"),
+    ]
+    products = pd.DataFrame(rows, columns=["category", "product_type"]).astype("category")
+    got = interest.by_product_type(Shop(products=products.assign(product_id=range(5)))).products
+    assert got["category"].tolist()[:2] == ["CHEESE|SLICED", "HAM|SLICED"]
+    assert got["category"].isna().tolist() == [False, False, True, True, True]
+    assert products["category"].tolist()[0] == "CHEESE"
 
 
 # --- Pairs -----------------------------------------------------------------------------------
@@ -432,6 +440,16 @@ def test_group_auc_is_scikit_learns_inside_each_row():
     for row in range(2, 30):
         if 0 < TARGET[row].sum() < C:
             assert got[row] == pytest.approx(roc_auc_score(TARGET[row], CHANCE[row]))
+
+
+def test_a_resamples_auc_is_scikit_learns_on_the_households_drawn():
+    weight = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=8)
+    got = interest.resampled_auc(TARGET, CHANCE, weight)
+    for row, drawn in enumerate(weight):
+        part = np.repeat(np.arange(30), drawn)
+        assert got[row] == pytest.approx(roc_auc_score(TARGET[part].ravel(), CHANCE[part].ravel()))
+    nobody_bought = np.eye(30, dtype=int)[:1]
+    assert np.isnan(interest.resampled_auc(TARGET, CHANCE, nobody_bought)).all()
 
 
 def test_recall_by_hand():

@@ -25,8 +25,6 @@ class PooledInterestNet(nn.Module):
         Numbers known about each past item, such as how long ago it was.
     hidden : (int, int)
         Widths of the head's layers.
-    dropout : float
-        Share of interest and candidate that the head misses while training.
 
     References
     ----------
@@ -41,7 +39,6 @@ class PooledInterestNet(nn.Module):
         facts: int = 0,
         events: int = 0,
         hidden: tuple[int, int] = (256, 128),
-        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.items = nn.Embedding(n_items + 1, width, padding_idx=0)
@@ -50,7 +47,6 @@ class PooledInterestNet(nn.Module):
         inner = [nn.Linear(3 * width + facts, hidden[0]), nn.ReLU(), nn.Linear(*hidden), nn.ReLU()]
         self.head = nn.Sequential(*inner, nn.Linear(hidden[1], 1))
         self.wide = nn.Linear(facts, 1, bias=False) if facts else None
-        self.dropout = nn.Dropout(dropout)
 
     def forward(
         self,
@@ -62,7 +58,7 @@ class PooledInterestNet(nn.Module):
         """Candidate (B,), history (B, T), facts (B, F), events (B, T, G) → logit (B,)."""
         query = self.items(candidate)  # (B, W)
         interest = self.interest(query, *self.gather(history, events))  # (B, W)
-        inputs = self.dropout(torch.cat([interest, query, interest * query], 1))
+        inputs = torch.cat([interest, query, interest * query], 1)
         if facts is None:
             return self.head(inputs).squeeze(1)
         deep = self.head(torch.cat([inputs, facts], 1))
@@ -111,7 +107,7 @@ class DeepInterestNet(PooledInterestNet):
         *,
         attention: tuple[int, int] = (64, 16),
         softmax: bool = False,
-        **sizes: int | float | tuple[int, int],
+        **sizes: int | tuple[int, int],
     ) -> None:
         super().__init__(n_items, **sizes)
         self.first = nn.Linear(4 * self.items.embedding_dim, attention[0])

@@ -10,7 +10,8 @@ import threading
 
 def end_with_parent() -> None:
     """Wait for the end of standard input and end this process."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # sys.stdin has a lock, which no fork of this process would get back
+        pass
     os._exit(130)
 
 

@@ -82,7 +82,9 @@ def fit(
         raise ValueError("patience needs validation rows to watch")
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=learning_rate, weight_decay=weight_decay)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
+    )
     steps = epochs * math.ceil(len(target) / batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     history, best, least = History(), None, math.inf
@@ -116,14 +118,15 @@ def _one_epoch(
     for rows in batches:
         schedule.optimizer.zero_grad()
         value = loss(model(*(part[rows] for part in inputs)), target[rows])
-        if not torch.isfinite(value):
+        number = value.item()
+        if not math.isfinite(number):
             raise FloatingPointError(
-                f"the training loss is {value.item()}: lower the learning rate or scale the inputs"
+                f"the training loss is {number}: lower the learning rate or scale the inputs"
             )
         value.backward()
         schedule.optimizer.step()
         schedule.step()
-        total += value.item() * len(rows)
+        total += number * len(rows)
     return total / len(target)
 
 

@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from pm_utils.metrics import bootstrap_weights, interval, ranking_scores
 
 REGRESSION = {
-    "Cs": (0.001, 0.003, 0.01, 0.03, 0.1),
+    "Cs": (0.001, 0.01, 0.1),
     "cv": 3,
     "l1_ratios": (0,),
     "scoring": "neg_log_loss",
@@ -113,7 +113,7 @@ def guess_table(
     """
     weight = bootstrap_weights(len(truth), resamples, seed)
     auc = {
-        name: ranking_scores(truth, chance, weight=weight)["macro_auc"]
+        name: ranking_scores(truth, chance, weight=weight, micro=False)["macro_auc"]
         for name, chance in chances.items()
         if name != "naive"
     }

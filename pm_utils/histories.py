@@ -202,12 +202,18 @@ def category_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         such order (at most 180; 180 where there is none).
     """
     now = day_number(as_of)
-    counts = [category_orders(log, now - days, now) for days in (28, 56, 112)]
-    begin = log.first_day
-    rate = category_orders(log, begin, now) * (56 / max(now - begin, 1))
-    cell = log.customer * rate.shape[1] + log.category
-    gap = _days_since(cell, log.day, rate.size, now).reshape(rate.shape)
-    return np.log1p(np.stack([*counts, rate, gap], axis=-1)).astype(np.float32)
+    counts = [_logs(category_orders(log, now - days, now)) for days in (28, 56, 112)]
+    ever = category_orders(log, log.first_day, now)
+    rate = _logs(ever, scale=56 / max(now - log.first_day, 1))
+    cell = log.customer * ever.shape[1] + log.category
+    gap = _days_since(cell, log.day, ever.size, now).reshape(ever.shape)
+    return np.stack([*counts, rate, _logs(gap)], axis=-1)
+
+
+def _logs(counts: np.ndarray, *, scale: float = 1.0) -> np.ndarray:
+    """Return log(1 + scale × count) of whole numbers by a table, since few of them differ."""
+    table = np.log1p(np.arange(counts.max(initial=0) + 1) * scale)
+    return table.astype(np.float32)[counts]
 
 
 def _days_since(cell: np.ndarray, day: np.ndarray, size: int, now: int) -> np.ndarray:
@@ -269,9 +275,10 @@ def week_grid(log: PurchaseLog, as_of: str | pd.Timestamp, weeks: int) -> np.nda
     age = (now - 1 - log.day) // 7
     rows = (log.day < now) & (age < weeks)
     cell = log.customer[rows] * len(log.categories) + log.category[rows]
-    flat = np.bincount(cell * weeks + (weeks - 1 - age[rows]), minlength=size * weeks)
-    shape = (len(log.customers), len(log.categories), weeks)
-    return np.log1p(flat.reshape(shape)).astype(np.float32)
+    held, orders = np.unique(cell * weeks + (weeks - 1 - age[rows]), return_counts=True)
+    grid = np.zeros(size * weeks, np.float32)
+    grid[held] = np.log1p(orders)
+    return grid.reshape(len(log.customers), len(log.categories), weeks)
 
 
 def basket_sequences(

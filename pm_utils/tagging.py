@@ -295,7 +295,8 @@ def train_tagger(
         target,
         loss=binary_cross_entropy_with_logits,
         epochs=epochs,
-        learning_rate=4e-3,
+        batch_size=128,
+        learning_rate=8e-3,
         weight_decay=0.3,
         seed=seed,
     )

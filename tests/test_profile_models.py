@@ -136,7 +136,7 @@ def test_the_last_state_of_the_recurrent_net_equals_torchs_cell_step_by_step():
         state = torch.zeros(1, PROFILE_DIM)
         for at in range(lengths[row]):
             step = torch.cat([baskets[row, at].float(), ages[row, at, None]])
-            state = cell(model.embed(step).relu().unsqueeze(0), state)
+            state = cell(model.embed(step).unsqueeze(0), state)
         found = model.profile(*(x[row : row + 1] for x in READS["baskets"]))
         torch.testing.assert_close(found, state, rtol=0, atol=1e-6)
 
@@ -204,7 +204,7 @@ def test_an_embedding_tells_the_head_which_tag_it_scores():
     nn.init.zeros_(head.linear.weight), nn.init.zeros_(head.linear.bias)
     same = torch.ones(1, K, R)
     apart = head(torch.ones(1, PROFILE_DIM), same).sort().values.diff()
-    assert (apart > 1e-3).all()
+    assert (apart > 1e-4).all()
     nn.init.zeros_(head.tags)
     told = head(torch.ones(1, PROFILE_DIM), same)
     assert told.max() - told.min() < 1e-6

@@ -57,7 +57,7 @@ class PurchaseCNN(nn.Module):
     channels : int
         Width of both convolutions.
     dropout : float
-        Share of grid cells and pooled channels dropped while training.
+        Share of categories and pooled channels dropped while training.
 
     References
     ----------
@@ -69,7 +69,7 @@ class PurchaseCNN(nn.Module):
     ) -> None:
         super().__init__()
         self.convolve = nn.Sequential(
-            nn.Dropout(dropout),
+            nn.Dropout1d(dropout),
             nn.Conv1d(n_categories, channels, kernel_size=4),
             nn.ReLU(),
             nn.Conv1d(channels, channels, kernel_size=4),
@@ -102,7 +102,7 @@ class BasketRNN(nn.Module):
     width : int
         Width of a basket's embedding.
     dropout : float
-        Share of basket entries dropped while training.
+        Share of a basket's embedding dropped while training.
 
     References
     ----------
@@ -113,7 +113,9 @@ class BasketRNN(nn.Module):
         self, n_categories: int, output_dim: int, *, width: int = 32, dropout: float = 0.0
     ) -> None:
         super().__init__()
-        self.embed = nn.Sequential(nn.Dropout(dropout), nn.Linear(n_categories + 1, width))
+        self.embed = nn.Sequential(
+            nn.Linear(n_categories + 1, width), nn.ReLU(), nn.Dropout(dropout)
+        )
         self.gru = nn.GRU(width, PROFILE_DIM, batch_first=True)
         self.head = nn.Linear(PROFILE_DIM, output_dim)
 
@@ -121,7 +123,7 @@ class BasketRNN(nn.Module):
         """Baskets (B, T, C), ages (B, T), lengths (B,) of at least 1 → profile (B, 32)."""
         steps = torch.cat([baskets.float(), ages.unsqueeze(2)], 2)
         packed = pack_padded_sequence(
-            torch.relu(self.embed(steps)), lengths, batch_first=True, enforce_sorted=False
+            self.embed(steps), lengths, batch_first=True, enforce_sorted=False
         )
         _, last = self.gru(packed)  # (1, B, 32), the state after the last real basket
         return last.squeeze(0)
@@ -151,7 +153,7 @@ class WideHead(nn.Module):
     Cheng et al. (2016), Wide & deep learning for recommender systems.
     """
 
-    def __init__(self, output_dim: int, history_dim: int, *, width: int = 32) -> None:
+    def __init__(self, output_dim: int, history_dim: int, *, width: int = 16) -> None:
         super().__init__()
         self.tags = nn.Parameter(0.1 * torch.randn(output_dim, width))
         self.from_history = nn.Linear(history_dim, width)

@@ -139,6 +139,30 @@ class CampaignLog:
         table.eliminate_zeros()
         return table
 
+    def kinds_bought(self, rows: np.ndarray, weight: np.ndarray | None = None) -> sp.csr_array:
+        """Sum order lines by household and product type → (H, K); as `bought`, times `kind`."""
+        value = np.ones(len(rows)) if weight is None else weight
+        kind = self.kind.indices[self.product[rows]]  # one per product
+        cells = (value.astype(np.float32), (self.customer[rows], kind))
+        table = sp.csr_array(cells, shape=(len(self.customers), self.kind.shape[1]))
+        table.eliminate_zeros()
+        return table
+
+    def offered(self, campaign: int) -> tuple[pd.Index, sp.csr_array]:
+        """Return a campaign's coupons and a table of 1 where one covers a product → (C, P).
+
+        Raises
+        ------
+        ValueError
+            When the table ``offers`` has no row of the campaign.
+        """
+        offers = self.shop.offers[self.shop.offers["campaign_id"] == campaign]
+        if not len(offers):
+            raise ValueError(f"offers: no row has campaign_id {campaign}: it offers no coupon")
+        row, coupons = pd.factorize(offers["coupon_id"])
+        cells = (np.ones(len(offers)), (row, self.products.get_indexer(offers["product_id"])))
+        return coupons, sp.csr_array(cells, shape=(len(coupons), len(self.products)))
+
     def counted(self, rows: pd.DataFrame, weight: np.ndarray | None = None) -> np.ndarray:
         """Sum rows of a table by household → (H,)."""
         who = self.customers.get_indexer(rows["customer_id"])

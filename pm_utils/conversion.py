@@ -186,7 +186,7 @@ def baselines(seed: int) -> tuple[dict, dict]:
     }
     trees = {
         f"boosting, {n} trees of {k} leaves": partial(gradient_boosting, n, k, seed=seed)
-        for n, k in ((60, 4), (100, 6), (200, 6), (200, 12))
+        for n, k in ((60, 4), (100, 6), (200, 6))
     }
     return ridge, trees
 
@@ -257,7 +257,14 @@ GROUPS = {
     "earlier answers": ("redemptions", "days_since_redemption", "contacts_", "answer"),
     "coupons at the till": ("coupon_lines", "days_since_coupon", "coupon_dollars", "coupon_order"),
     "what was told": ("told", "age_group", "income", "household_size", "kids", "married", "home"),
-    "offers that fit": ("offered_", "coupons_", "kinds_", "taste_match", "orders_expected"),
+    "offers that fit": (
+        "offered_",
+        "coupons_",
+        "kinds_",
+        "taste_match",
+        "orders_expected",
+        "appeal",
+    ),
     "campaign": ("coupons", "products", "days", "type_", "other_campaigns"),
     "taste and profile": ("taste_", "profile_"),
 }

@@ -1,5 +1,6 @@
 """Conversion networks trained on few labels: penalised, from any start, averaged over seeds."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -7,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.conversion import Scaling
@@ -14,6 +16,7 @@ from pm_utils.models.conversion import ConversionPredictNet, DeepCrossing
 from pm_utils.training import fit, predict
 
 NETWORKS = ("ConversionPredictNet", "DeepCrossing")
+COUPONS = "coupon by coupon"  # the trial that reads the appeal of `pm_utils.coupons`
 
 
 def squared(*weights: Tensor) -> Tensor:
@@ -21,13 +24,20 @@ def squared(*weights: Tensor) -> Tensor:
     return sum((weight**2).sum() for weight in weights)
 
 
-def penalty(net: nn.Module) -> Tensor:
-    """Return what a network pays for its weights, in nats; constants were chosen on *choose*."""
-    if isinstance(net, ConversionPredictNet):
-        cost = 0.06 * squared(net.fc1.weight, net.fc2.weight)
-        return cost if net.linear is None else cost + 0.03 * squared(net.linear.weight)
-    units = [layer.weight for unit in net.units for layer in (unit.inner, unit.outer)]
-    return 0.01 * squared(net.score.weight, *units)
+COST = {"fc1": 0.06, "fc2": 0.06, "linear": 0.03, "inner": 0.01, "outer": 0.01, "score": 0.01}
+
+
+def penalty(parameters: Iterable[tuple[str, Tensor]]) -> Tensor:
+    """Return what networks pay for their weights, in nats; `COST` was chosen on *choose*.
+
+    Parameters
+    ----------
+    parameters : iterable of (str, Tensor)
+        As ``named_parameters`` gives them: by layer, a layer's ``bias`` is free. Stacked weights of
+        several networks pay the sum of what each would.
+    """
+    layers = ((name.split("."), value) for name, value in parameters)
+    return sum(COST[path[-2]] * squared(value) for path, value in layers if path[-1] == "weight")
 
 
 def new_net(name: str, profile: int, content: int) -> nn.Module:
@@ -51,44 +61,100 @@ def new_net(name: str, profile: int, content: int) -> nn.Module:
     raise ValueError(f"{name} is no network: give ConversionPredictNet or DeepCrossing")
 
 
-def train_net(
+class Members(nn.Module):
+    """Networks of one kind that learn side by side: each weight stacked, one call for all.
+
+    Parameters
+    ----------
+    nets : list of K torch.nn.Module
+        Of one architecture; `write_back` gives them what was learned.
+    """
+
+    def __init__(self, nets: list[nn.Module]) -> None:
+        super().__init__()
+        self.nets = tuple(nets)  # a tuple: their own weights are not trained
+        self.names = [name for name, _ in nets[0].named_parameters()]
+        stacked, _ = stack_module_state(nets)
+        self.values = nn.ParameterList([stacked[name].detach() for name in self.names])  # (K, ...)
+
+    def named(self) -> Iterable[tuple[str, Tensor]]:
+        """Return each layer's name with the stacked weights."""
+        return zip(self.names, self.values, strict=True)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Inputs (B, K, F), rows for each network → logits (B, K); each drops units of its own."""
+        net = self.nets[0].train(self.training)
+
+        def one(values: list[Tensor], *rows: Tensor) -> Tensor:
+            return functional_call(net, dict(zip(self.names, values, strict=True)), rows)
+
+        dims = (0, *(1 for _ in inputs))
+        return vmap(one, dims, 1, randomness="different")(list(self.values), *inputs)
+
+    def write_back(self) -> list[nn.Module]:
+        """Copy the weights to the networks and return these, in evaluation mode."""
+        for k, net in enumerate(self.nets):
+            net.load_state_dict({name: value[k].detach() for name, value in self.named()})
+            net.eval()
+        return list(self.nets)
+
+
+def train_nets(
     name: str,
     inputs: list[Tensor],
-    target: np.ndarray,
+    targets: np.ndarray,
     *,
     epochs: int,
-    seed: int,
+    seeds: Sequence[int],
     start: dict[str, Tensor] | None = None,
-) -> nn.Module:
-    """Train one network on contacts by log loss and `penalty`.
+) -> list[nn.Module]:
+    """Train networks side by side, each by log loss and `penalty`.
+
+    Each has its own first weights, unless `start` is given, its own order of the rows, and drops
+    its own units.
 
     Parameters
     ----------
     name : {"ConversionPredictNet", "DeepCrossing"}
     inputs : list of two Tensors, (N, P) and (N, C)
         Profile and content, scaled.
-    target : array of shape (N,), 0 or 1
-    epochs, seed : int
+    targets : array of shape (N, K), 0 or 1
+        What each network shall predict.
+    epochs : int
+    seeds : sequence of K int
+        Of first weights and orders; the first one also drops units.
     start : dict, optional
         Weights to start from, as ``state_dict`` gives them.
 
     Returns
     -------
-    torch.nn.Module
+    list of K torch.nn.Module
         In evaluation mode.
+
+    Raises
+    ------
+    ValueError
+        When there is not one column of targets per seed.
     """
-    torch.manual_seed(seed)
-    net = new_net(name, inputs[0].shape[1], inputs[1].shape[1])
-    if start is not None:
-        net.load_state_dict(start)
+    if np.shape(targets)[1:] != (len(seeds),):
+        shape = np.shape(targets)
+        raise ValueError(f"targets are {shape} for {len(seeds)} seeds: give one column per seed")
+    goal, nets, orders = torch.tensor(np.asarray(targets), dtype=torch.float32), [], []
+    for seed in seeds:
+        torch.manual_seed(seed)
+        nets.append(new_net(name, inputs[0].shape[1], inputs[1].shape[1]))
+        orders.append(torch.randperm(len(goal)))
+        if start is not None:
+            nets[-1].load_state_dict(start)
+    members, order = Members(nets), torch.stack(orders, 1)  # (N, K)
 
     def loss(logit: Tensor, answer: Tensor) -> Tensor:
-        return binary_cross_entropy_with_logits(logit, answer) + penalty(net)
+        surprise = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
+        return surprise + penalty(members.named())
 
-    goal = torch.tensor(np.asarray(target), dtype=torch.float32)
-    settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seed}
-    fit(net, inputs, goal, loss=loss, **settings)
-    return net
+    settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seeds[0]}
+    fit(members, [part[order] for part in inputs], goal.gather(0, order), loss=loss, **settings)
+    return members.write_back()
 
 
 @dataclass(frozen=True)
@@ -134,19 +200,19 @@ class Ensemble:
         shuffle_labels : bool
             Deal the targets to other rows, anew for each member: the null.
         start : dict, optional
-            As in `train_net`.
+            As in `train_nets`.
         """
-        ensemble = cls([], Scaling.learn(features), profile)
-        inputs, rng = ensemble.inputs(features), np.random.default_rng(seed)
-        for member in range(members):
-            answer = rng.permutation(target) if shuffle_labels else target
-            settings = {"epochs": epochs, "seed": 1000 * seed + member, "start": start}
-            ensemble.nets.append(train_net(name, inputs, answer, **settings))
-        return ensemble
+        scaling, rng = Scaling.learn(features), np.random.default_rng(seed)
+        deal = rng.permutation if shuffle_labels else np.asarray
+        targets = np.stack([deal(target) for _ in range(members)], 1)  # (N, members)
+        seeds = [1000 * seed + member for member in range(members)]
+        inputs = cls([], scaling, profile).inputs(features)
+        nets = train_nets(name, inputs, targets, epochs=epochs, seeds=seeds, start=start)
+        return cls(nets, scaling, profile)
 
     def inputs(self, features: pd.DataFrame) -> list[Tensor]:
-        """Return profile (N, P) and content (N, C), scaled."""
-        scaled = self.scaling.apply(features)
+        """Return profile (N, P) and content (N, C), scaled; columns it never saw are left out."""
+        scaled = self.scaling.apply(features[self.scaling.mean.index])
         parts = scaled[self.profile], scaled.drop(columns=self.profile)
         return [torch.tensor(part.to_numpy(), dtype=torch.float32) for part in parts]
 
@@ -168,12 +234,12 @@ def train_trials(
     start: dict[str, Tensor],
     **settings: int,
 ) -> dict[str, Ensemble]:
-    """Train both networks, and `ConversionPredictNet` again from pre-trained weights.
+    """Train both networks, then `ConversionPredictNet` pre-trained and with the coupons' appeal.
 
     Parameters
     ----------
     features, target, profile
-        As in `Ensemble.train`.
+        As in `Ensemble.train`. Only the last trial reads the column ``appeal``.
     start : dict
         Pre-trained weights.
     **settings : int
@@ -184,9 +250,10 @@ def train_trials(
     dict of Ensemble
         By name; ``"one member"`` is the first network of the first ensemble.
     """
-    rows = features, target, profile
+    rows = features.drop(columns="appeal"), target, profile
     trials = {name: Ensemble.train(name, *rows, **settings) for name in NETWORKS}
     trials["pre-trained"] = Ensemble.train(NETWORKS[0], *rows, start=start, **settings)
+    trials[COUPONS] = Ensemble.train(NETWORKS[0], features, *rows[1:], **settings)
     whole = trials[NETWORKS[0]]
     return {"one member": Ensemble(whole.nets[:1], whole.scaling, profile)} | trials
 
@@ -206,11 +273,12 @@ def train_final(
     Parameters
     ----------
     name : str
-        One of `NETWORKS`, or ``"pre-trained"``.
+        One of `NETWORKS`, ``"pre-trained"`` or `COUPONS`.
     features, target, profile, start
         As in `train_trials`; `start` is used by ``"pre-trained"`` only.
     null_members : int
-        Networks that learn from shuffled labels.
+        Networks that learn from shuffled labels. They start from random weights also where the
+        chosen one does not: pre-trained weights have seen true answers, and a null knows none.
     **settings : int
         ``members``, ``epochs`` and ``seed``.
 
@@ -219,22 +287,27 @@ def train_final(
     dict of Ensemble
         ``"network"`` and ``"null"``.
     """
-    kind, begin = (NETWORKS[0], start) if name == "pre-trained" else (name, None)
-    rows = kind, features, target, profile
+    kind, begin = name if name in NETWORKS else NETWORKS[0], None
+    if name == "pre-trained":
+        begin = start
+    table = features if name == COUPONS else features.drop(columns="appeal")
+    rows = kind, table, target, profile
     null = settings | {"members": null_members, "shuffle_labels": True}
     return {
         "network": Ensemble.train(*rows, start=begin, **settings),
-        "null": Ensemble.train(*rows, start=begin, **null),
+        "null": Ensemble.train(*rows, **null),
     }
 
 
-def pretraining_claim(change: tuple[float, float]) -> str:
-    """Say what pre-training did to the loss on held-out contacts; the result chooses the sentence.
+def remedy_claim(remedy: str, change: tuple[float, float]) -> str:
+    """Say what a remedy did to the loss on held-out contacts; the result chooses the sentence.
 
     Parameters
     ----------
+    remedy : str
+        Its name inside a sentence, such as "pre-training".
     change : (float, float)
-        The 95 % interval, in nats, of the log loss with pre-training minus that without, from
+        The 95 % interval, in nats, of the log loss with the remedy minus that without, from
         `pm_utils.conversion.paired_gain`.
 
     Returns
@@ -244,8 +317,7 @@ def pretraining_claim(change: tuple[float, float]) -> str:
     """
     low, high = change
     facts = f"(95 % interval of the change: {low:+.4f} to {high:+.4f} nats)"
-    if high < 0:
-        return f"Pre-training lowers the loss {facts}."
-    if low > 0:
-        return f"Pre-training raises the loss {facts}."
-    return f"With and without pre-training, the losses cannot be told apart {facts}."
+    if low <= 0 <= high:
+        return f"With and without {remedy}, the losses cannot be told apart {facts}."
+    verb = "lowers" if high < 0 else "raises"
+    return f"{remedy[0].upper()}{remedy[1:]} {verb} the loss {facts}."

@@ -35,10 +35,7 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     """
     campaign, now = contacts["campaign_id"].iloc[0], contacts["starts_on"].iloc[0].to_datetime64()
     days = int(contacts["days"].iloc[0])
-    offers = log.shop.offers[log.shop.offers["campaign_id"] == campaign]
-    row, coupons = pd.factorize(offers["coupon_id"])
-    cells = (np.ones(len(offers)), (row, log.products.get_indexer(offers["product_id"])))
-    offer = sp.csr_array(cells, shape=(len(coupons), len(log.products)))  # (coupons, P)
+    coupons, offer = log.offered(campaign)  # (coupons, P)
     size = offer.sum(1)
     anything = sp.csr_array(np.minimum(offer.sum(0), 1)[None])  # (1, P)
     who = log.customers.get_indexer(contacts["customer_id"])
@@ -52,7 +49,8 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
         "faded": np.exp(-ago / 30),
         "by_coupon": log.coupon[past].astype(float),
     }
-    own = {name: log.bought(past, weight)[who] for name, weight in weights.items()}  # (n, P)
+    met = anything.toarray()[0, log.product[past]] > 0  # other products are of no coupon
+    own = {name: log.bought(past[met], weight[met])[who] for name, weight in weights.items()}
     columns = {"coupons": len(coupons), "products": anything.sum(), "days": days}
     columns = {name: np.full(len(who), np.log1p(value)) for name, value in columns.items()}
     for level in TYPES:
@@ -61,18 +59,18 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     for name, bought in own.items():
         columns[f"offered_{name}"] = np.log1p((bought @ anything.T).toarray().ravel())
         columns[f"coupons_{name}"] = np.log1p((bought @ few.T > 0).sum(1))
-    lines = np.maximum(own["ever"].sum(1), 1)
+    lines = np.maximum(np.bincount(log.customer[past], minlength=len(addressed))[who], 1)
     columns["offered_share"] = np.expm1(columns["offered_ever"]) / lines
     columns["offered_products"] = np.log1p((own["ever"].multiply(anything) > 0).sum(1))
     columns["coupons_share"] = (own["ever"] @ few.T > 0).sum(1) / max(few.shape[0], 1)
     kinds = ((few @ log.kind) > 0).astype(np.float32)  # (coupons, K)
-    faded = own["faded"] @ log.kind
+    faded = log.kinds_bought(past, weights["faded"])[who]
     columns["kinds_faded"] = np.log1p((faded @ kinds.T > 0.5).sum(1))
     chance = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
     columns["coupons_expected"] = np.log1p(chance.sum(1))
     columns["orders_expected"] = np.log1p(_orders(log, who, now) / 56 * days)
     columns |= _rivals(log.shop, contacts)
-    columns["taste_match"] = _taste_match(log, own["ever"], anything, taste)
+    columns["taste_match"] = _taste_match(log.kinds_bought(past)[who], anything @ log.kind, taste)
     return pd.DataFrame(columns, index=contacts.index).astype(float)
 
 
@@ -115,14 +113,13 @@ def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSV
     sklearn.decomposition.TruncatedSVD
         Of log(1 + lines) by household and product type, each row scaled to length 1.
     """
-    lines = log.bought(log.before(until))
-    return TruncatedSVD(width, random_state=0).fit(_unit_rows(lines @ log.kind))
+    lines = log.kinds_bought(log.before(until))
+    return TruncatedSVD(width, random_state=0).fit(_unit_rows(lines))
 
 
 def taste_of(log: CampaignLog, as_of: Any, taste: TruncatedSVD) -> pd.DataFrame:
     """Return every household's taste on a date → (H, width), indexed by ``customer_id``."""
-    lines = log.bought(log.before(as_of))
-    values = taste.transform(_unit_rows(lines @ log.kind))
+    values = taste.transform(_unit_rows(log.kinds_bought(log.before(as_of))))
     columns = [f"taste_{i:02d}" for i in range(values.shape[1])]
     return pd.DataFrame(values, log.customers, columns)
 
@@ -134,12 +131,10 @@ def _unit_rows(lines: sp.csr_array) -> sp.csr_array:
     return sp.csr_array(lines.multiply(1 / np.maximum(length, 1e-9)[:, None]))
 
 
-def _taste_match(
-    log: CampaignLog, bought: sp.csr_array, offer: sp.csr_array, taste: TruncatedSVD
-) -> np.ndarray:
+def _taste_match(bought: sp.csr_array, offer: sp.csr_array, taste: TruncatedSVD) -> np.ndarray:
     """Cosine of a household's taste and that of a basket with all offered products."""
-    own = taste.transform(_unit_rows(bought @ log.kind))
-    theirs = taste.transform(_unit_rows(offer @ log.kind))[0]
+    own, theirs = (taste.transform(_unit_rows(kinds)) for kinds in (bought, offer))
+    theirs = theirs[0]
     length = np.linalg.norm(own, axis=1) * np.linalg.norm(theirs)
     return own @ theirs / np.maximum(length, 1e-9)
 

@@ -133,14 +133,15 @@ def permutation_importance(
     Breiman (2001), Random forests, §10.
     """
     rng = np.random.default_rng(seed)
-    whole = roc_auc(target, score(features))
+    whole, values = roc_auc(target, score(features)), features.to_numpy(float)
     losses = {}
     for name, columns in groups.items():
-        lost = []
+        lost, place = [], features.columns.get_indexer(columns)
         for _ in range(repeats):
-            mixed = features.copy()
-            mixed[columns] = features[columns].to_numpy()[rng.permutation(len(features))]
-            lost.append(whole - roc_auc(target, score(mixed)))
+            mixed = values.copy()
+            mixed[:, place] = values[rng.permutation(len(values))][:, place]
+            table = pd.DataFrame(mixed, features.index, features.columns)
+            lost.append(whole - roc_auc(target, score(table)))
         losses[name] = {"loss": np.mean(lost), "low": np.min(lost), "high": np.max(lost)}
     return pd.DataFrame(losses).T.sort_values("loss", ascending=False)
 

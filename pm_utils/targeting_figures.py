@@ -53,14 +53,17 @@ def reliability_lines(
     target : array of shape (N,), 0 or 1
     chances : dict of arrays of shape (N,)
     kinds : sequence of str
-        A name in `pm_utils.plots.COLORS` for each model.
+        A name in `pm_utils.plots.COLORS` for each model. Where one comes again, its line is dashed
+        and its dots are hollow.
     """
     figure, axes = plt.subplots(figsize=(5.5, 4.2))
     tables = [reliability(target, chance) for chance in chances.values()]
     end = max(table[["predicted", "observed"]].to_numpy().max() for table in tables)
     axes.plot([0, end], [0, end], ":", color=INK, label="predicted = observed")
-    for (name, table), kind in zip(zip(chances, tables, strict=True), kinds, strict=True):
-        axes.plot(table["predicted"], table["observed"], "o-", color=COLORS[kind], label=name)
+    for place, (name, table, kind) in enumerate(zip(chances, tables, kinds, strict=True)):
+        again = {"linestyle": "--", "markerfacecolor": "none"} if kind in kinds[:place] else {}
+        ends = table["predicted"], table["observed"]
+        axes.plot(*ends, marker="o", color=COLORS[kind], label=name, **again)
     axes.set(xlabel="predicted chance", ylabel="share that redeemed")
     axes.legend()
     grid(axes)

@@ -96,6 +96,7 @@ def test_a_segment_that_is_predicted_too_low_shows():
     table = calibration_table(target, right, after, segment)
     assert table.index.tolist() == ["all", "even", "odd"]
     assert table["rows"].tolist() == [6_000, 3_000, 3_000]
+    assert table["rows"].dtype.kind == "i"  # printed as 6000, not 6000.0
     assert table.loc["odd", "predicted"] == pytest.approx(right[segment == "odd"].mean() / 2)
     assert table.loc["even", "before"] == table.loc["even", "after"]
     assert table.loc["even", "after"] < 2.5 * table.loc["even", "floor"]

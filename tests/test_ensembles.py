@@ -7,13 +7,15 @@ import torch
 
 from pm_utils.conversion import Scaling, score_table
 from pm_utils.ensembles import (
+    COUPONS,
     Ensemble,
+    Members,
     new_net,
     penalty,
-    pretraining_claim,
+    remedy_claim,
     squared,
     train_final,
-    train_net,
+    train_nets,
     train_trials,
 )
 from pm_utils.formulas import sigmoid
@@ -35,11 +37,13 @@ def test_the_penalty_by_hand():
     for weight in net.parameters():
         torch.nn.init.ones_(weight)
     squares = 0.06 * (64 * 3 + 64) + 0.03 * 3
-    assert penalty(net).item() == pytest.approx(squares, rel=1e-5)
+    assert penalty(net.named_parameters()).item() == pytest.approx(squares, rel=1e-5)
     crossing = new_net("DeepCrossing", 2, 1)
     for weight in crossing.parameters():
         torch.nn.init.ones_(weight)
-    assert penalty(crossing).item() == pytest.approx(0.01 * (3 + 2 * 2 * 3 * 32), rel=1e-5)
+    assert penalty(crossing.named_parameters()).item() == pytest.approx(
+        0.01 * (3 + 2 * 2 * 3 * 32), rel=1e-5
+    )
     with pytest.raises(ValueError, match="Perceptron"):
         new_net("Perceptron", 2, 1)
 
@@ -73,10 +77,12 @@ def test_an_ensemble_averages_logits_of_members_that_differ():
 def test_training_starts_from_given_weights():
     rows, target = world(300)
     inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    taught = train_net("ConversionPredictNet", inputs, target, epochs=6, seed=0)
+    (taught,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=6, seeds=[0])
     start = {name: value.clone() for name, value in taught.state_dict().items()}
-    after = train_net("ConversionPredictNet", inputs, target, epochs=1, seed=1, start=start)
-    fresh = train_net("ConversionPredictNet", inputs, target, epochs=1, seed=1)
+    (after,) = train_nets(
+        "ConversionPredictNet", inputs, target[:, None], epochs=1, seeds=[1], start=start
+    )
+    (fresh,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=1, seeds=[1])
 
     def distance(net: torch.nn.Module) -> float:
         return float((net.fc1.weight - start["fc1.weight"]).norm().detach())
@@ -84,30 +90,76 @@ def test_training_starts_from_given_weights():
     assert distance(after) < 0.7 * distance(fresh)
 
 
-def test_the_claim_on_pretraining_follows_the_result():
-    assert "lowers the loss (95 % interval of the change: -0.0100 to -0.0020" in pretraining_claim(
-        (-0.01, -0.002)
-    )
-    assert "raises the loss" in pretraining_claim((0.002, 0.01))
+def test_the_claim_on_a_remedy_follows_the_result():
+    claim = remedy_claim("pre-training", (-0.01, -0.002))
+    assert claim.startswith("Pre-training lowers the loss (95 % interval of the change: -0.0100 to")
+    assert remedy_claim("the appeal", (0.002, 0.01)).startswith("The appeal raises the loss")
     for unsure in ((-0.01, 0.002), (0.0, 0.01), (-0.01, 0.0)):
-        assert "cannot be told apart" in pretraining_claim(unsure)
+        claim = remedy_claim("pre-training", unsure)
+        assert claim.startswith("With and without pre-training, the losses cannot be told apart")
 
 
 def test_trials_hold_both_networks_and_one_that_starts_from_given_weights():
     rows, target = world(300)
     inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    start = train_net("ConversionPredictNet", inputs, target, epochs=4, seed=0).state_dict()
+    (taught,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=4, seeds=[0])
+    start = taught.state_dict()
     settings = {"members": 2, "epochs": 1, "seed": 0}
-    trials = train_trials(rows, target, PROFILE, start=start, **settings)
-    names = ["one member", "ConversionPredictNet", "DeepCrossing", "pre-trained"]
+    more = rows.assign(appeal=rows["match"] + rows["habit"])
+    trials = train_trials(more, target, PROFILE, start=start, **settings)
+    names = ["one member", "ConversionPredictNet", "DeepCrossing", "pre-trained", COUPONS]
     assert list(trials) == names
-    assert [len(trial.nets) for trial in trials.values()] == [1, 2, 2, 2]
+    assert [len(trial.nets) for trial in trials.values()] == [1, 2, 2, 2, 2]
+    read = [trial.inputs(more)[1].shape[1] for trial in trials.values()]
+    assert read == [2, 2, 2, 2, 3]  # the appeal is content of the last alone
     assert trials["one member"].nets[0] is trials["ConversionPredictNet"].nets[0]
     later, outcome = world(1_000, seed=1)
     losses = score_table(
-        outcome, {name: sigmoid(trial.logit(later)) for name, trial in trials.items()}
+        outcome,
+        {name: sigmoid(trial.logit(later)) for name, trial in trials.items() if name != COUPONS},
     )["log loss"]
     assert losses["pre-trained"] < losses["ConversionPredictNet"]
+
+
+@pytest.mark.parametrize("name", ["ConversionPredictNet", "DeepCrossing"])
+def test_networks_side_by_side_learn_what_each_would_learn_alone(name):
+    rows, target = world(300)
+    nets = [new_net(name, 2, 2) for _ in range(3)]
+    members = Members(nets).eval()  # nothing is dropped
+    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
+    stacked = [part[:, None].expand(-1, 3, -1) for part in inputs]
+    alone = torch.stack([net.eval()(*inputs) for net in nets], 1)
+    assert torch.allclose(members(*stacked), alone, atol=1e-6)
+    total = members(*stacked).square().sum() + penalty(members.named())
+    total.backward()
+    for k, net in enumerate(nets):
+        (net(*inputs).square().sum() + penalty(net.named_parameters())).backward()
+        for value, own in zip(members.values, net.parameters(), strict=True):
+            assert torch.allclose(value.grad[k], own.grad, rtol=1e-4, atol=1e-4)
+
+
+def test_networks_side_by_side_drop_units_of_their_own_and_read_their_own_rows():
+    (one,) = [new_net("ConversionPredictNet", 2, 2)]
+    members = Members([one, one]).train()
+    first, second = members(torch.ones(64, 2, 2), torch.ones(64, 2, 2)).T
+    assert not torch.allclose(first, second)
+    rows = torch.stack([torch.zeros(5, 2), torch.ones(5, 2)], 1)
+    first, second = members.eval()(rows, rows).T
+    assert torch.allclose(first, one.eval()(torch.zeros(5, 2), torch.zeros(5, 2)))
+    assert not torch.allclose(first, second)
+
+
+def test_targets_need_one_column_per_seed():
+    rows, target = world(50)
+    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
+    with pytest.raises(ValueError, match=r"\(50,\) for 1 seeds: give one column per seed"):
+        train_nets("DeepCrossing", inputs, target, epochs=1, seeds=[0])
+
+
+def test_columns_that_an_ensemble_never_saw_change_nothing():
+    rows, target = world(100)
+    ensemble = Ensemble.train("DeepCrossing", rows, target, PROFILE, members=1, epochs=1, seed=0)
+    assert np.array_equal(ensemble.logit(rows.assign(appeal=9.0)), ensemble.logit(rows))
 
 
 def test_squares_are_summed_over_all_weights():
@@ -118,27 +170,32 @@ def test_squares_are_summed_over_all_weights():
 def test_the_penalty_keeps_weights_small():
     rows, target = world(300)
     inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    net = train_net("ConversionPredictNet", inputs, target, epochs=30, seed=0)
+    (net,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=30, seeds=[0])
     torch.manual_seed(0)
     untrained = new_net("ConversionPredictNet", 2, 2)
-    assert penalty(net) < 0.5 * penalty(untrained)
+    assert penalty(net.named_parameters()) < 0.5 * penalty(untrained.named_parameters())
     assert net.linear.weight.abs().max() > 0.05  # and yet it has learned
 
 
 def test_the_final_network_of_each_name_has_its_kind_and_a_null_beside_it():
     rows, target = world(300)
     inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    start = train_net("ConversionPredictNet", inputs, target, epochs=4, seed=0).state_dict()
+    (taught,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=4, seeds=[0])
+    start = taught.state_dict()
     settings = {"members": 2, "epochs": 1, "seed": 0, "start": start, "null_members": 1}
-    logits = {}
-    for name in ("ConversionPredictNet", "DeepCrossing", "pre-trained"):
-        finals = train_final(name, rows, target, PROFILE, **settings)
+    logits, nulls = {}, {}
+    more = rows.assign(appeal=rows["match"] + rows["habit"])
+    for name in ("ConversionPredictNet", "DeepCrossing", "pre-trained", COUPONS):
+        finals = train_final(name, more, target, PROFILE, **settings)
         assert [len(finals[key].nets) for key in ("network", "null")] == [2, 1]
         kind = type(finals["network"].nets[0]).__name__
         assert kind == ("DeepCrossing" if name == "DeepCrossing" else "ConversionPredictNet")
-        logits[name] = finals["network"].logit(rows)
-        assert not np.allclose(logits[name], finals["null"].logit(rows))
+        logits[name] = finals["network"].logit(more)
+        nulls[name] = finals["null"].logit(more)
+        assert not np.allclose(logits[name], nulls[name])
     assert not np.allclose(logits["ConversionPredictNet"], logits["pre-trained"])
+    # true answers taught the pre-trained weights: the null does without them
+    assert np.array_equal(nulls["ConversionPredictNet"], nulls["pre-trained"])
 
 
 def test_rows_are_scored_one_by_one():

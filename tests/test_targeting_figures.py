@@ -47,6 +47,16 @@ def test_reliability_lines_hold_ten_bins_and_a_diagonal_that_reaches_them():
     assert drawn["predicted = observed"].max() == 1
 
 
+def test_a_second_line_of_a_kind_is_dashed_and_keeps_its_colour():
+    models = {"now": GOOD, "rival": GOOD**2, "before": np.sqrt(GOOD)}
+    figure = figures.reliability_lines(TARGET, models, ["deep", "classical", "deep"])
+    drawn = {line.get_label(): line for line in figure.axes[0].lines}
+    assert [drawn[name].get_linestyle() for name in models] == ["-", "-", "--"]
+    assert drawn["before"].get_color() == drawn["now"].get_color() == COLORS["deep"]
+    assert drawn["before"].get_markerfacecolor() == "none"
+    assert {line.get_color() for line in drawn.values()}.isdisjoint({COLORS["null"]})
+
+
 def test_gain_reaches_everyone_at_half_of_the_list():
     drawn = lines(figures.gain_lines(TARGET, {"model": GOOD}, COLOR))
     x, y = drawn["model"].T

@@ -106,9 +106,9 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
 
 def market_funnel(log: ImpressionLog, n_customers: int) -> pd.DataFrame:
     """Count each customer's impressions, clicks, visits and orders → (N, 4)."""
-    steps = (None, log.click, log.visit, log.conversion)
-    counts = [np.bincount(log.customer, step, minlength=n_customers) for step in steps]
-    return pd.DataFrame(dict(zip(MARKET_STAGES, counts, strict=True))).astype(int)
+    steps = (log.customer, *(log.customer[step] for step in (log.click, log.visit, log.conversion)))
+    counts = [np.bincount(step, minlength=n_customers) for step in steps]
+    return pd.DataFrame(dict(zip(MARKET_STAGES, counts, strict=True)))
 
 
 def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
@@ -499,13 +499,18 @@ def inspect(
         From `bottlenecks`, by `market_segments`.
     """
     segment, names = market_segments(market.customers)
-    discount, margin = market.promoted_discount, market.truth.margin
-    sums = []
-    for world, start in ((market, 0), (changed, impressions)):
-        log = world.impressions(policy, impressions, start=start)
-        sums.append(stage_sums(log, order_profit(log, discount, margin), segment))
-    (before, groups), (now, _) = sums
+    before, groups = sums_of_log(market, policy, impressions, segment)
+    now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
     return bottlenecks(now, before, groups, names, repeats=repeats, seed=seed)
+
+
+def sums_of_log(
+    market, policy, impressions: int, segment: np.ndarray, *, start: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run one log and return its `stage_sums`."""
+    log = market.impressions(policy, impressions, start=start)
+    profit = order_profit(log, market.promoted_discount, market.truth.margin)
+    return stage_sums(log, profit, segment)
 
 
 def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
@@ -552,12 +557,14 @@ def trials(
     for market in markets:
         segment, names = market_segments(market.customers)
         policy = Uniform(len(market.creatives))
+        before, groups = sums_of_log(market, policy, impressions, segment)
         for stage in (None, *MARKET_STAGES[1:]):
             where, truth, changed = int(rng.integers(len(names))), None, market
             if stage is not None:
                 changed = market.with_defect(stage, segment == where, factor)
                 truth = (stage, names[where])
-            found = blame(inspect(market, changed, policy, impressions))
+            now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
+            found = blame(bottlenecks(now, before, groups, names, repeats=200, seed=0))
             right = {reading: cell == truth for reading, cell in found.items()}
             rows.append({"planted": stage or "nothing"} | right)
     return pd.DataFrame(rows)

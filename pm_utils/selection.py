@@ -77,6 +77,12 @@ class Cells:
         """Return some of the pairs."""
         return Cells(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
+    def hiding(self, columns: Sequence[int]) -> "Cells":
+        """Return the pairs with some of the receipts, by number, set to their mean."""
+        numbers = self.numbers.copy()
+        numbers[:, columns] = 0
+        return replace(self, numbers=numbers)
+
     def expected(self, click: np.ndarray, conversion: np.ndarray) -> "Cells":
         """Return the pairs with the counts that they have on average, which luck cannot touch.
 
@@ -120,15 +126,13 @@ def receipts(customers: pd.DataFrame) -> np.ndarray:
     return ((table - table.mean(0)) / table.std(0)).clip(-3, 3).astype(np.float32)
 
 
-def add_up(market, log, *, known: np.ndarray | None = None) -> Cells:
+def add_up(market, log) -> Cells:
     """Add up a log by customer and ad.
 
     Parameters
     ----------
     market : Market
     log : ImpressionLog
-    known : array of shape (16,) of bool, optional
-        Which receipts may be seen; the others are set to their mean.
 
     Returns
     -------
@@ -138,12 +142,11 @@ def add_up(market, log, *, known: np.ndarray | None = None) -> Cells:
     ads, about = len(market.creatives), receipts(market.customers)
     pair = log.customer * np.int64(ads) + log.creative
     size = market.n_customers * ads
-    steps = (None, log.click, log.conversion)
-    counts = np.column_stack([np.bincount(pair, step, minlength=size) for step in steps])
+    steps = (pair, pair[log.click], pair[log.conversion])
+    counts = np.column_stack([np.bincount(step, minlength=size) for step in steps])
     held = np.flatnonzero(counts[:, 0])
     customer, creative = np.divmod(held, ads)
     fit_to = about[customer, 4 + market.creatives.category[creative]]
-    about = about if known is None else about * known
     return Cells(
         customer=customer,
         creative=creative,

@@ -45,7 +45,9 @@ class EntireSpaceNet(nn.Module):
         rates: Sequence[float] = (0.5, 0.5),
     ) -> None:
         super().__init__()
-        self.embed = nn.ModuleList(nn.Embedding(n, width) for n in levels)
+        self.embed = nn.Embedding(sum(levels), width)  # one table, the codes' levels one by one
+        first = torch.tensor([0, *levels[:-1]]).cumsum(0)
+        self.register_buffer("first", first)  # (C,), each code's first row
         shared = width * len(levels) + numbers
         self.towers = nn.ModuleList(
             nn.Sequential(nn.Linear(shared, hidden), nn.ReLU(), nn.Linear(hidden, 1)) for _ in rates
@@ -55,8 +57,7 @@ class EntireSpaceNet(nn.Module):
 
     def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
         """Codes (B, C) and numbers (B, F) → logits (B, towers)."""
-        parts = [table(codes[:, k]) for k, table in enumerate(self.embed)]
-        shared = torch.cat([*parts, numbers], 1)  # (B, S)
+        shared = torch.cat([self.embed(codes + self.first).flatten(1), numbers], 1)  # (B, S)
         return torch.cat([tower(shared) for tower in self.towers], 1)
 
 

@@ -357,9 +357,15 @@ class ResponseNets(nn.Module):
     def codes(self, x: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Customer and category x (E, B, R) → codes (e, B, 2, W), wide logits (e, B, 2)."""
         x = x[: len(asked)] if x.stride(0) == 0 else x
-        hidden = torch.relu(torch.baddbmm(self.shift[asked], x, self.inner[asked]))
-        code = torch.cat([hidden, x], 2) @ self.code[asked]
-        return code.unflatten(2, (2, -1)), x @ self.wide[asked] + self.base[asked]
+        shift, inner, code, wide, base = self._of(asked, "shift", "inner", "code", "wide", "base")
+        hidden = torch.relu(torch.baddbmm(shift, x, inner))
+        codes = torch.cat([hidden, x], 2) @ code
+        return codes.unflatten(2, (2, -1)), torch.baddbmm(base, x, wide)
+
+    def _of(self, asked: Sequence[int], *names: str) -> list[Tensor]:
+        """Return parameters of the members that are asked; of all, without a copy."""
+        parts = [getattr(self, name) for name in names]
+        return parts if len(asked) == len(self.inner) else [part[asked] for part in parts]
 
     def codes_by_category(
         self, known: Tensor, affinity: Tensor, asked: Sequence[int]
@@ -369,25 +375,24 @@ class ResponseNets(nn.Module):
         Codes are (e, B, 12, 2, W), wide logits (e, B, 12, 2).
         """
         affinity, r = affinity[..., None], known.shape[1]
-        inner, code, wide = self.inner[asked], self.code[asked], self.wide[asked]
-        first = known @ inner[:, :r] + self.shift[asked]  # (e, B, H)
+        shift, inner, code, wide, base = self._of(asked, "shift", "inner", "code", "wide", "base")
+        first = known @ inner[:, :r] + shift  # (e, B, H)
         hidden = torch.relu(first[:, :, None] + affinity * inner[:, None, r:])  # (e, B, 12, H)
         h = inner.shape[2]
         total = (hidden.flatten(1, 2) @ code[:, :h]).unflatten(1, (-1, 12))
         total = total + (known @ code[:, h : h + r])[:, :, None] + affinity * code[:, None, h + r :]
-        logit = (known @ wide[:, :r] + self.base[asked])[:, :, None] + affinity * wide[:, None, r:]
+        logit = (known @ wide[:, :r] + base)[:, :, None] + affinity * wide[:, None, r:]
         return total.unflatten(3, (2, -1)), logit
 
-    def ads(self, levels: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Levels of ads (B, A) or (e, B, A) → embeddings (e, B, 2, W), appeal (e, B, 2)."""
-        member = torch.as_tensor(asked)[:, None, None]
-        embedding = self.levels[member, levels].sum(2).unflatten(2, (2, -1))
-        return embedding, self.appeal[member, levels].sum(2)
+    def ads(self, marks: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Levels of ads as 0 and 1, (e, B, L) → embeddings (e, B, 2, W), appeal (e, B, 2)."""
+        levels, appeal = self._of(asked, "levels", "appeal")
+        return (marks @ levels).unflatten(2, (2, -1)), marks @ appeal
 
-    def forward(self, x: Tensor, levels: Tensor, fatigue: Tensor) -> Tensor:
-        """Pairs (E, B, R), ads (E, B, A), fatigue (E, B) → logits of click and order (E, B, 2)."""
+    def forward(self, x: Tensor, marks: Tensor, fatigue: Tensor) -> Tensor:
+        """Pairs (E, B, R), ads (E, B, L), fatigue (E, B) → logits of click and order (E, B, 2)."""
         everyone = range(len(x))
-        (code, wide), (embedding, appeal) = self.codes(x, everyone), self.ads(levels, everyone)
+        (code, wide), (embedding, appeal) = self.codes(x, everyone), self.ads(marks, everyone)
         logit = (code * embedding).sum(3) + wide + appeal
         return logit - torch.stack([self.tired * fatigue, torch.zeros_like(fatigue)], 2)
 
@@ -443,11 +448,15 @@ class DeepResponse:
     ) -> None:
         torch.manual_seed(seed)
         self.traits, self.affinity = map(torch.as_tensor, (profile.traits, profile.affinity))
-        self.levels = torch.as_tensor(menu.levels())
+        self.category, self.marks = map(torch.as_tensor, (menu.levels()[:, 0], menu.marks()))
         self.menu, self.members, self.decay = menu, members, decay
         sizes = {"hidden": hidden, "width": width}
         self.nets = ResponseNets(members, profile.traits.shape[1], 21 + menu.looks, **sizes)
-        self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate, fused=True)
+        free = {"shift", "tired", "base"}
+        held = [part for name, part in self.nets.named_parameters() if name not in free]
+        others = [part for name, part in self.nets.named_parameters() if name in free]
+        groups = [{"params": held}, {"params": others}]  # only the first one is penalised
+        self.optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
         self.steps, self.batch_size, self.rate = [first, steps], batch_size, learning_rate
         self.rounds = 0
         self.draws = torch.Generator().manual_seed(seed)
@@ -455,8 +464,7 @@ class DeepResponse:
     def fit(self, rows: Rows) -> None:
         """Train on batches from all that was seen so far."""
         ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
-        levels = self.levels[ad]
-        near = self.affinity[customer, levels[:, 0]]
+        near = self.affinity[customer, self.category[ad]]
         extra = torch.cat([torch.as_tensor(rows.habit), near[:, None]], 1)
         ripe = rows.clicks * rows.mature
         counts = [rows.clicks, rows.impressions - rows.clicks, rows.orders * rows.mature]
@@ -464,21 +472,24 @@ class DeepResponse:
         fatigue = torch.as_tensor(rows.fatigue)
         steps = self.steps[min(self.rounds, 1)]
         self.rounds += 1
+        size = (self.members, self.batch_size)
+        self.optimizer.param_groups[0]["weight_decay"] = self.decay / len(ad)
         for step in range(steps):
-            self.optimizer.param_groups[0]["lr"] = self.rate * min(1, 2 * (1 - step / steps))
-            size = (self.members, self.batch_size)
-            drawn = torch.randint(len(ad), size, generator=self.draws)
-            x = torch.cat([self.traits[customer[drawn]], extra[drawn]], 2)
-            logits = self.nets(x, levels[drawn], fatigue[drawn])
-            loss = response_loss(logits, counts[drawn]) * len(ad) / self.batch_size
-            (loss + self.decay / 2 * self._size()).div(len(ad)).backward()
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.rate * min(1, 2 * (1 - step / steps))
+            drawn = torch.randint(len(ad), size, generator=self.draws).flatten()
+            traits, marks = self.traits[customer[drawn]], self.marks[ad[drawn]]
+            x = torch.cat([traits, extra[drawn]], 1).unflatten(0, size)
+            logits = self.nets(x, marks.unflatten(0, size), fatigue[drawn].unflatten(0, size))
+            loss = response_loss(logits, counts[drawn].unflatten(0, size))
+            loss.div(self.batch_size).backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
 
-    def _size(self) -> Tensor:
-        nets = self.nets
-        weights = (nets.inner, nets.code, nets.levels, nets.appeal, nets.wide)
-        return sum(weight.square().sum() for weight in weights)
+    @property
+    def fitted(self) -> bool:
+        """Return whether it has learned from anything yet."""
+        return self.rounds > 0
 
     @property
     def fatigue(self) -> float:
@@ -513,7 +524,7 @@ class DeepResponse:
         known = torch.cat([self.traits, torch.as_tensor(habit)], 1)[who]
         asked = range(self.members) if member < 0 else [member]
         code, wide = self.nets.codes_by_category(known, self.affinity[who], asked)
-        embedding, appeal = self.nets.ads(self.levels[:: self.menu.looks], asked)
+        embedding, appeal = self.nets.ads(self.marks[:: self.menu.looks], asked)
         found = []
         for k in range(2):
             c = code[:, :, :, k].transpose(1, 2)  # (E, 12, B, W)
@@ -528,11 +539,11 @@ class DeepResponse:
         self, habit: np.ndarray, who: np.ndarray, ads: np.ndarray, member: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return both chances for pairs of customers (B,) and ads (B,), as `text_chances`."""
-        levels, asked = self.levels[ads], range(self.members) if member < 0 else [member]
-        near = self.affinity[who, levels[:, 0]][:, None]
+        asked = range(self.members) if member < 0 else [member]
+        near = self.affinity[who, self.category[ads]][:, None]
         x = torch.cat([self.traits[who], torch.as_tensor(habit)[who], near], 1)
         code, wide = self.nets.codes(x.expand(self.members, -1, -1), asked)
-        embedding, appeal = self.nets.ads(levels, asked)
+        embedding, appeal = self.nets.ads(self.marks[ads], asked)
         logit = ((code * embedding).sum(3) + wide + appeal).mean(0)
         return tuple(logit.sigmoid().T.numpy())
 
@@ -561,19 +572,19 @@ class LogisticResponse:
         self.traits, self.affinity = profile.traits, profile.affinity
         self.coef: list[np.ndarray | None] = [None, None]
 
+    @property
+    def fitted(self) -> bool:
+        """Return whether it has learned from anything yet."""
+        return self.coef[0] is not None
+
     def _products(self, customer, ad, habit) -> np.ndarray:
-        table = self.menu.levels()
-        level = np.zeros((len(ad), 21 + self.menu.looks), np.float32)
-        for column in table.T:
-            level[np.arange(len(ad)), column[ad]] = 1
-        one = np.ones(len(ad), np.float32)
+        level, one = self.menu.marks()[ad], np.ones((len(ad), 1), np.float32)
         if not self.personal:
-            return np.column_stack([one, level])
-        near = self.affinity[customer, table[ad, 0]]
-        traits = np.column_stack([one, self.traits[customer], habit])
-        parts = [near[:, None] * level[:, 12:]]
-        parts += [traits[:, [i]] * level for i in range(traits.shape[1])]
-        return np.column_stack([one, traits[:, 1:], near, near**2, *parts])
+            return np.hstack([one, level])
+        near = self.affinity[customer, self.menu.levels()[ad, 0]][:, None]
+        traits = np.hstack([one, self.traits[customer], habit])
+        products = (traits[:, :, None] * level[:, None]).reshape(len(ad), -1)
+        return np.hstack([traits, near, near**2, near * level[:, 12:], products])
 
     def fit(self, rows: Rows) -> None:
         """Fit both models to all that was seen so far."""
@@ -585,7 +596,7 @@ class LogisticResponse:
             (z[some], np.minimum(rows.orders[some], rows.clicks[some]), rows.clicks[some]),
         ]
         for k, (inputs, hits, trials) in enumerate(data):
-            settings = {"start": self.coef[k], "steps": 3 if self.coef[k] is None else 1}
+            settings = {"start": self.coef[k], "steps": 2 if self.coef[k] is None else 1}
             self.coef[k] = ridge_logistic(inputs, hits, trials, self.ridge[k], **settings)
 
     @property
@@ -601,10 +612,7 @@ class LogisticResponse:
         self, habit: np.ndarray, who: np.ndarray, member: int
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return both chances on texts in the first look; see `DeepResponse.text_chances`."""
-        level = np.zeros((len(TEXTS), 21 + self.menu.looks), np.float32)
-        for column in self.menu.levels()[:: self.menu.looks].T:
-            level[np.arange(len(TEXTS)), column] = 1
-        found = []
+        level, found = self.menu.marks()[:: self.menu.looks], []
         for coef in (self.coef[0][:-1], self.coef[1]):
             coef = coef.astype(np.float32)
             logit = self._cross(coef, level, who, habit) if self.personal else level @ coef[1:]

@@ -196,7 +196,8 @@ class Learner:
         rows, habit = as_rows(log, self.shop.banners)
         if self.lots is not None:
             rows, habit = shuffled(rows, self.lots), self.lots.permutation(habit)
-        self.model.fit(rows)
+        if log.shown or not self.model.fitted:  # nothing new before the first round
+            self.model.fit(rows)
         share = displaced_share(log, self.shop.past.rate) if self.incremental else 0.0
         self.displaced.append(share)
         members = self.model.choose_members(self.explore)

@@ -61,6 +61,12 @@ class Menu:
         text, look = np.divmod(np.arange(len(self)), self.looks)
         return np.column_stack([TEXTS[text] + [0, 12, 16], 21 + look])
 
+    def marks(self) -> np.ndarray:
+        """Return 1 at the levels of each ad, 0 elsewhere → (M, 21 + looks), float32."""
+        marks, levels = np.zeros((len(self), 21 + self.looks), np.float32), self.levels()
+        np.put_along_axis(marks, levels, 1, axis=1)
+        return marks
+
     def archive(self, texts: int, rng: np.random.Generator) -> "Menu":
         """Return what a shop without a studio has: a few of the texts, all in one look."""
         few = np.zeros(len(TEXTS), bool)

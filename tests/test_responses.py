@@ -231,8 +231,8 @@ def test_the_loss_is_the_log_loss_of_clicks_and_of_orders():
 def test_networks_side_by_side_do_not_touch_each_other():
     torch.manual_seed(0)
     nets = ResponseNets(3, 5, 27)
-    x, levels = torch.randn(3, 10, 8), torch.randint(27, (3, 10, 4))
-    nets(x, levels, torch.ones(3, 10))[1].sum().backward()
+    x, marks = torch.randn(3, 10, 8), torch.eye(27)[torch.randint(27, (3, 10))]
+    nets(x, marks, torch.ones(3, 10))[1].sum().backward()
     grads = nets.inner.grad.abs().sum((1, 2))
     assert grads[1] > 0
     assert grads[0] == grads[2] == 0
@@ -241,8 +241,8 @@ def test_networks_side_by_side_do_not_touch_each_other():
 def test_fatigue_lowers_clicks_and_not_orders():
     torch.manual_seed(0)
     nets = ResponseNets(1, 5, 27)
-    x, levels = torch.randn(1, 4, 8), torch.randint(27, (1, 4, 4))
-    fresh, tired = (nets(x, levels, torch.full((1, 4), f)) for f in (0.0, 10.0))
+    x, marks = torch.randn(1, 4, 8), torch.eye(27)[torch.randint(27, (1, 4))]
+    fresh, tired = (nets(x, marks, torch.full((1, 4), f)) for f in (0.0, 10.0))
     assert (fresh - tired)[..., 0].detach().numpy() == pytest.approx(0.2, abs=1e-5)
     assert torch.equal(fresh[..., 1], tired[..., 1])
 

@@ -116,3 +116,11 @@ def test_a_garbled_picture_does_not_pass(drawn, monkeypatch):
     swapped = pictures[::-1].copy()  # fine pictures of other ads
     monkeypatch.setattr("pm_utils.studio.render_images", lambda asked, rng: swapped)
     assert draw(menu, np.random.default_rng(0))[1].mean() < 0.02
+
+
+def test_marks_stand_at_the_levels():
+    menu = Menu.of(2)
+    marks = menu.marks()
+    assert marks.shape == (480, 23)
+    assert (marks.sum(1) == 4).all()
+    assert np.array_equal(np.nonzero(marks)[1].reshape(-1, 4), menu.levels())

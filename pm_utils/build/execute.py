@@ -20,7 +20,8 @@ from jupyter_client.provisioning import LocalProvisioner
 
 RUNNER = ("papermill", "ipykernel.kernelapp")
 LIBRARIES = (
-    *("torch", "pandas", "pyarrow.parquet", "matplotlib.pyplot", "myst_nb", "scipy.stats"),
+    *("torch", "torch._inductor.config"),  # what deterministic algorithms need takes 2 s to load
+    *("pandas", "pyarrow.parquet", "matplotlib.pyplot", "myst_nb", "scipy.stats"),
     *("sklearn.ensemble", "sklearn.linear_model", "sklearn.cluster", "sklearn.manifold"),
     *("sklearn.pipeline", "statsmodels.stats.proportion", "gymnasium", "pandera"),
 )

@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pm_utils.market import ImpressionLog
+from pm_utils.formulas import sigmoid
 from pm_utils.market.copy import PAD, copy_grammar
 from pm_utils.market.reader import read_text
 from pm_utils.models.adtext import (
@@ -65,20 +64,19 @@ def train_towers(
     return model, click_loss(predict(model, watch[0]), watch[1]).item()
 
 
-def logistic_liking(
-    profile: np.ndarray, log: ImpressionLog, *, per_click: int = 2, strength: float = 0.03
-) -> np.ndarray:
-    """Rank ads for everyone by a logistic regression on products of profile and attribute level.
+def logistic_liking(profile: np.ndarray, counts: Tensor, *, strength: float = 0.03) -> np.ndarray:
+    r"""Rank ads for everyone by a logistic regression on products of profile and attribute level.
 
-    Ranking needs no calibrated probability, so a few impressions without a click are enough.
+    With profile x (a one included) and levels z of an ad, the logit is :math:`x^\top W z` plus that
+    of the mean rate. W is found by Newton's method: over all customers and ads, the Hessian's part
+    of ad a is the Kronecker product of :math:`\sum_x w_{xa} x x^\top` and :math:`z_a z_a^\top`, so
+    no product of profile and level is ever written down.
 
     Parameters
     ----------
     profile : array of shape (N, P)
-    log : ImpressionLog
-        On the 240 ads, by a uniform policy.
-    per_click : int
-        Impressions without a click that are kept per click.
+    counts : Tensor of shape (N, 240, 2)
+        From `pm_utils.models.adtext.response_counts`.
     strength : float
         Inverse of the ridge penalty.
 
@@ -87,14 +85,20 @@ def logistic_liking(
     array of shape (N, 240)
         Logits up to a constant.
     """
-    profile = np.column_stack([np.ones(len(profile)), profile]).astype(np.float32)
-    level = np.hstack([np.eye(n, dtype=np.float32)[ADS[:, i]] for i, n in enumerate(SHAPE)])
-    clicked, missed = np.flatnonzero(log.click), np.flatnonzero(~log.click)
-    rows = np.concatenate([clicked, missed[: per_click * len(clicked)]])
-    products = profile[log.customer[rows], :, None] * level[log.creative[rows], None]
-    model = LogisticRegression(C=strength, solver="newton-cholesky")
-    model.fit(products.reshape(len(rows), -1), log.click[rows])
-    return profile @ model.coef_.reshape(profile.shape[1], -1) @ level.T
+    x = np.column_stack([np.ones(len(profile)), profile]).astype(np.float32)
+    z = np.hstack([np.eye(n, dtype=np.float32)[ADS[:, i]] for i, n in enumerate(SHAPE)])
+    clicks, shown = counts[..., 0].numpy(), counts.sum(2).numpy()
+    xx, zz = ((v[:, :, None] * v[:, None]).reshape(len(v), -1) for v in (x, z))
+    p, k = x.shape[1], z.shape[1]
+    weights, base = np.zeros((p, k)), np.log(clicks.sum() / (shown - clicks).sum())
+    for _ in range(6):
+        chance = sigmoid(base + x @ weights.astype(np.float32) @ z.T)  # (N, 240)
+        slope = x.T @ (clicks - shown * chance) @ z - weights / strength
+        bend = xx.T @ (shown * chance * (1 - chance)) @ zz  # (P P, K K)
+        bend = bend.reshape(p, p, k, k).transpose(0, 2, 1, 3).reshape(p * k, p * k)
+        step = np.linalg.solve(bend + np.eye(p * k) / strength, slope.ravel())
+        weights += step.reshape(p, k)
+    return x @ weights @ z.T
 
 
 def share_of_gain(

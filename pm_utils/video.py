@@ -108,7 +108,8 @@ class LinearClips:
     """
 
     def __init__(self, components: int = 96, strength: float = 1.0) -> None:
-        self.pca = PCA(components, svd_solver="randomized", random_state=0)
+        few = {"svd_solver": "randomized", "iterated_power": 2, "random_state": 0}
+        self.pca = PCA(components, **few)
         self.strength = strength
 
     def fit(self, clips: Tensor, codes: np.ndarray) -> "LinearClips":
@@ -232,9 +233,21 @@ def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.G
 
 def best_still(clips: Tensor) -> Tensor:
     """Repeat of each clip the frame that comes closest to all its frames → clips."""
-    errors = torch.stack([squared_errors(clips[:, [t]], clips) for t in range(FRAMES)])
-    best = clips[torch.arange(len(clips)), errors.argmin(0)]
+    frames = clips.flatten(2)
+    errors = torch.cdist(frames, frames).square().sum(2)  # (N, 12)
+    best = clips[torch.arange(len(clips)), errors.argmin(1)]
     return best.unsqueeze(1).expand_as(clips)
+
+
+def noise_left(still: Tensor) -> float:
+    """Return the deviation of the noise that pixels between 0 and 1 have room for.
+
+    Parameters
+    ----------
+    still : Tensor of shape (N, 12, 3, 32, 32)
+        Real clips of which nothing moves, so that their frames differ by noise alone.
+    """
+    return still.var(dim=1).mean().sqrt().item()
 
 
 # --- Training ------------------------------------------------------------------------------------
@@ -355,8 +368,8 @@ def _critics_step(
     *,
     penalise: bool,
 ) -> None:
-    logits = zip(gan.judge(real, asked, look), gan.judge(fake, asked, look), strict=True)
-    loss = sum(critic_loss(*pair) for pair in logits)
+    logits = gan.judge(torch.cat([real, fake]), asked.repeat(2, 1), look)
+    loss = sum(critic_loss(*logit.chunk(2)) for logit in logits)
     if penalise:  # one step in four, so four times as much
         critics = (gan.image_critic, gan.motion_critic)
         views = gan.views(real, asked, look)

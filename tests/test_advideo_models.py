@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import cross_entropy
 
@@ -350,3 +351,10 @@ def test_the_loss_of_the_classifier_is_three_cross_entropies():
     assert torch.allclose(classifier_loss(logits, labels), wanted)
     flat = classifier_loss(torch.zeros(2, sum(JUDGED)), labels[:2]).item()
     assert flat == pytest.approx(math.log(12) + math.log(6) + math.log(9))
+
+
+def test_patches_are_a_convolution_without_overlap():
+    torch.manual_seed(0)
+    net, x = advideo.Patches(6, 5), torch.randn(3, 6, 32, 32)
+    expected = nn.functional.conv2d(x, net.weight.view(5, 6, 4, 4), net.bias, stride=4)
+    assert torch.allclose(net(x), expected, atol=1e-5)

@@ -161,6 +161,17 @@ def test_the_best_still_is_the_frame_with_the_least_error():
     assert squared[0].item() == pytest.approx(np.mean((np.arange(12) - 5) ** 2) / 1e4, rel=1e-4)
 
 
+def test_the_noise_left_is_that_of_still_clips_less_what_was_clipped():
+    grain = 0.02 * torch.randn(
+        20, FRAMES, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(0)
+    )
+    assert video.noise_left(0.5 + grain) == pytest.approx(0.02, rel=0.01)
+    half = (1 + grain).clamp(max=1)  # deviation of min(0, normal): (1/2 - 1/2π)^½
+    assert video.noise_left(half) == pytest.approx(0.02 * (0.5 - 0.5 / np.pi) ** 0.5, rel=0.01)
+    codes = CATALOGUE[CATALOGUE[:, 3] == 0][::6]
+    assert 0.018 < video.noise_left(video.shoot(codes, rng())) < 0.02
+
+
 def test_stills_have_the_content_asked_for_and_do_not_move(real):
     clips, codes = real
     asked = codes[:20].copy()

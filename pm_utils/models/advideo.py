@@ -50,7 +50,8 @@ def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
     from_path = pixel[:, None] - path[..., None, None]  # (B, T, 2, 32, 1)
     apart = from_path / size[:, None, None, None, None] - pixel  # to each pixel of the layer
     across, down = (1 - apart.abs()).clamp(min=0).unbind(2)  # each (B, T, 32, 32)
-    return torch.einsum("btij,bcjk->btcik", down, layer) @ across[:, :, None].mT
+    rows = torch.einsum("btij,bcjk->btcik", down, layer).flatten(2, 3)  # (B, T, C · 32, 32)
+    return (rows @ across.mT).unflatten(2, (-1, SIZE))
 
 
 def travel(velocity: Tensor) -> Tensor:
@@ -249,6 +250,19 @@ class ClipGenerator(nn.Module):
         return self(code, noise, request, every)
 
 
+class Patches(nn.Linear):
+    """A convolution whose 4 × 4 patches do not overlap, as one matrix product."""
+
+    def __init__(self, channels: int, features: int) -> None:
+        super().__init__(16 * channels, features)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pictures (B, C, 32, 32) → features of patches (B, F, 8, 8)."""
+        patches = x.unflatten(3, (-1, 4)).unflatten(2, (-1, 4))  # (B, C, 8, 4, 8, 4)
+        rows = patches.permute(0, 2, 4, 1, 3, 5).flatten(3)  # (B, 8, 8, C · 16)
+        return super().forward(rows).permute(0, 3, 1, 2)
+
+
 class ClipCritic(nn.Module):
     """Frames and a request → logit of being real; with one frame an image critic.
 
@@ -265,7 +279,7 @@ class ClipCritic(nn.Module):
 
     def __init__(self, frames: int, request_dim: int) -> None:
         super().__init__()
-        self.patches = nn.Conv2d(3 * frames, 48, 4, stride=4)
+        self.patches = Patches(3 * frames, 48)
         self.shapes = nn.Conv2d(48, 64, 3, stride=2, padding=1)
         self.think = nn.Linear(64 * 4 * 4, 64)
         self.real, self.fits = nn.Linear(64, 1), nn.Linear(request_dim, 64)
@@ -338,8 +352,8 @@ class ClipClassifier(nn.Module):
 
     def __init__(self, features: int = 24) -> None:
         super().__init__()
-        self.look = nn.Sequential(nn.Conv2d(3, 24, 4, stride=4), nn.ReLU(), nn.Flatten())
-        self.move = nn.Sequential(nn.Conv2d(18, 32, 4, stride=4), nn.ReLU(), nn.Flatten())
+        self.look = nn.Sequential(Patches(3, 24), nn.ReLU(), nn.Flatten())
+        self.move = nn.Sequential(Patches(18, 32), nn.ReLU(), nn.Flatten())
         self.mix = nn.Sequential(nn.Linear(56 * 8 * 8, 96), nn.ReLU(), nn.Linear(96, features))
         self.heads = nn.Linear(features, sum(JUDGED))
 

@@ -38,7 +38,6 @@ THEMES = {
         ),
     ),
     "pet owners": ("DOG FOODS", "CAT FOOD", "CAT LITTER", "PET CARE SUPPLIES", "BIRD SEED"),
-    "smokers": ("CIGARETTES", "TOBACCO OTHER", "SMOKING CESSATIONS"),
     "deli lunchers": ("DELI MEATS", "SALADS/DIPS", "CHEESES", "SALAD BAR", "SANDWICHES", "ROLLS"),
     "home and body shoppers": (
         *("HAIR CARE PRODUCTS", "ORAL HYGIENE PRODUCTS", "DEODORANTS", "SOAP - LIQUID & BAR"),

@@ -255,6 +255,40 @@ def test_gradients_reach_every_parameter_but_not_the_pad(kind):
     assert not model.items.weight.grad[0].any()
 
 
+def plain_din(model: DeepInterestNet, candidate, history, facts, events) -> torch.Tensor:
+    """The same network while it trains, as the paper writes it: item by item, nothing split."""
+
+    def dice(s, alpha):
+        return formula(s, alpha, s.mean(0), s.var(0, correction=0))
+
+    row, slot = history.nonzero(as_tuple=True)
+    query = model.items(candidate)
+    q, k = query[row], model.items(history[row, slot])
+    hidden = model.first(torch.cat([q, k, q - k, q * k], 1)) + model.event(events[row, slot])
+    hidden = model.rest[1](dice(hidden, model.rest[0].alpha))
+    score = model.rest[3](dice(hidden, model.rest[2].alpha)).squeeze(1)
+    pooled = [(score[row == b, None] * k[row == b]).sum(0) for b in range(len(history))]
+    interest = torch.stack(pooled)
+    deep = model.head(torch.cat([interest, query, interest * query, facts], 1))
+    return (deep + model.wide(facts)).squeeze(1)
+
+
+def test_every_gradient_is_that_of_the_plain_network():
+    model = net().double().train()
+    candidate, history, facts, events = batch()
+    inputs = candidate, history, facts.double(), events.double()
+    target = torch.arange(B).remainder(2).double()
+    ours, plain = model(*inputs), plain_din(model, *inputs)
+    assert torch.allclose(ours, plain, atol=1e-9)
+    names, weights = zip(*model.named_parameters(), strict=True)
+    got, wanted = (
+        torch.autograd.grad(binary_cross_entropy_with_logits(logit, target), weights)
+        for logit in (ours, plain)
+    )
+    for name, first, second in zip(names, got, wanted, strict=True):
+        assert torch.allclose(first, second, atol=1e-9), name
+
+
 def planted(rows: int = 3000) -> tuple[torch.Tensor, ...]:
     """Return a world in which a candidate is bought just when it was bought before."""
     draw = torch.Generator().manual_seed(0)

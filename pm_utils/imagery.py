@@ -50,7 +50,12 @@ def as_creatives(attributes: np.ndarray) -> Creatives:
 def archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
     """Render ads with random attributes → pictures (n, 32, 32, 3), attributes (n, 5)."""
     creatives = random_creatives(n, rng)
-    return torch.tensor(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]
+    return torch.from_numpy(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]
+
+
+def requests(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw what an archive of n ads would show → attributes (n, 5)."""
+    return random_creatives(n, rng).codes()[:, : len(SHOWN)]
 
 
 # --- Training ------------------------------------------------------------------------------------
@@ -180,6 +185,8 @@ def train_gan(
         for part, rate in ((gan.generator, generator_rate), (gan.critic, critic_rate))
     ]
     rates = [torch.optim.lr_scheduler.LambdaLR(maker, _rise_and_fall(steps)) for maker in makers]
+    if not generator_rate:  # then only the critic takes steps
+        rates = rates[1:]
     for step in range(steps):
         if watch and step % watch_every == 0:
             watch(gan, step)
@@ -189,8 +196,9 @@ def train_gan(
         fake = gan.generator(noise, asked)
         now = penalty * PENALISE_EVERY * (step % PENALISE_EVERY == 0)
         _critic_step(gan, makers[1], real, fake.detach(), asked, penalty=now)
-        _generator_step(gan, makers[0], fake, asked)
-        gan.follow(min(0.995, (1 + step) / (10 + step)))
+        if generator_rate:
+            _generator_step(gan, makers[0], fake, asked)
+            gan.follow(min(0.995, (1 + step) / (10 + step)))
         for rate in rates:
             rate.step()
     if watch:
@@ -309,56 +317,64 @@ def additive_gaussian(
     return drawn.clip(0, 1).reshape(-1, *images.shape[1:])
 
 
-def pca_gaussian(
-    strokes: Strokes,
-    weights: Tensor,
-    attributes: np.ndarray,
-    asked: np.ndarray,
-    rng: np.random.Generator,
-    *,
-    spread: float = 1.0,
-) -> np.ndarray:
-    """Draw strokes jointly: a mean from all pairs of levels, and one covariance of the rest.
+class PCAGaussian:
+    """Strokes drawn jointly: a mean from all pairs of levels, and one covariance of the rest.
 
     Parameters
     ----------
     strokes : Strokes
     weights : Tensor of shape (N, K)
-    attributes, asked : arrays of shape (N, 5) and (M, 5)
-    rng : Generator
-    spread : float
-        Factor of the Gaussian's deviation: 1 draws from it, 0 paints its mean.
-
-    Returns
-    -------
-    array of shape (M, 32, 32, 3) in [0, 1]
-
-    Raises
-    ------
-    ValueError
-        When the spread is negative.
+        Archived ads as strokes.
+    attributes : array of shape (N, 5)
+        What they show.
     """
-    if spread < 0:
-        raise ValueError(f"spread is {spread}, give a factor of at least 0")
-    pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
-    known = pairs.fit_transform(as_request(attributes)[:, : sum(LEVELS)].numpy())
-    model = Ridge(alpha=1.0).fit(known, weights.numpy())
-    rest = LedoitWolf().fit(weights.numpy() - model.predict(known))
-    drawn = model.predict(pairs.transform(as_request(asked)[:, : sum(LEVELS)].numpy()))
-    root = np.linalg.cholesky(rest.covariance_)
-    drawn = drawn + spread * rng.standard_normal(drawn.shape) @ root.T
-    return strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
+
+    def __init__(self, strokes: Strokes, weights: Tensor, attributes: np.ndarray) -> None:
+        self.strokes = strokes
+        self.pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
+        known = self.pairs.fit_transform(self._levels(attributes))
+        self.mean = Ridge(alpha=1.0).fit(known, weights.numpy())
+        rest = LedoitWolf().fit(weights.numpy() - self.mean.predict(known))
+        self.root = np.linalg.cholesky(rest.covariance_)
+
+    def draw(
+        self, asked: np.ndarray, rng: np.random.Generator, *, spread: float = 1.0
+    ) -> np.ndarray:
+        """Draw one ad per request.
+
+        Parameters
+        ----------
+        asked : array of shape (M, 5)
+        rng : Generator
+        spread : float
+            Factor of the Gaussian's deviation: 1 draws from it, 0 paints its mean.
+
+        Returns
+        -------
+        array of shape (M, 32, 32, 3) in [0, 1]
+
+        Raises
+        ------
+        ValueError
+            When the spread is negative.
+        """
+        if spread < 0:
+            raise ValueError(f"spread is {spread}, give a factor of at least 0")
+        drawn = self.mean.predict(self.pairs.transform(self._levels(asked)))
+        drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.root.T
+        return self.strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
+
+    @staticmethod
+    def _levels(attributes: np.ndarray) -> np.ndarray:
+        return as_request(attributes)[:, : sum(LEVELS)].numpy()
 
 
-def best_spread(
-    strokes: Strokes, weights: Tensor, attributes: np.ndarray, trial: np.ndarray, *, seed: int
-) -> float:
-    """Return the spread of `pca_gaussian` with the most complete ads on trial requests (M, 5)."""
+def best_spread(rival: PCAGaussian, trial: np.ndarray, *, seed: int) -> float:
+    """Return the spread with the most complete ads on trial requests (M, 5)."""
     share = {}
     for spread in SPREADS:
         rng = np.random.default_rng(seed)  # the same noise for each
-        ads = pca_gaussian(strokes, weights, attributes, trial, rng, spread=spread)
-        share[spread] = as_asked(ads, trial)[1].mean()
+        share[spread] = as_asked(rival.draw(trial, rng, spread=spread), trial)[1].mean()
     return max(share, key=share.__getitem__)
 
 
@@ -413,13 +429,13 @@ class Judge:
         raw = predict(self.classifier.features, [torch.as_tensor(images)]).numpy()
         return (raw - self.centre) / self.scale
 
-    def score(self, images: np.ndarray, asked: np.ndarray) -> pd.Series:
-        """Judge ads that were drawn for requests.
+    def look(self, images: np.ndarray, asked: np.ndarray) -> "Verdict":
+        """Look at ads (M, 32, 32, 3) that were drawn for requests (M, 5), and let them be read."""
+        said, valid = attributes_read(images)
+        return Verdict(asked, self.features(images), said == asked, valid)
 
-        Parameters
-        ----------
-        images : array of shape (M, 32, 32, 3) in [0, 1]
-        asked : array of shape (M, 5)
+    def score(self, verdict: "Verdict") -> pd.Series:
+        """Judge a set of ads.
 
         Returns
         -------
@@ -428,16 +444,50 @@ class Judge:
             of features alone; *attributes* the share read as asked; *complete* the share of
             ads that count with all five as asked.
         """
-        seen, (said, valid) = self.features(images), attributes_read(images)
         scores = {
-            "request": frechet_distance(self.joint, with_request(seen, asked)),
-            "pictures": frechet_distance(self.real, seen),
-            "attributes": (said == asked).mean(),
-            "complete": ((said == asked).all(1) & valid).mean(),
-            "valid": valid.mean(),
-            "coverage": coverage(self.real, seen),
+            "request": frechet_distance(self.joint, verdict.joint),
+            "pictures": frechet_distance(self.real, verdict.features),
+            "attributes": verdict.share.mean(),
+            "complete": verdict.complete.mean(),
+            "valid": verdict.valid.mean(),
+            "coverage": coverage(self.real, verdict.features),
         }
         return pd.Series(scores)
+
+
+@dataclass
+class Verdict:
+    """What the judge finds in each of M ads.
+
+    Attributes
+    ----------
+    asked : array of shape (M, 5)
+    features : array of shape (M, F)
+    right : array of shape (M, 5), bool
+        Which attributes are read as asked.
+    valid : array of shape (M,), bool
+        Whether the ad counts.
+    """
+
+    asked: np.ndarray
+    features: np.ndarray
+    right: np.ndarray
+    valid: np.ndarray
+
+    @property
+    def joint(self) -> np.ndarray:
+        """Features and request side by side."""
+        return with_request(self.features, self.asked)
+
+    @property
+    def share(self) -> np.ndarray:
+        """The share of the five attributes that are as asked → (M,)."""
+        return self.right.mean(axis=1)
+
+    @property
+    def complete(self) -> np.ndarray:
+        """1 where the ad counts and shows all that was asked → (M,)."""
+        return (self.right.all(axis=1) & self.valid).astype(float)
 
 
 def with_request(features: np.ndarray, asked: np.ndarray) -> np.ndarray:

@@ -154,7 +154,7 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
     weights[:, 1] += 0.2 * noise
     known = torch.tensor(weights, dtype=torch.float32)
     asked = np.tile([3, 0, 0, 0, 1], (500, 1))
-    drawn = imagery.pca_gaussian(strokes, known, attributes, asked, rng)
+    drawn = imagery.PCAGaussian(strokes, known, attributes).draw(asked, rng)
     back = strokes.weigh(torch.tensor(drawn)).numpy()
     assert back[:, 0].mean() == pytest.approx(1, abs=0.15)
     assert np.corrcoef(back[:, 0], back[:, 1])[0, 1] > 0.7
@@ -162,41 +162,45 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
 
 def test_the_spread_scales_the_noise_around_one_mean(world):
     images, attributes, strokes, weights, _ = world
-    asked = np.repeat(attributes[:1], 300, axis=0)
-    drawn = {}
+    asked, drawn = np.repeat(attributes[:1], 300, axis=0), {}
+    rival = imagery.PCAGaussian(strokes, weights, attributes)
     for spread in (0.0, 0.25, 0.5, 1.0):
         rng = np.random.default_rng(1)
-        ads = imagery.pca_gaussian(strokes, weights, attributes, asked, rng, spread=spread)
+        ads = rival.draw(asked, rng, spread=spread)
         drawn[spread] = strokes.weigh(torch.tensor(ads)).numpy()
     assert np.abs(drawn[0.0] - drawn[0.0][0]).max() < 1e-4
     size = {spread: found.std(0).mean() for spread, found in drawn.items()}
     assert size[0.5] == pytest.approx(2 * size[0.25], rel=0.1)
     assert size[0.5] < size[1.0]
-    whole = imagery.pca_gaussian(strokes, weights, attributes, asked, np.random.default_rng(1))
+    whole = rival.draw(asked, np.random.default_rng(1))
     assert np.allclose(strokes.weigh(torch.tensor(whole)).numpy(), drawn[1.0])  # the default is 1
     with pytest.raises(ValueError, match="-1"):
-        imagery.pca_gaussian(strokes, weights, attributes, asked, rng, spread=-1)
+        rival.draw(asked, rng, spread=-1)
 
 
 def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
     _, attributes, strokes, weights, _ = world
-    after = []
+    rival, after = imagery.PCAGaussian(strokes, weights, attributes), []
     for spread in (0.0, 1.0):
         rng = np.random.default_rng(1)
-        imagery.pca_gaussian(strokes, weights, attributes, attributes[:3], rng, spread=spread)
+        rival.draw(attributes[:3], rng, spread=spread)
         after.append(rng.random())
     assert after[0] == after[1]
 
 
-def test_the_best_spread_is_the_one_with_most_complete_ads(world, monkeypatch):
+def test_the_best_spread_is_the_one_with_most_complete_ads():
     pictures, asked = imagery.archive(6, np.random.default_rng(2))
-    pictures = pictures.numpy()
 
-    def draw(*_, spread):
-        return pictures if spread == 0.5 else pictures[::-1]
+    class Rival:
+        def draw(self, *_, spread):
+            return pictures.numpy() if spread == 0.5 else pictures.numpy()[::-1]
 
-    monkeypatch.setattr(imagery, "pca_gaussian", draw)
-    assert imagery.best_spread(*world[2:4], world[1], asked, seed=0) == 0.5
+    assert imagery.best_spread(Rival(), asked, seed=0) == 0.5
+
+
+def test_requests_are_those_of_an_archive():
+    shown = imagery.archive(5, np.random.default_rng(3))[1]
+    assert (imagery.requests(5, np.random.default_rng(3)) == shown).all()
 
 
 def test_the_closest_request_by_hand():
@@ -268,9 +272,9 @@ def test_the_judge_tells_right_ads_from_wrong_and_grey_ones(world):
     real, attributes = imagery.archive(300, np.random.default_rng(1))
     judge = Judge(AttributeNet(features=8), real, attributes)
     fresh, asked = imagery.archive(300, np.random.default_rng(2))
-    right = judge.score(fresh.numpy(), asked)
-    shuffled = judge.score(fresh.numpy(), np.random.default_rng(3).permutation(asked))
-    grey = judge.score(np.full_like(fresh.numpy(), 0.5), asked)
+    order = np.random.default_rng(3).permutation(300)
+    sets = [(fresh, asked), (fresh, asked[order]), (torch.full_like(fresh, 0.5), asked)]
+    right, shuffled, grey = (judge.score(judge.look(ads.numpy(), a)) for ads, a in sets)
     assert right["attributes"] > 0.99
     assert right["complete"] > 0.98
     assert right["pictures"] == pytest.approx(shuffled["pictures"])
@@ -289,6 +293,10 @@ def test_as_asked_by_hand():
     share, complete = imagery.as_asked(pictures, wanted)
     assert share[:2].tolist() == [1, 4 / 5]
     assert complete.tolist() == [1, 0, 0, 1]
+    seen = Judge(AttributeNet(features=3), torch.tensor(pictures), asked).look(pictures, wanted)
+    assert (seen.share == share).all()
+    assert (seen.complete == complete).all()
+    assert seen.joint.shape == (4, 3 + sum(LEVELS))
 
 
 def test_rows_of_pictures_are_named_and_keep_their_colours():

@@ -465,11 +465,11 @@ class DeepResponse:
         """Train on batches from all that was seen so far."""
         ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
         near = self.affinity[customer, self.category[ad]]
-        extra = torch.cat([torch.as_tensor(rows.habit), near[:, None]], 1)
+        habit, fatigue = torch.as_tensor(rows.habit), torch.as_tensor(rows.fatigue)
         ripe = rows.clicks * rows.mature
         counts = [rows.clicks, rows.impressions - rows.clicks, rows.orders * rows.mature]
         counts = torch.as_tensor(np.stack([*counts, ripe - counts[2]], 1)).clamp(min=0)
-        fatigue = torch.as_tensor(rows.fatigue)
+        seen = torch.cat([habit, near[:, None], fatigue[:, None], counts], 1)  # one row, one copy
         steps = self.steps[min(self.rounds, 1)]
         self.rounds += 1
         size = (self.members, self.batch_size)
@@ -478,10 +478,12 @@ class DeepResponse:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.rate * min(1, 2 * (1 - step / steps))
             drawn = torch.randint(len(ad), size, generator=self.draws).flatten()
-            traits, marks = self.traits[customer[drawn]], self.marks[ad[drawn]]
-            x = torch.cat([traits, extra[drawn]], 1).unflatten(0, size)
-            logits = self.nets(x, marks.unflatten(0, size), fatigue[drawn].unflatten(0, size))
-            loss = response_loss(logits, counts[drawn].unflatten(0, size))
+            traits = self.traits.index_select(0, customer[drawn])
+            marks = self.marks.index_select(0, ad[drawn]).unflatten(0, size)
+            extra, tired, outcome = seen.index_select(0, drawn).split([3, 1, 4], 1)
+            x = torch.cat([traits, extra], 1).unflatten(0, size)
+            logits = self.nets(x, marks, tired.reshape(size))
+            loss = response_loss(logits, outcome.unflatten(0, size))
             loss.div(self.batch_size).backward()
             self.optimizer.step()
             self.optimizer.zero_grad()

@@ -37,6 +37,10 @@ FIELDS = {
 MAPPINGS = ("environment", "files", "parts")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
+KEEP_MEMORY = {  # glibc would give it back and ask again, a quarter of a training step
+    "MALLOC_MMAP_THRESHOLD_": str(2**25),
+    "MALLOC_TRIM_THRESHOLD_": str(2**30),
+}
 GRACE_SECONDS = 5
 SERVER = multiprocessing.get_context("forkserver")
 
@@ -320,14 +324,14 @@ async def _execute(project: Project, task: Task, work: Path, report: Lines) -> d
 
 
 def _start_server(project: Project, tasks: dict[str, Task]) -> None:
-    """Start what processes are forked from; its libraries read the environment as they load."""
+    """Start what processes are forked from; it reads the environment as it does so."""
     if execute.FORKS:
         files = {file for task in tasks.values() for file in task.parts["modules"]}
         sources = [(project.root / file).read_text("utf-8") for file in files if file[-3:] == ".py"]
         cells = [cell.source for task in tasks.values() for cell in task.chapter.code_cells]
         SERVER.set_forkserver_preload(execute.libraries([*sources, *cells]))
     before = dict(os.environ)
-    os.environ.update(ONE_THREAD | INLINE)
+    os.environ.update(ONE_THREAD | INLINE | KEEP_MEMORY)
     try:
         forkserver.ensure_running()
     finally:

@@ -20,7 +20,7 @@ from jupyter_client.provisioning import LocalProvisioner
 
 RUNNER = ("papermill", "ipykernel.kernelapp")
 LIBRARIES = (
-    *("torch", "torch._inductor.config"),  # what deterministic algorithms need takes 2 s to load
+    *("torch", "torch._inductor.config"),  # loaded late by optimizers, and in seconds
     *("pandas", "pyarrow.parquet", "matplotlib.pyplot", "myst_nb", "scipy.stats"),
     *("sklearn.ensemble", "sklearn.linear_model", "sklearn.cluster", "sklearn.manifold"),
     *("sklearn.pipeline", "statsmodels.stats.proportion", "gymnasium", "pandera"),

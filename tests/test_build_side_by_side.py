@@ -10,14 +10,15 @@ import yaml
 from pm_utils.build import side_by_side
 
 
-def test_pages_are_read_alone_and_written_side_by_side(monkeypatch):
+def test_pages_are_read_and_written_side_by_side(monkeypatch):
     monkeypatch.setattr(pybtex.plugin, "find_plugin", pybtex.plugin.find_plugin)
-    hooks = {}
-    app = SimpleNamespace(parallel=1, connect=hooks.__setitem__)
+    hooks, mute, own = {}, SimpleNamespace(parallel_read_safe=None), SimpleNamespace()
+    extensions = {side_by_side.SILENT[0]: mute, "other": own}
+    app = SimpleNamespace(parallel=1, connect=hooks.__setitem__, extensions=extensions)
     assert side_by_side.setup(app) == {"parallel_read_safe": True, "parallel_write_safe": True}
-    assert list(hooks) == ["env-updated"] and app.parallel == 1
-    hooks["env-updated"](app, None)
-    assert app.parallel == os.cpu_count()
+    assert list(hooks) == ["builder-inited"] and app.parallel == os.cpu_count()
+    hooks["builder-inited"](app)
+    assert mute.parallel_read_safe is True and own == SimpleNamespace()
 
 
 def test_a_plug_in_is_looked_up_once(monkeypatch):
@@ -33,3 +34,6 @@ def test_a_plug_in_is_looked_up_once(monkeypatch):
 def test_the_book_is_built_with_it():
     config = yaml.safe_load((Path(__file__).parents[1] / "_config.yml").read_text("utf-8"))
     assert side_by_side.__name__ in config["sphinx"]["config"]["extensions"]
+    assert set(side_by_side.SILENT) - {"sphinx_multitoc_numbering"} <= set(
+        config["sphinx"]["config"]["extensions"]
+    )

@@ -23,7 +23,8 @@ LIBRARIES = (
     *("torch", "torch._inductor.config"),  # loaded late by optimizers, and in seconds
     *("pandas", "pyarrow.parquet", "matplotlib.pyplot", "myst_nb", "scipy.stats"),
     *("sklearn.ensemble", "sklearn.linear_model", "sklearn.cluster", "sklearn.manifold"),
-    *("sklearn.pipeline", "statsmodels.stats.proportion", "gymnasium", "pandera"),
+    *("sklearn.pipeline", "statsmodels.stats.proportion", "gymnasium", "jinja2"),
+    "pandera.backends.pandas",
 )
 FORKS = sys.platform == "linux"  # libraries of other systems do not survive a fork
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")

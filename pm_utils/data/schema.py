@@ -325,7 +325,7 @@ def _table_violations(name: str, table: pd.DataFrame) -> Iterator[Violation]:
     """Yield the rows that break the table's model or repeat a key."""
     broken = set()
     try:  # positions instead of the caller's labels, which may repeat
-        MODELS[name].validate(table.reset_index(drop=True), lazy=True)
+        MODELS[name].validate(table.reset_index(drop=True), lazy=True, inplace=True)  # no copy
     except pa.errors.SchemaErrors as errors:
         for error in sorted(errors.schema_errors, key=_types_first):
             if error.reason_code.name == "CHECK_ERROR":  # only what has the wrong type cannot be

@@ -13,7 +13,7 @@ from pm_utils.page import show_lines, show_source
 
 SHOWN = [
     metrics.interval,
-    metrics._from_steps,  # one line of docstring
+    metrics._ap_and_auc,  # one line of docstring
     store.save,
     store._format,  # no docstring
     training.fit,

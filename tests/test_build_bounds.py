@@ -135,6 +135,17 @@ def test_a_null_that_may_reach_the_deep_model_is_no_null():
         assert any("bounds of null" in problem and "reach" in problem for problem in problems)
 
 
+@pytest.mark.parametrize(("better", "sign"), [("higher", 1), ("lower", -1)])
+def test_a_limit_that_a_model_passes_is_no_limit(better, sign):
+    values = {"naive": 0.2, "classical": 0.5, "deep": 0.7, "null": 0.1}
+    values = {name: sign * value for name, value in values.items()}
+    good, bad = (row(better=better, **values, limit=sign * limit) for limit in (0.7, 0.69))
+    entries = {"03-profile": bounds.summarise([board(good), board(good, seed=1)])}
+    assert bounds.check([board(good)], entries) == []
+    (problem,) = bounds.check([board(bad)], entries)
+    assert problem.endswith(f"deep is {sign * 0.7:.6g}, better than its limit {sign * 0.69:.6g}")
+
+
 def test_a_claim_for_the_deep_model_needs_a_null():
     rows = row(null=None)
     entries = {"03-profile": bounds.summarise([board(rows), board(rows, seed=1)])}

@@ -142,8 +142,8 @@ def check(boards: list[Board], entries: dict[str, Any]) -> list[str]:
     Returns
     -------
     list of str
-        One sentence for each figure outside its interval, each null that is not clearly worse
-        than the deep model, each claim that too few seeds back, each claim for a deep model
+        One sentence for each figure outside its interval or better than its limit, each null that
+        is not clearly worse than the deep model, each claim that too few seeds back, each claim for a deep model
         without a null, and each chapter or row on which only one side has something to say.
         Empty when all is well.
     """
@@ -154,6 +154,7 @@ def check(boards: list[Board], entries: dict[str, Any]) -> list[str]:
             found = _check_board(board, entry)
         elif board["claims"] or any(map(_is_bounded, board["rows"])):
             found = [f"no bounds: run pm seeds {board['chapter'][:2]}"]
+        found += [passed for row in board["rows"] for passed in _check_limit(row)]
         problems += [f"{board['chapter']}: {problem}" for problem in found]
     missing = sorted(set(entries) - {board["chapter"] for board in boards})
     return problems + [f"{chapter}: has bounds but no result" for chapter in missing]
@@ -190,6 +191,19 @@ def _check_values(row: dict[str, Any], bounds: dict[str, Any]) -> list[str]:
         elif ends is not None and not ends[0] <= value <= ends[1]:
             problems.append(f"{model} is {value:.6g}, outside {ends[0]:.6g} to {ends[1]:.6g}")
     return problems
+
+
+def _check_limit(row: dict[str, Any]) -> list[str]:
+    """Say which model passed what none can pass."""
+    if row["limit"] is None:
+        return []
+    sign = 1 if row["better"] == "higher" else -1
+    known = {model: row[model] for model in MODELS if row[model] is not None}
+    return [
+        f"{row['metric']}: {model} is {value:.6g}, better than its limit {row['limit']:.6g}"
+        for model, value in known.items()
+        if sign * value > sign * row["limit"]
+    ]
 
 
 def _check_null(row: dict[str, Any], bounds: dict[str, Any]) -> list[str]:

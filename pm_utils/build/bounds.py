@@ -143,9 +143,9 @@ def check(boards: list[Board], entries: dict[str, Any]) -> list[str]:
     -------
     list of str
         One sentence for each figure outside its interval or better than its limit, each null that
-        is not clearly worse than the deep model, each claim that too few seeds back, each claim for a deep model
-        without a null, and each chapter or row on which only one side has something to say.
-        Empty when all is well.
+        is not clearly worse than the deep model, each claim that too few seeds back, each claim
+        for a deep model without a null, and each chapter or row on which only one side has
+        something to say. Empty when all is well.
     """
     problems = []
     for board in boards:

@@ -31,3 +31,14 @@ def no_network(monkeypatch):
             return real(self, address)
 
         monkeypatch.setattr(socket.socket, name, refuse)
+
+
+@pytest.fixture
+def one_thread():
+    """Two threads on tensors as small as a test's wait for each other most of the time."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

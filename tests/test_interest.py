@@ -20,12 +20,7 @@ DAY = pd.Timestamp("2017-01-01")
 H, C, LAST = 40, 6, 120
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def on(day: int) -> pd.Timestamp:

@@ -17,13 +17,7 @@ KINDS = {
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Two threads on tensors this small wait for each other most of the time."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def net(kind: str = "sum", **sizes) -> PooledInterestNet:

@@ -11,6 +11,7 @@ from pm_utils.build import side_by_side
 
 
 def test_pages_are_read_and_written_side_by_side(monkeypatch):
+    monkeypatch.setattr("sys.platform", "linux")
     monkeypatch.setattr(pybtex.plugin, "find_plugin", pybtex.plugin.find_plugin)
     hooks, mute, own = {}, SimpleNamespace(parallel_read_safe=None), SimpleNamespace()
     extensions = {side_by_side.SILENT[0]: mute, "other": own}

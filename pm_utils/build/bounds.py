@@ -202,7 +202,7 @@ def _check_limit(row: dict[str, Any]) -> list[str]:
     return [
         f"{row['metric']}: {model} is {value:.6g}, better than its limit {row['limit']:.6g}"
         for model, value in known.items()
-        if sign * value > sign * row["limit"]
+        if sign * (value - row["limit"]) > 1e-9 * abs(row["limit"])
     ]
 
 

@@ -46,15 +46,17 @@ class Kernel:
     ----------
     root : str
         The checkout whose ``pm_utils`` the notebook imports.
+    events : multiprocessing.connection.Connection
+        Closed in the kernel: the builder waits for its end.
     """
 
     stdin = stdout = stderr = None
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, root: str, events: Connection) -> None:
         fork = multiprocessing.get_context("fork")
         receiver, self._sender = fork.Pipe(duplex=False)
-        pipe = receiver, self._sender
-        self._process = fork.Process(target=serve, args=(*pipe, root, os.getpid()))
+        given = receiver, (self._sender, events), root, os.getpid()
+        self._process = fork.Process(target=serve, args=given)
         self._process.start()
         receiver.close()
         self.pid = self._process.pid
@@ -87,9 +89,10 @@ class Kernel:
         self.send_signal(signal.SIGTERM)
 
 
-def serve(receiver: Connection, sender: Connection, root: str, parent: int) -> None:
+def serve(receiver: Connection, others: tuple[Connection, ...], root: str, parent: int) -> None:
     """Wait for the arguments, then be the kernel until it is shut down."""
-    sender.close()  # so that the pipe ends with the parent
+    for connection in others:  # so that these pipes end with the parent
+        connection.close()
     os.setsid()
     try:
         arguments = receiver.recv()
@@ -213,7 +216,7 @@ def main(job: dict[str, Any], events: Connection) -> None:
     os.chdir(job["folder"])
     settings = {}
     if FORKS:  # before there are threads
-        ForkedKernelManager.kernel = Kernel(job["root"])
+        ForkedKernelManager.kernel = Kernel(job["root"], events)
         settings["kernel_manager_class"] = ForkedKernelManager
     signal.signal(signal.SIGTERM, end)
     threading.Thread(target=end_with_parent, daemon=True).start()

@@ -1,5 +1,6 @@
 """HTML by Jupyter Book: only when a page changed, warnings as errors."""
 
+import contextlib
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from pm_utils.build.key import digest
 from pm_utils.build.project import Project, write_whole
 
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
+GRACE_SECONDS = 5
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -138,8 +140,10 @@ def _sphinx(project: Project, *, strict: bool, lock: int | None = None) -> None:
         try:
             process.wait()
         finally:
-            process.kill()
             process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # it ends its helpers first
+                process.wait(GRACE_SECONDS)
+            process.kill()
             process.wait()
     if process.returncode:
         lines = ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()

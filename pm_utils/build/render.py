@@ -12,6 +12,10 @@ def end_with_parent() -> None:
     """Wait for the end of standard input and end this process."""
     while os.read(0, 1024):  # sys.stdin has a lock, which no fork of this process would get back
         pass
+    import psutil
+
+    for child in psutil.Process().children(recursive=True):  # pages are written side by side
+        child.kill()
     os._exit(130)
 
 

@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from graphlib import TopologicalSorter
@@ -215,6 +216,7 @@ async def _run_all(
     stale = {label: task for label, task in tasks.items() if cold or stale_reason(task)}
     needed = set().union(*(task.after for task in stale.values()))
     slots = asyncio.Semaphore(jobs)
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(jobs))  # one waits for each
     sorter = TopologicalSorter({label: task.after for label, task in tasks.items()})
     sorter.prepare()
 
@@ -312,6 +314,7 @@ async def _execute(project: Project, task: Task, work: Path, report: Lines) -> d
                 report.cell(task.label, number)
             else:
                 end = event
+                break
         await asyncio.to_thread(process.join)
     finally:
         _stop(process)

@@ -2,6 +2,7 @@
 
 import functools
 import os
+import sys
 from typing import Any
 
 import pybtex.plugin
@@ -16,7 +17,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     Jupyter Book's command line has no option for it. Sphinx warns where an extension does not
     declare that pages may be read side by side; two do not, but neither acts while pages are read.
     """
-    app.parallel = os.cpu_count() or 1
+    if sys.platform == "linux":  # libraries of other systems do not survive a fork
+        app.parallel = os.cpu_count() or 1
     app.connect("builder-inited", _declare)
     # Each citation looks its style up among the entry points of all installed packages.
     pybtex.plugin.find_plugin = functools.cache(pybtex.plugin.find_plugin)

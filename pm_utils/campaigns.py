@@ -140,7 +140,19 @@ class CampaignLog:
         return table
 
     def kinds_bought(self, rows: np.ndarray, weight: np.ndarray | None = None) -> sp.csr_array:
-        """Sum order lines by household and product type → (H, K); as `bought`, times `kind`."""
+        """Sum order lines by household and product type; as `bought`, times `kind`.
+
+        Parameters
+        ----------
+        rows : array of shape (n,), integers
+            Order lines.
+        weight : array of shape (n,), optional
+            What each counts, 1 by default.
+
+        Returns
+        -------
+        sparse array of shape (H, K)
+        """
         value = np.ones(len(rows)) if weight is None else weight
         kind = self.kind.indices[self.product[rows]]  # one per product
         cells = (value.astype(np.float32), (self.customer[rows], kind))

@@ -1,9 +1,10 @@
 """Coupon by coupon: one row per contact and coupon of its campaign, and a model of the choice.
 
-A contact that redeems says more than yes: it says which coupons it took and which it left. A
-conditional logit learns from that what makes a coupon attractive; the log-sum of its scores is the
-appeal of all coupons to a contact. Everything is counted strictly before a campaign's start; only
-the coupons themselves are known on the day.
+A contact that redeems says more than yes: it says which coupons of its campaign it took. The others
+it left or, in campaigns of type A, never got; the shop did not record which, so all count as left.
+A conditional logit learns from that what makes a coupon attractive; the log-sum of its scores is
+the appeal of all coupons to a contact. Everything is counted strictly before a campaign's start;
+only the coupons themselves are known on the day.
 """
 
 from dataclasses import dataclass

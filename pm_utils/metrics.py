@@ -163,6 +163,8 @@ def ranking_scores(
     if not target[keep].any():
         raise ValueError("no pair that counts is positive: there is nothing to rank")
     weight = None if weight is None else _numbers(weight)
+    if weight is not None and weight.shape[-1] != len(target):
+        raise ValueError(f"weight is {weight.shape}: give one column per row, {len(target)}")
     rows = [np.flatnonzero(keep[:, tag]) for tag in range(target.shape[1])]
     per_tag = [
         _ap_and_auc(target[r, tag], score[r, tag], weight, r)

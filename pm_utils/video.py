@@ -245,8 +245,15 @@ def noise_left(still: Tensor) -> float:
     Parameters
     ----------
     still : Tensor of shape (N, 12, 3, 32, 32)
-        Real clips of which nothing moves, so that their frames differ by noise alone.
+        Real clips in which nothing moves, so that their frames differ by noise alone.
+
+    Raises
+    ------
+    ValueError
+        When there is no clip.
     """
+    if not len(still):
+        raise ValueError("no still clip to measure the noise on: hold out more clips")
     return still.var(dim=1).mean().sqrt().item()
 
 

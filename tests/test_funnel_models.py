@@ -202,3 +202,11 @@ def test_a_wrong_imputer_is_mended_by_weights_and_wrong_weights_by_the_imputer()
     assert abs(settled(propensity, constant)) < 0.03
     assert abs(settled(off, right)) < 0.03
     assert settled(off, torch.full_like(click, 0.9)) > 0.1  # both wrong
+
+
+def test_a_code_beyond_its_levels_is_named():
+    net, numbers = EntireSpaceNet([3, 4], 2), torch.zeros(2, 2)
+    net(torch.tensor([[0, 3], [2, 0]]), numbers)
+    for codes in ([[0, 3], [3, 0]], [[0, 0], [-1, 0]]):
+        with pytest.raises(IndexError, match="column 0: give numbers from 0 to 2"):
+            net(torch.tensor(codes), numbers)

@@ -335,7 +335,9 @@ def learn(
         falling.step()
 
 
-def _adam(policy: DeepQPolicy, how: Learning):
+def _adam(
+    policy: DeepQPolicy, how: Learning
+) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.CosineAnnealingLR]:
     adam = torch.optim.Adam(policy.parameters(), lr=how.learning_rate, fused=True)
     least = how.learning_rate / 10
     return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, how.steps, least)

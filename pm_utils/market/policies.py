@@ -136,7 +136,12 @@ class Table:
         return np.searchsorted(self._line, ways.ravel(), side="right").astype(np.int32)
 
     def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return ads and propensities → (B,), (B,), by a guide table (Chen & Asau, 1974)."""
+        """Return ads and propensities → (B,), (B,), as `search` does but by a guide table.
+
+        References
+        ----------
+        Chen & Asau (1974), On generating random variates from an empirical distribution.
+        """
         goal = customers + u.astype(np.float64)
         cell = self._guide[(goal * STARTS).astype(np.int64)]
         late = np.flatnonzero(self._line[cell] <= goal)

@@ -48,6 +48,7 @@ class EntireSpaceNet(nn.Module):
         self.embed = nn.Embedding(sum(levels), width)  # one table, the codes' levels one by one
         first = torch.tensor([0, *levels[:-1]]).cumsum(0)
         self.register_buffer("first", first)  # (C,), each code's first row
+        self.register_buffer("levels", torch.tensor(levels))
         shared = width * len(levels) + numbers
         self.towers = nn.ModuleList(
             nn.Sequential(nn.Linear(shared, hidden), nn.ReLU(), nn.Linear(hidden, 1)) for _ in rates
@@ -56,7 +57,16 @@ class EntireSpaceNet(nn.Module):
             nn.init.constant_(tower[2].bias, float(torch.logit(torch.tensor(rate))))
 
     def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
-        """Codes (B, C) and numbers (B, F) → logits (B, towers)."""
+        """Codes (B, C) and numbers (B, F) → logits (B, towers).
+
+        Raises
+        ------
+        IndexError
+            When a code is beyond its levels, which would read another code's row.
+        """
+        if wrong := ((codes < 0) | (codes >= self.levels)).any(0).nonzero().flatten().tolist():
+            counts = self.levels[wrong].tolist()
+            raise IndexError(f"codes, column {wrong[0]}: give numbers from 0 to {counts[0] - 1}")
         shared = torch.cat([self.embed(codes + self.first).flatten(1), numbers], 1)  # (B, S)
         return torch.cat([tower(shared) for tower in self.towers], 1)
 

@@ -230,3 +230,12 @@ def test_a_paired_interval_is_that_of_the_mean_difference():
     low, high = paired_interval(shared + gain, shared, bootstrap_weights(400, 2000, seed=1))
     half = 1.96 * gain.std() / np.sqrt(400)
     assert (low, high) == pytest.approx((gain.mean() - half, gain.mean() + half), abs=0.02)
+
+
+@pytest.mark.parametrize("columns", [4, 6])
+def test_ranking_scores_need_a_weight_per_customer(columns):
+    target = np.eye(5, 3, dtype=bool)
+    with pytest.raises(
+        ValueError, match=rf"weight is \(2, {columns}\): give one column per row, 5"
+    ):
+        metrics.ranking_scores(target, np.ones((5, 3)), weight=np.ones((2, columns)))

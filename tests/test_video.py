@@ -405,3 +405,8 @@ def test_strips_show_every_second_frame_with_its_number(real):
     assert sheet.shape[0] / sheet.shape[1] == 3 / 6
     middle = np.asarray(sheet)[4 * 17, 4 * (5 * 34 + 17)]  # of the last frame in the first row
     assert middle == pytest.approx(video.as_pictures(real[0])[0, 11, 16, 16])
+
+
+def test_noise_needs_a_still_clip():
+    with pytest.raises(ValueError, match="no still clip"):
+        video.noise_left(torch.zeros(0, 12, 3, 32, 32))

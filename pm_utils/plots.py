@@ -69,7 +69,9 @@ def use_style() -> None:
     if get_ipython() is not None:  # in a notebook
         from matplotlib_inline.backend_inline import set_matplotlib_formats
 
-        set_matplotlib_formats("svg", metadata={"Date": None})  # one figure, the same bytes
+        # Without a date one figure gives the same bytes. The layout fills the figure: no cropping,
+        # for which every figure would be drawn twice.
+        set_matplotlib_formats("svg", metadata={"Date": None}, bbox_inches=None)
 
 
 def contrast(color: str, background: str) -> float:

@@ -211,12 +211,16 @@ class Scoreboard:
         if not self.rows:
             raise ValueError(f"{self.chapter} has no row to draw: add one first")
         count = len(self.rows)
-        figure, axes = plt.subplots(count, 1, figsize=(7, 0.55 + 0.85 * count), squeeze=False)
+        height = 0.55 + 0.85 * count  # inches: a strip of 0.3, its title above, its scale below
+        size = {"figsize": (7, height), "squeeze": False, "layout": "none"}
+        figure, axes = plt.subplots(count, 1, **size)
+        edges = {"left": 0.03, "right": 0.97, "bottom": 0.3 / height, "top": 1 - 0.8 / height}
+        figure.subplots_adjust(**edges, hspace=0.55 / 0.3)
         for strip, row in zip(axes[:, 0], self.rows, strict=True):
             _draw_strip(strip, row)
         shown = [c for c in COLUMNS if any(getattr(r, c) is not None for r in self.rows)]
         handles = [_marker(axes[0, 0], [], [], name) for name in shown]
-        figure.legend(handles, shown, loc="outside upper center", ncols=len(shown))
+        figure.legend(handles, shown, loc="upper center", ncols=len(shown))
         return figure
 
     def save(self) -> Path:

@@ -362,4 +362,4 @@ def test_what_others_need_runs_first(book, capsys):
     book.toc("01-a", "02-b", "03-c")
     out = pm(capsys, "book", "--jobs", "1")[1].out
     begun = [line.split(":")[0] for line in out.splitlines() if ": started" in line]
-    assert begun == ["01-a", "02-b", "03-c"], "without a need the later one is first"
+    assert begun == ["01-a", "03-c", "02-b"], "without a need the later one is first"

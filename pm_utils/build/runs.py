@@ -215,22 +215,18 @@ async def _run_all(
     outcomes: dict[str, Outcome] = {}
     stale = {label: task for label, task in tasks.items() if cold or stale_reason(task)}
     needed = set().union(*(task.after for task in stale.values()))
-    slots = asyncio.Semaphore(jobs)
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(jobs))  # one waits for each
     sorter = TopologicalSorter({label: task.after for label, task in tasks.items()})
     sorter.prepare()
 
-    async def settle(task: Task) -> str:
+    def settled(task: Task) -> Outcome | None:
+        """Return the outcome of a task that is not to be run."""
         bad = sorted(label for label in task.after if not outcomes[label].good)
-        if bad:
-            outcomes[task.label] = Outcome("skipped", f"left out, because it needs {bad[0]}")
-            report.fail(task.label, outcomes[task.label].reason)
-        elif task.label not in stale:
-            outcomes[task.label] = Outcome("current")
-        else:
-            async with slots:
-                outcomes[task.label] = await _run(project, task, report)
-        return task.label
+        if not bad:
+            return None if task.label in stale else Outcome("current")
+        outcome = Outcome("skipped", f"left out, because it needs {bad[0]}")
+        report.fail(task.label, outcome.reason)
+        return outcome
 
     def urgency(label: str) -> tuple[bool, float]:
         """What others wait for goes first, then what takes longest."""
@@ -238,13 +234,26 @@ async def _run_all(
 
     if stale:
         _start_server(project, stale)
+    ready: list[str] = []
     async with asyncio.TaskGroup() as group:
-        running: set[asyncio.Task[str]] = set()
+        running: dict[asyncio.Task[Outcome], str] = {}
         while sorter.is_active():
-            ready = sorted(sorter.get_ready(), key=urgency)[::-1]
-            running |= {group.create_task(settle(tasks[label])) for label in ready}
-            finished, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            sorter.done(*(task.result() for task in finished))
+            for label in sorter.get_ready():
+                if outcome := settled(tasks[label]):
+                    outcomes[label] = outcome
+                    sorter.done(label)
+                else:
+                    ready.append(label)
+            ready.sort(key=urgency)
+            while ready and len(running) < jobs:
+                label = ready.pop()
+                running[group.create_task(_run(project, tasks[label], report))] = label
+            if running:
+                ended, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                for task in ended:
+                    label = running.pop(task)
+                    outcomes[label] = task.result()
+                    sorter.done(label)
     return outcomes
 
 

@@ -177,7 +177,8 @@ class LinUCB:
     def __init__(
         self, context: np.ndarray, n_ads: int, replications: int, *, alpha: float, ridge: float = 1
     ) -> None:
-        self.context, self.alpha = np.asarray(context, float), alpha
+        self.context, self.alpha = np.asarray(context, float), np.float32(alpha)
+        self.single = self.context.astype(np.float32)
         width = self.context.shape[1]
         self.upper = i, j = np.triu_indices(width)
         pairs = self.context[:, i] * self.context[:, j] * np.where(i < j, 2, 1)
@@ -190,7 +191,8 @@ class LinUCB:
         inverse, (i, j) = np.linalg.inv(self.a), self.upper
         ads = np.empty(customers.shape, np.int64)
         for r, who in enumerate(customers):
-            mean = self.context @ np.einsum("mde,me->dm", inverse[r], self.b[r])  # (N, M)
+            slopes = np.einsum("mde,me->dm", inverse[r], self.b[r]).astype(np.float32)
+            mean = self.single @ slopes  # (N, M)
             doubt = self.pairs @ inverse[r][:, i, j].T.astype(np.float32)
             ads[r] = (mean + self.alpha * np.sqrt(doubt)).argmax(1)[who]
         return ads
@@ -281,9 +283,9 @@ class DeepThompson:
         replications: int,
         *,
         hidden: int = 8,
-        steps: int = 60,
-        batch_size: int = 256,
-        learning_rate: float = 3e-3,
+        steps: int = 40,
+        batch_size: int = 384,
+        learning_rate: float = 4e-3,
         prior_precision: float = 10.0,
         doubt: float | Sequence[float] = 0.3,
         base_rate: float = 0.03,
@@ -319,7 +321,8 @@ class DeepThompson:
         past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
         size, n = (self.steps, len(ads), self.batch_size), past[0].shape[1]
         drawn = torch.randint(n, size, generator=self.draws)
-        batches = [part[torch.arange(len(ads))[:, None], drawn] for part in past]
+        rows = drawn.transpose(0, 1).flatten(1)  # (R, steps · rows)
+        batches = [part.gather(1, rows).split(self.batch_size, 1) for part in past]
         for batch in zip(*batches, strict=True):
             self._step(*batch, n=n)
         self._sharpen(*self.seen[-1][:2])

@@ -11,6 +11,7 @@ a beginning (weighted determinisation; Mohri, 1997). The probability of a headli
 along one path, and its entropy a sum over nodes, so neither is ever estimated.
 """
 
+import math
 import re
 from collections.abc import Iterable
 from functools import cache
@@ -237,7 +238,7 @@ class Automaton:
 
     def mix(self, parts: list[tuple[float, int]]) -> int:
         """Go on at one of several nodes; the choice is summed out where their words agree."""
-        if len({child for _, child in parts}) == 1:
+        if len(parts) == 1 or len({child for _, child in parts}) == 1:
             return parts[0][1]
         total = sum(weight for weight, _ in parts)
         merged: dict[int, list[tuple[float, int]]] = {}
@@ -364,7 +365,7 @@ class CopyGrammar:
         count[Automaton.END] = 1
         for i, edges in enumerate(graph.nodes[1:], start=1):
             for _, probability, child in edges:
-                entropy[i] += probability * (entropy[child] - np.log(probability))
+                entropy[i] += probability * (entropy[child] - math.log(probability))
                 length[i] += probability * (length[child] + 1)
                 count[i] += count[child]
                 longest[i] = max(longest[i], longest[child] + 1)

@@ -12,7 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
-STARTS = 256  # of a search, per customer
+BITS = 24  # of a random number
+START_BITS = 8
+STARTS = 1 << START_BITS  # of a search, per customer
 STEPS = 4  # from there before it is halved instead
 
 
@@ -115,10 +117,11 @@ class Table:
         """Check the probabilities and add them up for the search."""
         table = np.asarray(self.table, dtype=np.float64)
         object.__setattr__(self, "table", _checked(table, table.shape))
-        reached = np.cumsum(table, axis=1)
+        reached = np.minimum(np.cumsum(table, axis=1), 1.0)
         reached[:, -1] = 1.0
-        lines = np.minimum(reached, 1.0) + np.arange(len(table))[:, None]  # one ascending line
-        object.__setattr__(self, "_line", lines.ravel())
+        marks = np.ceil(reached * 2**BITS).astype(np.int32)
+        object.__setattr__(self, "_marks", marks.ravel())
+        object.__setattr__(self, "_propensity", table.astype(np.float32).ravel())
 
     @property
     def n_creatives(self) -> int:
@@ -130,10 +133,16 @@ class Table:
         return self.table[customers]
 
     @cached_property
+    def _line(self) -> np.ndarray:
+        """Where each ad ends: the marks of all customers as one ascending line."""
+        row = np.arange(len(self.table), dtype=np.int64)
+        return (row << BITS).repeat(self.n_creatives) + self._marks
+
+    @cached_property
     def _guide(self) -> np.ndarray:
         """Where on the line the search begins: for each customer and 1 / STARTS of the way."""
-        ways = np.arange(len(self.table))[:, None] + np.arange(STARTS) / STARTS
-        return np.searchsorted(self._line, ways.ravel(), side="right").astype(np.int32)
+        ways = np.arange(len(self.table) * STARTS, dtype=np.int64) << (BITS - START_BITS)
+        return np.searchsorted(self._line, ways, side="right").astype(np.int32)
 
     def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ads and propensities → (B,), (B,), as `search` does but by a guide table.
@@ -142,23 +151,32 @@ class Table:
         ----------
         Chen & Asau (1974), On generating random variates from an empirical distribution.
         """
-        goal = customers + u.astype(np.float64)
-        cell = self._guide[(goal * STARTS).astype(np.int64)]
-        late = np.flatnonzero(self._line[cell] <= goal)
+        goal = _whole(u)
+        cell = self._guide[customers * np.int64(STARTS) + (goal >> (BITS - START_BITS))]
+        cell += self._marks[cell] <= goal
+        late = np.flatnonzero(self._marks[cell] <= goal)
         for _ in range(STEPS):
             cell[late] += 1
-            late = late[self._line[cell[late]] <= goal[late]]
-        cell[late] = np.searchsorted(self._line, goal[late], side="right")  # a crowded stretch
+            late = late[self._marks[cell[late]] <= goal[late]]
+        cell[late] = self._find(customers[late], goal[late])  # a crowded stretch
         return self._ads(customers, cell)
 
     def search(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what `choose` returns, without a guide: for tables that are asked once."""
-        goal = customers + u.astype(np.float64)
-        return self._ads(customers, np.searchsorted(self._line, goal, side="right"))
+        return self._ads(customers, self._find(customers, _whole(u)))
+
+    def _find(self, customers: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        place = (customers.astype(np.int64) << BITS) + goal
+        return np.searchsorted(self._line, place, side="right")
 
     def _ads(self, customers: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         at = customers * np.int64(self.n_creatives)
-        return (cell - at).astype(np.int32), self.table.ravel()[cell].astype(np.float32)
+        return (cell - at).astype(np.int32), self._propensity[cell]
+
+
+def _whole(u: np.ndarray) -> np.ndarray:
+    """Write numbers in [0, 1) as whole multiples of 2⁻²⁴, which they are (`random_bits`)."""
+    return (u * np.float32(2**BITS)).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)

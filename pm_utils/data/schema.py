@@ -507,11 +507,11 @@ def _pair_of(table: str, columns: tuple[str, str], other: str, expected: str) ->
 
 def _order_is_split(lines: pd.DataFrame, _: Any, __: tuple) -> np.ndarray:
     """Mark the lines whose customer or time is not that of their order's first line."""
-    order = pd.factorize(lines["order_id"])[0]
-    first = np.unique(order, return_index=True)[1]
+    order = pd.factorize(lines["order_id"])[0]  # numbered as they first appear
+    first = np.flatnonzero(np.diff(np.maximum.accumulate(order), prepend=-1))
     bad = np.zeros(len(lines), dtype=bool)
     for column in ("customer_id", "ordered_at"):
-        values = pd.factorize(lines[column])[0]
+        values = lines[column].to_numpy()
         bad |= values != values[first][order]
     return bad
 

@@ -60,8 +60,8 @@ class OurContender:
         self.model.train()
         for rows in batches:
             self.optimizer.zero_grad()
-            logit = self.model(*(part[rows] for part in self.rows))
-            binary_cross_entropy_with_logits(logit, self.click[rows]).backward()
+            logit = self.model(*(part.index_select(0, rows) for part in self.rows))
+            binary_cross_entropy_with_logits(logit, self.click.index_select(0, rows)).backward()
             self.optimizer.step()
 
     def api_epoch(self, epoch: int) -> None:

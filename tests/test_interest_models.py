@@ -1,11 +1,19 @@
 """Interest networks: pads, Dice and its derivative, the split first layer, who is weighed how."""
 
+import copy
+
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pm_utils.models.interest import DeepInterestNet, Dice, PooledInterestNet, segment_softmax
+from pm_utils.models.interest import (
+    DeepInterestNet,
+    Dice,
+    PooledInterestNet,
+    Rows,
+    segment_softmax,
+)
 from pm_utils.training import fit, predict
 
 ITEMS, B, T, G, F = 30, 12, 7, 3, 2
@@ -139,10 +147,22 @@ def test_weights_are_not_normalised_unless_asked_for():
     assert ((raw != 0) == (history != 0)).all()
 
 
+def test_rows_spread_and_total_by_hand_and_their_derivatives():
+    rows = Rows.count(torch.tensor([2, 0, 3, 0]), 5)
+    assert rows.row.tolist() == [0, 0, 2, 2, 2]
+    assert rows.start.tolist() == [0, 2, 2, 5]
+    items = torch.arange(1.0, 6).unsqueeze(1)
+    assert rows.total(items).flatten().tolist() == [3, 0, 12, 0]
+    assert rows.spread(torch.tensor([[7.0], [8], [9], [6]])).flatten().tolist() == [7, 7, 9, 9, 9]
+    torch.manual_seed(0)
+    for of, count in ((rows.spread, 4), (rows.total, 5)):
+        values = torch.randn(count, 3, dtype=torch.double, requires_grad=True)
+        assert torch.autograd.gradcheck(of, values)
+
+
 def test_segment_softmax_is_torchs_row_by_row_and_survives_large_scores():
     score = torch.tensor([[1.0], [3.0], [500.0], [-900.0], [-901.0]])
-    row = torch.tensor([0, 0, 1, 3, 3])
-    got = segment_softmax(score, row, 4).flatten()
+    got = segment_softmax(score, Rows.count(torch.tensor([2, 1, 0, 2]), 5)).flatten()
     wanted = torch.cat([score[a:b, 0].softmax(0) for a, b in ((0, 2), (2, 3), (3, 5))])
     assert torch.allclose(got, wanted)
 
@@ -150,8 +170,8 @@ def test_segment_softmax_is_torchs_row_by_row_and_survives_large_scores():
 def test_segment_softmax_has_the_gradient_of_torchs():
     torch.manual_seed(0)
     score = torch.randn(5, 1, dtype=torch.double, requires_grad=True)
-    row, up = torch.tensor([0, 0, 0, 2, 2]), torch.randn(5, dtype=torch.double)
-    ours = torch.autograd.grad((segment_softmax(score, row, 3).flatten() * up).sum(), score)[0]
+    rows, up = Rows.count(torch.tensor([3, 0, 2]), 5), torch.randn(5, dtype=torch.double)
+    ours = torch.autograd.grad((segment_softmax(score, rows).flatten() * up).sum(), score)[0]
     plain = torch.cat([score[:3, 0].softmax(0), score[3:, 0].softmax(0)])
     wanted = torch.autograd.grad((plain * up).sum(), score)[0]
     assert torch.allclose(ours, wanted, atol=1e-12)
@@ -249,7 +269,7 @@ def test_gradients_reach_every_parameter_but_not_the_pad(kind):
     assert not model.items.weight.grad[0].any()
 
 
-def plain_din(model: DeepInterestNet, candidate, history, facts, events) -> torch.Tensor:
+def plain_din(model: DeepInterestNet, candidate, history, facts, events=None) -> torch.Tensor:
     """The same network while it trains, as the paper writes it: item by item, nothing split."""
 
     def dice(s, alpha):
@@ -258,19 +278,26 @@ def plain_din(model: DeepInterestNet, candidate, history, facts, events) -> torc
     row, slot = history.nonzero(as_tuple=True)
     query = model.items(candidate)
     q, k = query[row], model.items(history[row, slot])
-    hidden = model.first(torch.cat([q, k, q - k, q * k], 1)) + model.event(events[row, slot])
+    hidden = model.first(torch.cat([q, k, q - k, q * k], 1))
+    if events is not None:
+        hidden = hidden + model.event(events[row, slot])
     hidden = model.rest[1](dice(hidden, model.rest[0].alpha))
     score = model.rest[3](dice(hidden, model.rest[2].alpha)).squeeze(1)
-    pooled = [(score[row == b, None] * k[row == b]).sum(0) for b in range(len(history))]
+    pooled = []
+    for b in range(len(history)):
+        weight = score[row == b].softmax(0) if model.softmax else score[row == b]
+        pooled.append((weight[:, None] * k[row == b]).sum(0))
     interest = torch.stack(pooled)
     deep = model.head(torch.cat([interest, query, interest * query, facts], 1))
     return (deep + model.wide(facts)).squeeze(1)
 
 
-def test_every_gradient_is_that_of_the_plain_network():
-    model = net().double().train()
-    candidate, history, facts, events = batch()
-    inputs = candidate, history, facts.double(), events.double()
+@pytest.mark.parametrize("kind", ["sum", "softmax"])
+@pytest.mark.parametrize("events", [G, 0])
+def test_every_gradient_is_that_of_the_plain_network(kind, events):
+    model = net(kind, events=events).double().train()
+    candidate, history, facts, known = batch()
+    inputs = [candidate, history, facts.double(), known.double()][: 4 if events else 3]
     target = torch.arange(B).remainder(2).double()
     ours, plain = model(*inputs), plain_din(model, *inputs)
     assert torch.allclose(ours, plain, atol=1e-9)
@@ -281,6 +308,29 @@ def test_every_gradient_is_that_of_the_plain_network():
     )
     for name, first, second in zip(names, got, wanted, strict=True):
         assert torch.allclose(first, second, atol=1e-9), name
+
+
+def test_training_moves_the_moments_as_dice_by_itself_does():
+    model, (candidate, history, facts, events) = net().train(), batch()
+    alone = copy.deepcopy(model)
+    model(candidate, history, facts, events)
+    row, slot = history.nonzero(as_tuple=True)
+    q, k = model.items(candidate)[row], model.items(history[row, slot])
+    first = alone.first(torch.cat([q, k, q - k, q * k], 1)) + alone.event(events[row, slot])
+    alone.rest(first)
+    for ours, plain in zip(
+        (model.rest[0], model.rest[2]), (alone.rest[0], alone.rest[2]), strict=True
+    ):
+        for name in ("running_mean", "running_var"):
+            got, wanted = getattr(ours.moments, name), getattr(plain.moments, name)
+            assert torch.allclose(got, wanted, atol=1e-6), name
+
+
+def test_a_second_derivative_pass_is_refused_and_not_wrong():
+    loss = net().train()(*batch()).sum()
+    loss.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="inplace"):
+        loss.backward()
 
 
 def planted(rows: int = 3000) -> tuple[torch.Tensor, ...]:

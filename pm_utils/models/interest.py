@@ -6,8 +6,67 @@ candidate. `PooledInterestNet` takes the mean, whatever the candidate; `DeepInte
 each past item how much it matters to this candidate.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Which row of a batch each of N items belongs to, those of one row standing together.
+
+    Attributes
+    ----------
+    size, start : Tensor of shape (B,)
+        How many items each row has, and where they begin.
+    row : Tensor of shape (N,)
+    """
+
+    size: Tensor
+    start: Tensor
+    row: Tensor
+
+    @classmethod
+    def count(cls, size: Tensor, items: int) -> "Rows":
+        """Take the first `size[0]` of so many items for row 0, the next `size[1]` for row 1 ..."""
+        return cls(size, size.cumsum(0) - size, torch.repeat_interleave(size, output_size=items))
+
+    def spread(self, values: Tensor) -> Tensor:
+        """Values of the rows (B, W) → of their items (N, W)."""
+        return _Spread.apply(values, self)
+
+    def total(self, values: Tensor) -> Tensor:
+        """Values of the items (N, W) → their sum in each row (B, W), 0 where there are none."""
+        return _Total.apply(values, self)
+
+
+class _Spread(torch.autograd.Function):
+    """Rows to items. The derivative is `_Total`, which runs faster than that of an index."""
+
+    @staticmethod
+    def forward(ctx, values, rows):
+        ctx.rows = rows
+        return values.index_select(0, rows.row)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _Total.apply(gradient, ctx.rows), None
+
+
+class _Total(torch.autograd.Function):
+    """Items to rows. The derivative is `_Spread`."""
+
+    @staticmethod
+    def forward(ctx, values, rows):
+        ctx.rows = rows
+        order = torch.arange(len(values))
+        return nn.functional.embedding_bag(order, values, rows.start, mode="sum")
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return _Spread.apply(gradient, ctx.rows), None
 
 
 class PooledInterestNet(nn.Module):
@@ -61,7 +120,7 @@ class PooledInterestNet(nn.Module):
         events: Tensor | None = None,
     ) -> Tensor:
         """Candidate (B,), history (B, T), facts (B, F), events (B, T, G) → logit (B,)."""
-        query = self.items(candidate)  # (B, W)
+        query = self.look_up(candidate)  # (B, W)
         interest = self.interest(query, *self.gather(history, events))  # (B, W)
         inputs = torch.cat([interest, query, interest * query], 1)
         if facts is None:
@@ -69,19 +128,24 @@ class PooledInterestNet(nn.Module):
         deep = self.head(torch.cat([inputs, facts], 1))
         return (deep + self.wide(facts)).squeeze(1)
 
-    def gather(self, history: Tensor, events: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """History (B, T) → keys (N, W) of the N items that are no pads, their rows and events."""
-        slot = history.flatten().nonzero().squeeze(1)
-        keys = self.items(history.flatten()[slot])
-        row = slot.div(history.shape[1], rounding_mode="floor")
-        return keys, row, None if events is None else events.flatten(0, 1)[slot]
+    def look_up(self, items: Tensor) -> Tensor:
+        """Items (N,), none of them a pad → (N, W). `self.items` is slower to learn from."""
+        return self.items.weight.index_select(0, items)
 
-    def interest(self, query: Tensor, keys: Tensor, row: Tensor, events: Tensor | None) -> Tensor:
-        """Query (B, W), keys (N, W), row (N,), events (N, G) → mean of each row's keys (B, W)."""
+    def gather(self, history: Tensor, events: Tensor | None) -> tuple[Tensor, Rows, Tensor | None]:
+        """History (B, T) → keys (N, W) of the N items that are no pads, their rows and events."""
+        real = history != 0
+        slot = real.flatten().nonzero().squeeze(1)
+        keys = self.look_up(history.flatten().index_select(0, slot).long())
+        if events is not None:
+            events = events.flatten(0, 1).index_select(0, slot)
+        return keys, Rows.count(real.sum(1), len(slot)), events
+
+    def interest(self, query: Tensor, keys: Tensor, rows: Rows, events: Tensor | None) -> Tensor:
+        """Query (B, W), keys (N, W), events (N, G) → mean of each row's keys (B, W)."""
         if events is not None:
             keys = keys + self.event(events)
-        total = torch.zeros_like(query).index_add(0, row, keys)
-        return total / torch.bincount(row, minlength=len(query)).clamp(min=1).unsqueeze(1)
+        return rows.total(keys) / rows.size.clamp(min=1).unsqueeze(1)
 
 
 class DeepInterestNet(PooledInterestNet):
@@ -126,47 +190,47 @@ class DeepInterestNet(PooledInterestNet):
             self.event = nn.Linear(self.event.in_features, attention[0], bias=False)
         self.softmax = softmax
 
-    def weigh(self, query: Tensor, keys: Tensor, row: Tensor, events: Tensor | None) -> Tensor:
-        """Query (B, W), keys (N, W), row (N,), events (N, G) → weight of each item (N, 1)."""
+    def weigh(self, query: Tensor, keys: Tensor, rows: Rows, events: Tensor | None) -> Tensor:
+        """Query (B, W), keys (N, W), events (N, G) → weight of each item (N, 1)."""
         w1, w2, w3, w4 = self.first.weight.chunk(4, 1)  # (A, W) each
-        asked = nn.functional.linear(query, w1 + w3, self.first.bias).index_select(0, row)  # (N, A)
-        inputs, weight = [keys, query.index_select(0, row) * keys], [w2 - w3, w4]
+        asked = nn.functional.linear(query, w1 + w3, self.first.bias)  # (B, A), once per row
+        inputs, weight = [keys, rows.spread(query) * keys], [w2 - w3, w4]
         if events is not None:
             inputs, weight = [*inputs, events], [*weight, self.event.weight]
-        hidden = torch.addmm(asked, torch.cat(inputs, 1), torch.cat(weight, 1).t())  # (N, A)
-        score = self.rest(hidden)
-        return segment_softmax(score, row, len(query)) if self.softmax else score
+        inputs, weight = torch.cat(inputs, 1), torch.cat(weight, 1).t()
+        if self.training:  # the same, but its derivative is written by hand
+            score = _Unit.apply(asked, rows, inputs, weight, self.rest, *self.rest.parameters())
+        else:
+            score = self.rest(torch.addmm(rows.spread(asked), inputs, weight))  # (N, 1)
+        return segment_softmax(score, rows) if self.softmax else score
 
-    def interest(self, query: Tensor, keys: Tensor, row: Tensor, events: Tensor | None) -> Tensor:
-        """Query (B, W), keys (N, W), row (N,), events (N, G) → weighted sum of keys (B, W)."""
-        weighted = self.weigh(query, keys, row, events) * keys
-        return torch.zeros_like(query).index_add(0, row, weighted)
+    def interest(self, query: Tensor, keys: Tensor, rows: Rows, events: Tensor | None) -> Tensor:
+        """Query (B, W), keys (N, W), events (N, G) → weighted sum of each row's keys (B, W)."""
+        return rows.total(self.weigh(query, keys, rows, events) * keys)
 
     def attend(self, candidate: Tensor, history: Tensor, events: Tensor | None = None) -> Tensor:
         """Candidate (B,), history (B, T), events (B, T, G) → weights (B, T), 0 at pads."""
-        weight = self.weigh(self.items(candidate), *self.gather(history, events)).squeeze(1)
+        weight = self.weigh(self.look_up(candidate), *self.gather(history, events)).squeeze(1)
         return weight.new_zeros(history.shape).masked_scatter(history != 0, weight)
 
 
-def segment_softmax(score: Tensor, row: Tensor, rows: int) -> Tensor:
+def segment_softmax(score: Tensor, rows: Rows) -> Tensor:
     """Scores (N, 1) of the items of each row → weights (N, 1) that sum to 1 in each row.
 
     Parameters
     ----------
     score : Tensor of shape (N, 1)
-    row : Tensor of shape (N,)
-        Which row each score belongs to.
-    rows : int
+    rows : Rows
 
     Returns
     -------
     Tensor of shape (N, 1)
     """
-    at = row.unsqueeze(1)
-    top = score.new_zeros(rows, 1)
+    at = rows.row.unsqueeze(1)
+    top = score.new_zeros(len(rows.size), 1)
     top = top.scatter_reduce(0, at, score.detach(), "amax", include_self=False)
-    share = (score - top[row]).exp()
-    return share / torch.zeros_like(top).index_add(0, row, share)[row]
+    share = (score - rows.spread(top)).exp()
+    return share / rows.spread(rows.total(share))
 
 
 class Dice(nn.Module):
@@ -190,37 +254,59 @@ class Dice(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         """S (N, units) → (N, units)."""
-        if self.training:
-            running = self.moments.running_mean, self.moments.running_var
-            return _DiceStep.apply(s, self.alpha, *running)
         p = self.moments(s).sigmoid_()
-        room = None if torch.is_grad_enabled() else p  # a derivative will need p
-        return torch.addcmul(self.alpha, p, 1 - self.alpha, out=room).mul_(s)
+        return torch.addcmul(self.alpha, p, 1 - self.alpha) * s
 
 
-class _DiceStep(torch.autograd.Function):
-    """Dice with the mini-batch's moments, and its derivative by hand: a quarter less time."""
+class _Unit(torch.autograd.Function):
+    """The activation unit while it trains. One node instead of many, in few passes over memory.
 
-    @staticmethod
-    def forward(ctx, s, alpha, running_mean, running_var):
-        z, mean, scale = torch.native_batch_norm(
-            s, None, None, running_mean, running_var, True, 0.1, 1e-8
-        )
-        p = z.sigmoid_()
-        slope = torch.addcmul(alpha, p, 1 - alpha)
-        ctx.save_for_backward(s, alpha, mean, scale, p, slope)
-        return s * slope
+    Its derivative works in place, on what the forward pass kept: it can be taken once.
+    """
 
     @staticmethod
+    def forward(ctx, asked, rows, inputs, weight, rest, alpha1, w2, b2, alpha2, w3, b3):
+        ctx.rows, weight = rows, weight.contiguous()
+        hidden = asked.index_select(0, rows.row).addmm_(inputs, weight)  # (N, A)
+        first, *kept1 = _dice(hidden, alpha1, rest[0].moments)
+        second, *kept2 = _dice(torch.addmm(b2, first, w2.t()), alpha2, rest[2].moments)
+        ctx.save_for_backward(inputs, weight, w2, w3, first, second, *kept1, *kept2)
+        return torch.addmm(b3, second, w3.t())
+
+    @staticmethod
+    @once_differentiable
     def backward(ctx, gradient):
-        s, alpha, mean, scale, p, slope = ctx.saved_tensors
-        ones = gradient.new_full((len(s),), 1 / len(s))  # ones @ x is the mean of each column
-        bend = gradient * s
-        to_alpha = ones @ bend
-        bend *= p
-        to_alpha -= ones @ bend
-        bend.addcmul_(bend, p, value=-1)  # g s p (1 - p), what reaches the standardised s
-        centred, reach = s - mean, (1 - alpha) * scale
-        tilt = scale * scale * (ones @ (bend * centred))
-        to_s = (gradient * slope).addcmul_(bend, reach).addcmul_(centred, -reach * tilt)
-        return to_s.sub_(reach * (ones @ bend)), to_alpha * len(s), None, None
+        inputs, weight, w2, w3, first, second, *kept = ctx.saved_tensors
+        to_w3, to_b3 = gradient.t() @ second, gradient.sum(0)
+        reached = gradient @ w3  # (N, A2)
+        to_alpha2 = _dice_derivative(reached, second, *kept[5:])
+        to_w2, to_b2 = reached.t() @ first, reached.sum(0)
+        reached = reached @ w2  # (N, A)
+        to_alpha1 = _dice_derivative(reached, first, *kept[:5])
+        to_asked = _Total.apply(reached, ctx.rows)
+        to_first = to_asked, None, reached @ weight.t(), inputs.t() @ reached, None
+        return *to_first, to_alpha1, to_w2, to_b2, to_alpha2, to_w3, to_b3
+
+
+def _dice(s, alpha, moments):
+    """Dice with the mini-batch's moments, beside what its derivative needs."""
+    running = moments.running_mean, moments.running_var, True, moments.momentum, moments.eps
+    z, mean, scale = torch.native_batch_norm(s, None, None, *running)
+    p = z.sigmoid_()
+    return torch.addcmul(alpha, p, 1 - alpha).mul_(s), s, alpha, mean, scale, p
+
+
+def _dice_derivative(reached, bend, s, alpha, mean, scale, p):
+    """Turn what reaches Dice's output g into what reaches s, in place → what reaches α.
+
+    The moments depend on s too: what reaches z = (s - mean) · scale loses its mean and its part
+    along z. `bend` and `p` are overwritten.
+    """
+    torch.mul(reached, s, out=bend)
+    to_alpha = bend.addcmul_(bend, p, value=-1).sum(0)  # g s (1 - p)
+    bend *= p  # g s (1 - p) p, which times 1 - α reaches z
+    reached *= torch.addcmul(alpha, p, 1 - alpha, out=p)
+    turn, total = (1 - alpha) * scale, bend.sum(0) / len(s)
+    tilt = turn * scale**2 * (torch.mul(bend, s, out=p).sum(0) / len(s) - mean * total)
+    reached.addcmul_(bend, turn).addcmul_(s, -tilt).add_(mean * tilt - turn * total)
+    return to_alpha

@@ -1,9 +1,9 @@
 """Rows per second and quality of our Deep Interest Network beside deepctr-torch's, on one log.
 
 Both see the same rows in the same batches of 1,024, with the same widths, the same starting spread
-of embeddings and the same optimizer (Adam, 3e-3). They take turns epoch by epoch in one process, so
-that a busy machine slows both. Rates are the best of all epochs. Run it by `make bench`, or with
-`python bench/din.py --help` for other sizes.
+of embeddings and the same optimizer (fused Adam, 3e-3). They take turns epoch by epoch in one
+process, so that a busy machine slows both. Rates are the best of all epochs. Run it by
+`make bench`, or with `python bench/din.py --help` for other sizes.
 """
 
 import argparse
@@ -96,7 +96,8 @@ class Peer:
         sizes = {"att_hidden_size": ATTENTION, "dnn_hidden_units": HIDDEN, "init_std": SPREAD}
         self.model, self.train = DIN(columns, ["item"], seed=0, **sizes), train
         self.model.compile(
-            torch.optim.Adam(self.model.parameters(), LEARNING_RATE), "binary_crossentropy"
+            torch.optim.Adam(self.model.parameters(), LEARNING_RATE, fused=True),
+            "binary_crossentropy",
         )
         self.rows = {"user": log.user, "item": log.item, "hist_item": log.history}
         self.rows["length"] = (log.history > 0).sum(1)

@@ -419,7 +419,8 @@ class AtMoments(nn.Module):
 
     def forward(self, candidate: Tensor, moment: Tensor, facts: Tensor) -> Tensor:
         """Candidate (B,), moment (B,), facts (B, F) → logit (B,)."""
-        return self.net(candidate, self.history[moment], facts, self.events[moment])
+        history, events = (part.index_select(0, moment) for part in (self.history, self.events))
+        return self.net(candidate, history, facts, events)
 
 
 def train_net(

@@ -201,7 +201,7 @@ class DeepInterestNet(PooledInterestNet):
         if self.training:  # the same, but its derivative is written by hand
             score = _Unit.apply(asked, rows, inputs, weight, self.rest, *self.rest.parameters())
         else:
-            score = self.rest(torch.addmm(rows.spread(asked), inputs, weight))  # (N, 1)
+            score = self.rest(rows.spread(asked).addmm_(inputs, weight))  # (N, 1)
         return segment_softmax(score, rows) if self.softmax else score
 
     def interest(self, query: Tensor, keys: Tensor, rows: Rows, events: Tensor | None) -> Tensor:
@@ -254,8 +254,14 @@ class Dice(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         """S (N, units) → (N, units)."""
-        p = self.moments(s).sigmoid_()
-        return torch.addcmul(self.alpha, p, 1 - self.alpha) * s
+        if self.training:
+            z = self.moments(s)
+        else:  # the same with running moments, several times as fast
+            scale = (self.moments.running_var + self.moments.eps).rsqrt()
+            z = torch.addcmul(-self.moments.running_mean * scale, s, scale)
+        p = z.sigmoid_()
+        room = None if torch.is_grad_enabled() else p  # a derivative will need p
+        return torch.addcmul(self.alpha, p, 1 - self.alpha, out=room).mul_(s)
 
 
 class _Unit(torch.autograd.Function):

@@ -11,11 +11,11 @@ a beginning (weighted determinisation; Mohri, 1997). The probability of a headli
 along one path, and its entropy a sum over nodes, so neither is ever estimated.
 """
 
-import math
 import re
 from collections.abc import Iterable
 from functools import cache
 from itertools import permutations
+from math import log
 
 import numpy as np
 
@@ -238,7 +238,7 @@ class Automaton:
 
     def mix(self, parts: list[tuple[float, int]]) -> int:
         """Go on at one of several nodes; the choice is summed out where their words agree."""
-        if len(parts) == 1 or len({child for _, child in parts}) == 1:
+        if len({child for _, child in parts}) == 1:
             return parts[0][1]
         total = sum(weight for weight, _ in parts)
         merged: dict[int, list[tuple[float, int]]] = {}
@@ -246,8 +246,16 @@ class Automaton:
             if start == self.END:
                 raise ValueError("a headline would be the beginning of another: end both in <eos>")
             for word, probability, child in self.nodes[start]:
-                merged.setdefault(word, []).append((weight * probability / total, child))
-        return self.node({w: (sum(p for p, _ in to), self.mix(to)) for w, to in merged.items()})
+                part = weight * probability / total, child
+                if word in merged:
+                    merged[word].append(part)
+                else:
+                    merged[word] = [part]
+        return self.node({w: self._merge(to) for w, to in merged.items()})
+
+    def _merge(self, parts: list[tuple[float, int]]) -> tuple[float, int]:
+        """Return the probability of all parts together and the node that mixes them."""
+        return parts[0] if len(parts) == 1 else (sum(p for p, _ in parts), self.mix(parts))
 
     def choose(self, options: Options, then: int) -> int:
         """Say one of several weighted phrases, then go on at a node."""
@@ -361,15 +369,15 @@ class CopyGrammar:
 
     def _sums(self, graph: Automaton) -> list[np.ndarray]:
         """Carry surprise, length, number and greatest length from the end to the roots."""
-        entropy, length, count, longest = np.zeros((4, len(graph.nodes)))
-        count[Automaton.END] = 1
+        entropy, length, count, longest = np.zeros((4, len(graph.nodes))).tolist()
+        count[Automaton.END] = 1.0
         for i, edges in enumerate(graph.nodes[1:], start=1):
             for _, probability, child in edges:
-                entropy[i] += probability * (entropy[child] - math.log(probability))
+                entropy[i] += probability * (entropy[child] - log(probability))
                 length[i] += probability * (length[child] + 1)
                 count[i] += count[child]
                 longest[i] = max(longest[i], longest[child] + 1)
-        return [value[self._roots] for value in (entropy, length, count, longest)]
+        return [np.array(value)[self._roots] for value in (entropy, length, count, longest)]
 
     def _reachable(self, graph: Automaton) -> np.ndarray:
         """Collect the words below every node as bits of an integer."""

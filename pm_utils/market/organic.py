@@ -14,29 +14,30 @@ COUNT, VALUE, DAY, CATEGORY, COUPON = range(5)
 
 def simulate_orders(market, weeks: int, *, customers: np.ndarray) -> pd.DataFrame:
     """Draw organic orders of customers who stay; see `Market.orders`."""
-    parts = [_week(market, week, customers) for week in range(weeks)]
-    return pd.concat(parts, ignore_index=True)
+    reached = np.cumsum(market.households.taste, axis=1)
+    reached[:, -1] = 1.0
+    coupon = market.households.record["coupon_order_share"].to_numpy()
+    parts = [_week(market, week, customers, reached, coupon) for week in range(weeks)]
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns["category"] = pd.Categorical.from_codes(columns["category"], list(CATEGORIES))
+    return pd.DataFrame(columns)
 
 
-def _week(market, week: int, customers: np.ndarray) -> pd.DataFrame:
-    hidden, real = market.truth_of_customers, market.households
+def _week(
+    market, week: int, customers: np.ndarray, reached: np.ndarray, coupon: np.ndarray
+) -> dict:
+    hidden = market.truth_of_customers
     keys = [stream_key(market.seed, ORGANIC_STREAM, week, name) for name in range(5)]
     counts = poisson(hidden.order_rate[customers], uniform(keys[COUNT], customers))
     who = np.repeat(customers, counts)
     number = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts, counts)
     counter = who * PER_CUSTOMER + number
     household = hidden.household[who]
-    reached = np.cumsum(real.taste, axis=1)[household]
-    reached[:, -1] = 1.0
-    category = (uniform(keys[CATEGORY], counter)[:, None] >= reached).sum(1)
-    coupon = real.record["coupon_order_share"].to_numpy()[household]
-    return pd.DataFrame(
-        {
-            "customer": who,
-            "week": week,
-            "day": week * 7 + 7 * uniform(keys[DAY], counter),
-            "order_value": order_values(hidden, who, uniform(keys[VALUE], counter)),
-            "category": pd.Categorical.from_codes(category, list(CATEGORIES)),
-            "coupon": uniform(keys[COUPON], counter) < coupon,
-        }
-    )
+    return {
+        "customer": who,
+        "week": np.full(len(who), week),
+        "day": week * 7 + 7 * uniform(keys[DAY], counter),
+        "order_value": order_values(hidden, who, uniform(keys[VALUE], counter)),
+        "category": (uniform(keys[CATEGORY], counter)[:, None] >= reached[household]).sum(1),
+        "coupon": uniform(keys[COUPON], counter) < coupon[household],
+    }

@@ -3,21 +3,21 @@
 Nothing here reads the market's truth.
 """
 
-from collections.abc import Sequence
-from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
-from torch.nn.functional import log_softmax, logsigmoid
+from torch.nn.functional import log_softmax, softplus
 
 from pm_utils.loop import Log
 from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
 from pm_utils.market.weeks import LATEST
 from pm_utils.models.profile import UserProfileNet
-from pm_utils.studio import TEXTS, Menu
+from pm_utils.studio import Menu
 from pm_utils.training import fit, predict
 
 # --- Profile: what the order history says --------------------------------------------------------
@@ -177,15 +177,13 @@ def no_profile(past: Past) -> Profile:
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """A log as models read it; arrays of shape (n,), one row per customer and week.
+    """A log as models read it; arrays of shape (n,).
 
     Attributes
     ----------
     customer, ad : int
-    habit : (n, 2) float32
-        From `Tally.habits`, as of that round.
     fatigue : float32
-        Mean over the week's impressions.
+        Mean over the row's impressions.
     impressions, clicks, orders : float32
     mature : bool
         Where `orders` may be learned from.
@@ -193,12 +191,17 @@ class Rows:
 
     customer: np.ndarray
     ad: np.ndarray
-    habit: np.ndarray
     fatigue: np.ndarray
     impressions: np.ndarray
     clicks: np.ndarray
     orders: np.ndarray
     mature: np.ndarray
+
+    @classmethod
+    def none(cls) -> "Rows":
+        """Return no rows."""
+        no = np.zeros(0, np.float32)
+        return cls(no.astype(int), no.astype(int), no, no, no, no, no.astype(bool))
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,79 +211,44 @@ class Banners:
     Attributes
     ----------
     rows : Rows
-        Of its last part, with the habits as of all before: every click, and some of the
-        impressions without, which count for all of them.
-    tally : Tally
-        Of the whole log.
-    discount : (M,) int
-        Level of each ad.
+        Every click, and some of the impressions without, which count for all of them.
+    record : (2, 2, N, M) float32
+        Of every customer with every ad: impressions and clicks, then clicks and orders.
     """
 
     rows: Rows
-    tally: "Tally"
-    discount: np.ndarray
+    record: np.ndarray
 
+    def with_rows(self, rows: Rows, fatigue: float) -> np.ndarray:
+        """Return the record with a campaign's rows; tired impressions count for less.
 
-class Tally:
-    """What each customer did with ads so far, against what others did with ads like them.
-
-    Parameters
-    ----------
-    n_customers : int
-    """
-
-    def __init__(self, n_customers: int) -> None:
-        self.sums = np.zeros((5, n_customers))
-
-    def add(
-        self, customer: np.ndarray, discount: np.ndarray, shown: np.ndarray, clicks: np.ndarray
-    ) -> None:
-        """Count rows of a log; what is usual is the rate of clicks at the same discount in it."""
-        hits, trials = (np.bincount(discount, x, minlength=5) for x in (clicks, shown))
-        usual = shown * (hits / np.maximum(trials, 1))[discount]
-        x = np.sqrt(DISCOUNT_RATES)[discount]
-        for total, part in zip(
-            self.sums, (clicks, usual, clicks * x, usual * x, usual * x**2), strict=True
-        ):
-            total += np.bincount(customer, part, minlength=len(total))
-
-    def habits(self, *, prior: float = 1.0, steepness: float = 3.0) -> np.ndarray:
-        r"""Return how much more each customer clicks than others, and how much more on discounts.
-
-        The first is log((clicks + prior) / (usual clicks + prior)). The second is the slope of
-        that in :math:`\sqrt d`: one Newton step from 0, with `steepness` as its prior precision.
+        Parameters
+        ----------
+        rows : Rows
+        fatigue : float
+            By how much a logit falls with each ad lately seen.
 
         Returns
         -------
-        array of shape (N, 2), float32
+        array of shape (2, 2, N, M), float32
         """
-        clicks, usual, clicks_x, usual_x, usual_xx = self.sums
-        level = (clicks + prior) / (usual + prior)
-        mean = usual_x / np.maximum(usual, 1e-9)
-        known = level * (usual_xx - mean * usual_x)
-        slope = (clicks_x - mean * clicks) / (known + steepness)
-        return np.column_stack([np.log(level), slope]).astype(np.float32)
+        record = self.record.copy()
+        fresh = rows.impressions * np.exp(-fatigue * rows.fatigue)
+        counts = [fresh, rows.clicks, rows.clicks * rows.mature, rows.orders * rows.mature]
+        for total, count in zip(record.reshape(4, *record.shape[2:]), counts, strict=True):
+            np.add.at(total, (rows.customer, rows.ad), count)
+        return record
 
 
-def thin(
-    log: ImpressionLog,
-    n_customers: int,
-    discount: np.ndarray,
-    *,
-    last: float = 0.5,
-    per_click: int = 1,
-) -> Banners:
-    """Turn a long log of random impressions in one slot into few rows.
+def thin(log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1) -> Banners:
+    """Turn a long log of random impressions in one slot into few rows, and a record.
 
     Parameters
     ----------
     log : ImpressionLog
         By a uniform policy.
-    n_customers : int
-    discount : array of shape (M,), int
-        Level of each ad.
-    last : float
-        Share of the log, at its end, that becomes rows.
+    shape : (int, int)
+        N customers, M ads.
     per_click : int
         Impressions without a click to keep for each with one.
 
@@ -288,37 +256,31 @@ def thin(
     -------
     Banners
     """
-    cut, tally = round((1 - last) * len(log)), Tally(n_customers)
-    one, level = np.ones(len(log)), discount[log.creative]
-    tally.add(log.customer[:cut], level[:cut], one[:cut], log.click[:cut])
-    habit = tally.habits()
-    tally.add(log.customer[cut:], level[cut:], one[cut:], log.click[cut:])
-    hit, miss = (cut + np.flatnonzero(part) for part in (log.click[cut:], ~log.click[cut:]))
+    hit, miss = np.flatnonzero(log.click), np.flatnonzero(~log.click)
     kept = miss[: per_click * len(hit)]
     at, size = np.concatenate([hit, kept]), len(hit)
     impressions = np.repeat([1, len(miss) / max(len(kept), 1)], [size, len(kept)])
-    customer, zero = log.customer[at].astype(int), np.zeros(len(at), np.float32)
+    zero, mature = np.zeros(len(at), np.float32), np.ones(len(at), bool)
     numbers = [x.astype(np.float32) for x in (impressions, log.click[at], log.conversion[at])]
-    mature = np.ones(len(at), bool)
-    rows = Rows(customer, log.creative[at].astype(int), habit[customer], zero, *numbers, mature)
-    return Banners(rows, tally, discount)
+    customer, ad = log.customer[at].astype(int), log.creative[at].astype(int)
+    cell = log.customer * np.int64(shape[1]) + log.creative
+    counts = [
+        np.bincount(some, minlength=shape[0] * shape[1]).astype(np.float32).reshape(shape)
+        for some in (cell, cell[hit], cell[hit], cell[log.conversion])
+    ]
+    record = np.stack(counts).reshape(2, 2, *shape)
+    return Banners(Rows(customer, ad, zero, *numbers, mature), record)
 
 
-def as_rows(log: Log, banners: Banners) -> tuple[Rows, np.ndarray]:
-    """Return banners and campaign as models read them, and every customer's habits by now."""
-    parts, tally = [banners.rows], deepcopy(banners.tally)
-    habit = tally.habits()
-    for week in range(0, len(log.shown), log.weeks):
-        raw = log.rows(week, week + log.weeks)
-        numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
-        seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
-        then = habit[raw["customer"]]
-        mature = raw["week"] + LATEST <= len(log.shown)
-        parts.append(Rows(raw["customer"], raw["creative"], then, seen, *numbers, mature))
-        tally.add(raw["customer"], banners.discount[raw["creative"]], *numbers[:2])
-        habit = tally.habits()
-    names = [field.name for field in fields(Rows)]
-    return Rows(*(np.concatenate([getattr(part, k) for part in parts]) for k in names)), habit
+def as_rows(log: Log) -> Rows:
+    """Return a campaign as models read it: a row per customer and week."""
+    if not log.shown:
+        return Rows.none()
+    raw = log.rows()
+    numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
+    seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
+    mature = raw["week"] + LATEST <= len(log.shown)
+    return Rows(raw["customer"], raw["creative"], seen, *numbers, mature)
 
 
 def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
@@ -328,11 +290,19 @@ def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
     return replace(rows, **{name: getattr(rows, name)[order] for name in names})
 
 
+def shuffled_banners(banners: Banners, rng: np.random.Generator) -> Banners:
+    """Return banners whose outcomes were dealt out anew among all customers and ads."""
+    record = banners.record.reshape(4, -1)
+    order = rng.permutation(record.shape[1])
+    dealt = np.stack([part[order] for part in record]).reshape(banners.record.shape)
+    return Banners(shuffled(banners.rows, rng), dealt)
+
+
 class ResponseNets(nn.Module):
     """E networks side by side: a customer's code against an ad's embedding, for clicks and orders.
 
-    The code reads the customer's traits, habits and affinity to the ad's category, so that what the
-    looks of an ad are worth may depend on the interest in its product.
+    The code reads the customer's traits and affinity to the ad's category, so that what the looks
+    of an ad are worth may depend on the interest in its product.
 
     Parameters
     ----------
@@ -344,7 +314,7 @@ class ResponseNets(nn.Module):
 
     def __init__(self, members: int, traits: int, levels: int, *, hidden: int = 24, width: int = 6):
         super().__init__()
-        reads = traits + 3
+        reads = traits + 1
         self.inner = nn.Parameter(torch.randn(members, reads, hidden) / reads**0.5)
         self.shift = nn.Parameter(torch.zeros(members, 1, hidden))
         self.code = nn.Parameter(torch.randn(members, hidden + reads, 2 * width) / hidden**0.5)
@@ -354,45 +324,19 @@ class ResponseNets(nn.Module):
         self.tired = nn.Parameter(torch.full((members, 1), 0.02))
         self.base = nn.Parameter(torch.tensor([-3.5, -2.5]).repeat(members, 1, 1))
 
-    def codes(self, x: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Customer and category x (E, B, R) → codes (e, B, 2, W), wide logits (e, B, 2)."""
-        x = x[: len(asked)] if x.stride(0) == 0 else x
-        shift, inner, code, wide, base = self._of(asked, "shift", "inner", "code", "wide", "base")
-        hidden = torch.relu(torch.baddbmm(shift, x, inner))
-        codes = torch.cat([hidden, x], 2) @ code
-        return codes.unflatten(2, (2, -1)), torch.baddbmm(base, x, wide)
+    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Customer and category x (E, B, R) → codes (E, B, 2, W), wide logits (E, B, 2)."""
+        hidden = torch.relu(torch.baddbmm(self.shift, x, self.inner))
+        codes = torch.cat([hidden, x], 2) @ self.code
+        return codes.unflatten(2, (2, -1)), torch.baddbmm(self.base, x, self.wide)
 
-    def _of(self, asked: Sequence[int], *names: str) -> list[Tensor]:
-        """Return parameters of the members that are asked; of all, without a copy."""
-        parts = [getattr(self, name) for name in names]
-        return parts if len(asked) == len(self.inner) else [part[asked] for part in parts]
-
-    def codes_by_category(
-        self, known: Tensor, affinity: Tensor, asked: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
-        """Return `codes` of customers (B, R - 1) with every category (B, 12), faster.
-
-        Codes are (e, B, 12, 2, W), wide logits (e, B, 12, 2).
-        """
-        affinity, r = affinity[..., None], known.shape[1]
-        shift, inner, code, wide, base = self._of(asked, "shift", "inner", "code", "wide", "base")
-        first = known @ inner[:, :r] + shift  # (e, B, H)
-        hidden = torch.relu(first[:, :, None] + affinity * inner[:, None, r:])  # (e, B, 12, H)
-        h = inner.shape[2]
-        total = (hidden.flatten(1, 2) @ code[:, :h]).unflatten(1, (-1, 12))
-        total = total + (known @ code[:, h : h + r])[:, :, None] + affinity * code[:, None, h + r :]
-        logit = (known @ wide[:, :r] + base)[:, :, None] + affinity * wide[:, None, r:]
-        return total.unflatten(3, (2, -1)), logit
-
-    def ads(self, marks: Tensor, asked: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Levels of ads as 0 and 1, (e, B, L) → embeddings (e, B, 2, W), appeal (e, B, 2)."""
-        levels, appeal = self._of(asked, "levels", "appeal")
-        return (marks @ levels).unflatten(2, (2, -1)), marks @ appeal
+    def ads(self, marks: Tensor) -> tuple[Tensor, Tensor]:
+        """Levels of ads as 0 and 1, (E, B, L) → embeddings (E, B, 2, W), appeal (E, B, 2)."""
+        return (marks @ self.levels).unflatten(2, (2, -1)), marks @ self.appeal
 
     def forward(self, x: Tensor, marks: Tensor, fatigue: Tensor) -> Tensor:
         """Pairs (E, B, R), ads (E, B, L), fatigue (E, B) → logits of click and order (E, B, 2)."""
-        everyone = range(len(x))
-        (code, wide), (embedding, appeal) = self.codes(x, everyone), self.ads(marks, everyone)
+        (code, wide), (embedding, appeal) = self.codes(x), self.ads(marks)
         logit = (code * embedding).sum(3) + wide + appeal
         return logit - torch.stack([self.tired * fatigue, torch.zeros_like(fatigue)], 2)
 
@@ -407,28 +351,25 @@ def response_loss(logits: Tensor, counts: Tensor) -> Tensor:
         Clicks, impressions without, orders, mature clicks without.
     """
     yes, no = counts[..., ::2], counts[..., 1::2]
-    return -(yes * logsigmoid(logits) + no * logsigmoid(-logits)).sum()
+    return ((yes + no) * softplus(logits) - yes * logits).sum()
 
 
 class DeepResponse:
     """An ensemble of `ResponseNets` that goes on learning round by round.
 
-    Every member starts from weights of its own and sees batches of its own. Where data are
-    scarce, they disagree.
+    Every member starts from weights of its own and sees batches of its own; their logits are
+    averaged.
 
     Parameters
     ----------
     profile : Profile
     menu : Menu
-    members, steps, batch_size : int
-        Networks, and steps of Adam after each round.
+    members, first, steps, batch_size : int
+        Networks, and steps of Adam at first and after each round.
     learning_rate, decay : float
-        Adam's largest step, and the penalty of half the squared weights, in nats.
+        Adam's largest step, a third of it after the first fit, and the penalty of half the squared
+        weights, in nats.
     seed : int
-
-    References
-    ----------
-    Lu & Van Roy (2017), Ensemble sampling, who also perturb the data.
     """
 
     def __init__(
@@ -449,7 +390,7 @@ class DeepResponse:
         torch.manual_seed(seed)
         self.traits, self.affinity = map(torch.as_tensor, (profile.traits, profile.affinity))
         self.category, self.marks = map(torch.as_tensor, (menu.levels()[:, 0], menu.marks()))
-        self.menu, self.members, self.decay = menu, members, decay
+        self.members, self.decay = members, decay
         sizes = {"hidden": hidden, "width": width}
         self.nets = ResponseNets(members, profile.traits.shape[1], 21 + menu.looks, **sizes)
         free = {"shift", "tired", "base"}
@@ -457,30 +398,28 @@ class DeepResponse:
         others = [part for name, part in self.nets.named_parameters() if name in free]
         groups = [{"params": held}, {"params": others}]  # only the first one is penalised
         self.optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
-        self.steps, self.batch_size, self.rate = [first, steps], batch_size, learning_rate
-        self.rounds = 0
+        self.steps, self.rate = (first, steps), (learning_rate, learning_rate / 3)
+        self.batch_size, self.rounds, self.old = batch_size, 0, None
         self.draws = torch.Generator().manual_seed(seed)
 
-    def fit(self, rows: Rows) -> None:
-        """Train on batches from all that was seen so far."""
-        ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
-        near = self.affinity[customer, self.category[ad]]
-        habit, fatigue = torch.as_tensor(rows.habit), torch.as_tensor(rows.fatigue)
-        ripe = rows.clicks * rows.mature
-        counts = [rows.clicks, rows.impressions - rows.clicks, rows.orders * rows.mature]
-        counts = torch.as_tensor(np.stack([*counts, ripe - counts[2]], 1)).clamp(min=0)
-        seen = torch.cat([habit, near[:, None], fatigue[:, None], counts], 1)  # one row, one copy
-        steps = self.steps[min(self.rounds, 1)]
+    def fit(self, old: Rows, new: Rows) -> None:
+        """Train on batches from banners and from all that the campaign has brought so far."""
+        self.old = self._tensors(old) if self.old is None else self.old
+        customer, ad, seen = (
+            torch.cat(pair) for pair in zip(self.old, self._tensors(new), strict=True)
+        )
+        later = min(self.rounds, 1)
+        steps, rate = self.steps[later], self.rate[later]
         self.rounds += 1
         size = (self.members, self.batch_size)
         self.optimizer.param_groups[0]["weight_decay"] = self.decay / len(ad)
         for step in range(steps):
             for group in self.optimizer.param_groups:
-                group["lr"] = self.rate * min(1, 2 * (1 - step / steps))
+                group["lr"] = rate * min(1, 2 * (1 - step / steps))
             drawn = torch.randint(len(ad), size, generator=self.draws).flatten()
             traits = self.traits.index_select(0, customer[drawn])
             marks = self.marks.index_select(0, ad[drawn]).unflatten(0, size)
-            extra, tired, outcome = seen.index_select(0, drawn).split([3, 1, 4], 1)
+            extra, tired, outcome = seen.index_select(0, drawn).split([1, 1, 4], 1)
             x = torch.cat([traits, extra], 1).unflatten(0, size)
             logits = self.nets(x, marks, tired.reshape(size))
             loss = response_loss(logits, outcome.unflatten(0, size))
@@ -488,73 +427,42 @@ class DeepResponse:
             self.optimizer.step()
             self.optimizer.zero_grad()
 
-    @property
-    def fitted(self) -> bool:
-        """Return whether it has learned from anything yet."""
-        return self.rounds > 0
+    def _tensors(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+        """Return customers, ads, and affinity, fatigue and the loss's four counts (n, 6)."""
+        ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
+        ripe, orders = rows.clicks * rows.mature, rows.orders * rows.mature
+        counts = [rows.clicks, rows.impressions - rows.clicks, orders, ripe - orders]
+        counts = np.maximum(np.stack([rows.fatigue, *counts], 1), 0)
+        near = self.affinity[customer, self.category[ad]]
+        return customer, ad, torch.cat([near[:, None], torch.as_tensor(counts)], 1)
 
     @property
     def fatigue(self) -> float:
         """Return by how much a logit falls with each ad lately seen."""
         return float(self.nets.tired.detach().mean())
 
-    def choose_members(self, explore: float) -> np.ndarray:
-        """Return whom to believe for each customer → (N,): -1, the mean of all, or one member."""
-        n = len(self.traits)
-        alone = torch.rand(n, generator=self.draws) < explore
-        drawn = torch.randint(self.members, (n,), generator=self.draws)
-        return torch.where(alone, drawn, -1).numpy()
-
     @torch.no_grad()
-    def text_chances(
-        self, habit: np.ndarray, who: np.ndarray, member: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return P(click) of the rested and P(order | click) on texts in the first look.
-
-        Parameters
-        ----------
-        habit : array of shape (N, 2)
-        who : array of shape (B,)
-            Customers.
-        member : int
-            The network to ask, -1 for the mean logit of all.
-
-        Returns
-        -------
-        arrays of shape (B, 240)
-        """
-        known = torch.cat([self.traits, torch.as_tensor(habit)], 1)[who]
-        asked = range(self.members) if member < 0 else [member]
-        code, wide = self.nets.codes_by_category(known, self.affinity[who], asked)
-        embedding, appeal = self.nets.ads(self.marks[:: self.menu.looks], asked)
-        found = []
-        for k in range(2):
-            c = code[:, :, :, k].transpose(1, 2)  # (E, 12, B, W)
-            a = embedding[:, :, k].unflatten(1, (12, -1))  # (E, 12, 20, W)
-            logit = (c @ a.mT).mean(0) + appeal[:, :, k].mean(0).reshape(12, 1, -1)
-            logit += wide[..., k].mean(0).T[..., None]
-            found.append(logit.sigmoid().transpose(0, 1).flatten(1).numpy())
-        return tuple(found)
-
-    @torch.no_grad()
-    def chances(
-        self, habit: np.ndarray, who: np.ndarray, ads: np.ndarray, member: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return both chances for pairs of customers (B,) and ads (B,), as `text_chances`."""
-        asked = range(self.members) if member < 0 else [member]
-        near = self.affinity[who, self.category[ads]][:, None]
-        x = torch.cat([self.traits[who], torch.as_tensor(habit)[who], near], 1)
-        code, wide = self.nets.codes(x.expand(self.members, -1, -1), asked)
-        embedding, appeal = self.nets.ads(self.marks[ads], asked)
-        logit = ((code * embedding).sum(3) + wide + appeal).mean(0)
-        return tuple(logit.sigmoid().T.numpy())
+    def logits(self) -> np.ndarray:
+        """Return logits of the click of the rested and of the order after a click → (2, N, M)."""
+        embedding, appeal = (part.unflatten(1, (12, -1)) for part in self.nets.ads(self.marks))
+        x = torch.cat([self.traits, self.affinity[:, :1]], 1).repeat(self.members, 1, 1)
+        found = torch.empty(2, len(self.traits), 12, len(self.marks) // 12)
+        for category in range(12):  # ads lie in order of their categories
+            x[:, :, -1] = self.affinity[:, category]
+            code, wide = self.nets.codes(x)
+            for k in range(2):
+                ads = embedding[:, category, :, k].mT
+                logit = torch.baddbmm(wide[:, :, k, None], code[:, :, k], ads).mean(0)
+                found[k, :, category] = logit + appeal[:, category, :, k].mean(0)
+        return found.flatten(2).numpy()
 
 
 class LogisticResponse:
     """Two logistic regressions on products of a customer's traits with an ad's levels.
 
-    Products of the level indicators with [1, traits, habits], and the affinity to the ad's category
-    alone, squared, and times each level. Ridge penalty; Newton's method, warm-started.
+    Products of the level indicators with [1, traits], and the affinity to the ad's category alone,
+    squared, and times each level. Ridge penalty; Newton's method. The banners are read once: with
+    their curvature, what they taught is the prior for what the campaign brings.
 
     Parameters
     ----------
@@ -570,114 +478,220 @@ class LogisticResponse:
     def __init__(
         self, profile: Profile, menu: Menu, *, ridge=(60.0, 150.0), personal: bool = True
     ) -> None:
-        self.menu, self.ridge, self.personal = menu, ridge, personal
+        self.marks, self.category = menu.marks(), menu.levels()[:, 0]
+        self.ridge, self.personal = ridge, personal
         self.traits, self.affinity = profile.traits, profile.affinity
-        self.coef: list[np.ndarray | None] = [None, None]
+        self.taught: list[tuple] = []
 
-    @property
-    def fitted(self) -> bool:
-        """Return whether it has learned from anything yet."""
-        return self.coef[0] is not None
-
-    def _products(self, customer, ad, habit) -> np.ndarray:
-        level, one = self.menu.marks()[ad], np.ones((len(ad), 1), np.float32)
+    def _products(self, customer: np.ndarray, ad: np.ndarray) -> np.ndarray:
+        level, one = self.marks[ad], np.ones((len(ad), 1), np.float32)
         if not self.personal:
             return np.hstack([one, level])
-        near = self.affinity[customer, self.menu.levels()[ad, 0]][:, None]
-        traits = np.hstack([one, self.traits[customer], habit])
+        near = self.affinity[customer, self.category[ad]][:, None]
+        traits = np.hstack([one, self.traits[customer]])
         products = (traits[:, :, None] * level[:, None]).reshape(len(ad), -1)
         return np.hstack([traits, near, near**2, near * level[:, 12:], products])
 
-    def fit(self, rows: Rows) -> None:
-        """Fit both models to all that was seen so far."""
-        z = self._products(rows.customer, rows.ad, rows.habit)
-        tired = np.column_stack([z, -rows.fatigue])
-        some = rows.mature & (rows.clicks > 0)
-        data = [
-            (tired, rows.clicks, rows.impressions),
-            (z[some], np.minimum(rows.orders[some], rows.clicks[some]), rows.clicks[some]),
-        ]
-        for k, (inputs, hits, trials) in enumerate(data):
-            settings = {"start": self.coef[k], "steps": 2 if self.coef[k] is None else 1}
-            self.coef[k] = ridge_logistic(inputs, hits, trials, self.ridge[k], **settings)
+    def fit(self, old: Rows, new: Rows) -> None:
+        """Fit both models to the banners, once, and then to the campaign so far."""
+        if not self.taught:
+            self.taught = [self._newton(old, k, None) for k in range(2)]
+        self.coef = [self._newton(new, k, self.taught[k])[0] for k in range(2)]
+
+    def _newton(self, rows: Rows, k: int, taught: tuple | None) -> tuple[np.ndarray, np.ndarray]:
+        at = np.flatnonzero(rows.mature & (rows.clicks > 0)) if k else np.arange(len(rows.ad))
+        hits, trials = (rows.orders, rows.clicks) if k else (rows.clicks, rows.impressions)
+        hits = np.minimum(hits, trials)
+
+        def part(some: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            here = at[some]
+            x = self._products(rows.customer[here], rows.ad[here])
+            x = x if k else np.column_stack([x, -rows.fatigue[here]])
+            return x, hits[here], trials[here]
+
+        first = taught is None
+        if first:
+            x, ridge = part(slice(1))[0], self.ridge[k]
+            penalty = np.diag(np.r_[1e-6, np.full(x.shape[1] - 1, ridge)])
+            rate = (hits[at].sum() + 0.5) / (trials[at].sum() + 1)
+            taught = np.r_[np.log(rate / (1 - rate)), np.zeros(x.shape[1] - 1)], penalty
+        return newton_logistic(part, len(at), *taught, strides=(8, 1) if first else (1, 1))
 
     @property
     def fatigue(self) -> float:
         """Return by how much a logit falls with each ad lately seen."""
         return float(self.coef[0][-1])
 
-    def choose_members(self, explore: float) -> np.ndarray:
-        """Return -1 throughout: there is one model."""
-        return np.full(len(self.traits), -1)
-
-    def text_chances(
-        self, habit: np.ndarray, who: np.ndarray, member: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return both chances on texts in the first look; see `DeepResponse.text_chances`."""
-        level, found = self.menu.marks()[:: self.menu.looks], []
-        for coef in (self.coef[0][:-1], self.coef[1]):
-            coef = coef.astype(np.float32)
-            logit = self._cross(coef, level, who, habit) if self.personal else level @ coef[1:]
-            if not self.personal:
-                logit = np.broadcast_to(logit + coef[0], (len(who), len(TEXTS)))
-            found.append(1 / (1 + np.exp(-logit)))
-        return tuple(found)
-
-    def _cross(self, coef: np.ndarray, level: np.ndarray, who, habit) -> np.ndarray:
-        traits = np.column_stack([np.ones(len(who)), self.traits[who], habit[who]])
-        p, q = traits.shape[1], level.shape[1]
-        alone, (near, square), rest = coef[:p], coef[p : p + 2], coef[p + 2 :]
-        logit = (traits @ alone)[:, None] + traits @ rest[q - 12 :].reshape(p, q) @ level.T
-        affinity = np.repeat(self.affinity[who], len(level) // 12, axis=1)
-        return logit + affinity * (near + level[:, 12:] @ rest[: q - 12]) + square * affinity**2
-
-    def chances(
-        self, habit: np.ndarray, who: np.ndarray, ads: np.ndarray, member: int
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return both chances for pairs of customers (B,) and ads (B,)."""
-        z = self._products(who, ads, habit[who])
-        logits = z @ self.coef[0][:-1].astype(np.float32), z @ self.coef[1].astype(np.float32)
-        return tuple(1 / (1 + np.exp(-logit)) for logit in logits)
+    def logits(self) -> np.ndarray:
+        """Return logits of the click of the rested and of the order after a click → (2, N, M)."""
+        level, found = self.marks, [coef.astype(np.float32) for coef in self.coef]
+        found[0] = found[0][:-1]
+        if not self.personal:
+            alike = [[coef[0] + level @ coef[1:]] for coef in found]
+            return np.broadcast_to(alike, (2, len(self.traits), len(level)))
+        traits = np.column_stack([np.ones(len(self.traits), np.float32), self.traits])
+        p, q, near = traits.shape[1], level.shape[1], self.affinity[:, self.category]
+        for k, coef in enumerate(found):
+            alone, (first, square), rest = coef[:p], coef[p : p + 2], coef[p + 2 :]
+            found[k] = traits @ (alone[:, None] + rest[q - 12 :].reshape(p, q) @ level.T)
+            found[k] += near * (first + level[:, 12:] @ rest[: q - 12] + square * near)
+        return np.stack(found)
 
 
-def ridge_logistic(
-    x: np.ndarray,
-    hits: np.ndarray,
-    trials: np.ndarray,
-    ridge: float,
+def newton_logistic(
+    part: Callable[[slice], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    size: int,
+    mean: np.ndarray,
+    precision: np.ndarray,
     *,
-    start: np.ndarray | None = None,
-    steps: int = 4,
-) -> np.ndarray:
-    """Fit a binomial logistic regression by Newton's method; column 0, the constant, goes free.
+    strides: Sequence[int],
+    block: int = 8_192,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit a binomial logistic regression with a normal prior by Newton's method, block by block.
 
     Parameters
     ----------
-    x : array of shape (n, Q)
-    hits, trials : arrays of shape (n,)
-    ridge : float
-        Half of it times the squared coefficients is added to the loss, in nats.
-    start : array of shape (Q,), optional
-    steps : int
+    part : callable
+        Gives inputs (b, Q), hits (b,) and trials (b,) of a slice of the rows.
+    size : int
+        Rows.
+    mean, precision : arrays of shape (Q,) and (Q, Q)
+        Of the prior; Newton starts at its mean.
+    strides : sequence of int
+        A step each, on every so manieth row, which then counts for so many.
+    block : int
 
     Returns
     -------
-    array of shape (Q,)
+    coef : array of shape (Q,)
+    precision : array of shape (Q, Q)
+        Of the normal distribution that stands for the posterior.
     """
-    penalty = np.full(x.shape[1], ridge)
-    penalty[0] = 1e-6
-    if start is None:
-        start = np.zeros(x.shape[1])
-        rate = (hits.sum() + 0.5) / (trials.sum() + 1)
-        start[0] = np.log(rate / (1 - rate))
-    coef = start.copy()
-    for _ in range(steps):
-        chance = 1 / (1 + np.exp(-(x @ coef.astype(np.float32)).astype(float)))
-        slope = x.T @ (hits - trials * chance).astype(np.float32) - penalty * coef
-        root = np.sqrt(trials * chance * (1 - chance)).astype(np.float32)[:, None] * x
-        bend = (root.T @ root).astype(float) + np.diag(penalty)
+    coef, bend = mean, precision
+    for stride in strides if size else ():
+        slope, bend = -precision @ (coef - mean), precision.copy()
+        for first in range(0, size, block * stride):
+            x, hits, trials = part(slice(first, first + block * stride, stride))
+            chance = expit(x @ coef.astype(np.float32))
+            slope += stride * (x.T @ (hits - trials * chance))
+            root = np.sqrt(stride * trials * chance * (1 - chance))[:, None] * x
+            bend += root.T @ root
         coef = coef + np.linalg.solve(bend, slope)
-    return coef
+    return coef, bend
+
+
+class RandomEffects:
+    r"""A response model, and by how much every customer departs from it.
+
+    To the model's logits comes :math:`x_c \cdot b_i`, where x holds an ad's levels and its
+    discount, and the customer's own effects b, on clicks and on orders together, are normal around
+    what is usual, :math:`b_i \sim N(\mu, \Sigma)`. With much on record, b follows the record, with
+    little it stays near μ; what b does to clicks says by Σ something on orders, too. Expectation
+    maximisation finds μ, Σ and each b, the likelihood being made normal around the latest b.
+
+    Parameters
+    ----------
+    model : DeepResponse or LogisticResponse
+    menu : Menu
+    sweeps : int
+        Steps of EM each time the likelihood is made normal, which the first fit does twice; later
+        fits take one step. Without any, nobody departs from the model.
+    variance : float
+        Of every effect at first.
+    seed : int
+        Of the lots in `chances`.
+
+    References
+    ----------
+    Breslow & Clayton (1993), Approximate inference in generalized linear mixed models.
+    Zhang et al. (2016), GLMix: generalized linear mixed models for large-scale response prediction.
+    """
+
+    def __init__(
+        self, model, menu: Menu, *, sweeps: int = 4, variance: float = 0.05, seed: int = 0
+    ) -> None:
+        self.model, self.sweeps = model, sweeps
+        marks, one = menu.marks(), np.ones((len(menu), 1), np.float32)
+        rate = DISCOUNT_RATES[menu.creatives().discount]
+        root, rate = (_standard(x[:, None]) for x in (np.sqrt(rate), rate))
+        self.x = [np.hstack([one, marks[:, :16], marks[:, 21:], root]), np.hstack([one, rate])]
+        size = sum(x.shape[1] for x in self.x)
+        self.mean, self.cov = np.zeros(size), variance * np.eye(size)
+        self.effects, self.logits = np.zeros((len(model.traits), size)), None
+        self.spread = np.zeros((len(self.effects), size, size))
+        self.rng = np.random.default_rng([seed, 1302])
+
+    @property
+    def fitted(self) -> bool:
+        """Return whether it has learned from anything yet."""
+        return self.logits is not None
+
+    @property
+    def fatigue(self) -> float:
+        """Return by how much a logit falls with each ad lately seen."""
+        return self.model.fatigue
+
+    def fit(self, banners: Banners, rows: Rows) -> None:
+        """Fit the model, and then everybody's effects, to banners and the campaign so far."""
+        rounds, sweeps = (1, min(self.sweeps, 1)) if self.fitted else (2, self.sweeps)
+        self.model.fit(banners.rows, rows)
+        self.logits = self.model.logits()
+        record = banners.with_rows(rows, self.fatigue)
+        for _ in range(rounds if sweeps else 0):
+            slope, bend = self._around(record)
+            for _ in range(sweeps):
+                precision = np.linalg.inv(self.cov)
+                self.spread = np.linalg.inv(bend + precision)  # (N, K, K)
+                pull = slope + precision @ self.mean
+                self.effects = np.einsum("nij,nj->ni", self.spread, pull)
+                self.mean = self.effects.mean(0)
+                self.cov = np.cov(self.effects.T, bias=True) + self.spread.mean(0)
+
+    def _around(self, record: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return slope (N, K) at 0 and curvature (N, K, K) of the record's likelihood."""
+        n, size = self.effects.shape
+        slope, bend = np.zeros((n, size)), np.zeros((n, size, size))
+        for logit, x, part, (trials, hits) in zip(
+            self._shifted(self.effects), self.x, self._parts(), record, strict=True
+        ):
+            chance = torch.sigmoid(torch.as_tensor(logit)).numpy()  # faster than SciPy's
+            slope[:, part] = (hits - trials * chance) @ x
+            i, j = np.triu_indices(x.shape[1])
+            block = bend[:, part, part]
+            block[:, i, j] = (trials * chance * (1 - chance)) @ (x[:, i] * x[:, j])
+            block[:, j, i] = block[:, i, j]
+        return slope + np.einsum("nij,nj->ni", bend, self.effects), bend
+
+    def _parts(self) -> list[slice]:
+        first = self.x[0].shape[1]
+        return [slice(first), slice(first, None)]
+
+    def _shifted(self, effects: np.ndarray) -> list[np.ndarray]:
+        effects = effects.astype(np.float32)
+        return [
+            logit + effects[:, part] @ x.T
+            for logit, x, part in zip(self.logits, self.x, self._parts(), strict=True)
+        ]
+
+    def chances(self, explore: float = 0.0) -> list[np.ndarray]:
+        """Return the chances of a click of the rested and of an order after a click.
+
+        Parameters
+        ----------
+        explore : float
+            Share of the customers whose effects are drawn from what they may be (Thompson
+            sampling); for the others, they are what is expected.
+
+        Returns
+        -------
+        list of two arrays of shape (N, M), float32
+        """
+        effects = self.effects.copy()
+        who = np.flatnonzero(self.rng.random(len(effects)) < (explore if self.sweeps else 0))
+        noise = self.rng.standard_normal((len(who), effects.shape[1], 1))
+        effects[who] += (np.linalg.cholesky(self.spread[who]) @ noise)[..., 0]
+        shifted = map(torch.as_tensor, self._shifted(effects))
+        return [torch.sigmoid(logit).numpy() for logit in shifted]
 
 
 # --- Everything before the first round -----------------------------------------------------------
@@ -707,4 +721,4 @@ def study_customers(
     early = summarise(orders[orders["week"] < cut], n, cut)
     net = learn_profile(early, past.counts - early.counts, epochs=epochs, seed=seed)
     log = market.impressions(Uniform(len(market.creatives)), banners * n)
-    return past, thin(log, n, market.creatives.discount), learned_profile(net, past)
+    return past, thin(log, (n, len(market.creatives))), learned_profile(net, past)

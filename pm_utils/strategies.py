@@ -5,10 +5,11 @@ their own campaign, and the shop's own prices.
 """
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from scipy.special import expit
 from scipy.stats import rankdata
 
 from pm_utils.loop import Campaign, Log, Moment, Run, estimates
@@ -19,10 +20,12 @@ from pm_utils.responses import (
     LogisticResponse,
     Past,
     Profile,
+    RandomEffects,
+    Rows,
     as_rows,
     no_profile,
     plain_profile,
-    shuffled,
+    shuffled_banners,
     study_customers,
 )
 from pm_utils.studio import TEXTS, Menu
@@ -151,20 +154,19 @@ class Learner:
 
     Parameters
     ----------
-    model : DeepResponse or LogisticResponse
-    shop : Shop
+    model : RandomEffects
+    shop : Shopkeeper
     menu : Menu
     explore : float
-        Share of customers for whom one member of the ensemble is believed, drawn anew each round;
-        for the others, all members are.
+        Share of customers whose own effects are drawn by `RandomEffects.chances`, anew each round.
     incremental : bool
         Count only orders that would not have come anyway (`displaced_share`).
     paced : bool
         Spread the round's budget over its weeks.
     again : bool
         Learn from the campaign, not only from the banners before it.
-    null : int, optional
-        Learn from outcomes that were dealt out anew among all rows; the seed of the dealing.
+    null : bool
+        Learn responses from the banners only, whose outcomes the caller has dealt out anew.
     annoyance : array of shape (N,), optional
         Dollars of later orders that an impression costs. No shop knows them; see `annoyance_cost`.
     """
@@ -175,17 +177,17 @@ class Learner:
         shop: Shopkeeper,
         menu: Menu,
         *,
-        explore: float = 0.1,
+        explore: float = 0.05,
         incremental: bool = True,
         paced: bool = True,
         again: bool = True,
-        null: int | None = None,
+        null: bool = False,
         annoyance: np.ndarray | None = None,
     ) -> None:
         self.model, self.shop, self.menu = model, shop, menu
         self.explore, self.incremental = explore, incremental
         self.paced, self.again = paced, again
-        self.lots = None if null is None else np.random.default_rng([null, 13])
+        self.null = null
         self.annoyance = 0.0 if annoyance is None else annoyance
         self.displaced: list[float] = []
 
@@ -193,33 +195,21 @@ class Learner:
         """Fit the model to the log, and value every customer's best ad."""
         if self.displaced and not self.again:
             return
-        rows, habit = as_rows(log, self.shop.banners)
-        if self.lots is not None:
-            rows, habit = shuffled(rows, self.lots), self.lots.permutation(habit)
-        if log.shown or not self.model.fitted:  # nothing new before the first round
-            self.model.fit(rows)
+        news = log.shown and not self.null  # none before the first round
+        if news or not self.model.fitted:
+            self.model.fit(self.shop.banners, as_rows(log))
         share = displaced_share(log, self.shop.past.rate) if self.incremental else 0.0
         self.displaced.append(share)
-        members = self.model.choose_members(self.explore)
-        self.ad, self.gain = np.zeros(len(habit), int), np.zeros(len(habit))
-        for member in np.unique(members):
-            who = np.flatnonzero(members == member)
-            self.ad[who], self.gain[who] = self._best(habit, who, member, share)
+        click, order = self.model.chances(self.explore)
+        self.ad, self.gain = self._best(click * order, share)
 
-    def _best(self, habit: np.ndarray, who: np.ndarray, member: int, share: float):
-        """Return each customer's best ad, text first, then look, and its gain in dollars."""
-        worth = order_worth(self.shop.past, self.shop.prices, share)[who]  # (B, 5)
-        click, order = self.model.text_chances(habit, who, member)
-        texts = np.flatnonzero(self.menu.texts)
-        gain = (click * order)[:, texts] * worth[:, TEXTS[texts, 2]]
-        text = texts[gain.argmax(1)]
-        looks, everyone = np.flatnonzero(self.menu.open_looks), np.arange(len(who))
-        ads = (text[:, None] * self.menu.looks + looks).ravel()
-        click, order = self.model.chances(habit, np.repeat(who, len(looks)), ads, member)
-        chance = (click * order).reshape(len(who), -1)
-        best = chance.argmax(1)
-        gain = chance[everyone, best] * worth[everyone, TEXTS[text, 2]]
-        return text * self.menu.looks + looks[best], gain
+    def _best(self, chance: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Return each customer's best ad and its gain in dollars, given chances (N, M)."""
+        worth, ads = order_worth(self.shop.past, self.shop.prices, share), self.menu.open_ads
+        discount = TEXTS[ads // self.menu.looks, 2]
+        gain = chance[:, ads] * worth.astype(np.float32)[:, discount]
+        best = gain.argmax(1)
+        return ads[best], gain[np.arange(len(gain)), best].astype(float)
 
     def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
         """Return the plan of the week."""
@@ -264,14 +254,13 @@ class OneAd:
 
     def learn(self, log: Log) -> None:
         """Find the best ad by the sum of its parts' effects on clicks and orders."""
-        rows, habit = as_rows(log, self.shop.banners)
-        self.model.fit(rows)
+        self.model.fit(self.shop.banners.rows, as_rows(log))
+        chance = expit(self.model.logits()[:, 0]).prod(0)  # (M,), for everybody
         ads = self.menu.open_ads
-        click, order = self.model.chances(habit, np.zeros(len(ads), int), ads, -1)
         worth = order_worth(self.shop.past, self.shop.prices, 0.0).mean(0)
         self.value = np.full(len(self.menu), -np.inf)
-        self.value[ads] = click * order * worth[TEXTS[ads // self.menu.looks, 2]]
-        self.ad = np.full(len(habit), self.value.argmax())
+        self.value[ads] = chance[ads] * worth[TEXTS[ads // self.menu.looks, 2]]
+        self.ad = np.full(len(log.treated), self.value.argmax())
 
     def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
         """Return the ad and equally many impressions for all who are chosen."""
@@ -418,15 +407,15 @@ class World:
         Learned from the orders.
     net : dict
         Settings of every `DeepResponse`.
-    base : DeepResponse
-        Trained on the banners, to be copied.
+    base : RandomEffects
+        Around a `DeepResponse`, trained on the banners, to be copied.
     """
 
     market: Market
     shop: Shopkeeper
     profile: Profile
     net: dict
-    base: DeepResponse
+    base: RandomEffects
 
     @classmethod
     def open(
@@ -448,25 +437,27 @@ class World:
         market = Market(n_customers, seed, creatives=menu.creatives(), truth=truth)
         past, banners, profile = study_customers(market, seed=seed, **study)
         shop = Shopkeeper(past, banners, Prices.of(market), campaign)
-        base = DeepResponse(profile, menu, seed=seed, **net)
-        base.fit(banners.rows)
+        base = RandomEffects(DeepResponse(profile, menu, seed=seed, **net), menu, seed=seed)
+        base.fit(banners, Rows.none())
         return cls(market, shop, profile, net, base)
 
-    def deep(self, profile: Profile, menu: Menu) -> DeepResponse:
+    def deep(self, profile: Profile, menu: Menu) -> RandomEffects:
         """Return an untrained response model on another profile."""
-        return DeepResponse(profile, menu, seed=self.market.seed, **self.net)
+        seed = self.market.seed
+        return RandomEffects(DeepResponse(profile, menu, seed=seed, **self.net), menu, seed=seed)
 
 
 def contestants(world: World, menu: Menu) -> dict[str, object]:
     """Return the strategies that compete, our loop among them."""
     shop, seed = world.shop, world.market.seed
-    logistic = LogisticResponse(plain_profile(shop.past), menu)
+    dealt = replace(shop, banners=shuffled_banners(shop.banners, np.random.default_rng([seed, 13])))
+    logistic = RandomEffects(LogisticResponse(plain_profile(shop.past), menu), menu, seed=seed)
     return {
         "send to all": OneAd(shop, menu, seed=seed),
         "RFM rule": RFMRule(shop, menu, seed=seed),
         "logistic targeting": Learner(logistic, shop, menu),
         "our loop": Learner(deepcopy(world.base), shop, menu),
-        "null": Learner(world.deep(world.profile, menu), shop, menu, null=seed),
+        "null": Learner(world.deep(world.profile, menu), dealt, menu, null=True),
         "oracle": Oracle(world.market, shop.campaign, menu),
     }
 
@@ -475,12 +466,14 @@ def variants(world: World, menu: Menu, *, archive: int = 30) -> dict[str, Learne
     """Return our loop without one of its parts at a time."""
     shop, lots = world.shop, np.random.default_rng([world.market.seed, 30])
     blind = world.deep(no_profile(shop.past), menu)
+    usual = RandomEffects(deepcopy(world.base.model), menu, sweeps=0)
 
     def ours(menu: Menu = menu, **options) -> Learner:
         return Learner(deepcopy(world.base), shop, menu, **options)
 
     return {
         "profile": Learner(blind, shop, menu),
+        "own record": Learner(usual, shop, menu),
         "studio (old ads only)": ours(menu.archive(archive, lots)),
         "uplift (all orders count)": ours(incremental=False),
         "exploring": ours(explore=0.0),

@@ -8,18 +8,18 @@ from sklearn.linear_model import LogisticRegression
 
 from pm_utils import responses
 from pm_utils.loop import Log
-from pm_utils.market import DISCOUNT_RATES, TruthParameters, Uniform
+from pm_utils.market import TruthParameters, Uniform
 from pm_utils.market.weeks import LATEST
 from pm_utils.responses import (
     DeepResponse,
     LogisticResponse,
     Profile,
+    RandomEffects,
     ResponseNets,
     Rows,
-    Tally,
     as_rows,
+    newton_logistic,
     response_loss,
-    ridge_logistic,
     shuffled,
     smoothed_shares,
     summarise,
@@ -50,7 +50,7 @@ def past(orders):
 @pytest.fixture(scope="module")
 def banners(market):
     log = market.impressions(Uniform(len(MENU)), 120 * N)
-    return thin(log, N, market.creatives.discount)
+    return thin(log, (N, len(MENU)))
 
 
 # --- Order histories -----------------------------------------------------------------------------
@@ -108,51 +108,22 @@ def test_profiles_are_standard_and_the_blind_one_knows_nothing_of_what_was_bough
 # --- Rows ----------------------------------------------------------------------------------------
 
 
-def test_habit_is_zero_for_the_usual_and_cautious_about_little():
-    tally = Tally(4)
-    tally.sums[:2] = [[3.0, 0.0, 30.0, 3.0], [3.0, 0.0, 10.0, 1.0]]  # clicks, usual ones
-    habit = tally.habits()
-    assert habit[:2, 0] == pytest.approx(0)
-    assert habit[2, 0] == pytest.approx(np.log(31 / 11))
-    assert 0 < habit[3, 0] < np.log(3)
-    assert not habit[:, 1].any()
-
-
-def test_a_leaning_to_discounts_is_told_from_clicking_more():
-    rng, n = np.random.default_rng(0), 400_000
-    who, level = rng.integers(1000, size=n), rng.integers(5, size=n)
-    slope, height = rng.normal(0, 1, 1000), rng.normal(0, 0.5, 1000)
-    x = np.sqrt(DISCOUNT_RATES[level])
-    clicks = rng.random(n) < np.exp(-3 + height[who] + slope[who] * (x - x.mean()))
-    tally = Tally(1000)
-    for part in (slice(n // 3), slice(n // 3, None)):
-        tally.add(who[part], level[part], np.ones(len(who[part])), clicks[part])
-    found = np.corrcoef(np.column_stack([tally.habits(), height, slope]).T)
-    assert found[0, 2] > 0.8
-    assert found[1, 3] > 0.5
-    assert abs(found[0, 3]) < 0.15
-    assert abs(found[1, 2]) < 0.15
-
-
 def test_a_thin_log_counts_as_much_as_the_long_one(market, banners):
     log = market.impressions(Uniform(len(MENU)), 120 * N)
-    half, discount = len(log) // 2, market.creatives.discount[log.creative]
-    rows = banners.rows
-    assert rows.clicks.sum() == log.click[half:].sum()
-    assert rows.impressions.sum() == pytest.approx(half, rel=1e-4)
-    assert rows.orders.sum() == log.conversion[half:].sum()
-    assert banners.tally.sums[0].sum() == log.click.sum()
+    rows, record = banners.rows, banners.record
+    assert rows.clicks.sum() == log.click.sum()
+    assert rows.impressions.sum() == pytest.approx(len(log), rel=1e-4)
+    assert rows.orders.sum() == log.conversion.sum()
     assert len(rows.ad) == 2 * rows.clicks.sum()  # one without for each with
-    first = Tally(N)  # of the first half only
-    first.add(log.customer[:half], discount[:half], np.ones(half), log.click[:half])
-    assert np.array_equal(rows.habit, first.habits()[rows.customer])
-
-
-def test_the_end_of_the_log_becomes_rows(market):
-    log = market.impressions(Uniform(len(MENU)), 20 * N)
-    fifth = thin(log, N, market.creatives.discount, last=0.2, per_click=2).rows
-    assert len(fifth.ad) == 3 * fifth.clicks.sum()
-    assert fifth.clicks.sum() == log.click[16 * N :].sum()
+    assert len(thin(log, (N, len(MENU)), per_click=2).rows.ad) == 3 * log.click.sum()
+    assert record.shape == (2, 2, N, len(MENU))
+    mine = (log.customer == 7) & (log.creative == 11)
+    want = [
+        [mine.sum(), log.click[mine].sum()],
+        [log.click[mine].sum(), log.conversion[mine].sum()],
+    ]
+    assert record[:, :, 7, 11].tolist() == want
+    assert record.sum((2, 3))[:, 1].tolist() == [log.click.sum(), log.conversion.sum()]
 
 
 def campaign_log(weeks: int = 6) -> Log:
@@ -165,32 +136,24 @@ def campaign_log(weeks: int = 6) -> Log:
     return log
 
 
-def test_rows_of_a_campaign_join_those_of_the_banners(banners):
-    rows, _ = as_rows(campaign_log(), banners)
-    old = len(banners.rows.ad)
-    assert len(rows.ad) == old + 300
-    assert np.array_equal(rows.customer[:old], banners.rows.customer)
-    assert rows.fatigue[old:] == pytest.approx(3.0)  # 2 before, and the week's own
-    alone, habit = as_rows(Log(np.ones(N, bool), 2), banners)
-    assert len(alone.ad) == old
-    assert np.array_equal(habit, banners.tally.habits())
+def test_rows_of_a_campaign_join_the_record_of_the_banners(banners):
+    rows = as_rows(campaign_log())
+    assert len(rows.ad) == 300
+    assert rows.fatigue == pytest.approx(3.0)  # 2 before, and the week's own
+    more = banners.with_rows(rows, 0.1) - banners.record
+    assert more[0, 0].sum() == pytest.approx(3 * 300 * np.exp(-0.3), rel=1e-3)
+    assert more[0, 1].sum() == rows.clicks.sum()
+    assert more[1, 0].sum() == rows.clicks[rows.mature].sum()
+    assert more[1, 1].sum() == rows.orders[rows.mature].sum()
+    nothing = as_rows(Log(np.ones(N, bool), 2))
+    assert len(nothing.ad) == 0
+    assert np.array_equal(banners.with_rows(nothing, 0.1), banners.record)
 
 
-def test_orders_are_read_only_where_none_can_still_come(banners):
-    rows, _ = as_rows(campaign_log(6), banners)
-    new = rows.mature[len(banners.rows.ad) :].reshape(6, 50)
+def test_orders_are_read_only_where_none_can_still_come():
+    new = as_rows(campaign_log(6)).mature.reshape(6, 50)
     assert new.all(1).tolist() == [week + LATEST <= 6 for week in range(6)]
     assert not new[-3:].any()
-
-
-def test_habit_does_not_know_its_own_round(banners):
-    log = campaign_log(4)
-    before, _ = as_rows(log, banners)
-    for part in log.shown[2:]:
-        part["clicks"] = part["impressions"]  # the second round changes
-    after, habit = as_rows(log, banners)
-    assert np.array_equal(before.habit, after.habit)
-    assert not np.array_equal(habit, as_rows(campaign_log(4), banners)[1])
 
 
 def test_shuffling_keeps_the_outcomes_and_breaks_who_and_what(banners):
@@ -201,6 +164,10 @@ def test_shuffling_keeps_the_outcomes_and_breaks_who_and_what(banners):
     assert dealt.impressions.sum() == pytest.approx(rows.impressions.sum())
     assert (dealt.orders <= dealt.clicks).all()
     assert abs(np.corrcoef(dealt.clicks, rows.clicks)[0, 1]) < 0.05
+    record = responses.shuffled_banners(banners, np.random.default_rng(0)).record
+    assert record.sum((2, 3)) == pytest.approx(banners.record.sum((2, 3)))
+    assert (record[:, 1] <= record[:, 0]).all()
+    assert abs(np.corrcoef(record[0, 1].sum(1), banners.record[0, 1].sum(1))[0, 1]) < 0.15
 
 
 # --- Models --------------------------------------------------------------------------------------
@@ -211,13 +178,34 @@ def test_newton_finds_what_scikit_learn_finds():
     x = np.column_stack([np.ones(3000), rng.normal(size=(3000, 4))]).astype(np.float32)
     trials = rng.integers(1, 5, 3000).astype(np.float32)
     hits = rng.binomial(trials.astype(int), 1 / (1 + np.exp(1 - x[:, 1]))).astype(np.float32)
-    coef = ridge_logistic(x, hits, trials, 5.0, steps=8)
+    prior = np.zeros(5), np.diag([1e-6, 5, 5, 5, 5])
+
+    def part(some: slice):
+        return x[some], hits[some], trials[some]
+
+    coef, bend = newton_logistic(part, 3000, *prior, strides=(4, *7 * [1]), block=700)
     both, weight = np.vstack([x, x])[:, 1:], np.concatenate([hits, trials - hits])
     label = np.repeat([1, 0], 3000)
     model = LogisticRegression(C=1 / 5, tol=1e-8).fit(both, label, sample_weight=weight)
     assert coef == pytest.approx(np.r_[model.intercept_, model.coef_[0]], abs=2e-3)
-    warm = ridge_logistic(x, hits, trials, 5.0, start=coef, steps=1)
-    assert warm == pytest.approx(coef, abs=1e-6)
+    same, _ = newton_logistic(part, 0, coef, bend, strides=(1,))
+    assert np.array_equal(same, coef)  # nothing new
+
+
+def test_what_was_learned_before_is_a_prior():
+    rng = np.random.default_rng(1)
+    x = np.column_stack([np.ones(4000), rng.normal(size=(4000, 2))]).astype(np.float32)
+    hits, one = (rng.random(4000) < 1 / (1 + np.exp(1 - x[:, 1]))).astype(np.float32), np.ones(4000)
+    prior = np.zeros(3), np.eye(3)
+
+    def fit(first: int, last: int, mean, precision):
+        def part(some: slice):
+            return x[first:last][some], hits[first:last][some], one[first:last][some]
+
+        return newton_logistic(part, last - first, mean, precision, strides=(1, 1, 1, 1))
+
+    whole, parts = fit(0, 4000, *prior)[0], fit(3000, 4000, *fit(0, 3000, *prior))[0]
+    assert parts == pytest.approx(whole, abs=0.01)
 
 
 def test_the_loss_is_the_log_loss_of_clicks_and_of_orders():
@@ -231,7 +219,7 @@ def test_the_loss_is_the_log_loss_of_clicks_and_of_orders():
 def test_networks_side_by_side_do_not_touch_each_other():
     torch.manual_seed(0)
     nets = ResponseNets(3, 5, 27)
-    x, marks = torch.randn(3, 10, 8), torch.eye(27)[torch.randint(27, (3, 10))]
+    x, marks = torch.randn(3, 10, 6), torch.eye(27)[torch.randint(27, (3, 10))]
     nets(x, marks, torch.ones(3, 10))[1].sum().backward()
     grads = nets.inner.grad.abs().sum((1, 2))
     assert grads[1] > 0
@@ -241,22 +229,10 @@ def test_networks_side_by_side_do_not_touch_each_other():
 def test_fatigue_lowers_clicks_and_not_orders():
     torch.manual_seed(0)
     nets = ResponseNets(1, 5, 27)
-    x, marks = torch.randn(1, 4, 8), torch.eye(27)[torch.randint(27, (1, 4))]
+    x, marks = torch.randn(1, 4, 6), torch.eye(27)[torch.randint(27, (1, 4))]
     fresh, tired = (nets(x, marks, torch.full((1, 4), f)) for f in (0.0, 10.0))
     assert (fresh - tired)[..., 0].detach().numpy() == pytest.approx(0.2, abs=1e-5)
     assert torch.equal(fresh[..., 1], tired[..., 1])
-
-
-def test_codes_by_category_are_the_codes():
-    torch.manual_seed(0)
-    nets = ResponseNets(2, 5, 27)
-    torch.nn.init.normal_(nets.wide)
-    known, affinity = torch.randn(4, 7), torch.randn(4, 12)
-    code, wide = nets.codes_by_category(known, affinity, [0, 1])
-    x = torch.cat([known[:, None].expand(-1, 12, -1), affinity[..., None]], 2).flatten(0, 1)
-    slow, same = nets.codes(x.expand(2, -1, -1), [0, 1])
-    assert torch.allclose(code.flatten(1, 2), slow, atol=1e-5)
-    assert torch.allclose(wide.flatten(1, 2), same, atol=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -267,62 +243,112 @@ def models(past, banners):
     average = LogisticResponse(plain, MENU, personal=False)
     null = DeepResponse(plain, MENU, first=400, decay=10.0)
     for model in (deep, logistic, average):
-        model.fit(banners.rows)
-    null.fit(shuffled(banners.rows, np.random.default_rng(0)))
+        model.fit(banners.rows, Rows.none())
+    null.fit(shuffled(banners.rows, np.random.default_rng(0)), Rows.none())
     return {"deep": deep, "logistic": logistic, "average": average, "null": null}
 
 
-def habit_of(banners):
-    return as_rows(Log(np.ones(N, bool), 2), banners)[1]
+def pairs(model) -> np.ndarray:
+    """What a model says of some customers and ads, pair by pair as it was trained."""
+    who, ads = np.array([3, 77, 500]), np.array([0, 200, len(MENU) - 1])
+    if isinstance(model, LogisticResponse):
+        z = model._products(who, ads)
+        return np.array([z @ model.coef[0][:-1], z @ model.coef[1]])
+    near = model.affinity[who, model.category[ads]][:, None]
+    x = torch.cat([model.traits[who], near], 1).expand(model.members, -1, -1)
+    marks = model.marks[ads].expand(model.members, -1, -1)
+    with torch.no_grad():
+        return model.nets(x, marks, torch.zeros(model.members, 3)).mean(0).T.numpy()
 
 
-@pytest.mark.parametrize("name", ["deep", "logistic"])
-def test_one_pair_has_the_same_chances_by_either_way(models, banners, name):
-    model, who = models[name], np.array([3, 77, 500])
-    habit = habit_of(banners)
-    table = model.text_chances(habit, who, -1)
-    for text in (0, 100, 239):
-        pairs = model.chances(habit, who, np.full(3, text * MENU.looks), -1)
-        for whole, some in zip(table, pairs, strict=True):
-            assert whole.shape == (3, 240)
-            assert whole[:, text] == pytest.approx(some, rel=1e-4)
+@pytest.mark.parametrize("name", ["deep", "logistic", "average"])
+def test_the_table_of_logits_is_that_of_the_pairs(models, name):
+    table = models[name].logits()
+    assert table.shape == (2, N, len(MENU))
+    who, ads = [3, 77, 500], [0, 200, len(MENU) - 1]
+    assert table[:, who, ads] == pytest.approx(pairs(models[name]), abs=1e-4)
 
 
-def test_members_are_drawn_for_as_many_as_asked(models):
-    deep = models["deep"]
-    assert (deep.choose_members(0.0) == -1).all()
-    drawn = deep.choose_members(0.25)
-    assert (drawn >= 0).mean() == pytest.approx(0.25, abs=0.06)
-    assert set(drawn) == {-1, 0, 1}
-    assert (models["logistic"].choose_members(0.5) == -1).all()
-    one, two = (deep.text_chances(np.zeros((N, 2), np.float32), np.arange(5), m)[0] for m in (0, 1))
-    assert not np.allclose(one, two)
+def ranking(logits, market, which: int) -> float:
+    """Correlation of logits with the true log chances of a click, 0, or of an order, 1."""
+    who, ads = np.arange(N)[:, None], np.arange(len(MENU))
+    true = (market.click_probability, market.conversion_probability)[which](who, ads)
+    return float(np.corrcoef(logits[which].ravel(), np.log(true).ravel())[0, 1])
 
 
-def test_models_rank_true_clicks_and_orders_and_the_null_does_not(market, models, banners):
-    habit, rng = habit_of(banners), np.random.default_rng(1)
-    who, ads = rng.integers(N, size=4000), rng.integers(len(MENU), size=4000)
-    truth = market.click_probability(who, ads), market.conversion_probability(who, ads)
-    found = {
-        name: [
-            np.corrcoef(np.log(guess), np.log(true))[0, 1]
-            for guess, true in zip(model.chances(habit, who, ads, -1), truth, strict=True)
-        ]
-        for name, model in models.items()
-        if name != "average"
-    }
+def test_models_rank_true_clicks_and_orders_and_the_null_does_not(market, models):
     for name in ("deep", "logistic"):
-        assert found[name][0] > 0.5
-        assert found[name][1] > 0.4
-    assert found["null"][0] < 0.4
-    guess = models["deep"].chances(habit, who, ads, -1)[0]
-    assert guess.mean() == pytest.approx(truth[0].mean(), rel=0.1)  # calibrated on average
+        assert ranking(models[name].logits(), market, 0) > 0.5
+        assert ranking(models[name].logits(), market, 1) > 0.4
+    assert ranking(models["null"].logits(), market, 0) < 0.4
+    guess = 1 / (1 + np.exp(-models["deep"].logits()[0]))
+    assert guess.mean() == pytest.approx(market.click_table.mean(), rel=0.1)  # calibrated
 
 
 def test_effects_that_are_the_same_for_all_are(models):
-    click, order = models["average"].text_chances(np.zeros((N, 2), np.float32), np.arange(4), -1)
+    click, order = models["average"].logits()
     assert np.ptp(click, axis=0).max() == 0
     assert np.ptp(order[0]) > 0.01
+
+
+# --- Random effects ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def effects(past, banners) -> RandomEffects:
+    made = RandomEffects(LogisticResponse(responses.plain_profile(past), MENU), MENU)
+    made.fit(banners, Rows.none())
+    return made
+
+
+def test_own_records_improve_on_the_model_and_shuffled_ones_do_not(market, effects, banners):
+    dealt = RandomEffects(effects.model, MENU)
+    dealt.fit(responses.shuffled_banners(banners, np.random.default_rng(0)), Rows.none())
+    with_own, shuffled_own = ([np.log(x / (1 - x)) for x in e.chances()] for e in (effects, dealt))
+    for which, least in ((0, 0.02), (1, 0.0)):
+        usual = ranking(effects.logits, market, which)
+        assert ranking(with_own, market, which) > usual + least
+        assert ranking(shuffled_own, market, which) < usual + 0.01
+
+
+def test_variances_of_effects_are_found():
+    """Customers differ in how often they click and in nothing else; a flat model."""
+    rng, n = np.random.default_rng(0), 600
+    height = rng.normal(0.3, 0.5, n)
+    shown = np.full((n, len(MENU)), 2.0, np.float32)
+    chance = np.broadcast_to(1 / (1 + np.exp(3 - height[:, None])), shown.shape)
+    clicks = rng.binomial(2, chance).astype(np.float32)
+    record = np.stack([[shown, clicks], [clicks, np.zeros_like(clicks)]])
+    flat = np.full((2, n, len(MENU)), -3, np.float32)
+
+    class Flat:
+        traits, fatigue = np.zeros((n, 1)), 0.03
+        fit = staticmethod(lambda *rows: None)
+        logits = staticmethod(lambda: flat)
+
+    found = RandomEffects(Flat(), MENU, sweeps=20)
+    found.fit(responses.Banners(Rows.none(), record), Rows.none())
+    clicks, orders = np.split(found.effects, [found.x[0].shape[1]], axis=1)
+    level = clicks @ found.x[0].mean(0)
+    assert np.corrcoef(level, height)[0, 1] > 0.95
+    assert level.mean() == pytest.approx(0.3, abs=0.06)
+    assert level.std() == pytest.approx(0.5, abs=0.06)
+    assert (orders @ found.x[1].mean(0)).mean() < -0.5  # nobody ordered
+
+
+def test_effects_are_drawn_for_as_many_as_asked(effects):
+    first, again = effects.chances()[0], effects.chances()[0]
+    assert np.array_equal(first, again)
+    changed = (effects.chances(0.25)[0] != first).any(1)
+    assert changed.mean() == pytest.approx(0.25, abs=0.06)
+
+
+def test_without_sweeps_nobody_departs_from_the_model(effects, banners):
+    usual = RandomEffects(effects.model, MENU, sweeps=0)
+    usual.fit(banners, Rows.none())
+    assert not usual.effects.any()
+    chance = usual.chances(explore=1.0)[0]
+    assert chance == pytest.approx(1 / (1 + np.exp(-usual.logits[0])), rel=1e-4)
 
 
 def test_a_tiring_audience_is_noticed(past):
@@ -331,11 +357,10 @@ def test_a_tiring_audience_is_noticed(past):
     clicks = (rng.random(n) < 0.2 * np.exp(-0.05 * fatigue)).astype(np.float32)
     who, ad = rng.integers(N, size=n), rng.integers(len(MENU), size=n)
     zero, one = np.zeros(n, np.float32), np.ones(n, np.float32)
-    habit = np.zeros((n, 2), np.float32)
-    rows = Rows(who, ad, habit, fatigue, one, clicks, zero, np.ones(n, bool))
+    rows = Rows(who, ad, fatigue, one, clicks, zero, np.ones(n, bool))
     plain = responses.plain_profile(past)
     for model in (DeepResponse(plain, MENU, first=300), LogisticResponse(plain, MENU)):
-        model.fit(rows)
+        model.fit(rows, Rows.none())
         assert model.fatigue == pytest.approx(0.055, abs=0.02)
 
 
@@ -343,9 +368,8 @@ def test_the_same_seed_learns_the_same(past, banners):
     small = Profile(*(part[:N] for part in vars(responses.plain_profile(past)).values()))
     nets = [DeepResponse(small, MENU, first=5, seed=3) for _ in range(2)]
     for net in nets:
-        net.fit(banners.rows)
-    guesses = [net.text_chances(habit_of(banners), np.arange(9), -1)[0] for net in nets]
-    assert np.array_equal(*guesses)
+        net.fit(banners.rows, Rows.none())
+    assert np.array_equal(*(net.logits() for net in nets))
 
 
 def test_studying_customers_reads_orders_and_banners_only(market):
@@ -353,6 +377,6 @@ def test_studying_customers_reads_orders_and_banners_only(market):
         market, weeks=20, banners=30, epochs=1, seed=0
     )
     assert past.weeks == 20
-    assert banners.tally.sums[1].sum() == pytest.approx(banners.tally.sums[0].sum())
+    assert banners.record[0, 0].sum() == 30 * N
     assert profile.traits.shape == (N, 9 + 32)
     assert np.isfinite(profile.affinity).all()

@@ -12,6 +12,8 @@ from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
 from pm_utils.responses import (
     DeepResponse,
     LogisticResponse,
+    RandomEffects,
+    Rows,
     learn_profile,
     learned_profile,
     plain_profile,
@@ -47,12 +49,12 @@ def world() -> strategies.World:
     past = summarise(market.orders(60), N, 60)
     log = market.impressions(Uniform(len(menu)), 100 * N)
     net = learn_profile(past, past.counts, epochs=3, seed=0)
-    banners = thin(log, N, menu.creatives().discount)
+    banners = thin(log, (N, len(menu)))
     shop = Shopkeeper(past, banners, Prices.of(market), CAMPAIGN)
     settings = {"first": 200, "steps": 30}
     profile = learned_profile(net, past)
-    base = DeepResponse(profile, menu, seed=0, **settings)
-    base.fit(shop.banners.rows)
+    base = RandomEffects(DeepResponse(profile, menu, seed=0, **settings), menu)
+    base.fit(banners, Rows.none())
     return strategies.World(market, shop, profile, settings, base)
 
 
@@ -267,16 +269,17 @@ def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
 def test_without_uplift_discounts_are_deeper(world):
     menu, log = Menu.of(2), Log(np.ones(N, bool), 2)
     learner = Learner(world.base, world.shop, menu, explore=0.0)
-    habit, who = np.zeros((N, 2), np.float32), np.arange(N)
     learner.learn(log)
-    deep = [DISCOUNT_RATES[TEXTS[learner._best(habit, who, -1, x)[0] // 2, 2]] for x in (0.0, 0.5)]
+    click, order = learner.model.chances()
+    best = [learner._best(click * order, share)[0] for share in (0.0, 0.5)]
+    deep = [DISCOUNT_RATES[TEXTS[ads // 2, 2]] for ads in best]
     assert deep[0].mean() > deep[1].mean()
 
 
 def test_an_open_loop_learns_once(world):
     for again, lessons in ((False, 1), (True, 3)):
         model = LogisticResponse(plain_profile(world.shop.past), Menu.of(2))
-        learner = Learner(model, world.shop, Menu.of(2), again=again)
+        learner = Learner(RandomEffects(model, Menu.of(2)), world.shop, Menu.of(2), again=again)
         run(world.market, learner, CAMPAIGN)
         assert len(learner.displaced) == lessons
 
@@ -284,8 +287,9 @@ def test_an_open_loop_learns_once(world):
 def test_variants_lack_what_they_are_named_for(world):
     made = strategies.variants(world, Menu.of(2), archive=7)
     assert len(made["studio (old ads only)"].menu.open_ads) == 7
-    assert made["profile"].model.traits.shape[1] == 2
-    assert not made["profile"].model.affinity.any()
+    assert made["profile"].model.model.traits.shape[1] == 2
+    assert not made["profile"].model.model.affinity.any()
+    assert made["own record"].model.sweeps == 0
     assert not made["uplift (all orders count)"].incremental
     assert made["exploring"].explore == 0
     assert not made["pacing"].paced
@@ -297,6 +301,7 @@ def test_who_is_told_more_reads_more(world):
     made = strategies.told(world, Menu.of(2))
     cost, all_ = made.values()
     assert (cost.annoyance >= 0).all()
-    assert all_.model.traits.shape[1] == cost.model.traits.shape[1] + 2
-    assert strategies.interest_found(all_.model.affinity.numpy(), world) > 0.999
+    knows, guesses = all_.model.model, cost.model.model
+    assert knows.traits.shape[1] == guesses.traits.shape[1] + 2
+    assert strategies.interest_found(knows.affinity.numpy(), world) > 0.999
     assert strategies.interest_found(world.profile.affinity, world) > 0.4

@@ -1,5 +1,6 @@
 """What an ad is: attributes that a marketer would name, as integer codes in arrays."""
 
+from copy import copy
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -60,7 +61,9 @@ class Creatives:
 
     def take(self, rows: np.ndarray) -> "Creatives":
         """Return the ads at the given positions."""
-        return Creatives(*(getattr(self, field.name)[rows] for field in fields(self)))
+        taken = copy(self)  # its codes have been checked
+        taken.__dict__.update({name: codes[rows] for name, codes in vars(self).items()})
+        return taken
 
     def codes(self) -> np.ndarray:
         """Return all attributes side by side → (N, 7)."""

@@ -187,6 +187,8 @@ class Rows:
     impressions, clicks, orders : float32
     mature : bool
         Where `orders` may be learned from.
+    offset : (n, 2) float32
+        What is known to be added to the logits of click and order.
     """
 
     customer: np.ndarray
@@ -196,12 +198,15 @@ class Rows:
     clicks: np.ndarray
     orders: np.ndarray
     mature: np.ndarray
+    offset: np.ndarray
 
     @classmethod
     def none(cls) -> "Rows":
         """Return no rows."""
         no = np.zeros(0, np.float32)
-        return cls(no.astype(int), no.astype(int), no, no, no, no, no.astype(bool))
+        return cls(
+            no.astype(int), no.astype(int), no, no, no, no, no.astype(bool), no.reshape(0, 2)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,7 +238,7 @@ class Banners:
         array of shape (2, 2, N, M), float32
         """
         record = self.record.copy()
-        fresh = rows.impressions * np.exp(-fatigue * rows.fatigue)
+        fresh = np.maximum(rows.impressions * np.exp(-fatigue * rows.fatigue), rows.clicks)
         counts = [fresh, rows.clicks, rows.clicks * rows.mature, rows.orders * rows.mature]
         for total, count in zip(record.reshape(4, *record.shape[2:]), counts, strict=True):
             np.add.at(total, (rows.customer, rows.ad), count)
@@ -268,8 +273,8 @@ def thin(log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1) -> B
         np.bincount(some, minlength=shape[0] * shape[1]).astype(np.float32).reshape(shape)
         for some in (cell, cell[hit], cell[hit], cell[log.conversion])
     ]
-    record = np.stack(counts).reshape(2, 2, *shape)
-    return Banners(Rows(customer, ad, zero, *numbers, mature), record)
+    record, offset = np.stack(counts).reshape(2, 2, *shape), np.zeros((len(at), 2), np.float32)
+    return Banners(Rows(customer, ad, zero, *numbers, mature, offset), record)
 
 
 def as_rows(log: Log) -> Rows:
@@ -280,7 +285,8 @@ def as_rows(log: Log) -> Rows:
     numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
     seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
     mature = raw["week"] + LATEST <= len(log.shown)
-    return Rows(raw["customer"], raw["creative"], seen, *numbers, mature)
+    offset = np.zeros((len(seen), 2), np.float32)
+    return Rows(raw["customer"], raw["creative"], seen, *numbers, mature, offset)
 
 
 def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
@@ -419,22 +425,23 @@ class DeepResponse:
             drawn = torch.randint(len(ad), size, generator=self.draws).flatten()
             traits = self.traits.index_select(0, customer[drawn])
             marks = self.marks.index_select(0, ad[drawn]).unflatten(0, size)
-            extra, tired, outcome = seen.index_select(0, drawn).split([1, 1, 4], 1)
+            extra, tired, offset, outcome = seen.index_select(0, drawn).split([1, 1, 2, 4], 1)
             x = torch.cat([traits, extra], 1).unflatten(0, size)
-            logits = self.nets(x, marks, tired.reshape(size))
+            logits = self.nets(x, marks, tired.reshape(size)) + offset.unflatten(0, size)
             loss = response_loss(logits, outcome.unflatten(0, size))
             loss.div(self.batch_size).backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
 
     def _tensors(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
-        """Return customers, ads, and affinity, fatigue and the loss's four counts (n, 6)."""
+        """Return customers, ads, and affinity, fatigue, offset and the four counts (n, 8)."""
         ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
         ripe, orders = rows.clicks * rows.mature, rows.orders * rows.mature
         counts = [rows.clicks, rows.impressions - rows.clicks, orders, ripe - orders]
-        counts = np.maximum(np.stack([rows.fatigue, *counts], 1), 0)
+        counts = np.maximum(np.stack(counts, 1), 0)
         near = self.affinity[customer, self.category[ad]]
-        return customer, ad, torch.cat([near[:, None], torch.as_tensor(counts)], 1)
+        rest = np.hstack([rows.fatigue[:, None], rows.offset, counts])
+        return customer, ad, torch.cat([near[:, None], torch.as_tensor(rest)], 1)
 
     @property
     def fatigue(self) -> float:
@@ -503,11 +510,11 @@ class LogisticResponse:
         hits, trials = (rows.orders, rows.clicks) if k else (rows.clicks, rows.impressions)
         hits = np.minimum(hits, trials)
 
-        def part(some: slice) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        def part(some: slice) -> tuple[np.ndarray, ...]:
             here = at[some]
             x = self._products(rows.customer[here], rows.ad[here])
             x = x if k else np.column_stack([x, -rows.fatigue[here]])
-            return x, hits[here], trials[here]
+            return x, hits[here], trials[here], rows.offset[here, k]
 
         first = taught is None
         if first:
@@ -539,7 +546,7 @@ class LogisticResponse:
 
 
 def newton_logistic(
-    part: Callable[[slice], tuple[np.ndarray, np.ndarray, np.ndarray]],
+    part: Callable[[slice], tuple[np.ndarray, ...]],
     size: int,
     mean: np.ndarray,
     precision: np.ndarray,
@@ -552,7 +559,7 @@ def newton_logistic(
     Parameters
     ----------
     part : callable
-        Gives inputs (b, Q), hits (b,) and trials (b,) of a slice of the rows.
+        Gives inputs (b, Q), hits, trials and logits to be added (b,) of a slice of the rows.
     size : int
         Rows.
     mean, precision : arrays of shape (Q,) and (Q, Q)
@@ -571,8 +578,8 @@ def newton_logistic(
     for stride in strides if size else ():
         slope, bend = -precision @ (coef - mean), precision.copy()
         for first in range(0, size, block * stride):
-            x, hits, trials = part(slice(first, first + block * stride, stride))
-            chance = expit(x @ coef.astype(np.float32))
+            x, hits, trials, offset = part(slice(first, first + block * stride, stride))
+            chance = expit(x @ coef.astype(np.float32) + offset)
             slope += stride * (x.T @ (hits - trials * chance))
             root = np.sqrt(stride * trials * chance * (1 - chance))[:, None] * x
             bend += root.T @ root
@@ -598,8 +605,6 @@ class RandomEffects:
         fits take one step. Without any, nobody departs from the model.
     variance : float
         Of every effect at first.
-    seed : int
-        Of the lots in `chances`.
 
     References
     ----------
@@ -607,9 +612,7 @@ class RandomEffects:
     Zhang et al. (2016), GLMix: generalized linear mixed models for large-scale response prediction.
     """
 
-    def __init__(
-        self, model, menu: Menu, *, sweeps: int = 4, variance: float = 0.05, seed: int = 0
-    ) -> None:
+    def __init__(self, model, menu: Menu, *, sweeps: int = 4, variance: float = 0.05) -> None:
         self.model, self.sweeps = model, sweeps
         marks, one = menu.marks(), np.ones((len(menu), 1), np.float32)
         rate = DISCOUNT_RATES[menu.creatives().discount]
@@ -618,8 +621,6 @@ class RandomEffects:
         size = sum(x.shape[1] for x in self.x)
         self.mean, self.cov = np.zeros(size), variance * np.eye(size)
         self.effects, self.logits = np.zeros((len(model.traits), size)), None
-        self.spread = np.zeros((len(self.effects), size, size))
-        self.rng = np.random.default_rng([seed, 1302])
 
     @property
     def fitted(self) -> bool:
@@ -634,64 +635,60 @@ class RandomEffects:
     def fit(self, banners: Banners, rows: Rows) -> None:
         """Fit the model, and then everybody's effects, to banners and the campaign so far."""
         rounds, sweeps = (1, min(self.sweeps, 1)) if self.fitted else (2, self.sweeps)
-        self.model.fit(banners.rows, rows)
+        self.model.fit(banners.rows, self._beside(rows))
         self.logits = self.model.logits()
         record = banners.with_rows(rows, self.fatigue)
         for _ in range(rounds if sweeps else 0):
-            slope, bend = self._around(record)
+            (slope, bend), start = self._around(record), self.effects
             for _ in range(sweeps):
                 precision = np.linalg.inv(self.cov)
-                self.spread = np.linalg.inv(bend + precision)  # (N, K, K)
+                spread = np.linalg.inv(bend + precision)  # (N, K, K)
                 pull = slope + precision @ self.mean
-                self.effects = np.einsum("nij,nj->ni", self.spread, pull)
+                step = np.einsum("nij,nj->ni", spread, pull) - start
+                self.effects = start + np.clip(step, -1, 1)  # no leap beyond where it holds
                 self.mean = self.effects.mean(0)
-                self.cov = np.cov(self.effects.T, bias=True) + self.spread.mean(0)
+                self.cov = np.cov(self.effects.T, bias=True) + spread.mean(0)
+
+    def _beside(self, rows: Rows) -> Rows:
+        """Return rows with what the effects so far add: ads were chosen by these, too."""
+        own = self.effects[rows.customer].astype(np.float32)
+        pairs = zip(self.x, self._parts(), strict=True)
+        added = [(own[:, part] * x[rows.ad]).sum(1) for x, part in pairs]
+        return replace(rows, offset=np.stack(added, 1))
 
     def _around(self, record: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return slope (N, K) at 0 and curvature (N, K, K) of the record's likelihood."""
         n, size = self.effects.shape
         slope, bend = np.zeros((n, size)), np.zeros((n, size, size))
-        for logit, x, part, (trials, hits) in zip(
-            self._shifted(self.effects), self.x, self._parts(), record, strict=True
+        for chance, x, part, (trials, hits) in zip(
+            self.chances(), self.x, self._parts(), record, strict=True
         ):
-            chance = torch.sigmoid(torch.as_tensor(logit)).numpy()  # faster than SciPy's
-            slope[:, part] = (hits - trials * chance) @ x
+            expected = trials * chance
+            slope[:, part] = (hits - expected) @ x
+            chance -= 1
+            expected *= chance  # minus the variances
             i, j = np.triu_indices(x.shape[1])
-            block = bend[:, part, part]
-            block[:, i, j] = (trials * chance * (1 - chance)) @ (x[:, i] * x[:, j])
-            block[:, j, i] = block[:, i, j]
+            pairs = expected @ (x[:, i] * x[:, j])
+            bend[:, i + part.start, j + part.start] = -pairs
+            bend[:, j + part.start, i + part.start] = -pairs
         return slope + np.einsum("nij,nj->ni", bend, self.effects), bend
 
     def _parts(self) -> list[slice]:
         first = self.x[0].shape[1]
-        return [slice(first), slice(first, None)]
+        return [slice(0, first), slice(first, None)]
 
-    def _shifted(self, effects: np.ndarray) -> list[np.ndarray]:
-        effects = effects.astype(np.float32)
-        return [
-            logit + effects[:, part] @ x.T
-            for logit, x, part in zip(self.logits, self.x, self._parts(), strict=True)
-        ]
-
-    def chances(self, explore: float = 0.0) -> list[np.ndarray]:
-        """Return the chances of a click of the rested and of an order after a click.
-
-        Parameters
-        ----------
-        explore : float
-            Share of the customers whose effects are drawn from what they may be (Thompson
-            sampling); for the others, they are what is expected.
+    def chances(self) -> list[np.ndarray]:
+        """Return the chances of a click of the rested, and of an order after a click.
 
         Returns
         -------
         list of two arrays of shape (N, M), float32
         """
-        effects = self.effects.copy()
-        who = np.flatnonzero(self.rng.random(len(effects)) < (explore if self.sweeps else 0))
-        noise = self.rng.standard_normal((len(who), effects.shape[1], 1))
-        effects[who] += (np.linalg.cholesky(self.spread[who]) @ noise)[..., 0]
-        shifted = map(torch.as_tensor, self._shifted(effects))
-        return [torch.sigmoid(logit).numpy() for logit in shifted]
+        effects, found = self.effects.astype(np.float32), []
+        for logit, x, part in zip(self.logits, self.x, self._parts(), strict=True):
+            shifted = torch.as_tensor(logit + effects[:, part] @ x.T)
+            found.append(shifted.sigmoid().numpy())  # faster than SciPy's
+        return found
 
 
 # --- Everything before the first round -----------------------------------------------------------

@@ -157,8 +157,6 @@ class Learner:
     model : RandomEffects
     shop : Shopkeeper
     menu : Menu
-    explore : float
-        Share of customers whose own effects are drawn by `RandomEffects.chances`, anew each round.
     incremental : bool
         Count only orders that would not have come anyway (`displaced_share`).
     paced : bool
@@ -177,7 +175,6 @@ class Learner:
         shop: Shopkeeper,
         menu: Menu,
         *,
-        explore: float = 0.05,
         incremental: bool = True,
         paced: bool = True,
         again: bool = True,
@@ -185,8 +182,7 @@ class Learner:
         annoyance: np.ndarray | None = None,
     ) -> None:
         self.model, self.shop, self.menu = model, shop, menu
-        self.explore, self.incremental = explore, incremental
-        self.paced, self.again = paced, again
+        self.incremental, self.paced, self.again = incremental, paced, again
         self.null = null
         self.annoyance = 0.0 if annoyance is None else annoyance
         self.displaced: list[float] = []
@@ -200,7 +196,7 @@ class Learner:
             self.model.fit(self.shop.banners, as_rows(log))
         share = displaced_share(log, self.shop.past.rate) if self.incremental else 0.0
         self.displaced.append(share)
-        click, order = self.model.chances(self.explore)
+        click, order = self.model.chances()
         self.ad, self.gain = self._best(click * order, share)
 
     def _best(self, chance: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
@@ -437,21 +433,21 @@ class World:
         market = Market(n_customers, seed, creatives=menu.creatives(), truth=truth)
         past, banners, profile = study_customers(market, seed=seed, **study)
         shop = Shopkeeper(past, banners, Prices.of(market), campaign)
-        base = RandomEffects(DeepResponse(profile, menu, seed=seed, **net), menu, seed=seed)
+        base = RandomEffects(DeepResponse(profile, menu, seed=seed, **net), menu)
         base.fit(banners, Rows.none())
         return cls(market, shop, profile, net, base)
 
     def deep(self, profile: Profile, menu: Menu) -> RandomEffects:
         """Return an untrained response model on another profile."""
         seed = self.market.seed
-        return RandomEffects(DeepResponse(profile, menu, seed=seed, **self.net), menu, seed=seed)
+        return RandomEffects(DeepResponse(profile, menu, seed=seed, **self.net), menu)
 
 
 def contestants(world: World, menu: Menu) -> dict[str, object]:
     """Return the strategies that compete, our loop among them."""
     shop, seed = world.shop, world.market.seed
     dealt = replace(shop, banners=shuffled_banners(shop.banners, np.random.default_rng([seed, 13])))
-    logistic = RandomEffects(LogisticResponse(plain_profile(shop.past), menu), menu, seed=seed)
+    logistic = RandomEffects(LogisticResponse(plain_profile(shop.past), menu), menu)
     return {
         "send to all": OneAd(shop, menu, seed=seed),
         "RFM rule": RFMRule(shop, menu, seed=seed),
@@ -476,7 +472,6 @@ def variants(world: World, menu: Menu, *, archive: int = 30) -> dict[str, Learne
         "own record": Learner(usual, shop, menu),
         "studio (old ads only)": ours(menu.archive(archive, lots)),
         "uplift (all orders count)": ours(incremental=False),
-        "exploring": ours(explore=0.0),
         "pacing": ours(paced=False),
         "learning again": ours(again=False),
     }

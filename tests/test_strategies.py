@@ -257,7 +257,7 @@ def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
     able = np.arange(N) % 5 > 0
     spent = {}
     for paced in (True, False):
-        learner = Learner(world.base, world.shop, menu, explore=0.5, paced=paced)
+        learner = Learner(world.base, world.shop, menu, paced=paced)
         learner.learn(Log(able, 2))
         ads, impressions = learner.send(moment(able))
         assert set(ads[impressions > 0]) <= set(menu.open_ads)
@@ -268,7 +268,7 @@ def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
 
 def test_without_uplift_discounts_are_deeper(world):
     menu, log = Menu.of(2), Log(np.ones(N, bool), 2)
-    learner = Learner(world.base, world.shop, menu, explore=0.0)
+    learner = Learner(world.base, world.shop, menu)
     learner.learn(log)
     click, order = learner.model.chances()
     best = [learner._best(click * order, share)[0] for share in (0.0, 0.5)]
@@ -291,7 +291,6 @@ def test_variants_lack_what_they_are_named_for(world):
     assert not made["profile"].model.model.affinity.any()
     assert made["own record"].model.sweeps == 0
     assert not made["uplift (all orders count)"].incremental
-    assert made["exploring"].explore == 0
     assert not made["pacing"].paced
     assert not made["learning again"].again
     assert len({id(each.model) for each in made.values()}) == len(made)  # none teaches another

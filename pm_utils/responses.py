@@ -174,6 +174,10 @@ def no_profile(past: Past) -> Profile:
 
 # --- Response models: who clicks on what, and who then orders ------------------------------------
 
+FATIGUE = (
+    0.02  # by how much a logit falls with each ad lately seen: a guess, until a campaign tells
+)
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -327,7 +331,7 @@ class ResponseNets(nn.Module):
         self.levels = nn.Parameter(0.1 * torch.randn(members, levels, 2 * width))
         self.appeal = nn.Parameter(torch.zeros(members, levels, 2))
         self.wide = nn.Parameter(torch.zeros(members, reads, 2))
-        self.tired = nn.Parameter(torch.full((members, 1), 0.02))
+        self.tired = nn.Parameter(torch.full((members, 1), FATIGUE))
         self.base = nn.Parameter(torch.tensor([-3.5, -2.5]).repeat(members, 1, 1))
 
     def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -483,7 +487,12 @@ class LogisticResponse:
     """
 
     def __init__(
-        self, profile: Profile, menu: Menu, *, ridge=(60.0, 150.0), personal: bool = True
+        self,
+        profile: Profile,
+        menu: Menu,
+        *,
+        ridge: tuple[float, float] = (60.0, 150.0),
+        personal: bool = True,
     ) -> None:
         self.marks, self.category = menu.marks(), menu.levels()[:, 0]
         self.ridge, self.personal = ridge, personal
@@ -521,7 +530,9 @@ class LogisticResponse:
             x, ridge = part(slice(1))[0], self.ridge[k]
             penalty = np.diag(np.r_[1e-6, np.full(x.shape[1] - 1, ridge)])
             rate = (hits[at].sum() + 0.5) / (trials[at].sum() + 1)
-            taught = np.r_[np.log(rate / (1 - rate)), np.zeros(x.shape[1] - 1)], penalty
+            guess = np.r_[np.log(rate / (1 - rate)), np.zeros(x.shape[1] - 1)]
+            guess[-1] = guess[-1] if k else FATIGUE  # banners come one by one and do not tire
+            taught = guess, penalty
         return newton_logistic(part, len(at), *taught, strides=(8, 1) if first else (1, 1))
 
     @property
@@ -565,14 +576,14 @@ def newton_logistic(
     mean, precision : arrays of shape (Q,) and (Q, Q)
         Of the prior; Newton starts at its mean.
     strides : sequence of int
-        A step each, on every so manieth row, which then counts for so many.
+        A step for each: on every s-th row, which then counts for s.
     block : int
 
     Returns
     -------
     coef : array of shape (Q,)
     precision : array of shape (Q, Q)
-        Of the normal distribution that stands for the posterior.
+        Of the normal distribution that stands for the posterior, bent as before the last step.
     """
     coef, bend = mean, precision
     for stride in strides if size else ():
@@ -590,11 +601,14 @@ def newton_logistic(
 class RandomEffects:
     r"""A response model, and by how much every customer departs from it.
 
-    To the model's logits comes :math:`x_c \cdot b_i`, where x holds an ad's levels and its
-    discount, and the customer's own effects b, on clicks and on orders together, are normal around
-    what is usual, :math:`b_i \sim N(\mu, \Sigma)`. With much on record, b follows the record, with
-    little it stays near μ; what b does to clicks says by Σ something on orders, too. Expectation
-    maximisation finds μ, Σ and each b, the likelihood being made normal around the latest b.
+    To the model's logits comes :math:`x_c \cdot \beta_i`. On clicks x holds a constant, the ad's
+    levels of category, tone and look, and the root of its discount; on orders a constant and the
+    discount. The customer's own effects β, on both together, are normal around what is usual,
+    :math:`\beta_i \sim N(\mu, \Sigma)`. With much on record, β follows the record, with little it
+    stays near μ; what β does to clicks says by Σ something on orders, too. Expectation maximisation
+    finds μ, Σ and each β, the likelihood being made normal around the latest β; no effect moves by
+    more than 1 at a time. Banners teach the model alone; rows of the campaign are read
+    beside the effects that chose their ads.
 
     Parameters
     ----------
@@ -612,7 +626,14 @@ class RandomEffects:
     Zhang et al. (2016), GLMix: generalized linear mixed models for large-scale response prediction.
     """
 
-    def __init__(self, model, menu: Menu, *, sweeps: int = 4, variance: float = 0.05) -> None:
+    def __init__(
+        self,
+        model: DeepResponse | LogisticResponse,
+        menu: Menu,
+        *,
+        sweeps: int = 4,
+        variance: float = 0.05,
+    ) -> None:
         self.model, self.sweeps = model, sweeps
         marks, one = menu.marks(), np.ones((len(menu), 1), np.float32)
         rate = DISCOUNT_RATES[menu.creatives().discount]

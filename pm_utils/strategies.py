@@ -171,7 +171,7 @@ class Learner:
 
     def __init__(
         self,
-        model,
+        model: RandomEffects,
         shop: Shopkeeper,
         menu: Menu,
         *,
@@ -462,7 +462,8 @@ def variants(world: World, menu: Menu, *, archive: int = 30) -> dict[str, Learne
     """Return our loop without one of its parts at a time."""
     shop, lots = world.shop, np.random.default_rng([world.market.seed, 30])
     blind = world.deep(no_profile(shop.past), menu)
-    usual = RandomEffects(deepcopy(world.base.model), menu, sweeps=0)
+    usual = deepcopy(world.base)  # one of whom nobody departs, now or later
+    usual.sweeps, usual.effects = 0, 0 * usual.effects
 
     def ours(menu: Menu = menu, **options) -> Learner:
         return Learner(deepcopy(world.base), shop, menu, **options)

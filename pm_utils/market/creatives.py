@@ -60,7 +60,7 @@ class Creatives:
         return len(self.category)
 
     def take(self, rows: np.ndarray) -> "Creatives":
-        """Return the ads at the given positions."""
+        """Return the ads at the given positions, an array of them."""
         taken = copy(self)  # its codes have been checked
         taken.__dict__.update({name: codes[rows] for name, codes in vars(self).items()})
         return taken

@@ -175,8 +175,8 @@ class Table:
 
 
 def _whole(u: np.ndarray) -> np.ndarray:
-    """Write numbers in [0, 1) as whole multiples of 2⁻²⁴, which they are (`random_bits`)."""
-    return (u * np.float32(2**BITS)).astype(np.int32)
+    """Write numbers from 0 to 1 in whole units of 2⁻²⁴, the largest one being the last below 1."""
+    return np.minimum((u * np.float32(2**BITS)).astype(np.int32), 2**BITS - 1)
 
 
 @dataclass(frozen=True, eq=False)

@@ -362,4 +362,18 @@ def test_what_others_need_runs_first(book, capsys):
     book.toc("01-a", "02-b", "03-c")
     out = pm(capsys, "book", "--jobs", "1")[1].out
     begun = [line.split(":")[0] for line in out.splitlines() if ": started" in line]
-    assert begun == ["01-a", "03-c", "02-b"], "without a need the later one is first"
+    assert begun[0] == "01-a", "without a need it would come last"
+
+
+def test_what_took_longest_runs_first(book, capsys):
+    for name in ("01-a", "02-b"):
+        book.chapter(name)
+    book.toc("01-a", "02-b")
+    pm(capsys, "book")
+    for slow, fast in (("01-a", "02-b"), ("02-b", "01-a")):
+        for name, seconds in ((slow, 9.0), (fast, 1.0)):
+            path = book.folder(name) / "record.json"
+            path.write_text(json.dumps(json.loads(path.read_text()) | {"seconds": seconds}))
+        out = pm(capsys, "book", "--cold", "--jobs", "1")[1].out
+        begun = [line.split(":")[0] for line in out.splitlines() if ": started" in line]
+        assert begun == [slow, fast]

@@ -1,5 +1,7 @@
 """What behaviour tells: profiles, rows without tomorrow's news, response models and their nulls."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -211,6 +213,35 @@ def test_what_was_learned_before_is_a_prior():
     assert parts == pytest.approx(whole, abs=0.01)
 
 
+def test_what_is_known_beforehand_is_not_learned_again():
+    """Half a unit that is added to every logit leaves the intercept, a slope's part the slope."""
+    rng = np.random.default_rng(2)
+    x = np.column_stack([np.ones(5000), rng.normal(size=5000)]).astype(np.float32)
+    hits = (rng.random(5000) < 1 / (1 + np.exp(1 - x[:, 1]))).astype(np.float32)
+
+    def fit(known: np.ndarray) -> np.ndarray:
+        def part(some: slice):
+            return x[some], hits[some], np.ones(5000, np.float32)[some], known[some]
+
+        return newton_logistic(part, 5000, np.zeros(2), 1e-4 * np.eye(2), strides=8 * [1])[0]
+
+    alone, beside = fit(np.zeros(5000)), fit(0.5 - 0.4 * x[:, 1])
+    assert beside - alone == pytest.approx([-0.5, 0.4], abs=1e-3)
+
+
+def test_networks_read_rows_beside_what_is_known(past, banners):
+    """With a large logit known beforehand, the network's own must come out lower by it."""
+    plain, rows = responses.plain_profile(past), banners.rows
+    own = []
+    for known in (0.0, 3.0):
+        offset = np.column_stack([np.full(len(rows.ad), known), np.zeros(len(rows.ad))])
+        net = DeepResponse(plain, MENU, first=300)
+        net.fit(replace(rows, offset=offset.astype(np.float32)), Rows.none())
+        own.append(net.logits().mean((1, 2)))
+    assert own[1][0] - own[0][0] == pytest.approx(-3, abs=0.5)
+    assert own[1][1] - own[0][1] == pytest.approx(0, abs=0.5)
+
+
 def test_the_loss_is_the_log_loss_of_clicks_and_of_orders():
     logits = torch.tensor([[0.3, -1.0]])
     loss = response_loss(logits, torch.tensor([[2.0, 5.0, 1.0, 1.0]]))
@@ -337,6 +368,33 @@ def test_variances_of_effects_are_found():
     assert level.mean() == pytest.approx(0.3, abs=0.06)
     assert level.std() == pytest.approx(0.5, abs=0.06)
     assert (orders @ found.x[1].mean(0)).mean() < -0.5  # nobody ordered
+
+
+def test_rows_are_read_beside_the_effects_that_chose_them(effects, banners):
+    who, ad = np.array([3, 77, 500]), np.array([0, 200, len(MENU) - 1])
+    zero = np.zeros(3, np.float32)
+    rows = Rows(who, ad, zero, zero, zero, zero, zero.astype(bool), np.zeros((3, 2), np.float32))
+    offset = effects._beside(rows).offset
+    for k, chance in enumerate(effects.chances()):
+        own = np.log(chance / (1 - chance)) - effects.logits[k]
+        assert offset[:, k] == pytest.approx(own[who, ad], abs=1e-4)
+    assert np.abs(offset).max() > 0.01
+
+
+def test_no_effect_leaps():
+    """A click that the model holds for all but impossible would send Newton's step far out."""
+    record = np.zeros((2, 2, 5, len(MENU)), np.float32)
+    record[0, :, 0] = 1  # one customer, who saw every ad once and clicked on each
+    rare = np.full((2, 5, len(MENU)), -9, np.float32)
+
+    class Rare:
+        traits, fatigue = np.zeros((5, 1)), 0.0
+        fit = staticmethod(lambda *rows: None)
+        logits = staticmethod(lambda: rare)
+
+    found = RandomEffects(Rare(), MENU, sweeps=1, variance=100.0)
+    found.fit(responses.Banners(Rows.none(), record), Rows.none())
+    assert 1 < np.abs(found.effects).max() <= 2  # the likelihood is made normal twice
 
 
 def test_without_sweeps_nobody_departs_from_the_model(effects, banners):

@@ -1,6 +1,7 @@
 """What behaviour tells: profiles, rows without tomorrow's news, response models and their nulls."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -345,6 +346,12 @@ def test_own_records_improve_on_the_model_and_shuffled_ones_do_not(market, effec
         assert ranking(shuffled_own, market, which) < usual + 0.01
 
 
+def fixed(logits: np.ndarray) -> SimpleNamespace:
+    """A model that has nothing to learn."""
+    traits = np.zeros((logits.shape[1], 1))
+    return SimpleNamespace(traits=traits, fatigue=0.0, fit=lambda *_: None, logits=lambda: logits)
+
+
 def test_variances_of_effects_are_found():
     """Customers differ in how often they click and in nothing else; a flat model."""
     rng, n = np.random.default_rng(0), 600
@@ -355,12 +362,7 @@ def test_variances_of_effects_are_found():
     record = np.stack([[shown, clicks], [clicks, np.zeros_like(clicks)]])
     flat = np.full((2, n, len(MENU)), -3, np.float32)
 
-    class Flat:
-        traits, fatigue = np.zeros((n, 1)), 0.03
-        fit = staticmethod(lambda *rows: None)
-        logits = staticmethod(lambda: flat)
-
-    found = RandomEffects(Flat(), MENU, sweeps=20)
+    found = RandomEffects(fixed(flat), MENU, sweeps=20)
     found.fit(responses.Banners(Rows.none(), record), Rows.none())
     clicks, orders = np.split(found.effects, [found.x[0].shape[1]], axis=1)
     level = clicks @ found.x[0].mean(0)
@@ -387,12 +389,7 @@ def test_no_effect_leaps():
     record[0, :, 0] = 1  # one customer, who saw every ad once and clicked on each
     rare = np.full((2, 5, len(MENU)), -9, np.float32)
 
-    class Rare:
-        traits, fatigue = np.zeros((5, 1)), 0.0
-        fit = staticmethod(lambda *rows: None)
-        logits = staticmethod(lambda: rare)
-
-    found = RandomEffects(Rare(), MENU, sweeps=1, variance=100.0)
+    found = RandomEffects(fixed(rare), MENU, sweeps=1, variance=100.0)
     found.fit(responses.Banners(Rows.none(), record), Rows.none())
     assert 1 < np.abs(found.effects).max() <= 2  # the likelihood is made normal twice
 

@@ -137,7 +137,7 @@ def train_writer(
     words = len(copy_grammar().words)
     model = AdCopyGPT(GPTConfig(words, code_dim=codes.shape[1], layers=layers, width=width))
     target = torch.tensor(tokens)[:, : (tokens != PAD).sum(1).max()]  # no column of mere pads
-    settings = {"epochs": 1, "batch_size": batch_size, "learning_rate": 1e-2, "seed": seed}
+    settings = {"epochs": 1, "batch_size": batch_size, "learning_rate": 1.4e-2, "seed": seed}
     inputs = [codes, target[:, :-1]]
     fit(model, inputs, target, loss=next_word_loss, weight_decay=0.01, **settings)
     return model

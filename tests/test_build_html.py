@@ -24,7 +24,7 @@ def sphinx(book, monkeypatch):
     """Stands in for Sphinx and notes whether it found earlier pages."""
     calls = []
 
-    def build(project, *, strict, lock):
+    def build(project, process, *, strict):
         page = project.build / "html" / "index.html"
         calls.append("again" if page.exists() else "afresh")
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -32,17 +32,17 @@ def sphinx(book, monkeypatch):
         if "bad" in (project.book / "index.md").read_text() and strict:
             raise HtmlError("index.md: WARNING: bad")
 
-    monkeypatch.setattr(html, "_sphinx", build)
+    monkeypatch.setattr(html, "render", build)
     return calls
 
 
 def test_sphinx_is_called_only_for_a_change(book, sphinx):
     index = book.root / "book" / "index.md"
-    assert html.build(book.project, strict=True)
-    assert not html.build(book.project, strict=True)
+    assert html.build(book.project, None, strict=True)
+    assert not html.build(book.project, None, strict=True)
     index.write_text("# The book\n\nMore.\n")
-    assert html.build(book.project, strict=True)
-    assert not html.build(book.project, strict=True)
+    assert html.build(book.project, None, strict=True)
+    assert not html.build(book.project, None, strict=True)
     assert sphinx == ["afresh", "again"]
 
 
@@ -56,20 +56,20 @@ def test_sphinx_is_called_only_for_a_change(book, sphinx):
     ],
 )
 def test_what_all_pages_share_builds_them_all(book, sphinx, file, text):
-    html.build(book.project, strict=True)
+    html.build(book.project, None, strict=True)
     (book.root / file).write_text(text)
-    html.build(book.project, strict=True)
+    html.build(book.project, None, strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 def test_a_page_that_goes_takes_its_html_along(book, sphinx):
     second = book.root / "book" / "second.md"
     second.write_text("# Second\n")
-    html.build(book.project, strict=True)
+    html.build(book.project, None, strict=True)
     stale = book.project.build / "html" / "second.html"
     stale.write_text("")
     second.unlink()
-    html.build(book.project, strict=True)
+    html.build(book.project, None, strict=True)
     assert not stale.exists()
 
 
@@ -77,29 +77,29 @@ def test_a_warning_does_not_vanish_in_the_next_call(book, sphinx):
     (book.root / "book" / "index.md").write_text("# The book\n\nbad\n")
     for _ in range(2):
         with pytest.raises(HtmlError, match="bad"):
-            html.build(book.project, strict=True)
+            html.build(book.project, None, strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 def test_a_lenient_build_is_not_taken_for_a_good_one(book, sphinx):
-    assert html.build(book.project, strict=False)
-    assert html.build(book.project, strict=True)
+    assert html.build(book.project, None, strict=False)
+    assert html.build(book.project, None, strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 def test_a_cold_call_builds_every_page(book, sphinx):
-    html.build(book.project, strict=True)
+    html.build(book.project, None, strict=True)
     html.forget(book.project)
-    assert html.build(book.project, strict=True)
+    assert html.build(book.project, None, strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"shell": 1}', "{", "\x00"])
 def test_a_damaged_stamp_builds_every_page(book, sphinx, text):
-    html.build(book.project, strict=True)
+    html.build(book.project, None, strict=True)
     (book.project.build / "html.json").write_text(text)
-    assert html.build(book.project, strict=True)
-    assert not html.build(book.project, strict=True)
+    assert html.build(book.project, None, strict=True)
+    assert not html.build(book.project, None, strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
@@ -110,8 +110,8 @@ from pm_utils.build import html
 from pm_utils.build.project import Project
 
 project = Project(Path(sys.argv[1]))
-with project.lock() as lock:
-    html.build(project, strict=True, lock=lock)
+with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
+    html.build(project, renderer, strict=True)
 """
 STALL = """import os, pathlib, time
 
@@ -119,6 +119,18 @@ def setup(app):
     pathlib.Path(app.confdir, "..", "_build", "pid").write_text(str(os.getpid()))
     time.sleep(300)
 """
+
+
+def build(project, **held):
+    with html.renderer(project, **held) as renderer:
+        return html.build(project, renderer, strict=True)
+
+
+def test_a_renderer_without_work_ends_with_its_builder(book):
+    with html.renderer(book.project) as renderer:
+        assert renderer.poll() is None
+    assert renderer.returncode == 0
+    assert not (book.project.build / "html.log").exists()
 
 
 def test_the_sphinx_of_a_killed_builder_ends_and_holds_the_lock_until_then(book):
@@ -137,14 +149,14 @@ def test_the_sphinx_of_a_killed_builder_ends_and_holds_the_lock_until_then(book)
     config.write_text(plain)
     with book.project.lock() as lock:  # waits for the end of the Sphinx that lost its builder
         assert not sphinx.is_running() or sphinx.status() == psutil.STATUS_ZOMBIE
-        assert html.build(book.project, strict=True, lock=lock)
+        assert build(book.project, lock=lock)
 
 
 def test_jupyter_book_tells_a_warning_and_builds_without(book):
     index = book.root / "book" / "index.md"
     index.write_text("# The book\n\nSee {ref}`nowhere`.\n")
     with pytest.raises(HtmlError, match=r"index.md:3: WARNING: undefined label: 'nowhere'"):
-        html.build(book.project, strict=True)
+        build(book.project)
     index.write_text("# The book\n\nSee [itself](index.md).\n")
-    assert html.build(book.project, strict=True)
+    assert build(book.project)
     assert "See" in (book.project.build / "html" / "index.html").read_text()

@@ -1,5 +1,6 @@
 """Runs: what is executed again, what failure and interruption leave, that chapters overlap."""
 
+import contextlib
 import json
 import os
 import signal
@@ -19,7 +20,8 @@ def book(tmp_path, monkeypatch):
     """A book without HTML: Sphinx has its own test."""
     monkeypatch.chdir(tmp_path)
     index = tmp_path / "_build" / "html" / "index.html"
-    monkeypatch.setattr(html, "_sphinx", lambda *_, **__: project.write_whole(index, ""))
+    monkeypatch.setattr(html, "renderer", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(html, "render", lambda *_, **__: project.write_whole(index, ""))
     return FakeBook(tmp_path)
 
 

@@ -118,7 +118,7 @@ def _chapters(tasks: dict[str, Task]) -> dict[str, chapters.Chapter]:
 def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
     tasks, _ = load(project, options)
-    with project.lock() as lock:
+    with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
         pages.forget(project, options.profile, set(tasks))
         with report() as shown:
             outcomes = runs.run_all(
@@ -138,7 +138,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
         if options.cold:
             html.forget(project)
         try:
-            changed = html.build(project, strict=good, lock=lock)
+            changed = html.build(project, renderer, strict=good)
         except html.HtmlError as error:
             print(f"the HTML has warnings or errors:\n{error}", file=sys.stderr)
             return 1

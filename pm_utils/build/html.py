@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -79,19 +80,50 @@ def _title(path: Path) -> str:
     return next((line for line in text.splitlines() if line.startswith("# ")), "")
 
 
-def build(project: Project, *, strict: bool, lock: int | None = None) -> bool:
+@contextlib.contextmanager
+def renderer(
+    project: Project, *, lock: int | None = None
+) -> Generator[subprocess.Popen[bytes], None, None]:
+    """Start Jupyter Book's process, which loads its libraries and waits for `build`, and end it.
+
+    Parameters
+    ----------
+    project : Project
+        The checkout.
+    lock : int, optional
+        The descriptor that `Project.lock` gave. Sphinx holds it too, so that no second builder
+        writes the same pages while a Sphinx whose builder was killed still ends.
+
+    Yields
+    ------
+    subprocess.Popen
+    """
+    command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
+    held = () if lock is None else (lock,)
+    process = subprocess.Popen(command, cwd=project.root, stdin=subprocess.PIPE, pass_fds=held)
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.close()  # tells it that the builder is no more
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it ends its helpers first
+            process.wait(GRACE_SECONDS)
+        process.kill()
+        process.wait()
+
+
+def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -> bool:
     """Build ``_build/html``.
 
     Parameters
     ----------
     project : Project
         The checkout, with its chapters' pages written.
+    process : subprocess.Popen
+        From `renderer`; it builds once.
     strict : bool
         Whether a warning is an error. A book with a failed chapter is built leniently, because
         references into that chapter lead nowhere.
-    lock : int, optional
-        The descriptor that `Project.lock` gave. Sphinx holds it too, so that no second builder
-        writes the same pages while a Sphinx whose builder was killed still ends.
 
     Returns
     -------
@@ -115,38 +147,27 @@ def build(project: Project, *, strict: bool, lock: int | None = None) -> bool:
         shutil.rmtree(html, ignore_errors=True)
         shutil.rmtree(project.build / ".doctrees", ignore_errors=True)
     stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
-    _sphinx(project, strict=strict, lock=lock)
+    render(project, process, strict=strict)
     if strict:
         write_whole(stamp, json.dumps(now, indent=1) + "\n")
     return True
 
 
-def _sphinx(project: Project, *, strict: bool, lock: int | None = None) -> None:
+def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -> None:
+    """Have all pages written that changed, see `build`."""
     log = project.build / "html.log"
     print(f"HTML: building, log in {log}", flush=True)
-    command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
-    command += ["build", "book", "--path-output", "."]
-    command += ["--config", "_config.yml", "--toc", str(project.root / "_toc.yml")]
-    command += ["-W", "-n", "--keep-going"] if strict else []
-    with open(log, "wb") as file:
-        process = subprocess.Popen(
-            command,
-            cwd=project.root,
-            stdin=subprocess.PIPE,  # its end tells Sphinx that the builder is no more
-            stdout=file,
-            stderr=subprocess.STDOUT,
-            pass_fds=() if lock is None else (lock,),
-        )
-        try:
-            process.wait()
-        finally:
-            process.stdin.close()
-            with contextlib.suppress(subprocess.TimeoutExpired):  # it ends its helpers first
-                process.wait(GRACE_SECONDS)
-            process.kill()
-            process.wait()
-    if process.returncode:
-        lines = ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
+    arguments = ["build", "book", "--path-output", "."]
+    arguments += ["--config", "_config.yml", "--toc", str(project.root / "_toc.yml")]
+    arguments += ["-W", "-n", "--keep-going"] if strict else []
+    log.unlink(missing_ok=True)
+    job = json.dumps({"log": str(log), "arguments": arguments}) + "\n"
+    with contextlib.suppress(BrokenPipeError):  # its exit status tells
+        process.stdin.write(job.encode())
+        process.stdin.flush()
+    if process.wait():
+        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+        lines = ANSI.sub("", text).splitlines()
         told = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         if not told:  # what Sphinx says stands before the traceback of its caller
             told = lines[: next((i for i, s in enumerate(lines) if "Traceback" in s), None)][-20:]

@@ -1,16 +1,38 @@
-"""Run Jupyter Book, and end with the builder: ``python render.py build ...``.
+"""Run Jupyter Book when the builder says so, and end with it.
 
-A builder that is killed cannot stop its Sphinx. As in `execute`, the end of standard input does.
+The builder starts this process while chapters run, so that its libraries are there when the pages
+are. One line on standard input, as `pm_utils.build.html.render` writes it, says what to do; the end
+of standard input, as in `execute`, that the builder is no more.
 """
 
+import contextlib
+import importlib
+import json
 import os
+import signal
 import sys
 import threading
+
+LIBRARIES = (
+    *("jupyter_book.cli.main", "jupyter_book.sphinx", "sphinx.builders.html"),
+    *("myst_nb.sphinx_ext", "sphinxcontrib.bibtex", "sphinx_book_theme"),
+)
+
+
+def wait_for_job() -> dict[str, str | list[str]] | None:
+    """Return the job that standard input brings, None when it ends without one."""
+    line = b""
+    while not line.endswith(b"\n"):
+        part = os.read(0, 2**16)  # sys.stdin has a lock, which no fork would get back
+        if not part:
+            return None
+        line += part
+    return json.loads(line)
 
 
 def end_with_parent() -> None:
     """Wait for the end of standard input and end this process."""
-    while os.read(0, 1024):  # sys.stdin has a lock, which no fork of this process would get back
+    while os.read(0, 1024):
         pass
     import psutil
 
@@ -20,7 +42,18 @@ def end_with_parent() -> None:
 
 
 def main() -> None:
-    """Run Jupyter Book with this process's arguments."""
+    """Load the libraries, wait, and run Jupyter Book with the arguments of the job."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the builder that ends this process
+    for name in LIBRARIES:
+        with contextlib.suppress(ImportError):  # Jupyter Book will say so
+            importlib.import_module(name)
+    job = wait_for_job()
+    if job is None:
+        return
+    with open(job["log"], "wb", buffering=0) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+    sys.argv[1:] = job["arguments"]
     threading.Thread(target=end_with_parent, daemon=True).start()
     from jupyter_book.cli.main import main
 

@@ -57,7 +57,7 @@ def train_towers(
     """
     torch.manual_seed(seed)
     model = ResponseModel(AdGenerator(profile.shape[1], 128), torch.tensor(ADS))
-    settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 1e-2, "seed": seed}
+    settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1.4e-2, "seed": seed}
     watch = [profile[choose]], counts[choose]
     inputs, settings["weight_decay"] = [profile[learn]], 0.01
     fit(model, inputs, counts[learn], loss=click_loss, validation=watch, **settings)

@@ -118,7 +118,14 @@ def share_of_gain(
 
 
 def train_writer(
-    codes: Tensor, tokens: np.ndarray, *, layers: int, width: int, batch_size: int, seed: int
+    codes: Tensor,
+    tokens: np.ndarray,
+    *,
+    layers: int,
+    width: int,
+    batch_size: int,
+    learning_rate: float = 1.4e-2,
+    seed: int,
 ) -> AdCopyGPT:
     """Train a GPT on headlines, each seen once, after their codes.
 
@@ -127,7 +134,9 @@ def train_writer(
     codes : Tensor of shape (N, D)
     tokens : array of shape (N, T), int
         As the copy grammar writes them.
-    layers, width, batch_size, seed : int
+    layers, width, batch_size : int
+    learning_rate : float
+    seed : int
 
     Returns
     -------
@@ -137,9 +146,9 @@ def train_writer(
     words = len(copy_grammar().words)
     model = AdCopyGPT(GPTConfig(words, code_dim=codes.shape[1], layers=layers, width=width))
     target = torch.tensor(tokens)[:, : (tokens != PAD).sum(1).max()]  # no column of mere pads
-    settings = {"epochs": 1, "batch_size": batch_size, "learning_rate": 1.4e-2, "seed": seed}
+    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     inputs = [codes, target[:, :-1]]
-    fit(model, inputs, target, loss=next_word_loss, weight_decay=0.01, **settings)
+    fit(model, inputs, target, loss=next_word_loss, epochs=1, weight_decay=0.01, **settings)
     return model
 
 

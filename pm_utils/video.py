@@ -265,6 +265,7 @@ def train_vae(
     request: Tensor,
     *,
     epochs: int,
+    learning_rate: float = 1.2e-2,
     seed: int,
     width: int = 96,
     sigma: float | None = None,
@@ -272,7 +273,7 @@ def train_vae(
     """Train a VAE on clips (N, 12, 3, 32, 32) and requests (N, 31) by its ELBO."""
     torch.manual_seed(seed)
     model = AdVideoVAE(width=width, sigma=sigma)
-    settings = {"epochs": epochs, "batch_size": 32, "learning_rate": 1.2e-2, "seed": seed}
+    settings = {"epochs": epochs, "batch_size": 32, "learning_rate": learning_rate, "seed": seed}
     fit(model, [clips, request], request, loss=negative_elbo, **settings)
     return model
 

@@ -124,7 +124,7 @@ def train_writer(
     layers: int,
     width: int,
     batch_size: int,
-    learning_rate: float = 1.4e-2,
+    learning_rate: float = 1e-2,
     seed: int,
 ) -> AdCopyGPT:
     """Train a GPT on headlines, each seen once, after their codes.

@@ -598,6 +598,11 @@ def newton_logistic(
     return coef, bend
 
 
+def inverses(matrices: np.ndarray) -> np.ndarray:
+    """Return the inverse of each matrix (N, K, K), by PyTorch, which takes half of NumPy's time."""
+    return torch.linalg.inv(torch.as_tensor(matrices)).numpy()
+
+
 class RandomEffects:
     r"""A response model, and by how much every customer departs from it.
 
@@ -663,8 +668,7 @@ class RandomEffects:
             (slope, bend), start = self._around(record), self.effects
             for _ in range(sweeps):
                 precision = np.linalg.inv(self.cov)
-                sharp = torch.as_tensor(bend + precision)  # (N, K, K)
-                spread = torch.linalg.inv(sharp).numpy()  # in half of NumPy's time
+                spread = inverses(bend + precision)  # (N, K, K)
                 pull = slope + precision @ self.mean
                 step = np.einsum("nij,nj->ni", spread, pull) - start
                 self.effects = start + np.clip(step, -1, 1)  # no leap beyond where it holds

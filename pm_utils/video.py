@@ -265,7 +265,7 @@ def train_vae(
     request: Tensor,
     *,
     epochs: int,
-    learning_rate: float = 1.2e-2,
+    learning_rate: float = 8e-3,
     seed: int,
     width: int = 96,
     sigma: float | None = None,

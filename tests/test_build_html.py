@@ -1,14 +1,16 @@
 """HTML: built when a page changed, warnings as errors, the navigation never stale."""
 
+import importlib.util
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psutil
 import pytest
 from fake_book import FakeBook, wait_for
 
-from pm_utils.build import html
+from pm_utils.build import html, render
 from pm_utils.build.html import HtmlError
 
 
@@ -126,11 +128,45 @@ def build(project, **held):
         return html.build(project, renderer, strict=True)
 
 
-def test_a_renderer_without_work_ends_with_its_builder(book):
+IDLE = """
+import os, sys, time
+from pathlib import Path
+from pm_utils.build import html
+from pm_utils.build.project import Project
+
+project = Project(Path(sys.argv[1]))
+with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
+    (project.build / "pid").write_text(str(renderer.pid))
+    time.sleep(300)
+"""
+
+
+@pytest.mark.parametrize("seconds", [0, 4])
+def test_a_renderer_without_work_frees_the_lock_of_a_killed_builder(book, seconds):
+    """It is killed while the renderer loads its libraries, and while it waits."""
+    builder = subprocess.Popen([sys.executable, "-c", IDLE, str(book.root)])
+    mark = book.project.build / "pid"
+    wait_for(lambda: builder.poll() is not None or (mark.exists() and mark.read_text()), 60)
+    time.sleep(seconds)
+    assert psutil.Process(int(mark.read_text())).is_running()
+    builder.kill()
+    builder.wait()
+    with book.project.lock():
+        pass
+
+
+def test_a_renderer_that_died_is_no_success(book):
     with html.renderer(book.project) as renderer:
-        assert renderer.poll() is None
-    assert renderer.returncode == 0
-    assert not (book.project.build / "html.log").exists()
+        renderer.kill()
+        renderer.wait()
+        with pytest.raises(HtmlError, match="ended before it began, with -9"):
+            html.build(book.project, renderer, strict=True)
+    assert not (book.project.build / "html.json").exists()
+
+
+@pytest.mark.parametrize("name", render.LIBRARIES)
+def test_what_is_loaded_ahead_exists(name):
+    assert importlib.util.find_spec(name)
 
 
 def test_the_sphinx_of_a_killed_builder_ends_and_holds_the_lock_until_then(book):

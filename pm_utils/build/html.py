@@ -162,12 +162,14 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool) 
     arguments += ["-W", "-n", "--keep-going"] if strict else []
     log.unlink(missing_ok=True)
     job = json.dumps({"log": str(log), "arguments": arguments}) + "\n"
-    with contextlib.suppress(BrokenPipeError):  # its exit status tells
+    with contextlib.suppress(BrokenPipeError):  # there will be no log
         process.stdin.write(job.encode())
         process.stdin.flush()
-    if process.wait():
-        text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
-        lines = ANSI.sub("", text).splitlines()
+    process.wait()
+    if not log.is_file():
+        raise HtmlError(f"Jupyter Book's process ended before it began, with {process.returncode}")
+    if process.returncode:
+        lines = ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
         told = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         if not told:  # what Sphinx says stands before the traceback of its caller
             told = lines[: next((i for i, s in enumerate(lines) if "Traceback" in s), None)][-20:]

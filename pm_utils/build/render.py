@@ -1,14 +1,15 @@
 """Run Jupyter Book when the builder says so, and end with it.
 
 The builder starts this process while chapters run, so that its libraries are there when the pages
-are. One line on standard input, as `pm_utils.build.html.render` writes it, says what to do; the end
-of standard input, as in `execute`, that the builder is no more.
+are. One line on standard input, as `pm_utils.build.html.render` writes it, says what to do. A
+builder that is killed cannot stop its Sphinx, but standard input ends, and with it this process.
 """
 
 import contextlib
 import importlib
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -19,21 +20,13 @@ LIBRARIES = (
 )
 
 
-def wait_for_job() -> dict[str, str | list[str]] | None:
-    """Return the job that standard input brings, None when it ends without one."""
+def listen(jobs: queue.SimpleQueue) -> None:
+    """Pass on the first line of standard input; at its end, end this process and its children."""
     line = b""
-    while not line.endswith(b"\n"):
-        part = os.read(0, 2**16)  # sys.stdin has a lock, which no fork would get back
-        if not part:
-            return None
+    while part := os.read(0, 2**16):  # sys.stdin has a lock, which no fork would get back
         line += part
-    return json.loads(line)
-
-
-def end_with_parent() -> None:
-    """Wait for the end of standard input and end this process."""
-    while os.read(0, 1024):
-        pass
+        if line.endswith(b"\n"):
+            jobs.put(json.loads(line))
     import psutil
 
     for child in psutil.Process().children(recursive=True):  # pages are written side by side
@@ -44,17 +37,16 @@ def end_with_parent() -> None:
 def main() -> None:
     """Load the libraries, wait, and run Jupyter Book with the arguments of the job."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the builder that ends this process
+    jobs: queue.SimpleQueue = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(jobs,), daemon=True).start()
     for name in LIBRARIES:
         with contextlib.suppress(ImportError):  # Jupyter Book will say so
             importlib.import_module(name)
-    job = wait_for_job()
-    if job is None:
-        return
+    job = jobs.get()
     with open(job["log"], "wb", buffering=0) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)
     sys.argv[1:] = job["arguments"]
-    threading.Thread(target=end_with_parent, daemon=True).start()
     from jupyter_book.cli.main import main
 
     status = 0

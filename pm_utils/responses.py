@@ -174,9 +174,8 @@ def no_profile(past: Past) -> Profile:
 
 # --- Response models: who clicks on what, and who then orders ------------------------------------
 
-FATIGUE = (
-    0.02  # by how much a logit falls with each ad lately seen: a guess, until a campaign tells
-)
+# By how much a logit falls with each ad lately seen: a guess, until a campaign tells.
+FATIGUE = 0.02
 
 
 @dataclass(frozen=True, eq=False)

@@ -105,15 +105,19 @@ def test_a_damaged_stamp_builds_every_page(book, sphinx, text):
     assert sphinx == ["afresh", "afresh"]
 
 
-BUILDER = """
-import sys
+HELD = """
+import sys, time
 from pathlib import Path
 from pm_utils.build import html
 from pm_utils.build.project import Project
 
 project = Project(Path(sys.argv[1]))
 with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
-    html.build(project, renderer, strict=True)
+"""
+BUILDER = f"{HELD}    html.build(project, renderer, strict=True)\n"
+IDLE = f"""{HELD}
+    (project.build / "pid").write_text(str(renderer.pid))
+    time.sleep(300)
 """
 STALL = """import os, pathlib, time
 
@@ -126,19 +130,6 @@ def setup(app):
 def build(project, **held):
     with html.renderer(project, **held) as renderer:
         return html.build(project, renderer, strict=True)
-
-
-IDLE = """
-import os, sys, time
-from pathlib import Path
-from pm_utils.build import html
-from pm_utils.build.project import Project
-
-project = Project(Path(sys.argv[1]))
-with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
-    (project.build / "pid").write_text(str(renderer.pid))
-    time.sleep(300)
-"""
 
 
 @pytest.mark.parametrize("seconds", [0, 4])

@@ -236,8 +236,9 @@ def pick(logits: Tensor, temperature: float, generator: torch.Generator) -> Tens
     """Logits (B, V) → one word per row (B,), drawn, or the likeliest if the temperature is 0."""
     if temperature == 0:
         return logits.argmax(1)
-    chances = (logits / temperature).softmax(1)
-    return torch.multinomial(chances, 1, generator=generator).squeeze(1)
+    shares = (logits / temperature).softmax(1).cumsum(1)
+    drawn = torch.rand(len(logits), 1, generator=generator) * shares[:, -1:]
+    return torch.searchsorted(shares, drawn).squeeze(1)
 
 
 def next_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -176,14 +176,7 @@ def feed_forward_gradient(
     """Return the slopes with respect to h, W and b."""
     value = feed_forward(h, W, b, activation=activation)
     h, W = np.asarray(h, dtype=float), np.asarray(W, dtype=float)
-    return _layer_slopes(_array("upstream", upstream, *value.shape), h, W, value, activation)
-
-
-def _layer_slopes(
-    upstream: np.ndarray, h: np.ndarray, W: np.ndarray, value: np.ndarray, activation: str
-) -> Gradient:
-    """Return what `feed_forward_gradient` does, given the layer's outputs `value`."""
-    delta = upstream * _activation(activation)[1](value)
+    delta = _array("upstream", upstream, *value.shape) * _activation(activation)[1](value)
     rows = delta.reshape(-1, W.shape[0])  # (N, O): leading axes are examples, summed over
     return {"h": delta @ W, "W": rows.T @ h.reshape(-1, W.shape[1]), "b": rows.sum(axis=0)}
 
@@ -644,14 +637,14 @@ def dnn(x: ArrayLike, layers: Layers) -> np.ndarray:
 
 def dnn_gradient(upstream: ArrayLike, x: ArrayLike, layers: Layers) -> dict:
     """Return the slopes with respect to x and, as a list of pairs, to the layers."""
-    layers, values = _checked(layers), [np.asarray(x, dtype=float)]
-    names = ["relu"] * (len(layers) - 1) + ["identity"]
-    for (W, b), name in zip(layers, names, strict=True):
-        values.append(feed_forward(values[-1], W, b, activation=name))
-    u = _array("upstream", upstream, *values[0].shape[:-1])[..., None]
+    layers = _checked(layers)
+    inputs, names = [np.asarray(x, dtype=float)], ["relu"] * (len(layers) - 1) + ["identity"]
+    for W, b in layers[:-1]:
+        inputs.append(feed_forward(inputs[-1], W, b, activation="relu"))
+    u = _array("upstream", upstream, *inputs[0].shape[:-1])[..., None]
     slopes = []
-    for i in reversed(range(len(layers))):
-        step = _layer_slopes(u, values[i], layers[i][0], values[i + 1], names[i])
+    for (W, b), h, name in reversed(list(zip(layers, inputs, names, strict=True))):
+        step = feed_forward_gradient(u, h, W, b, activation=name)
         u = step["h"]
         slopes.insert(0, (step["W"], step["b"]))
     return {"x": u, "layers": slopes}

@@ -8,6 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from pm_utils.formulas import sigmoid
 from pm_utils.market.copy import PAD, copy_grammar
+from pm_utils.market.creatives import ATTRIBUTES
 from pm_utils.market.reader import read_text
 from pm_utils.models.adtext import (
     AdCopyGPT,
@@ -168,6 +169,33 @@ def ads_said(tokens: np.ndarray) -> np.ndarray:
     read = read_text(np.asarray(tokens))
     ad = np.ravel_multi_index((read.category, read.tone, read.discount), SHAPE)
     return np.where(read.valid, ad, -1)
+
+
+def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]) -> pd.DataFrame:
+    """Lay out headlines by writer and reader, below what was asked for.
+
+    Parameters
+    ----------
+    pages : dict of Tensor of shape (N, T), int64
+        What each writer wrote.
+    asked : array of shape (N,), int
+        The ads, 0 to 239, that were asked for.
+    readers : list of N str
+        Whom they are for.
+
+    Returns
+    -------
+    DataFrame
+        A row per writer, a column per reader.
+    """
+    levels = [
+        ATTRIBUTES["category"],
+        ATTRIBUTES["tone"],
+        ("full price", *ATTRIBUTES["discount"][1:]),
+    ]
+    names = [", ".join(level[i] for level, i in zip(levels, ad, strict=True)) for ad in ADS[asked]]
+    lines = {writer: copy_grammar().decode(page) for writer, page in pages.items()}
+    return pd.DataFrame({"asked for": names} | lines, index=readers).T
 
 
 def judge(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarray) -> pd.Series:

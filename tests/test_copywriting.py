@@ -50,6 +50,14 @@ def test_headlines_say_their_ads_and_garbled_ones_say_nothing():
     assert (ads_said(np.where(tokens == EOS, PAD, tokens)) == -1).all()
 
 
+def test_headlines_stand_below_what_was_asked_for():
+    asked = np.array([239, 0])
+    page = archive_of(asked)
+    table = copywriting.side_by_side({"greedy": torch.tensor(page)}, asked, ["Mia", "Noah"])
+    assert table.loc["asked for"].tolist() == ["baby, playful, 50%", "drinks, plain, full price"]
+    assert table.loc["greedy"].tolist() == copy_grammar().decode(page)
+
+
 def test_judging_counts_by_hand():
     ads = np.array([3, 3, 100, 200])
     tokens = archive_of(ads)

@@ -169,9 +169,10 @@ class Scoreboard:
             raise ValueError(f"{metric}: the interval is ({low}, {high}), give the lower end first")
         gain = (low, high) if row.better == "higher" else (-high, -low)
         self.claims = [claim for claim in self.claims if claim["metric"] != metric]
+        apart, least, most = _alike(row.deep - row.classical, low, high)
         facts = (
-            f"{_number(row.deep)} against {_number(row.classical)}, difference "
-            f"{row.deep - row.classical:+.3g}, {level:.0%} interval {low:+.3g} to {high:+.3g}"
+            f"{_number(row.deep)} against {_number(row.classical)}, difference {apart}, "
+            f"{level:.0%} interval {least} to {most}"
         )
         if gain[0] > 0:
             self.claims.append({"metric": metric, "claim": "deep above classical"})
@@ -308,6 +309,16 @@ def _cells(row: Row) -> list[str]:
     if best := row.best():
         cells[best] = f"**{cells[best]}**"
     return list(cells.values())
+
+
+def _alike(*values: float) -> list[str]:
+    """Write signed values with equally many decimals: three digits of the largest, no false 0."""
+    largest = max(map(abs, values))
+    decimals = 2 - math.floor(math.log10(largest)) if 0 < largest < math.inf else 2
+    decimals = max(decimals, 0)
+    while decimals < 9 and any(value and not round(value, decimals) for value in values):
+        decimals += 1
+    return [f"{value:+.{decimals}f}" for value in values]
 
 
 def _number(value: float | None) -> str:

@@ -109,8 +109,20 @@ def test_the_interval_chooses_the_sentence(better, interval, verb, recorded):
 
 def test_a_claim_shows_its_numbers():
     said = board_of(better="lower").claim("AP", (-0.25, 0.75), level=0.9).data
-    for fact in ("0.6000 against 0.4000", "difference +0.2", "90% interval -0.25 to +0.75"):
+    for fact in ("0.6000 against 0.4000", "difference +0.200", "90% interval -0.250 to +0.750"):
         assert fact in said
+
+
+@pytest.mark.parametrize(
+    ("interval", "shown"),
+    [
+        ((0.0000469, 0.00246), "difference -0.20000, 95% interval +0.00005 to +0.00246"),
+        ((-2.5, 31.4), "difference -0.2, 95% interval -2.5 to +31.4"),
+        ((0.0, 0.0), "difference -0.200, 95% interval +0.000 to +0.000"),
+    ],
+)
+def test_a_claim_has_equally_many_decimals_and_no_false_zero(interval, shown):
+    assert shown in board_of(better="lower", deep=0.4, classical=0.6).claim("AP", interval).data
 
 
 @pytest.mark.parametrize("missing", ["classical", "deep"])

@@ -170,7 +170,8 @@ def test_calibrated_logits_forget_their_scale_and_keep_their_rank():
 def test_baselines_differ_by_their_settings():
     ridge, trees = baselines(seed=7)
     assert [model().C for model in ridge.values()] == [0.001, 0.003, 0.01, 0.1]
-    assert [model().max_iter for model in trees.values()] == [60, 100, 200]
+    sizes = [(model().max_iter, model().max_leaf_nodes) for model in trees.values()]
+    assert sizes == [(100, 4), (300, 4), (400, 4), (200, 6)]
     assert {model().random_state for model in trees.values()} == {7}
     for name, model in trees.items():
         assert name == f"boosting, {model().max_iter} trees of {model().max_leaf_nodes} leaves"

@@ -18,7 +18,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     declare that pages may be read side by side; two do not, but neither acts while pages are read.
     """
     if sys.platform == "linux":  # libraries of other systems do not survive a fork
-        app.parallel = 2 * (os.cpu_count() or 1)  # small parcels: the last ones end together
+        app.parallel = os.cpu_count() or 1
     app.connect("builder-inited", _declare)
     # Each citation looks its style up among the entry points of all installed packages.
     pybtex.plugin.find_plugin = functools.cache(pybtex.plugin.find_plugin)

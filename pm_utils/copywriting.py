@@ -172,12 +172,12 @@ def ads_said(tokens: np.ndarray) -> np.ndarray:
 
 
 def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]) -> pd.DataFrame:
-    """Lay out headlines by writer and reader, below what was asked for.
+    """Lay out headlines by draft and reader, below what was asked for.
 
     Parameters
     ----------
     pages : dict of Tensor of shape (N, T), int64
-        What each writer wrote.
+        What was written, by the name of the draft.
     asked : array of shape (N,), int
         The ads, 0 to 239, that were asked for.
     readers : list of N str
@@ -186,7 +186,7 @@ def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]
     Returns
     -------
     DataFrame
-        A row per writer, a column per reader.
+        The row of what was asked for, then a row per draft; a column per reader.
     """
     levels = [
         ATTRIBUTES["category"],
@@ -194,7 +194,7 @@ def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]
         ("full price", *ATTRIBUTES["discount"][1:]),
     ]
     names = [", ".join(level[i] for level, i in zip(levels, ad, strict=True)) for ad in ADS[asked]]
-    lines = {writer: copy_grammar().decode(page) for writer, page in pages.items()}
+    lines = {draft: copy_grammar().decode(page) for draft, page in pages.items()}
     return pd.DataFrame({"asked for": names} | lines, index=readers).T
 
 

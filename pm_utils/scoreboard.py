@@ -167,6 +167,8 @@ class Scoreboard:
         low, high = map(float, interval)
         if not low <= high:
             raise ValueError(f"{metric}: the interval is ({low}, {high}), give the lower end first")
+        dust = 1e-9 * max(abs(low), abs(high))  # what sums of rounded numbers leave of a zero
+        low, high = (0.0 if abs(end) < dust else end for end in (low, high))
         gain = (low, high) if row.better == "higher" else (-high, -low)
         self.claims = [claim for claim in self.claims if claim["metric"] != metric]
         apart, least, most = _alike(row.deep - row.classical, low, high)
@@ -312,13 +314,16 @@ def _cells(row: Row) -> list[str]:
 
 
 def _alike(*values: float) -> list[str]:
-    """Write signed values with equally many decimals: three digits of the largest, no false 0."""
+    """Write signed values with equally many decimals: three digits of the largest.
+
+    Up to three more are shown where a value would otherwise read as zero without being it.
+    """
     largest = max(map(abs, values))
     decimals = 2 - math.floor(math.log10(largest)) if 0 < largest < math.inf else 2
-    decimals = max(decimals, 0)
-    while decimals < 9 and any(value and not round(value, decimals) for value in values):
+    decimals, most = max(decimals, 0), max(decimals, 0) + 3
+    while decimals < most and any(value and not round(value, decimals) for value in values):
         decimals += 1
-    return [f"{value:+.{decimals}f}" for value in values]
+    return [f"{value + 0.0:+,.{decimals}f}" for value in values]
 
 
 def _number(value: float | None) -> str:

@@ -227,6 +227,21 @@ def test_temperature_draws_words_in_proportion():
     assert (pick(logits, 0.0, draw) == 2).all()
 
 
+@pytest.mark.parametrize(("luck", "word"), [(0.0, 1), (1 - 2**-24, 2)])
+def test_an_impossible_word_is_never_drawn(luck, word, monkeypatch):
+    monkeypatch.setattr(torch, "rand", lambda *shape, generator: torch.full(shape, luck))
+    logits = torch.tensor([[-torch.inf, 0.0, 0.0, -torch.inf]]).expand(5, 4)
+    assert (pick(logits, 1.0, torch.Generator()) == word).all()
+
+
+@pytest.mark.parametrize(
+    ("logit", "temperature"), [(torch.nan, 1.0), (torch.inf, 1.0), (1.0, 1e-45)]
+)
+def test_words_are_not_drawn_from_what_is_not_finite(logit, temperature):
+    with pytest.raises(ValueError, match="not finite"):
+        pick(torch.tensor([[logit, 0.0, 1.0]]), temperature, torch.Generator())
+
+
 def test_gradients_reach_every_parameter():
     torch.manual_seed(0)
     model, (code, tokens) = AdCopyGPT(CONFIG), batch()

@@ -1,6 +1,7 @@
 """Runs: what is executed again, what failure and interruption leave, that chapters overlap."""
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -330,6 +331,11 @@ def test_the_last_line_of_a_traceback_is_short_and_plain():
     assert execute.last_line(Failure("\x1b[31mred\x1b[0m")) == "Failure: red"
     assert execute.last_line(Failure("one\ntwo")) == "Failure: one …"
     assert execute.last_line(Failure()) == "Failure"
+
+
+@pytest.mark.parametrize("name", [*execute.RUNNER, *execute.LIBRARIES])
+def test_what_is_loaded_ahead_exists(name):
+    importlib.import_module(name)  # the server would not say so
 
 
 def test_only_libraries_that_chapters_use_are_loaded_ahead():

@@ -53,9 +53,13 @@ def test_headlines_say_their_ads_and_garbled_ones_say_nothing():
 def test_headlines_stand_below_what_was_asked_for():
     asked = np.array([239, 0])
     page = archive_of(asked)
-    table = copywriting.side_by_side({"greedy": torch.tensor(page)}, asked, ["Mia", "Noah"])
+    drafts = {"greedy": torch.tensor(page), "drawn": torch.tensor(page[::-1].copy())}
+    table = copywriting.side_by_side(drafts, asked, ["Mia", "Noah"])
+    assert list(table.index) == ["asked for", "greedy", "drawn"]
+    assert list(table.columns) == ["Mia", "Noah"]
     assert table.loc["asked for"].tolist() == ["baby, playful, 50%", "drinks, plain, full price"]
     assert table.loc["greedy"].tolist() == copy_grammar().decode(page)
+    assert table.loc["drawn"].tolist() == table.loc["greedy"].tolist()[::-1]
 
 
 def test_judging_counts_by_hand():

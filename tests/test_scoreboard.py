@@ -118,11 +118,19 @@ def test_a_claim_shows_its_numbers():
     [
         ((0.0000469, 0.00246), "difference -0.20000, 95% interval +0.00005 to +0.00246"),
         ((-2.5, 31.4), "difference -0.2, 95% interval -2.5 to +31.4"),
-        ((0.0, 0.0), "difference -0.200, 95% interval +0.000 to +0.000"),
+        ((-0.0, 0.0), "difference -0.200, 95% interval +0.000 to +0.000"),
+        ((-1234.5, 1e-7), "difference -0.2, 95% interval -1,234.5 to +0.0"),
     ],
 )
 def test_a_claim_has_equally_many_decimals_and_no_false_zero(interval, shown):
     assert shown in board_of(better="lower", deep=0.4, classical=0.6).claim("AP", interval).data
+
+
+def test_what_rounding_leaves_of_a_zero_is_no_win():
+    board = board_of()
+    said = board.claim("AP", (1.1e-17, 0.04)).data
+    assert "**cannot be told apart**" in said and "interval +0.000 to +0.040" in said
+    assert board.claims == []
 
 
 @pytest.mark.parametrize("missing", ["classical", "deep"])

@@ -233,12 +233,20 @@ class AdCopyGPT(nn.Module):
 
 
 def pick(logits: Tensor, temperature: float, generator: torch.Generator) -> Tensor:
-    """Logits (B, V) → one word per row (B,), drawn, or the likeliest if the temperature is 0."""
+    """Logits (B, V) → one word per row (B,), drawn, or the likeliest if the temperature is 0.
+
+    Raises
+    ------
+    ValueError
+        When words are to be drawn and a logit over the temperature is not finite.
+    """
     if temperature == 0:
         return logits.argmax(1)
     shares = (logits / temperature).softmax(1).cumsum(1)
-    drawn = torch.rand(len(logits), 1, generator=generator) * shares[:, -1:]
-    return torch.searchsorted(shares, drawn).squeeze(1)
+    if not shares[:, -1].isfinite().all():
+        raise ValueError("logits / temperature is not finite: train again, or draw less carefully")
+    drawn = torch.rand(len(logits), 1, generator=generator) * shares[:, -1:]  # below the last
+    return torch.searchsorted(shares, drawn, right=True).squeeze(1)
 
 
 def next_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:

@@ -319,9 +319,9 @@ def _alike(*values: float) -> list[str]:
     Up to three more are shown where a value would otherwise read as zero without being it.
     """
     largest = max(map(abs, values))
-    decimals = 2 - math.floor(math.log10(largest)) if 0 < largest < math.inf else 2
-    decimals, most = max(decimals, 0), max(decimals, 0) + 3
-    while decimals < most and any(value and not round(value, decimals) for value in values):
+    plain = max(2 - math.floor(math.log10(largest)), 0) if 0 < largest < math.inf else 2
+    decimals = plain
+    while decimals < plain + 3 and any(value and not round(value, decimals) for value in values):
         decimals += 1
     return [f"{value + 0.0:+,.{decimals}f}" for value in values]
 

@@ -18,6 +18,8 @@ from typing import Any
 from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
+from pm_utils.build.project import end_with_children
+
 RUNNER = ("papermill", "ipykernel.kernelapp")
 LIBRARIES = (
     *("torch", "torch._inductor.config"),  # loaded late by optimizers, and in seconds
@@ -128,19 +130,10 @@ class Provisioner(LocalProvisioner):
         return self.connection_info
 
 
-def end(*_: Any) -> None:
-    """End the kernel, its children and this process."""
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):
-        child.kill()
-    os._exit(130)
-
-
 def end_with_parent() -> None:
-    """Wait for the end of the builder, then `end`."""
+    """Wait for the end of the builder, then end too, with the kernel and its children."""
     multiprocessing.parent_process().join()
-    end()
+    end_with_children()
 
 
 def peak_memory_mb() -> float:
@@ -218,7 +211,7 @@ def main(job: dict[str, Any], events: Connection) -> None:
     if FORKS:  # before there are threads
         ForkedKernelManager.kernel = Kernel(job["root"], events)
         settings["kernel_manager_class"] = ForkedKernelManager
-    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGTERM, end_with_children)
     threading.Thread(target=end_with_parent, daemon=True).start()
     run(job, events.send, **settings)
     os._exit(0)  # the thread would hold up an ordinary exit

@@ -14,6 +14,8 @@ import signal
 import sys
 import threading
 
+from pm_utils.build.project import end_with_children
+
 LIBRARIES = (
     *("jupyter_book.cli.main", "jupyter_book.sphinx", "sphinx.builders.html"),
     *("myst_nb.sphinx_ext", "sphinxcontrib.bibtex", "sphinx_book_theme"),
@@ -27,11 +29,7 @@ def listen(jobs: queue.SimpleQueue) -> None:
         line += part
         if line.endswith(b"\n"):
             jobs.put(json.loads(line))
-    import psutil
-
-    for child in psutil.Process().children(recursive=True):  # pages are written side by side
-        child.kill()
-    os._exit(130)
+    end_with_children()  # pages are written side by side
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_utils.models.policy import (
@@ -163,6 +163,7 @@ def test_the_penalty_holds_up_the_log_and_pulls_down_the_rest():
     assert values.grad[0].numpy() == pytest.approx([1 / 8, 2 / 8 - 1, 5 / 8, 0])
 
 
+@settings(deadline=None)  # a process's first call of PyTorch takes long
 @given(st.integers(0, 2**31))
 def test_the_penalty_is_positive_and_falls_as_the_log_stands_out(seed):
     values = torch.randn(6, 4, generator=torch.Generator().manual_seed(seed))

@@ -5,7 +5,6 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from statistics import median, quantiles
 
 import nbformat
 import pytest
@@ -251,16 +250,6 @@ def test_there_is_one_parameters_cell_with_a_seed_and_literals(path):
 def test_a_command_of_a_formula_has_one_backslash(path):
     formulas = re.findall(r"\$\$.+?\$\$|\$[^$\n]+\$", prose(path), re.S)
     assert [formula for formula in formulas if re.search(r"\\\\[A-Za-z]", formula)] == []
-
-
-@each_notebook
-def test_a_chapter_is_short_and_its_cells_are_shorter(path):
-    assert 25 <= len(read(path).cells) <= 45
-    text = re.sub(r"^:\w+:[^\n]*$|\$\$.*?\$\$|[`{}$#*|]", " ", prose(path), flags=re.M | re.S)
-    assert 900 <= len(text.split()) <= 2000
-    lines = [len(cell.source.splitlines()) for cell in cells(path, "code")]
-    assert median(lines) <= 5
-    assert quantiles(lines, n=10, method="inclusive")[-1] <= 15
 
 
 @each_notebook

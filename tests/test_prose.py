@@ -115,12 +115,6 @@ def test_the_finder_of_typed_results_finds_them():
 # --- The pages -------------------------------------------------------------------------------
 
 
-@own_page
-def test_a_page_is_short_enough_to_be_read(name):
-    text = re.sub(r"\{[\w:]+\}`[^`]*`", "link", page(name))
-    assert 500 <= len(text.split()) <= 1200
-
-
 @pytest.mark.parametrize("rule", rules(page("best-practice")), ids=lambda rule: rule[2:40])
 def test_a_rule_leads_to_a_chapter_and_its_figures_stand_there(rule):
     assert rule.startswith("**"), "the rule itself comes first and is bold"

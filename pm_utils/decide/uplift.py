@@ -1,11 +1,9 @@
 """Whom an ad changes: learners of heterogeneous effects, and curves that judge them."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin, clone
-from sklift.metrics import qini_auc_score
+from sklearn.metrics import auc
 
 
 class TLearner:
@@ -135,6 +133,50 @@ def qini_curve(
     return np.interp(np.linspace(0, len(t), points), np.arange(len(t) + 1), gained)
 
 
+def _buyers_won(
+    score: np.ndarray, treated: np.ndarray, outcome: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Radcliffe's curve at each distinct score: how many are addressed, buyers won by it.
+
+    Customers with equal scores are addressed together, so their order does not count.
+    """
+    order = np.argsort(-score, kind="stable")
+    t, y = treated[order], outcome[order]
+    last = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1]
+    n_t, y_t, y_c = (np.cumsum(part)[last] for part in (t, t * y, (1 - t) * y))
+    n_c = last + 1 - n_t
+    ratio = np.divide(n_t, n_c, out=np.zeros(len(last)), where=n_c > 0)
+    return np.r_[0, last + 1], np.r_[0, y_t - y_c * ratio]
+
+
+def qini_coefficient(score: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> float:
+    r"""Return the Qini coefficient: a score's area over random as a share of the best order's.
+
+    .. math::
+        Q = \frac{A(s) - A_0}{A(s^*) - A_0}, \qquad s^* = y t - y (1 - t),
+        \qquad A_0 = \tfrac12 N g(N)
+
+    with A the area under :math:`g(n) = Y_t - Y_c N_t / N_c`, the buyers won among the n best-scored
+    (see `qini_curve`), by the trapezoidal rule between distinct scores. The best order
+    :math:`s^*` puts the treated who bought first and the others who bought last.
+
+    Parameters
+    ----------
+    score : array of shape (N,)
+        Predicted uplift.
+    treated, outcome : arrays of int of shape (N,), 0 or 1
+
+    References
+    ----------
+    Radcliffe (2007), Using control groups to target on predicted lift.
+    """
+    best = outcome * treated - outcome * (1 - treated)
+    curves = [_buyers_won(np.asarray(each), treated, outcome) for each in (score, best)]
+    random = auc([0, len(outcome)], [0, curves[1][1][-1]])
+    reached, possible = (auc(*curve) - random for curve in curves)
+    return reached / possible
+
+
 def area_over_random(curve: np.ndarray) -> float:
     """Return the area between a curve and the straight line to its end."""
     return float(
@@ -168,11 +210,9 @@ def judge(
     Returns
     -------
     DataFrame
-        For each score, scikit-uplift's ``Qini`` coefficient and the ``share of true gain``.
+        For each score, the ``Qini`` coefficient and the ``share of true gain``.
     """
     treated, outcome = np.asarray(treated, int), np.asarray(outcome, int)
-    with warnings.catch_warnings():  # it calls a function that scikit-learn is about to drop
-        warnings.simplefilter("ignore", FutureWarning)
-        qini = {name: qini_auc_score(outcome, score, treated) for name, score in scores.items()}
+    qini = {name: qini_coefficient(score, treated, outcome) for name, score in scores.items()}
     share = {name: share_of_targeting(score, effect) for name, score in scores.items()}
     return pd.DataFrame({"Qini": qini, "share of true gain": share})

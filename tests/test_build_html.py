@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -108,6 +109,7 @@ def test_a_damaged_stamp_builds_every_page(book, sphinx, text):
 HELD = """
 import sys, time
 from pathlib import Path
+from unittest.mock import Mock
 from pm_utils.build import html
 from pm_utils.build.project import Project
 
@@ -144,6 +146,17 @@ def test_a_renderer_without_work_frees_the_lock_of_a_killed_builder(book, second
     builder.wait()
     with book.project.lock():
         pass
+
+
+@pytest.mark.parametrize(("system", "given"), [("linux", {"pass_fds": (7,)}), ("win32", {})])
+def test_the_renderer_inherits_the_lock_where_a_child_can(book, monkeypatch, system, given):
+    monkeypatch.setattr("sys.platform", system)
+    started = Mock()
+    monkeypatch.setattr(html.subprocess, "Popen", started)
+    with html.renderer(book.project, lock=7):
+        pass
+    _, settings = started.call_args
+    assert settings == {"cwd": book.root, "stdin": subprocess.PIPE, **given}
 
 
 def test_a_renderer_that_died_is_no_success(book):

@@ -91,7 +91,7 @@ def renderer(
     project : Project
         The checkout.
     lock : int, optional
-        The descriptor that `Project.lock` gave. Sphinx holds it too, so that no second builder
+        The descriptor that `Project.lock` gave. Sphinx inherits it, so that no second builder
         writes the same pages while a Sphinx whose builder was killed still ends.
 
     Yields
@@ -99,8 +99,8 @@ def renderer(
     subprocess.Popen
     """
     command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
-    held = () if lock is None else (lock,)
-    process = subprocess.Popen(command, cwd=project.root, stdin=subprocess.PIPE, pass_fds=held)
+    held = {} if lock is None or sys.platform == "win32" else {"pass_fds": (lock,)}
+    process = subprocess.Popen(command, cwd=project.root, stdin=subprocess.PIPE, **held)
     try:
         yield process
     finally:

@@ -1,13 +1,15 @@
 """Where things lie in a checkout, and the lock that keeps two builders apart."""
 
-import fcntl
+import contextlib
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
+
+import psutil
+from filelock import lock_descriptor
 
 PATIENCE_SECONDS = 1.0
 
@@ -95,12 +97,13 @@ class Project:
         """Return where the unfinished, replaced or failed run of a folder in `build` lies."""
         return self.build / kind / folder.relative_to(self.build)
 
-    @contextmanager
+    @contextlib.contextmanager
     def lock(self) -> Iterator[int]:
         """Hold the checkout and give the lock's file descriptor.
 
-        The lock goes with the process, however that ends, and with the children that were given
-        the descriptor: what a killed builder leaves behind keeps the next one out until it ends.
+        The lock goes with the process, however that ends, and with the children that inherit the
+        descriptor: what a killed builder leaves behind keeps the next one out until it ends. On
+        Windows, where children inherit no lock, it goes with this process alone.
 
         Raises
         ------
@@ -108,30 +111,25 @@ class Project:
             When another process holds it for longer than `PATIENCE_SECONDS`.
         """
         self.build.mkdir(exist_ok=True)
-        with open(self.build / "pm.lock", "a+", encoding="utf-8") as file:
+        holder = self.build / "pm.pid"  # apart: nobody else may read a locked file on Windows
+        with open(self.build / "pm.lock", "ab") as file:
             if not _locked(file.fileno()):
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
+                pid = holder.read_text("utf-8") if holder.is_file() else "unknown"
                 raise BuildError(
-                    [f"another pm (process {holder}) works in {self.root}: wait until it ends"]
+                    [f"another pm (process {pid}) works in {self.root}: wait until it ends"]
                 )
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+            write_whole(holder, str(os.getpid()))
             yield file.fileno()
 
 
 def _locked(descriptor: int) -> bool:
     """Lock a file, waiting a little for the last breath of a builder that was killed."""
     end = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return True
-        except BlockingIOError:
-            if time.monotonic() > end:
-                return False
-            time.sleep(0.05)
+    while not lock_descriptor(descriptor, blocking=False):
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def write_whole(path: Path, text: str) -> bool:
@@ -160,8 +158,7 @@ def write_whole(path: Path, text: str) -> bool:
 
 def end_with_children(*_: Any) -> NoReturn:
     """End this process and all that it started, at once. It serves as a signal's handler too."""
-    import psutil
-
     for child in psutil.Process().children(recursive=True):
-        child.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
     os._exit(130)

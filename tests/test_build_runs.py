@@ -167,6 +167,44 @@ def test_independent_chapters_run_side_by_side(book, capsys):
     assert pm(capsys, "book", "--jobs", "2")[0] == 0
 
 
+GROW = """import sys
+taken = bytearray(b"1") * (150 * 2**20)
+print("there", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_the_peak_is_that_of_the_largest_process_below_and_outlives_it(monkeypatch):
+    monkeypatch.setattr(execute.Memory, "_watch", lambda self: None)
+    memory = execute.Memory()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", GROW], **pipes) as child:
+        assert child.stdout.readline() == b"there\n"
+        memory.look()
+    peak = memory.peak_mb
+    assert peak > 150
+    memory.look()
+    assert memory.peak_mb == peak
+
+
+def test_a_peak_between_cells_is_seen(book, capsys):
+    held = "import time\ntaken = bytearray(b'1') * (700 * 2**20)\ntime.sleep(1)\ndel taken"
+    book.chapter("01-a", held)
+    book.toc("01-a")
+    assert pm(capsys, "book")[0] == 0
+    assert runs.read_record(book.folder("01-a"))["peak_memory_mb"] > 700
+
+
+def test_without_a_server_to_fork_from_each_process_is_spawned():
+    """As on Windows."""
+    text = """import multiprocessing
+multiprocessing.get_all_start_methods = lambda: ["spawn"]
+from pm_utils.build import runs
+print(runs.SERVER.get_start_method())"""
+    told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
+    assert told.stdout == "spawn\n"
+
+
 def start(book, *words, deaf=False):
     """Start the builder; a `deaf` one ignores Ctrl-C, as what a script starts in the background."""
     return subprocess.Popen(

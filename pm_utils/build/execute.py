@@ -5,16 +5,18 @@ in turn, so that no chapter waits for libraries. It ends, with its kernel, when 
 to or is no more.
 """
 
+import contextlib
 import multiprocessing
 import os
 import re
-import resource
 import signal
 import sys
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
+import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
@@ -28,6 +30,7 @@ LIBRARIES = (
     *("sklearn.ensemble", "sklearn.linear_model", "sklearn.cluster", "sklearn.manifold"),
     *("sklearn.pipeline", "statsmodels.stats.proportion", "gymnasium", "jinja2"),
 )
+LOOK_SECONDS = 0.25
 FORKS = sys.platform == "linux"  # libraries of other systems do not survive a fork
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
@@ -136,10 +139,38 @@ def end_with_parent() -> None:
     end_with_children()
 
 
-def peak_memory_mb() -> float:
-    """Return the peak memory in MB of the largest process that this one has waited for."""
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+def largest_child_mb() -> float:
+    """Return the resident memory in MB of the largest process below this one, 0 without any."""
+    largest = 0
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has just ended
+            memory = child.memory_info()
+            largest = max(largest, getattr(memory, "peak_wset", memory.rss))  # Windows keeps a peak
+    return largest / 2**20
+
+
+class Memory:
+    """Watches the processes below this one.
+
+    Attributes
+    ----------
+    peak_mb : float
+        The most resident memory in MB that one of them, the kernel as a rule, was seen to hold. A
+        peak that comes and goes between two looks, `LOOK_SECONDS` apart, is missed.
+    """
+
+    def __init__(self) -> None:
+        self.peak_mb = 0.0
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def look(self) -> None:
+        """Look now."""
+        self.peak_mb = max(self.peak_mb, largest_child_mb())
+
+    def _watch(self) -> None:
+        while True:
+            self.look()
+            time.sleep(LOOK_SECONDS)
 
 
 def last_line(error: Exception) -> str:
@@ -160,15 +191,17 @@ def run(job: dict[str, Any], emit: Any, **settings: Any) -> None:
         identifiers of the code cells.
     emit : callable
         Takes an event: ``{"cell": i}`` when code cell i (from 1) starts, at the end
-        ``{"error": text or None, "peak_memory_mb": float}``.
+        ``{"error": text or None, "peak_memory_mb": float}``, see `Memory`.
     **settings
         For papermill.
     """
     import papermill
 
     numbers = {identifier: i for i, identifier in enumerate(job["cells"], start=1)}
+    memory = Memory()
 
     def start_cell(cell: Any, **_: Any) -> None:
+        memory.look()
         if number := numbers.get(cell.get("id")):
             emit({"cell": number})
 
@@ -186,7 +219,7 @@ def run(job: dict[str, Any], emit: Any, **settings: Any) -> None:
     except Exception as exception:  # whatever ends a notebook is reported with its cell
         print(exception, file=sys.stderr, flush=True)
         error = last_line(exception)
-    emit({"error": error, "peak_memory_mb": round(peak_memory_mb(), 1)})
+    emit({"error": error, "peak_memory_mb": round(memory.peak_mb, 1)})
 
 
 def main(job: dict[str, Any], events: Connection) -> None:
@@ -200,7 +233,8 @@ def main(job: dict[str, Any], events: Connection) -> None:
     events : multiprocessing.connection.Connection
         Where events go.
     """
-    os.setsid()
+    if hasattr(os, "setsid"):  # Ctrl-C is then the builder's alone
+        os.setsid()
     with open(job["log"], "wb", buffering=0) as log:
         os.dup2(log.fileno(), 1)
         os.dup2(log.fileno(), 2)

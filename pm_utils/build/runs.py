@@ -43,7 +43,8 @@ KEEP_MEMORY = {  # glibc would give it back and ask again, a quarter of a traini
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
 }
 GRACE_SECONDS = 5
-SERVER = multiprocessing.get_context("forkserver")
+SERVERS = "forkserver" in multiprocessing.get_all_start_methods()  # everywhere but on Windows
+SERVER = multiprocessing.get_context("forkserver" if SERVERS else "spawn")
 
 
 @dataclass(frozen=True)
@@ -232,7 +233,7 @@ async def _run_all(
         """What others wait for goes first, then what takes longest."""
         return label in needed, _expected_seconds(tasks[label])
 
-    if stale:
+    if stale and SERVERS:
         _start_server(project, stale)
     ready: list[str] = []
     async with asyncio.TaskGroup() as group:

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy
 
 from pm_utils.formulas import sigmoid
 from pm_utils.market.copy import PAD, copy_grammar
-from pm_utils.market.creatives import ATTRIBUTES
+from pm_utils.market.creatives import ATTRIBUTES, level_counts
 from pm_utils.market.reader import read_text
 from pm_utils.models.adtext import (
     AdCopyGPT,
@@ -20,7 +20,7 @@ from pm_utils.models.adtext import (
 )
 from pm_utils.training import fit, predict
 
-SHAPE = (12, 4, 5)  # categories, tones, discounts
+SHAPE = tuple(level_counts("category", "tone", "discount").values())  # (12, 4, 5)
 ADS = np.array(list(np.ndindex(SHAPE)))  # (240, 3): all that a headline can be about
 
 

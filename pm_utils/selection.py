@@ -18,12 +18,12 @@ from torch import Tensor
 
 from pm_utils.calibration import calibration_error
 from pm_utils.formulas import sigmoid
-from pm_utils.market.creatives import ATTRIBUTES
+from pm_utils.market.creatives import level_counts
 from pm_utils.metrics import bootstrap_weights, interval, roc_auc
 from pm_utils.models.funnel import CONVERSION, EntireSpaceNet
 from pm_utils.training import fit, predict
 
-LEVELS = tuple(len(levels) for levels in ATTRIBUTES.values())
+LEVELS = tuple(level_counts().values())
 METRICS = ("bias", "AUC off the clicks", "calibration error")
 FLOOR = 0.003  # least P(click) that a weight divides by
 
@@ -146,7 +146,8 @@ def add_up(market, log) -> Cells:
     counts = np.column_stack([np.bincount(step, minlength=size) for step in steps])
     held = np.flatnonzero(counts[:, 0])
     customer, creative = np.divmod(held, ads)
-    fit_to = about[customer, 4 + market.creatives.category[creative]]
+    tastes = about[:, -level_counts("category")["category"] :]  # the last of the receipts
+    fit_to = tastes[customer, market.creatives.category[creative]]
     return Cells(
         customer=customer,
         creative=creative,

@@ -22,7 +22,7 @@ from torch.nn.functional import one_hot
 from pm_utils.market import ATTRIBUTES, Creatives
 from pm_utils.market.reader import ClipReading, read_clips
 from pm_utils.market.render import FRAMES, NOISE, SIZE, contact_sheet, render_clips
-from pm_utils.models.adimage import critic_loss, generator_loss, gradient_penalty
+from pm_utils.models.adimage import SHOWN, critic_loss, generator_loss, gradient_penalty
 from pm_utils.models.advideo import (
     CONTENT,
     JUDGED,
@@ -447,7 +447,7 @@ def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Serie
 def read(clips: Tensor) -> tuple[Creatives, ClipReading]:
     """Let the market read clips (N, 12, 3, 32, 32) → the ads that it sees, and its reading."""
     reading = read_clips(as_pictures(clips))
-    seen = [getattr(reading.picture, name) for name in list(ATTRIBUTES)[:5]]
+    seen = [getattr(reading.picture, name) for name in SHOWN]
     return Creatives(*seen, reading.motion, reading.speed), reading
 
 

@@ -1,5 +1,10 @@
-"""What an ad is: attributes that a marketer would name, as integer codes in arrays."""
+"""What an ad is: attributes that a marketer would name, as integer codes in arrays.
 
+`ATTRIBUTES` is the only place that says which levels there are, and so how many: whoever puts
+levels side by side asks `level_counts` and `level_columns`.
+"""
+
+from collections.abc import Container, Mapping
 from copy import copy
 from dataclasses import dataclass, fields
 
@@ -17,7 +22,47 @@ ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "motion": ("still", "left", "right", "up", "down"),
     "speed": ("slow", "fast"),
 }
-DISCOUNT_RATES = np.array([0.0, 0.1, 0.2, 0.3, 0.5])
+DISCOUNT_RATES = np.array(
+    [0.0 if level == "none" else int(level.rstrip("%")) / 100 for level in ATTRIBUTES["discount"]]
+)
+
+
+def level_counts(*names: str) -> dict[str, int]:
+    """Return how many levels some attributes have, in the order given, by default all of them."""
+    return {name: len(ATTRIBUTES[name]) for name in names or ATTRIBUTES}
+
+
+def level_columns(counts: Mapping[str, int]) -> dict[str, slice]:
+    """Return which columns each attribute has in a table of levels side by side.
+
+    Parameters
+    ----------
+    counts : mapping of str to int
+        Levels of each attribute, in the order of the table; see `level_counts`.
+
+    Returns
+    -------
+    dict of slice
+        The first starts at 0, each other one where the one before ends.
+    """
+    ends = np.cumsum(list(counts.values())).tolist()
+    return {
+        name: slice(end - count, end)
+        for (name, count), end in zip(counts.items(), ends, strict=True)
+    }
+
+
+def check_levels(name: str, known: Container[str], place: str) -> None:
+    """Check that a table of words or drawings has something for every level of an attribute.
+
+    Raises
+    ------
+    ValueError
+        Names the levels that are missing and the place to add them.
+    """
+    missing = [level for level in ATTRIBUTES[name] if level not in known]
+    if missing:
+        raise ValueError(f"{place} has nothing for {name} {', '.join(missing)}: add it there")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 from scipy.special import expit, ndtri
 from scipy.stats import rankdata
 
-from pm_utils.market.creatives import ATTRIBUTES, DISCOUNT_RATES, Creatives
+from pm_utils.market.creatives import ATTRIBUTES, DISCOUNT_RATES, Creatives, level_counts
 from pm_utils.market.population import Households
 from pm_utils.market.randomness import normal, stream_key, uniform
 
@@ -242,17 +242,18 @@ def _style_preferences(
     mixture = households.mixture
     types = ndtri((rankdata(mixture, axis=0) - 0.5) / len(mixture)) / np.sqrt(mixture.shape[1])
     types = np.column_stack([types, np.full(len(types), truth.shared_style)])
-    preferences = {}
-    for number, name in enumerate(("tone", "palette", "layout", "motion")):
-        levels = len(ATTRIBUTES[name]) * (2 if name == "motion" else 1)
+    preferences, counts = {}, level_counts("tone", "palette", "layout", "motion")
+    speeds = level_counts("speed")["speed"]
+    for number, name in enumerate(counts):
+        levels = counts[name] * (speeds if name == "motion" else 1)
         cells = np.arange(types.shape[1] * levels).reshape(-1, levels)
         loadings = normal(stream_key(seed, STYLE_STREAM, number, 0), cells)
         own = np.arange(len(drawn))[:, None] * levels + np.arange(levels)
         quirks = normal(stream_key(seed, STYLE_STREAM, number, 1), own)
         liking = (types @ loadings)[drawn] + truth.quirk * quirks
         preferences[name] = liking.astype(np.float32)
-    motion = preferences["motion"].reshape(len(drawn), -1, 2)
-    motion[:, STILL, 1] = motion[:, STILL, 0]
+    motion = preferences["motion"].reshape(len(drawn), -1, speeds)
+    motion[:, STILL, 1:] = motion[:, STILL, :1]  # no speed where nothing moves
     return preferences | {"motion": motion}
 
 

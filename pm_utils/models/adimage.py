@@ -14,10 +14,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, leaky_relu, one_hot, softplus
 
-from pm_utils.market.creatives import ATTRIBUTES
+from pm_utils.market.creatives import level_counts
 
 SHOWN = ("category", "tone", "discount", "palette", "layout")  # what a still picture can show
-LEVELS = tuple(len(ATTRIBUTES[name]) for name in SHOWN)
+LEVELS = tuple(level_counts(*SHOWN).values())
 REQUEST_DIM = sum(LEVELS) + sum(LEVELS[:-1]) * LEVELS[-1]
 
 

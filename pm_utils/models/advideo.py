@@ -13,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy, leaky_relu
 
-from pm_utils.market.creatives import ATTRIBUTES
+from pm_utils.market.creatives import level_counts
 from pm_utils.market.render import FRAMES, SIZE
 
-LEVELS = {name: len(ATTRIBUTES[name]) for name in ("category", "palette", "layout")}
+LEVELS = level_counts("category", "palette", "layout")
 WHAT, CONTENT = LEVELS["category"], sum(LEVELS.values())  # one number per level
-MOTION = 2 * len(ATTRIBUTES["motion"]) - 1  # still, and four directions at two speeds
+MOTION = 2 * level_counts("motion")["motion"] - 1  # still, and four directions at two speeds
 REQUEST = CONTENT + MOTION
 JUDGED = (LEVELS["category"], LEVELS["palette"], MOTION)  # what the classifier tells apart
 PIXELS = FRAMES * 3 * SIZE**2  # numbers in a clip

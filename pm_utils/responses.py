@@ -62,7 +62,8 @@ def summarise(orders: pd.DataFrame, n_customers: int, weeks: int) -> Past:
     Past
     """
     who, code = orders["customer"].to_numpy(), orders["category"].cat.codes.to_numpy()
-    counts = np.bincount(who * 12 + code, minlength=n_customers * 12).reshape(-1, 12)
+    size = len(orders["category"].cat.categories)
+    counts = np.bincount(who * size + code, minlength=n_customers * size).reshape(-1, size)
     number = counts.sum(1)
     spend = np.bincount(who, orders["order_value"], minlength=n_customers)
     coupons = np.bincount(who, orders["coupon"], minlength=n_customers)
@@ -117,8 +118,8 @@ def learn_profile(early: Past, late: np.ndarray, *, epochs: int, seed: int) -> U
     UserProfileNet
     """
     torch.manual_seed(seed)
-    net = UserProfileNet(15, 64, 12, dropout=0.1)
     inputs = [torch.tensor(history_features(early), dtype=torch.float32)]
+    net = UserProfileNet(inputs[0].shape[1], 64, late.shape[1], dropout=0.1)
     target = torch.tensor(late, dtype=torch.float32)
     fit(net, inputs, target, loss=category_loss, epochs=epochs, learning_rate=1e-2, seed=seed)
     return net
@@ -169,7 +170,7 @@ def learned_profile(net: UserProfileNet, past: Past) -> Profile:
 
 def no_profile(past: Past) -> Profile:
     """Return only what the till knows: activity and order value, nothing of what was bought."""
-    return Profile(_standard(_basics(past)[:, :2]), np.zeros((len(past.rate), 12), np.float32))
+    return Profile(_standard(_basics(past)[:, :2]), np.zeros(past.counts.shape, np.float32))
 
 
 # --- Response models: who clicks on what, and who then orders ------------------------------------
@@ -399,9 +400,10 @@ class DeepResponse:
         torch.manual_seed(seed)
         self.traits, self.affinity = map(torch.as_tensor, (profile.traits, profile.affinity))
         self.category, self.marks = map(torch.as_tensor, (menu.levels()[:, 0], menu.marks()))
-        self.members, self.decay = members, decay
+        self.members, self.decay, self.categories = members, decay, menu.categories
         sizes = {"hidden": hidden, "width": width}
-        self.nets = ResponseNets(members, profile.traits.shape[1], 21 + menu.looks, **sizes)
+        widths = profile.traits.shape[1], self.marks.shape[1]
+        self.nets = ResponseNets(members, *widths, **sizes)
         free = {"shift", "tired", "base"}
         held = [part for name, part in self.nets.named_parameters() if name not in free]
         others = [part for name, part in self.nets.named_parameters() if name in free]
@@ -454,10 +456,11 @@ class DeepResponse:
     @torch.no_grad()
     def logits(self) -> np.ndarray:
         """Return logits of the click of the rested and of the order after a click → (2, N, M)."""
-        embedding, appeal = (part.unflatten(1, (12, -1)) for part in self.nets.ads(self.marks))
+        size = self.categories  # ads lie in order of their categories
+        embedding, appeal = (part.unflatten(1, (size, -1)) for part in self.nets.ads(self.marks))
         x = torch.cat([self.traits, self.affinity[:, :1]], 1).repeat(self.members, 1, 1)
-        found = torch.empty(2, len(self.traits), 12, len(self.marks) // 12)
-        for category in range(12):  # ads lie in order of their categories
+        found = torch.empty(2, len(self.traits), *embedding.shape[1:3])
+        for category in range(size):
             x[:, :, -1] = self.affinity[:, category]
             code, wide = self.nets.codes(x)
             for k in range(2):
@@ -494,6 +497,7 @@ class LogisticResponse:
         personal: bool = True,
     ) -> None:
         self.marks, self.category = menu.marks(), menu.levels()[:, 0]
+        self.manner = slice(menu.columns["category"].stop, None)  # all levels but the categories
         self.ridge, self.personal = ridge, personal
         self.traits, self.affinity = profile.traits, profile.affinity
         self.taught: list[tuple] = []
@@ -505,7 +509,7 @@ class LogisticResponse:
         near = self.affinity[customer, self.category[ad]][:, None]
         traits = np.hstack([one, self.traits[customer]])
         products = (traits[:, :, None] * level[:, None]).reshape(len(ad), -1)
-        return np.hstack([traits, near, near**2, near * level[:, 12:], products])
+        return np.hstack([traits, near, near**2, near * level[:, self.manner], products])
 
     def fit(self, old: Rows, new: Rows) -> None:
         """Fit both models to the banners, once, and then to the campaign so far."""
@@ -548,10 +552,12 @@ class LogisticResponse:
             return np.broadcast_to(alike, (2, len(self.traits), len(level)))
         traits = np.column_stack([np.ones(len(self.traits), np.float32), self.traits])
         p, q, near = traits.shape[1], level.shape[1], self.affinity[:, self.category]
+        manner = level[:, self.manner]
+        ends = np.cumsum([p, 2, manner.shape[1]])  # as `_products` has them
         for k, coef in enumerate(found):
-            alone, (first, square), rest = coef[:p], coef[p : p + 2], coef[p + 2 :]
-            found[k] = traits @ (alone[:, None] + rest[q - 12 :].reshape(p, q) @ level.T)
-            found[k] += near * (first + level[:, 12:] @ rest[: q - 12] + square * near)
+            alone, (first, square), tilt, rest = np.split(coef, ends)
+            found[k] = traits @ (alone[:, None] + rest.reshape(p, q) @ level.T)
+            found[k] += near * (first + manner @ tilt + square * near)
         return np.stack(found)
 
 
@@ -640,9 +646,10 @@ class RandomEffects:
     ) -> None:
         self.model, self.sweeps = model, sweeps
         marks, one = menu.marks(), np.ones((len(menu), 1), np.float32)
+        shown = [marks[:, menu.columns[name]] for name in ("category", "tone", "look")]
         rate = DISCOUNT_RATES[menu.creatives().discount]
         root, rate = (_standard(x[:, None]) for x in (np.sqrt(rate), rate))
-        self.x = [np.hstack([one, marks[:, :16], marks[:, 21:], root]), np.hstack([one, rate])]
+        self.x = [np.hstack([one, *shown, root]), np.hstack([one, rate])]
         size = sum(x.shape[1] for x in self.x)
         self.mean, self.cov = np.zeros(size), variance * np.eye(size)
         self.effects, self.logits = np.zeros((len(model.traits), size)), None

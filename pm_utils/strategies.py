@@ -277,8 +277,9 @@ class RFMRule(OneAd):
     def learn(self, log: Log) -> None:
         """Choose the best ad within each customer's favourite category."""
         super().learn(log)
-        past, by_category = self.shop.past, self.value.reshape(12, -1)
-        best = by_category.argmax(1) + np.arange(12) * by_category.shape[1]
+        past, by_category = self.shop.past, self.value.reshape(self.menu.categories, -1)
+        first = np.arange(len(by_category)) * by_category.shape[1]  # ad of each category
+        best = first + by_category.argmax(1)
         known = np.where(np.isfinite(by_category.max(1)), plain_profile(past).affinity, -np.inf)
         self.ad = best[known.argmax(1)]
         self.score = sum(rankdata(x) for x in (-past.recency, past.rate, past.value))

@@ -8,16 +8,23 @@ from torch import Tensor
 
 from pm_utils.copywriting import ads_said
 from pm_utils.market import Creatives
+from pm_utils.market.creatives import level_columns, level_counts
 from pm_utils.market.reader import read_images
 from pm_utils.market.render import render_images
 
-TEXTS = np.array(list(np.ndindex(12, 4, 5)))  # (240, 3): category, tone, discount
-LOOKS = np.array([(p, (p + q) % 4) for q in range(4) for p in range(6)])  # (24, 2)
+SAID = ("category", "tone", "discount")  # what a text says
+TEXTS = np.array(list(np.ndindex(*level_counts(*SAID).values())))  # (240, 3): codes of `SAID`
+PALETTES, LAYOUTS = level_counts("palette", "layout").values()
+LOOKS = np.array(
+    [(p, (p + q) % LAYOUTS) for q in range(LAYOUTS) for p in range(PALETTES)]
+)  # (24, 2)
 
 
 @dataclass(frozen=True, eq=False)
 class Menu:
     """All ads that may be sent: every text in every look; ad = text · looks + look.
+
+    Ads lie in the order of their categories, with equally many in each.
 
     Attributes
     ----------
@@ -47,6 +54,16 @@ class Menu:
         """Return the ads that may be sent."""
         return np.flatnonzero(np.outer(self.texts, self.open_looks))
 
+    @property
+    def categories(self) -> int:
+        """Return how many categories there are."""
+        return level_counts("category")["category"]
+
+    @property
+    def columns(self) -> dict[str, slice]:
+        """Return the columns of category, tone, discount and look in `marks`."""
+        return level_columns(level_counts(*SAID) | {"look": self.looks})
+
     def creatives(self) -> Creatives:
         """Return what the ads are meant to be."""
         text, look = np.divmod(np.arange(len(self)), self.looks)
@@ -59,11 +76,12 @@ class Menu:
         Codes count on: categories come first, then tones, discounts and looks.
         """
         text, look = np.divmod(np.arange(len(self)), self.looks)
-        return np.column_stack([TEXTS[text] + [0, 12, 16], 21 + look])
+        return np.column_stack([TEXTS[text], look]) + [at.start for at in self.columns.values()]
 
     def marks(self) -> np.ndarray:
         """Return 1 at the levels of each ad, 0 elsewhere → (M, 21 + looks), float32."""
-        marks, levels = np.zeros((len(self), 21 + self.looks), np.float32), self.levels()
+        width, levels = self.columns["look"].stop, self.levels()
+        marks = np.zeros((len(self), width), np.float32)
         np.put_along_axis(marks, levels, 1, axis=1)
         return marks
 
@@ -77,7 +95,7 @@ class Menu:
 def one_hot_texts() -> Tensor:
     """Return the prefixes of the writer: what each of the 240 texts shall say → (240, 21)."""
     return torch.tensor(
-        np.hstack([np.eye(n)[TEXTS[:, i]] for i, n in enumerate((12, 4, 5))])
+        np.hstack([np.eye(n)[TEXTS[:, i]] for i, n in enumerate(level_counts(*SAID).values())])
     ).float()
 
 

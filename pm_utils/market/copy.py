@@ -19,7 +19,7 @@ from math import log
 
 import numpy as np
 
-from pm_utils.market.creatives import ATTRIBUTES, Creatives
+from pm_utils.market.creatives import ATTRIBUTES, Creatives, check_levels, level_counts
 
 PAD, BOS, EOS = 0, 1, 2
 SPECIAL = ("<pad>", "<bos>", "<eos>")
@@ -185,7 +185,7 @@ PAIR_SHARE = 0.2  # of headlines that name two products
 MANNER_SHARE = 0.5  # of headlines with an adjective of the tone before that of the category
 HALF_PRICE_SHARE = 0.4  # of 50 % offers that say "half price"
 
-_SHAPE = tuple(len(ATTRIBUTES[name]) for name in ("category", "tone", "discount"))
+_SHAPE = tuple(level_counts("category", "tone", "discount").values())
 Options = list[tuple[float, str]]
 
 
@@ -331,6 +331,13 @@ def _roots(graph: Automaton, category: int, tone: int) -> list[int]:
     return roots
 
 
+def _check_tables() -> None:
+    """Check that there are words for every category and every tone."""
+    check_levels("category", PRODUCTS, "pm_utils.market.copy.PRODUCTS")
+    for name, table in {"TONES": TONES, "HOOKS": HOOKS, "OFFERS": OFFERS}.items():
+        check_levels("tone", table, f"pm_utils.market.copy.{name}")
+
+
 class CopyGrammar:
     """The compiled grammar: sample headlines, give their probability, know their entropy.
 
@@ -350,6 +357,7 @@ class CopyGrammar:
 
     def __init__(self) -> None:
         """Compile the tables of this module."""
+        _check_tables()
         graph = Automaton()
         roots = np.array([_roots(graph, *pair) for pair in np.ndindex(_SHAPE[:2])])
         self.words = tuple(graph.words)

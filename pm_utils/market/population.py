@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from sklearn.decomposition import NMF
 
 from pm_utils.data import Shop, load_shop
-from pm_utils.market.creatives import ATTRIBUTES
+from pm_utils.market.creatives import ATTRIBUTES, check_levels
 
 CATEGORIES = ATTRIBUTES["category"]
 TYPES = 8
@@ -127,6 +127,7 @@ class Households:
 
 def category_codes(products: pd.DataFrame) -> np.ndarray:
     """Return each product's code among the twelve categories of ads, or -1 → (P,)."""
+    check_levels("category", SOLD_AS, "pm_utils.market.population.SOLD_AS")
     code = {sold: k for k, name in enumerate(CATEGORIES) for sold in SOLD_AS[name]}
     return products["category"].astype(object).map(code).fillna(-1).to_numpy(dtype=np.int64)
 

@@ -262,7 +262,7 @@ def _icon_bank(layout: int) -> np.ndarray:
     fixed = {name: np.zeros(n) for name in ("gain", "frame", "lines", "badge", "pace")}
     scene = render.Scene(x=grid[0], y=grid[1], size=grid[2], **fixed)
     layouts, rows = np.full(n, layout), np.arange(n)
-    icons = [render.draw_icons(c, layouts, scene, rows) for c in range(len(render.ICONS))]
+    icons = [render.draw_icons(c, layouts, scene, rows) for c in range(len(render.icon_atlas()))]
     return np.concatenate(icons)[:, _INSIDE, _INSIDE]
 
 
@@ -277,8 +277,8 @@ def _icon_terms(layout: int) -> tuple[np.ndarray, ...]:
     bank[:, _badge_places()[layout, _INSIDE, _INSIDE]] = 0
     colour, opacity = bank[..., :3].reshape(len(bank), -1), bank[..., 3].reshape(len(bank), -1)
     below = render.background_sheets()[:, layout, :, _INSIDE, _INSIDE]
-    cross = below.reshape(6, 8, -1) @ (colour * opacity.repeat(3, axis=1)).T
-    square = (below**2).sum(-1).reshape(6, 8, -1) @ (opacity**2).T
+    cross = below.reshape(*below.shape[:2], -1) @ (colour * opacity.repeat(3, axis=1)).T
+    square = (below**2).sum(-1).reshape(*below.shape[:2], -1) @ (opacity**2).T
     return colour, opacity, (colour**2).sum(-1) - 2 * cross + square
 
 

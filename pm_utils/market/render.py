@@ -14,7 +14,7 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.special import ndtr
 
-from pm_utils.market.creatives import ATTRIBUTES, Creatives
+from pm_utils.market.creatives import ATTRIBUTES, Creatives, check_levels, level_counts
 
 SIZE = 32  # pixels, height and width
 FRAMES = 12
@@ -33,6 +33,7 @@ ICON_PLACE = np.array([(15.5, 16.0), (10.5, 15.5), (21.5, 15.5), (11.0, 11.5)]) 
 ICON_SIZE = np.array([20.0, 16.0, 16.0, 15.0])  # pixels, by layout
 BADGE_PLACE = np.array([(16, 3), (16, 20), (3, 20), (16, 7)])  # left, top of the badge by layout
 BADGE_SHAPE = (9, 13)
+FRAMED = ("plain", "warm", "urgent", "playful")  # tones that have a frame; a plain one is none
 VARIANTS = 8  # of text lines, and of the frame
 
 WHITE, DARK, CREAM = (0.98, 0.98, 0.98), (0.13, 0.12, 0.14), (1.0, 0.94, 0.80)
@@ -229,6 +230,7 @@ def _icon(shapes: list[tuple]) -> np.ndarray:
 @cache
 def icon_atlas() -> np.ndarray:
     """Return all icons → (12, 48, 48, 4), colour times opacity and opacity."""
+    check_levels("category", ICONS, "pm_utils.market.render.ICONS")
     return np.stack([_icon(ICONS[name]) for name in ATTRIBUTES["category"]])
 
 
@@ -287,7 +289,8 @@ def background_sheets() -> np.ndarray:
 @cache
 def badge_sheets() -> np.ndarray:
     """Return the badge of every layout, discount and shift → (4, 5, 4, 32, 32, 4)."""
-    sheets = np.zeros((4, 5, 4, SIZE, SIZE, 4), dtype=np.float32)
+    discounts, shifts = level_counts("discount")["discount"], 4
+    sheets = np.zeros((len(BADGE_PLACE), discounts, shifts, SIZE, SIZE, 4), dtype=np.float32)
     for layout, discount, shift in np.ndindex(sheets.shape[:3]):
         if discount:
             left, top = BADGE_PLACE[layout] + (shift % 2, shift // 2)
@@ -311,18 +314,20 @@ def badge(discount: int) -> np.ndarray:
 @cache
 def frame_sheets() -> np.ndarray:
     """Return the frame of every tone and variant → (4, 8, 32, 32, 4)."""
+    check_levels("tone", FRAMED, "pm_utils.market.render.frame_sheets")
+    warm, urgent, playful = (ATTRIBUTES["tone"].index(name) for name in FRAMED[1:])
     y, x = np.mgrid[:SIZE, :SIZE]
     inset = np.minimum(np.minimum(x, SIZE - 1 - x), np.minimum(y, SIZE - 1 - y))
     turn = np.where(y < 2, x, np.where(x >= 30, 30 + y, np.where(y >= 30, 90 - x, 120 - y)))
-    sheets = np.zeros((4, VARIANTS, SIZE, SIZE, 4), dtype=np.float32)
+    sheets = np.zeros((len(FRAMED), VARIANTS, SIZE, SIZE, 4), dtype=np.float32)
     for variant in range(VARIANTS):
-        sheets[1, variant, inset < 2] = (*CREAM, 1)
+        sheets[warm, variant, inset < 2] = (*CREAM, 1)
         stripe = ((x + y + variant) % 8 < 4)[..., None]
         stripes = np.where(stripe, (*YELLOW, 1), (*DARK, 1))
-        sheets[2, variant, inset < 2] = stripes[inset < 2]
+        sheets[urgent, variant, inset < 2] = stripes[inset < 2]
         dot = (inset < 2) & ((turn + variant % 2 * 2) % 4 < 2)
         colour = DOTS[(turn // 4 + variant // 2) % len(DOTS)]
-        sheets[3, variant, dot] = np.c_[colour[dot], np.ones(dot.sum())]
+        sheets[playful, variant, dot] = np.c_[colour[dot], np.ones(dot.sum())]
     return sheets
 
 

@@ -2,8 +2,8 @@ r"""The closed loop on the market's side: rounds of a campaign, what they earn, 
 
 A campaign has rounds of some weeks. At its start a random part of the customers is held out for
 good. Every week a strategy says whom to show which ad how often, within a budget of impressions
-that is the same for all strategies; before each round it learns from the log. A strategy has
-``learn(log)`` and ``send(moment) -> (ads, impressions)``, arrays of shape (N,).
+that is the same for all strategies; before each round it learns from the log. `Strategy` says
+what a strategy has to have, and shows how to write one.
 
 **Incremental profit** of a week, against never sending anything, in the symbols of
 `pm_utils.market.truth`: a customer with fatigue F gets k impressions of ad c, so that
@@ -21,11 +21,12 @@ led to is. Orders that come late are booked in the week of their ad.
 """
 
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from pm_utils.decide.testing import Comparison, cuped, two_means
-from pm_utils.market import Market
+from pm_utils.market import Market, WeekOutcome
 
 ASSIGN_STREAM = 1301
 
@@ -119,6 +120,67 @@ class Log:
         return rows | {"week": np.repeat(weeks, [len(part["customer"]) for part in parts])}
 
 
+@runtime_checkable
+class Strategy(Protocol):
+    """Who gets which ad how often: whatever has these two methods can `run` a campaign.
+
+    Nothing needs to be inherited. In a campaign, `learn` is called before each round and `send` in
+    each of its weeks, always for all N customers.
+
+    Examples
+    --------
+    In the first round this one shows the ads in turn, later the one with most clicks so far.
+
+    >>> from pm_utils.market import Market, random_creatives
+    >>> class MostClicked:
+    ...     def __init__(self, n_ads):
+    ...         self.n_ads, self.best = n_ads, None
+    ...
+    ...     def learn(self, log):
+    ...         if log.shown:  # not before the first round
+    ...             rows = log.rows()
+    ...             clicks = np.bincount(rows["creative"], rows["clicks"], minlength=self.n_ads)
+    ...             self.best = clicks.argmax()
+    ...
+    ...     def send(self, moment):
+    ...         everybody = np.arange(len(moment.able))
+    ...         ads = everybody % self.n_ads if self.best is None else 0 * everybody + self.best
+    ...         once = moment.able & (np.cumsum(moment.able) <= moment.budget)
+    ...         return ads, once.astype(int)
+    >>> market = Market(60, seed=0, creatives=random_creatives(3, np.random.default_rng(0)))
+    >>> done = run(market, MostClicked(3), Campaign(rounds=2, weeks=2))
+    >>> done.true.shape  # dollars per treated customer, a number for each round
+    (2,)
+    >>> len(done.log.shown)  # weeks
+    4
+    """
+
+    def learn(self, log: Log) -> None:
+        """Take in all that happened so far; called before each round.
+
+        Parameters
+        ----------
+        log : Log
+            Without any week before the first round.
+        """
+
+    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+        """Decide about a week; called in each week of a round.
+
+        Parameters
+        ----------
+        moment : Moment
+
+        Returns
+        -------
+        ads : array of shape (N,), int
+            From 0 to M - 1, -1 for none.
+        impressions : array of shape (N,), int
+            How often each customer sees the ad this week: at most ``Campaign.most``, 0 for those
+            held out, ``moment.budget`` in all. Those who have left see nothing and cost nothing.
+        """
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """What a campaign brought.
@@ -180,15 +242,15 @@ def incremental_profit(
     return profit
 
 
-def run(market: Market, strategy, campaign: Campaign) -> Run:
+def run(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
     """Let a strategy run a campaign.
 
     Parameters
     ----------
     market : Market
         Its seed decides who is held out, and all luck: strategies meet the same.
-    strategy : object
-        See the module.
+    strategy : Strategy
+        One of `pm_utils.strategies`, or of one's own.
     campaign : Campaign
 
     Returns
@@ -229,7 +291,7 @@ def _check(impressions: np.ndarray, treated: np.ndarray, campaign: Campaign, lef
         raise ValueError("more impressions than the budget or a customer's week allows")
 
 
-def _note(log: Log, creative: np.ndarray, fatigue: np.ndarray, out) -> None:
+def _note(log: Log, creative: np.ndarray, fatigue: np.ndarray, out: WeekOutcome) -> None:
     """Add a week to the log: only what a shop can see."""
     who = np.flatnonzero(out.impressions)
     row = {"customer": who, "creative": creative[who], "impressions": out.impressions[who]}

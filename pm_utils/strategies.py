@@ -12,7 +12,7 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from pm_utils.loop import Campaign, Log, Moment, Run, estimates
+from pm_utils.loop import Campaign, Log, Moment, Run, Strategy, estimates
 from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters
 from pm_utils.responses import (
     Banners,
@@ -444,7 +444,7 @@ class World:
         return RandomEffects(DeepResponse(profile, menu, seed=seed, **self.net), menu)
 
 
-def contestants(world: World, menu: Menu) -> dict[str, object]:
+def contestants(world: World, menu: Menu) -> dict[str, Strategy]:
     """Return the strategies that compete, our loop among them."""
     shop, seed = world.shop, world.market.seed
     dealt = replace(shop, banners=shuffled_banners(shop.banners, np.random.default_rng([seed, 13])))

@@ -56,6 +56,21 @@ class Spy:
         self.told.append((customers, ads, clicks))
 
 
+def test_a_policy_of_ones_own_needs_two_methods_and_nothing_to_inherit():
+    assert isinstance(Spy(0), bandits.BanditPolicy)
+    spy, truth = Spy(1), np.tile([0.3, 0.6], (50, 1))
+    earned = bandits.play(spy, truth, rounds=3, batch=40, replications=2, seed=5)
+    assert len(spy.told) == 3
+    assert all(part.shape == (2, 40) for told in spy.told for part in told)
+    assert earned == pytest.approx(np.full((3, 2), 0.6))
+    assert not isinstance(object(), bandits.BanditPolicy)
+
+
+def test_all_policies_of_the_book_are_bandit_policies(played):
+    policies, _ = played
+    assert all(isinstance(policy, bandits.BanditPolicy) for policy in policies.values())
+
+
 def test_every_policy_meets_the_same_customers_and_the_same_luck():
     truth = np.tile([0.3, 0.6], (50, 1))
     low, high = Spy(0), Spy(1)

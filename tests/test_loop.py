@@ -111,6 +111,30 @@ def test_the_holdout_has_its_size_and_depends_on_the_seed_alone():
     assert not np.array_equal(treated, assign(1000, 4, 0.2))
 
 
+def test_a_strategy_of_ones_own_needs_two_methods_and_nothing_to_inherit():
+    class Silent:
+        def learn(self, log):
+            pass
+
+        def send(self, moment):
+            return np.full(len(moment.able), -1), np.zeros(len(moment.able), int)
+
+    silent, market = Silent(), small_market(200, creatives=ADS)
+    assert isinstance(silent, loop.Strategy)
+    done = run(market, silent, SHORT)
+    assert len(done.log.shown) == SHORT.rounds * SHORT.weeks
+    assert not done.impressions.any()
+    assert not done.true.any()  # against never sending anything
+
+
+def test_what_cannot_both_learn_and_send_is_no_strategy():
+    class OnlySends:
+        def send(self, moment):
+            return moment.able - 1, moment.able.astype(int)
+
+    assert not isinstance(OnlySends(), loop.Strategy)
+
+
 def test_a_strategy_learns_before_each_round_and_sees_the_budget_shrink():
     market, spy = small_market(400, creatives=ADS), Always()
     done = run(market, spy, SHORT)

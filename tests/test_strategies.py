@@ -7,7 +7,7 @@ import pytest
 from market_world import made_up_households, small_market
 
 from pm_utils import strategies
-from pm_utils.loop import Campaign, Log, Moment, run
+from pm_utils.loop import Campaign, Log, Moment, Strategy, run
 from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
 from pm_utils.responses import (
     DeepResponse,
@@ -56,6 +56,14 @@ def world() -> strategies.World:
     base = RandomEffects(DeepResponse(profile, menu, seed=0, **settings), menu)
     base.fit(banners, Rows.none())
     return strategies.World(market, shop, profile, settings, base)
+
+
+def test_all_strategies_of_the_book_are_strategies(world):
+    menu = Menu.of(2)
+    made = strategies.contestants(world, menu) | strategies.variants(world, menu, archive=7)
+    made |= strategies.told(world, menu)
+    assert len(made) == 14
+    assert all(isinstance(each, Strategy) for each in made.values())
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 
 Everything runs in R replications at once, in rounds of B customers each. A policy sees who comes,
 chooses an ad for each, and learns from the clicks of a round when the round is over, as a shop
-that updates once a week does. It has ``choose(customers) -> ads`` and ``learn(customers, ads,
-clicks)``, with arrays of shape (R, B) throughout. Among M ads; D numbers describe a customer.
-Thompson sampling draws anew for every `SHARING` customers in a row, who then share the draw.
+that updates once a week does; `BanditPolicy` says how to write one. Among M ads; D numbers describe
+a customer. Thompson sampling draws anew for every `SHARING` customers in a row, who then share the
+draw.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,72 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 SHARING = 16
 
 
+@runtime_checkable
+class BanditPolicy(Protocol):
+    """Which ad for whom: whatever has these two methods can `play`.
+
+    Nothing needs to be inherited. In every round `choose` is called once and then `learn` once, for
+    B customers in each of R replications that must not learn from each other. Customers are rows of
+    the truth, whom a policy may look up in what it knows of them.
+
+    Examples
+    --------
+    This one mostly shows the ad with the best click rate so far, sometimes any other (ε-greedy).
+
+    >>> class Curious:
+    ...     def __init__(self, n_ads, replications, *, share=0.1, seed=0):
+    ...         self.share, self.rng = share, np.random.default_rng(seed)
+    ...         self.counts = np.ones((replications, n_ads, 2))  # clicks and misses
+    ...
+    ...     def choose(self, customers):
+    ...         best = (self.counts[..., 0] / self.counts.sum(2)).argmax(1)[:, None]
+    ...         other = self.rng.integers(self.counts.shape[1], size=customers.shape)
+    ...         return np.where(self.rng.random(customers.shape) < self.share, other, best)
+    ...
+    ...     def learn(self, customers, ads, clicks):
+    ...         self.counts += click_counts(ads, clicks, self.counts.shape[1])
+    >>> truth = np.tile([0.1, 0.5, 0.2], (100, 1))  # P(click) of 100 customers on 3 ads
+    >>> game = {"rounds": 20, "batch": 50, "replications": 4, "seed": 0}
+    >>> earned = play(Curious(3, 4), truth, **game)
+    >>> earned.shape
+    (20, 4)
+    >>> bool(earned[-1].min() > 0.4)  # in every replication it has found the second ad
+    True
+    """
+
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Choose an ad for everyone who comes in a round.
+
+        Parameters
+        ----------
+        customers : array of shape (R, B), int
+            From 0 to N - 1.
+
+        Returns
+        -------
+        array of shape (R, B), int
+            From 0 to M - 1.
+        """
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Take in what came of a round.
+
+        Parameters
+        ----------
+        customers, ads : arrays of shape (R, B), int
+            Who came, and what `choose` returned.
+        clicks : array of shape (R, B), bool
+        """
+
+
 def play(
-    policy, truth: np.ndarray, *, rounds: int, batch: int, replications: int, seed: int
+    policy: BanditPolicy,
+    truth: np.ndarray,
+    *,
+    rounds: int,
+    batch: int,
+    replications: int,
+    seed: int,
 ) -> np.ndarray:
     """Let a policy choose, click by the truth, and let it learn, round by round.
 
@@ -29,8 +94,7 @@ def play(
 
     Parameters
     ----------
-    policy : object
-        See the module.
+    policy : BanditPolicy
     truth : array of shape (N, M)
         P(click) of each customer on each ad.
     rounds, batch, replications : int
@@ -355,8 +419,11 @@ class DeepThompson:
 
 
 def tournament(
-    players: dict[str, Callable], truth: np.ndarray, replications: dict[str, int], **game
-) -> tuple[dict, dict[str, np.ndarray]]:
+    players: dict[str, Callable[[int], BanditPolicy]],
+    truth: np.ndarray,
+    replications: dict[str, int],
+    **game: int,
+) -> tuple[dict[str, BanditPolicy], dict[str, np.ndarray]]:
     """Let each policy play the same game.
 
     Parameters
@@ -366,12 +433,12 @@ def tournament(
     truth : array of shape (N, M)
     replications : dict of int
         How many for each player.
-    **game
+    **game : int
         ``rounds``, ``batch`` and ``seed`` of `play`.
 
     Returns
     -------
-    policies : dict
+    policies : dict of BanditPolicy
         As they are after the last round.
     earned : dict of arrays of shape (rounds, R)
     """

@@ -34,6 +34,7 @@ import numpy as np
 from gymnasium import spaces
 
 from pm_utils.market.simulate import Market
+from pm_utils.market.truth import TruthParameters
 from pm_utils.market.weeks import MarketState
 
 OBSERVED = 3  # numbers that `BudgetEnv` shows of each customer
@@ -108,7 +109,7 @@ class Forecast:
     rate: np.ndarray
     annoyance: np.ndarray
     leaving: np.ndarray
-    truth: object = field(repr=False)
+    truth: TruthParameters = field(repr=False)
     impressions: int
 
     @classmethod
@@ -344,9 +345,11 @@ class BudgetEnv(gymnasium.Env):
 
     Examples
     --------
-    >>> env = BudgetEnv(market, Campaign(weeks=8, impressions=20, flights=100))
+    >>> env = BudgetEnv(Market(3, seed=0), Campaign(weeks=8, impressions=20, flights=100))
     >>> observation, info = env.reset(seed=0)
     >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
+    >>> observation.shape  # weeks left, flights left, and three numbers for each customer
+    (11,)
     """
 
     metadata = {"render_modes": []}

@@ -12,7 +12,7 @@ independent rows, :math:`R (1 - R) / \sum n_i`, and :math:`\sum n_i` over it is 
 rows the data are worth. Wilson's interval with that number stays within 0 and 1.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,8 +20,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.data import Shop
-from pm_utils.market.impressions import ImpressionLog
-from pm_utils.market.policies import Uniform
+from pm_utils.market import ImpressionLog, Market, Policy, Uniform
 from pm_utils.metrics import bootstrap_weights
 
 MARKET_STAGES = ("impression", "click", "visit", "order")
@@ -140,7 +139,7 @@ def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     return pd.DataFrame(table, index=columns).T.astype({"reached": int, "passed": int})
 
 
-def true_rates(market) -> np.ndarray:
+def true_rates(market: Market) -> np.ndarray:
     """Return each customer's true rates of click, visit and order when ads are random → (N, 3)."""
     who, ads = np.arange(market.n_customers)[:, None], np.arange(len(market.creatives))
     click = market.click_table.astype(float) * np.mean(market.truth.examination)
@@ -439,7 +438,7 @@ def market_segments(customers: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     return (2 * often + saves).to_numpy(), names
 
 
-def true_profit(market, impressions: int) -> np.ndarray:
+def true_profit(market: Market, impressions: int) -> np.ndarray:
     """Return what each customer's part of a log of random ads is expected to bring.
 
     Parameters
@@ -459,7 +458,7 @@ def true_profit(market, impressions: int) -> np.ndarray:
     return each * np.mean(market.truth.examination) * impressions / market.n_customers
 
 
-def ads_by(market) -> pd.DataFrame:
+def ads_by(market: Market) -> pd.DataFrame:
     """Choose each customer's ad by the true chance of an order after a click, and by true profit.
 
     Returns
@@ -479,7 +478,13 @@ def ads_by(market) -> pd.DataFrame:
 
 
 def inspect(
-    market, changed, policy, impressions: int, *, repeats: int = 200, seed: int = 0
+    market: Market,
+    changed: Market,
+    policy: Policy | Callable,
+    impressions: int,
+    *,
+    repeats: int = 200,
+    seed: int = 0,
 ) -> pd.DataFrame:
     """Run one log on a healthy market and a later one on a changed one, and report what leaks.
 
@@ -487,7 +492,8 @@ def inspect(
     ----------
     market, changed : Market
         The second from `Market.with_defect`, or the first again.
-    policy : Policy
+    policy : Policy or callable
+        As in `Market.impressions`.
     impressions : int
         Of each log.
     repeats, seed : int
@@ -505,7 +511,12 @@ def inspect(
 
 
 def sums_of_log(
-    market, policy, impressions: int, segment: np.ndarray, *, start: int = 0
+    market: Market,
+    policy: Policy | Callable,
+    impressions: int,
+    segment: np.ndarray,
+    *,
+    start: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Run one log and return its `stage_sums`."""
     log = market.impressions(policy, impressions, start=start)
@@ -534,7 +545,7 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
 
 
 def trials(
-    markets: Iterable, impressions: int, *, factor: float, rng: np.random.Generator
+    markets: Iterable[Market], impressions: int, *, factor: float, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Plant a defect at each stage of several markets, and none, and see who names it.
 

@@ -6,7 +6,7 @@ Nobody tells the shop; it sees weeks without an order.
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -14,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pm_utils.lifetime import WEEK, BetaGeoNBD, GammaGamma, retained_value, rfm_summary
 from pm_utils.lifetime_training import ValueRows
+from pm_utils.market import Market
 
 START = np.datetime64("2017-01-01")
 
@@ -36,12 +37,12 @@ class Weeks:
     spend: np.ndarray
 
 
-def quiet_weeks(market: Any, weeks: int) -> Weeks:
+def quiet_weeks(market: Market, weeks: int) -> Weeks:
     """Play some weeks of a market in which nobody is shown an ad.
 
     Parameters
     ----------
-    market : pm_utils.market.Market
+    market : Market
     weeks : int
 
     Returns
@@ -280,7 +281,7 @@ class Watched:
 
     Attributes
     ----------
-    market : pm_utils.market.Market
+    market : Market
     lived : Weeks
         Watched weeks and the year after them.
     watched, year : int
@@ -291,7 +292,7 @@ class Watched:
         Customers with an order in the watched weeks, by whether their household is followed.
     """
 
-    market: Any
+    market: Market
     lived: Weeks
     watched: int
     year: int
@@ -301,7 +302,13 @@ class Watched:
 
     @classmethod
     def play(
-        cls, market: Any, *, seed: int, watched: int = 39, year: int = 52, discount_factor=0.998
+        cls,
+        market: Market,
+        *,
+        seed: int,
+        watched: int = 39,
+        year: int = 52,
+        discount_factor: float = 0.998,
     ) -> Self:
         """Play the weeks; `seed` draws the households that are followed."""
         lived = quiet_weeks(market, watched + year)

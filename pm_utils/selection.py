@@ -18,6 +18,7 @@ from torch import Tensor
 
 from pm_utils.calibration import calibration_error
 from pm_utils.formulas import sigmoid
+from pm_utils.market import ImpressionLog, Market
 from pm_utils.market.creatives import level_counts
 from pm_utils.metrics import bootstrap_weights, interval, roc_auc
 from pm_utils.models.funnel import CONVERSION, EntireSpaceNet
@@ -126,7 +127,7 @@ def receipts(customers: pd.DataFrame) -> np.ndarray:
     return ((table - table.mean(0)) / table.std(0)).clip(-3, 3).astype(np.float32)
 
 
-def add_up(market, log) -> Cells:
+def add_up(market: Market, log: ImpressionLog) -> Cells:
     """Add up a log by customer and ad.
 
     Parameters

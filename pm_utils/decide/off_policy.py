@@ -6,12 +6,14 @@ new policy π would have shown a with probability :math:`\pi(a \mid x)`; the wei
 normal, from the sum of each *customer's* contributions: rows of one customer are alike.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from pm_utils.market import ImpressionLog, Market, Policy
 from pm_utils.metrics import bootstrap_weights, paired_interval
 
 
@@ -166,13 +168,17 @@ def reward_table(
     return table
 
 
-def _main_effects(x, ad, reward, asked, n_ads: int, ridge: float) -> np.ndarray:
+def _main_effects(
+    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, asked: np.ndarray, n_ads: int, ridge: float
+) -> np.ndarray:
     coefficients, intercept = _ridge(np.hstack([x, np.eye(n_ads)[ad]]), reward, ridge)
     slopes, shifts = np.split(coefficients, [x.shape[1]])
     return (asked @ slopes)[:, None] + shifts + intercept
 
 
-def _slopes_by_ad(x, ad, reward, asked, n_ads: int, ridge: float) -> np.ndarray:
+def _slopes_by_ad(
+    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, asked: np.ndarray, n_ads: int, ridge: float
+) -> np.ndarray:
     table = np.full((len(asked), n_ads), reward.mean())
     for m in np.unique(ad):
         rows = np.flatnonzero(ad == m)
@@ -190,7 +196,11 @@ def _ridge(x: np.ndarray, target: np.ndarray, strength: float) -> tuple[np.ndarr
 
 
 def evaluate(
-    old_log, target: np.ndarray, table: np.ndarray, *, reward: np.ndarray | None = None
+    old_log: ImpressionLog,
+    target: np.ndarray,
+    table: np.ndarray,
+    *,
+    reward: np.ndarray | None = None,
 ) -> dict[str, Estimate]:
     """Apply all four estimators to a log.
 
@@ -223,8 +233,8 @@ def evaluate(
 
 
 def repeat(
-    market,
-    old,
+    market: Market,
+    old: Policy | Callable,
     target: np.ndarray,
     context: np.ndarray,
     *,
@@ -238,7 +248,8 @@ def repeat(
     Parameters
     ----------
     market : Market
-    old : Policy
+    old : Policy or callable
+        As in `Market.impressions`.
     target : array of shape (N, M)
         The new policy's probabilities.
     context : array of shape (N, D)

@@ -324,7 +324,13 @@ def _flights_sent(week: int) -> np.ndarray:
     return sum((histories >> bit & 1 for bit in range(week)), np.zeros_like(histories))
 
 
-def _choices(there, earned, leaves, left, value) -> np.ndarray:
+def _choices(
+    there: tuple[bool, bool],
+    earned: np.ndarray,
+    leaves: list[np.ndarray],
+    left: np.ndarray,
+    value: dict[tuple[bool, bool], np.ndarray],
+) -> np.ndarray:
     """Return the value of sending nobody, the second, the first, both → (4, 2**t, 2**t)."""
     found = []
     for send in _WHO:

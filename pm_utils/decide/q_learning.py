@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 
 from pm_utils.decide.planning import Policy, pace
+from pm_utils.market import Market
 from pm_utils.market.environment import Campaign, Episodes, Forecast, State
 from pm_utils.models.policy import (
     DeepQPolicy,
@@ -245,7 +246,14 @@ def collect(
     return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
 
 
-def _explore(policy, situation, possible, members, epsilon, rng) -> np.ndarray:
+def _explore(
+    policy: DeepQPolicy,
+    situation: np.ndarray,
+    possible: np.ndarray,
+    members: int,
+    epsilon: float,
+    rng: np.random.Generator,
+) -> np.ndarray:
     shape = (members, -1)
     seen = torch.from_numpy(situation).unflatten(0, shape)
     best = policy.act(seen, torch.from_numpy(possible).unflatten(0, shape)).flatten().numpy()
@@ -468,7 +476,13 @@ class CampaignLog:
 
 
 def record(
-    market, forecast: Forecast, campaign: Campaign, rule: Policy, *, epsilon: float, seed: int
+    market: Market,
+    forecast: Forecast,
+    campaign: Campaign,
+    rule: Policy,
+    *,
+    epsilon: float,
+    seed: int,
 ) -> CampaignLog:
     """Run a campaign in the market that follows a rule, except when chance decides.
 

@@ -31,7 +31,7 @@ from pm_utils.models.adimage import (
     generator_loss,
     gradient_penalty,
 )
-from pm_utils.training import fit, predict
+from pm_utils.training import fit, predict, rise_and_fall
 
 PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 COVER_NEIGHBOURS = 3
@@ -184,7 +184,8 @@ def train_gan(
         torch.optim.Adam(part.parameters(), rate, betas=(0.0, 0.99), fused=True)
         for part, rate in ((gan.generator, generator_rate), (gan.critic, critic_rate))
     ]
-    rates = [torch.optim.lr_scheduler.LambdaLR(maker, _rise_and_fall(steps)) for maker in makers]
+    course = rise_and_fall(steps, _WARM_UP)
+    rates = [torch.optim.lr_scheduler.LambdaLR(maker, course) for maker in makers]
     if not generator_rate:  # then only the critic takes steps
         rates = rates[1:]
     for step in range(steps):
@@ -203,10 +204,6 @@ def train_gan(
             rate.step()
     if watch:
         watch(gan, steps)
-
-
-def _rise_and_fall(steps: int) -> Callable[[int], float]:
-    return lambda step: min(1.0, (step + 1) / _WARM_UP, 2 * (1 - step / steps))
 
 
 def _critic_step(
@@ -260,7 +257,7 @@ def train_flow(
     """
     draw = torch.Generator().manual_seed(seed)
     maker = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
-    rate = torch.optim.lr_scheduler.LambdaLR(maker, _rise_and_fall(steps))
+    rate = torch.optim.lr_scheduler.LambdaLR(maker, rise_and_fall(steps, _WARM_UP))
     for _ in range(steps):
         rows = torch.randint(len(weights), (batch_size,), generator=draw)
         noise = torch.randn(batch_size, weights.shape[1], generator=draw)

@@ -130,6 +130,30 @@ def _one_epoch(
     return total / len(target)
 
 
+def rise_and_fall(steps: int, warm_up: int) -> Callable[[int], float]:
+    """Return the course of a step size, for `torch.optim.lr_scheduler.LambdaLR`.
+
+    Parameters
+    ----------
+    steps : int
+        In all; over the second half the size falls to nothing.
+    warm_up : int
+        Steps over which it rises.
+
+    Returns
+    -------
+    callable
+        From a step, counted from 0, to a share of the largest size.
+
+    Examples
+    --------
+    >>> share = rise_and_fall(steps=8, warm_up=2)
+    >>> [share(step) for step in range(9)]
+    [0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    return lambda step: min(1.0, (step + 1) / warm_up, 2 * (1 - step / steps))
+
+
 def evaluate(
     model: nn.Module,
     inputs: Sequence[Tensor],

@@ -37,7 +37,7 @@ from pm_utils.models.advideo import (
     classifier_loss,
     negative_elbo,
 )
-from pm_utils.training import fit, predict
+from pm_utils.training import fit, predict, rise_and_fall
 
 # --- Clips and what they show --------------------------------------------------------------------
 
@@ -337,7 +337,8 @@ def train_gan(
     """
     draw = torch.Generator().manual_seed(seed)
     makers = _makers(gan)
-    course = [torch.optim.lr_scheduler.LambdaLR(m, _rise_and_fall(steps)) for m in makers]
+    share = rise_and_fall(steps, warm_up=30)
+    course = [torch.optim.lr_scheduler.LambdaLR(maker, share) for maker in makers]
     for step in range(steps):
         if watch and step % watch_every == 0:
             watch(gan, step)
@@ -360,10 +361,6 @@ def _makers(gan: AdVideoGAN) -> tuple[torch.optim.Optimizer, torch.optim.Optimiz
     common = {"betas": (0.0, 0.99), "fused": True}
     generator = torch.optim.Adam([draws, moves], 1e-2, **common)
     return generator, torch.optim.Adam(gan.critics(), 5e-3, **common)
-
-
-def _rise_and_fall(steps: int) -> Callable[[int], float]:
-    return lambda step: min(1.0, (step + 1) / 30, 2 * (1 - step / steps))
 
 
 def _critics_step(

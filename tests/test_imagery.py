@@ -342,14 +342,6 @@ def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
     assert (imagery.true_clicks(market, customers, noise) == 0).all()
 
 
-def test_step_sizes_rise_stay_and_fall_to_nothing():
-    share = imagery._rise_and_fall(200)
-    assert share(0) == pytest.approx(1 / 50)
-    assert share(49) == share(100) == 1
-    assert share(150) == pytest.approx(0.5)
-    assert share(200) == 0
-
-
 def test_the_penalty_is_charged_now_and_then_and_the_diary_called_in_time(world, monkeypatch):
     charged, called = [], []
     real_penalty = imagery.gradient_penalty

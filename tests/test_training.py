@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pm_utils.training import History, evaluate, fit, predict
+from pm_utils.training import History, evaluate, fit, predict, rise_and_fall
 
 MSE = nn.functional.mse_loss
 TRUE = torch.tensor([[2.0, -1.0, 0.5]])
@@ -262,3 +262,11 @@ def test_a_method_is_predicted_with_its_modules_dropout_off():
 def test_a_plain_function_can_be_predicted():
     x = torch.arange(6.0).reshape(3, 2)
     assert torch.equal(predict(torch.square, (x,), batch_size=2), x * x)
+
+
+def test_step_sizes_rise_stay_and_fall_to_nothing():
+    share = rise_and_fall(200, warm_up=50)
+    assert share(0) == pytest.approx(1 / 50)
+    assert share(49) == share(100) == 1
+    assert share(150) == pytest.approx(0.5)
+    assert share(200) == 0

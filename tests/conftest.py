@@ -1,9 +1,12 @@
-"""No test reaches the network: a connection to any other machine is an error."""
+"""What tests share: no network, one thread, and the real shop with its campaigns."""
 
 import ipaddress
 import socket
 
+import pandas as pd
 import pytest
+
+START = pd.Timestamp("2017-07-12")  # of campaigns 11 and 12
 
 
 def is_here(address: object) -> bool:
@@ -42,3 +45,28 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def shop():
+    """The real shop with all that its campaigns need."""
+    from pm_utils.data import load_shop
+
+    tables = ["customers", "products", "order_lines", "campaigns", "contacts", "offers"]
+    return load_shop([*tables, "responses"])
+
+
+@pytest.fixture(scope="module")
+def contacts(shop) -> pd.DataFrame:
+    """Whom its campaigns addressed, from 2017 on."""
+    from pm_utils.campaigns import contact_table
+
+    return contact_table(shop, first="2017-01-01", last="2018-01-08")
+
+
+@pytest.fixture(scope="module")
+def log(shop):
+    """What it knows, to be asked as of a day."""
+    from pm_utils.campaigns import CampaignLog
+
+    return CampaignLog.of(shop)

@@ -3,27 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import START
 
-from pm_utils.campaigns import CampaignLog, contact_table, household_features, split_parts
-from pm_utils.data import Shop, load_shop
-
-TABLES = ["customers", "products", "order_lines", "campaigns", "contacts", "offers", "responses"]
-START = pd.Timestamp("2017-07-12")  # campaigns 11 and 12
-
-
-@pytest.fixture(scope="module")
-def shop() -> Shop:
-    return load_shop(TABLES)
-
-
-@pytest.fixture(scope="module")
-def contacts(shop) -> pd.DataFrame:
-    return contact_table(shop, first="2017-01-01", last="2018-01-08")
-
-
-@pytest.fixture(scope="module")
-def log(shop) -> CampaignLog:
-    return CampaignLog.of(shop)
+from pm_utils.campaigns import contact_table, household_features, split_parts
 
 
 def test_contacts_and_redemptions_before_and_from_september_on(contacts):

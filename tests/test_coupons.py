@@ -5,29 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import START
 
 from pm_utils.campaigns import CampaignLog, contact_table
 from pm_utils.coupons import FACTS, CouponChoice, CouponRows, coupon_facts, coupon_rows
-from pm_utils.data import Shop, load_shop
-
-TABLES = ["customers", "products", "order_lines", "campaigns", "contacts", "offers", "responses"]
-START = pd.Timestamp("2017-07-12")  # campaigns 11 and 12
 
 
 @pytest.fixture(scope="module")
-def shop() -> Shop:
-    return load_shop(TABLES)
-
-
-@pytest.fixture(scope="module")
-def log(shop) -> CampaignLog:
-    return CampaignLog.of(shop)
-
-
-@pytest.fixture(scope="module")
-def contacts(shop) -> pd.DataFrame:
-    rows = contact_table(shop, first="2017-01-01", last="2018-01-08")
-    return rows[rows["starts_on"] == START]
+def contacts(contacts) -> pd.DataFrame:
+    """Those of the campaigns from `START` on."""
+    return contacts[contacts["starts_on"] == START]
 
 
 @pytest.fixture(scope="module")

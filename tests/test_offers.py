@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from conftest import START
 
-from pm_utils.campaigns import CampaignLog, contact_table
-from pm_utils.data import Shop, load_shop
+from pm_utils.campaigns import CampaignLog
+from pm_utils.data import Shop
 from pm_utils.offers import (
     FEW,
     contact_features,
@@ -17,24 +18,6 @@ from pm_utils.offers import (
     offer_features,
     taste_of,
 )
-
-TABLES = ["customers", "products", "order_lines", "campaigns", "contacts", "offers", "responses"]
-START = pd.Timestamp("2017-07-12")  # campaigns 11 and 12
-
-
-@pytest.fixture(scope="module")
-def shop() -> Shop:
-    return load_shop(TABLES)
-
-
-@pytest.fixture(scope="module")
-def contacts(shop) -> pd.DataFrame:
-    return contact_table(shop, first="2017-01-01", last="2018-01-08")
-
-
-@pytest.fixture(scope="module")
-def log(shop) -> CampaignLog:
-    return CampaignLog.of(shop)
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,7 @@ from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softplus
 
+from pm_utils.copywriting import standard_scores
 from pm_utils.loop import Log
 from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
 from pm_utils.market.weeks import LATEST
@@ -142,7 +143,7 @@ class Profile:
 
 
 def _standard(columns: np.ndarray) -> np.ndarray:
-    return ((columns - columns.mean(0)) / np.maximum(columns.std(0), 1e-9)).astype(np.float32)
+    return standard_scores(columns).numpy()
 
 
 def _basics(past: Past) -> np.ndarray:

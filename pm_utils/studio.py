@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.copywriting import ads_said
+from pm_utils.copywriting import ADS, ads_said
 from pm_utils.market import Creatives
 from pm_utils.market.creatives import level_columns, level_counts
 from pm_utils.market.reader import read_images
 from pm_utils.market.render import render_images
+from pm_utils.models.adtext import AdCopyGPT
 
 SAID = ("category", "tone", "discount")  # what a text says
-TEXTS = np.array(list(np.ndindex(*level_counts(*SAID).values())))  # (240, 3): codes of `SAID`
+TEXTS = ADS  # (240, 3): codes of `SAID`
 PALETTES, LAYOUTS = level_counts("palette", "layout").values()
 LOOKS = np.array(
     [(p, (p + q) % LAYOUTS) for q in range(LAYOUTS) for p in range(PALETTES)]
@@ -99,7 +100,7 @@ def one_hot_texts() -> Tensor:
     ).float()
 
 
-def write(writer, *, tries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def write(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Write a headline for every text, proof-read, and write again what went wrong.
 
     Parameters

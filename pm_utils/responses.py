@@ -18,6 +18,7 @@ from pm_utils.loop import Log
 from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
 from pm_utils.market.weeks import LATEST
 from pm_utils.models.profile import UserProfileNet
+from pm_utils.stacked import StackedLinear
 from pm_utils.studio import Menu
 from pm_utils.training import fit, predict
 
@@ -326,20 +327,19 @@ class ResponseNets(nn.Module):
     def __init__(self, members: int, traits: int, levels: int, *, hidden: int = 24, width: int = 6):
         super().__init__()
         reads = traits + 1
-        self.inner = nn.Parameter(torch.randn(members, reads, hidden) / reads**0.5)
-        self.shift = nn.Parameter(torch.zeros(members, 1, hidden))
+        self.inner = StackedLinear(torch.randn(members, reads, hidden) / reads**0.5)
         self.code = nn.Parameter(torch.randn(members, hidden + reads, 2 * width) / hidden**0.5)
         self.levels = nn.Parameter(0.1 * torch.randn(members, levels, 2 * width))
         self.appeal = nn.Parameter(torch.zeros(members, levels, 2))
-        self.wide = nn.Parameter(torch.zeros(members, reads, 2))
+        base = torch.tensor([-3.5, -2.5]).repeat(members, 1, 1)
+        self.wide = StackedLinear(torch.zeros(members, reads, 2), base)
         self.tired = nn.Parameter(torch.full((members, 1), FATIGUE))
-        self.base = nn.Parameter(torch.tensor([-3.5, -2.5]).repeat(members, 1, 1))
 
     def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Customer and category x (E, B, R) → codes (E, B, 2, W), wide logits (E, B, 2)."""
-        hidden = torch.relu(torch.baddbmm(self.shift, x, self.inner))
+        hidden = torch.relu(self.inner(x))
         codes = torch.cat([hidden, x], 2) @ self.code
-        return codes.unflatten(2, (2, -1)), torch.baddbmm(self.base, x, self.wide)
+        return codes.unflatten(2, (2, -1)), self.wide(x)
 
     def ads(self, marks: Tensor) -> tuple[Tensor, Tensor]:
         """Levels of ads as 0 and 1, (E, B, L) → embeddings (E, B, 2, W), appeal (E, B, 2)."""
@@ -405,7 +405,7 @@ class DeepResponse:
         sizes = {"hidden": hidden, "width": width}
         widths = profile.traits.shape[1], self.marks.shape[1]
         self.nets = ResponseNets(members, *widths, **sizes)
-        free = {"shift", "tired", "base"}
+        free = {"inner.bias", "wide.bias", "tired"}
         held = [part for name, part in self.nets.named_parameters() if name not in free]
         others = [part for name, part in self.nets.named_parameters() if name in free]
         groups = [{"params": held}, {"params": others}]  # only the first one is penalised

@@ -192,7 +192,7 @@ def test_click_nets_are_separate_networks():
     x, ads = torch.randn(2, 6, 3), torch.randint(5, (2, 6))
     logits = nets(x, ads)
     for r in range(2):
-        hidden = torch.relu(x[r] @ nets.inner[r] + nets.shift[r])
+        hidden = torch.relu(x[r] @ nets.inner.weight[r] + nets.inner.bias[r])
         phi = torch.cat([x[r], hidden, torch.ones(6, 1)], dim=1)
         by_hand = (phi * nets.ads[r, ads[r]]).sum(1) + nets.base[r]
         assert torch.allclose(logits[r], by_hand, atol=1e-5)

@@ -307,7 +307,7 @@ def test_a_member_learns_from_its_own_rows_alone():
     for batch in (a_batch(), other):
         policy.zero_grad()
         q_learning.td_loss(policy, older, batch).backward()
-        gradients.append(policy.weights[0].grad.clone())
+        gradients.append(policy.layers[0].weight.grad.clone())
     assert torch.equal(gradients[0][1], gradients[1][1])
     assert not torch.equal(gradients[0][0], gradients[1][0])
 
@@ -376,12 +376,12 @@ def test_a_seed_is_a_training():
         policy = DeepQPolicy(view.n_inputs, 4, width=8, members=2, forecast=True)
         how = Learning(steps=12, batch_size=16, every=4, capacity=200)
         q_learning.learn(policy, lambda rng: (worlds, view), how, seed=seed)
-        return policy.weights[0].detach()
+        return policy.layers[0].weight.detach()
 
     assert torch.equal(trained(0), trained(0))
     assert not torch.equal(trained(0), trained(1))
     untrained = DeepQPolicy(trained(0).shape[1], 4, width=8, members=2, forecast=True)
-    assert not torch.equal(trained(0), untrained.weights[0])
+    assert not torch.equal(trained(0), untrained.layers[0].weight)
 
 
 # --- A log ----------------------------------------------------------------------------------------
@@ -499,7 +499,7 @@ def two_armed(rows: int = 4000) -> Transitions:
 def values_of(log: Transitions, **options) -> list[float]:
     policy = DeepQPolicy(2, 3, width=8, seed=1)
     with torch.no_grad():
-        policy.biases[-1][..., 2] = 2  # by chance, the untried looks best
+        policy.layers[-1].bias[..., 2] = 2  # by chance, the untried looks best
     how = Learning(steps=150, batch_size=128, learning_rate=0.03)
     q_learning.learn_from_log(policy, log, how, seed=0, **options)
     return policy(torch.ones(1, 1, 2))[0, 0].tolist()

@@ -33,8 +33,8 @@ def test_a_member_is_a_network_of_plain_layers():
     for s in range(S):
         hidden = x[s].detach().numpy()
         for layer in range(3):
-            weight = policy.weights[layer][s].detach().numpy()
-            hidden = hidden @ weight + policy.biases[layer][s].detach().numpy()
+            weight = policy.layers[layer].weight[s].detach().numpy()
+            hidden = hidden @ weight + policy.layers[layer].bias[s].detach().numpy()
             hidden = np.maximum(hidden, 0) if layer < 2 else hidden
         np.testing.assert_allclose(policy(x)[s].detach().numpy(), hidden, rtol=1e-4, atol=1e-6)
 
@@ -69,7 +69,7 @@ def test_a_member_alone_is_its_row_and_follows_it(forecast):
         torch.testing.assert_close(alone, policy(x)[s])
     third = policy.member(3)
     with torch.no_grad():
-        policy.biases[-1][3] += 1
+        policy.layers[-1].bias[3] += 1
     torch.testing.assert_close(third(x[3:])[0], policy(x)[3])
 
 

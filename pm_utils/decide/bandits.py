@@ -17,6 +17,8 @@ from scipy.stats import t as student
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
+from pm_utils.stacked import StackedLinear
+
 SHARING = 16
 
 
@@ -288,15 +290,14 @@ class ClickNets(nn.Module):
         self, replications: int, width_in: int, hidden: int, n_ads: int, *, base_rate: float
     ) -> None:
         super().__init__()
-        self.inner = nn.Parameter(torch.randn(replications, width_in, hidden) / width_in**0.5)
-        self.shift = nn.Parameter(torch.zeros(replications, 1, hidden))
+        self.inner = StackedLinear(torch.randn(replications, width_in, hidden) / width_in**0.5)
         self.ads = nn.Parameter(torch.zeros(replications, n_ads, width_in + hidden + 1))
         start = float(np.log(base_rate / (1 - base_rate)))
         self.base = nn.Parameter(torch.full((replications, 1), start))
 
     def features(self, x: Tensor) -> Tensor:
         """Context (R, B, D) → context, hidden units and a constant (R, B, F = D + H + 1)."""
-        hidden = torch.relu(torch.baddbmm(self.shift, x, self.inner))
+        hidden = torch.relu(self.inner(x))
         return torch.cat([x, hidden, torch.ones_like(x[..., :1])], dim=2)
 
     def forward(self, x: Tensor, ads: Tensor) -> Tensor:

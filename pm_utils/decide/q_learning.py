@@ -224,7 +224,7 @@ def collect(
         How often an action is random.
     rng : numpy.random.Generator
     """
-    state, members = episodes.start(), len(policy.biases[0])
+    state, members = episodes.start(), policy.members
     rate, parts = rng.random((episodes.shape[0], 1)), []
     for _ in range(first):
         choice = rng.integers(1, episodes.forecast.conversions.shape[1] + 1, episodes.shape)
@@ -352,7 +352,7 @@ def _adam(
 
 
 def _copy(policy: DeepQPolicy) -> DeepQPolicy:
-    members, n_inputs, width = policy.weights[0].shape
+    members, n_inputs, width = policy.layers[0].weight.shape
     options = {"width": width, "members": members, "forecast": policy.forecast}
     return DeepQPolicy(n_inputs, policy.n_actions, **options)
 

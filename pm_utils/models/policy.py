@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pm_utils.stacked import StackedLinear
+
 IMPOSSIBLE = -1e9
 
 
@@ -43,20 +45,19 @@ class DeepQPolicy(nn.Module):
         self.n_actions, self.forecast, self.members = n_actions, forecast, members
         luck = torch.Generator().manual_seed(seed)
         sizes = [n_inputs, width, width, n_actions]
-        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        self.layers = nn.ModuleList()
         for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
             bound = 1 / math.sqrt(fan_in)
             drawn = torch.rand(members, fan_in, fan_out, generator=luck) * 2 - 1
-            self.weights.append(nn.Parameter(drawn * bound))
-            self.biases.append(nn.Parameter(torch.zeros(members, 1, fan_out)))
+            self.layers.append(StackedLinear(drawn * bound))
 
     def forward(self, situation: Tensor) -> Tensor:
         """Situation (S, B, D) → values (S, B, A)."""
-        *layers, (weight, bias) = zip(self.weights, self.biases, strict=True)
+        *inner, last = self.layers
         hidden = situation
-        for inner, shift in layers:
-            hidden = torch.relu(torch.baddbmm(shift, hidden, inner))  # (S, B, W)
-        values = torch.baddbmm(bias, hidden, weight)
+        for layer in inner:
+            hidden = torch.relu(layer(hidden))  # (S, B, W)
+        values = last(hidden)
         return values + situation[..., -self.n_actions :] if self.forecast else values
 
     def member(self, number: int) -> "DeepQPolicy":
@@ -65,11 +66,11 @@ class DeepQPolicy(nn.Module):
 
     def take(self, numbers: slice | Tensor) -> "DeepQPolicy":
         """Return some members, one as often as it is named."""
-        n_inputs, width = self.weights[0].shape[1:]
+        n_inputs, width = self.layers[0].weight.shape[1:]
         some = DeepQPolicy(n_inputs, self.n_actions, width=width, forecast=self.forecast)
         for own, many in zip(some.parameters(), self.parameters(), strict=True):
             own.data = many.data[numbers]
-        some.members = len(some.weights[0])
+        some.members = len(some.layers[0].weight)
         return some
 
     @torch.no_grad()

@@ -1,0 +1,32 @@
+"""Layers of many networks side by side: one product of stacked matrices serves them all."""
+
+import torch
+from torch import Tensor, nn
+
+
+class StackedLinear(nn.Module):
+    """K linear layers side by side, each with weights of its own.
+
+    Parameters
+    ----------
+    weight : Tensor of shape (K, D, H)
+        First weights.
+    bias : Tensor of shape (K, 1, H), optional
+        By default zeros.
+
+    Examples
+    --------
+    >>> doubles_and_triples = StackedLinear(torch.tensor([[[2.0]], [[3.0]]]))
+    >>> doubles_and_triples(torch.ones(2, 1, 1)).flatten().tolist()
+    [2.0, 3.0]
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(weight)
+        zeros = torch.zeros(len(weight), 1, weight.shape[2])
+        self.bias = nn.Parameter(zeros if bias is None else bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Inputs (K, B, D), rows for each network → (K, B, H)."""
+        return torch.baddbmm(self.bias, x, self.weight)

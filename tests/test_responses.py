@@ -261,6 +261,13 @@ def test_networks_side_by_side_do_not_touch_each_other():
     assert grads[0] == grads[2] == 0
 
 
+def test_neither_biases_nor_fatigue_are_penalised(past):
+    deep = DeepResponse(responses.plain_profile(past), MENU)
+    free = {id(part) for part in deep.optimizer.param_groups[1]["params"]}
+    nets = deep.nets
+    assert free == {id(part) for part in (nets.inner.bias, nets.wide.bias, nets.tired)}
+
+
 def test_fatigue_lowers_clicks_and_not_orders():
     torch.manual_seed(0)
     nets = ResponseNets(1, 5, 27)

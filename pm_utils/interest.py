@@ -17,9 +17,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from pm_utils import histories
 from pm_utils.data import Shop
-from pm_utils.histories import CONTEXT_COLUMNS, HISTORY_COLUMNS, PurchaseLog, day_number
+from pm_utils.histories import (
+    CONTEXT_COLUMNS,
+    HISTORY_COLUMNS,
+    MISCELLANEOUS,
+    PurchaseLog,
+    category_history,
+    customer_context,
+    day_number,
+    known_customers,
+)
 from pm_utils.metrics import roc_auc
 from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
 from pm_utils.training import fit, predict
@@ -72,7 +80,7 @@ def by_product_type(shop: Shop) -> Shop:
     What the catch-all holds (fuel, coupons, unknown sales) are no products, and stay without one.
     """
     category, kind = (shop.products[c].astype("object") for c in ("category", "product_type"))
-    named = (category + "|" + kind).mask(category.isin(histories.MISCELLANEOUS))
+    named = (category + "|" + kind).mask(category.isin(MISCELLANEOUS))
     return replace(shop, products=shop.products.assign(category=named.astype("category")))
 
 
@@ -126,7 +134,7 @@ def pair_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         4 weeks. All as log(1 + x), shares times 100.
     """
     now, shape = day_number(as_of), (len(log.customers), len(log.categories))
-    past = histories.category_history(log, as_of)
+    past = category_history(log, as_of)
     lately, rate, gap = (
         np.expm1(past[:, :, HISTORY_COLUMNS.index(name)])
         for name in ("orders_4w", "orders_per_8w", "days_since")
@@ -187,13 +195,13 @@ def moments(
     parts = []
     for date in dates:
         bought, active = next_baskets(log, date, baskets=baskets, days=days)
-        who = histories.known_customers(log, date)
+        who = known_customers(log, date)
         who = who[active[who]]
         own = pair_history(log, date)[who]
         gap = np.where(own[:, :, _RATE] > 0, own[:, :, _GAP], np.inf)
         latest = np.argsort(gap, axis=1, kind="stable")[:, :length]
         known = np.isfinite(np.take_along_axis(gap, latest, 1))
-        context = histories.customer_context(log, date)[who]
+        context = customer_context(log, date)[who]
         when = np.full(len(who), np.datetime64(date, "D"))
         parts.append(
             (who, when, ((latest + 1) * known).astype(np.int32), own, context, bought[who])

@@ -272,9 +272,6 @@ def spend_budget(gain: np.ndarray, budget: int, *, least: float = 1.0) -> np.nda
     return np.bincount(best // each.shape[1], minlength=len(gain))
 
 
-# ------------------------------------------------------------------ chapter 11's market
-
-
 @dataclass(frozen=True, eq=False)
 class Watched:
     """A market that was watched for some weeks; half of the households for a year more.

@@ -301,9 +301,6 @@ def _note(log: Log, creative: np.ndarray, fatigue: np.ndarray, out: WeekOutcome)
     log.profit.append(out.profit)
 
 
-# --- What a shop can see of it -------------------------------------------------------------------
-
-
 def estimate(log: Log, before: np.ndarray, weeks: slice = slice(None)) -> Comparison:
     """Estimate the incremental profit per treated customer from the holdout.
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 import yaml
-from html_elements import elements, rows
 from pybtex.database import parse_file
+
+from tests.support.html_elements import elements, rows
 
 ROOT = Path(__file__).parents[1]
 BOOK = ROOT / "book"

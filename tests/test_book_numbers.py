@@ -8,7 +8,7 @@ import nbformat
 import pytest
 import yaml
 
-from pm_utils.build.bounds import MODELS
+from pm_utils.builder.bounds import MODELS
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {path.stem: path for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*.ipynb"))}

@@ -4,13 +4,21 @@ from functools import cache
 
 import numpy as np
 import pytest
-from campaign_world import AMPLE, FLIGHT, TIGHT, WEEKS, campaign_market, forecast, pair
-from market_world import mean_z, small_market
 
 from pm_utils import budget
 from pm_utils.decide import off_policy, planning, q_learning
 from pm_utils.decide.q_learning import Learning, PricedView
 from pm_utils.market.environment import Campaign, Episodes, Forecast
+from tests.support.campaign_world import (
+    AMPLE,
+    FLIGHT,
+    TIGHT,
+    WEEKS,
+    campaign_market,
+    forecast,
+    pair,
+)
+from tests.support.market_world import mean_z, small_market
 
 ALONE = Campaign(WEEKS, FLIGHT, WEEKS)
 PAIRS = [pair(first) for first in (4, 6, 10, 0)]

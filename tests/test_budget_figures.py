@@ -4,11 +4,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from campaign_world import WEEKS, pair
 
 from pm_utils import budget_figures as figures
 from pm_utils.decide.bandits import summary
 from pm_utils.decide.planning import PricedPlans
+from tests.support.campaign_world import WEEKS, pair
 
 
 @pytest.fixture(autouse=True)

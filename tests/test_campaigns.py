@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import START
 
 from pm_utils.campaigns import contact_table, household_features, split_parts
+from tests.conftest import START
 
 
 def test_contacts_and_redemptions_before_and_from_september_on(contacts):

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import START
 
 from pm_utils.campaigns import CampaignLog, contact_table
 from pm_utils.coupons import FACTS, CouponChoice, CouponRows, coupon_facts, coupon_rows
+from tests.conftest import START
 
 
 @pytest.fixture(scope="module")

@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from market_world import small_market
 from sklearn.linear_model import Ridge
 
 from pm_utils.decide import off_policy
 from pm_utils.market import EpsilonGreedy, Uniform, random_creatives
+from tests.support.market_world import small_market
 
 # Two customers, two ads. Chances of a click, the old and the new policy, and a wrong model.
 CHANCE = np.array([[0.2, 0.7], [0.5, 0.1]])

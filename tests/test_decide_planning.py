@@ -6,10 +6,10 @@ from itertools import product
 
 import numpy as np
 import pytest
-from campaign_world import AMPLE, FLIGHT, TIGHT, WEEKS, forecast, pair
 
 from pm_utils.decide import planning
 from pm_utils.market.environment import Campaign, Episodes, State
+from tests.support.campaign_world import AMPLE, FLIGHT, TIGHT, WEEKS, forecast, pair
 
 PAIRS = [0, 4, 6, 10]
 RULES = {

@@ -6,13 +6,21 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
-from campaign_world import FLIGHT, STRONG, TIGHT, WEEKS, campaign_market, forecast, pair
-from market_world import mean_z, z_score
 
 from pm_utils.decide import planning, q_learning
 from pm_utils.decide.q_learning import JointView, Learning, PricedView, Replay, Transitions
 from pm_utils.market.environment import Campaign, Episodes, Forecast, State
 from pm_utils.models.policy import DeepQPolicy
+from tests.support.campaign_world import (
+    FLIGHT,
+    STRONG,
+    TIGHT,
+    WEEKS,
+    campaign_market,
+    forecast,
+    pair,
+)
+from tests.support.market_world import mean_z, z_score
 
 ALONE = Campaign(WEEKS, FLIGHT, WEEKS)  # for one customer: money for every week
 FIELDS = tuple(Transitions.__dataclass_fields__)

@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from market_world import small_market
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
@@ -13,6 +12,7 @@ from pm_utils import funnel
 from pm_utils.data import Shop
 from pm_utils.data.journey import read_exposures
 from pm_utils.market import Uniform
+from tests.support.market_world import small_market
 
 # --- Rates -----------------------------------------------------------------------------------
 

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from market_world import small_market
 
 from pm_utils import imagery
 from pm_utils.imagery import ALL_ADS, Diary, Judge, as_creatives, coverage
 from pm_utils.market.render import render_images
+from pm_utils.models import adimage
 from pm_utils.models.adimage import (
     LEVELS,
     AdImageFlow,
@@ -16,6 +16,7 @@ from pm_utils.models.adimage import (
     Strokes,
     as_request,
 )
+from tests.support.market_world import small_market
 
 
 @pytest.fixture(scope="module")
@@ -344,7 +345,7 @@ def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
 
 def test_the_penalty_is_charged_now_and_then_and_the_diary_called_in_time(world, monkeypatch):
     charged, called = [], []
-    real_penalty = imagery.gradient_penalty
+    real_penalty = adimage.gradient_penalty
 
     def counted(critic, weights, request):
         charged.append(len(weights))

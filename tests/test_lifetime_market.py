@@ -5,13 +5,13 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import pytest
-from market_world import small_market
 
 from pm_utils import lifetime
 from pm_utils import lifetime_market as keeping
 from pm_utils.formulas import sigmoid
 from pm_utils.lifetime_metrics import spearman
 from pm_utils.metrics import roc_auc
+from tests.support.market_world import small_market
 
 ORDERS = np.array([[0, 2, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 8]])
 SPEND = np.array([[0, 9.0, 0, 5, 0], [3.0, 0, 0, 0, 0], [0.0] * 5, [0, 0, 0, 0, 80.0]])

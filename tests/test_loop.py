@@ -4,12 +4,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from market_world import small_market
 
 from pm_utils import loop, loop_figures
 from pm_utils.loop import Campaign, Log, assign, estimate, incremental_profit, run
 from pm_utils.market import Creatives, TruthParameters
 from pm_utils.market.weeks import LATEST
+from tests.support.market_world import small_market
 
 ADS = Creatives(*(np.arange(40) % n for n in (12, 4, 5, 6, 4, 5, 2)))
 SHORT = Campaign(rounds=2, weeks=2, budget=1.0, most=3, holdout=0.25)

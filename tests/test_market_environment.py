@@ -6,11 +6,9 @@ from dataclasses import replace
 import gymnasium
 import numpy as np
 import pytest
-from campaign_world import AMPLE, FLIGHT, STRONG, TIGHT, WEEKS, campaign_market, forecast
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
-from market_world import mean_z, z_score
 
 from pm_utils.decide.planning import play
 from pm_utils.market import EpsilonGreedy
@@ -22,6 +20,16 @@ from pm_utils.market.environment import (
     State,
     within_budget,
 )
+from tests.support.campaign_world import (
+    AMPLE,
+    FLIGHT,
+    STRONG,
+    TIGHT,
+    WEEKS,
+    campaign_market,
+    forecast,
+)
+from tests.support.market_world import mean_z, z_score
 
 # --- What a flight is expected to bring ---------------------------------------------------------
 

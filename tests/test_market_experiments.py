@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from market_world import mean_z, small_market
 
 from pm_utils.market import EpsilonGreedy, TruthParameters, Uniform, fixed
 from pm_utils.market.experiments import OUTCOMES
+from tests.support.market_world import mean_z, small_market
 
 M = 200
 LOUD = replace(TruthParameters(), click_base=-1.0, order_base=-1.5, annoyance=0.01)

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from market_world import mean_z, small_market, z_score
 
 from pm_utils.market import Computed, EpsilonGreedy, Table, Uniform, fixed
+from tests.support.market_world import mean_z, small_market, z_score
 
 MARKET = small_market()
 N, M = 2000, 200

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
-from market_world import made_up_households, mean_z, small_market
 
 from pm_utils.data import load_shop
 from pm_utils.market import ATTRIBUTES, Market, TruthParameters, compare_moments
 from pm_utils.market import population as people
+from tests.support.market_world import made_up_households, mean_z, small_market
 
 TABLES = ["customers", "products", "order_lines", "contacts", "responses"]
 SIZE = 6000

@@ -5,7 +5,6 @@ from dataclasses import fields, replace
 
 import numpy as np
 import pytest
-from market_world import made_up_households, small_market
 from scipy.special import expit
 from sklearn.linear_model import LinearRegression
 
@@ -18,6 +17,7 @@ from pm_utils.market import (
     TruthParameters,
 )
 from pm_utils.market import truth as formulas
+from tests.support.market_world import made_up_households, small_market
 
 MARKET = small_market()
 WHO = np.arange(MARKET.n_customers)

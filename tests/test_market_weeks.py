@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from market_world import mean_z, small_market, z_score
 
 from pm_utils.market import EpsilonGreedy, TruthParameters, Uniform
 from pm_utils.market.weeks import LATEST, lateness
+from tests.support.market_world import mean_z, small_market, z_score
 
 M = 200
 LOUD = replace(

@@ -4,7 +4,8 @@ import socket
 import urllib.request
 
 import pytest
-from conftest import is_here
+
+from tests.conftest import is_here
 
 
 @pytest.mark.parametrize(

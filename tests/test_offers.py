@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import START
 
 from pm_utils.campaigns import CampaignLog
 from pm_utils.data import Shop
@@ -18,6 +17,7 @@ from pm_utils.offers import (
     offer_features,
     taste_of,
 )
+from tests.conftest import START
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 import yaml
-from html_elements import elements
+
+from tests.support.html_elements import elements
 
 ROOT = Path(__file__).parents[1]
 HTML = ROOT / "_build" / "html"

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from test_book import BOOK, NOTEBOOKS, PAGES, bibliography_keys, cells, prose
+
+from tests.test_book import BOOK, NOTEBOOKS, PAGES, bibliography_keys, cells, prose
 
 OWN = ("best-practice", "outlook", "questions")
 CHAPTERS = {path.stem: path for path in NOTEBOOKS}

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from market_world import small_market
 from sklearn.linear_model import LogisticRegression
 
 from pm_utils import responses
@@ -29,6 +28,7 @@ from pm_utils.responses import (
     thin,
 )
 from pm_utils.studio import Menu
+from tests.support.market_world import small_market
 
 MENU = Menu.of(2)
 N = 800

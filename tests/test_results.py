@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from pm_utils import scoreboard
-from pm_utils.build import bounds
+from pm_utils.builder import bounds
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "_build" / "results" / "quick").glob("*.json"))

@@ -4,7 +4,6 @@ from itertools import product
 
 import numpy as np
 import pytest
-from market_world import made_up_households, small_market
 
 from pm_utils import strategies
 from pm_utils.loop import Campaign, Log, Moment, Strategy, run
@@ -35,6 +34,7 @@ from pm_utils.strategies import (
     spread,
 )
 from pm_utils.studio import TEXTS, Menu
+from tests.support.market_world import made_up_households, small_market
 
 CAMPAIGN = Campaign(rounds=3, weeks=2, budget=2.0, most=5)
 N = 1200

@@ -7,13 +7,13 @@ import re
 import numpy as np
 import pytest
 import torch
-from html_elements import elements
 from PIL import Image
 
 from pm_utils import video
 from pm_utils.market.render import FRAMES, NOISE, SIZE
 from pm_utils.models.advideo import AdVideoGAN, AdVideoVAE, gaussian_nats
 from pm_utils.video import CATALOGUE, STEPS
+from tests.support.html_elements import elements
 
 
 @pytest.fixture(scope="module")

@@ -34,8 +34,6 @@ ATTRIBUTES = add_levels(category="garden", tone="solemn")
 CATEGORIES, TONES = ATTRIBUTES["category"], ATTRIBUTES["tone"]
 GARDEN, SOLEMN = 12, 4
 
-from market_world import made_up_households, small_market
-
 from pm_utils import copywriting, market, selection, strategies
 from pm_utils.loop import Campaign, Log, incremental_profit, run
 from pm_utils.market import Market, TruthParameters, Uniform, copy, population, render
@@ -50,6 +48,7 @@ from pm_utils.responses import (
     study_customers,
 )
 from pm_utils.studio import LOOKS, TEXTS, Menu, one_hot_texts
+from tests.support.market_world import made_up_households, small_market
 
 N, WEEKS, BANNERS = 500, 40, 120
 CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, most=6)

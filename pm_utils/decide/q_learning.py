@@ -24,11 +24,7 @@ from torch import Tensor
 from pm_utils.decide.planning import Policy, pace
 from pm_utils.market import Market
 from pm_utils.market.environment import Campaign, Episodes, Forecast, State
-from pm_utils.models.policy import (
-    DeepQPolicy,
-    conservative_penalty,
-    double_q_target,
-)
+from pm_utils.models.policy import DeepQPolicy, conservative_penalty, double_q_target
 
 
 class JointView:

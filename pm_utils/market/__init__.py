@@ -1,4 +1,6 @@
-"""A simulated market with known truth, fed by the real shop."""
+"""A simulated market with known truth, fed by the real shop.
+
+Here is what happens and why. What a shop may learn from it is elsewhere, and reads no truth."""
 
 from pm_utils.market.creatives import ATTRIBUTES, DISCOUNT_RATES, Creatives, random_creatives
 from pm_utils.market.impressions import ImpressionLog

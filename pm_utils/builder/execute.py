@@ -1,4 +1,4 @@
-"""Execute one notebook with papermill, in a process of its own that `pm_utils.build.runs` forks.
+"""Execute one notebook with papermill, in a process of its own that `pm_utils.builder.runs` forks.
 
 The process is forked from a server that has imported what chapters import, and forks its kernel
 in turn, so that no chapter waits for libraries. It ends, with its kernel, when the builder asks it
@@ -20,7 +20,7 @@ import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-from pm_utils.build.project import end_with_children
+from pm_utils.builder.project import end_with_children
 
 RUNNER = ("papermill", "ipykernel.kernelapp")
 LIBRARIES = (

@@ -7,10 +7,10 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from pm_utils.build import runs
-from pm_utils.build.chapters import Chapter, tags
-from pm_utils.build.project import Project, write_whole
-from pm_utils.build.runs import SCOREBOARD, Outcome, Task
+from pm_utils.builder import runs
+from pm_utils.builder.chapters import Chapter, tags
+from pm_utils.builder.project import Project, write_whole
+from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
 
 INJECTED = "injected-parameters"
 

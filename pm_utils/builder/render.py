@@ -1,7 +1,7 @@
 """Run Jupyter Book when the builder says so, and end with it.
 
 The builder starts this process while chapters run, so that its libraries are there when the pages
-are. One line on standard input, as `pm_utils.build.html.render` writes it, says what to do. A
+are. One line on standard input, as `pm_utils.builder.html.render` writes it, says what to do. A
 builder that is killed cannot stop its Sphinx, but standard input ends, and with it this process.
 """
 
@@ -14,7 +14,7 @@ import signal
 import sys
 import threading
 
-from pm_utils.build.project import end_with_children
+from pm_utils.builder.project import end_with_children
 
 LIBRARIES = (
     *("jupyter_book.cli.main", "jupyter_book.sphinx", "sphinx.builders.html"),

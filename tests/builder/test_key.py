@@ -1,10 +1,10 @@
 """The key: what makes a chapter run again, and what does not."""
 
 import pytest
-from fake_book import FakeBook
 from nbformat.v4 import new_output
 
-from pm_utils.build import key
+from pm_utils.builder import key
+from tests.support.fake_book import FakeBook
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from pm_utils.build import bounds
+from pm_utils.builder import bounds
 
 
 def row(metric="score", *, better="higher", headline=True, **values):

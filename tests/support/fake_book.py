@@ -6,8 +6,8 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from pm_utils.build import chapters, profiles, runs
-from pm_utils.build.project import Project
+from pm_utils.builder import chapters, profiles, runs
+from pm_utils.builder.project import Project
 
 WRITE = """import json, os, pathlib
 out = pathlib.Path(os.environ["PM_OUTPUT"])

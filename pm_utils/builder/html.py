@@ -12,8 +12,8 @@ from typing import Any
 
 import yaml
 
-from pm_utils.build.key import digest
-from pm_utils.build.project import Project, write_whole
+from pm_utils.builder.key import digest
+from pm_utils.builder.project import Project, write_whole
 
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 GRACE_SECONDS = 5

@@ -15,8 +15,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from pm_utils.build.chapters import Chapter, tags, upstream
-from pm_utils.build.project import Project
+from pm_utils.builder.chapters import Chapter, tags, upstream
+from pm_utils.builder.project import Project
 
 PACKAGE = "pm_utils"
 EXECUTION_TAGS = {"parameters", "skip-execution"}  # all other tags only change how a cell looks

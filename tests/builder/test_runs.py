@@ -11,9 +11,9 @@ import sys
 import nbformat
 import psutil
 import pytest
-from fake_book import FakeBook, give, score, wait_for
 
-from pm_utils.build import cli, execute, html, pages, project, runs
+from pm_utils.builder import cli, execute, html, pages, project, runs
+from tests.support.fake_book import FakeBook, give, score, wait_for
 
 
 @pytest.fixture
@@ -208,7 +208,7 @@ print(runs.SERVER.get_start_method())"""
 def start(book, *words, deaf=False):
     """Start the builder; a `deaf` one ignores Ctrl-C, as what a script starts in the background."""
     return subprocess.Popen(
-        [sys.executable, "-m", "pm_utils.build.cli", *words],
+        [sys.executable, "-m", "pm_utils.builder.cli", *words],
         cwd=book.root / "notebooks",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -9,10 +9,10 @@ from unittest.mock import Mock
 
 import psutil
 import pytest
-from fake_book import FakeBook, wait_for
 
-from pm_utils.build import html, render
-from pm_utils.build.html import HtmlError
+from pm_utils.builder import html, render
+from pm_utils.builder.html import HtmlError
+from tests.support.fake_book import FakeBook, wait_for
 
 
 @pytest.fixture

@@ -23,10 +23,10 @@ from typing import Any
 
 import nbformat
 
-from pm_utils.build import execute, key
-from pm_utils.build.chapters import Chapter, upstream
-from pm_utils.build.progress import Lines
-from pm_utils.build.project import Project
+from pm_utils.builder import execute, key
+from pm_utils.builder.chapters import Chapter, upstream
+from pm_utils.builder.progress import Lines
+from pm_utils.builder.project import Project
 
 SCOREBOARD = "scoreboard.json"
 NOTEBOOK = "notebook.ipynb"
@@ -62,7 +62,7 @@ class Task:
     changes : dict
         The parameters that differ from the notebook's.
     parts : dict
-        What the key is made of, see `pm_utils.build.key`.
+        What the key is made of, see `pm_utils.builder.key`.
     folder : pathlib.Path
         Where the finished run goes, under ``_build``.
     inputs : tuple of pathlib.Path

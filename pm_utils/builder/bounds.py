@@ -20,7 +20,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from pm_utils.build.project import write_whole
+from pm_utils.builder.project import write_whole
 
 LEVEL = 0.99
 FLOOR = 1e-3

@@ -8,10 +8,10 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from pm_utils.build import bounds, chapters, html, key, pages, profiles, runs
-from pm_utils.build.progress import report
-from pm_utils.build.project import BuildError, Project
-from pm_utils.build.runs import Task
+from pm_utils.builder import bounds, chapters, html, key, pages, profiles, runs
+from pm_utils.builder.progress import report
+from pm_utils.builder.project import BuildError, Project
+from pm_utils.builder.runs import Task
 
 INTERRUPTED = 130
 

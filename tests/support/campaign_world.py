@@ -4,10 +4,10 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
-from market_world import small_market
 
 from pm_utils.market import Market, TruthParameters, random_creatives
 from pm_utils.market.environment import Campaign, Forecast
+from tests.support.market_world import small_market
 
 STRONG = replace(
     TruthParameters(),

@@ -3,11 +3,11 @@
 import copy
 
 import pytest
-from fake_book import FakeBook
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from pm_utils.build import chapters, pages, project
-from pm_utils.build.runs import Outcome
+from pm_utils.builder import chapters, pages, project
+from pm_utils.builder.runs import Outcome
+from tests.support.fake_book import FakeBook
 
 
 @pytest.fixture

@@ -4,10 +4,10 @@ import json
 import subprocess
 
 import pytest
-from fake_book import FakeBook
 
-from pm_utils.build import chapters, cli, html
-from pm_utils.build.project import BuildError, Project
+from pm_utils.builder import chapters, cli, html
+from pm_utils.builder.project import BuildError, Project
+from tests.support.fake_book import FakeBook
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from pm_utils.build import progress
+from pm_utils.builder import progress
 
 
 def tell(shown):

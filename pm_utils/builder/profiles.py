@@ -4,8 +4,8 @@ from typing import Any
 
 import yaml
 
-from pm_utils.build.chapters import Chapter
-from pm_utils.build.project import Project
+from pm_utils.builder.chapters import Chapter
+from pm_utils.builder.project import Project
 
 
 def load(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from pm_utils import cover
+from pm_utils.builder import cover
 from pm_utils.plots import COLORS, INK, contrast
 
 LIGHT, DARK = "#ffffff", "#121212"  # the theme's two pages
@@ -35,7 +35,7 @@ def test_the_sunflower_grows_outwards():
 def test_the_committed_drawing_is_what_the_code_draws(name, tmp_path):
     cover.draw(tmp_path)
     assert (tmp_path / name).read_bytes() == (cover.STATIC / name).read_bytes(), (
-        f"{name} is stale: python -m pm_utils.cover"
+        f"{name} is stale: python -m pm_utils.builder.cover"
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import nbformat
 
-from pm_utils.build.project import Project
+from pm_utils.builder.project import Project
 
 NAME = re.compile(r"\d\d-[a-z0-9]+(-[a-z0-9]+)*")
 FIELDS = {"title", "needs", "gives"}

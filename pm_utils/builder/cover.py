@@ -1,7 +1,7 @@
 """Draw the book's cover, its mark and the closed loop as vector files.
 
 The drawings hold no result, so they are committed in ``book/_static``. Draw them again with
-``python -m pm_utils.cover``.
+``python -m pm_utils.builder.cover``.
 """
 
 import argparse
@@ -16,7 +16,7 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 from pm_utils.plots import COLORS, INK, use_style
 
-STATIC = Path(__file__).parents[1] / "book" / "_static"
+STATIC = Path(__file__).parents[2] / "book" / "_static"
 TITLE = ("Precision Marketing", "with Deep Learning")
 STATIONS = (
     ("Profile", "who is\nthis customer?"),

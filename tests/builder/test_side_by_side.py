@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pybtex.plugin
 import yaml
 
-from pm_utils.build import side_by_side
+from pm_utils.builder import side_by_side
 
 
 def test_pages_are_read_and_written_side_by_side(monkeypatch):
@@ -33,7 +33,7 @@ def test_a_plug_in_is_looked_up_once(monkeypatch):
 
 
 def test_the_book_is_built_with_it():
-    config = yaml.safe_load((Path(__file__).parents[1] / "_config.yml").read_text("utf-8"))
+    config = yaml.safe_load((Path(__file__).parents[2] / "_config.yml").read_text("utf-8"))
     assert side_by_side.__name__ in config["sphinx"]["config"]["extensions"]
     assert set(side_by_side.SILENT) - {"sphinx_multitoc_numbering"} <= set(
         config["sphinx"]["config"]["extensions"]

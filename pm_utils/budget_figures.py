@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from pm_utils.decide.bandits import summary
 from pm_utils.decide.planning import PricedPlans
 from pm_utils.market.environment import Forecast
-from pm_utils.plots import COLORS, CYCLE, INK, grid
+from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 
 HUES = {
     "random": CYCLE[4],

@@ -14,8 +14,8 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from pm_utils import store
 from pm_utils.data import Shop
+from pm_utils.page import artifacts
 
 WINDOW = np.timedelta64(56, "D")
 DAY = np.timedelta64(1, "D")
@@ -438,12 +438,12 @@ class DatedPipeline:
         return self.pipeline.transform(features)
 
     def save(self, name: str) -> Any:
-        """Write pipeline and dates to one ``.skops`` file; see `pm_utils.store.save`."""
+        """Write pipeline and dates to one ``.skops`` file; see `pm_utils.page.artifacts.save`."""
         dates = [f"{day:%Y-%m-%d}" for day in self.learned_on]
-        return store.save(name, {"pipeline": self.pipeline, "learned_on": dates})
+        return artifacts.save(name, {"pipeline": self.pipeline, "learned_on": dates})
 
     @classmethod
     def load(cls, name: str) -> "DatedPipeline":
-        """Read what `save` wrote; see `pm_utils.store.load`."""
-        saved = store.load(name)
+        """Read what `save` wrote; see `pm_utils.page.artifacts.load`."""
+        saved = artifacts.load(name)
         return cls(saved["pipeline"], tuple(map(pd.Timestamp, saved["learned_on"])))

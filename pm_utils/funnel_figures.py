@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pm_utils.plots import COLORS, CYCLE, INK, grid
+from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 
 
 def funnels(tables: dict[str, pd.DataFrame]) -> Figure:
@@ -90,7 +90,7 @@ def model_dots(
     table : DataFrame
         One row per model, the first at the top.
     kinds : sequence of str
-        A name in `pm_utils.plots.COLORS` for each model.
+        A name in `pm_utils.page.plots.COLORS` for each model.
     marks : dict
         The line of each column that is drawn.
     left_out : float

@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from pm_utils.plots import INK, grid
+from pm_utils.page.plots import INK, grid
 
 MARKERS = "osD^vP"
 

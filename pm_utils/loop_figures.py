@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pm_utils import plots
 from pm_utils.decide.bandits import summary
+from pm_utils.page import plots
 
 STYLES = {
     "oracle": ("limit", "-"),

@@ -9,7 +9,7 @@ from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
 from pm_utils.calibration import reliability
-from pm_utils.plots import COLORS, CYCLE, INK, grid
+from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 from pm_utils.targeting import cumulative_gain, number_to_contact, profit_curve
 
 
@@ -53,7 +53,7 @@ def reliability_lines(
     target : array of shape (N,), 0 or 1
     chances : dict of arrays of shape (N,)
     kinds : sequence of str
-        A name in `pm_utils.plots.COLORS` for each model. Where one comes again, its line is dashed
+        A name in `pm_utils.page.plots.COLORS` for each model. Where one comes again, its line is dashed
         and its dots are hollow.
     """
     figure, axes = plt.subplots(figsize=(5.5, 4.2))

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_utils import store
 from pm_utils.data import Shop, load_shop
 from pm_utils.features import (
     DEPARTMENTS,
@@ -23,6 +22,7 @@ from pm_utils.features import (
     orders_of,
     spend_between,
 )
+from pm_utils.page import artifacts
 
 AS_OF = pd.Timestamp("2017-06-01")
 MARKETING = ("campaigns", "contacts", "responses")
@@ -424,7 +424,7 @@ def test_a_saved_pipeline_keeps_its_dates_and_its_figures(stack, learned, tmp_pa
     again = DatedPipeline.load("scaling.skops")
     assert again.learned_on == (pd.Timestamp("2017-03-01"), pd.Timestamp("2017-04-01"))
     pd.testing.assert_frame_equal(again.transform(stack), learned.transform(stack))
-    with pytest.raises(store.StoreError):
+    with pytest.raises(artifacts.StoreError):
         DatedPipeline.load("absent.skops")
 
 

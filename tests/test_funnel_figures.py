@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgba
 
 from pm_utils import funnel_figures as figures
 from pm_utils.funnel import funnel_rates
-from pm_utils.plots import COLORS
+from pm_utils.page.plots import COLORS
 
 
 @pytest.fixture(autouse=True)

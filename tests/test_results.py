@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pm_utils import scoreboard
 from pm_utils.builder import bounds
+from pm_utils.page import scoreboard
 
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = sorted((ROOT / "_build" / "results" / "quick").glob("*.json"))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from pm_utils import targeting_figures as figures
-from pm_utils.plots import COLORS
+from pm_utils.page.plots import COLORS
 
 TARGET = np.array([0, 1] * 10)
 GOOD = np.where(TARGET, 0.8, 0.1) + np.linspace(0, 0.1, 20)

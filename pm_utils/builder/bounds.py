@@ -71,7 +71,7 @@ def summarise(boards: list[Board]) -> dict[str, Any]:
     Parameters
     ----------
     boards : list of dict
-        As `pm_utils.scoreboard.read` returns them, of one chapter and profile.
+        As `pm_utils.page.scoreboard.read` returns them, of one chapter and profile.
 
     Returns
     -------

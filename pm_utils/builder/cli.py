@@ -187,7 +187,7 @@ def _state(project: Project, task: Task) -> dict[str, Any]:
 
 def seeds(project: Project, options: argparse.Namespace) -> int:
     """Run a chapter under seeds 0, 1, … and write its bounds."""
-    from pm_utils import scoreboard
+    from pm_utils.page import scoreboard
 
     tasks, name = load(project, options)
     above = chapters.with_upstream(_chapters(tasks), [name]) - {name}

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
-from pm_utils.plots import COLORS, INK, use_style
+from pm_utils.page.plots import COLORS, INK, use_style
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
 TITLE = ("Precision Marketing", "with Deep Learning")

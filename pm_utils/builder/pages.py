@@ -113,7 +113,7 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
 
 def scoreboard_table(project: Project, tasks: dict[str, Task]) -> str:
     """Return the headline rows of all published results as Markdown."""
-    from pm_utils import scoreboard
+    from pm_utils.page import scoreboard
 
     profiles = {task.profile for task in tasks.values()}
     paths = [path for p in sorted(profiles) for path in sorted(project.results(p).glob("*.json"))]

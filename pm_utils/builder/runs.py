@@ -154,7 +154,7 @@ def fingerprints(folder: Path) -> dict[str, str]:
 
 def environment() -> dict[str, Any]:
     """Return what a run's record says of the machine, the versions and the commit."""
-    from pm_utils import reproducibility
+    from pm_utils.page import reproducibility
 
     return reproducibility.environment() | {"threads": 1}
 

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from pm_utils.builder import cover
-from pm_utils.plots import COLORS, INK, contrast
+from pm_utils.page.plots import COLORS, INK, contrast
 
 LIGHT, DARK = "#ffffff", "#121212"  # the theme's two pages
 NAMES = sorted(cover.DRAWINGS)

@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 from IPython.display import Markdown
 
-from pm_utils import histories, metrics, store, training
+from pm_utils import histories, metrics, training
 from pm_utils.models.profile import BasketRNN, UserProfileNet
-from pm_utils.page import show_lines, show_source
+from pm_utils.page import artifacts
+from pm_utils.page.listing import show_lines, show_source
 
 SHOWN = [
     metrics.interval,
     metrics._ap_and_auc,  # one line of docstring
-    store.save,
-    store._format,  # no docstring
+    artifacts.save,
+    artifacts._format,  # no docstring
     training.fit,
     histories.customer_context,  # functions inside
     UserProfileNet,

@@ -16,8 +16,8 @@ from matplotlib.colors import to_hex, to_rgb
 from matplotlib.dates import date2num
 from matplotlib.figure import Figure
 
-from pm_utils import plots
-from pm_utils.plots import COLORS, CYCLE, DARK_PAGE, INK, contrast
+from pm_utils.page import plots
+from pm_utils.page.plots import COLORS, CYCLE, DARK_PAGE, INK, contrast
 
 HEX = st.integers(0, 0xFFFFFF).map("#{:06x}".format)
 # Machado, Oliveira & Fernandes (2009), severity 1, on linear RGB

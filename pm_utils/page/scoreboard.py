@@ -13,8 +13,8 @@ from IPython.display import Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from pm_utils import store
-from pm_utils.plots import COLORS, grid
+from pm_utils.page import artifacts
+from pm_utils.page.plots import COLORS, grid
 
 FILE = "scoreboard.json"
 COLUMNS = ("null", "naive", "classical", "deep", "limit")
@@ -236,7 +236,7 @@ class Scoreboard:
         """
         if not self.rows:
             raise ValueError(f"{self.chapter} has no row to save: add one first")
-        return store.save(FILE, self.as_dict())
+        return artifacts.save(FILE, self.as_dict())
 
 
 def read(path: Path) -> dict[str, Any]:

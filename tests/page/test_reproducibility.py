@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pm_utils.reproducibility import PACKAGES, environment, processor, set_seed
+from pm_utils.page.reproducibility import PACKAGES, environment, processor, set_seed
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 
-from pm_utils import scoreboard
-from pm_utils.plots import COLORS
-from pm_utils.scoreboard import COLUMNS, MARKERS, Row, Scoreboard, markdown_table
+from pm_utils.page import scoreboard
+from pm_utils.page.plots import COLORS
+from pm_utils.page.scoreboard import COLUMNS, MARKERS, Row, Scoreboard, markdown_table
 
 FINITE = st.one_of(st.none(), st.floats(-1e9, 1e9))
 

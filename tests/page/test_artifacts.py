@@ -15,8 +15,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from pm_utils import store
-from pm_utils.store import StoreError
+from pm_utils.page import artifacts
+from pm_utils.page.artifacts import StoreError
 
 FRAME = pd.DataFrame(
     {
@@ -47,13 +47,13 @@ def fitted() -> tuple[LogisticRegression, pd.DataFrame]:
 
 
 def test_a_frame_comes_back_with_its_index_and_types():
-    store.save("a.parquet", FRAME)
-    pd.testing.assert_frame_equal(store.load("a.parquet"), FRAME)
+    artifacts.save("a.parquet", FRAME)
+    pd.testing.assert_frame_equal(artifacts.load("a.parquet"), FRAME)
 
 
 def test_tensors_come_back_with_their_types():
-    store.save("a.safetensors", TENSORS)
-    back = store.load("a.safetensors")
+    artifacts.save("a.safetensors", TENSORS)
+    back = artifacts.load("a.safetensors")
     assert back.keys() == TENSORS.keys()
     for name, tensor in TENSORS.items():
         assert back[name].dtype == tensor.dtype
@@ -61,21 +61,21 @@ def test_tensors_come_back_with_their_types():
 
 
 def test_a_transposed_tensor_comes_back_transposed():
-    store.save("t.safetensors", {"w": TENSORS["weight"].T})
-    assert torch.equal(store.load("t.safetensors")["w"], TENSORS["weight"].T)
+    artifacts.save("t.safetensors", {"w": TENSORS["weight"].T})
+    assert torch.equal(artifacts.load("t.safetensors")["w"], TENSORS["weight"].T)
 
 
 def test_json_comes_back_and_is_readable_text():
-    path = store.save("a.json", FACTS)
-    assert store.load("a.json") == FACTS
+    path = artifacts.save("a.json", FACTS)
+    assert artifacts.load("a.json") == FACTS
     assert "café" in path.read_text(encoding="utf-8")
 
 
 def test_an_estimator_comes_back_with_the_same_predictions():
     model, table = fitted()
-    store.save("m.skops", model)
+    artifacts.save("m.skops", model)
     np.testing.assert_array_equal(
-        store.load("m.skops").predict_proba(table), model.predict_proba(table)
+        artifacts.load("m.skops").predict_proba(table), model.predict_proba(table)
     )
 
 
@@ -88,8 +88,8 @@ def test_no_format_goes_through_pickle(monkeypatch):
     for name in ("dump", "dumps", "load", "loads", "Pickler", "Unpickler"):
         monkeypatch.setattr(pickle, name, refuse)
     for name, value in (SAMPLES | {"m.skops": model}).items():
-        store.save(name, value)
-        store.load(name)
+        artifacts.save(name, value)
+        artifacts.load(name)
 
 
 def test_a_file_that_would_run_foreign_code_is_not_read(places):
@@ -100,7 +100,7 @@ def test_a_file_that_would_run_foreign_code_is_not_read(places):
     (places / "out").mkdir()
     skops.io.dump(scaler, places / "out" / "m.skops")
     with pytest.raises(skops.io.exceptions.UntrustedTypesFoundException):
-        store.load("m.skops")
+        artifacts.load("m.skops")
 
 
 @pytest.mark.parametrize(
@@ -114,52 +114,52 @@ def test_a_file_that_would_run_foreign_code_is_not_read(places):
     ],
 )
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(name, good, bad, places):
-    path = store.save(name, good)
+    path = artifacts.save(name, good)
     before = path.read_bytes()
     with pytest.raises(Exception):  # noqa: B017 - each format complains in its own words
-        store.save(name, bad)
+        artifacts.save(name, bad)
     assert path.read_bytes() == before
     assert [file.name for file in (places / "out").iterdir()] == [name]
 
 
 def test_a_write_that_is_cut_short_leaves_the_old_file(places, monkeypatch):
-    path = store.save("a.json", FACTS)
+    path = artifacts.save("a.json", FACTS)
 
     def half(target, value):
         target.write_text('{"rows": ')
         raise OSError("disk full")
 
-    monkeypatch.setitem(store._FORMATS, ".json", (half, store._read_json))
+    monkeypatch.setitem(artifacts._FORMATS, ".json", (half, artifacts._read_json))
     with pytest.raises(OSError, match="disk full"):
-        store.save("a.json", {"rows": 4})
+        artifacts.save("a.json", {"rows": 4})
     assert json.loads(path.read_text()) == FACTS
     assert list((places / "out").iterdir()) == [path]
 
 
 def test_a_reader_never_sees_half_a_file():
     values = [{"x": [n] * 4000} for n in (1, 2)]
-    store.save("a.json", values[0])
+    artifacts.save("a.json", values[0])
     stop = time.monotonic() + 0.3
 
     def write() -> None:
         while time.monotonic() < stop:
             for value in values:
-                store.save("a.json", value)
+                artifacts.save("a.json", value)
 
     writer = threading.Thread(target=write)
     writer.start()
     while writer.is_alive():
-        assert store.load("a.json") in values
+        assert artifacts.load("a.json") in values
     writer.join()
 
 
 def test_others_may_read_what_is_saved():
-    assert store.save("a.json", FACTS).stat().st_mode & 0o777 == 0o644
+    assert artifacts.save("a.json", FACTS).stat().st_mode & 0o777 == 0o644
 
 
 @pytest.mark.parametrize("name", ["a.pkl", "a.pickle", "a.csv", "a", ".json", "a.JSON"])
 def test_a_name_without_a_known_suffix_is_refused(name, places):
-    for attempt in (lambda: store.save(name, FACTS), lambda: store.load(name)):
+    for attempt in (lambda: artifacts.save(name, FACTS), lambda: artifacts.load(name)):
         with pytest.raises(StoreError, match=r"\.parquet, \.safetensors, \.json, \.skops") as told:
             attempt()
         assert str(told.value).startswith(f"{name}: ")
@@ -169,59 +169,59 @@ def test_a_name_without_a_known_suffix_is_refused(name, places):
 def test_a_missing_artifact_is_told_by_name_place_and_command(places, monkeypatch):
     monkeypatch.setenv("PM_INPUTS", str(places / "needed"))
     with pytest.raises(StoreError) as told:
-        store.load("customer_profiles.parquet")
+        artifacts.load("customer_profiles.parquet")
     for word in ("customer_profiles.parquet", str(places / "needed"), "pm book", "pm run NN"):
         assert word in str(told.value)
 
 
 def test_the_output_directory_is_made_where_the_builder_says(places, monkeypatch):
     monkeypatch.setenv("PM_OUTPUT", str(places / "deep" / "run"))
-    assert store.save("a.json", FACTS) == places / "deep" / "run" / "a.json"
+    assert artifacts.save("a.json", FACTS) == places / "deep" / "run" / "a.json"
     assert (places / "deep" / "run" / "a.json").is_file()
 
 
 def test_inputs_are_searched_in_order_and_before_the_output(places, monkeypatch):
     folders = [places / "first", places / "second"]
     monkeypatch.setenv("PM_INPUTS", ":".join(map(str, folders)))
-    store.save("a.json", "output")
-    assert store.load("a.json") == "output"
+    artifacts.save("a.json", "output")
+    assert artifacts.load("a.json") == "output"
     for folder in reversed(folders):
         folder.mkdir()
         (folder / "a.json").write_text(f'"{folder.name}"')
-        assert store.load("a.json") == folder.name
+        assert artifacts.load("a.json") == folder.name
 
 
 def test_jupyterlab_writes_to_its_own_folder_and_reads_the_quick_build(places, monkeypatch):
     monkeypatch.delenv("PM_OUTPUT")
     monkeypatch.delenv("PM_INPUTS")
-    monkeypatch.setattr(store, "ROOT", places)
+    monkeypatch.setattr(artifacts, "ROOT", places)
     runs = places / "_build" / "runs"
     for run in ("quick/02-two", "quick/01-one", "full/01-one"):
         (runs / run).mkdir(parents=True)
     lab = places / "_build" / "lab"
-    assert store.input_dirs() == [lab, runs / "quick" / "01-one", runs / "quick" / "02-two"]
-    assert store.save("a.json", FACTS) == lab / "a.json"
+    assert artifacts.input_dirs() == [lab, runs / "quick" / "01-one", runs / "quick" / "02-two"]
+    assert artifacts.save("a.json", FACTS) == lab / "a.json"
     (runs / "quick" / "02-two" / "b.json").write_text("2")
-    assert store.load("b.json") == 2
+    assert artifacts.load("b.json") == 2
 
 
 @pytest.mark.parametrize("newer", ["lab", "build"])
 def test_jupyterlab_reads_what_was_written_last(places, monkeypatch, newer):
     monkeypatch.delenv("PM_OUTPUT")
     monkeypatch.delenv("PM_INPUTS")
-    monkeypatch.setattr(store, "ROOT", places)
+    monkeypatch.setattr(artifacts, "ROOT", places)
     folders = {"lab": places / "_build" / "lab", "build": places / "_build/runs/quick/01-one"}
     for name, folder in folders.items():
         folder.mkdir(parents=True)
         (folder / "a.json").write_text(f'"{name}"')
         when = 2_000_000_000 if name == newer else 1_000_000_000
         os.utime(folder / "a.json", (when, when))
-    assert store.load("a.json") == newer
+    assert artifacts.load("a.json") == newer
 
 
 def test_named_inputs_replace_the_defaults(places, monkeypatch):
-    monkeypatch.setattr(store, "ROOT", places)
+    monkeypatch.setattr(artifacts, "ROOT", places)
     (places / "_build" / "lab").mkdir(parents=True)
     (places / "_build" / "lab" / "a.json").write_text("1")
     with pytest.raises(StoreError):
-        store.load("a.json")
+        artifacts.load("a.json")

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from pm_utils.formulas import sigmoid
+from pm_utils.learning.training import fit, predict
 from pm_utils.market.copy import PAD, copy_grammar
 from pm_utils.market.creatives import ATTRIBUTES, level_counts
 from pm_utils.market.reader import read_text
@@ -18,7 +19,6 @@ from pm_utils.models.adtext import (
     click_loss,
     next_word_loss,
 )
-from pm_utils.training import fit, predict
 
 SHAPE = tuple(level_counts("category", "tone", "discount").values())  # (12, 4, 5)
 ADS = np.array(list(np.ndindex(SHAPE)))  # (240, 3): all that a headline can be about

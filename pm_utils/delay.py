@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
-from pm_utils.training import fit, predict
+from pm_utils.learning.training import fit, predict
 
 SHORTEST = 1e-3  # days; a delay of nothing has no logarithm
 

@@ -12,8 +12,8 @@ from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.conversion import Scaling
+from pm_utils.learning.training import fit, predict
 from pm_utils.models.conversion import ConversionPredictNet, DeepCrossing
-from pm_utils.training import fit, predict
 
 NETWORKS = ("ConversionPredictNet", "DeepCrossing")
 COUPONS = "coupon by coupon"  # the trial that reads the appeal of `pm_utils.coupons`

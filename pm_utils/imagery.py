@@ -14,6 +14,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
 from pm_utils.frechet import frechet_distance
+from pm_utils.learning.training import fit, predict, rise_and_fall
 from pm_utils.market import Creatives, Market, random_creatives
 from pm_utils.market.reader import read_images
 from pm_utils.market.render import contact_sheet, render_images
@@ -31,7 +32,6 @@ from pm_utils.models.adimage import (
     generator_loss,
     gradient_penalty,
 )
-from pm_utils.training import fit, predict, rise_and_fall
 
 PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 COVER_NEIGHBOURS = 3

@@ -28,9 +28,9 @@ from pm_utils.histories import (
     day_number,
     known_customers,
 )
+from pm_utils.learning.training import fit, predict
 from pm_utils.metrics import roc_auc
 from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
-from pm_utils.training import fit, predict
 
 PAIR_COLUMNS = (
     *HISTORY_COLUMNS,

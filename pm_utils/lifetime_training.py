@@ -15,9 +15,9 @@ from torch import Tensor
 from pm_utils.conversion import Scaling
 from pm_utils.data import Shop
 from pm_utils.features import FEATURES, DatedPipeline, features_on, next_spend
+from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime_metrics import score_table
 from pm_utils.models.lifetime import LifetimeValueNet, ziln_loss, ziln_mean
-from pm_utils.training import fit, predict
 
 # Cumulative features grow with the record, and these two want sixteen weeks of it
 COMPARABLE = [

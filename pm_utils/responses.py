@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softplus
 
 from pm_utils.copywriting import standard_scores
+from pm_utils.learning.stacked import StackedLinear
+from pm_utils.learning.training import fit, predict
 from pm_utils.loop import Log
 from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
 from pm_utils.market.weeks import LATEST
 from pm_utils.models.profile import UserProfileNet
-from pm_utils.stacked import StackedLinear
 from pm_utils.studio import Menu
-from pm_utils.training import fit, predict
 
 # --- Profile: what the order history says --------------------------------------------------------
 

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from pm_utils.calibration import calibration_error
 from pm_utils.formulas import sigmoid
+from pm_utils.learning.training import fit, predict
 from pm_utils.market import ImpressionLog, Market
 from pm_utils.market.creatives import level_counts
 from pm_utils.metrics import bootstrap_weights, interval, roc_auc
 from pm_utils.models.funnel import CONVERSION, EntireSpaceNet
-from pm_utils.training import fit, predict
 
 LEVELS = tuple(level_counts().values())
 METRICS = ("bias", "AUC off the clicks", "calibration error")

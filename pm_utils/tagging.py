@@ -17,8 +17,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils import histories
 from pm_utils.histories import HISTORY_COLUMNS, PurchaseLog
+from pm_utils.learning.training import fit, predict
 from pm_utils.models.profile import BasketRNN, ProfileTagger, PurchaseCNN, UserProfileNet
-from pm_utils.training import fit, predict
 
 ENCODERS = ("UserProfileNet", "PurchaseCNN", "BasketRNN")
 CLASSICAL = ("logistic", "logistic + SVD", "gradient boosting")

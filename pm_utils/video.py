@@ -19,6 +19,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from pm_utils.learning.training import fit, predict, rise_and_fall
 from pm_utils.market import ATTRIBUTES, Creatives
 from pm_utils.market.reader import ClipReading, read_clips
 from pm_utils.market.render import FRAMES, NOISE, SIZE, contact_sheet, render_clips
@@ -37,7 +38,6 @@ from pm_utils.models.advideo import (
     classifier_loss,
     negative_elbo,
 )
-from pm_utils.training import fit, predict, rise_and_fall
 
 # --- Clips and what they show --------------------------------------------------------------------
 

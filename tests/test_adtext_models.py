@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pm_utils.learning.training import fit, predict
 from pm_utils.market.copy import BOS, EOS, PAD
 from pm_utils.models.adtext import (
     AdCopyGPT,
@@ -18,7 +19,6 @@ from pm_utils.models.adtext import (
     pick,
     response_counts,
 )
-from pm_utils.training import fit, predict
 
 V, D, T = 11, 6, 8  # words, width of the code, places
 CONFIG = GPTConfig(V, code_dim=D, length=T, layers=2, heads=2, width=16)

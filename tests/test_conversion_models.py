@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from pm_utils.formulas import conversion_probability
+from pm_utils.learning.training import fit, predict
 from pm_utils.models.conversion import (
     EMBED_FROM,
     ConversionPredictNet,
     DeepCrossing,
     ResidualUnit,
 )
-from pm_utils.training import fit, predict
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy as cross_entropy
 
+from pm_utils.learning.training import fit, predict
 from pm_utils.models.funnel import (
     CONVERSION,
     EntireSpaceNet,
@@ -15,7 +16,6 @@ from pm_utils.models.funnel import (
     entire_space_loss,
     log_complement,
 )
-from pm_utils.training import fit, predict
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:

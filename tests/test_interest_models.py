@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pm_utils.learning.training import fit, predict
 from pm_utils.models.interest import (
     DeepInterestNet,
     Dice,
@@ -14,7 +15,6 @@ from pm_utils.models.interest import (
     Rows,
     segment_softmax,
 )
-from pm_utils.training import fit, predict
 
 ITEMS, B, T, G, F = 30, 12, 7, 3, 2
 KINDS = {

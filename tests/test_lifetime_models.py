@@ -8,9 +8,9 @@ import torch
 from torch.distributions import LogNormal
 from torch.nn.functional import softplus
 
+from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime_metrics import spearman
 from pm_utils.models.lifetime import SIGMA, LifetimeValueNet, ziln_loss, ziln_mean
-from pm_utils.training import fit, predict
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:

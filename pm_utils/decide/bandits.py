@@ -17,7 +17,7 @@ from scipy.stats import t as student
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from pm_utils.stacked import StackedLinear
+from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16
 

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from pm_utils.stacked import StackedLinear
+from pm_utils.learning.stacked import StackedLinear
 
 IMPOSSIBLE = -1e9
 

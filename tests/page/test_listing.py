@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 from IPython.display import Markdown
 
-from pm_utils import histories, metrics, training
+from pm_utils import histories, metrics
+from pm_utils.learning import training
 from pm_utils.models.profile import BasketRNN, UserProfileNet
 from pm_utils.page import artifacts
 from pm_utils.page.listing import show_lines, show_source

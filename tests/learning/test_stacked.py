@@ -2,7 +2,7 @@
 
 import torch
 
-from pm_utils.stacked import StackedLinear
+from pm_utils.learning.stacked import StackedLinear
 
 K, B, D, H = 3, 7, 4, 5
 

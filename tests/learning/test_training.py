@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pm_utils.training import History, evaluate, fit, predict, rise_and_fall
+from pm_utils.learning.training import History, evaluate, fit, predict, rise_and_fall
 
 MSE = nn.functional.mse_loss
 TRUE = torch.tensor([[2.0, -1.0, 0.5]])

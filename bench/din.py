@@ -18,8 +18,8 @@ import torch
 from torch import nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.interest import ClickLog, log_losses, simulated_clicks
-from pm_utils.metrics import roc_auc
 from pm_utils.models.interest import DeepInterestNet
 
 USERS, ITEMS, LENGTH, WIDTH = 5000, 10_000, 20, 16

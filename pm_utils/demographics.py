@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pm_utils.metrics import bootstrap_weights, interval, ranking_scores
+from pm_utils.evaluation.ranking import bootstrap_weights, interval, ranking_scores
 
 REGRESSION = {
     "Cs": (0.001, 0.01, 0.1),

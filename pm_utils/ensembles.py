@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pm_utils.conversion import Scaling
+from pm_utils.evaluation.probabilities import Scaling
 from pm_utils.learning.training import fit, predict
 from pm_utils.models.conversion import ConversionPredictNet, DeepCrossing
 
@@ -308,7 +308,7 @@ def remedy_claim(remedy: str, change: tuple[float, float]) -> str:
         Its name inside a sentence, such as "pre-training".
     change : (float, float)
         The 95 % interval, in nats, of the log loss with the remedy minus that without, from
-        `pm_utils.conversion.paired_gain`.
+        `pm_utils.evaluation.probabilities.paired_gain`.
 
     Returns
     -------

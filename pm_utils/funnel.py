@@ -20,8 +20,8 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.data import Shop
+from pm_utils.evaluation.ranking import bootstrap_weights
 from pm_utils.market import ImpressionLog, Market, Policy, Uniform
-from pm_utils.metrics import bootstrap_weights
 
 MARKET_STAGES = ("impression", "click", "visit", "order")
 PERIOD_START = pd.Timestamp("2016-12-26")  # Monday of the exposures' week 1

@@ -13,7 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
-from pm_utils.frechet import frechet_distance
+from pm_utils.evaluation.frechet import frechet_distance
 from pm_utils.learning.training import fit, predict, rise_and_fall
 from pm_utils.market import Creatives, Market, random_creatives
 from pm_utils.market.reader import read_images

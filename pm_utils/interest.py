@@ -18,6 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from pm_utils.data import Shop
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.histories import (
     CONTEXT_COLUMNS,
     HISTORY_COLUMNS,
@@ -29,7 +30,6 @@ from pm_utils.histories import (
     known_customers,
 )
 from pm_utils.learning.training import fit, predict
-from pm_utils.metrics import roc_auc
 from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
 
 PAIR_COLUMNS = (

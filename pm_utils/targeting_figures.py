@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
-from pm_utils.calibration import reliability
+from pm_utils.evaluation.calibration import reliability
 from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 from pm_utils.targeting import cumulative_gain, number_to_contact, profit_curve
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.interest import simulated_clicks
-from pm_utils.metrics import roc_auc
 
 FILE = Path(__file__).parents[1] / "bench" / "din.py"
 

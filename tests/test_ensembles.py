@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import torch
 
-from pm_utils.conversion import Scaling, score_table
 from pm_utils.ensembles import (
     COUPONS,
     Ensemble,
@@ -18,6 +17,7 @@ from pm_utils.ensembles import (
     train_nets,
     train_trials,
 )
+from pm_utils.evaluation.probabilities import Scaling, score_table
 from pm_utils.formulas import sigmoid
 
 PROFILE = ["habit", "rhythm"]

@@ -8,9 +8,9 @@ import pytest
 
 from pm_utils import lifetime
 from pm_utils import lifetime_market as keeping
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
 from pm_utils.lifetime_metrics import spearman
-from pm_utils.metrics import roc_auc
 from tests.support.market_world import small_market
 
 ORDERS = np.array([[0, 2, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 8]])

@@ -8,8 +8,8 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from pm_utils import selection
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.market import Uniform, random_creatives
-from pm_utils.metrics import roc_auc
 from pm_utils.models.funnel import entire_space_loss
 from tests.support.market_world import small_market
 

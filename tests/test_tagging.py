@@ -9,8 +9,8 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from pm_utils import tagging
+from pm_utils.evaluation.ranking import ranking_scores
 from pm_utils.histories import PurchaseLog
-from pm_utils.metrics import ranking_scores
 
 
 def make_log(seed: int = 0, customers: int = 60, categories: int = 6) -> PurchaseLog:

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
+from pm_utils.evaluation.ranking import bootstrap_weights, paired_interval
 from pm_utils.market import ImpressionLog, Market, Policy
-from pm_utils.metrics import bootstrap_weights, paired_interval
 
 
 @dataclass(frozen=True)

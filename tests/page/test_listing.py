@@ -7,15 +7,16 @@ import pandas as pd
 import pytest
 from IPython.display import Markdown
 
-from pm_utils import histories, metrics
+from pm_utils import histories
+from pm_utils.evaluation import ranking
 from pm_utils.learning import training
 from pm_utils.models.profile import BasketRNN, UserProfileNet
 from pm_utils.page import artifacts
 from pm_utils.page.listing import show_lines, show_source
 
 SHOWN = [
-    metrics.interval,
-    metrics._ap_and_auc,  # one line of docstring
+    ranking.interval,
+    ranking._ap_and_auc,  # one line of docstring
     artifacts.save,
     artifacts._format,  # no docstring
     training.fit,
@@ -96,14 +97,14 @@ def test_the_block_by_hand():
 
 
 def test_what_is_printed_can_be_run():
-    names: dict = {"np": metrics.np, "ArrayLike": object}
-    exec(body(show_source(metrics.interval)), names)
+    names: dict = {"np": ranking.np, "ArrayLike": object}
+    exec(body(show_source(ranking.interval)), names)
     values = [1.0, 2.0, 4.0, 8.0]
-    assert names["interval"](values) == metrics.interval(values)
+    assert names["interval"](values) == ranking.interval(values)
 
 
 def test_several_objects_come_in_the_order_given_in_one_block():
-    code = body(show_source(metrics.roc_auc, metrics.bootstrap_weights))
+    code = body(show_source(ranking.roc_auc, ranking.bootstrap_weights))
     first, second = code.split("\n\n\ndef ")
     assert first.startswith("def roc_auc(")
     assert second.startswith("bootstrap_weights(")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 
-from pm_utils.frechet import frechet_distance, frechet_floor, frechet_gaps
+from pm_utils.evaluation.frechet import frechet_distance, frechet_floor, frechet_gaps
 
 
 def sample(mean, covariance, n: int, seed: int = 0) -> np.ndarray:

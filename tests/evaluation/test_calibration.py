@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_utils.calibration import (
+from pm_utils.evaluation.calibration import (
     calibration_error,
     calibration_floor,
     calibration_table,

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from pm_utils import metrics
-from pm_utils.metrics import (
+from pm_utils.evaluation import ranking as metrics
+from pm_utils.evaluation.ranking import (
     RANKING_NAMES,
     average_precision,
     bootstrap_weights,

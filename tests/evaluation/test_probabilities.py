@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
-from pm_utils.conversion import (
+from pm_utils.evaluation.probabilities import (
     FARTHEST,
     METRICS,
     Scaling,

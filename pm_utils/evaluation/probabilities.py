@@ -11,9 +11,9 @@ from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from pm_utils.calibration import fit_temperature
+from pm_utils.evaluation.calibration import fit_temperature
+from pm_utils.evaluation.ranking import average_precision, bootstrap_weights, interval, roc_auc
 from pm_utils.formulas import log_loss, sigmoid
-from pm_utils.metrics import average_precision, bootstrap_weights, interval, roc_auc
 
 FARTHEST = 4.0  # deviations from the mean; what is further off counts as this
 METRICS = ("AUC", "average precision", "log loss")

@@ -8,9 +8,9 @@ from torch.nn.functional import cross_entropy
 
 from pm_utils.formulas import sigmoid
 from pm_utils.learning.training import fit, predict
-from pm_utils.market.copy import PAD, copy_grammar
+from pm_utils.market.ad_reader import read_text
 from pm_utils.market.creatives import ATTRIBUTES, level_counts
-from pm_utils.market.reader import read_text
+from pm_utils.market.headlines import PAD, copy_grammar
 from pm_utils.models.adtext import (
     AdCopyGPT,
     AdGenerator,

@@ -16,8 +16,8 @@ from torch import Tensor
 from pm_utils.evaluation.frechet import frechet_distance
 from pm_utils.learning.training import fit, predict, rise_and_fall
 from pm_utils.market import Creatives, Market, random_creatives
-from pm_utils.market.reader import read_images
-from pm_utils.market.render import contact_sheet, render_images
+from pm_utils.market.ad_reader import read_images
+from pm_utils.market.renderer import contact_sheet, render_images
 from pm_utils.models.adimage import (
     LEVELS,
     SHOWN,

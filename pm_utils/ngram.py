@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from pm_utils.market.copy import BOS, EOS, PAD
+from pm_utils.market.headlines import BOS, EOS, PAD
 
 _LEVELS = 100  # more than any attribute has
 

@@ -18,7 +18,7 @@ from pm_utils.learning.stacked import StackedLinear
 from pm_utils.learning.training import fit, predict
 from pm_utils.loop import Log
 from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
-from pm_utils.market.weeks import LATEST
+from pm_utils.market.dynamics import LATEST
 from pm_utils.models.profile import UserProfileNet
 from pm_utils.studio import Menu
 

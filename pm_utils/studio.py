@@ -8,9 +8,9 @@ from torch import Tensor
 
 from pm_utils.copywriting import ADS, ads_said
 from pm_utils.market import Creatives
+from pm_utils.market.ad_reader import read_images
 from pm_utils.market.creatives import level_columns, level_counts
-from pm_utils.market.reader import read_images
-from pm_utils.market.render import render_images
+from pm_utils.market.renderer import render_images
 from pm_utils.models.adtext import AdCopyGPT
 
 SAID = ("category", "tone", "discount")  # what a text says

@@ -21,8 +21,8 @@ from torch.nn.functional import one_hot
 
 from pm_utils.learning.training import fit, predict, rise_and_fall
 from pm_utils.market import ATTRIBUTES, Creatives
-from pm_utils.market.reader import ClipReading, read_clips
-from pm_utils.market.render import FRAMES, NOISE, SIZE, contact_sheet, render_clips
+from pm_utils.market.ad_reader import ClipReading, read_clips
+from pm_utils.market.renderer import FRAMES, NOISE, SIZE, contact_sheet, render_clips
 from pm_utils.models.adimage import SHOWN, critic_loss, generator_loss, gradient_penalty
 from pm_utils.models.advideo import (
     CONTENT,

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.learning.training import fit, predict
-from pm_utils.market.copy import BOS, EOS, PAD
+from pm_utils.market.headlines import BOS, EOS, PAD
 from pm_utils.models.adtext import (
     AdCopyGPT,
     AdGenerator,

@@ -8,7 +8,7 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import cross_entropy
 
-from pm_utils.market.render import FRAMES, SIZE
+from pm_utils.market.renderer import FRAMES, SIZE
 from pm_utils.models import advideo
 from pm_utils.models.advideo import (
     CONTENT,

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from pm_utils import copywriting
 from pm_utils.copywriting import ADS, ads_said, judge, share_of_gain, standard_scores
-from pm_utils.market.copy import EOS, PAD, copy_grammar
 from pm_utils.market.creatives import Creatives
+from pm_utils.market.headlines import EOS, PAD, copy_grammar
 from pm_utils.models.adtext import response_counts
 
 

@@ -6,7 +6,7 @@ import torch
 
 from pm_utils import imagery
 from pm_utils.imagery import ALL_ADS, Diary, Judge, as_creatives, coverage
-from pm_utils.market.render import render_images
+from pm_utils.market.renderer import render_images
 from pm_utils.models import adimage
 from pm_utils.models.adimage import (
     LEVELS,

@@ -8,7 +8,7 @@ import pytest
 from pm_utils import loop, loop_figures
 from pm_utils.loop import Campaign, Log, assign, estimate, incremental_profit, run
 from pm_utils.market import Creatives, TruthParameters
-from pm_utils.market.weeks import LATEST
+from pm_utils.market.dynamics import LATEST
 from tests.support.market_world import small_market
 
 ADS = Creatives(*(np.arange(40) % n for n in (12, 4, 5, 6, 4, 5, 2)))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pm_utils.market.copy import BOS, EOS, PAD
+from pm_utils.market.headlines import BOS, EOS, PAD
 from pm_utils.ngram import BackoffNGram, cross_entropy
 
 A, B, C = 3, 4, 5

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from pm_utils import responses
 from pm_utils.loop import Log
 from pm_utils.market import TruthParameters, Uniform
-from pm_utils.market.weeks import LATEST
+from pm_utils.market.dynamics import LATEST
 from pm_utils.responses import (
     DeepResponse,
     LogisticResponse,

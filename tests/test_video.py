@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pm_utils import video
-from pm_utils.market.render import FRAMES, NOISE, SIZE
+from pm_utils.market.renderer import FRAMES, NOISE, SIZE
 from pm_utils.models.advideo import AdVideoGAN, AdVideoVAE, gaussian_nats
 from pm_utils.video import CATALOGUE, STEPS
 from tests.support.html_elements import elements

@@ -36,7 +36,7 @@ GARDEN, SOLEMN = 12, 4
 
 from pm_utils import copywriting, market, selection, strategies
 from pm_utils.loop import Campaign, Log, incremental_profit, run
-from pm_utils.market import Market, TruthParameters, Uniform, copy, population, render
+from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
 from pm_utils.models import adimage
 from pm_utils.responses import (
     DeepResponse,
@@ -265,11 +265,11 @@ def test_one_ad_for_all_is_in_the_new_tone(world):
 
 def test_what_has_no_words_and_no_drawing_yet_is_named():
     with pytest.raises(ValueError, match="PRODUCTS has nothing for category garden"):
-        copy.copy_grammar()
+        headlines.copy_grammar()
     with pytest.raises(ValueError, match="ICONS has nothing for category garden"):
-        render.icon_atlas()
+        renderer.icon_atlas()
     with pytest.raises(ValueError, match="frame_sheets has nothing for tone solemn"):
-        render.frame_sheets()
+        renderer.frame_sheets()
     with pytest.raises(ValueError, match="SOLD_AS has nothing for category garden"):
         population.category_codes(pd.DataFrame({"category": ["SEED"]}))
 
@@ -277,28 +277,28 @@ def test_what_has_no_words_and_no_drawing_yet_is_named():
 def bring_words(monkeypatch) -> None:
     """Give the grammar what it says of gardens, and how it says it solemnly."""
     garden = ("leafy sturdy", "from our nursery", "soil*: dig sift turn, roses: plant prune water")
-    monkeypatch.setitem(copy.PRODUCTS, "garden", garden)
+    monkeypatch.setitem(headlines.PRODUCTS, "garden", garden)
     solemn = (": product detail . use closing .", ".", "stately grave", "duly humbly", "")
-    monkeypatch.setitem(copy.TONES, "solemn", solemn)
-    monkeypatch.setitem(copy.HOOKS, "solemn", {"hear ye": "so be it", "behold": "farewell"})
-    monkeypatch.setitem(copy.OFFERS, "solemn", ("at its due price", "% is forgiven"))
+    monkeypatch.setitem(headlines.TONES, "solemn", solemn)
+    monkeypatch.setitem(headlines.HOOKS, "solemn", {"hear ye": "so be it", "behold": "farewell"})
+    monkeypatch.setitem(headlines.OFFERS, "solemn", ("at its due price", "% is forgiven"))
 
 
 def test_a_grammar_with_the_missing_words_is_read_as_it_was_meant(monkeypatch):
     bring_words(monkeypatch)
     try:
-        tokens = copy.copy_grammar().sample(Menu.of(1).creatives(), np.random.default_rng(0))
+        tokens = headlines.copy_grammar().sample(Menu.of(1).creatives(), np.random.default_rng(0))
         assert np.array_equal(copywriting.ads_said(tokens), np.arange(13 * 5 * 5))
     finally:
-        copy.copy_grammar.cache_clear()
+        headlines.copy_grammar.cache_clear()
 
 
 def test_what_a_new_category_is_sold_as_and_drawn_as_gets_its_code(monkeypatch):
     monkeypatch.setitem(population.SOLD_AS, "garden", ("SEED",))
     products = pd.DataFrame({"category": ["SEED", "BABYFOOD", "FUEL"]})
     assert population.category_codes(products).tolist() == [GARDEN, GARDEN - 1, -1]
-    monkeypatch.setitem(render.ICONS, "garden", render.ICONS["produce"])
-    atlas = render.icon_atlas()
-    render.icon_atlas.cache_clear()
+    monkeypatch.setitem(renderer.ICONS, "garden", renderer.ICONS["produce"])
+    atlas = renderer.icon_atlas()
+    renderer.icon_atlas.cache_clear()
     assert len(atlas) == 13
     assert np.array_equal(atlas[GARDEN], atlas[CATEGORIES.index("produce")])

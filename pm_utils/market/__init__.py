@@ -3,12 +3,12 @@
 Here is what happens and why. What a shop may learn from it is elsewhere, and reads no truth."""
 
 from pm_utils.market.creatives import ATTRIBUTES, DISCOUNT_RATES, Creatives, random_creatives
+from pm_utils.market.dynamics import MarketState, WeekOutcome
 from pm_utils.market.impressions import ImpressionLog
-from pm_utils.market.moments import compare_moments
-from pm_utils.market.policies import Computed, EpsilonGreedy, Policy, Table, Uniform, fixed
-from pm_utils.market.simulate import Market
+from pm_utils.market.logging_policies import Computed, EpsilonGreedy, Policy, Table, Uniform, fixed
+from pm_utils.market.market import Market
+from pm_utils.market.realism import compare_moments
 from pm_utils.market.truth import TruthParameters
-from pm_utils.market.weeks import MarketState, WeekOutcome
 
 __all__ = [
     "ATTRIBUTES",

@@ -7,7 +7,7 @@ reward.
 
 `BudgetEnv` plays the market itself, with all its luck. `Episodes` plays many campaigns at once and
 pays each week's *expectation*, so that a learner is not drowned in the luck of single orders. With
-the symbols of `TruthParameters` and `pm_utils.market.weeks`, a flight to a customer with fatigue F,
+the symbols of `TruthParameters` and `pm_utils.market.dynamics`, a flight to a customer with fatigue F,
 so that ``G = F + k``, is expected to bring over time
 
 .. math::
@@ -33,9 +33,9 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from pm_utils.market.simulate import Market
+from pm_utils.market.dynamics import MarketState
+from pm_utils.market.market import Market
 from pm_utils.market.truth import TruthParameters
-from pm_utils.market.weeks import MarketState
 
 OBSERVED = 3  # numbers that `BudgetEnv` shows of each customer
 

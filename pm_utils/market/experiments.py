@@ -16,7 +16,7 @@ expected uplift against no ad is exact:
 import numpy as np
 import pandas as pd
 
-from pm_utils.market.policies import Policy
+from pm_utils.market.logging_policies import Policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
 from pm_utils.market.truth import order_values
 

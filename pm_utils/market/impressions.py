@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 import pandas as pd
 
-from pm_utils.market.policies import Policy
+from pm_utils.market.logging_policies import Policy
 from pm_utils.market.randomness import exponential, random_bits, stream_key, uniform
 from pm_utils.market.truth import mean_delay, order_values, visit_probability
 

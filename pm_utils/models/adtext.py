@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid, scaled_dot_product_attention
 
-from pm_utils.market.copy import BOS, EOS, MAX_LENGTH, PAD
+from pm_utils.market.headlines import BOS, EOS, MAX_LENGTH, PAD
 
 Cache = list[tuple[Tensor, Tensor]]
 

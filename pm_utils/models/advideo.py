@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, cross_entropy, leaky_relu
 
 from pm_utils.market.creatives import level_counts
-from pm_utils.market.render import FRAMES, SIZE
+from pm_utils.market.renderer import FRAMES, SIZE
 
 LEVELS = level_counts("category", "palette", "layout")
 WHAT, CONTENT = LEVELS["category"], sum(LEVELS.values())  # one number per level

@@ -10,19 +10,19 @@ import pandas as pd
 
 from pm_utils.market import truth as formulas
 from pm_utils.market.creatives import DISCOUNT_RATES, Creatives, random_creatives
-from pm_utils.market.experiments import OUTCOMES, PER_CUSTOMER, expected_uplift, run_experiment
-from pm_utils.market.impressions import ImpressionLog, simulate_impressions
-from pm_utils.market.organic import simulate_orders
-from pm_utils.market.policies import Policy, as_policy
-from pm_utils.market.population import Households, real_households
-from pm_utils.market.truth import TruthParameters, draw_customers, plant_defect
-from pm_utils.market.weeks import (
+from pm_utils.market.dynamics import (
     MarketState,
     WeekOutcome,
     advance,
     expected_lifetime_value,
     rested_state,
 )
+from pm_utils.market.experiments import OUTCOMES, PER_CUSTOMER, expected_uplift, run_experiment
+from pm_utils.market.impressions import ImpressionLog, simulate_impressions
+from pm_utils.market.logging_policies import Policy, as_policy
+from pm_utils.market.orders import simulate_orders
+from pm_utils.market.population import Households, real_households
+from pm_utils.market.truth import TruthParameters, draw_customers, plant_defect
 
 CATALOGUE = 200
 Ads = np.ndarray | Creatives
@@ -287,7 +287,8 @@ class Market:
         Parameters
         ----------
         policy : Policy or callable
-            From `pm_utils.market.policies`, or a function from customers to probabilities (B, M).
+            From `pm_utils.market.logging_policies`, or a function from customers to
+            probabilities (B, M).
         n : int
         start : int
             Number of the first impression. What happens at an impression depends on its number,
@@ -426,7 +427,7 @@ class Market:
         Returns
         -------
         array of shape (B,)
-            Dollars, by the formula of `pm_utils.market.weeks`.
+            Dollars, by the formula of `pm_utils.market.dynamics`.
         """
         if not 0 < discount_factor <= 1:
             raise ValueError(f"discount_factor is {discount_factor}: give one in (0, 1]")

@@ -333,9 +333,9 @@ def _roots(graph: Automaton, category: int, tone: int) -> list[int]:
 
 def _check_tables() -> None:
     """Check that there are words for every category and every tone."""
-    check_levels("category", PRODUCTS, "pm_utils.market.copy.PRODUCTS")
+    check_levels("category", PRODUCTS, "pm_utils.market.headlines.PRODUCTS")
     for name, table in {"TONES": TONES, "HOOKS": HOOKS, "OFFERS": OFFERS}.items():
-        check_levels("tone", table, f"pm_utils.market.copy.{name}")
+        check_levels("tone", table, f"pm_utils.market.headlines.{name}")
 
 
 class CopyGrammar:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pm_utils.market import EpsilonGreedy, TruthParameters, Uniform
-from pm_utils.market.weeks import LATEST, lateness
+from pm_utils.market.dynamics import LATEST, lateness
 from tests.support.market_world import mean_z, small_market, z_score
 
 M = 200

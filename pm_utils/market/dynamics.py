@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pm_utils.market.experiments import PER_CUSTOMER, ad_order_prices, organic_value
-from pm_utils.market.policies import Policy
+from pm_utils.market.logging_policies import Policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
 
 WEEK_STREAM = 5

@@ -12,10 +12,10 @@ from functools import cache
 
 import numpy as np
 
-from pm_utils.market import render
-from pm_utils.market.copy import EOS, copy_grammar
+from pm_utils.market import renderer
 from pm_utils.market.creatives import Creatives
-from pm_utils.market.render import DIRECTIONS, SPEEDS
+from pm_utils.market.headlines import EOS, copy_grammar
+from pm_utils.market.renderer import DIRECTIONS, SPEEDS
 
 TOLERANCE = 0.3  # root mean square error at which the quality of a picture is 0
 VALID_QUALITY = 0.5
@@ -138,7 +138,7 @@ def read_images(images: np.ndarray) -> ImageReading:
         If the shape is another, or brightness is not finite or counts up to 255.
     """
     images = np.asarray(images, dtype=np.float32)
-    if images.shape[1:] != (render.SIZE, render.SIZE, 3):
+    if images.shape[1:] != (renderer.SIZE, renderer.SIZE, 3):
         raise ValueError(f"pictures of shape {images.shape}: give (N, 32, 32, 3)")
     if not np.isfinite(images).all():
         raise ValueError("pictures hold values that are not finite: give brightness in [0, 1]")
@@ -161,13 +161,13 @@ def _read_batch(images: np.ndarray) -> ImageReading:
     layout = _read_layout(lit)
     lines = _read_lines(lit, palette, layout)
     category, icon = _read_icon(lit, palette, layout, lines)
-    below = render.background_sheets()[palette, layout, lines][:, _INSIDE, _INSIDE]
-    painted = render.over(below, icon)
+    below = renderer.background_sheets()[palette, layout, lines][:, _INSIDE, _INSIDE]
+    painted = renderer.over(below, icon)
     discount, shift = _read_badge(lit[:, _INSIDE, _INSIDE], painted, layout)
-    plate = render.badge_sheets()[layout, discount, shift][:, _INSIDE, _INSIDE]
-    painted = np.pad(render.over(painted, plate), ((0, 0), (2, 2), (2, 2), (0, 0)))
-    painted[:, ~_interior()] = render.background_sheets()[palette, layout, lines][:, ~_interior()]
-    painted = render.over(painted, render.frame_sheets()[tone, frame])
+    plate = renderer.badge_sheets()[layout, discount, shift][:, _INSIDE, _INSIDE]
+    painted = np.pad(renderer.over(painted, plate), ((0, 0), (2, 2), (2, 2), (0, 0)))
+    painted[:, ~_interior()] = renderer.background_sheets()[palette, layout, lines][:, ~_interior()]
+    painted = renderer.over(painted, renderer.frame_sheets()[tone, frame])
     parts = np.zeros((4, *lit.shape[:3]), dtype=bool)  # frame, badge, icon, the rest
     parts[0] = ~_interior()
     parts[1] = _badge_places()[layout]
@@ -183,7 +183,7 @@ def _read_batch(images: np.ndarray) -> ImageReading:
 
 @cache
 def _interior() -> np.ndarray:
-    inside = np.zeros((render.SIZE, render.SIZE), dtype=bool)
+    inside = np.zeros((renderer.SIZE, renderer.SIZE), dtype=bool)
     inside[_INSIDE, _INSIDE] = True
     return inside
 
@@ -191,12 +191,12 @@ def _interior() -> np.ndarray:
 @cache
 def _badge_places() -> np.ndarray:
     """Return where the badge may be, wherever it has been shifted to, by layout → (4, 32, 32)."""
-    return (render.badge_sheets()[..., 3] > 0).any(axis=(1, 2))
+    return (renderer.badge_sheets()[..., 3] > 0).any(axis=(1, 2))
 
 
 def _read_palette(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find the background colour that most pixels have, at one brightness → codes, gain."""
-    colour = render.background_sheets()[:, 1, 0, :, 18]  # (6, 32, 3), a column without text
+    colour = renderer.background_sheets()[:, 1, 0, :, 18]  # (6, 32, 3), a column without text
     colour = colour[:, _INSIDE]
     pixels = images[:, _INSIDE, _INSIDE]
     along = np.einsum("nyxc,pyc->npyx", pixels, colour, optimize=True)
@@ -214,12 +214,12 @@ def _read_palette(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _read_frame(lit: np.ndarray, palette: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compare the frame with those of every tone and variant → codes, variants."""
     ring = ~_interior()
-    frames = render.frame_sheets()[:, :, ring].reshape(-1, ring.sum(), 4)  # (32, 240, 4)
+    frames = renderer.frame_sheets()[:, :, ring].reshape(-1, ring.sum(), 4)  # (32, 240, 4)
     seen = lit[:, ring]
-    below = render.background_sheets()[:, 1, 0][:, ring][palette]
+    below = renderer.background_sheets()[:, 1, 0][:, ring][palette]
     bare = ((seen - below) ** 2).sum(-1) @ (1 - frames[..., 3]).T
     painted = _squared_error(seen, frames)
-    return np.divmod((bare + painted).argmin(axis=1), render.VARIANTS)
+    return np.divmod((bare + painted).argmin(axis=1), renderer.VARIANTS)
 
 
 def _squared_error(seen: np.ndarray, sheets: np.ndarray) -> np.ndarray:
@@ -243,7 +243,7 @@ def _read_layout(lit: np.ndarray) -> np.ndarray:
 
 def _read_lines(lit: np.ndarray, palette: np.ndarray, layout: np.ndarray) -> np.ndarray:
     """Find the variant of the text lines that comes closest → (N,) 0 to 7."""
-    sheets = render.background_sheets()[:, :, :, _INSIDE, _INSIDE]
+    sheets = renderer.background_sheets()[:, :, :, _INSIDE, _INSIDE]
     varies = np.ptp(sheets[0], axis=1).max(axis=-1) > 0  # (4, 28, 28)
     lines = np.empty(len(lit), dtype=np.int64)
     for code in np.unique(layout):
@@ -260,9 +260,11 @@ def _icon_bank(layout: int) -> np.ndarray:
     grid = np.array(np.meshgrid(_SHIFTS, _SHIFTS, _SIZES, indexing="ij")).reshape(3, -1)
     n = grid.shape[1]
     fixed = {name: np.zeros(n) for name in ("gain", "frame", "lines", "badge", "pace")}
-    scene = render.Scene(x=grid[0], y=grid[1], size=grid[2], **fixed)
+    scene = renderer.Scene(x=grid[0], y=grid[1], size=grid[2], **fixed)
     layouts, rows = np.full(n, layout), np.arange(n)
-    icons = [render.draw_icons(c, layouts, scene, rows) for c in range(len(render.icon_atlas()))]
+    icons = [
+        renderer.draw_icons(c, layouts, scene, rows) for c in range(len(renderer.icon_atlas()))
+    ]
     return np.concatenate(icons)[:, _INSIDE, _INSIDE]
 
 
@@ -276,7 +278,7 @@ def _icon_terms(layout: int) -> tuple[np.ndarray, ...]:
     bank = _icon_bank(layout).copy()
     bank[:, _badge_places()[layout, _INSIDE, _INSIDE]] = 0
     colour, opacity = bank[..., :3].reshape(len(bank), -1), bank[..., 3].reshape(len(bank), -1)
-    below = render.background_sheets()[:, layout, :, _INSIDE, _INSIDE]
+    below = renderer.background_sheets()[:, layout, :, _INSIDE, _INSIDE]
     cross = below.reshape(*below.shape[:2], -1) @ (colour * opacity.repeat(3, axis=1)).T
     square = (below**2).sum(-1).reshape(*below.shape[:2], -1) @ (opacity**2).T
     return colour, opacity, (colour**2).sum(-1) - 2 * cross + square
@@ -291,7 +293,7 @@ def _read_icon(
     for code in np.unique(layout):
         rows = np.flatnonzero(layout == code)
         colour, opacity, own = _icon_terms(code)
-        below = render.background_sheets()[palette[rows], code, lines[rows]][:, _INSIDE, _INSIDE]
+        below = renderer.background_sheets()[palette[rows], code, lines[rows]][:, _INSIDE, _INSIDE]
         apart = lit[rows][:, _INSIDE, _INSIDE] - below
         cross = apart.reshape(len(rows), -1) @ colour.T
         cross -= (apart * below).sum(-1).reshape(len(rows), -1) @ opacity.T
@@ -308,7 +310,7 @@ def _read_badge(
     for code in np.unique(layout):
         rows = np.flatnonzero(layout == code)
         place = _badge_places()[code, _INSIDE, _INSIDE]
-        sheets = render.badge_sheets()[code].reshape(-1, 32, 32, 4)[:, _INSIDE, _INSIDE][:, place]
+        sheets = renderer.badge_sheets()[code].reshape(-1, 32, 32, 4)[:, _INSIDE, _INSIDE][:, place]
         seen, below = inside[rows][:, place], bare[rows][:, place]
         outside = ((seen - below) ** 2).sum(-1) @ (1 - sheets[..., 3]).T
         best[rows] = (outside + _squared_error(seen, sheets)).argmin(axis=1)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from pm_utils.market import reader, render
-from pm_utils.market.copy import EOS, PAD, copy_grammar
+from pm_utils.market import ad_reader, renderer
+from pm_utils.market.ad_reader import read_clips, read_images, read_text
 from pm_utils.market.creatives import ATTRIBUTES, Creatives, random_creatives
-from pm_utils.market.reader import read_clips, read_images, read_text
-from pm_utils.market.render import FRAMES, SIZE, Scene, render_clips, render_images
+from pm_utils.market.headlines import EOS, PAD, copy_grammar
+from pm_utils.market.renderer import FRAMES, SIZE, Scene, render_clips, render_images
 
 SHOWN = ("category", "tone", "discount", "palette", "layout")
 SAID = ("category", "tone", "discount")
@@ -29,7 +29,7 @@ def pictures() -> tuple[Creatives, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def image_reading(pictures) -> reader.ImageReading:
+def image_reading(pictures) -> ad_reader.ImageReading:
     return read_images(pictures[1])
 
 
@@ -124,14 +124,14 @@ def test_attributes_of_pictures_are_recovered(pictures, image_reading, name):
 def test_rendered_pictures_are_valid(image_reading):
     assert image_reading.valid.mean() >= 0.998
     assert ((image_reading.quality >= 0) & (image_reading.quality <= 1)).all()
-    assert (image_reading.valid == (image_reading.quality >= reader.VALID_QUALITY)).all()
+    assert (image_reading.valid == (image_reading.quality >= ad_reader.VALID_QUALITY)).all()
 
 
 def test_a_picture_from_the_bank_without_noise_is_read_almost_perfectly():
     creatives = random_creatives(200, np.random.default_rng(0))
     scene = Scene.from_uniform(np.full((200, 8), 0.5))
-    scene = Scene(**{**vars(scene), "size": np.full(200, reader._SIZES[0])})
-    reading = read_images(render.compose(creatives, scene))
+    scene = Scene(**{**vars(scene), "size": np.full(200, ad_reader._SIZES[0])})
+    reading = read_images(renderer.compose(creatives, scene))
     assert reading.quality.min() > 0.8 and reading.quality.mean() > 0.98
     for name in SHOWN:
         assert (getattr(reading, name) == getattr(creatives, name)).all()
@@ -145,7 +145,7 @@ def spoilt(kind: str, images: np.ndarray) -> np.ndarray:
     """400 pictures that no one should pay for."""
     rng = np.random.default_rng(2)
     one, other = images[:400], images[400:800]
-    background = render.background_sheets().reshape(-1, SIZE, SIZE, 3)
+    background = renderer.background_sheets().reshape(-1, SIZE, SIZE, 3)
     return {
         "noise": lambda: rng.random((400, SIZE, SIZE, 3)),
         "grey noise": lambda: np.clip(0.5 + 0.2 * rng.standard_normal((400, SIZE, SIZE, 3)), 0, 1),
@@ -198,7 +198,7 @@ def test_each_part_of_a_picture_can_spoil_it(pictures, image_reading):
     creatives, images = (pictures[0].take(np.arange(250)), pictures[1][:250])
     with_badge = creatives.discount > 0
     rng = np.random.default_rng(4)
-    parts = {"frame": ~reader._interior(), "icon": np.zeros((SIZE, SIZE), dtype=bool)}
+    parts = {"frame": ~ad_reader._interior(), "icon": np.zeros((SIZE, SIZE), dtype=bool)}
     parts["icon"][8:22, 4:28] = True
     for name, where in parts.items():
         broken = images.copy()
@@ -206,7 +206,7 @@ def test_each_part_of_a_picture_can_spoil_it(pictures, image_reading):
         assert read_images(broken).valid.mean() < 0.02, name
     broken = images.copy()
     for picture, layout in zip(broken, creatives.layout, strict=True):
-        left, top = render.BADGE_PLACE[layout] + 1
+        left, top = renderer.BADGE_PLACE[layout] + 1
         picture[top + 1 : top + 7, left : left + 12] = rng.random((6, 12, 3))
     reading = read_images(broken)
     assert reading.valid[with_badge].mean() < 0.05
@@ -217,11 +217,11 @@ def test_a_painted_over_badge_changes_what_is_read(pictures):
     """Exchange the badge for another: the reader must follow the picture, not the request."""
     creatives = random_creatives(300, np.random.default_rng(5))
     scene = Scene.from_uniform(np.random.default_rng(6).random((300, 8)))
-    images = render.compose(creatives, scene)
+    images = renderer.compose(creatives, scene)
     other = (creatives.discount % 4) + 1
-    plate = render.badge_sheets()[creatives.layout, other, scene.badge]
+    plate = renderer.badge_sheets()[creatives.layout, other, scene.badge]
     gain = scene.gain[:, None, None, None]
-    changed = read_images(render.over(images, plate * np.where(np.arange(4) < 3, gain, 1)))
+    changed = read_images(renderer.over(images, plate * np.where(np.arange(4) < 3, gain, 1)))
     assert (changed.discount == other).mean() > 0.99 and changed.valid.mean() > 0.99
 
 
@@ -251,12 +251,12 @@ def scenes() -> tuple[Creatives, Scene, np.ndarray]:
     """Pictures with the scenes that they were drawn in, but without noise."""
     creatives = random_creatives(400, np.random.default_rng(14))
     scene = Scene.from_uniform(np.random.default_rng(15).random((400, 8)))
-    return creatives, scene, render.compose(creatives, scene)
+    return creatives, scene, renderer.compose(creatives, scene)
 
 
 def test_brightness_is_measured_within_half_a_per_cent_on_average(scenes):
     creatives, scene, images = scenes
-    palette, gain = reader._read_palette(images)
+    palette, gain = ad_reader._read_palette(images)
     assert (palette == creatives.palette).all()
     error = np.abs(gain / scene.gain - 1)
     assert error.mean() < 0.005 and error.max() < 0.05
@@ -265,13 +265,13 @@ def test_brightness_is_measured_within_half_a_per_cent_on_average(scenes):
 def test_variants_of_frame_and_lines_are_found(scenes):
     creatives, scene, images = scenes
     lit = images / scene.gain[:, None, None, None].astype(np.float32)
-    tone, variant = reader._read_frame(lit, creatives.palette)
-    frames = render.frame_sheets()
+    tone, variant = ad_reader._read_frame(lit, creatives.palette)
+    frames = renderer.frame_sheets()
     assert (tone == creatives.tone).all()
     assert np.allclose(frames[tone, variant], frames[tone, scene.frame])
-    assert (reader._read_layout(lit) == creatives.layout).all()
-    lines = reader._read_lines(lit, creatives.palette, creatives.layout)
-    text = render.text_sheets()
+    assert (ad_reader._read_layout(lit) == creatives.layout).all()
+    lines = ad_reader._read_lines(lit, creatives.palette, creatives.layout)
+    text = renderer.text_sheets()
     assert (
         np.isclose(text[creatives.layout, lines], text[creatives.layout, scene.lines]).mean() > 0.99
     )
@@ -281,13 +281,13 @@ def test_the_icon_is_found_within_its_grid(scenes):
     creatives, scene, images = scenes
     lit = images / scene.gain[:, None, None, None].astype(np.float32)
     known = (creatives.palette, creatives.layout, scene.lines)
-    category, icons = reader._read_icon(lit, *known)
+    category, icons = ad_reader._read_icon(lit, *known)
     assert (category == creatives.category).all()
     drawn = np.empty_like(icons)
     for code in range(12):
         rows = np.flatnonzero(creatives.category == code)
-        full = render.draw_icons(code, creatives.layout[rows], scene, rows)
-        drawn[rows] = full[:, reader._INSIDE, reader._INSIDE]
+        full = renderer.draw_icons(code, creatives.layout[rows], scene, rows)
+        drawn[rows] = full[:, ad_reader._INSIDE, ad_reader._INSIDE]
     error = np.sqrt(((icons - drawn) ** 2).mean(axis=(1, 2, 3)))
     assert error.max() < 0.13 and error.mean() < 0.07  # the nearest of a grid, not the exact place
     wrong = np.roll(icons, 1, axis=0)
@@ -298,14 +298,14 @@ def test_least_squares_over_the_bank_is_the_squared_error():
     """The expanded square, without |y-b|², against the sum over pixels for every icon."""
     rng = np.random.default_rng(16)
     seen = rng.random((1, 28, 28, 3)).astype(np.float32)
-    below = render.background_sheets()[2, 1, 5][reader._INSIDE, reader._INSIDE]
-    colour, opacity, own = reader._icon_terms(1)
+    below = renderer.background_sheets()[2, 1, 5][ad_reader._INSIDE, ad_reader._INSIDE]
+    colour, opacity, own = ad_reader._icon_terms(1)
     apart = (seen - below).reshape(1, -1)
     expanded = own[2, 5] - 2 * apart @ colour.T
     expanded += 2 * ((seen - below) * below).sum(-1).reshape(1, -1) @ opacity.T
-    bank = reader._icon_bank(1).copy()
-    bank[:, reader._badge_places()[1, reader._INSIDE, reader._INSIDE]] = 0
-    direct = ((render.over(below, bank[::97]) - seen) ** 2).sum(axis=(1, 2, 3))
+    bank = ad_reader._icon_bank(1).copy()
+    bank[:, ad_reader._badge_places()[1, ad_reader._INSIDE, ad_reader._INSIDE]] = 0
+    direct = ((renderer.over(below, bank[::97]) - seen) ** 2).sum(axis=(1, 2, 3))
     np.testing.assert_allclose(expanded[0, ::97] + (apart**2).sum(), direct, rtol=1e-3)
 
 
@@ -322,8 +322,8 @@ def test_the_vertex_of_a_parabola():
     at = np.array([-1.0, 0.0, 1.0])
     for vertex in (-0.4, 0.0, 0.25):
         before, peak, after = (np.array([3 - 2 * (x - vertex) ** 2]) for x in at)
-        assert reader._vertex(before, peak, after) == pytest.approx(vertex)
-    flat = reader._vertex(np.array([1.0]), np.array([1.0]), np.array([1.0]))
+        assert ad_reader._vertex(before, peak, after) == pytest.approx(vertex)
+    flat = ad_reader._vertex(np.array([1.0]), np.array([1.0]), np.array([1.0]))
     assert flat == 0
 
 
@@ -331,7 +331,7 @@ def test_a_return_is_a_loop_and_a_drift_is_not():
     ramp = np.arange(FRAMES) / FRAMES
     wave = 0.5 + 0.5 * np.sin(2 * np.pi * np.arange(FRAMES) / 5)
     clips = np.stack([ramp, wave])[:, :, None, None, None] * np.ones((1, 1, 4, 4, 3))
-    assert reader._loops(clips).tolist() == [False, True]
+    assert ad_reader._loops(clips).tolist() == [False, True]
 
 
 def test_motion_of_clips_is_recovered(clips):
@@ -349,9 +349,9 @@ def test_motion_of_clips_is_recovered(clips):
 def test_velocity_is_in_pixels_per_frame():
     creatives = random_creatives(80, np.random.default_rng(7))
     scene = Scene.from_uniform(np.random.default_rng(8).random((80, 8)))
-    reading = read_clips(render.compose_clips(creatives, scene))
+    reading = read_clips(renderer.compose_clips(creatives, scene))
     moves = creatives.motion > 0
-    error = np.abs(reading.velocity - render.velocity(creatives, scene))
+    error = np.abs(reading.velocity - renderer.velocity(creatives, scene))
     assert error.max() < 0.2 and error[moves].mean() < 0.03
     assert (reading.velocity[~moves] == 0).all()
 
@@ -398,7 +398,7 @@ def test_a_frozen_clip_reads_as_still(moving):
     frozen = read_clips(np.repeat(moving[:, -1:], FRAMES, axis=1))
     assert frozen.frozen.all() and (frozen.motion == 0).all() and not frozen.looping.any()
     rng = np.random.default_rng(10)
-    grain = render.NOISE * rng.standard_normal((100, FRAMES, SIZE, SIZE, 3))
+    grain = renderer.NOISE * rng.standard_normal((100, FRAMES, SIZE, SIZE, 3))
     assert read_clips(np.repeat(moving[:, -1:], FRAMES, axis=1) + grain).frozen.all()
 
 

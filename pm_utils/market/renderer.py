@@ -230,7 +230,7 @@ def _icon(shapes: list[tuple]) -> np.ndarray:
 @cache
 def icon_atlas() -> np.ndarray:
     """Return all icons → (12, 48, 48, 4), colour times opacity and opacity."""
-    check_levels("category", ICONS, "pm_utils.market.render.ICONS")
+    check_levels("category", ICONS, "pm_utils.market.renderer.ICONS")
     return np.stack([_icon(ICONS[name]) for name in ATTRIBUTES["category"]])
 
 
@@ -314,7 +314,7 @@ def badge(discount: int) -> np.ndarray:
 @cache
 def frame_sheets() -> np.ndarray:
     """Return the frame of every tone and variant → (4, 8, 32, 32, 4)."""
-    check_levels("tone", FRAMED, "pm_utils.market.render.frame_sheets")
+    check_levels("tone", FRAMED, "pm_utils.market.renderer.frame_sheets")
     warm, urgent, playful = (ATTRIBUTES["tone"].index(name) for name in FRAMED[1:])
     y, x = np.mgrid[:SIZE, :SIZE]
     inset = np.minimum(np.minimum(x, SIZE - 1 - x), np.minimum(y, SIZE - 1 - y))

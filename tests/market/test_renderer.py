@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pm_utils.market import render
+from pm_utils.market import renderer
 from pm_utils.market.creatives import ATTRIBUTES, Creatives, random_creatives
-from pm_utils.market.render import (
+from pm_utils.market.renderer import (
     DIRECTIONS,
     FRAMES,
     ICON_PLACE,
@@ -41,7 +41,7 @@ def middle(n: int = 1, **changes) -> Scene:
 
 def centre(pictures: np.ndarray) -> np.ndarray:
     """Where the icon is in plain blue pictures of layout left, (..., 32, 32, 3) → (..., 2)."""
-    background = render.background_sheets()[ATTRIBUTES["palette"].index("blue"), 1, 0]
+    background = renderer.background_sheets()[ATTRIBUTES["palette"].index("blue"), 1, 0]
     gain = Scene.from_uniform(np.full((1, N_UNIFORM), 0.5)).gain
     weight = np.abs(pictures - background * gain[0]).sum(axis=-1)
     total = weight.sum((-1, -2))
@@ -106,7 +106,7 @@ def test_scenes_cover_their_ranges():
 def test_one_ad_is_drawn_in_many_ways():
     pictures = render_images(ads(n=200), np.random.default_rng(0))
     spread = pictures.std(axis=0).mean(axis=-1)
-    assert spread.min() > render.NOISE / 2  # brightness and noise everywhere
+    assert spread.min() > renderer.NOISE / 2  # brightness and noise everywhere
     assert spread[8:24, 8:24].max() > 0.15  # edges of the icon move
 
 
@@ -114,7 +114,7 @@ def test_noise_has_the_stated_size():
     creatives = ads(n=300, palette="grey", layout="right")
     corner = render_images(creatives, np.random.default_rng(0))[:, 26:30, 20:30]
     flat = corner - corner.mean(axis=2, keepdims=True)
-    assert flat.std() * np.sqrt(10 / 9) == pytest.approx(render.NOISE, rel=0.03)
+    assert flat.std() * np.sqrt(10 / 9) == pytest.approx(renderer.NOISE, rel=0.03)
 
 
 def test_gain_scales_brightness():
@@ -136,36 +136,36 @@ def test_the_icon_covers_area_in_proportion_to_its_size_squared():
     layout = np.zeros(2, dtype=int)
     scene = middle(2, x=0.0)
     scene = replace(scene, size=np.array([0.5, 1.0]))
-    opacity = render.draw_icons(3, layout, scene, np.arange(2))[..., 3]
+    opacity = renderer.draw_icons(3, layout, scene, np.arange(2))[..., 3]
     assert opacity.max() == pytest.approx(1, abs=1e-3) and opacity.min() >= 0
     assert opacity[1].sum() / opacity[0].sum() == pytest.approx(4, rel=0.02)
 
 
 def test_no_two_icons_look_alike():
-    atlas = render.icon_atlas().reshape(12, -1)
+    atlas = renderer.icon_atlas().reshape(12, -1)
     alike = np.corrcoef(atlas) - np.eye(12)
     assert alike.max() < 0.9
-    opacity = render.icon_atlas()[..., 3]
+    opacity = renderer.icon_atlas()[..., 3]
     assert (opacity.mean(axis=(1, 2)) > 0.15).all() and opacity[:, 0].max() < 0.6
-    assert (render.icon_atlas()[..., :3] <= opacity[..., None] + 1e-6).all()
+    assert (renderer.icon_atlas()[..., :3] <= opacity[..., None] + 1e-6).all()
 
 
 def test_shapes_have_their_area():
-    pixel = (2 * render._REACH / render._FINE) ** 2
-    assert render._shape("oval", 0, 0, 0.5, 0.25).sum() * pixel == pytest.approx(
+    pixel = (2 * renderer._REACH / renderer._FINE) ** 2
+    assert renderer._shape("oval", 0, 0, 0.5, 0.25).sum() * pixel == pytest.approx(
         np.pi / 8, rel=0.02
     )
-    line = render._shape("line", -0.5, 0, 0.5, 0, 0.1).sum() * pixel
+    line = renderer._shape("line", -0.5, 0, 0.5, 0, 0.1).sum() * pixel
     assert line == pytest.approx(0.2 + np.pi * 0.01, rel=0.05)
-    triangle = render._shape("area", 0, -0.5, 0.5, 0.5, -0.5, 0.5).sum() * pixel
+    triangle = renderer._shape("area", 0, -0.5, 0.5, 0.5, -0.5, 0.5).sum() * pixel
     assert triangle == pytest.approx(0.5, rel=0.03)
 
 
 def test_no_colour_cuts_a_hole():
     full = [(("oval", 0.0, 0.0, 0.9, 0.9), (1.0, 0.0, 0.0))]
-    bitten = render._icon([*full, (("oval", 0.0, 0.0, 0.6, 0.6), None)])
-    middle_ = render._ATLAS // 2
-    assert bitten[middle_, middle_, 3] == 0 and render._icon(full)[middle_, middle_, 3] == 1
+    bitten = renderer._icon([*full, (("oval", 0.0, 0.0, 0.6, 0.6), None)])
+    middle_ = renderer._ATLAS // 2
+    assert bitten[middle_, middle_, 3] == 0 and renderer._icon(full)[middle_, middle_, 3] == 1
 
 
 def test_the_background_is_the_palette():
@@ -175,17 +175,17 @@ def test_the_background_is_the_palette():
 
 
 def test_the_badge_is_the_discount_in_print():
-    plate = render.badge(ATTRIBUTES["discount"].index("20%"))
-    ink = np.abs(plate[..., :3] - render.CRIMSON).max(axis=-1) < 0.01
+    plate = renderer.badge(ATTRIBUTES["discount"].index("20%"))
+    ink = np.abs(plate[..., :3] - renderer.CRIMSON).max(axis=-1) < 0.01
     printed = ["".join(".#"[int(dot)] for dot in row[1:12]) for row in ink[2:7]]
     assert printed == ["###.###.#.#", "..#.#.#...#", "###.#.#..#.", "#...#.#.#..", "###.###.#.#"]
-    assert not np.any(render.badge_sheets()[:, 0])  # no discount, no badge
-    shifted = render.badge_sheets()[2, 3]
+    assert not np.any(renderer.badge_sheets()[:, 0])  # no discount, no badge
+    shifted = renderer.badge_sheets()[2, 3]
     assert (np.roll(shifted[0], (1, 1), axis=(0, 1)) == shifted[3]).all()
 
 
 def test_frames_tell_the_tone():
-    frames = render.frame_sheets()
+    frames = renderer.frame_sheets()
     edge = frames[:, :, 0]  # (tone, variant, 32, 4)
     assert not frames[:, :, 2:30, 2:30].any() and not frames[0].any()
     assert (edge[1, ..., 3] == 1).all() and np.ptp(edge[1], axis=1).max() == 0
@@ -202,14 +202,14 @@ def test_the_icon_slides_as_asked(motion, speed):
     clip = compose_clips(ad, middle(size=0.6))[0]
     steps = np.diff(centre(clip[-3:]), axis=0)
     asked = DIRECTIONS[ad.motion[0]] * {"slow": 0.5, "fast": 1.5}[speed]
-    np.testing.assert_allclose(render.velocity(ad, middle())[0], asked)
+    np.testing.assert_allclose(renderer.velocity(ad, middle())[0], asked)
     np.testing.assert_allclose(steps, np.tile(asked, (2, 1)), atol=0.05)
 
 
 def test_pace_changes_speed_by_a_tenth_at_most():
     creatives = random_creatives(2000, np.random.default_rng(0))
     scene = Scene.from_uniform(np.random.default_rng(1).random((2000, N_UNIFORM)))
-    moved = np.abs(render.velocity(creatives, scene)).sum(axis=1)
+    moved = np.abs(renderer.velocity(creatives, scene)).sum(axis=1)
     for speed, low, high in ((0, 0.45, 0.55), (1, 1.35, 1.65)):
         moving = moved[(creatives.motion > 0) & (creatives.speed == speed)]
         assert low <= moving.min() < low * 1.02 and high * 0.98 < moving.max() <= high
@@ -218,59 +218,61 @@ def test_pace_changes_speed_by_a_tenth_at_most():
 
 def test_a_contact_sheet_keeps_every_picture():
     images = render_images(random_creatives(6, np.random.default_rng(0)), np.random.default_rng(0))
-    sheet = render.contact_sheet(images, columns=3, scale=2)
+    sheet = renderer.contact_sheet(images, columns=3, scale=2)
     assert sheet.shape == (2 * 34 * 2, 3 * 34 * 2, 3)
     fifth = sheet[34 * 2 + 2 : 34 * 2 + 66 : 2, 34 * 2 + 2 : 34 * 2 + 66 : 2]
     assert (fifth == images[4]).all() and (sheet[0] == 1).all()
     with pytest.raises(ValueError, match="6 pictures do not fill rows of 4"):
-        render.contact_sheet(images, columns=4)
+        renderer.contact_sheet(images, columns=4)
 
 
 def test_drawing_leaves_the_sheets_as_they_are():
-    sheets = (render.background_sheets(), render.badge_sheets(), render.frame_sheets())
-    before = [sheet.copy() for sheet in (*sheets, render.icon_atlas())]
+    sheets = (renderer.background_sheets(), renderer.badge_sheets(), renderer.frame_sheets())
+    before = [sheet.copy() for sheet in (*sheets, renderer.icon_atlas())]
     render_clips(random_creatives(40, np.random.default_rng(0)), np.random.default_rng(0))
-    for sheet, copied in zip((*sheets, render.icon_atlas()), before, strict=True):
+    for sheet, copied in zip((*sheets, renderer.icon_atlas()), before, strict=True):
         assert (sheet == copied).all()
 
 
 def test_badge_lies_over_icon_and_frame_over_all():
     scene = middle(gain=1.0, x=3.0, y=-6.0)  # the icon pushed under the badge and the frame
     drawn = compose(ads(tone="warm", discount="30%", category="snacks"), scene)[0]
-    plate = render.badge_sheets()[0, 3, 0]
+    plate = renderer.badge_sheets()[0, 3, 0]
     opaque = plate[..., 3] == 1
     np.testing.assert_allclose(drawn[opaque], plate[opaque, :3], atol=1e-6)
-    np.testing.assert_allclose(drawn[0], np.tile(render.CREAM, (SIZE, 1)), atol=1e-6)
+    np.testing.assert_allclose(drawn[0], np.tile(renderer.CREAM, (SIZE, 1)), atol=1e-6)
 
 
 def test_layers_are_laid_by_opacity():
     rng = np.random.default_rng(0)
     low, mid, top = (np.r_[rng.random(3) * a, a].astype(np.float32) for a in (1.0, 0.4, 0.7))
-    result = render.over(render.over(low, mid), top)
+    result = renderer.over(renderer.over(low, mid), top)
     by_hand = top[:3] + 0.3 * (mid[:3] + 0.6 * low[:3])
     np.testing.assert_allclose(result[:3], by_hand, rtol=1e-5)
-    np.testing.assert_allclose(result, render.over(low, render.over(mid, top)), rtol=1e-5)
+    np.testing.assert_allclose(result, renderer.over(low, renderer.over(mid, top)), rtol=1e-5)
 
 
 def test_resampling_keeps_flat_areas_flat():
-    weight = render._resample(np.array([15.2, 15.9]), np.array([14.0, 21.5]))
+    weight = renderer._resample(np.array([15.2, 15.9]), np.array([14.0, 21.5]))
     inside = weight[:, 13:19].sum(axis=2)
     np.testing.assert_allclose(inside, 1, atol=1e-5)
-    place = (weight[:, 13:19] * (np.arange(render._ATLAS) + 0.5)).sum(axis=2)
-    step = np.array([14.0, 21.5]) * render._REACH / render._ATLAS
-    expected = (np.arange(13, 19) - np.array([[15.2], [15.9]])) / step[:, None] + render._ATLAS / 2
+    place = (weight[:, 13:19] * (np.arange(renderer._ATLAS) + 0.5)).sum(axis=2)
+    step = np.array([14.0, 21.5]) * renderer._REACH / renderer._ATLAS
+    expected = (np.arange(13, 19) - np.array([[15.2], [15.9]])) / step[
+        :, None
+    ] + renderer._ATLAS / 2
     np.testing.assert_allclose(place, expected, atol=0.2)
 
 
 def test_text_stands_where_the_layout_says():
-    opaque = render.text_sheets()[..., 3] > 0  # (4, 8, 32, 32)
+    opaque = renderer.text_sheets()[..., 3] > 0  # (4, 8, 32, 32)
     columns = opaque.any(axis=(1, 2))
     rows = opaque.any(axis=(1, 3))
     assert not columns[1, :20].any() and not columns[2, 12:].any()  # beside the icon
     assert np.flatnonzero(rows[0]).tolist() == [27, 28] and columns[3, 2:30].all()
     assert np.flatnonzero(rows[3]).tolist() == list(range(20, 29))
     for layout in range(4):
-        lengths = {sheet.tobytes() for sheet in render.text_sheets()[layout]}
+        lengths = {sheet.tobytes() for sheet in renderer.text_sheets()[layout]}
         assert len(lengths) >= 4, "lines of several lengths"
 
 

@@ -8,9 +8,9 @@ from scipy.stats import spearmanr
 
 from pm_utils.data import Shop
 from pm_utils.market.creatives import ATTRIBUTES, random_creatives
-from pm_utils.market.policies import EpsilonGreedy
+from pm_utils.market.logging_policies import EpsilonGreedy
+from pm_utils.market.market import Market
 from pm_utils.market.population import CATEGORIES, WEEKS_OBSERVED, category_codes
-from pm_utils.market.simulate import Market
 
 CAMPAIGN_IMPRESSIONS, CAMPAIGN_DAYS = 40, 35  # eight a week for as long as the shop's campaigns
 CAMPAIGN_DISCOUNT = ATTRIBUTES["discount"].index("30%")

@@ -5,9 +5,9 @@ import re
 import numpy as np
 import pytest
 
-from pm_utils.market import copy
-from pm_utils.market.copy import BOS, EOS, MAX_LENGTH, PAD, Automaton, copy_grammar
+from pm_utils.market import headlines
 from pm_utils.market.creatives import ATTRIBUTES, Creatives, random_creatives
+from pm_utils.market.headlines import BOS, EOS, MAX_LENGTH, PAD, Automaton, copy_grammar
 
 CATEGORIES, TONES, DISCOUNTS = (ATTRIBUTES[name] for name in ("category", "tone", "discount"))
 EVERY = list(np.ndindex(len(CATEGORIES), len(TONES), len(DISCOUNTS)))
@@ -25,7 +25,7 @@ def every_ad() -> Creatives:
 
 
 @pytest.fixture(scope="module")
-def grammar() -> copy.CopyGrammar:
+def grammar() -> headlines.CopyGrammar:
     return copy_grammar()
 
 
@@ -62,16 +62,18 @@ def brute_force(text: str, category: int, tone: int, discount: int) -> float:
         return sum(w * fill(rest[len(p) :], slots[1:]) for w, p in said if rest.startswith(p))
 
     manner = TONES[tone]
-    nouns = copy._zipf(copy._nouns(category), turn=tone)
+    nouns = headlines._zipf(headlines._nouns(category), turn=tone)
     chosen = [(0.8 * w, noun) for w, noun in nouns] + [(0.2, None)]
     total = 0.0
-    for a, hook in copy._zipf(copy.HOOKS[manner], turn=category):
+    for a, hook in headlines._zipf(headlines.HOOKS[manner], turn=category):
         for b, noun in chosen:
-            options = copy._slots(category, tone, hook, noun)
+            options = headlines._slots(category, tone, hook, noun)
             options["manner"] = [(0.5 * w, word) for w, word in options["manner"]] + [(0.5, "")]
-            names = copy.TONES[manner][0].replace("product", "manner adjective noun").split()
+            names = headlines.TONES[manner][0].replace("product", "manner adjective noun").split()
             slots = [options.get(name, [(1.0, name)]) for name in names]
-            total += a * b * fill(text, [[(1.0, hook)], copy._offers(manner, discount), *slots])
+            total += (
+                a * b * fill(text, [[(1.0, hook)], headlines._offers(manner, discount), *slots])
+            )
     return total
 
 
@@ -131,7 +133,7 @@ def test_entropy_and_length_agree_with_samples(grammar, written):
 
 def test_samples_follow_the_stated_probabilities(grammar):
     tokens = grammar.sample(ads("pets", "playful", "none", n=20_000), np.random.default_rng(0))
-    hooks = {hook.split()[0]: w for w, hook in copy._zipf(copy.HOOKS["playful"], turn=10)}
+    hooks = {hook.split()[0]: w for w, hook in headlines._zipf(headlines.HOOKS["playful"], turn=10)}
     for word, share in hooks.items():
         found = (tokens[:, 1] == grammar.words.index(word)).mean()
         assert abs(found - share) < 4 * np.sqrt(share * (1 - share) / len(tokens))
@@ -274,10 +276,10 @@ def test_what_cannot_be_encoded_says_why(grammar, text, reason):
 
 
 def test_weights_fall_as_one_over_rank_from_the_favourite():
-    weights, letters = zip(*copy._zipf("abc", turn=1), strict=True)
+    weights, letters = zip(*headlines._zipf("abc", turn=1), strict=True)
     assert weights == pytest.approx((6 / 11, 3 / 11, 2 / 11)) and letters == ("b", "c", "a")
-    assert copy._zipf("abc", turn=4) == copy._zipf("abc", turn=1)
-    assert copy._maybe(0.25, [(1.0, "a")]) == [(0.25, "a"), (0.75, "")]
+    assert headlines._zipf("abc", turn=4) == headlines._zipf("abc", turn=1)
+    assert headlines._maybe(0.25, [(1.0, "a")]) == [(0.25, "a"), (0.75, "")]
 
 
 def test_equal_endings_are_stored_once():
@@ -322,11 +324,11 @@ def test_shares_are_as_the_tables_say(grammar):
         grammar.sample(ads("snacks", "plain", "50%", n=n), np.random.default_rng(5))
     )
     shares = {
-        "half price": copy.HALF_PRICE_SHARE,
-        " and ": copy.PAIR_SHARE,
-        r"\. \w+ (it|them) ": copy.USE_SHARE,
-        "(seasoned|palm|bigger)": copy.DETAIL_SHARE,
-        "(everyday|quality|standard)": copy.MANNER_SHARE,
+        "half price": headlines.HALF_PRICE_SHARE,
+        " and ": headlines.PAIR_SHARE,
+        r"\. \w+ (it|them) ": headlines.USE_SHARE,
+        "(seasoned|palm|bigger)": headlines.DETAIL_SHARE,
+        "(everyday|quality|standard)": headlines.MANNER_SHARE,
     }
     for pattern, share in shares.items():
         found = np.mean([re.search(pattern, line) is not None for line in text])
@@ -340,12 +342,12 @@ def test_pairs_name_two_products(grammar, written):
 
 
 def test_the_tables_name_every_category_and_tone_in_words_of_their_own():
-    assert tuple(copy.PRODUCTS) == CATEGORIES and tuple(copy.TONES) == TONES
-    assert tuple(copy.HOOKS) == tuple(copy.OFFERS) == TONES
-    nouns = [noun for category in range(12) for noun in copy._nouns(category)]
+    assert tuple(headlines.PRODUCTS) == CATEGORIES and tuple(headlines.TONES) == TONES
+    assert tuple(headlines.HOOKS) == tuple(headlines.OFFERS) == TONES
+    nouns = [noun for category in range(12) for noun in headlines._nouns(category)]
     assert len(nouns) == len(set(nouns)) == 60
-    assert {len(uses.split()) for c in range(12) for uses in copy._nouns(c).values()} == {3}
-    hooks = [hook for hooks in copy.HOOKS.values() for hook in hooks]
+    assert {len(uses.split()) for c in range(12) for uses in headlines._nouns(c).values()} == {3}
+    hooks = [hook for hooks in headlines.HOOKS.values() for hook in hooks]
     assert len(hooks) == len(set(hooks))
 
 
@@ -354,11 +356,11 @@ def test_a_headline_too_long_is_refused_when_the_grammar_is_built(monkeypatch):
         text = "a " * (n - 2) + "<eos>"
         return lambda graph, *_: [graph.phrase(text, Automaton.END)] * len(DISCOUNTS)
 
-    monkeypatch.setattr(copy, "_roots", of_length(MAX_LENGTH))
-    assert (copy.CopyGrammar().n_tokens == MAX_LENGTH - 1).all()
-    monkeypatch.setattr(copy, "_roots", of_length(MAX_LENGTH + 1))
+    monkeypatch.setattr(headlines, "_roots", of_length(MAX_LENGTH))
+    assert (headlines.CopyGrammar().n_tokens == MAX_LENGTH - 1).all()
+    monkeypatch.setattr(headlines, "_roots", of_length(MAX_LENGTH + 1))
     with pytest.raises(ValueError, match="32 tokens and <bos> exceed MAX_LENGTH 32"):
-        copy.CopyGrammar()
+        headlines.CopyGrammar()
 
 
 def test_every_word_survives_printing(grammar):

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
+from pm_utils.customers.features import FEATURES, customer_features
 from pm_utils.data import Shop
-from pm_utils.features import FEATURES, customer_features
 
 PARTS = ("learn", "choose", "test")
 TYPES = ("Type A", "Type B", "Type C")

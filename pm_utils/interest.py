@@ -17,18 +17,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from pm_utils.data import Shop
-from pm_utils.evaluation.ranking import roc_auc
-from pm_utils.histories import (
+from pm_utils.customers import purchase_log
+from pm_utils.customers.purchase_log import (
     CONTEXT_COLUMNS,
     HISTORY_COLUMNS,
-    MISCELLANEOUS,
     PurchaseLog,
-    category_history,
-    customer_context,
     day_number,
-    known_customers,
 )
+from pm_utils.data import Shop
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.learning.training import fit, predict
 from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
 
@@ -80,7 +77,7 @@ def by_product_type(shop: Shop) -> Shop:
     What the catch-all holds (fuel, coupons, unknown sales) are no products, and stay without one.
     """
     category, kind = (shop.products[c].astype("object") for c in ("category", "product_type"))
-    named = (category + "|" + kind).mask(category.isin(MISCELLANEOUS))
+    named = (category + "|" + kind).mask(category.isin(purchase_log.MISCELLANEOUS))
     return replace(shop, products=shop.products.assign(category=named.astype("category")))
 
 
@@ -134,7 +131,7 @@ def pair_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         4 weeks. All as log(1 + x), shares times 100.
     """
     now, shape = day_number(as_of), (len(log.customers), len(log.categories))
-    past = category_history(log, as_of)
+    past = purchase_log.category_history(log, as_of)
     lately, rate, gap = (
         np.expm1(past[:, :, HISTORY_COLUMNS.index(name)])
         for name in ("orders_4w", "orders_per_8w", "days_since")
@@ -195,13 +192,13 @@ def moments(
     parts = []
     for date in dates:
         bought, active = next_baskets(log, date, baskets=baskets, days=days)
-        who = known_customers(log, date)
+        who = purchase_log.known_customers(log, date)
         who = who[active[who]]
         own = pair_history(log, date)[who]
         gap = np.where(own[:, :, _RATE] > 0, own[:, :, _GAP], np.inf)
         latest = np.argsort(gap, axis=1, kind="stable")[:, :length]
         known = np.isfinite(np.take_along_axis(gap, latest, 1))
-        context = customer_context(log, date)[who]
+        context = purchase_log.customer_context(log, date)[who]
         when = np.full(len(who), np.datetime64(date, "D"))
         parts.append(
             (who, when, ((latest + 1) * known).astype(np.int32), own, context, bought[who])

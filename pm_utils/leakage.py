@@ -13,8 +13,8 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import MinMaxScaler
 
+from pm_utils.customers.features import WINDOW, customer_features, orders_of, spend_between
 from pm_utils.data import Shop
-from pm_utils.features import WINDOW, customer_features, orders_of, spend_between
 
 STEPS = (
     "the recipe, rows split at random",

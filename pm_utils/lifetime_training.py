@@ -12,9 +12,9 @@ from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import PoissonRegressor
 from torch import Tensor
 
+from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, next_spend
 from pm_utils.data import Shop
 from pm_utils.evaluation.probabilities import Scaling
-from pm_utils.features import FEATURES, DatedPipeline, features_on, next_spend
 from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime_metrics import score_table
 from pm_utils.models.lifetime import LifetimeValueNet, ziln_loss, ziln_mean

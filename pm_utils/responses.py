@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softplus
 
 from pm_utils.copywriting import standard_scores
+from pm_utils.customers.networks import UserProfileNet
 from pm_utils.learning.stacked import StackedLinear
 from pm_utils.learning.training import fit, predict
 from pm_utils.loop import Log
 from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
 from pm_utils.market.dynamics import LATEST
-from pm_utils.models.profile import UserProfileNet
 from pm_utils.studio import Menu
 
 # --- Profile: what the order history says --------------------------------------------------------

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from pm_utils.demographics import merge_levels
+from pm_utils.customers.demographics import merge_levels
 from pm_utils.evaluation.ranking import interval, roc_auc
 
 

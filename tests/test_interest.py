@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
 from pm_utils import interest
+from pm_utils.customers.purchase_log import CONTEXT_COLUMNS, HISTORY_COLUMNS, PurchaseLog
 from pm_utils.data import Shop
 from pm_utils.evaluation.ranking import bootstrap_weights, roc_auc
-from pm_utils.histories import CONTEXT_COLUMNS, HISTORY_COLUMNS, PurchaseLog
 from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
 
 DAY = pd.Timestamp("2017-01-01")

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from pm_utils import lifetime_training as training
+from pm_utils.customers.features import FEATURES, spend_between
 from pm_utils.data import load_shop
-from pm_utils.features import FEATURES, spend_between
 from pm_utils.lifetime_metrics import spearman, value_scores
 from pm_utils.lifetime_training import ValueEnsemble, ValueRows
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from IPython.display import Markdown
 
-from pm_utils import histories
+from pm_utils.customers import purchase_log
+from pm_utils.customers.networks import BasketRNN, UserProfileNet
 from pm_utils.evaluation import ranking
 from pm_utils.learning import training
-from pm_utils.models.profile import BasketRNN, UserProfileNet
 from pm_utils.page import artifacts
 from pm_utils.page.listing import show_lines, show_source
 
@@ -20,7 +20,7 @@ SHOWN = [
     artifacts.save,
     artifacts._format,  # no docstring
     training.fit,
-    histories.customer_context,  # functions inside
+    purchase_log.customer_context,  # functions inside
     UserProfileNet,
     BasketRNN.profile,  # indented in its file
 ]

@@ -4,8 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from pm_utils.learning.training import fit, predict
-from pm_utils.models.profile import (
+from pm_utils.customers.networks import (
     PROFILE_DIM,
     BasketRNN,
     ProfileTagger,
@@ -13,6 +12,7 @@ from pm_utils.models.profile import (
     UserProfileNet,
     WideHead,
 )
+from pm_utils.learning.training import fit, predict
 
 B, T, C, W, F, K, R = 6, 5, 4, 12, 7, 3, 5  # rows, baskets, categories, weeks, features, tags, ...
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import segments
+from pm_utils.customers import segments
 from pm_utils.data import load_shop
 
 

@@ -15,10 +15,10 @@ from sklearn.base import ClassifierMixin, clone
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pm_utils import histories
-from pm_utils.histories import HISTORY_COLUMNS, PurchaseLog
+from pm_utils.customers import purchase_log
+from pm_utils.customers.networks import BasketRNN, ProfileTagger, PurchaseCNN, UserProfileNet
+from pm_utils.customers.purchase_log import HISTORY_COLUMNS, PurchaseLog
 from pm_utils.learning.training import fit, predict
-from pm_utils.models.profile import BasketRNN, ProfileTagger, PurchaseCNN, UserProfileNet
 
 ENCODERS = ("UserProfileNet", "PurchaseCNN", "BasketRNN")
 CLASSICAL = ("logistic", "logistic + SVD", "gradient boosting")
@@ -109,13 +109,13 @@ def tag_samples(
     """
     parts = []
     for date in dates:
-        known = histories.known_customers(log, date)
+        known = purchase_log.known_customers(log, date)
         views = (
-            histories.category_history(log, date),
-            histories.customer_context(log, date),
-            histories.week_grid(log, date, weeks),
-            *histories.basket_sequences(log, date, baskets),
-            histories.next_purchases(log, date, days, tags),
+            purchase_log.category_history(log, date),
+            purchase_log.customer_context(log, date),
+            purchase_log.week_grid(log, date, weeks),
+            *purchase_log.basket_sequences(log, date, baskets),
+            purchase_log.next_purchases(log, date, days, tags),
         )
         when = np.full(len(known), np.datetime64(date, "D"))
         parts.append((known, when, *(view[known] for view in views)))

@@ -8,9 +8,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from pm_utils import tagging
+from pm_utils.customers import next_purchase, purchase_log
+from pm_utils.customers.purchase_log import PurchaseLog
 from pm_utils.evaluation.ranking import ranking_scores
-from pm_utils.histories import PurchaseLog
 
 
 def make_log(seed: int = 0, customers: int = 60, categories: int = 6) -> PurchaseLog:
@@ -36,15 +36,15 @@ def make_log(seed: int = 0, customers: int = 60, categories: int = 6) -> Purchas
 
 LOG = make_log()
 DATES = pd.to_datetime(["2017-03-15", "2017-04-12"])
-TRAIN = tagging.tag_samples(LOG, DATES, tags=4, days=28, weeks=10, baskets=8)
-LATER = tagging.tag_samples(
+TRAIN = next_purchase.tag_samples(LOG, DATES, tags=4, days=28, weeks=10, baskets=8)
+LATER = next_purchase.tag_samples(
     LOG, pd.to_datetime(["2017-05-10"]), tags=4, days=28, weeks=10, baskets=8
 )
-INPUTS = tagging.Inputs.learn(TRAIN)
+INPUTS = next_purchase.Inputs.learn(TRAIN)
 
 
 def test_dates_end_on_the_last_and_keep_their_distance():
-    dates = tagging.as_of_dates("2017-07-07", "2017-05-01", 28)
+    dates = next_purchase.as_of_dates("2017-07-07", "2017-05-01", 28)
     assert list(dates) == list(pd.to_datetime(["2017-05-12", "2017-06-09", "2017-07-07"]))
 
 
@@ -64,7 +64,7 @@ def test_samples_stack_every_known_customer_on_every_date():
 
 
 def test_the_samples_of_a_date_are_those_stacked_for_it_alone():
-    alone = tagging.tag_samples(LOG, DATES[1:], tags=4, days=28, weeks=10, baskets=8)
+    alone = next_purchase.tag_samples(LOG, DATES[1:], tags=4, days=28, weeks=10, baskets=8)
     for field in fields(alone):
         picked = getattr(TRAIN.on(DATES[1:]), field.name)
         assert np.array_equal(picked, getattr(alone, field.name)), field.name
@@ -72,11 +72,11 @@ def test_the_samples_of_a_date_are_those_stacked_for_it_alone():
 
 
 def test_the_target_begins_where_the_past_ends():
-    now = tagging.histories.day_number(DATES[0])
+    now = purchase_log.day_number(DATES[0])
     rows = (LOG.day >= now) & (LOG.day < now + 28) & (LOG.category == 2) & (LOG.customer == 7)
     assert TRAIN.target[7, 2] == float(rows.any())
     early = PurchaseLog(**{**vars(LOG), "category": np.where(LOG.day >= now, 0, LOG.category)})
-    changed = tagging.tag_samples(early, DATES[:1], tags=4, days=28, weeks=10, baskets=8)
+    changed = next_purchase.tag_samples(early, DATES[:1], tags=4, days=28, weeks=10, baskets=8)
     for name in ("history", "context", "grid", "baskets", "ages", "lengths"):
         assert np.array_equal(getattr(changed, name), getattr(TRAIN, name)[:60]), name
     assert not np.array_equal(changed.target, TRAIN.target[:60])
@@ -84,7 +84,7 @@ def test_the_target_begins_where_the_past_ends():
 
 def test_training_rows_become_standard_and_later_rows_use_the_same_numbers():
     features = INPUTS.features(TRAIN).numpy()
-    raw = np.concatenate([TRAIN.history[:, :, tagging.RATE], TRAIN.context], axis=1)
+    raw = np.concatenate([TRAIN.history[:, :, next_purchase.RATE], TRAIN.context], axis=1)
     varied = raw.std(0) > 1e-3
     assert 0 < varied.sum() < 14  # everyone orders every week: some columns are constant
     assert features.mean(0) == pytest.approx(np.zeros(14), abs=1e-4)
@@ -111,7 +111,7 @@ def test_scaling_survives_as_tensors():
 
 def test_one_classifier_per_tag_equals_fitting_it_by_hand():
     own, later = INPUTS.wide(TRAIN).numpy(), INPUTS.wide(LATER).numpy()
-    chance = tagging.per_tag_probabilities(LogisticRegression(), own, TRAIN.target, later)
+    chance = next_purchase.per_tag_probabilities(LogisticRegression(), own, TRAIN.target, later)
     by_hand = LogisticRegression().fit(own[:, 2], TRAIN.target[:, 2])
     assert chance[:, 2] == pytest.approx(by_hand.predict_proba(later[:, 2])[:, 1])
 
@@ -121,38 +121,40 @@ def test_a_tag_with_one_outcome_is_named():
     target[:, 1] = 1
     own = INPUTS.wide(TRAIN).numpy()
     with pytest.raises(ValueError, match="tag 1 has only one outcome"):
-        tagging.per_tag_probabilities(LogisticRegression(), own, target, own)
+        next_purchase.per_tag_probabilities(LogisticRegression(), own, target, own)
 
 
 def test_own_and_profile_repeats_the_profile_for_each_tag():
     own, profile = np.arange(12.0).reshape(2, 3, 2), np.array([[7.0], [8.0]])
-    joined = tagging.own_and_profile(own, profile)
+    joined = next_purchase.own_and_profile(own, profile)
     assert joined.shape == (2, 3, 3)
     assert joined[1, 2].tolist() == [10.0, 11.0, 8.0]
 
 
 def test_an_unknown_encoder_is_refused():
     with pytest.raises(ValueError, match="Transformer is no encoder"):
-        tagging.new_tagger("Transformer", INPUTS, 4, 13)
+        next_purchase.new_tagger("Transformer", INPUTS, 4, 13)
 
 
 @pytest.mark.parametrize("name", ["UserProfileNet", "PurchaseCNN", "BasketRNN"])
 def test_every_encoder_learns_what_its_null_cannot(name):
-    net = tagging.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
-    again = tagging.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
-    null = tagging.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1, shuffle_labels=True)
-    chance = tagging.tag_probabilities(net, name, LATER, INPUTS)
-    assert np.array_equal(chance, tagging.tag_probabilities(again, name, LATER, INPUTS))
+    net = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
+    again = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
+    null = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1, shuffle_labels=True)
+    chance = next_purchase.tag_probabilities(net, name, LATER, INPUTS)
+    assert np.array_equal(chance, next_purchase.tag_probabilities(again, name, LATER, INPUTS))
     scores = [
-        ranking_scores(LATER.target, tagging.tag_probabilities(n, name, LATER, INPUTS))["macro_auc"]
+        ranking_scores(LATER.target, next_purchase.tag_probabilities(n, name, LATER, INPUTS))[
+            "macro_auc"
+        ]
         for n in (net, null)
     ]
     assert scores[0] > 0.7 > scores[1] + 0.05
 
 
 def test_profiles_come_as_a_table_by_customer_and_date():
-    net = tagging.new_tagger("UserProfileNet", INPUTS, 4, 13)
-    frame = tagging.profile_frame(net, "UserProfileNet", TRAIN, INPUTS, LOG)
+    net = next_purchase.new_tagger("UserProfileNet", INPUTS, 4, 13)
+    frame = next_purchase.profile_frame(net, "UserProfileNet", TRAIN, INPUTS, LOG)
     assert frame.shape == (120, 32)
     assert frame.index.names == ["customer_id", "as_of"]
     assert frame.index[61] == (101, DATES[1])
@@ -163,4 +165,4 @@ def test_profiles_come_as_a_table_by_customer_and_date():
 def test_models_are_sorted_into_columns_without_the_null():
     models = ["last eight weeks", "logistic + SVD", "BasketRNN", "null"]
     columns = ["naive", "classical", "deep"]
-    assert tagging.kinds(models) == dict(zip(models, columns, strict=False))
+    assert next_purchase.kinds(models) == dict(zip(models, columns, strict=False))

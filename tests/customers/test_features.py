@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_utils.data import Shop, load_shop
-from pm_utils.features import (
+from pm_utils.customers.features import (
     DEPARTMENTS,
     FEATURES,
     SHARES,
@@ -22,6 +21,7 @@ from pm_utils.features import (
     orders_of,
     spend_between,
 )
+from pm_utils.data import Shop, load_shop
 from pm_utils.page import artifacts
 
 AS_OF = pd.Timestamp("2017-06-01")

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_utils.data import Shop
-from pm_utils.histories import (
+from pm_utils.customers.purchase_log import (
     CONTEXT_COLUMNS,
     HISTORY_COLUMNS,
     PurchaseLog,
@@ -24,6 +23,7 @@ from pm_utils.histories import (
     purchase_log,
     week_grid,
 )
+from pm_utils.data import Shop
 
 AS_OF = "2017-03-01"  # day 59
 MILK, BREAD, CATEGORIES = 0, 1, ("MILK", "BREAD")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import demographics
+from pm_utils.customers import demographics
 
 LEVELS = ["a", "b", "c", "d"]
 COLUMN = pd.Series(

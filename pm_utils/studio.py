@@ -6,12 +6,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.copywriting import ADS, ads_said
+from pm_utils.creatives.text.networks import AdCopyGPT
+from pm_utils.creatives.text.training import ADS, ads_said
 from pm_utils.market import Creatives
 from pm_utils.market.ad_reader import read_images
 from pm_utils.market.creatives import level_columns, level_counts
 from pm_utils.market.renderer import render_images
-from pm_utils.models.adtext import AdCopyGPT
 
 SAID = ("category", "tone", "discount")  # what a text says
 TEXTS = ADS  # (240, 3): codes of `SAID`

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pm_utils.copywriting import ads_said
+from pm_utils.creatives.text.training import ads_said
 from pm_utils.market.headlines import copy_grammar
 from pm_utils.studio import LOOKS, TEXTS, Menu, draw, one_hot_texts, write
 

@@ -34,10 +34,11 @@ ATTRIBUTES = add_levels(category="garden", tone="solemn")
 CATEGORIES, TONES = ATTRIBUTES["category"], ATTRIBUTES["tone"]
 GARDEN, SOLEMN = 12, 4
 
-from pm_utils import copywriting, market, selection, strategies
+from pm_utils import market, selection, strategies
+from pm_utils.creatives.image import networks
+from pm_utils.creatives.text import training
 from pm_utils.loop import Campaign, Log, incremental_profit, run
 from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
-from pm_utils.models import adimage
 from pm_utils.responses import (
     DeepResponse,
     LogisticResponse,
@@ -109,7 +110,7 @@ def test_the_package_reads_the_longer_table():
     assert CATEGORIES[GARDEN] == "garden"
     assert TONES[SOLEMN] == "solemn"
     assert population.CATEGORIES == CATEGORIES
-    assert len(TEXTS) == len(copywriting.ADS) == 13 * 5 * 5
+    assert len(TEXTS) == len(training.ADS) == 13 * 5 * 5
     assert len(LOOKS) == 24
 
 
@@ -126,10 +127,10 @@ def test_an_ad_is_marked_at_its_own_levels(category, tone):
 
 
 def test_a_request_for_a_picture_has_the_new_levels_in_their_places():
-    request = adimage.as_request(np.array([[GARDEN, SOLEMN, 2, 3, 1]]))[0]
+    request = networks.as_request(np.array([[GARDEN, SOLEMN, 2, 3, 1]]))[0]
     single = np.flatnonzero(request[: 13 + 5 + 5 + 6 + 4]).tolist()
     assert single == [GARDEN, 13 + SOLEMN, 18 + 2, 23 + 3, 29 + 1]
-    assert request.shape == (adimage.REQUEST_DIM,) == (33 + 29 * 4,)
+    assert request.shape == (networks.REQUEST_DIM,) == (33 + 29 * 4,)
 
 
 # --- What the shop knows -------------------------------------------------------------------------
@@ -288,7 +289,7 @@ def test_a_grammar_with_the_missing_words_is_read_as_it_was_meant(monkeypatch):
     bring_words(monkeypatch)
     try:
         tokens = headlines.copy_grammar().sample(Menu.of(1).creatives(), np.random.default_rng(0))
-        assert np.array_equal(copywriting.ads_said(tokens), np.arange(13 * 5 * 5))
+        assert np.array_equal(training.ads_said(tokens), np.arange(13 * 5 * 5))
     finally:
         headlines.copy_grammar.cache_clear()
 

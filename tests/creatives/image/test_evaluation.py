@@ -4,11 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from pm_utils import imagery
-from pm_utils.imagery import ALL_ADS, Diary, Judge, as_creatives, coverage
-from pm_utils.market.renderer import render_images
-from pm_utils.models import adimage
-from pm_utils.models.adimage import (
+from pm_utils.creatives.image import evaluation, networks
+from pm_utils.creatives.image.evaluation import ALL_ADS, Diary, Judge, as_creatives, coverage
+from pm_utils.creatives.image.networks import (
     LEVELS,
     AdImageFlow,
     AdImageGAN,
@@ -16,13 +14,14 @@ from pm_utils.models.adimage import (
     Strokes,
     as_request,
 )
+from pm_utils.market.renderer import render_images
 from tests.support.market_world import small_market
 
 
 @pytest.fixture(scope="module")
 def world():
     """Return 400 pictures, their attributes, 32 strokes, weights and requests."""
-    images, attributes = imagery.archive(400, np.random.default_rng(0))
+    images, attributes = evaluation.archive(400, np.random.default_rng(0))
     strokes = Strokes(images, 32, seed=0)
     return images, attributes, strokes, strokes.weigh(images), as_request(attributes)
 
@@ -42,13 +41,13 @@ def test_all_ads_are_all_that_a_still_picture_can_show():
 
 def test_the_market_reads_the_archive_as_it_was_asked(world):
     images, attributes = world[:2]
-    said, valid = imagery.attributes_read(images.numpy())
+    said, valid = evaluation.attributes_read(images.numpy())
     assert valid.mean() >= 0.99
     assert (said == attributes).mean() >= 0.99
 
 
 def test_the_archive_repeats_with_its_generator():
-    first, again, other = (imagery.archive(20, np.random.default_rng(k)) for k in (3, 3, 4))
+    first, again, other = (evaluation.archive(20, np.random.default_rng(k)) for k in (3, 3, 4))
     assert torch.equal(first[0], again[0])
     assert (first[1] == again[1]).all()
     assert (first[1] != other[1]).any()
@@ -56,9 +55,9 @@ def test_the_archive_repeats_with_its_generator():
 
 def test_the_classifier_learns_what_pictures_show(world):
     images, attributes = world[:2]
-    model = imagery.train_classifier(images, attributes, epochs=6, seed=0)
-    fresh, truth = imagery.archive(200, np.random.default_rng(9))
-    found = imagery.classified(model, fresh)
+    model = evaluation.train_classifier(images, attributes, epochs=6, seed=0)
+    fresh, truth = evaluation.archive(200, np.random.default_rng(9))
+    found = evaluation.classified(model, fresh)
     right = (found == truth).mean(0)
     assert found.shape == (200, 5)
     assert (right > 2 / np.array(LEVELS))[[0, 1, 3, 4]].all()  # digits need more pictures
@@ -68,7 +67,7 @@ def test_training_moves_both_networks_and_repeats_with_its_seed(world):
     weights, request = world[3:]
     runs = [raw_gan(world) for _ in range(3)]
     for run, seed in zip(runs, (0, 0, 1), strict=True):
-        imagery.train_gan(run, weights, request, steps=12, seed=seed, batch_size=16)
+        evaluation.train_gan(run, weights, request, steps=12, seed=seed, batch_size=16)
     states = [run.state_dict() for run in runs]
     before = raw_gan(world).state_dict()
     for name in ("generator.vary.weight", "critic.look.weight", "average.vary.weight"):
@@ -83,7 +82,7 @@ def test_a_critic_alone_makes_the_printed_loss_saturate(world):
     gan, diary = raw_gan(world), Diary(world[1][:64])
     start = gan.generator.vary.weight.clone()
     settings = {"steps": 160, "seed": 0, "generator_rate": 0.0, "penalty": 0.0, "watch_every": 40}
-    imagery.train_gan(gan, weights, request, watch=diary, **settings)
+    evaluation.train_gan(gan, weights, request, watch=diary, **settings)
     notes = diary.frame()
     assert torch.equal(gan.generator.vary.weight, start)
     assert notes.index.tolist() == [0, 40, 80, 120, 160]
@@ -100,7 +99,7 @@ def test_the_penalty_keeps_the_critic_from_certainty(world):
     for penalty in (0.0, 10.0):
         gan, diary = raw_gan(world), Diary(world[1][:64])
         settings = {"steps": 120, "seed": 0, "generator_rate": 0.0, "watch_every": 120}
-        imagery.train_gan(gan, weights, request, penalty=penalty, watch=diary, **settings)
+        evaluation.train_gan(gan, weights, request, penalty=penalty, watch=diary, **settings)
         believed[penalty] = diary.believed[-1]
     assert believed[0.0] < 0.2 < believed[10.0]
 
@@ -110,20 +109,20 @@ def test_gradient_norms_by_hand(world):
     nothing = 0 * sum(weight.sum() for weight in gan.generator.parameters())
     loss = (gan.generator.mean.bias * torch.arange(32)).sum() + nothing
     expected = np.sqrt((np.arange(32.0) ** 2).sum())
-    assert imagery.gradient_norm(gan, loss) == pytest.approx(expected, rel=1e-6)
+    assert evaluation.gradient_norm(gan, loss) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_flow_learns_what_was_asked_for(world):
     images, attributes, strokes, weights, request = world
     torch.manual_seed(0)
     flow = AdImageFlow(strokes, width=64)
-    imagery.train_flow(flow, weights, request, steps=150, seed=0, batch_size=64)
-    asked = imagery.archive(300, np.random.default_rng(5))[1]
-    said, _ = imagery.attributes_read(flow.sample(asked))
+    evaluation.train_flow(flow, weights, request, steps=150, seed=0, batch_size=64)
+    asked = evaluation.archive(300, np.random.default_rng(5))[1]
+    said, _ = evaluation.attributes_read(flow.sample(asked))
     right = (said == asked).mean(0)
     assert right[3] > 3 / 6  # palette
     assert right[4] > 3 / 4  # layout
-    untold = imagery.attributes_read(flow.sample(np.roll(asked, 1, axis=0)))[0]
+    untold = evaluation.attributes_read(flow.sample(np.roll(asked, 1, axis=0)))[0]
     assert (untold == asked).mean() < 0.35
 
 
@@ -135,7 +134,7 @@ def test_the_additive_gaussian_has_the_archives_mean_and_deviation():
     images = torch.tensor(images, dtype=torch.float32)
     asked = np.zeros((400, 5), int)
     asked[200:, 3] = 5
-    drawn = imagery.additive_gaussian(images, attributes, asked, rng)
+    drawn = evaluation.additive_gaussian(images, attributes, asked, rng)
     assert drawn[:200].mean() == pytest.approx(0.30, abs=0.003)
     assert drawn[200:].mean() == pytest.approx(0.55, abs=0.003)
     assert drawn[:200].std() == pytest.approx(0.02, rel=0.1)
@@ -155,7 +154,7 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
     weights[:, 1] += 0.2 * noise
     known = torch.tensor(weights, dtype=torch.float32)
     asked = np.tile([3, 0, 0, 0, 1], (500, 1))
-    drawn = imagery.PCAGaussian(strokes, known, attributes).draw(asked, rng)
+    drawn = evaluation.PCAGaussian(strokes, known, attributes).draw(asked, rng)
     back = strokes.weigh(torch.tensor(drawn)).numpy()
     assert back[:, 0].mean() == pytest.approx(1, abs=0.15)
     assert np.corrcoef(back[:, 0], back[:, 1])[0, 1] > 0.7
@@ -164,7 +163,7 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
 def test_the_spread_scales_the_noise_around_one_mean(world):
     images, attributes, strokes, weights, _ = world
     asked, drawn = np.repeat(attributes[:1], 300, axis=0), {}
-    rival = imagery.PCAGaussian(strokes, weights, attributes)
+    rival = evaluation.PCAGaussian(strokes, weights, attributes)
     for spread in (0.0, 0.25, 0.5, 1.0):
         rng = np.random.default_rng(1)
         ads = rival.draw(asked, rng, spread=spread)
@@ -181,7 +180,7 @@ def test_the_spread_scales_the_noise_around_one_mean(world):
 
 def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
     _, attributes, strokes, weights, _ = world
-    rival, after = imagery.PCAGaussian(strokes, weights, attributes), []
+    rival, after = evaluation.PCAGaussian(strokes, weights, attributes), []
     for spread in (0.0, 1.0):
         rng = np.random.default_rng(1)
         rival.draw(attributes[:3], rng, spread=spread)
@@ -190,42 +189,42 @@ def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
 
 
 def test_the_best_spread_is_the_one_with_most_complete_ads():
-    pictures, asked = imagery.archive(6, np.random.default_rng(2))
+    pictures, asked = evaluation.archive(6, np.random.default_rng(2))
 
     class Rival:
         def draw(self, *_, spread):
             return pictures.numpy() if spread == 0.5 else pictures.numpy()[::-1]
 
-    assert imagery.best_spread(Rival(), asked, seed=0) == 0.5
+    assert evaluation.best_spread(Rival(), asked, seed=0) == 0.5
 
 
 def test_requests_are_those_of_an_archive():
-    shown = imagery.archive(5, np.random.default_rng(3))[1]
-    assert (imagery.requests(5, np.random.default_rng(3)) == shown).all()
+    shown = evaluation.archive(5, np.random.default_rng(3))[1]
+    assert (evaluation.requests(5, np.random.default_rng(3)) == shown).all()
 
 
 def test_the_closest_request_by_hand():
     attributes = np.array([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
     asked = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 1, 0], [1, 1, 1, 0, 1], [2, 2, 2, 2, 2]])
-    which, agree = imagery.closest_request(attributes, asked)
+    which, agree = evaluation.closest_request(attributes, asked)
     assert which.tolist() == [2, 0, 1, 0]  # the first of equals
     assert agree.tolist() == [5, 4, 4, 0]
 
 
 def test_an_archived_ad_is_complete_where_the_archive_holds_the_request(world):
     images, attributes = world[:2]
-    asked = imagery.archive(400, np.random.default_rng(6))[1]
-    which, agree = imagery.closest_request(attributes, asked)
-    complete = imagery.as_asked(images[which].numpy(), asked)[1]
+    asked = evaluation.archive(400, np.random.default_rng(6))[1]
+    which, agree = evaluation.closest_request(attributes, asked)
+    complete = evaluation.as_asked(images[which].numpy(), asked)[1]
     assert 0 < (agree == 5).sum() < 100
     assert complete[agree == 5].mean() > 0.9
     assert complete[agree < 5].mean() < 0.02
 
 
 def test_an_interval_chooses_the_words():
-    assert imagery.more_or_fewer((0.01, 0.2)) == "more"
-    assert imagery.more_or_fewer((-0.2, -0.01)) == "fewer"
-    assert imagery.more_or_fewer((-0.1, 0.1)) == "neither clearly more nor fewer"
+    assert evaluation.more_or_fewer((0.01, 0.2)) == "more"
+    assert evaluation.more_or_fewer((-0.2, -0.01)) == "fewer"
+    assert evaluation.more_or_fewer((-0.1, 0.1)) == "neither clearly more nor fewer"
 
 
 def test_coverage_by_hand():
@@ -256,7 +255,7 @@ def test_coverage_of_the_real_thing_and_of_a_collapse():
 
 def test_the_nearest_picture_by_hand():
     others = torch.stack([torch.zeros(32, 32, 3), torch.full((32, 32, 3), 0.5)])
-    apart, which = imagery.nearest(np.full((1, 32, 32, 3), 0.4, dtype=np.float32), others)
+    apart, which = evaluation.nearest(np.full((1, 32, 32, 3), 0.4, dtype=np.float32), others)
     assert which.tolist() == [1]
     assert apart[0] == pytest.approx(0.1, rel=1e-4)
 
@@ -264,15 +263,15 @@ def test_the_nearest_picture_by_hand():
 def test_noise_spread_by_hand():
     images = np.zeros((4, 32, 32, 3))
     images[1], images[3] = 0.2, 0.4  # variances 0.02 and 0.08
-    assert imagery.noise_spread(images, 2) == pytest.approx(np.sqrt(0.05))
-    assert imagery.noise_spread(np.repeat(images, 3, axis=0), 3) < 1e-12
+    assert evaluation.noise_spread(images, 2) == pytest.approx(np.sqrt(0.05))
+    assert evaluation.noise_spread(np.repeat(images, 3, axis=0), 3) < 1e-12
 
 
 def test_the_judge_tells_right_ads_from_wrong_and_grey_ones(world):
     torch.manual_seed(0)
-    real, attributes = imagery.archive(300, np.random.default_rng(1))
+    real, attributes = evaluation.archive(300, np.random.default_rng(1))
     judge = Judge(AttributeNet(features=8), real, attributes)
-    fresh, asked = imagery.archive(300, np.random.default_rng(2))
+    fresh, asked = evaluation.archive(300, np.random.default_rng(2))
     order = np.random.default_rng(3).permutation(300)
     sets = [(fresh, asked), (fresh, asked[order]), (torch.full_like(fresh, 0.5), asked)]
     right, shuffled, grey = (judge.score(judge.look(ads.numpy(), a)) for ads, a in sets)
@@ -287,11 +286,11 @@ def test_the_judge_tells_right_ads_from_wrong_and_grey_ones(world):
 
 
 def test_as_asked_by_hand():
-    pictures, asked = imagery.archive(4, np.random.default_rng(2))
+    pictures, asked = evaluation.archive(4, np.random.default_rng(2))
     pictures, wanted = pictures.numpy(), asked.copy()
     wanted[1, 2] = (asked[1, 2] + 1) % 5
     pictures[2, 2:30, 2:30] = 0.5  # palette, icon, badge and layout are gone
-    share, complete = imagery.as_asked(pictures, wanted)
+    share, complete = evaluation.as_asked(pictures, wanted)
     assert share[:2].tolist() == [1, 4 / 5]
     assert complete.tolist() == [1, 0, 0, 1]
     seen = Judge(AttributeNet(features=3), torch.tensor(pictures), asked).look(pictures, wanted)
@@ -302,7 +301,7 @@ def test_as_asked_by_hand():
 
 def test_rows_of_pictures_are_named_and_keep_their_colours():
     rows = {"one": np.zeros((3, 32, 32, 3)), "other": np.full((3, 32, 32, 3), 0.5)}
-    (axes,) = imagery.picture_rows(rows, scale=1).axes
+    (axes,) = evaluation.picture_rows(rows, scale=1).axes
     assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "other"]
     drawn = np.asarray(axes.images[0].get_array())
     assert drawn.shape == (2 * 34, 3 * 34, 3)
@@ -313,7 +312,7 @@ def test_rows_of_pictures_are_named_and_keep_their_colours():
 def test_a_new_gan_starts_from_means_and_its_seed_repeats_it(world):
     strokes, weights, request = world[2:]
     first, again, other = (
-        imagery.new_gan(strokes, weights, request, width=16, seed=seed) for seed in (0, 0, 1)
+        evaluation.new_gan(strokes, weights, request, width=16, seed=seed) for seed in (0, 0, 1)
     )
     gap = (first.generator.mean(request) - weights).square().mean()
     assert gap < 0.5 * weights.var()
@@ -327,7 +326,7 @@ def test_features_are_in_deviations_of_the_real_ones(world):
     found = judge.features(real.numpy())
     assert np.allclose(found.mean(0), 0, atol=1e-4)
     assert np.allclose(found.std(0), 1, atol=1e-4)
-    joint = imagery.with_request(found, attributes)
+    joint = evaluation.with_request(found, attributes)
     assert joint.shape == (400, 8 + sum(LEVELS))
     assert np.allclose(joint[:, 8:].std(0), 1, atol=0.25)
 
@@ -335,41 +334,41 @@ def test_features_are_in_deviations_of_the_real_ones(world):
 def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
     market = small_market(50, creatives=as_creatives(ALL_ADS))
     customers = np.arange(50)
-    best = imagery.best_ads(market, customers)
+    best = evaluation.best_ads(market, customers)
     drawn = render_images(as_creatives(best), np.random.default_rng(0))
-    clicks = imagery.true_clicks(market, customers, drawn)
+    clicks = evaluation.true_clicks(market, customers, drawn)
     assert clicks == pytest.approx(market.click_table.max(1), rel=1e-5)
     noise = np.random.default_rng(1).random(drawn.shape)
-    assert (imagery.true_clicks(market, customers, noise) == 0).all()
+    assert (evaluation.true_clicks(market, customers, noise) == 0).all()
 
 
 def test_the_penalty_is_charged_now_and_then_and_the_diary_called_in_time(world, monkeypatch):
     charged, called = [], []
-    real_penalty = adimage.gradient_penalty
+    real_penalty = networks.gradient_penalty
 
     def counted(critic, weights, request):
         charged.append(len(weights))
         return real_penalty(critic, weights, request)
 
-    monkeypatch.setattr(imagery, "gradient_penalty", counted)
+    monkeypatch.setattr(evaluation, "gradient_penalty", counted)
     settings = {"steps": 20, "seed": 0, "batch_size": 8, "watch_every": 7}
     weights, request = world[3:]
     watch = {"watch": lambda gan, step: called.append(step)}
-    imagery.train_gan(raw_gan(world), weights, request, **settings, **watch)
+    evaluation.train_gan(raw_gan(world), weights, request, **settings, **watch)
     assert charged == [8, 8, 8]  # steps 0, 8 and 16
     assert called == [0, 7, 14, 20]
-    imagery.train_gan(raw_gan(world), weights, request, penalty=0.0, **settings)
+    evaluation.train_gan(raw_gan(world), weights, request, penalty=0.0, **settings)
     assert len(charged) == 3
 
 
 def test_a_gan_that_was_told_wrong_requests_draws_by_chance(world):
     weights, request = world[3:]
-    asked = imagery.archive(200, np.random.default_rng(7))[1]
+    asked = evaluation.archive(200, np.random.default_rng(7))[1]
     order, right = np.random.default_rng(8).permutation(len(weights)), {}
     for name, told in {"gan": request, "null": request[order]}.items():
-        gan = imagery.new_gan(world[2], weights, told, width=32, seed=0)
-        imagery.train_gan(gan, weights, told, steps=60, seed=0, batch_size=32)
-        right[name] = imagery.as_asked(gan.sample(asked), asked)[0].mean()
+        gan = evaluation.new_gan(world[2], weights, told, width=32, seed=0)
+        evaluation.train_gan(gan, weights, told, steps=60, seed=0, batch_size=32)
+        right[name] = evaluation.as_asked(gan.sample(asked), asked)[0].mean()
     chance = np.mean(1 / np.array(LEVELS))
     assert right["null"] < chance + 0.1
     assert right["gan"] > right["null"] + 0.2
@@ -381,10 +380,10 @@ def test_a_hasty_game_without_penalty_collapses(world):
     hasty = {"penalty": 0.0, "generator_rate": 1e-2, "critic_rate": 1e-3}
     spread = {}
     for name, changes in {"healthy": {}, "hasty": hasty}.items():
-        gan = imagery.new_gan(world[2], weights, request, width=64, seed=0)
-        imagery.train_gan(gan, weights, request, steps=150, seed=0, **changes)
-        spread[name] = imagery.noise_spread(gan.sample(eight), 8)
-    spread["real"] = imagery.noise_spread(
+        gan = evaluation.new_gan(world[2], weights, request, width=64, seed=0)
+        evaluation.train_gan(gan, weights, request, steps=150, seed=0, **changes)
+        spread[name] = evaluation.noise_spread(gan.sample(eight), 8)
+    spread["real"] = evaluation.noise_spread(
         render_images(as_creatives(eight), np.random.default_rng(0)), 8
     )
     assert spread["hasty"] < 0.5 * spread["healthy"]
@@ -392,7 +391,7 @@ def test_a_hasty_game_without_penalty_collapses(world):
 
 
 def test_the_flow_repeats_with_its_seed_and_its_loss_falls(world):
-    from pm_utils.models.adimage import flow_loss
+    from pm_utils.creatives.image.networks import flow_loss
 
     strokes, weights, request = world[2:]
     flows, losses = [], []
@@ -400,7 +399,7 @@ def test_the_flow_repeats_with_its_seed_and_its_loss_falls(world):
         torch.manual_seed(0)
         flow = AdImageFlow(strokes, width=32)
         if steps:
-            imagery.train_flow(flow, weights, request, steps=steps, seed=seed, batch_size=64)
+            evaluation.train_flow(flow, weights, request, steps=steps, seed=seed, batch_size=64)
         draw = torch.Generator().manual_seed(9)
         noise, time = torch.randn(weights.shape, generator=draw), torch.rand(400, generator=draw)
         with torch.no_grad():
@@ -414,8 +413,8 @@ def test_the_flow_repeats_with_its_seed_and_its_loss_falls(world):
 def test_copies_are_nearer_to_the_archive_than_fresh_ads(world):
     images = world[0]
     noise = 0.02 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
-    fresh = imagery.archive(100, np.random.default_rng(4))[0]
-    apart, which = imagery.nearest((images + noise)[:100].numpy(), images)
+    fresh = evaluation.archive(100, np.random.default_rng(4))[0]
+    apart, which = evaluation.nearest((images + noise)[:100].numpy(), images)
     assert (which == np.arange(100)).all()
     assert apart.max() < 0.025
-    assert imagery.nearest(fresh.numpy(), images)[0].min() > 0.025
+    assert evaluation.nearest(fresh.numpy(), images)[0].min() > 0.025

@@ -8,9 +8,8 @@ from torch import nn
 from torch.distributions import Normal, kl_divergence
 from torch.nn.functional import cross_entropy
 
-from pm_utils.market.renderer import FRAMES, SIZE
-from pm_utils.models import advideo
-from pm_utils.models.advideo import (
+from pm_utils.creatives.video import networks
+from pm_utils.creatives.video.networks import (
     CONTENT,
     FASTEST,
     JUDGED,
@@ -31,6 +30,7 @@ from pm_utils.models.advideo import (
     negative_elbo,
     travel,
 )
+from pm_utils.market.renderer import FRAMES, SIZE
 
 
 @pytest.fixture(autouse=True)
@@ -271,7 +271,7 @@ def test_every_second_frame_is_that_of_the_whole_clip():
 
 def test_the_motion_code_changes_over_time_and_is_bounded(monkeypatch):
     generator, seen = ClipGenerator(), []
-    monkeypatch.setattr(advideo, "travel", lambda v: seen.append(v) or travel(v))
+    monkeypatch.setattr(networks, "travel", lambda v: seen.append(v) or travel(v))
     request, draw = requests(*[(0, 0, 0, 3)] * 20), torch.Generator().manual_seed(0)
     with torch.no_grad():
         generator.sample(request, draw)
@@ -355,6 +355,6 @@ def test_the_loss_of_the_classifier_is_three_cross_entropies():
 
 def test_patches_are_a_convolution_without_overlap():
     torch.manual_seed(0)
-    net, x = advideo.Patches(6, 5), torch.randn(3, 6, 32, 32)
+    net, x = networks.Patches(6, 5), torch.randn(3, 6, 32, 32)
     expected = nn.functional.conv2d(x, net.weight.view(5, 6, 4, 4), net.bias, stride=4)
     assert torch.allclose(net(x), expected, atol=1e-5)

@@ -13,12 +13,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
-from pm_utils.evaluation.frechet import frechet_distance
-from pm_utils.learning.training import fit, predict, rise_and_fall
-from pm_utils.market import Creatives, Market, random_creatives
-from pm_utils.market.ad_reader import read_images
-from pm_utils.market.renderer import contact_sheet, render_images
-from pm_utils.models.adimage import (
+from pm_utils.creatives.image.networks import (
     LEVELS,
     SHOWN,
     AdImageFlow,
@@ -32,6 +27,11 @@ from pm_utils.models.adimage import (
     generator_loss,
     gradient_penalty,
 )
+from pm_utils.evaluation.frechet import frechet_distance
+from pm_utils.learning.training import fit, predict, rise_and_fall
+from pm_utils.market import Creatives, Market, random_creatives
+from pm_utils.market.ad_reader import read_images
+from pm_utils.market.renderer import contact_sheet, render_images
 
 PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 COVER_NEIGHBOURS = 3

@@ -7,9 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pm_utils.learning.training import fit, predict
-from pm_utils.market.headlines import BOS, EOS, PAD
-from pm_utils.models.adtext import (
+from pm_utils.creatives.text.networks import (
     AdCopyGPT,
     AdGenerator,
     GPTConfig,
@@ -19,6 +17,8 @@ from pm_utils.models.adtext import (
     pick,
     response_counts,
 )
+from pm_utils.learning.training import fit, predict
+from pm_utils.market.headlines import BOS, EOS, PAD
 
 V, D, T = 11, 6, 8  # words, width of the code, places
 CONFIG = GPTConfig(V, code_dim=D, length=T, layers=2, heads=2, width=16)

@@ -6,12 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from pm_utils.formulas import sigmoid
-from pm_utils.learning.training import fit, predict
-from pm_utils.market.ad_reader import read_text
-from pm_utils.market.creatives import ATTRIBUTES, level_counts
-from pm_utils.market.headlines import PAD, copy_grammar
-from pm_utils.models.adtext import (
+from pm_utils.creatives.text.networks import (
     AdCopyGPT,
     AdGenerator,
     GPTConfig,
@@ -19,6 +14,11 @@ from pm_utils.models.adtext import (
     click_loss,
     next_word_loss,
 )
+from pm_utils.formulas import sigmoid
+from pm_utils.learning.training import fit, predict
+from pm_utils.market.ad_reader import read_text
+from pm_utils.market.creatives import ATTRIBUTES, level_counts
+from pm_utils.market.headlines import PAD, copy_grammar
 
 SHAPE = tuple(level_counts("category", "tone", "discount").values())  # (12, 4, 5)
 ADS = np.array(list(np.ndindex(SHAPE)))  # (240, 3): all that a headline can be about
@@ -45,7 +45,7 @@ def train_towers(
     ----------
     profile : Tensor of shape (N, P)
     counts : Tensor of shape (N, 240, 2)
-        From `pm_utils.models.adtext.response_counts`.
+        From `pm_utils.creatives.text.networks.response_counts`.
     learn, choose : arrays of int
         Customers to learn from, and those whose loss picks the epoch.
     epochs, seed : int
@@ -77,7 +77,7 @@ def logistic_liking(profile: np.ndarray, counts: Tensor, *, strength: float = 0.
     ----------
     profile : array of shape (N, P)
     counts : Tensor of shape (N, 240, 2)
-        From `pm_utils.models.adtext.response_counts`.
+        From `pm_utils.creatives.text.networks.response_counts`.
     strength : float
         Inverse of the ridge penalty.
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pm_utils import formulas
-from pm_utils.models import adimage
-from pm_utils.models.adimage import (
+from pm_utils.creatives.image import networks
+from pm_utils.creatives.image.networks import (
     LEVELS,
     REQUEST_DIM,
     AdImageCritic,
@@ -81,17 +81,17 @@ def test_painted_brightness_stays_within_bounds():
 def test_both_losses_are_those_of_chapter_01():
     real, fake = torch.tensor([2.0, -0.5, 9.0]), torch.tensor([-3.0, 0.4])
     value = formulas.gan_value(real.numpy(), fake.numpy())
-    assert adimage.critic_loss(real, fake).item() == pytest.approx(-value, rel=1e-6)
+    assert networks.critic_loss(real, fake).item() == pytest.approx(-value, rel=1e-6)
     printed = formulas.generator_loss_saturating(fake.numpy())
-    assert adimage.generator_loss(fake, saturating=True).item() == pytest.approx(printed, rel=1e-6)
+    assert networks.generator_loss(fake, saturating=True).item() == pytest.approx(printed, rel=1e-6)
     practised = formulas.generator_loss_non_saturating(fake.numpy())
-    assert adimage.generator_loss(fake).item() == pytest.approx(practised, rel=1e-6)
+    assert networks.generator_loss(fake).item() == pytest.approx(practised, rel=1e-6)
 
 
 def test_the_slopes_of_both_losses_are_those_of_chapter_01():
     logit = torch.tensor([-8.0, 0.0, 1.0], requires_grad=True)
     for saturating, name in ((True, "saturating"), (False, "non_saturating")):
-        (slope,) = torch.autograd.grad(adimage.generator_loss(logit, saturating=saturating), logit)
+        (slope,) = torch.autograd.grad(networks.generator_loss(logit, saturating=saturating), logit)
         expected = getattr(formulas, f"generator_loss_{name}_gradient")(1.0, logit.detach().numpy())
         assert np.allclose(slope, expected["fake_logit"], rtol=1e-5)
 
@@ -103,7 +103,7 @@ def test_the_penalty_of_a_linear_critic_is_its_squared_slope():
         return weights @ slope * request[:, 0]
 
     request = torch.tensor([[1.0], [2.0]])
-    penalty = adimage.gradient_penalty(critic, torch.randn(2, 2), request)
+    penalty = networks.gradient_penalty(critic, torch.randn(2, 2), request)
     assert penalty.item() == pytest.approx((25 + 4 * 25) / 2)
 
 
@@ -113,7 +113,7 @@ def test_the_penalty_can_be_learned_from():
     maker, sizes = torch.optim.Adam(critic.parameters(), 1e-2), []
     for _ in range(30):
         maker.zero_grad()
-        penalty = adimage.gradient_penalty(critic, weights, request)
+        penalty = networks.gradient_penalty(critic, weights, request)
         penalty.backward()
         maker.step()
         sizes.append(penalty.item())
@@ -170,7 +170,7 @@ def test_the_flow_loss_by_hand():
         seen["place"] = place
         return torch.zeros(1, 2)
 
-    loss = adimage.flow_loss(model, noise, weights, torch.tensor([0.25]), torch.zeros(1, 1))
+    loss = networks.flow_loss(model, noise, weights, torch.tensor([0.25]), torch.zeros(1, 1))
     assert seen["place"].tolist() == [[1.0, 1.5]]
     assert loss.item() == pytest.approx((16 + 4) / 2)
 
@@ -213,31 +213,31 @@ def test_the_classifier_gives_features_and_one_head_per_attribute():
 
 def test_the_attribute_loss_of_no_knowledge_is_the_log_of_the_levels():
     attributes = torch.as_tensor(random_attributes(6))
-    loss = adimage.attribute_loss(torch.zeros(6, sum(LEVELS)), attributes)
+    loss = networks.attribute_loss(torch.zeros(6, sum(LEVELS)), attributes)
     assert loss.item() == pytest.approx(np.log(LEVELS).sum(), rel=1e-6)
     sure = as_request(attributes.numpy())[:, : sum(LEVELS)] * 50
-    assert adimage.attribute_loss(sure, attributes).item() < 1e-6
+    assert networks.attribute_loss(sure, attributes).item() < 1e-6
 
 
 def test_the_two_losses_differ_by_the_mean_logit():
     logit = torch.tensor([-4.0, 0.5, 3.0, 7.5])
-    printed = adimage.generator_loss(logit, saturating=True)
-    practised = adimage.generator_loss(logit)
+    printed = networks.generator_loss(logit, saturating=True)
+    practised = networks.generator_loss(logit)
     assert (printed + practised).item() == pytest.approx(-logit.mean().item(), rel=1e-6)
     assert printed < 0 < practised
 
 
 def test_a_critic_that_cannot_tell_pays_two_coins():
-    assert adimage.critic_loss(torch.zeros(3), torch.zeros(5)).item() == pytest.approx(
+    assert networks.critic_loss(torch.zeros(3), torch.zeros(5)).item() == pytest.approx(
         2 * np.log(2)
     )
-    sure = adimage.critic_loss(torch.full((3,), 40.0), torch.full((3,), -40.0))
+    sure = networks.critic_loss(torch.full((3,), 40.0), torch.full((3,), -40.0))
     assert sure.item() == pytest.approx(0, abs=1e-12)
 
 
 def test_gates_turn_layers_off_and_up():
     torch.manual_seed(0)
-    body = adimage.GatedLayers(3, width=8, layers=2)
+    body = networks.GatedLayers(3, width=8, layers=2)
     x, request = torch.randn(4, 3), as_request(random_attributes(4))
     with torch.no_grad():
         first = body.first(torch.cat([x, request], 1))

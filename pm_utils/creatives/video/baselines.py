@@ -19,12 +19,8 @@ from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from pm_utils.learning.training import fit, predict, rise_and_fall
-from pm_utils.market import ATTRIBUTES, Creatives
-from pm_utils.market.ad_reader import ClipReading, read_clips
-from pm_utils.market.renderer import FRAMES, NOISE, SIZE, contact_sheet, render_clips
-from pm_utils.models.adimage import SHOWN, critic_loss, generator_loss, gradient_penalty
-from pm_utils.models.advideo import (
+from pm_utils.creatives.image.networks import SHOWN, critic_loss, generator_loss, gradient_penalty
+from pm_utils.creatives.video.networks import (
     CONTENT,
     JUDGED,
     LEVELS,
@@ -38,6 +34,10 @@ from pm_utils.models.advideo import (
     classifier_loss,
     negative_elbo,
 )
+from pm_utils.learning.training import fit, predict, rise_and_fall
+from pm_utils.market import ATTRIBUTES, Creatives
+from pm_utils.market.ad_reader import ClipReading, read_clips
+from pm_utils.market.renderer import FRAMES, NOISE, SIZE, contact_sheet, render_clips
 
 # --- Clips and what they show --------------------------------------------------------------------
 

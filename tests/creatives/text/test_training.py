@@ -6,11 +6,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from pm_utils import copywriting
-from pm_utils.copywriting import ADS, ads_said, judge, share_of_gain, standard_scores
+from pm_utils.creatives.text import training
+from pm_utils.creatives.text.networks import response_counts
+from pm_utils.creatives.text.training import ADS, ads_said, judge, share_of_gain, standard_scores
 from pm_utils.market.creatives import Creatives
 from pm_utils.market.headlines import EOS, PAD, copy_grammar
-from pm_utils.models.adtext import response_counts
 
 
 def archive_of(ads: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -21,7 +21,7 @@ def archive_of(ads: np.ndarray, seed: int = 0) -> np.ndarray:
 def test_ads_are_all_combinations_in_the_order_of_their_number():
     assert ADS.shape == (240, 3)
     assert len(np.unique(ADS, axis=0)) == 240
-    assert (np.ravel_multi_index(tuple(ADS.T), copywriting.SHAPE) == np.arange(240)).all()
+    assert (np.ravel_multi_index(tuple(ADS.T), training.SHAPE) == np.arange(240)).all()
 
 
 def test_standard_scores_by_hand():
@@ -54,7 +54,7 @@ def test_headlines_stand_below_what_was_asked_for():
     asked = np.array([239, 0])
     page = archive_of(asked)
     drafts = {"greedy": torch.tensor(page), "drawn": torch.tensor(page[::-1].copy())}
-    table = copywriting.side_by_side(drafts, asked, ["Mia", "Noah"])
+    table = training.side_by_side(drafts, asked, ["Mia", "Noah"])
     assert list(table.index) == ["asked for", "greedy", "drawn"]
     assert list(table.columns) == ["Mia", "Noah"]
     assert table.loc["asked for"].tolist() == ["baby, playful, 50%", "drinks, plain, full price"]
@@ -88,7 +88,7 @@ def planted_counts(n: int = 60_000, seed: int = 0) -> tuple[np.ndarray, Tensor, 
 
 def test_logistic_liking_finds_planted_tastes():
     profile, counts, logit = planted_counts()
-    liking = copywriting.logistic_liking(profile, counts)
+    liking = training.logistic_liking(profile, counts)
     assert liking.shape == (300, 240)
     rows = np.arange(300)
     assert logit[rows, liking.argmax(1)].mean() > 0.9 * logit.max(1).mean()
@@ -100,8 +100,8 @@ def test_logistic_liking_finds_planted_tastes():
 
 def test_logistic_liking_is_scikit_learns_regression_on_the_products():
     profile, counts, _ = planted_counts()
-    liking = copywriting.logistic_liking(profile, counts, strength=0.3)
-    level = np.hstack([np.eye(n)[ADS[:, i]] for i, n in enumerate(copywriting.SHAPE)])
+    liking = training.logistic_liking(profile, counts, strength=0.3)
+    level = np.hstack([np.eye(n)[ADS[:, i]] for i, n in enumerate(training.SHAPE)])
     x = np.column_stack([np.ones(300), profile])
     products = (x[:, None, :, None] * level[None, :, None, :]).reshape(300 * 240, -1)
     table = np.repeat(products, 2, axis=0)
@@ -121,7 +121,7 @@ def test_towers_beat_their_null_on_held_out_customers():
     losses, gains = {}, {}
     single = logit[:, logit[learn].mean(0).argmax()]
     for name, log_counts in {"real": counts, "null": shuffled}.items():
-        model, losses[name] = copywriting.train_towers(
+        model, losses[name] = training.train_towers(
             torch.tensor(profile), log_counts, learn, choose, epochs=25, seed=0
         )
         best = model.nearest(torch.tensor(profile[choose]))[:, 0].numpy()
@@ -137,14 +137,14 @@ def test_the_writer_learns_what_to_say_and_its_surprise_is_the_loss():
     tokens = archive_of(ads)
     codes = torch.eye(2)[(ads == 239).astype(int)] * 3
     settings = {"layers": 1, "width": 32, "batch_size": 16, "seed": 0}
-    model = copywriting.train_writer(codes, tokens, **settings)
-    nats = copywriting.token_nats(model, codes, tokens)
+    model = training.train_writer(codes, tokens, **settings)
+    nats = training.token_nats(model, codes, tokens)
     assert nats.shape == (600, 31)
     assert (nats[tokens[:, 1:] == PAD] == 0).all()
-    swapped = copywriting.token_nats(model, codes.flip(1), tokens)
+    swapped = training.token_nats(model, codes.flip(1), tokens)
     assert nats.sum() < swapped.sum() - 600 * 0.6  # a good part of log 2 per headline and more
     tone = {"first": (ads == 0), "last": (ads == 239)}
     for rows in tone.values():
         assert nats[rows, 0].mean() < np.log(440) / 2
-    again = copywriting.train_writer(codes, tokens, **settings)
-    assert np.array_equal(copywriting.token_nats(again, codes, tokens), nats)
+    again = training.train_writer(codes, tokens, **settings)
+    assert np.array_equal(training.token_nats(again, codes, tokens), nats)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pm_utils.creatives.text.ngram import BackoffNGram, cross_entropy
 from pm_utils.market.headlines import BOS, EOS, PAD
-from pm_utils.ngram import BackoffNGram, cross_entropy
 
 A, B, C = 3, 4, 5
 V = 6

@@ -1,0 +1,1 @@
+"""Still ads: a conditional GAN, a flow, rivals without a network, and their judges."""

@@ -1,0 +1,1 @@
+"""Clips: a VAE and a GAN, lines beside them, judges of motion, and a player."""

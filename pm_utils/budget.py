@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pm_utils.decide import off_policy, planning, q_learning
+from pm_utils.decide import planning, q_learning
 from pm_utils.decide.planning import Policy
 from pm_utils.decide.q_learning import CampaignLog, JointView, Learning, PricedView
 from pm_utils.market import Market
@@ -24,6 +24,7 @@ from pm_utils.market.environment import (
     State,
     within_budget,
 )
+from pm_utils.measurement import off_policy
 from pm_utils.models.policy import DeepQPolicy
 
 KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains

@@ -25,8 +25,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pm_utils.decide.testing import Comparison, cuped, two_means
 from pm_utils.market import Market, WeekOutcome
+from pm_utils.measurement.ab_tests import Comparison, cuped, two_means
 
 ASSIGN_STREAM = 1301
 

@@ -34,11 +34,12 @@ ATTRIBUTES = add_levels(category="garden", tone="solemn")
 CATEGORIES, TONES = ATTRIBUTES["category"], ATTRIBUTES["tone"]
 GARDEN, SOLEMN = 12, 4
 
-from pm_utils import market, selection, strategies
+from pm_utils import market, strategies
 from pm_utils.creatives.image import networks
 from pm_utils.creatives.text import training
 from pm_utils.loop import Campaign, Log, incremental_profit, run
 from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
+from pm_utils.measurement import post_click
 from pm_utils.responses import (
     DeepResponse,
     LogisticResponse,
@@ -147,7 +148,7 @@ def test_orders_are_counted_under_their_own_category(world):
 
 def test_receipts_fit_to_the_category_of_the_ad():
     small = small_market(200)
-    cells = selection.add_up(small, small.impressions(Uniform(len(small.creatives)), 20_000))
+    cells = post_click.add_up(small, small.impressions(Uniform(len(small.creatives)), 20_000))
     garden = cells.codes[:, 0] == GARDEN
     shares = small.customers["share_garden"].to_numpy()
     lift = np.log((shares + 0.01) / (shares.mean() + 0.01))

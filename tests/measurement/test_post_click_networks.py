@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import binary_cross_entropy as cross_entropy
 
 from pm_utils.learning.training import fit, predict
-from pm_utils.models.funnel import (
+from pm_utils.measurement.post_click_networks import (
     CONVERSION,
     EntireSpaceNet,
     clicked_loss,

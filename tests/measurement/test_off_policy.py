@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import Ridge
 
-from pm_utils.decide import off_policy
 from pm_utils.market import EpsilonGreedy, Uniform, random_creatives
+from pm_utils.measurement import off_policy
 from tests.support.market_world import small_market
 
 # Two customers, two ads. Chances of a click, the old and the new policy, and a wrong model.

@@ -6,11 +6,11 @@ import torch
 from scipy.integrate import quad
 from scipy.special import expit
 
-from pm_utils import delay
+from pm_utils.measurement import delayed_feedback
 
 
 def test_what_is_seen_by_a_day():
-    seen = delay.seen_by(10, np.array([0.0, 4, 9, 10]), np.array([3.0, np.nan, 2, 0]))
+    seen = delayed_feedback.seen_by(10, np.array([0.0, 4, 9, 10]), np.array([3.0, np.nan, 2, 0]))
     assert seen.converted.tolist() == [True, False, False, True]  # the third comes a day later
     assert seen.days.tolist() == [3, 6, 1, 0]
     assert seen.age.tolist() == [10, 6, 1, 0]
@@ -19,14 +19,16 @@ def test_what_is_seen_by_a_day():
 
 def test_clicks_after_the_cut_off_are_rejected():
     with pytest.raises(ValueError, match="2 clicks lie after day 5"):
-        delay.seen_by(5, np.array([1.0, 6, 7]), np.full(3, np.nan))
+        delayed_feedback.seen_by(5, np.array([1.0, 6, 7]), np.full(3, np.nan))
 
 
 @pytest.mark.parametrize(("logit", "rate", "days"), [(0.3, 0.5, 2.0), (-3, 2, 0.1), (4, 0.2, 30)])
 def test_the_loss_is_the_likelihood_of_the_paper(logit, rate, days):
     p, output = expit(logit), torch.tensor([[logit, np.log(rate)]], dtype=torch.float64)
     came, missing = (
-        delay.delayed_feedback_loss(output, torch.tensor([[c, days]], dtype=torch.float64)).item()
+        delayed_feedback.delayed_feedback_loss(
+            output, torch.tensor([[c, days]], dtype=torch.float64)
+        ).item()
         for c in (1.0, 0.0)
     )
     assert came == pytest.approx(-np.log(p) - np.log(rate) + rate * days)
@@ -38,28 +40,28 @@ def test_the_likelihoods_of_all_that_may_be_seen_sum_to_one():
 
     def likelihood(converted: float, days: float) -> float:
         seen = torch.tensor([[converted, days]], dtype=torch.float64)
-        return float(np.exp(-delay.delayed_feedback_loss(output, seen).item()))
+        return float(np.exp(-delayed_feedback.delayed_feedback_loss(output, seen).item()))
 
-    total = quad(lambda d: likelihood(1, d), delay.SHORTEST, 7)[0] + likelihood(0, 7)
+    total = quad(lambda d: likelihood(1, d), delayed_feedback.SHORTEST, 7)[0] + likelihood(0, 7)
     assert total == pytest.approx(1, abs=1e-3)
 
 
 def test_the_loss_is_finite_where_chances_are_extreme():
     output = torch.tensor([[-60.0, -8], [60, 8], [60, -8]], requires_grad=True)
     seen = torch.tensor([[1.0, 0], [0, 500], [0, 0]])
-    loss = delay.delayed_feedback_loss(output, seen)
+    loss = delayed_feedback.delayed_feedback_loss(output, seen)
     loss.backward()
     assert torch.isfinite(loss)
     assert torch.isfinite(output.grad).all()
 
 
 def test_the_net_starts_from_rate_and_delay_and_is_linear_without_a_hidden_layer():
-    net = delay.DelayedFeedbackNet(3, rate=0.2, mean_delay=5)
+    net = delayed_feedback.DelayedFeedbackNet(3, rate=0.2, mean_delay=5)
     logit, log_rate = net(torch.randn(4, 3)).unbind(1)
     assert torch.allclose(logit.sigmoid(), torch.full((4,), 0.2))
     assert torch.allclose(log_rate.exp(), torch.full((4,), 0.2))
     assert [tuple(w.shape) for w in net.parameters()] == [(2, 3), (2,)]
-    deep = delay.DelayedFeedbackNet(3, hidden=7)
+    deep = delayed_feedback.DelayedFeedbackNet(3, hidden=7)
     assert [tuple(w.shape) for w in deep.parameters()] == [(7, 3), (7,), (2, 7), (2,)]
 
 
@@ -75,13 +77,13 @@ def clicks(n: int, seed: int, *, span: float = 12.0) -> tuple[np.ndarray, ...]:
 @pytest.mark.parametrize("hidden", [0, 8])
 def test_the_model_recovers_rate_and_delay_where_counts_at_the_cut_off_do_not(hidden):
     x, chance, mean, at, waits = clicks(20_000, 0)
-    seen = delay.seen_by(12, at, waits)
-    rate, days = delay.summary(chance, mean)
-    early = delay.from_ripe_clicks(seen, 0)
+    seen = delayed_feedback.seen_by(12, at, waits)
+    rate, days = delayed_feedback.summary(chance, mean)
+    early = delayed_feedback.from_ripe_clicks(seen, 0)
     assert early[0] / rate < 0.75
     assert early[1] / days < 0.75
-    found = delay.fit_delays(x, seen, hidden=hidden, epochs=12, seed=0)
-    fitted = delay.summary(*found)
+    found = delayed_feedback.fit_delays(x, seen, hidden=hidden, epochs=12, seed=0)
+    fitted = delayed_feedback.summary(*found)
     assert fitted[0] / rate == pytest.approx(1, abs=0.06)
     assert fitted[1] / days == pytest.approx(1, abs=0.12)
     assert np.corrcoef(np.log(found[1]), np.log(mean))[0, 1] > 0.9
@@ -89,7 +91,9 @@ def test_the_model_recovers_rate_and_delay_where_counts_at_the_cut_off_do_not(hi
 
 def test_the_linear_model_recovers_the_true_coefficients():
     x, _, _, at, waits = clicks(40_000, 1)
-    chance, mean = delay.fit_delays(x, delay.seen_by(12, at, waits), hidden=0, epochs=15, seed=0)
+    chance, mean = delayed_feedback.fit_delays(
+        x, delayed_feedback.seen_by(12, at, waits), hidden=0, epochs=15, seed=0
+    )
     design = np.column_stack([np.ones(len(x)), x])
     logit = np.log(chance / (1 - chance))
     assert np.linalg.lstsq(design, logit)[0] == pytest.approx([-1.5, 0.8, 0], abs=0.12)
@@ -100,48 +104,54 @@ def test_the_linear_model_recovers_the_true_coefficients():
 def test_where_features_say_nothing_the_fitted_delays_hardly_differ():
     x, _, _, at, waits = clicks(20_000, 2)
     shuffled = np.random.default_rng(3).permutation(x)
-    _, null = delay.fit_delays(shuffled, delay.seen_by(12, at, waits), hidden=0, epochs=12, seed=0)
-    _, real = delay.fit_delays(x, delay.seen_by(12, at, waits), hidden=0, epochs=12, seed=0)
+    _, null = delayed_feedback.fit_delays(
+        shuffled, delayed_feedback.seen_by(12, at, waits), hidden=0, epochs=12, seed=0
+    )
+    _, real = delayed_feedback.fit_delays(
+        x, delayed_feedback.seen_by(12, at, waits), hidden=0, epochs=12, seed=0
+    )
     assert np.log(null).std() < 0.3 * np.log(real).std()
 
 
 def test_once_every_order_is_in_all_ways_agree():
     x, _, _, at, waits = clicks(20_000, 4)
-    seen = delay.seen_by(400, at, waits)
-    plain = delay.from_ripe_clicks(seen, 0)
+    seen = delayed_feedback.seen_by(400, at, waits)
+    plain = delayed_feedback.from_ripe_clicks(seen, 0)
     came = ~np.isnan(waits)
     assert plain == pytest.approx((came.mean(), waits[came].mean()))
-    fitted = delay.summary(*delay.fit_delays(x, seen, hidden=0, epochs=10, seed=0))
+    fitted = delayed_feedback.summary(
+        *delayed_feedback.fit_delays(x, seen, hidden=0, epochs=10, seed=0)
+    )
     assert fitted[0] == pytest.approx(plain[0], rel=0.03)
 
 
 def test_the_same_seed_gives_the_same_fit():
     x, _, _, at, waits = clicks(2000, 5)
-    seen = delay.seen_by(12, at, waits)
-    one, two = (delay.fit_delays(x, seen, hidden=4, epochs=2, seed=3) for _ in range(2))
+    seen = delayed_feedback.seen_by(12, at, waits)
+    one, two = (delayed_feedback.fit_delays(x, seen, hidden=4, epochs=2, seed=3) for _ in range(2))
     assert np.array_equal(one, two)
 
 
 def test_ripe_clicks_by_hand_and_none_of_them():
     converted, age = np.array([True, False, True, True]), np.array([20.0, 18, 15, 1])
-    seen = delay.SeenClicks(converted, np.array([2.0, 18, 8, 0.5]), age)
-    assert delay.from_ripe_clicks(seen, 14) == pytest.approx((2 / 3, 5))
-    assert delay.from_ripe_clicks(seen, 0) == pytest.approx((3 / 4, 3.5))
+    seen = delayed_feedback.SeenClicks(converted, np.array([2.0, 18, 8, 0.5]), age)
+    assert delayed_feedback.from_ripe_clicks(seen, 14) == pytest.approx((2 / 3, 5))
+    assert delayed_feedback.from_ripe_clicks(seen, 0) == pytest.approx((3 / 4, 3.5))
     with pytest.raises(ValueError, match="21 days old"):
-        delay.from_ripe_clicks(seen, 21)
+        delayed_feedback.from_ripe_clicks(seen, 21)
 
 
 def test_a_delay_counts_by_the_chance_that_there_is_one():
     chance, days = np.array([0.1, 0.3, 0.5]), np.array([2.0, 6, 1])
-    assert delay.summary(chance, days) == pytest.approx((0.3, (0.2 + 1.8 + 0.5) / 0.9))
-    by = delay.delay_by(np.array([0, 0, 1]), chance, days)
+    assert delayed_feedback.summary(chance, days) == pytest.approx((0.3, (0.2 + 1.8 + 0.5) / 0.9))
+    by = delayed_feedback.delay_by(np.array([0, 0, 1]), chance, days)
     assert by.tolist() == pytest.approx([2.0 / 0.4, 1])
 
 
 def test_a_reading_holds_every_way_against_the_truth():
     x, chance, mean, at, waits = clicks(3000, 6)
-    seen = delay.seen_by(12, at, waits)
-    table = delay.reading({"copy": (chance, mean)}, seen, (chance, mean), waits=(0, 6))
+    seen = delayed_feedback.seen_by(12, at, waits)
+    table = delayed_feedback.reading({"copy": (chance, mean)}, seen, (chance, mean), waits=(0, 6))
     assert list(table.index) == [
         "clicks of 0 days or more",
         "clicks of 6 days or more",

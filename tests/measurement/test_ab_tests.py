@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.weightstats import CompareMeans
 
-from pm_utils.decide import testing
+from pm_utils.measurement import ab_tests
 
 # The counts of the Hillstrom e-mail experiment: customers, visits and conversions of each arm.
 NONE, MEN, WOMEN = (21306, 2262, 122), (21307, 3894, 267), (21387, 3238, 189)
@@ -17,7 +17,7 @@ NONE, MEN, WOMEN = (21306, 2262, 122), (21307, 3894, 267), (21387, 3238, 189)
 @pytest.fixture(scope="module")
 def alarm() -> dict[str, np.ndarray]:
     """Tests without an effect, looked at a hundred times."""
-    return testing.peeking(100, runs=20_000, seed=1)
+    return ab_tests.peeking(100, runs=20_000, seed=1)
 
 
 # --- Power -------------------------------------------------------------------------------
@@ -27,31 +27,31 @@ def test_the_size_of_a_test_solves_the_equation_of_its_power():
     rate, lift = 0.04, 0.1
     apart = 2 * np.arcsin(np.sqrt(rate * (1 + lift))) - 2 * np.arcsin(np.sqrt(rate))
     by_hand = 2 * ((stats.norm.ppf(0.975) + stats.norm.ppf(0.8)) / apart) ** 2
-    assert testing.sample_size(rate, lift) == pytest.approx(by_hand, rel=1e-4)
-    assert testing.power(rate, lift, by_hand) == pytest.approx(0.8, abs=1e-4)
+    assert ab_tests.sample_size(rate, lift) == pytest.approx(by_hand, rel=1e-4)
+    assert ab_tests.power(rate, lift, by_hand) == pytest.approx(0.8, abs=1e-4)
 
 
 def test_half_the_lift_needs_about_four_times_the_customers():
-    ratio = testing.sample_size(0.04, 0.05) / testing.sample_size(0.04, 0.1)
+    ratio = ab_tests.sample_size(0.04, 0.05) / ab_tests.sample_size(0.04, 0.1)
     assert 3.8 < ratio < 4.2
 
 
 def test_more_power_and_fewer_false_alarms_cost_customers():
-    base = testing.sample_size(0.04, 0.1)
-    assert testing.sample_size(0.04, 0.1, power=0.9) > 1.3 * base
-    assert testing.sample_size(0.04, 0.1, alpha=0.01) > 1.4 * base
+    base = ab_tests.sample_size(0.04, 0.1)
+    assert ab_tests.sample_size(0.04, 0.1, power=0.9) > 1.3 * base
+    assert ab_tests.sample_size(0.04, 0.1, alpha=0.01) > 1.4 * base
 
 
 @pytest.mark.parametrize("customers", [5_000, 20_000, 60_000])
 def test_simulated_power_is_the_computed_one(customers):
     rng = np.random.default_rng(0)
-    found = testing.simulated_power(0.04, 0.1, customers, runs=8000, rng=rng)
-    assert found == pytest.approx(float(testing.power(0.04, 0.1, customers)), abs=0.02)
+    found = ab_tests.simulated_power(0.04, 0.1, customers, runs=8000, rng=rng)
+    assert found == pytest.approx(float(ab_tests.power(0.04, 0.1, customers)), abs=0.02)
 
 
 def test_without_a_lift_the_power_is_the_false_alarms():
     rng = np.random.default_rng(0)
-    assert testing.simulated_power(0.04, 0, 5000, runs=20_000, rng=rng) == pytest.approx(
+    assert ab_tests.simulated_power(0.04, 0, 5000, runs=20_000, rng=rng) == pytest.approx(
         0.05, abs=0.006
     )
 
@@ -63,7 +63,7 @@ def test_without_a_lift_the_power_is_the_false_alarms():
     ("arm", "lift", "low", "high"), [(MEN, 7.66, 7.00, 8.32), (WOMEN, 4.52, 3.89, 5.16)]
 )
 def test_published_visit_lifts_of_hillstrom(arm, lift, low, high):
-    found = testing.two_proportions((NONE[1], arm[1]), (NONE[0], arm[0]))
+    found = ab_tests.two_proportions((NONE[1], arm[1]), (NONE[0], arm[0]))
     per_cent = 100 * np.array([found.difference, found.low, found.high])
     assert per_cent == pytest.approx([lift, low, high], abs=0.0051)
     assert found.p_value < 1e-40
@@ -71,14 +71,14 @@ def test_published_visit_lifts_of_hillstrom(arm, lift, low, high):
 
 @pytest.mark.parametrize(("arm", "lift"), [(MEN, 0.681), (WOMEN, 0.311)])
 def test_published_conversion_lifts_of_hillstrom(arm, lift):
-    found = testing.two_proportions((NONE[2], arm[2]), (NONE[0], arm[0]))
+    found = ab_tests.two_proportions((NONE[2], arm[2]), (NONE[0], arm[0]))
     assert 100 * found.difference == pytest.approx(lift, abs=0.0006)
     assert found.low > 0
     assert found.p_value < 1e-3
 
 
 def test_the_z_test_by_hand():
-    found = testing.two_proportions((40, 60), (1000, 1000))
+    found = ab_tests.two_proportions((40, 60), (1000, 1000))
     pooled = 0.05
     z = 0.02 / np.sqrt(pooled * (1 - pooled) * 2 / 1000)
     assert found.p_value == pytest.approx(2 * stats.norm.sf(z))
@@ -87,8 +87,8 @@ def test_the_z_test_by_hand():
 
 
 def test_swapped_variants_swap_the_sign():
-    one = testing.two_proportions((40, 60), (1000, 900))
-    other = testing.two_proportions((60, 40), (900, 1000))
+    one = ab_tests.two_proportions((40, 60), (1000, 900))
+    other = ab_tests.two_proportions((60, 40), (900, 1000))
     assert other.difference == pytest.approx(-one.difference)
     assert other.p_value == pytest.approx(one.p_value)
     assert (other.low, other.high) == pytest.approx((-one.high, -one.low))
@@ -100,8 +100,8 @@ def test_one_impression_each_makes_ratios_of_proportions():
     click = rng.random(4000) < np.where(second, 0.08, 0.05)
     groups = [click[~second].sum(), click[second].sum()], [2000, 2000]
     by_row, by_customer = (
-        testing.two_proportions(*groups),
-        testing.two_ratios(click, np.ones(4000), second),
+        ab_tests.two_proportions(*groups),
+        ab_tests.two_ratios(click, np.ones(4000), second),
     )
     assert by_customer.difference == pytest.approx(by_row.difference)
     assert by_customer.low == pytest.approx(by_row.low, abs=1e-6)
@@ -112,18 +112,18 @@ def test_rows_repeated_within_customers_do_not_narrow_the_interval():
     """Ten copies of each customer's row are no news; an interval by rows believes them."""
     rng = np.random.default_rng(0)
     second, click = np.arange(2000) < 1000, rng.random(2000) < 0.1
-    once = testing.two_ratios(click, np.ones(2000), second)
-    copied = testing.two_ratios(10 * click, np.full(2000, 10), second)
+    once = ab_tests.two_ratios(click, np.ones(2000), second)
+    copied = ab_tests.two_ratios(10 * click, np.full(2000, 10), second)
     assert copied == once
     groups = [10 * click[~second].sum(), 10 * click[second].sum()], [10_000, 10_000]
-    rows = testing.two_proportions(*groups)
+    rows = ab_tests.two_proportions(*groups)
     assert (once.high - once.low) / (rows.high - rows.low) == pytest.approx(np.sqrt(10), rel=0.01)
 
 
 def test_ratios_do_not_weigh_customers_alike():
     part, whole = np.array([1, 0, 8, 0]), np.array([1, 9, 10, 10])
     second = np.array([False, False, True, True])
-    found = testing.two_ratios(part, whole, second)
+    found = ab_tests.two_ratios(part, whole, second)
     assert found.difference == pytest.approx(8 / 20 - 1 / 10)
     first = ((1 - 0.1) ** 2 + (0 - 0.9) ** 2) / 100
     other = ((8 - 4) ** 2 + (0 - 4) ** 2) / 400
@@ -134,7 +134,7 @@ def test_means_are_compared_as_statsmodels_does():
     rng = np.random.default_rng(0)
     second = np.arange(500) < 200
     outcome = rng.normal(np.where(second, 1.0, 0.7), np.where(second, 2.0, 1.0))
-    found = testing.two_means(outcome, second)
+    found = ab_tests.two_means(outcome, second)
     compare = CompareMeans.from_data(outcome[second], outcome[~second])
     low, high = compare.zconfint_diff(usevar="unequal")
     assert (found.low, found.high) == pytest.approx((low, high))
@@ -145,7 +145,7 @@ def test_customers_who_differ_raise_false_alarms_by_row_only():
     rng = np.random.default_rng(0)
     chance = rng.beta(0.5, 8, size=1500)
     clicks = rng.binomial(40, chance)
-    found = testing.false_alarms(clicks, np.full(1500, 40), runs=600, rng=rng)
+    found = ab_tests.false_alarms(clicks, np.full(1500, 40), runs=600, rng=rng)
     assert found["impressions"] > 0.25
     assert found["customers"] == pytest.approx(0.05, abs=0.027)
 
@@ -154,18 +154,18 @@ def test_false_alarms_are_those_of_the_two_tests():
     rng = np.random.default_rng(2)
     shown = rng.integers(1, 60, size=200)
     clicks = rng.binomial(shown, rng.beta(0.5, 4, size=200))
-    found = testing.false_alarms(clicks, shown, runs=150, rng=np.random.default_rng(3))
-    halves = testing.random_halves(200, draws=150, rng=np.random.default_rng(3)).astype(bool)
+    found = ab_tests.false_alarms(clicks, shown, runs=150, rng=np.random.default_rng(3))
+    halves = ab_tests.random_halves(200, draws=150, rng=np.random.default_rng(3)).astype(bool)
     rows = [[[each[g].sum() for g in (~half, half)] for each in (clicks, shown)] for half in halves]
-    by_row = [testing.two_proportions(*row).p_value < 0.05 for row in rows]
-    by_customer = [testing.two_ratios(clicks, shown, half).p_value < 0.05 for half in halves]
+    by_row = [ab_tests.two_proportions(*row).p_value < 0.05 for row in rows]
+    by_customer = [ab_tests.two_ratios(clicks, shown, half).p_value < 0.05 for half in halves]
     assert found == {"impressions": np.mean(by_row), "customers": np.mean(by_customer)}
 
 
 def test_customers_who_are_alike_raise_none():
     rng = np.random.default_rng(1)
     clicks = rng.binomial(40, 0.05, size=1500)
-    found = testing.false_alarms(clicks, np.full(1500, 40), runs=600, rng=rng)
+    found = ab_tests.false_alarms(clicks, np.full(1500, 40), runs=600, rng=rng)
     assert found["impressions"] == pytest.approx(0.05, abs=0.027)
     assert found["customers"] == pytest.approx(0.05, abs=0.027)
 
@@ -174,17 +174,17 @@ def test_customers_who_are_alike_raise_none():
 
 
 def test_group_sizes_by_hand():
-    assert testing.sample_ratio((500, 500), (0.5, 0.5)) == 1
+    assert ab_tests.sample_ratio((500, 500), (0.5, 0.5)) == 1
     statistic = 2 * 50**2 / 1000
     expected = stats.chi2.sf(statistic, df=1)
-    assert testing.sample_ratio((1050, 950), (0.5, 0.5)) == pytest.approx(expected)
-    assert testing.sample_ratio((300, 700), (0.3, 0.7)) == 1
+    assert ab_tests.sample_ratio((1050, 950), (0.5, 0.5)) == pytest.approx(expected)
+    assert ab_tests.sample_ratio((300, 700), (0.3, 0.7)) == 1
 
 
 def test_hillstrom_split_as_planned_and_a_lost_hundredth_shows():
     sizes = NONE[0], MEN[0], WOMEN[0]
-    assert testing.sample_ratio(sizes, (1 / 3,) * 3) > 0.5
-    assert testing.sample_ratio((sizes[0], sizes[1], sizes[2] - 900), (1 / 3,) * 3) < 1e-3
+    assert ab_tests.sample_ratio(sizes, (1 / 3,) * 3) > 0.5
+    assert ab_tests.sample_ratio((sizes[0], sizes[1], sizes[2] - 900), (1 / 3,) * 3) < 1e-3
 
 
 # --- Looking early ---------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_one_look_holds_its_rate_whenever_it_comes(alarm):
 
 
 def test_always_valid_holds_its_rate_at_any_number_of_looks():
-    found = testing.peeking(1000, runs=4000, seed=2)["always valid"]
+    found = ab_tests.peeking(1000, runs=4000, seed=2)["always valid"]
     assert found[-1] <= 0.05
     assert found[-1] == pytest.approx(0.029, abs=0.009)  # published for 1,000 looks
     assert (np.diff(found) >= 0).all()
@@ -210,19 +210,19 @@ def test_always_valid_holds_its_rate_at_any_number_of_looks():
 
 @pytest.mark.parametrize("tau2", [0.01, 0.1, 10.0])
 def test_always_valid_holds_for_any_mixture(tau2):
-    found = testing.peeking(200, runs=8000, seed=3, tau2=tau2)["always valid"]
+    found = ab_tests.peeking(200, runs=8000, seed=3, tau2=tau2)["always valid"]
     assert 0 < found[-1] <= 0.05 + 0.005
 
 
 def test_an_effect_is_found_in_the_end():
-    found = testing.peeking(300, runs=1000, seed=4, effect=0.35)["always valid"]
+    found = ab_tests.peeking(300, runs=1000, seed=4, effect=0.35)["always valid"]
     assert found[-1] > 0.99
     assert found[9] < 0.2
 
 
 def test_chunks_do_not_matter():
-    whole = testing.peeking(10, runs=100, seed=0, chunk=100)
-    parts = testing.peeking(10, runs=100, seed=0, chunk=7)
+    whole = ab_tests.peeking(10, runs=100, seed=0, chunk=100)
+    parts = ab_tests.peeking(10, runs=100, seed=0, chunk=7)
     assert all(np.allclose(whole[name], parts[name]) for name in whole)
 
 
@@ -231,7 +231,7 @@ def test_the_mixture_ratio_is_the_integral_it_stands_for():
     effects, step = np.linspace(-8, 8, 40_001, retstep=True)
     likelihood = np.exp(effects * total - n * effects**2 / 2)
     by_hand = (likelihood * stats.norm.pdf(effects, scale=np.sqrt(tau2))).sum() * step
-    assert testing.mixture_sprt(total, n, tau2=tau2) == pytest.approx(by_hand, rel=1e-6)
+    assert ab_tests.mixture_sprt(total, n, tau2=tau2) == pytest.approx(by_hand, rel=1e-6)
 
 
 def test_the_mixture_ratio_is_a_fair_game():
@@ -239,13 +239,13 @@ def test_the_mixture_ratio_is_a_fair_game():
     increment, step = np.linspace(-12, 12, 24_001, retstep=True)
     weight = stats.norm.pdf(increment) * step
     for total, n in ((0.0, 0), (3.0, 4), (-6.0, 9)):
-        after = (weight * testing.mixture_sprt(total + increment, n + 1)).sum()
-        assert after == pytest.approx(float(testing.mixture_sprt(total, n)), rel=1e-6)
+        after = (weight * ab_tests.mixture_sprt(total + increment, n + 1)).sum()
+        assert after == pytest.approx(float(ab_tests.mixture_sprt(total, n)), rel=1e-6)
 
 
 @given(st.lists(st.floats(0.01, 100), min_size=1, max_size=20))
 def test_always_valid_p_never_rises(ratios):
-    p = testing.always_valid_p(np.array(ratios))
+    p = ab_tests.always_valid_p(np.array(ratios))
     assert (np.diff(p) <= 0).all()
     assert p[0] == min(1, 1 / ratios[0])
     assert p[-1] == pytest.approx(min(1, 1 / max(ratios)))
@@ -263,7 +263,7 @@ def correlated(rho: float, n: int = 4000, seed: int = 0) -> tuple[np.ndarray, np
 @pytest.mark.parametrize("rho", [0.0, 0.5, -0.9])
 def test_cuped_keeps_the_mean_and_leaves_the_promised_variance(rho):
     y, x = correlated(rho)
-    adjusted = testing.cuped(y, x)
+    adjusted = ab_tests.cuped(y, x)
     assert adjusted.mean() == pytest.approx(y.mean())
     promised = 1 - np.corrcoef(x, y)[0, 1] ** 2
     assert adjusted.var() / y.var() == pytest.approx(promised, abs=1e-12)
@@ -272,13 +272,13 @@ def test_cuped_keeps_the_mean_and_leaves_the_promised_variance(rho):
 
 def test_cuped_takes_all_that_is_known():
     x = np.array([1.0, 2.0, 4.0])
-    assert testing.cuped(3 * x + 1, x) == pytest.approx(np.full(3, 8.0))
+    assert ab_tests.cuped(3 * x + 1, x) == pytest.approx(np.full(3, 8.0))
 
 
 def test_variance_of_an_effect_falls_as_promised():
     y, x = correlated(0.8, n=1500)
     noise = np.random.default_rng(9).normal(size=1500)
-    found = testing.variance_ratios(
+    found = ab_tests.variance_ratios(
         y, {"known": x, "noise": noise}, draws=1500, rng=np.random.default_rng(2)
     )
     assert isinstance(found, pd.DataFrame)
@@ -291,17 +291,17 @@ def test_a_real_effect_survives_cuped_and_a_late_covariate_kills_it():
     y, x = correlated(0.9)
     second = np.random.default_rng(3).random(len(y)) < 0.5
     treated = y + 0.5 * second
-    before = testing.two_means(treated, second)
-    after = testing.two_means(testing.cuped(treated, x), second)
+    before = ab_tests.two_means(treated, second)
+    after = ab_tests.two_means(ab_tests.cuped(treated, x), second)
     assert after.low < 0.5 < after.high
     assert (after.high - after.low) / (before.high - before.low) == pytest.approx(0.44, abs=0.04)
-    late = testing.two_means(testing.cuped(treated, treated + x), second)
+    late = ab_tests.two_means(ab_tests.cuped(treated, treated + x), second)
     assert late.high < 0.4
 
 
 def test_placebo_effects_have_mean_zero_and_the_variance_of_the_textbook():
     y, _ = correlated(0.0, n=1000)
-    effects = testing.placebo_effects(y, draws=4000, rng=np.random.default_rng(0))
+    effects = ab_tests.placebo_effects(y, draws=4000, rng=np.random.default_rng(0))
     assert effects.shape == (4000,)
     assert effects.mean() == pytest.approx(0, abs=4 * effects.std() / np.sqrt(4000))
     assert effects.var() == pytest.approx(4 * y.var(ddof=1) / 1000, rel=0.1)
@@ -309,7 +309,7 @@ def test_placebo_effects_have_mean_zero_and_the_variance_of_the_textbook():
 
 def test_placebo_splits_are_the_same_for_every_column():
     y, _ = correlated(0.0, n=100)
-    both = testing.placebo_effects(
+    both = ab_tests.placebo_effects(
         np.column_stack([y, 2 * y]), draws=50, rng=np.random.default_rng(0)
     )
     assert both[:, 1] == pytest.approx(2 * both[:, 0], rel=1e-4)

@@ -22,7 +22,7 @@ from pm_utils.formulas import sigmoid
 from pm_utils.learning.training import fit, predict
 from pm_utils.market import ImpressionLog, Market
 from pm_utils.market.creatives import level_counts
-from pm_utils.models.funnel import CONVERSION, EntireSpaceNet
+from pm_utils.measurement.post_click_networks import CONVERSION, EntireSpaceNet
 
 LEVELS = tuple(level_counts().values())
 METRICS = ("bias", "AUC off the clicks", "calibration error")
@@ -167,7 +167,7 @@ def train_towers(
     towers: int = 2,
     hidden: int = 32,
 ) -> EntireSpaceNet:
-    """Train the towers by one of the losses of `pm_utils.models.funnel`.
+    """Train the towers by one of the losses of `pm_utils.measurement.post_click_networks`.
 
     Parameters
     ----------

@@ -12,11 +12,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pm_utils.decide import planning, q_learning
-from pm_utils.decide.planning import Policy
-from pm_utils.decide.q_learning import CampaignLog, JointView, Learning, PricedView
-from pm_utils.market import Market
-from pm_utils.market.environment import (
+from pm_utils.decisions import planning, q_learning
+from pm_utils.decisions.budget_env import (
     BudgetEnv,
     Campaign,
     Episodes,
@@ -24,8 +21,11 @@ from pm_utils.market.environment import (
     State,
     within_budget,
 )
+from pm_utils.decisions.networks import DeepQPolicy
+from pm_utils.decisions.planning import Policy
+from pm_utils.decisions.q_learning import CampaignLog, JointView, Learning, PricedView
+from pm_utils.market import Market
 from pm_utils.measurement import off_policy
-from pm_utils.models.policy import DeepQPolicy
 
 KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
 PACINGS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)
@@ -180,7 +180,7 @@ def learn_pairs(
     copies : int
         Campaigns of each network in a piece of play.
     watch : callable, optional
-        See `pm_utils.decide.q_learning.learn`.
+        See `pm_utils.decisions.q_learning.learn`.
 
     Returns
     -------
@@ -407,7 +407,7 @@ def from_log(
     how : Learning
     seed : int
     conservative : sequence of float
-        One for each network; see `pm_utils.decide.q_learning.learn_from_log`.
+        One for each network; see `pm_utils.decisions.q_learning.learn_from_log`.
 
     Returns
     -------

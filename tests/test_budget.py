@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pm_utils import budget
-from pm_utils.decide import planning, q_learning
-from pm_utils.decide.q_learning import Learning, PricedView
-from pm_utils.market.environment import Campaign, Episodes, Forecast
+from pm_utils.decisions import planning, q_learning
+from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast
+from pm_utils.decisions.q_learning import Learning, PricedView
 from pm_utils.measurement import off_policy
 from tests.support.campaign_world import (
     AMPLE,

@@ -5,8 +5,8 @@ from functools import cache
 
 import numpy as np
 
+from pm_utils.decisions.budget_env import Campaign, Forecast
 from pm_utils.market import Market, TruthParameters, random_creatives
-from pm_utils.market.environment import Campaign, Forecast
 from tests.support.market_world import small_market
 
 STRONG = replace(

@@ -21,10 +21,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.decide.planning import Policy, pace
+from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast, State
+from pm_utils.decisions.networks import DeepQPolicy, conservative_penalty, double_q_target
+from pm_utils.decisions.planning import Policy, pace
 from pm_utils.market import Market
-from pm_utils.market.environment import Campaign, Episodes, Forecast, State
-from pm_utils.models.policy import DeepQPolicy, conservative_penalty, double_q_target
 
 
 class JointView:
@@ -428,7 +428,7 @@ def priced_policy(
     policy : DeepQPolicy
         Trained on a `PricedView`.
     price, pacing : float or array of shape (E,)
-        Dollars a flight; it is multiplied by `pm_utils.decide.planning.pace`.
+        Dollars a flight; it is multiplied by `pm_utils.decisions.planning.pace`.
     """
 
     @torch.no_grad()
@@ -562,7 +562,7 @@ def learn_from_log(
         `every`, `piece`, `capacity` and `epsilon` have no use here.
     seed : int
     conservative : Tensor of shape (S,), optional
-        α of `pm_utils.models.policy.conservative_penalty`.
+        α of `pm_utils.decisions.networks.conservative_penalty`.
     next_action : integer Tensor of shape (S, B), optional
         What a policy does in each next situation: with it, the network learns the value of that
         policy (*fitted Q evaluation*) instead of the best one.

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pm_utils.models.policy import (
+from pm_utils.decisions.networks import (
     DeepQPolicy,
     best_action,
     conservative_penalty,

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pm_utils.decide import bandits
+from pm_utils.decisions import bandits
 
 GAME = {"rounds": 12, "batch": 600, "replications": 4, "seed": 0}
 

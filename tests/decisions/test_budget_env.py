@@ -10,9 +10,7 @@ from gymnasium.utils.env_checker import check_env
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_utils.decide.planning import play
-from pm_utils.market import EpsilonGreedy
-from pm_utils.market.environment import (
+from pm_utils.decisions.budget_env import (
     BudgetEnv,
     Campaign,
     Episodes,
@@ -20,6 +18,8 @@ from pm_utils.market.environment import (
     State,
     within_budget,
 )
+from pm_utils.decisions.planning import play
+from pm_utils.market import EpsilonGreedy
 from tests.support.campaign_world import (
     AMPLE,
     FLIGHT,

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pm_utils.decide import planning
-from pm_utils.market.environment import Campaign, Episodes, State
+from pm_utils.decisions import planning
+from pm_utils.decisions.budget_env import Campaign, Episodes, State
 from tests.support.campaign_world import AMPLE, FLIGHT, TIGHT, WEEKS, forecast, pair
 
 PAIRS = [0, 4, 6, 10]

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from pm_utils.decide import planning, q_learning
-from pm_utils.decide.q_learning import JointView, Learning, PricedView, Replay, Transitions
-from pm_utils.market.environment import Campaign, Episodes, Forecast, State
-from pm_utils.models.policy import DeepQPolicy
+from pm_utils.decisions import planning, q_learning
+from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast, State
+from pm_utils.decisions.networks import DeepQPolicy
+from pm_utils.decisions.q_learning import JointView, Learning, PricedView, Replay, Transitions
 from tests.support.campaign_world import (
     FLIGHT,
     STRONG,

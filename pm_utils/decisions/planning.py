@@ -1,7 +1,7 @@
 r"""Plans for a campaign under a budget: rules of thumb, and the exact optimum where one can be had.
 
 A *policy* is a function from `Episodes` and `State` to an action for each customer and a priority,
-both (E, n). Profit is what `pm_utils.market.environment` expects, against no ads at all.
+both (E, n). Profit is what `pm_utils.decisions.budget_env` expects, against no ads at all.
 
 All flights have the same length, so what a customer has seen is a string of bits, one a week, and
 at week t fatigue takes at most :math:`2^t` values: the *lattice*. On it
@@ -31,7 +31,7 @@ from itertools import product
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from pm_utils.market.environment import Campaign, Episodes, Forecast, State
+from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast, State
 
 Policy = Callable[[Episodes, State], tuple[np.ndarray, np.ndarray]]
 

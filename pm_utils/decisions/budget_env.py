@@ -7,8 +7,8 @@ reward.
 
 `BudgetEnv` plays the market itself, with all its luck. `Episodes` plays many campaigns at once and
 pays each week's *expectation*, so that a learner is not drowned in the luck of single orders. With
-the symbols of `TruthParameters` and `pm_utils.market.dynamics`, a flight to a customer with fatigue F,
-so that ``G = F + k``, is expected to bring over time
+the symbols of `TruthParameters` and `pm_utils.market.dynamics`, a flight to a customer with
+fatigue F, so that ``G = F + k``, is expected to bring over time
 
 .. math::
     e^{-\phi F} \frac{1 - e^{-\phi k}}{1 - e^{-\phi}} P_{ic} V_i (m r_i(G) - \pi d_c)

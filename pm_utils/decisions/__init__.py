@@ -1,0 +1,3 @@
+"""Learning to decide: bandits, planning under a budget, Q-learning and its environment.
+
+Whom a campaign on the real shop addresses is in `targeting`."""

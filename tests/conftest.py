@@ -59,7 +59,7 @@ def shop():
 @pytest.fixture(scope="module")
 def contacts(shop) -> pd.DataFrame:
     """Whom its campaigns addressed, from 2017 on."""
-    from pm_utils.campaigns import contact_table
+    from pm_utils.targeting.redemption.contacts import contact_table
 
     return contact_table(shop, first="2017-01-01", last="2018-01-08")
 
@@ -67,6 +67,6 @@ def contacts(shop) -> pd.DataFrame:
 @pytest.fixture(scope="module")
 def log(shop):
     """What it knows, to be asked as of a day."""
-    from pm_utils.campaigns import CampaignLog
+    from pm_utils.targeting.redemption.contacts import CampaignLog
 
     return CampaignLog.of(shop)

@@ -276,7 +276,7 @@ def feature_groups(columns: list[str]) -> dict[str, list[str]]:
     Parameters
     ----------
     columns : list of str
-        Names from `pm_utils.offers.contact_features` and `latest_profiles`.
+        Names from `pm_utils.targeting.redemption.features.contact_features` and `latest_profiles`.
 
     Returns
     -------
@@ -337,7 +337,7 @@ def naive_chance(contacts: pd.DataFrame, redemptions: pd.Series, train: np.ndarr
     Parameters
     ----------
     contacts : DataFrame
-        From `pm_utils.campaigns.contact_table`.
+        From `pm_utils.targeting.redemption.contacts.contact_table`.
     redemptions : Series of length N
         log(1 + earlier redemptions).
     train : boolean array of shape (N,)

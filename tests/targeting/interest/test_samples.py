@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
-from pm_utils import interest
 from pm_utils.customers.purchase_log import CONTEXT_COLUMNS, HISTORY_COLUMNS, PurchaseLog
 from pm_utils.data import Shop
 from pm_utils.evaluation.ranking import bootstrap_weights, roc_auc
-from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
+from pm_utils.targeting.interest import samples
+from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
 
 DAY = pd.Timestamp("2017-01-01")
 H, C, LAST = 40, 6, 120
@@ -74,25 +74,25 @@ def habits(seed: int = 0) -> PurchaseLog:
 
 
 LOG = habits()
-TRAIN = interest.moments(LOG, [on(40), on(60), on(80)], length=4, baskets=2, days=14)
-TEST = interest.moments(LOG, [on(100)], length=4, baskets=2, days=14)
+TRAIN = samples.moments(LOG, [on(40), on(60), on(80)], length=4, baskets=2, days=14)
+TEST = samples.moments(LOG, [on(100)], length=4, baskets=2, days=14)
 
 
 # --- What the next baskets hold --------------------------------------------------------------
 
 
 def test_the_next_baskets_by_hand():
-    bought, active = interest.next_baskets(HAND, on(30), baskets=2, days=28)
+    bought, active = samples.next_baskets(HAND, on(30), baskets=2, days=28)
     assert bought[0].tolist() == [True, False, False, True, False, False]
     assert active.tolist() == [True, False, True]
     assert bought[2].nonzero()[0].tolist() == [3]
-    more, _ = interest.next_baskets(HAND, on(30), baskets=9, days=10)
+    more, _ = samples.next_baskets(HAND, on(30), baskets=9, days=10)
     assert more[0].nonzero()[0].tolist() == [0, 3, 4]  # day 40 is the eleventh day
 
 
 def test_what_is_known_of_a_pair_by_hand():
-    known = np.expm1(interest.pair_history(HAND, on(30)))[0]
-    names = interest.PAIR_COLUMNS[: known.shape[1]]
+    known = np.expm1(samples.pair_history(HAND, on(30)))[0]
+    names = samples.PAIR_COLUMNS[: known.shape[1]]
     first = dict(zip(names, known[0], strict=True))
     assert first["days_since"] == pytest.approx(20, rel=1e-4)
     assert first["orders_per_8w"] == pytest.approx(2 * 56 / 30, rel=1e-4)
@@ -107,10 +107,10 @@ def test_what_is_known_of_a_pair_by_hand():
 
 
 def test_a_history_holds_distinct_items_the_latest_first():
-    got = interest.moments(HAND, [on(32)], length=5, baskets=2, days=28)
+    got = samples.moments(HAND, [on(32)], length=5, baskets=2, days=28)
     assert got.customer.tolist() == [0]  # the others have no basket ahead, or none before
     assert got.history[0].tolist() == [1, 4, 3, 2, 0]
-    short = interest.moments(HAND, [on(32)], length=2)
+    short = samples.moments(HAND, [on(32)], length=2)
     assert short.history[0].tolist() == [1, 4]
     assert got.bought[0].nonzero()[0].tolist() == [4, 5]
 
@@ -120,14 +120,14 @@ def test_nothing_from_the_target_baskets_on_is_read():
     past = LOG.day < now
     future = np.where(past, LOG.category, (LOG.category + 1) % C)
     changed = PurchaseLog(**(vars(LOG) | {"category": future}))
-    before, after = (interest.moments(log, [on(now)], length=4) for log in (LOG, changed))
+    before, after = (samples.moments(log, [on(now)], length=4) for log in (LOG, changed))
     for name in ("customer", "history", "own", "context"):
         assert np.array_equal(getattr(before, name), getattr(after, name)), name
     assert (before.bought != after.bought).any()
 
 
 def test_a_candidate_first_bought_in_the_target_is_not_in_its_own_history():
-    got = interest.moments(HAND, [on(30), on(33)], length=6, baskets=1)
+    got = samples.moments(HAND, [on(30), on(33)], length=6, baskets=1)
     for row in range(len(got.customer)):
         for item in got.bought[row].nonzero()[0]:
             earlier = (HAND.customer == got.customer[row]) & (HAND.category == item)
@@ -162,8 +162,8 @@ def slow_facts(log: PurchaseLog, now: int, customer: int, item: int) -> dict[str
 @pytest.mark.parametrize("now", [30, 77])
 def test_what_is_known_of_pairs_is_what_slow_counting_finds(now):
     assert LOG.first_day == 0
-    known = np.expm1(interest.pair_history(LOG, on(now)))
-    names = interest.PAIR_COLUMNS[: known.shape[2]]
+    known = np.expm1(samples.pair_history(LOG, on(now)))
+    names = samples.PAIR_COLUMNS[: known.shape[2]]
     for customer in range(0, H, 7):
         for item in range(C):
             got = dict(zip(names, known[customer, item], strict=True))
@@ -174,7 +174,7 @@ def test_what_is_known_of_pairs_is_what_slow_counting_finds(now):
 @given(now=st.integers(0, 45), baskets=st.integers(1, 4), days=st.integers(1, 40))
 @settings(max_examples=40, deadline=None, derandomize=True)
 def test_the_next_baskets_are_those_that_slow_counting_finds(now, baskets, days):
-    bought, active = interest.next_baskets(HAND, on(now), baskets=baskets, days=days)
+    bought, active = samples.next_baskets(HAND, on(now), baskets=baskets, days=days)
     for customer in range(3):
         own = np.flatnonzero(HAND.order_customer == customer)
         own = [o for o in own if now <= HAND.order_day[o] < now + days][:baskets]
@@ -185,13 +185,13 @@ def test_the_next_baskets_are_those_that_slow_counting_finds(now, baskets, days)
 
 def test_moments_are_the_same_one_date_at_a_time():
     dates = [on(40), on(60), on(80)]
-    single = [interest.moments(LOG, [date], length=4, baskets=2, days=14) for date in dates]
+    single = [samples.moments(LOG, [date], length=4, baskets=2, days=14) for date in dates]
     for name in vars(TRAIN):
         stacked = np.concatenate([getattr(part, name) for part in single])
         assert np.array_equal(stacked, getattr(TRAIN, name)), name
     assert TRAIN.history.shape[1] == 4
     assert TRAIN.own.shape == (len(TRAIN.customer), C, 10)
-    assert len(interest.PAIR_COLUMNS) == 10 + TRAIN.context.shape[1]
+    assert len(samples.PAIR_COLUMNS) == 10 + TRAIN.context.shape[1]
 
 
 def test_every_history_lists_what_was_bought_by_recency():
@@ -215,7 +215,7 @@ def test_product_types_take_the_place_of_categories():
         (None, "SLICED"),
     ]
     products = pd.DataFrame(rows, columns=["category", "product_type"]).astype("category")
-    got = interest.by_product_type(Shop(products=products.assign(product_id=range(5)))).products
+    got = samples.by_product_type(Shop(products=products.assign(product_id=range(5)))).products
     assert got["category"].tolist()[:2] == ["CHEESE|SLICED", "HAM|SLICED"]
     assert got["category"].isna().tolist() == [False, False, True, True, True]
     assert products["category"].tolist()[0] == "CHEESE"
@@ -224,7 +224,7 @@ def test_product_types_take_the_place_of_categories():
 # --- Pairs -----------------------------------------------------------------------------------
 
 
-def world(households: int = 3000, seed: int = 0) -> interest.Moments:
+def world(households: int = 3000, seed: int = 0) -> samples.Moments:
     """Return moments whose chance of a purchase follows from one number by a known formula."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(households, C, 10)).astype(np.float32)
@@ -232,30 +232,30 @@ def world(households: int = 3000, seed: int = 0) -> interest.Moments:
     zeros = np.zeros((households, 8), np.float32)
     history = np.zeros((households, 2), np.int32)
     who, when = np.arange(households), np.full(households, np.datetime64("2017-05-01"))
-    return interest.Moments(who, when, history, x, zeros, rng.random((households, C)) < chance)
+    return samples.Moments(who, when, history, x, zeros, rng.random((households, C)) < chance)
 
 
 def test_sampled_pairs_have_the_asked_number_and_mix_and_are_what_they_say():
-    pairs = interest.sample_pairs(TRAIN, 300, negatives=2, seed=0)
+    pairs = samples.sample_pairs(TRAIN, 300, negatives=2, seed=0)
     assert len(pairs.bought) == pytest.approx(300, abs=60)
     assert pairs.bought.mean() == pytest.approx(1 / 3, abs=0.08)
     assert (TRAIN.bought[pairs.moment, pairs.candidate] == pairs.bought).all()
     assert len(set(zip(pairs.moment.tolist(), pairs.candidate.tolist(), strict=True))) == len(
         pairs.bought
     )
-    again = interest.sample_pairs(TRAIN, 300, negatives=2, seed=0)
+    again = samples.sample_pairs(TRAIN, 300, negatives=2, seed=0)
     assert np.array_equal(again.moment, pairs.moment)
     with pytest.raises(ValueError, match="too many"):
-        interest.sample_pairs(TRAIN, 10**6, seed=0)
+        samples.sample_pairs(TRAIN, 10**6, seed=0)
 
 
 def test_the_shift_puts_a_models_chances_right():
     whole = world()
     rate = whole.bought.mean()
-    pairs = interest.sample_pairs(whole, 3000, seed=0)
+    pairs = samples.sample_pairs(whole, 3000, seed=0)
     assert pairs.shift == pytest.approx(np.log(3 * rate / (1 - rate)))
-    every = interest.all_pairs(whole, 3000, seed=0)
-    said = interest.classical_chances(whole, pairs, whole, every, seed=0)
+    every = samples.all_pairs(whole, 3000, seed=0)
+    said = samples.classical_chances(whole, pairs, whole, every, seed=0)
     truth = 1 / (1 + np.exp(3 - whole.own[:, :, 0]))
     for name, chance in said.items():
         assert chance.mean() == pytest.approx(rate, rel=0.1), name
@@ -263,7 +263,7 @@ def test_the_shift_puts_a_models_chances_right():
 
 
 def test_all_pairs_fold_to_households_and_candidates():
-    every = interest.all_pairs(TEST, 10, seed=1)
+    every = samples.all_pairs(TEST, 10, seed=1)
     chosen = np.unique(every.moment)
     assert len(chosen) == 10
     assert np.array_equal(every.bought.reshape(10, C), TEST.bought[chosen])
@@ -272,9 +272,9 @@ def test_all_pairs_fold_to_households_and_candidates():
 
 
 def test_facts_are_those_of_the_pair_and_its_household():
-    every = interest.all_pairs(TEST, 5, seed=0)
-    facts = interest.pair_facts(TEST, every)
-    assert facts.shape == (5 * C, len(interest.PAIR_COLUMNS))
+    every = samples.all_pairs(TEST, 5, seed=0)
+    facts = samples.pair_facts(TEST, every)
+    assert facts.shape == (5 * C, len(samples.PAIR_COLUMNS))
     row = 2 * C + 3
     assert np.array_equal(facts[row, :10], TEST.own[every.moment[row], 3])
     assert np.array_equal(facts[row, 10:], TEST.context[every.moment[row]])
@@ -284,8 +284,8 @@ def test_facts_are_those_of_the_pair_and_its_household():
 
 
 def test_the_naive_rules_are_shares_of_training_pairs():
-    every = interest.all_pairs(TEST, 99, seed=0)
-    said = interest.naive_chances(TRAIN, TEST, every)
+    every = samples.all_pairs(TEST, 99, seed=0)
+    said = samples.naive_chances(TRAIN, TEST, every)
     popular = said["popularity"].reshape(-1, C)
     assert np.allclose(popular, TRAIN.bought.mean(0))
     orders = np.rint(np.expm1(TRAIN.own[:, :, HISTORY_COLUMNS.index("orders_8w")]))
@@ -301,15 +301,15 @@ def test_the_naive_rules_are_shares_of_training_pairs():
 
 
 def test_a_reader_scales_by_training_pairs_and_may_be_blind_to_pairs():
-    pairs = interest.sample_pairs(TRAIN, 300, seed=0)
-    reader = interest.Reader.learn(TRAIN, pairs)
+    pairs = samples.sample_pairs(TRAIN, 300, seed=0)
+    reader = samples.Reader.learn(TRAIN, pairs)
     candidate, moment, facts = reader.inputs(TRAIN, pairs)
     assert torch.equal(candidate, torch.from_numpy(pairs.candidate + 1))
     assert torch.equal(moment, torch.from_numpy(pairs.moment))
     varied = reader.std > 1e-3
     assert np.allclose(facts.mean(0), 0, atol=1e-4)
     assert np.allclose(facts.std(0, correction=0).numpy()[varied], 1, atol=1e-3)
-    blind = interest.Reader(reader.mean, reader.std, own=False)
+    blind = samples.Reader(reader.mean, reader.std, own=False)
     assert torch.equal(blind.inputs(TRAIN, pairs)[2], facts[:, -len(CONTEXT_COLUMNS) :])
     history, events = reader.histories(TRAIN)
     row, slot = 7, 1
@@ -321,10 +321,10 @@ def test_a_reader_scales_by_training_pairs_and_may_be_blind_to_pairs():
 @pytest.fixture(scope="module")
 def trained() -> SimpleNamespace:
     torch.set_num_threads(1)
-    pairs = interest.sample_pairs(TRAIN, 500, negatives=2, seed=0)
-    reader = interest.Reader.learn(TRAIN, pairs)
-    blind = interest.Reader(reader.mean, reader.std, own=False)
-    every = interest.all_pairs(TEST, 99, seed=0)
+    pairs = samples.sample_pairs(TRAIN, 500, negatives=2, seed=0)
+    reader = samples.Reader.learn(TRAIN, pairs)
+    blind = samples.Reader(reader.mean, reader.std, own=False)
+    every = samples.all_pairs(TEST, 99, seed=0)
     made = {}
     for name, kind, by, options in (
         ("DIN", DeepInterestNet, reader, {}),
@@ -332,8 +332,8 @@ def trained() -> SimpleNamespace:
         ("pooled", PooledInterestNet, reader, {}),
         ("null", DeepInterestNet, reader, {"shuffle_labels": True}),
     ):
-        net = interest.train_net(kind, TRAIN, pairs, by, epochs=25, seed=0, **options)
-        made[name] = net, interest.net_chances(net, TEST, every, by, pairs.shift)
+        net = samples.train_net(kind, TRAIN, pairs, by, epochs=25, seed=0, **options)
+        made[name] = net, samples.net_chances(net, TEST, every, by, pairs.shift)
     return SimpleNamespace(made=made, every=every, reader=reader, blind=blind, pairs=pairs)
 
 
@@ -345,12 +345,12 @@ def test_networks_find_habits_and_the_null_does_not(trained):
 
 def test_chances_are_shifted_logits_and_training_is_repeated_by_its_seed(trained):
     net, said = trained.made["DIN"]
-    raw = interest.net_chances(net, TEST, trained.every, trained.reader, 0.0)
+    raw = samples.net_chances(net, TEST, trained.every, trained.reader, 0.0)
     odds = np.log(said / (1 - said)) - np.log(raw / (1 - raw))
     assert np.allclose(odds, trained.pairs.shift, atol=1e-3)
     settings = {"epochs": 1, "seed": 3}
     twice = [
-        interest.train_net(DeepInterestNet, TRAIN, trained.pairs, trained.reader, **settings)
+        samples.train_net(DeepInterestNet, TRAIN, trained.pairs, trained.reader, **settings)
         for _ in range(2)
     ]
     first, second = (list(net.parameters()) for net in twice)
@@ -359,7 +359,7 @@ def test_chances_are_shifted_logits_and_training_is_repeated_by_its_seed(trained
 
 def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):
     net, _ = trained.made["alone"]
-    table = interest.attention_by_gap(net, TEST, trained.every, trained.blind)
+    table = samples.attention_by_gap(net, TEST, trained.every, trained.blind)
     assert table.shape == (6, 2)
     candidate, moment, _ = trained.blind.inputs(TEST, trained.every)
     history, events = (part[moment] for part in trained.blind.histories(TEST))
@@ -376,7 +376,7 @@ def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):
 
 def test_picks_name_the_heaviest_past_items_with_their_share_and_days(trained):
     net, _ = trained.made["alone"]
-    shown = interest.picks(net, TEST, trained.blind, "ABCDEF", moment=3, candidates=[0, 5], top=2)
+    shown = samples.picks(net, TEST, trained.blind, "ABCDEF", moment=3, candidates=[0, 5], top=2)
     assert shown.shape == (2, 2)
     assert list(shown.index) == ["a", "f"]
     history, events = (part[[3]] for part in trained.blind.histories(TEST))
@@ -394,29 +394,29 @@ def test_histories_are_looked_up_by_moment(trained):
     history, events = trained.reader.histories(TEST)
     with torch.no_grad():
         plain = net(candidate, history[moment], facts, events[moment])
-        looked_up = interest.AtMoments(net, history, events)(candidate, moment, facts)
+        looked_up = samples.AtMoments(net, history, events)(candidate, moment, facts)
     assert torch.equal(plain, looked_up)
 
 
 def test_the_future_of_the_training_dates_changes_no_chance_of_the_naive_rules():
-    every = interest.all_pairs(TEST, 99, seed=0)
-    other = interest.Moments(**(vars(TEST) | {"bought": ~TEST.bought}))
-    for name, chance in interest.naive_chances(TRAIN, TEST, every).items():
-        assert np.array_equal(chance, interest.naive_chances(TRAIN, other, every)[name]), name
+    every = samples.all_pairs(TEST, 99, seed=0)
+    other = samples.Moments(**(vars(TEST) | {"bought": ~TEST.bought}))
+    for name, chance in samples.naive_chances(TRAIN, TEST, every).items():
+        assert np.array_equal(chance, samples.naive_chances(TRAIN, other, every)[name]), name
 
 
 def test_classical_models_rank_habits_and_do_not_read_the_answers():
-    pairs = interest.sample_pairs(TRAIN, 600, negatives=2, seed=0)
-    every = interest.all_pairs(TEST, 99, seed=0)
-    said = interest.classical_chances(TRAIN, pairs, TEST, every, seed=0)
-    blinded = interest.Pairs(every.moment, every.candidate, 1 - every.bought, 0.0)
-    again = interest.classical_chances(TRAIN, pairs, TEST, blinded, seed=0)
+    pairs = samples.sample_pairs(TRAIN, 600, negatives=2, seed=0)
+    every = samples.all_pairs(TEST, 99, seed=0)
+    said = samples.classical_chances(TRAIN, pairs, TEST, every, seed=0)
+    blinded = samples.Pairs(every.moment, every.candidate, 1 - every.bought, 0.0)
+    again = samples.classical_chances(TRAIN, pairs, TEST, blinded, seed=0)
     for name, chance in said.items():
         assert roc_auc(every.bought, chance) > 0.85, name
         assert np.array_equal(chance, again[name]), name
     dealt = np.random.default_rng(0).permutation(pairs.bought)
-    null = interest.Pairs(pairs.moment, pairs.candidate, dealt, pairs.shift)
-    for name, chance in interest.classical_chances(TRAIN, null, TEST, every, seed=0).items():
+    null = samples.Pairs(pairs.moment, pairs.candidate, dealt, pairs.shift)
+    for name, chance in samples.classical_chances(TRAIN, null, TEST, every, seed=0).items():
         assert roc_auc(every.bought, chance) < 0.75, name
 
 
@@ -430,7 +430,7 @@ CHANCE = np.round(np.clip(0.3 * TARGET + 0.7 * RNG.random((30, C)), 0.01, 0.99),
 
 
 def test_group_auc_is_scikit_learns_inside_each_row():
-    got = interest.group_auc(TARGET, CHANCE)
+    got = samples.group_auc(TARGET, CHANCE)
     assert np.isnan(got[:2]).all()
     for row in range(2, 30):
         if 0 < TARGET[row].sum() < C:
@@ -439,46 +439,46 @@ def test_group_auc_is_scikit_learns_inside_each_row():
 
 def test_a_resamples_auc_is_scikit_learns_on_the_households_drawn():
     weight = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=8)
-    got = interest.resampled_auc(TARGET, CHANCE, weight)
+    got = samples.resampled_auc(TARGET, CHANCE, weight)
     for row, drawn in enumerate(weight):
         part = np.repeat(np.arange(30), drawn)
         assert got[row] == pytest.approx(roc_auc_score(TARGET[part].ravel(), CHANCE[part].ravel()))
     nobody_bought = np.eye(30, dtype=int)[:1]
-    assert np.isnan(interest.resampled_auc(TARGET, CHANCE, nobody_bought)).all()
+    assert np.isnan(samples.resampled_auc(TARGET, CHANCE, nobody_bought)).all()
 
 
 def test_recall_by_hand():
     target = np.array([[1.0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0]])
     score = np.array([[0.9, 0.8, 0.7, 0.1], [1, 2, 3, 4], [0.5, 0.1, 0.6, 0.2]])
-    got = interest.recall_at(target, score, 2)
+    got = samples.recall_at(target, score, 2)
     assert got[0] == pytest.approx(1 / 3)
     assert np.isnan(got[1])
     assert got[2] == 0
-    assert interest.recall_at(target, score, 4)[2] == 1
+    assert samples.recall_at(target, score, 4)[2] == 1
 
 
 def test_log_loss_is_scikit_learns_and_certain_errors_stay_finite():
-    got = interest.log_losses(TARGET, CHANCE)
+    got = samples.log_losses(TARGET, CHANCE)
     assert got.mean() == pytest.approx(log_loss(TARGET.ravel(), CHANCE.ravel()))
-    assert interest.log_losses(np.array([[1.0]]), np.array([[0.0]]))[0] == pytest.approx(13.8, 0.01)
+    assert samples.log_losses(np.array([[1.0]]), np.array([[0.0]]))[0] == pytest.approx(13.8, 0.01)
 
 
 def test_resampled_scores_begin_with_the_sample_and_follow_the_weights():
     weight = bootstrap_weights(30, 50, 0)
     weight[0] = np.arange(30) % 2  # every second household
-    tables = interest.resampled_scores(TARGET, {"m": CHANCE.ravel()}, k=3, weight=weight)
+    tables = samples.resampled_scores(TARGET, {"m": CHANCE.ravel()}, k=3, weight=weight)
     table = tables["m"]
     assert list(table) == ["AUC", "GAUC", "log loss", "recall@3"]
     assert len(table) == 51
     for row, part in ((0, slice(None)), (1, slice(1, None, 2))):
         wanted = {
             "AUC": roc_auc_score(TARGET[part].ravel(), CHANCE[part].ravel()),
-            "GAUC": np.nanmean(interest.group_auc(TARGET[part], CHANCE[part])),
-            "log loss": interest.log_losses(TARGET[part], CHANCE[part]).mean(),
-            "recall@3": np.nanmean(interest.recall_at(TARGET[part], CHANCE[part], 3)),
+            "GAUC": np.nanmean(samples.group_auc(TARGET[part], CHANCE[part])),
+            "log loss": samples.log_losses(TARGET[part], CHANCE[part]).mean(),
+            "recall@3": np.nanmean(samples.recall_at(TARGET[part], CHANCE[part], 3)),
         }
         assert table.iloc[row].to_dict() == pytest.approx(wanted)
-    points, low, high = interest.points_and_ends(tables)
+    points, low, high = samples.points_and_ends(tables)
     assert points.loc["m"].equals(table.iloc[0].rename("m"))
     inside = table.iloc[1:].ge(low.loc["m"]) & table.iloc[1:].le(high.loc["m"])
     assert (inside.mean() >= 0.9).all()
@@ -487,7 +487,7 @@ def test_resampled_scores_begin_with_the_sample_and_follow_the_weights():
 def test_auc_by_part_looks_at_one_part_at_a_time():
     part = np.arange(C) < 3
     parts = {"left": np.tile(part, (30, 1)), "all": np.ones((30, C), bool)}
-    got = interest.auc_by_part(TARGET, {"m": CHANCE.ravel()}, parts)
+    got = samples.auc_by_part(TARGET, {"m": CHANCE.ravel()}, parts)
     assert got.loc["m", "left"] == pytest.approx(
         roc_auc_score(TARGET[:, :3].ravel(), CHANCE[:, :3].ravel())
     )
@@ -498,7 +498,7 @@ def test_auc_by_part_looks_at_one_part_at_a_time():
 
 
 def test_simulated_clicks_happen_with_their_chances_and_histories_show_tastes():
-    log = interest.simulated_clicks(60_000, users=500, items=50, length=10, seed=1)
+    log = samples.simulated_clicks(60_000, users=500, items=50, length=10, seed=1)
     assert log.click.mean() == pytest.approx(log.probability.mean(), abs=0.006)
     for low, high in ((0.0, 0.1), (0.3, 0.5), (0.6, 1.0)):
         rows = (log.probability > low) & (log.probability <= high)
@@ -513,7 +513,7 @@ def test_simulated_clicks_happen_with_their_chances_and_histories_show_tastes():
 
 def test_a_simulated_log_without_pads_and_its_seed():
     settings = {"users": 50, "items": 20, "length": 5, "shortest": 5}
-    first, same, other = (interest.simulated_clicks(500, **settings, seed=s) for s in (0, 0, 1))
+    first, same, other = (samples.simulated_clicks(500, **settings, seed=s) for s in (0, 0, 1))
     assert (first.history > 0).all()
     assert np.array_equal(first.click, same.click)
     assert np.array_equal(first.history, same.history)
@@ -521,10 +521,10 @@ def test_a_simulated_log_without_pads_and_its_seed():
 
 
 def test_networks_stand_between_the_click_rate_and_the_oracle():
-    click, said = interest.known_truth(8000, 4000, items=40, epochs=2, seed=0)
+    click, said = samples.known_truth(8000, 4000, items=40, epochs=2, seed=0)
     auc = {name: roc_auc(click, chance) for name, chance in said.items()}
     assert auc["null"] < 0.55
     assert auc["click rate"] + 0.02 < auc["DIN"] < auc["oracle"]
     assert auc["pooled"] < auc["oracle"]
-    loss = {name: interest.log_losses(click[None], c[None])[0] for name, c in said.items()}
+    loss = {name: samples.log_losses(click[None], c[None])[0] for name, c in said.items()}
     assert min(loss, key=loss.get) == "oracle"

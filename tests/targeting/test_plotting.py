@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import targeting_figures as figures
 from pm_utils.page.plots import COLORS
+from pm_utils.targeting import plotting as figures
 
 TARGET = np.array([0, 1] * 10)
 GOOD = np.where(TARGET, 0.8, 0.1) + np.linspace(0, 0.1, 20)

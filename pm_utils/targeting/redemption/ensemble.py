@@ -13,10 +13,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.evaluation.probabilities import Scaling
 from pm_utils.learning.training import fit, predict
-from pm_utils.models.conversion import ConversionPredictNet, DeepCrossing
+from pm_utils.targeting.redemption.networks import ConversionPredictNet, DeepCrossing
 
 NETWORKS = ("ConversionPredictNet", "DeepCrossing")
-COUPONS = "coupon by coupon"  # the trial that reads the appeal of `pm_utils.coupons`
+COUPONS = "coupon by coupon"  # the trial that reads the appeal of `pm_utils.targeting.redemption.coupon_choice`
 
 
 def squared(*weights: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.campaigns import contact_table, household_features, split_parts
+from pm_utils.targeting.redemption.contacts import contact_table, household_features, split_parts
 from tests.conftest import START
 
 

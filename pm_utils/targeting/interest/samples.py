@@ -27,7 +27,7 @@ from pm_utils.customers.purchase_log import (
 from pm_utils.data import Shop
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.learning.training import fit, predict
-from pm_utils.models.interest import DeepInterestNet, PooledInterestNet
+from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
 
 PAIR_COLUMNS = (
     *HISTORY_COLUMNS,

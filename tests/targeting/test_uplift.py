@@ -8,7 +8,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import LinearRegression, Ridge
 
-from pm_utils.decide import uplift
+from pm_utils.targeting import uplift
 
 
 def experiment(n: int = 4000, seed: int = 0, share: float = 0.5):

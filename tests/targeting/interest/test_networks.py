@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.learning.training import fit, predict
-from pm_utils.models.interest import (
+from pm_utils.targeting.interest.networks import (
     DeepInterestNet,
     Dice,
     PooledInterestNet,

@@ -15,7 +15,7 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from pm_utils.campaigns import DAY, CampaignLog
+from pm_utils.targeting.redemption.contacts import DAY, CampaignLog
 
 FACTS = (
     "bought",  # lines of the coupon's products that the household bought
@@ -77,7 +77,7 @@ def coupon_facts(log: CampaignLog, contacts: pd.DataFrame) -> np.ndarray:
     ----------
     log : CampaignLog
     contacts : DataFrame
-        Rows of `pm_utils.campaigns.contact_table`, all of one campaign.
+        Rows of `pm_utils.targeting.redemption.contacts.contact_table`, all of one campaign.
 
     Returns
     -------
@@ -131,8 +131,8 @@ def coupon_rows(log: CampaignLog, contacts: pd.DataFrame) -> CouponRows:
     ----------
     log : CampaignLog
     contacts : DataFrame
-        From `pm_utils.campaigns.contact_table`. Whether a coupon was redeemed is known as far as
-        its column ``redeemed`` is: by the end of the campaign.
+        From `pm_utils.targeting.redemption.contacts.contact_table`. Whether a coupon was
+        redeemed is known as far as its column ``redeemed`` is: by the end of the campaign.
 
     Returns
     -------

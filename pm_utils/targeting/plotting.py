@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pm_utils.evaluation.calibration import reliability
 from pm_utils.page.plots import COLORS, CYCLE, INK, grid
-from pm_utils.targeting import cumulative_gain, number_to_contact, profit_curve
+from pm_utils.targeting.fairness import cumulative_gain, number_to_contact, profit_curve
 
 
 def campaign_bars(contacts: pd.DataFrame) -> Figure:
@@ -19,7 +19,7 @@ def campaign_bars(contacts: pd.DataFrame) -> Figure:
     Parameters
     ----------
     contacts : DataFrame
-        From `pm_utils.campaigns.contact_table`, with a column ``part``.
+        From `pm_utils.targeting.redemption.contacts.contact_table`, with a column ``part``.
     """
     spans = contacts.groupby(["starts_on", "campaign_id"]).agg(
         end=("ends_on", "first"),
@@ -53,8 +53,8 @@ def reliability_lines(
     target : array of shape (N,), 0 or 1
     chances : dict of arrays of shape (N,)
     kinds : sequence of str
-        A name in `pm_utils.page.plots.COLORS` for each model. Where one comes again, its line is dashed
-        and its dots are hollow.
+        A name in `pm_utils.page.plots.COLORS` for each model. Where one comes again, its line is
+        dashed and its dots are hollow.
     """
     figure, axes = plt.subplots(figsize=(5.5, 4.2))
     tables = [reliability(target, chance) for chance in chances.values()]
@@ -108,7 +108,7 @@ def profit_lines(
     colors : dict
         A colour for each model.
     margin, cost : float
-        Dollars, as in `pm_utils.targeting.profit_curve`. A dot marks where each list ends.
+        Dollars, as in `pm_utils.targeting.fairness.profit_curve`. A dot marks where each list ends.
     """
     figure, axes = plt.subplots(figsize=(6, 3.8))
     for name, chance in chances.items():
@@ -129,7 +129,7 @@ def importance_bars(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `pm_utils.targeting.permutation_importance`.
+        From `pm_utils.targeting.fairness.permutation_importance`.
     """
     figure, axes = plt.subplots(figsize=(6.5, 0.7 + 0.32 * len(table)))
     upward = table[::-1]

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.campaigns import CampaignLog
 from pm_utils.data import Shop
-from pm_utils.offers import (
+from pm_utils.targeting.redemption.contacts import CampaignLog
+from pm_utils.targeting.redemption.features import (
     FEW,
     contact_features,
     coupon_use_after,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_utils.evaluation.ranking import bootstrap_weights
-from pm_utils.targeting import (
+from pm_utils.targeting.fairness import (
     cumulative_gain,
     gaps_as_text,
     gaps_by_age_and_income,

@@ -1,6 +1,7 @@
 """What a campaign offers, what a household likes, and how the two meet.
 
-Everything is counted strictly before a campaign's start; see `pm_utils.campaigns`.
+Everything is counted strictly before a campaign's start; see
+`pm_utils.targeting.redemption.contacts`.
 """
 
 from collections.abc import Iterable
@@ -11,8 +12,8 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
-from pm_utils.campaigns import DAY, TYPES, CampaignLog, household_features
 from pm_utils.data import Shop
+from pm_utils.targeting.redemption.contacts import DAY, TYPES, CampaignLog, household_features
 
 FEW = 200  # a coupon on more products than this says little about any of them
 

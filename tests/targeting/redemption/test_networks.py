@@ -6,7 +6,7 @@ import torch
 
 from pm_utils.formulas import conversion_probability
 from pm_utils.learning.training import fit, predict
-from pm_utils.models.conversion import (
+from pm_utils.targeting.redemption.networks import (
     EMBED_FROM,
     ConversionPredictNet,
     DeepCrossing,

@@ -6,8 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.campaigns import CampaignLog, contact_table
-from pm_utils.coupons import FACTS, CouponChoice, CouponRows, coupon_facts, coupon_rows
+from pm_utils.targeting.redemption.contacts import CampaignLog, contact_table
+from pm_utils.targeting.redemption.coupon_choice import (
+    FACTS,
+    CouponChoice,
+    CouponRows,
+    coupon_facts,
+    coupon_rows,
+)
 from tests.conftest import START
 
 

@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from pm_utils.ensembles import (
+from pm_utils.evaluation.probabilities import Scaling, score_table
+from pm_utils.formulas import sigmoid
+from pm_utils.targeting.redemption.ensemble import (
     COUPONS,
     Ensemble,
     Members,
@@ -17,8 +19,6 @@ from pm_utils.ensembles import (
     train_nets,
     train_trials,
 )
-from pm_utils.evaluation.probabilities import Scaling, score_table
-from pm_utils.formulas import sigmoid
 
 PROFILE = ["habit", "rhythm"]
 

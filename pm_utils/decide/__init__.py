@@ -1,1 +1,0 @@
-"""Decisions: tests that hold their error rate, bandits, off-policy evaluation, uplift."""

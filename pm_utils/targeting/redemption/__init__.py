@@ -1,0 +1,1 @@
+"""Will a household redeem a coupon of the campaign? Contacts, features, networks, rivals."""

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from pm_utils.lifetime import WEEK, BetaGeoNBD, GammaGamma, retained_value, rfm_summary
-from pm_utils.lifetime_training import ValueRows
+from pm_utils.lifetime.btyd import WEEK, BetaGeoNBD, GammaGamma, retained_value, rfm_summary
+from pm_utils.lifetime.ensemble import ValueRows
 from pm_utils.market import Market
 
 START = np.datetime64("2017-01-01")

@@ -9,8 +9,8 @@ from torch.distributions import LogNormal
 from torch.nn.functional import softplus
 
 from pm_utils.learning.training import fit, predict
-from pm_utils.lifetime_metrics import spearman
-from pm_utils.models.lifetime import SIGMA, LifetimeValueNet, ziln_loss, ziln_mean
+from pm_utils.lifetime.networks import SIGMA, LifetimeValueNet, ziln_loss, ziln_mean
+from pm_utils.lifetime.scores import spearman
 
 
 def numbers(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -16,8 +16,8 @@ from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, ne
 from pm_utils.data import Shop
 from pm_utils.evaluation.probabilities import Scaling
 from pm_utils.learning.training import fit, predict
-from pm_utils.lifetime_metrics import score_table
-from pm_utils.models.lifetime import LifetimeValueNet, ziln_loss, ziln_mean
+from pm_utils.lifetime.networks import LifetimeValueNet, ziln_loss, ziln_mean
+from pm_utils.lifetime.scores import score_table
 
 # Cumulative features grow with the record, and these two want sixteen weeks of it
 COMPARABLE = [

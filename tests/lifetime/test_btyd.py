@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import beta, gamma, hyp2f1
 
-from pm_utils import formulas, lifetime
-from pm_utils.lifetime import BetaGeoNBD, GammaGamma
+from pm_utils import formulas
+from pm_utils.lifetime import btyd
+from pm_utils.lifetime.btyd import BetaGeoNBD, GammaGamma
 
 PUBLISHED = BetaGeoNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 HISTORIES = np.array([[0, 0, 39], [1, 1.7, 38.9], [2, 30.43, 38.86], [29, 35.1, 36], [7, 12, 38]]).T
@@ -24,22 +25,22 @@ HISTORIES = np.array([[0, 0, 39], [1, 1.7, 38.9], [2, 30.43, 38.86], [29, 35.1, 
 def test_a_retained_value_by_hand():
     """At γ = 0.5 and s = 0.5: 8 + 2 + 0.5 = 10.5 in three periods, 8 / (1 − 1/4) without end."""
     value = {"margin": 8.0, "discount_factor": 0.5, "retention": 0.5}
-    assert lifetime.retained_value(**value, periods=3) == pytest.approx(10.5)
-    assert lifetime.retained_value(**value) == pytest.approx(32 / 3)
-    assert lifetime.retained_value(8.0, 0.0) == 8
-    assert lifetime.retained_value(8.0, 1.0, periods=5) == 40
+    assert btyd.retained_value(**value, periods=3) == pytest.approx(10.5)
+    assert btyd.retained_value(**value) == pytest.approx(32 / 3)
+    assert btyd.retained_value(8.0, 0.0) == 8
+    assert btyd.retained_value(8.0, 1.0, periods=5) == 40
 
 
 @given(st.floats(0.1, 0.99), st.floats(0, 1), st.integers(1, 40))
 def test_it_is_the_books_lifetime_value_of_margins_that_shrink(factor, stays, periods):
     margins = 7 * stays ** np.arange(periods)
     expected = formulas.lifetime_value(margins, np.zeros(periods), factor)
-    found = lifetime.retained_value(7, factor, retention=stays, periods=periods)
+    found = btyd.retained_value(7, factor, retention=stays, periods=periods)
     assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_without_discount_and_loss_each_customer_of_many_gets_all_periods():
-    found = lifetime.retained_value(2.0, 1.0, retention=np.array([1.0, 0.5]), periods=3)
+    found = btyd.retained_value(2.0, 1.0, retention=np.array([1.0, 0.5]), periods=3)
     assert found == pytest.approx([6, 3.5])
 
 
@@ -53,11 +54,11 @@ def test_without_discount_and_loss_each_customer_of_many_gets_all_periods():
 )
 def test_a_value_that_does_not_exist_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
-        lifetime.retained_value(**({"margin": 1.0, "discount_factor": 0.9} | change))
+        btyd.retained_value(**({"margin": 1.0, "discount_factor": 0.9} | change))
 
 
 def test_four_readings_of_a_customer():
-    table = lifetime.readings(40, 12, rate=0.02, leaving=0.05, horizons=(24, np.inf))
+    table = btyd.readings(40, 12, rate=0.02, leaving=0.05, horizons=(24, np.inf))
     assert table.index.tolist() == ["24", "no end"]
     flows = [np.full(24, 40.0), np.full(24, 12.0)]
     gamma = formulas.discount_factor_from_rate(0.02)
@@ -92,28 +93,28 @@ LOG = orders(
 
 
 def test_a_summary_by_hand():
-    found = lifetime.rfm_summary(LOG, "2017-02-12")
+    found = btyd.rfm_summary(LOG, "2017-02-12")
     assert found.index.tolist() == [3, 7]
     assert found.loc[3].tolist() == [0, 0, 4, 0]
     assert found.loc[7].tolist() == [2, 3, 6, 15]  # two receipts of a day are one order
 
 
 def test_an_order_of_the_date_itself_is_the_future():
-    assert lifetime.rfm_summary(LOG, "2017-02-13").loc[7, "frequency"] == 3
-    assert lifetime.rfm_summary(LOG, "2017-01-10").index.tolist() == [7]
+    assert btyd.rfm_summary(LOG, "2017-02-13").loc[7, "frequency"] == 3
+    assert btyd.rfm_summary(LOG, "2017-01-10").index.tolist() == [7]
     with pytest.raises(ValueError, match="no order is dated before 2016-12-31"):
-        lifetime.rfm_summary(LOG, "2016-12-31")
+        btyd.rfm_summary(LOG, "2016-12-31")
 
 
 def test_days_with_an_order_by_hand():
-    count = lifetime.days_with_order(LOG, pd.Index([3, 5, 7]), "2017-01-08", "2017-02-12")
+    count = btyd.days_with_order(LOG, pd.Index([3, 5, 7]), "2017-01-08", "2017-02-12")
     assert count.tolist() == [1, 0, 2]  # two receipts of a day are one, the last day is outside
 
 
 def test_the_order_of_the_rows_does_not_matter():
     mixed = LOG.sample(frac=1, random_state=1)
     pd.testing.assert_frame_equal(
-        lifetime.rfm_summary(mixed, "2017-03-01"), lifetime.rfm_summary(LOG, "2017-03-01")
+        btyd.rfm_summary(mixed, "2017-03-01"), btyd.rfm_summary(LOG, "2017-03-01")
     )
 
 
@@ -122,7 +123,7 @@ def test_dispersion_by_hand():
     days = ["2017-01-02", "2017-01-03", "2017-01-04", "2017-01-10", "2017-01-18", "2017-01-24"]
     rows = [(1, day, 1.0) for day in [*days, "2017-01-24 09:00"]]
     late = (2, "2017-01-20", 1.0)
-    found = lifetime.weekly_dispersion(orders(*rows, late), "2017-01-30", least=4)
+    found = btyd.weekly_dispersion(orders(*rows, late), "2017-01-30", least=4)
     assert found.index.tolist() == [1]
     assert found.loc[1] == pytest.approx(1 / 1.5)
 
@@ -140,7 +141,7 @@ def test_dispersion_tells_regular_from_random_and_from_bouts():
         for k, on in enumerate(starts.values())
         for d in np.flatnonzero(on)
     ]
-    regular, random, bouts = lifetime.weekly_dispersion(orders(*rows), "2017-12-31")
+    regular, random, bouts = btyd.weekly_dispersion(orders(*rows), "2017-12-31")
     assert regular < 0.1
     assert 0.5 < random < 1.3
     assert bouts > 1.8
@@ -150,7 +151,7 @@ def test_dispersion_tells_regular_from_random_and_from_bouts():
 
 
 def likelihood(parameters, *history):
-    return np.exp(lifetime.bgnbd_log_likelihood(parameters, *np.atleast_2d(history).T)[0])
+    return np.exp(btyd.bgnbd_log_likelihood(parameters, *np.atleast_2d(history).T)[0])
 
 
 def test_likelihoods_by_hand():
@@ -166,14 +167,14 @@ def test_the_likelihood_is_the_papers_formula():
     first = beta(a, b + x) / beta(a, b) / (alpha + T) ** (r + x)
     second = beta(a + 1, np.maximum(b + x - 1, 1e-9)) / beta(a, b) / (alpha + t_x) ** (r + x)
     printed = gamma(r + x) * alpha**r / gamma(r) * (first + (x > 0) * second)
-    assert np.exp(lifetime.bgnbd_log_likelihood(astuple(PUBLISHED), *HISTORIES)[0]) == (
+    assert np.exp(btyd.bgnbd_log_likelihood(astuple(PUBLISHED), *HISTORIES)[0]) == (
         pytest.approx(printed)
     )
 
 
 def test_a_slope_by_hand():
     """For one who never came again the log likelihood is r log(α / (α + T)): no a, no b in it."""
-    slopes = lifetime.bgnbd_log_likelihood((2.0, 1.0, 5.0, 3.0), [0], [0], [3])[1][0]
+    slopes = btyd.bgnbd_log_likelihood((2.0, 1.0, 5.0, 3.0), [0], [0], [3])[1][0]
     assert slopes == pytest.approx([2 * np.log(1 / 4), 2 * (1 - 1 / 4), 0, 0])
 
 
@@ -189,7 +190,7 @@ def numeric_slopes(function, parameters, step=1e-5):
 @given(st.lists(st.floats(0.05, 20), min_size=4, max_size=4))
 def test_slopes_are_those_of_the_likelihood(parameters):
     def function(p):
-        return lifetime.bgnbd_log_likelihood(p, *HISTORIES)
+        return btyd.bgnbd_log_likelihood(p, *HISTORIES)
 
     numeric = numeric_slopes(function, parameters)
     assert function(parameters)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
@@ -197,7 +198,7 @@ def test_slopes_are_those_of_the_likelihood(parameters):
 
 def test_hundreds_of_orders_do_not_underflow():
     x, T = np.array([300.0, 900.0]), np.array([50.0, 150.0])
-    value, slopes = lifetime.bgnbd_log_likelihood((1.4, 1.3, 14.0, 23000.0), x, T - 0.1, T)
+    value, slopes = btyd.bgnbd_log_likelihood((1.4, 1.3, 14.0, 23000.0), x, T - 0.1, T)
     assert np.isfinite(value).all()
     assert np.isfinite(slopes).all()
     model = BetaGeoNBD(1.4, 1.3, 14.0, 23000.0)
@@ -243,7 +244,7 @@ def test_planted_parameters_are_recovered(drawn):
 
 def test_the_fit_is_where_no_slope_is_left(drawn):
     found = BetaGeoNBD.fit(*(part[:500] for part in drawn[:3]))
-    slopes = lifetime.bgnbd_log_likelihood(astuple(found), *(part[:500] for part in drawn[:3]))[1]
+    slopes = btyd.bgnbd_log_likelihood(astuple(found), *(part[:500] for part in drawn[:3]))[1]
     assert slopes.sum(0) == pytest.approx(np.zeros(4), abs=0.01)
 
 
@@ -322,7 +323,7 @@ def test_the_longer_the_silence_the_less_likely_is_a_return():
 
 def test_facts_of_a_holdout(drawn):
     *history, _, came = drawn
-    facts = lifetime.holdout_facts(PLANTED, history, came, 20)
+    facts = btyd.holdout_facts(PLANTED, history, came, 20)
     assert facts["rate"] == pytest.approx(1.2 / 3)
     assert facts["leaving"] == pytest.approx(0.8 / 4.8)
     assert facts["orders_ratio"] == pytest.approx(1, abs=0.05)
@@ -338,7 +339,7 @@ def test_facts_of_a_holdout(drawn):
 
 def test_a_spend_likelihood_by_hand():
     """One order at p = q = v = 1: 1 / (1 + m)²."""
-    value = lifetime.gamma_gamma_log_likelihood((1, 1, 1), [1, 1], [1.0, 3.0])[0]
+    value = btyd.gamma_gamma_log_likelihood((1, 1, 1), [1, 1], [1.0, 3.0])[0]
     assert np.exp(value) == pytest.approx([1 / 4, 1 / 16])
 
 
@@ -346,7 +347,7 @@ def test_a_spend_likelihood_by_hand():
 @given(st.lists(st.floats(0.2, 20), min_size=3, max_size=3))
 def test_slopes_of_the_spend_likelihood(parameters):
     def function(p):
-        return lifetime.gamma_gamma_log_likelihood(p, [1, 4, 40], [3.0, 30.0, 11.0])
+        return btyd.gamma_gamma_log_likelihood(p, [1, 4, 40], [3.0, 30.0, 11.0])
 
     numeric = numeric_slopes(function, parameters)
     assert function(parameters)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
@@ -389,7 +390,7 @@ def cdnow():
     table = pd.read_csv(CDNOW, sep=r"\s+", header=None, dtype={2: str})
     table = table.rename(columns={1: "customer_id", 2: "ordered_at", 4: "amount"})
     table["ordered_at"] = pd.to_datetime(table["ordered_at"])
-    past = lifetime.rfm_summary(table, "1997-10-01")
+    past = btyd.rfm_summary(table, "1997-10-01")
     past["age"] -= 1 / 7  # the paper counts the age until 30 September and that day's orders
     return past
 

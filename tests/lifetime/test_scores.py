@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from pm_utils import lifetime_metrics as scoring
 from pm_utils.evaluation.ranking import bootstrap_weights
-from pm_utils.lifetime_metrics import decile_error, decile_table, normalised_gini, spearman
+from pm_utils.lifetime import scores as scoring
+from pm_utils.lifetime.scores import decile_error, decile_table, normalised_gini, spearman
 
 RNG = np.random.default_rng(0)
 ACTUAL = np.round(RNG.gamma(1, 3, 300))  # many ties, some zeros

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import lifetime_training as training
 from pm_utils.customers.features import FEATURES, spend_between
 from pm_utils.data import load_shop
-from pm_utils.lifetime_metrics import spearman, value_scores
-from pm_utils.lifetime_training import ValueEnsemble, ValueRows
+from pm_utils.lifetime import ensemble as training
+from pm_utils.lifetime.ensemble import ValueEnsemble, ValueRows
+from pm_utils.lifetime.scores import spearman, value_scores
 
 
 def world(n: int = 1500, seed: int = 0) -> ValueRows:

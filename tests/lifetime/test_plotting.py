@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import lifetime_figures as figures
-from pm_utils.lifetime_metrics import decile_table
+from pm_utils.lifetime import plotting as figures
+from pm_utils.lifetime.scores import decile_table
 
 COLORS = {"a": "#0077bb", "b": "#c77c02"}
 

@@ -1,1 +1,0 @@
-"""Network families of the book, one module per family."""

@@ -21,4 +21,4 @@ def test_the_examples_of_a_module_print_what_they_say(name):
 
 
 def test_ones_own_strategy_and_bandit_policy_are_shown():
-    assert {"pm_utils.loop", "pm_utils.decisions.bandits"} <= set(MODULES)
+    assert {"pm_utils.loop.campaign", "pm_utils.decisions.bandits"} <= set(MODULES)

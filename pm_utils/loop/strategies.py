@@ -12,9 +12,9 @@ import pandas as pd
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from pm_utils.loop import Campaign, Log, Moment, Run, Strategy, estimates
-from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters
-from pm_utils.responses import (
+from pm_utils.loop.ad_menu import TEXTS, Menu
+from pm_utils.loop.campaign import Campaign, Log, Moment, Run, Strategy, estimates
+from pm_utils.loop.response_models import (
     Banners,
     DeepResponse,
     LogisticResponse,
@@ -28,7 +28,7 @@ from pm_utils.responses import (
     shuffled_banners,
     study_customers,
 )
-from pm_utils.studio import TEXTS, Menu
+from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters
 
 # --- From chances to dollars, and from dollars to a plan -----------------------------------------
 

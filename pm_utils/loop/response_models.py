@@ -17,10 +17,10 @@ from pm_utils.creatives.text.training import standard_scores
 from pm_utils.customers.networks import UserProfileNet
 from pm_utils.learning.stacked import StackedLinear
 from pm_utils.learning.training import fit, predict
-from pm_utils.loop import Log
+from pm_utils.loop.ad_menu import Menu
+from pm_utils.loop.campaign import Log
 from pm_utils.market import DISCOUNT_RATES, ImpressionLog, Market, Uniform
 from pm_utils.market.dynamics import LATEST
-from pm_utils.studio import Menu
 
 # --- Profile: what the order history says --------------------------------------------------------
 

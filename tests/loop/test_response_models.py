@@ -8,11 +8,10 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from pm_utils import responses
-from pm_utils.loop import Log
-from pm_utils.market import TruthParameters, Uniform
-from pm_utils.market.dynamics import LATEST
-from pm_utils.responses import (
+from pm_utils.loop import response_models
+from pm_utils.loop.ad_menu import Menu
+from pm_utils.loop.campaign import Log
+from pm_utils.loop.response_models import (
     DeepResponse,
     LogisticResponse,
     Profile,
@@ -27,7 +26,8 @@ from pm_utils.responses import (
     summarise,
     thin,
 )
-from pm_utils.studio import Menu
+from pm_utils.market import TruthParameters, Uniform
+from pm_utils.market.dynamics import LATEST
 from tests.support.market_world import small_market
 
 MENU = Menu.of(2)
@@ -90,22 +90,24 @@ def test_a_learned_profile_knows_interest_better_than_its_null(market, orders, p
     late, true = past.counts - early.counts, market.truth_of_customers.interest
     found = []
     for target in (late, np.random.default_rng(0).permutation(late)):
-        net = responses.learn_profile(early, target, epochs=6, seed=0)
-        affinity = responses.learned_profile(net, past).affinity
+        net = response_models.learn_profile(early, target, epochs=6, seed=0)
+        affinity = response_models.learned_profile(net, past).affinity
         found.append(np.corrcoef(np.tanh(affinity).ravel(), true.ravel())[0, 1])
     assert found[0] > 0.5
     assert found[1] < 0.4
 
 
 def test_profiles_are_standard_and_the_blind_one_knows_nothing_of_what_was_bought(past):
-    plain, blind = responses.plain_profile(past), responses.no_profile(past)
+    plain, blind = response_models.plain_profile(past), response_models.no_profile(past)
     assert plain.traits.mean(0) == pytest.approx(0, abs=1e-4)
     assert plain.traits.std(0) == pytest.approx(1, abs=1e-3)
     assert plain.traits.shape == (N, 9)
     assert blind.traits.shape == (N, 2)
     assert not blind.affinity.any()
-    other = responses.Past(past.rate, past.value, past.coupons, past.recency, past.counts[::-1], 60)
-    assert np.array_equal(responses.no_profile(other).traits, blind.traits)
+    other = response_models.Past(
+        past.rate, past.value, past.coupons, past.recency, past.counts[::-1], 60
+    )
+    assert np.array_equal(response_models.no_profile(other).traits, blind.traits)
 
 
 # --- Rows ----------------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ def test_shuffling_keeps_the_outcomes_and_breaks_who_and_what(banners):
     assert dealt.impressions.sum() == pytest.approx(rows.impressions.sum())
     assert (dealt.orders <= dealt.clicks).all()
     assert abs(np.corrcoef(dealt.clicks, rows.clicks)[0, 1]) < 0.05
-    record = responses.shuffled_banners(banners, np.random.default_rng(0)).record
+    record = response_models.shuffled_banners(banners, np.random.default_rng(0)).record
     assert record.sum((2, 3)) == pytest.approx(banners.record.sum((2, 3)))
     assert (record[:, 1] <= record[:, 0]).all()
     assert abs(np.corrcoef(record[0, 1].sum(1), banners.record[0, 1].sum(1))[0, 1]) < 0.15
@@ -232,7 +234,7 @@ def test_what_is_known_beforehand_is_not_learned_again():
 
 def test_networks_read_rows_beside_what_is_known(past, banners):
     """With a large logit known beforehand, the network's own must come out lower by it."""
-    plain, rows = responses.plain_profile(past), banners.rows
+    plain, rows = response_models.plain_profile(past), banners.rows
     own = []
     for known in (0.0, 3.0):
         offset = np.column_stack([np.full(len(rows.ad), known), np.zeros(len(rows.ad))])
@@ -262,7 +264,7 @@ def test_networks_side_by_side_do_not_touch_each_other():
 
 
 def test_neither_biases_nor_fatigue_are_penalised(past):
-    deep = DeepResponse(responses.plain_profile(past), MENU)
+    deep = DeepResponse(response_models.plain_profile(past), MENU)
     free = {id(part) for part in deep.optimizer.param_groups[1]["params"]}
     nets = deep.nets
     assert free == {id(part) for part in (nets.inner.bias, nets.wide.bias, nets.tired)}
@@ -279,7 +281,7 @@ def test_fatigue_lowers_clicks_and_not_orders():
 
 @pytest.fixture(scope="module")
 def models(past, banners):
-    plain = responses.plain_profile(past)
+    plain = response_models.plain_profile(past)
     deep = DeepResponse(plain, MENU, first=400, decay=10.0)
     logistic = LogisticResponse(plain, MENU)
     average = LogisticResponse(plain, MENU, personal=False)
@@ -338,14 +340,14 @@ def test_effects_that_are_the_same_for_all_are(models):
 
 @pytest.fixture(scope="module")
 def effects(past, banners) -> RandomEffects:
-    made = RandomEffects(LogisticResponse(responses.plain_profile(past), MENU), MENU)
+    made = RandomEffects(LogisticResponse(response_models.plain_profile(past), MENU), MENU)
     made.fit(banners, Rows.none())
     return made
 
 
 def test_own_records_improve_on_the_model_and_shuffled_ones_do_not(market, effects, banners):
     dealt = RandomEffects(effects.model, MENU)
-    dealt.fit(responses.shuffled_banners(banners, np.random.default_rng(0)), Rows.none())
+    dealt.fit(response_models.shuffled_banners(banners, np.random.default_rng(0)), Rows.none())
     with_own, shuffled_own = ([np.log(x / (1 - x)) for x in e.chances()] for e in (effects, dealt))
     for which, least in ((0, 0.02), (1, 0.0)):
         usual = ranking(effects.logits, market, which)
@@ -370,7 +372,7 @@ def test_variances_of_effects_are_found():
     flat = np.full((2, n, len(MENU)), -3, np.float32)
 
     found = RandomEffects(fixed(flat), MENU, sweeps=20)
-    found.fit(responses.Banners(Rows.none(), record), Rows.none())
+    found.fit(response_models.Banners(Rows.none(), record), Rows.none())
     clicks, orders = np.split(found.effects, [found.x[0].shape[1]], axis=1)
     level = clicks @ found.x[0].mean(0)
     assert np.corrcoef(level, height)[0, 1] > 0.95
@@ -397,7 +399,7 @@ def test_no_effect_leaps():
     rare = np.full((2, 5, len(MENU)), -9, np.float32)
 
     found = RandomEffects(fixed(rare), MENU, sweeps=1, variance=100.0)
-    found.fit(responses.Banners(Rows.none(), record), Rows.none())
+    found.fit(response_models.Banners(Rows.none(), record), Rows.none())
     assert 1 < np.abs(found.effects).max() <= 2  # the likelihood is made normal twice
 
 
@@ -416,14 +418,14 @@ def test_a_tiring_audience_is_noticed(past):
     who, ad = rng.integers(N, size=n), rng.integers(len(MENU), size=n)
     zero, one = np.zeros(n, np.float32), np.ones(n, np.float32)
     rows = Rows(who, ad, fatigue, one, clicks, zero, np.ones(n, bool), np.zeros((n, 2), np.float32))
-    plain = responses.plain_profile(past)
+    plain = response_models.plain_profile(past)
     for model in (DeepResponse(plain, MENU, first=300), LogisticResponse(plain, MENU)):
         model.fit(rows, Rows.none())
         assert model.fatigue == pytest.approx(0.055, abs=0.02)
 
 
 def test_the_same_seed_learns_the_same(past, banners):
-    small = Profile(*(part[:N] for part in vars(responses.plain_profile(past)).values()))
+    small = Profile(*(part[:N] for part in vars(response_models.plain_profile(past)).values()))
     nets = [DeepResponse(small, MENU, first=5, seed=3) for _ in range(2)]
     for net in nets:
         net.fit(banners.rows, Rows.none())
@@ -431,7 +433,7 @@ def test_the_same_seed_learns_the_same(past, banners):
 
 
 def test_studying_customers_reads_orders_and_banners_only(market):
-    past, banners, profile = responses.study_customers(
+    past, banners, profile = response_models.study_customers(
         market, weeks=20, banners=30, epochs=1, seed=0
     )
     assert past.weeks == 20

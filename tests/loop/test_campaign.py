@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import loop, loop_figures
-from pm_utils.loop import Campaign, Log, assign, estimate, incremental_profit, run
+from pm_utils import loop_figures
+from pm_utils.loop import campaign
+from pm_utils.loop.campaign import Campaign, Log, assign, estimate, incremental_profit, run
 from pm_utils.market import Creatives, TruthParameters
 from pm_utils.market.dynamics import LATEST
 from tests.support.market_world import small_market
@@ -24,7 +25,7 @@ class Always:
     def learn(self, log: Log) -> None:
         self.told.append(len(log.shown))
 
-    def send(self, moment: loop.Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: campaign.Moment) -> tuple[np.ndarray, np.ndarray]:
         self.moments.append(moment)
         return np.full(len(moment.able), self.ad), np.where(moment.able, self.impressions, 0)
 
@@ -32,7 +33,7 @@ class Always:
 class Nothing(Always):
     """Sends nothing."""
 
-    def send(self, moment: loop.Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: campaign.Moment) -> tuple[np.ndarray, np.ndarray]:
         return np.full(len(moment.able), -1), np.zeros(len(moment.able), int)
 
 
@@ -120,7 +121,7 @@ def test_a_strategy_of_ones_own_needs_two_methods_and_nothing_to_inherit():
             return np.full(len(moment.able), -1), np.zeros(len(moment.able), int)
 
     silent, market = Silent(), small_market(200, creatives=ADS)
-    assert isinstance(silent, loop.Strategy)
+    assert isinstance(silent, campaign.Strategy)
     done = run(market, silent, SHORT)
     assert len(done.log.shown) == SHORT.rounds * SHORT.weeks
     assert not done.impressions.any()
@@ -132,7 +133,7 @@ def test_what_cannot_both_learn_and_send_is_no_strategy():
         def send(self, moment):
             return moment.able - 1, moment.able.astype(int)
 
-    assert not isinstance(OnlySends(), loop.Strategy)
+    assert not isinstance(OnlySends(), campaign.Strategy)
 
 
 def test_a_strategy_learns_before_each_round_and_sees_the_budget_shrink():
@@ -234,8 +235,8 @@ def test_the_interval_holds_the_truth_as_often_as_it_says():
 def test_rounds_are_estimated_by_their_own_weeks():
     log, usual = made_up_log(0.0)
     log.profit[2] = log.profit[2] + 5 * log.treated  # in the second round
-    done = loop.Run(np.zeros(2), np.zeros(2), log)
-    first, second, whole = loop.estimates(done, usual)
+    done = campaign.Run(np.zeros(2), np.zeros(2), log)
+    first, second, whole = campaign.estimates(done, usual)
     assert first.low < 0 < first.high
     assert second.low < 5 < second.high
     assert whole.difference == pytest.approx(first.difference + second.difference, rel=1e-6)

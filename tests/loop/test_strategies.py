@@ -5,10 +5,10 @@ from itertools import product
 import numpy as np
 import pytest
 
-from pm_utils import strategies
-from pm_utils.loop import Campaign, Log, Moment, Strategy, run
-from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
-from pm_utils.responses import (
+from pm_utils.loop import strategies
+from pm_utils.loop.ad_menu import TEXTS, Menu
+from pm_utils.loop.campaign import Campaign, Log, Moment, Strategy, run
+from pm_utils.loop.response_models import (
     DeepResponse,
     LogisticResponse,
     RandomEffects,
@@ -19,7 +19,7 @@ from pm_utils.responses import (
     summarise,
     thin,
 )
-from pm_utils.strategies import (
+from pm_utils.loop.strategies import (
     Learner,
     OneAd,
     Oracle,
@@ -33,7 +33,7 @@ from pm_utils.strategies import (
     plan,
     spread,
 )
-from pm_utils.studio import TEXTS, Menu
+from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
 from tests.support.market_world import made_up_households, small_market
 
 CAMPAIGN = Campaign(rounds=3, weeks=2, budget=2.0, most=5)

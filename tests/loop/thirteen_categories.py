@@ -34,13 +34,13 @@ ATTRIBUTES = add_levels(category="garden", tone="solemn")
 CATEGORIES, TONES = ATTRIBUTES["category"], ATTRIBUTES["tone"]
 GARDEN, SOLEMN = 12, 4
 
-from pm_utils import market, strategies
+from pm_utils import market
 from pm_utils.creatives.image import networks
 from pm_utils.creatives.text import training
-from pm_utils.loop import Campaign, Log, incremental_profit, run
-from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
-from pm_utils.measurement import post_click
-from pm_utils.responses import (
+from pm_utils.loop import strategies
+from pm_utils.loop.ad_menu import LOOKS, TEXTS, Menu, one_hot_texts
+from pm_utils.loop.campaign import Campaign, Log, incremental_profit, run
+from pm_utils.loop.response_models import (
     DeepResponse,
     LogisticResponse,
     RandomEffects,
@@ -49,7 +49,8 @@ from pm_utils.responses import (
     plain_profile,
     study_customers,
 )
-from pm_utils.studio import LOOKS, TEXTS, Menu, one_hot_texts
+from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
+from pm_utils.measurement import post_click
 from tests.support.market_world import made_up_households, small_market
 
 N, WEEKS, BANNERS = 500, 40, 120

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from pm_utils.creatives.text.training import ads_said
+from pm_utils.loop.ad_menu import LOOKS, TEXTS, Menu, draw, one_hot_texts, write
 from pm_utils.market.headlines import copy_grammar
-from pm_utils.studio import LOOKS, TEXTS, Menu, draw, one_hot_texts, write
 
 
 def test_texts_and_looks_are_all_different_and_a_few_looks_already_differ_in_both():
@@ -111,10 +111,10 @@ def test_pictures_read_as_they_were_asked_for(drawn):
 def test_a_garbled_picture_does_not_pass(drawn, monkeypatch):
     menu, pictures, _ = drawn
     noise = np.random.default_rng(1).random(pictures.shape, dtype=np.float32)
-    monkeypatch.setattr("pm_utils.studio.render_images", lambda asked, rng: noise)
+    monkeypatch.setattr("pm_utils.loop.ad_menu.render_images", lambda asked, rng: noise)
     assert draw(menu, np.random.default_rng(0))[1].mean() < 0.02
     swapped = pictures[::-1].copy()  # fine pictures of other ads
-    monkeypatch.setattr("pm_utils.studio.render_images", lambda asked, rng: swapped)
+    monkeypatch.setattr("pm_utils.loop.ad_menu.render_images", lambda asked, rng: swapped)
     assert draw(menu, np.random.default_rng(0))[1].mean() < 0.02
 
 

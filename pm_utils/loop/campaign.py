@@ -250,7 +250,7 @@ def run(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
     market : Market
         Its seed decides who is held out, and all luck: strategies meet the same.
     strategy : Strategy
-        One of `pm_utils.strategies`, or of one's own.
+        One of `pm_utils.loop.strategies`, or of one's own.
     campaign : Campaign
 
     Returns

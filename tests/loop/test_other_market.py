@@ -14,7 +14,7 @@ def test_a_market_with_13_categories_and_5_tones_plays_a_whole_loop():
     outer = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run(
         [*command, str(HERE / "thirteen_categories.py")],
-        cwd=HERE.parent,
+        cwd=HERE.parents[1],
         env=outer | {"OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import loop_figures
+from pm_utils.chapters import closed_loop_figures
 from pm_utils.loop import campaign
 from pm_utils.loop.campaign import Campaign, Log, assign, estimate, incremental_profit, run
 from pm_utils.market import Creatives, TruthParameters
@@ -249,12 +249,12 @@ def test_rounds_are_estimated_by_their_own_weeks():
 def true() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     best = 1 + rng.random((3, 4))
-    shares = dict(zip(loop_figures.STYLES, (1, 0.6, 0.5, 0.2, 0.1, 0), strict=True))
+    shares = dict(zip(closed_loop_figures.STYLES, (1, 0.6, 0.5, 0.2, 0.1, 0), strict=True))
     return {name: best * share for name, share in shares.items()}
 
 
 def test_standings_are_shares_of_the_oracle(true):
-    table = loop_figures.standings(true)
+    table = closed_loop_figures.standings(true)
     assert table.loc["our loop", "share of oracle"] == pytest.approx(0.6)
     assert table.loc["logistic targeting", "share, last round"] == pytest.approx(0.5)
     assert table.loc["oracle", " ±"] == pytest.approx(0)
@@ -263,7 +263,7 @@ def test_standings_are_shares_of_the_oracle(true):
 
 def test_what_a_part_is_worth_is_paired():
     base = np.array([[1.0, 1.0], [5.0, 5.0], [9.0, 9.0]])
-    table = loop_figures.worth({"our loop": base, "a": base - 0.5, "b": base - 0.1})
+    table = closed_loop_figures.worth({"our loop": base, "a": base - 0.5, "b": base - 0.1})
     assert list(table.index) == ["b", "a"]
     assert table.loc["a", "lost"] == pytest.approx(1.0)
     markets = table.drop(columns="lost").loc["a"]
@@ -275,18 +275,18 @@ def test_what_a_part_is_worth_is_paired():
     ("ends", "word"), [((0.1, 0.2), "ahead"), ((-0.2, -0.1), "behind"), ((-0.1, 0.2), "apart")]
 )
 def test_the_result_chooses_the_sentence(ends, word):
-    assert word in loop_figures.verdict(*ends, "a", "b")
+    assert word in closed_loop_figures.verdict(*ends, "a", "b")
 
 
 def test_figures_show_every_strategy_and_round(true):
-    figure = loop_figures.rounds_figure(true)
+    figure = closed_loop_figures.rounds_figure(true)
     left, right = figure.axes
     assert len([line for line in left.lines if len(line.get_xdata()) == 4]) == len(true)
     assert len(right.collections) == len(true)
-    table = loop_figures.worth({"our loop": true["oracle"], "a": true["null"]})
-    assert len(loop_figures.worth_figure(table).axes[0].patches) == 1
+    table = closed_loop_figures.worth({"our loop": true["oracle"], "a": true["null"]})
+    assert len(closed_loop_figures.worth_figure(table).axes[0].patches) == 1
     names = ["truth", "holdout", "low", "high", "books", "books, displaced off"]
     numbers = pd.DataFrame([[1.0, 2, 0, 4, 3, 2]] * 3, [1, 2, "all"], names)
-    panel = loop_figures.measured_figure(numbers).axes[0]
+    panel = closed_loop_figures.measured_figure(numbers).axes[0]
     assert list(panel.get_xticks()) == [1, 2]
     plt.close("all")

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 from statsmodels.stats.proportion import proportion_confint
 
-from pm_utils import funnel
+from pm_utils.chapters import funnel
 from pm_utils.data import Shop
 from pm_utils.data.journey import read_exposures
 from pm_utils.market import Uniform

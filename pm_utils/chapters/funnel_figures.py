@@ -16,8 +16,8 @@ def funnels(tables: dict[str, pd.DataFrame]) -> Figure:
     Parameters
     ----------
     tables : dict of DataFrames
-        From `pm_utils.funnel.funnel_rates`, under each panel's title; the last row, first stage to
-        last, is not drawn.
+        From `pm_utils.chapters.funnel.funnel_rates`, under each panel's title; the last row,
+        first stage to last, is not drawn.
     """
     figure, panels = plt.subplots(1, len(tables), figsize=(7, 3.3), squeeze=False)
     for panel, (title, table), hue in zip(panels[0], tables.items(), CYCLE, strict=False):
@@ -42,7 +42,7 @@ def coverage_bars(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `pm_utils.funnel.coverage`.
+        From `pm_utils.chapters.funnel.coverage`.
     names : sequence of str
         Of the stages.
     """
@@ -149,7 +149,7 @@ def leaks(report: pd.DataFrame, *, rows: int) -> Figure:
     Parameters
     ----------
     report : DataFrame
-        From `pm_utils.funnel.bottlenecks`; what is proven is drawn in the deep colour.
+        From `pm_utils.chapters.funnel.bottlenecks`; what is proven is drawn in the deep colour.
     rows : int
     """
     top = report.head(rows)[::-1]

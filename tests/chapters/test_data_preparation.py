@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import MinMaxScaler
 
+from pm_utils.chapters.data_preparation import STEPS, leak_ladder, recipe
 from pm_utils.customers.features import customer_features, spend_between
 from pm_utils.data import load_shop
-from pm_utils.leakage import STEPS, leak_ladder, recipe
 
 
 @pytest.fixture(scope="module")

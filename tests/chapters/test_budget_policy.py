@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pm_utils import budget
+from pm_utils.chapters import budget_policy
 from pm_utils.decisions import planning, q_learning
 from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast
 from pm_utils.decisions.q_learning import Learning, PricedView
@@ -36,9 +36,9 @@ def optimum() -> np.ndarray:
 def test_the_menu_holds_the_ads_that_are_best_most_often():
     market = small_market(300)
     campaign = Campaign(4, 10, 100)
-    gain = budget.first_flight(Forecast.of(market, 10), campaign)
+    gain = budget_policy.first_flight(Forecast.of(market, 10), campaign)
     often = np.bincount(gain.argmax(1), minlength=len(market.creatives))
-    kept = budget.with_menu(market, campaign, 4)
+    kept = budget_policy.with_menu(market, campaign, 4)
     wanted = market.creatives.take(np.sort(np.argsort(-often)[:4])).codes()
     assert kept.creatives.codes().tolist() == wanted.tolist()
     assert often[np.argsort(-often)[:4]].sum() > often.sum() * 4 / len(often)
@@ -46,7 +46,7 @@ def test_the_menu_holds_the_ads_that_are_best_most_often():
 
 def test_a_first_flight_gains_the_difference_to_no_flight():
     known = forecast()
-    gain = budget.first_flight(known, TIGHT)
+    gain = budget_policy.first_flight(known, TIGHT)
     value = known.immediate(np.zeros(40), WEEKS - 1)
     assert gain.shape == (40, 3)
     assert gain[7, 1] == pytest.approx(value[7, 2] - value[7, 0])
@@ -55,33 +55,33 @@ def test_a_first_flight_gains_the_difference_to_no_flight():
 def test_the_market_pays_what_is_promised():
     market, known = campaign_market(), forecast()
     campaign = Campaign(WEEKS, FLIGHT, 60)
-    paid = budget.market_pays(market, campaign, planning.greedy, 150)
+    paid = budget_policy.market_pays(market, campaign, planning.greedy, 150)
     worlds = [Episodes(known, campaign, seed=s) for s in range(150)]
     promised = np.array([planning.play(world, planning.greedy).total.mean() for world in worlds])
     assert abs(mean_z(paid, promised.mean())) < 4
     assert mean_z(paid, 0.5 * promised.mean()) > 4  # half of it would be noticed
-    assert (budget.market_pays(market, campaign, planning.nobody, 3) == 0).all()
+    assert (budget_policy.market_pays(market, campaign, planning.nobody, 3) == 0).all()
 
 
 # --- Pairs ----------------------------------------------------------------------------------------
 
 
 def test_pairs_are_drawn_from_the_best_third_and_nobody_twice():
-    gain = budget.first_flight(forecast(), TIGHT).max(1)
-    pairs = budget.draw_pairs(forecast(), TIGHT, 5, 3)
+    gain = budget_policy.first_flight(forecast(), TIGHT).max(1)
+    pairs = budget_policy.draw_pairs(forecast(), TIGHT, 5, 3)
     assert [len(each) for each in pairs] == [2] * 5
     drawn = np.concatenate([each.rate for each in pairs])
     best = forecast().rate[gain >= np.quantile(gain, 2 / 3)]
     assert len(set(drawn)) == 10
     assert set(drawn) <= set(best)
-    again = budget.draw_pairs(forecast(), TIGHT, 5, 4)
+    again = budget_policy.draw_pairs(forecast(), TIGHT, 5, 4)
     assert set(np.concatenate([each.rate for each in again])) != set(drawn)
 
 
 def test_the_best_bar_is_no_worse_than_any_of_its_grid():
     for each in PAIRS[:2]:
-        earned = planning.exact_value(each, TIGHT, budget.best_bar(each, TIGHT))[0]
-        most = budget.first_flight(each, TIGHT).max()
+        earned = planning.exact_value(each, TIGHT, budget_policy.best_bar(each, TIGHT))[0]
+        most = budget_policy.first_flight(each, TIGHT).max()
         for bar in np.linspace(0, most, 12):
             rule = planning.threshold(bar, 1.0)
             assert earned >= planning.exact_value(each, TIGHT, rule)[0] - 1e-9
@@ -89,8 +89,8 @@ def test_the_best_bar_is_no_worse_than_any_of_its_grid():
 
 
 def test_rules_are_shares_of_what_the_exact_plan_earns():
-    rules = [budget.rules_of(each, TIGHT, 0) for each in PAIRS]
-    shares = budget.exact_shares(PAIRS, rules, TIGHT, optimum())
+    rules = [budget_policy.rules_of(each, TIGHT, 0) for each in PAIRS]
+    shares = budget_policy.exact_shares(PAIRS, rules, TIGHT, optimum())
     assert list(shares) == ["random", "always send", "greedy", "tuned threshold", "exact plan"]
     assert shares["exact plan"].to_numpy() == pytest.approx(1)
     assert (shares.drop(columns="exact plan") < 1 + 1e-9).all(axis=None)
@@ -98,17 +98,17 @@ def test_rules_are_shares_of_what_the_exact_plan_earns():
 
 
 def test_members_are_named_in_the_order_in_which_they_learn():
-    table = budget.member_table(4)
+    table = budget_policy.member_table(4)
     assert table["kind"].tolist() == ["network"] * 4 + ["cut for an end"] * 2 + ["null"] * 2
     assert table["pair"].tolist() == [0, 1, 2, 3, 0, 2, 0, 2]
 
 
 def test_networks_learn_their_pair_and_the_null_does_not():
     seen = []
-    net = budget.learn_pairs(
+    net = budget_policy.learn_pairs(
         PAIRS, TIGHT, Learning(steps=500, piece=2), seed=1, watch=lambda s, n: seen.append(s)
     )
-    table = budget.shares_of_optimum(net, PAIRS, TIGHT, optimum())
+    table = budget_policy.shares_of_optimum(net, PAIRS, TIGHT, optimum())
     mean = table.groupby("kind")["share"].mean()
     assert seen == list(range(0, 500, 10))
     assert (table["share"] <= 1 + 1e-9).all()
@@ -116,7 +116,7 @@ def test_networks_learn_their_pair_and_the_null_does_not():
     assert mean["null"] < mean["network"] - 0.15
     # the pairs are no strangers to their networks: another pair's network does worse
     swapped = [PAIRS[1], PAIRS[0], PAIRS[3], PAIRS[2]]
-    wrong = budget.shares_of_optimum(net, swapped, TIGHT, optimum()[[1, 0, 3, 2]])
+    wrong = budget_policy.shares_of_optimum(net, swapped, TIGHT, optimum()[[1, 0, 3, 2]])
     assert wrong[wrong["kind"] == "network"]["share"].mean() < mean["network"]
 
 
@@ -126,16 +126,16 @@ def test_networks_learn_their_pair_and_the_null_does_not():
 def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
     known, campaign = forecast(), Campaign(WEEKS, FLIGHT, 30)
     how = {"members": 2, "nulls": 2, "highest": 1.0, "seed": 0, "customers": 24}
-    net = budget.learn_prices(known, campaign, Learning(steps=250, piece=2), **how)
+    net = budget_policy.learn_prices(known, campaign, Learning(steps=250, piece=2), **how)
     assert net.members == 4
     tuning = [Episodes(known, campaign, seed=s) for s in (7, 8)]
-    policies = budget.crowd_policies(net, 0.3, tuning, seed=0)
+    policies = budget_policy.crowd_policies(net, 0.3, tuning, seed=0)
     assert {name: len(some) for name, some in policies.items()} == {
         "random": 1, "always send": 1, "greedy": 1, "tuned threshold": 1, "network": 4,
     }  # fmt: skip
     policies["null"], policies["network"] = policies["network"][2:], policies["network"][:2]
     worlds = [Episodes(known, campaign, seed=20 + s) for s in range(4)]
-    played = budget.play_crowd(policies, worlds)
+    played = budget_policy.play_crowd(policies, worlds)
     earned = {name: np.mean([one.total.mean() for one in some]) for name, some in played.items()}
     bound, _ = planning.PricedPlans(known, WEEKS).bound(campaign.flights)
     assert max(earned.values()) < 1.1 * bound
@@ -148,7 +148,7 @@ def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
 def test_a_tuned_rule_is_the_best_of_its_grid():
     worlds = [Episodes(forecast(), Campaign(WEEKS, FLIGHT, 30), seed=s) for s in (1, 2)]
     grid = {"level": [0.0, 0.2, 0.4, 99.0], "pacing": [0.0, 2.0]}
-    tuned = budget.tune_rule(planning.threshold, worlds, grid)
+    tuned = budget_policy.tune_rule(planning.threshold, worlds, grid)
     earned = np.mean([planning.play(world, tuned).total.mean() for world in worlds])
     for level in grid["level"]:
         for pacing in grid["pacing"]:
@@ -173,7 +173,7 @@ def logged(n: int = 3000, price: float = 0.2):
 
 def test_decisions_are_those_of_the_policy_in_the_situations_of_the_log():
     log, _, alone, rule = logged()
-    chosen = budget.decisions(log, alone, rule)
+    chosen = budget_policy.decisions(log, alone, rule)
     by_rule = log.propensity > 0.4 / 4 + 1e-9  # chance gives each of four actions a tenth
     assert (chosen == log.action)[by_rule & log.alive].all()
     assert (chosen[~log.alive] == 0).all()
@@ -183,10 +183,10 @@ def test_decisions_are_those_of_the_policy_in_the_situations_of_the_log():
 
 def test_a_log_tells_what_its_policy_and_its_rule_earn():
     log, view, alone, rule = logged()
-    chosen = {"rule": budget.decisions(log, alone, rule), "none": np.zeros_like(log.action)}
+    chosen = {"rule": budget_policy.decisions(log, alone, rule), "none": np.zeros_like(log.action)}
     how = Learning(steps=600, batch_size=256, learning_rate=3e-3)
-    found = budget.estimates(log, view, chosen, how, seed=0)
-    truth = budget.priced_profit(alone, rule, 0.2)
+    found = budget_policy.estimates(log, view, chosen, how, seed=0)
+    truth = budget_policy.priced_profit(alone, rule, 0.2)
     weighted, fitted = found["rule"]
     half = (weighted.high - weighted.low) / 2
     assert abs(weighted.value - truth) < 2 * half
@@ -196,9 +196,9 @@ def test_a_log_tells_what_its_policy_and_its_rule_earn():
         assert (
             abs(told) < 0.25 * truth
         )  # nothing: the same fit does not say the rule's value of all
-    old = budget.log_value(log, view)
+    old = budget_policy.log_value(log, view)
     assert old.value < truth
-    value, interval, also_fitted, size, advice = budget.log_row(weighted, fitted, old, 1e6)
+    value, interval, also_fitted, size, advice = budget_policy.log_row(weighted, fitted, old, 1e6)
     assert (value, also_fitted, size) == (weighted.value, fitted, weighted.effective_size)
     assert interval == f"{weighted.low:+.2f} to {weighted.high:+.2f}"
     assert advice == off_policy.recommend(weighted, old, least_size=1e6) == "refuse"
@@ -208,15 +208,15 @@ def test_chance_decides_as_often_as_told():
     _, _, alone, rule = logged()
     state = alone.start()
     ruled = rule(alone, state)[0]
-    some = budget.with_chance(rule, 0.4, 1)(alone, state)[0]
+    some = budget_policy.with_chance(rule, 0.4, 1)(alone, state)[0]
     assert (some == ruled).mean() == pytest.approx(0.7, abs=0.03)  # a fourth of chance agrees
-    assert (budget.with_chance(rule, 0.0, 1)(alone, state)[0] == ruled).all()
-    assert set(np.unique(budget.with_chance(rule, 1.0, 1)(alone, state)[0])) == {0, 1, 2, 3}
+    assert (budget_policy.with_chance(rule, 0.0, 1)(alone, state)[0] == ruled).all()
+    assert set(np.unique(budget_policy.with_chance(rule, 1.0, 1)(alone, state)[0])) == {0, 1, 2, 3}
 
 
 def test_the_market_gives_no_flight_to_the_gone():
     market, campaign = campaign_market(), Campaign(WEEKS, FLIGHT, 60)
-    paid = budget.market_pays(market, campaign, planning.everyone(0), 100)
+    paid = budget_policy.market_pays(market, campaign, planning.everyone(0), 100)
     worlds = [Episodes(forecast(), campaign, seed=s) for s in range(100)]
     promised = np.mean([planning.play(w, planning.everyone(0)).total.mean() for w in worlds])
     assert abs(mean_z(paid, promised)) < 4
@@ -225,17 +225,17 @@ def test_the_market_gives_no_flight_to_the_gone():
 def test_prices_come_off_each_flight():
     _, _, alone, rule = logged()
     sent = planning.play(alone, rule).sent.sum(1).mean()
-    free, dear = (budget.priced_profit(alone, rule, price) for price in (0.0, 0.5))
+    free, dear = (budget_policy.priced_profit(alone, rule, price) for price in (0.0, 0.5))
     assert free - dear == pytest.approx(0.5 * sent)
 
 
 def test_a_conservative_network_stays_with_the_log():
     log, view, alone, _ = logged()
     how, agreed = Learning(steps=300, batch_size=256), []
-    nets = budget.from_log(log, view, how, seed=0, conservative=(0.0, 3.0))
+    nets = budget_policy.from_log(log, view, how, seed=0, conservative=(0.0, 3.0))
     for member in range(2):
         policy = q_learning.priced_policy(nets.member(member), 0.2)
-        chosen = budget.decisions(log, alone, policy)
+        chosen = budget_policy.decisions(log, alone, policy)
         agreed.append((chosen == log.action)[log.alive].mean())
     assert agreed[1] > agreed[0] + 0.05
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 from matplotlib.colors import to_rgba
 
-from pm_utils import funnel_figures as figures
-from pm_utils.funnel import funnel_rates
+from pm_utils.chapters import funnel_figures as figures
+from pm_utils.chapters.funnel import funnel_rates
 from pm_utils.page.plots import COLORS
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import lifetime_market as keeping
+from pm_utils.chapters import lifetime_value_market as keeping
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
 from pm_utils.lifetime import btyd

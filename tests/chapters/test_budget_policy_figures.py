@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils import budget_figures as figures
+from pm_utils.chapters import budget_policy_figures as figures
 from pm_utils.decisions.bandits import summary
 from pm_utils.decisions.planning import PricedPlans
 from tests.support.campaign_world import WEEKS, pair

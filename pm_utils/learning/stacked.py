@@ -1,4 +1,4 @@
-"""Layers of many networks side by side: one product of stacked matrices serves them all."""
+"""Networks of one kind that learn side by side."""
 
 import torch
 from torch import Tensor, nn

@@ -20,7 +20,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.data import Shop
-from pm_utils.evaluation.ranking import bootstrap_weights
+from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.market import ImpressionLog, Market, Policy, Uniform
 
 MARKET_STAGES = ("impression", "click", "visit", "order")

@@ -8,7 +8,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pm_utils.evaluation.ranking import bootstrap_weights, interval, ranking_scores
+from pm_utils.evaluation.bootstrap import bootstrap_weights, interval
+from pm_utils.evaluation.ranking import ranking_scores
 
 REGRESSION = {
     "Cs": (0.001, 0.01, 0.1),

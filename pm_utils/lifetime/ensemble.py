@@ -14,7 +14,7 @@ from torch import Tensor
 
 from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, next_spend
 from pm_utils.data import Shop
-from pm_utils.evaluation.probabilities import Scaling
+from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime.networks import LifetimeValueNet, ziln_loss, ziln_mean
 from pm_utils.lifetime.scores import score_table

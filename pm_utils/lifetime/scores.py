@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from pm_utils.evaluation.ranking import interval
+from pm_utils.evaluation.bootstrap import interval
 
 SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
 

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from pm_utils.evaluation.ranking import bootstrap_weights, paired_interval
+from pm_utils.evaluation.bootstrap import bootstrap_weights, paired_interval
 from pm_utils.market import ImpressionLog, Market, Policy
 
 

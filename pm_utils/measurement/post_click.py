@@ -16,8 +16,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
+from pm_utils.evaluation.bootstrap import bootstrap_weights, interval
 from pm_utils.evaluation.calibration import calibration_error
-from pm_utils.evaluation.ranking import bootstrap_weights, interval, roc_auc
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
 from pm_utils.learning.training import fit, predict
 from pm_utils.market import ImpressionLog, Market

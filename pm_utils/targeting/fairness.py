@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.customers.demographics import merge_levels
-from pm_utils.evaluation.ranking import interval, roc_auc
+from pm_utils.evaluation.bootstrap import interval
+from pm_utils.evaluation.ranking import roc_auc
 
 
 def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:

@@ -10,12 +10,10 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from pm_utils.evaluation import ranking as metrics
+from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.evaluation.ranking import (
     RANKING_NAMES,
     average_precision,
-    bootstrap_weights,
-    interval,
-    paired_interval,
     ranking_scores,
     ranking_table,
     roc_auc,
@@ -169,44 +167,6 @@ def test_scores_of_another_shape_are_refused():
         ranking_scores(np.eye(2), np.ones((2, 3)))
 
 
-@pytest.mark.parametrize("n", [1, 2, 7, 2469])
-def test_each_resample_holds_as_many_customers_as_there_are(n):
-    weight = bootstrap_weights(n, 11, seed=0)
-    assert weight.shape == (11, n)
-    assert (weight.sum(axis=1) == n).all()
-    assert (weight >= 0).all()
-
-
-def test_resamples_differ_by_row_and_by_seed_only():
-    first = bootstrap_weights(50, 2000, seed=1)
-    np.testing.assert_array_equal(first, bootstrap_weights(50, 2000, seed=1))
-    assert (first != bootstrap_weights(50, 2000, seed=2)).any()
-    assert len(np.unique(first, axis=0)) == 2000
-    # a customer is left out of a resample with chance (1 - 1/n)^n
-    assert (first == 0).mean() == pytest.approx((1 - 1 / 50) ** 50, abs=0.01)
-
-
-def test_interval_cuts_equal_tails_and_skips_what_is_not_a_number():
-    values = np.arange(101.0)
-    assert interval(values, 0.9) == pytest.approx((5, 95))
-    assert interval(values) == pytest.approx((2.5, 97.5))
-    assert interval([*values, np.nan, np.nan], 0.9) == pytest.approx((5, 95))
-    assert all(type(end) is float for end in interval(values))
-
-
-@pytest.mark.parametrize("level", [0, 1, 95, -0.5])
-def test_a_level_that_is_no_share_is_refused(level):
-    with pytest.raises(ValueError, match="share between 0 and 1"):
-        interval([1.0, 2.0], level)
-
-
-def test_a_percentile_interval_of_the_mean_covers_about_as_often_as_it_says():
-    rng = np.random.default_rng(0)
-    sums = [bootstrap_weights(60, 300, seed) @ rng.normal(size=60) / 60 for seed in range(150)]
-    covered = [low <= 0 <= high for low, high in (interval(s, 0.8) for s in sums)]
-    assert 0.70 <= np.mean(covered) <= 0.90  # 0.8, give or take three standard errors
-
-
 def test_a_table_names_each_models_scores_in_full():
     target = np.array([[1, 0], [0, 1], [0, 0]])
     good, bad = target + 0.0, 1.0 - target
@@ -222,14 +182,6 @@ def test_a_table_names_each_models_scores_in_full():
 def test_micro_scores_can_be_left_out():
     target = np.array([[1, 0], [0, 1]])
     assert set(ranking_scores(target, target + 0.0, micro=False)) == {"macro_ap", "macro_auc"}
-
-
-def test_a_paired_interval_is_that_of_the_mean_difference():
-    rng = np.random.default_rng(4)
-    shared, gain = rng.normal(0, 10, 400), rng.normal(0.5, 1, 400)
-    low, high = paired_interval(shared + gain, shared, bootstrap_weights(400, 2000, seed=1))
-    half = 1.96 * gain.std() / np.sqrt(400)
-    assert (low, high) == pytest.approx((gain.mean() - half, gain.mean() + half), abs=0.02)
 
 
 @pytest.mark.parametrize("columns", [4, 6])

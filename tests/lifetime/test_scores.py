@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from pm_utils.evaluation.ranking import bootstrap_weights
+from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.lifetime import scores as scoring
 from pm_utils.lifetime.scores import decile_error, decile_table, normalised_gini, spearman
 

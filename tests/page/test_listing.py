@@ -9,13 +9,13 @@ from IPython.display import Markdown
 
 from pm_utils.customers import purchase_log
 from pm_utils.customers.networks import BasketRNN, UserProfileNet
-from pm_utils.evaluation import ranking
+from pm_utils.evaluation import bootstrap, ranking
 from pm_utils.learning import training
 from pm_utils.page import artifacts
 from pm_utils.page.listing import show_lines, show_source
 
 SHOWN = [
-    ranking.interval,
+    bootstrap.interval,
     ranking._ap_and_auc,  # one line of docstring
     artifacts.save,
     artifacts._format,  # no docstring
@@ -98,13 +98,13 @@ def test_the_block_by_hand():
 
 def test_what_is_printed_can_be_run():
     names: dict = {"np": ranking.np, "ArrayLike": object}
-    exec(body(show_source(ranking.interval)), names)
+    exec(body(show_source(bootstrap.interval)), names)
     values = [1.0, 2.0, 4.0, 8.0]
-    assert names["interval"](values) == ranking.interval(values)
+    assert names["interval"](values) == bootstrap.interval(values)
 
 
 def test_several_objects_come_in_the_order_given_in_one_block():
-    code = body(show_source(ranking.roc_auc, ranking.bootstrap_weights))
+    code = body(show_source(ranking.roc_auc, bootstrap.bootstrap_weights))
     first, second = code.split("\n\n\ndef ")
     assert first.startswith("def roc_auc(")
     assert second.startswith("bootstrap_weights(")

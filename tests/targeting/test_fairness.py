@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pm_utils.evaluation.ranking import bootstrap_weights
+from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.targeting.fairness import (
     cumulative_gain,
     gaps_as_text,

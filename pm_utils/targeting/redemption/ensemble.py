@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pm_utils.evaluation.probabilities import Scaling
+from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
 from pm_utils.targeting.redemption.networks import ConversionPredictNet, DeepCrossing
 

@@ -232,3 +232,40 @@ def coupon_use_after(
         used[date] = pd.DataFrame({"coupons": count}, index=log.customers)
     names = ["as_of", "customer_id"]
     return pd.concat(household, names=names), pd.concat(used, names=names)
+
+
+GROUPS = {
+    "earlier answers": ("redemptions", "days_since_redemption", "contacts_", "answer"),
+    "coupons at the till": ("coupon_lines", "days_since_coupon", "coupon_dollars", "coupon_order"),
+    "what was told": ("told", "age_group", "income", "household_size", "kids", "married", "home"),
+    "offers that fit": (
+        "offered_",
+        "coupons_",
+        "kinds_",
+        "taste_match",
+        "orders_expected",
+        "appeal",
+    ),
+    "campaign": ("coupons", "products", "days", "type_", "other_campaigns"),
+    "taste and profile": ("taste_", "profile_"),
+}
+
+
+def feature_groups(columns: list[str]) -> dict[str, list[str]]:
+    """Sort features by subject; what none of `GROUPS` claims is the household's activity.
+
+    Parameters
+    ----------
+    columns : list of str
+        Names from `pm_utils.targeting.redemption.features.contact_features` and `latest_profiles`.
+
+    Returns
+    -------
+    dict of lists
+        Each column once, in the first group with a prefix of its name.
+    """
+    found: dict[str, list[str]] = {name: [] for name in [*GROUPS, "activity"]}
+    for column in columns:
+        claims = [name for name, starts in GROUPS.items() if column.startswith(starts)]
+        found[claims[0] if claims else "activity"].append(column)
+    return {name: group for name, group in found.items() if group}

@@ -12,7 +12,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pm_utils.customers.purchase_log import CONTEXT_COLUMNS, HISTORY_COLUMNS, PurchaseLog
 from pm_utils.data import Shop
-from pm_utils.evaluation.ranking import bootstrap_weights, roc_auc
+from pm_utils.evaluation.bootstrap import bootstrap_weights
+from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.targeting.interest import samples
 from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
 

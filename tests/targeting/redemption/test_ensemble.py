@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 import torch
 
-from pm_utils.evaluation.probabilities import Scaling, score_table
+from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
+from pm_utils.learning.scaling import Scaling
 from pm_utils.targeting.redemption.ensemble import (
     COUPONS,
     Ensemble,

@@ -12,12 +12,31 @@ from pm_utils.targeting.redemption.features import (
     FEW,
     contact_features,
     coupon_use_after,
+    feature_groups,
     latest_profiles,
     learn_taste,
     offer_features,
     taste_of,
 )
 from tests.conftest import START
+
+
+def test_features_are_sorted_by_subject_each_once():
+    columns = [
+        *("redemptions_faded", "answer_rate_a", "coupon_lines_28d", "coupons", "coupons_8w"),
+        *("coupon_order_share", "told", "taste_00", "taste_match", "profile_07", "orders"),
+        *("products", "offered_products", "type_a", "income", "homeowner", "orders_expected"),
+    ]
+    groups = feature_groups(columns)
+    assert sorted(sum(groups.values(), [])) == sorted(columns)
+    assert groups["earlier answers"] == ["redemptions_faded", "answer_rate_a"]
+    assert groups["coupons at the till"] == ["coupon_lines_28d", "coupon_order_share"]
+    assert groups["campaign"] == ["coupons", "products", "type_a"]
+    fits = ["coupons_8w", "taste_match", "offered_products", "orders_expected"]
+    assert groups["offers that fit"] == fits
+    assert groups["taste and profile"] == ["taste_00", "profile_07"]
+    assert groups["activity"] == ["orders"]
+    assert list(feature_groups(["orders"])) == ["activity"]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,83 @@
+"""Baselines are tuned on later rows than they learn from."""
+
+import pandas as pd
+import pytest
+from sklearn import metrics as reference
+
+from pm_utils.chapters.conversion import information_ladder
+from pm_utils.evaluation.probabilities import score_table
+from pm_utils.formulas import sigmoid
+from pm_utils.targeting.redemption.baselines import (
+    baselines,
+    fitted_logit,
+    gradient_boosting,
+    logistic_regression,
+    rate_by_cell,
+    tune,
+)
+from tests.support.conversion import world
+
+
+def test_tuning_puts_the_least_log_loss_on_later_rows_first():
+    learn, choose = world(300), world(2_000, seed=1)
+    strengths = (1e-5, 0.1, 1e4)
+    models = {str(c): lambda c=c: logistic_regression(c) for c in strengths}
+    table = tune(models, learn, choose)
+    assert table["log loss"].is_monotonic_increasing
+    assert table.index[-1] == "1e-05"
+    by_hand = models["0.1"]().fit(learn[0].to_numpy(), learn[1]).predict_proba(choose[0].to_numpy())
+    assert table.loc["0.1", "log loss"] == pytest.approx(
+        reference.log_loss(choose[1], by_hand[:, 1])
+    )
+
+
+def test_logits_of_a_classifier_are_those_of_its_chances():
+    rows, target = world(400)
+    later, _ = world(50, seed=1)
+    model = gradient_boosting(20, 4)
+    first, again = fitted_logit(model, rows, target, [later, rows])
+    assert sigmoid(first) == pytest.approx(model.predict_proba(later.to_numpy())[:, 1])
+    assert len(again) == 400
+
+
+def test_rates_of_cells_by_hand():
+    train = pd.DataFrame({"kind": list("aaab"), "n": [0, 0, 1, 0], "redeemed": [1, 0, 1, 0]})
+    rows = pd.DataFrame({"kind": list("aabb"), "n": [0, 1, 0, 1]})
+    assert rate_by_cell(train, rows, ["kind", "n"]).tolist() == [0.5, 0.99, 0.01, 0.5]
+
+
+def test_each_rung_of_the_ladder_knows_more():
+    learn, choose = world(), world(2_000, seed=1)
+    groups = {"first": ["price"], "second": ["habit"], "third": ["match"]}
+    table = information_ladder(logistic_regression(1.0), groups, learn, choose)
+    assert table.index.tolist() == ["+ first", "+ second", "+ third"]
+    assert table["AUC"].diff()[1:].min() > 0.03
+    last = logistic_regression(1.0).fit(learn[0][["price", "habit", "match"]].to_numpy(), learn[1])
+    chance = last.predict_proba(choose[0][["price", "habit", "match"]].to_numpy())[:, 1]
+    assert table["AUC"].iloc[-1] == pytest.approx(reference.roc_auc_score(choose[1], chance))
+
+
+def test_baselines_differ_by_their_settings():
+    ridge, trees = baselines(seed=7)
+    assert [model().C for model in ridge.values()] == [0.001, 0.003, 0.01, 0.1]
+    sizes = [(model().max_iter, model().max_leaf_nodes) for model in trees.values()]
+    assert sizes == [(100, 4), (200, 4), (300, 4), (300, 3), (200, 6)]
+    assert {model().random_state for model in trees.values()} == {7}
+    for name, model in trees.items():
+        assert name == f"boosting, {model().max_iter} trees of {model().max_leaf_nodes} leaves"
+
+
+def test_boosting_sees_a_product_that_logistic_regression_does_not():
+    rows, target = world(3_000)
+    later, outcome = world(2_000, seed=1)
+    pair = ["rhythm", "price"]
+    chances = {
+        name: sigmoid(fitted_logit(model, rows[pair], target, [later[pair]])[0])
+        for name, model in {
+            "trees": gradient_boosting(60, 4),
+            "line": logistic_regression(1.0),
+        }.items()
+    }
+    table = score_table(outcome, chances)
+    assert table.loc["trees", "AUC"] > table.loc["line", "AUC"] + 0.05
+    assert table.loc["line", "AUC"] == pytest.approx(0.5, abs=0.06)

@@ -26,37 +26,6 @@ def _regression() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegressionCV(**REGRESSION))
 
 
-def merge_levels(column: pd.Series, bands: dict[str, int]) -> pd.Series:
-    """Merge the levels of an ordered categorical column into wider bands.
-
-    Parameters
-    ----------
-    column : Series of ordered categories
-    bands : dict
-        The name of each band, in order, with the number of levels up to and including it.
-
-    Returns
-    -------
-    Series of ordered categories
-        Missing values stay missing.
-
-    Raises
-    ------
-    ValueError
-        When the column is not an ordered categorical, or the last band does not end at the last
-        level.
-    """
-    if not isinstance(column.dtype, pd.CategoricalDtype) or not column.cat.ordered:
-        raise ValueError(f"{column.name} has no ordered categories: merge only ordered levels")
-    levels, ends = column.cat.categories, list(bands.values())
-    if ends != sorted(set(ends)) or ends[-1] != len(levels):
-        raise ValueError(f"{column.name} has {len(levels)} levels, the bands end at {ends}")
-    band = np.searchsorted(ends, column.cat.codes, side="right")
-    codes = np.where(column.isna(), -1, band)
-    merged = pd.Categorical.from_codes(codes, list(bands), ordered=True)
-    return pd.Series(merged, index=column.index, name=column.name)
-
-
 def cross_validated_chances(
     views: dict[str, np.ndarray], answer: pd.Series, *, seed: int, folds: int = 5
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -20,8 +20,6 @@ from pm_utils.customers.networks import BasketRNN, ProfileTagger, PurchaseCNN, U
 from pm_utils.customers.purchase_log import HISTORY_COLUMNS, PurchaseLog
 from pm_utils.learning.training import fit, predict
 
-ENCODERS = ("UserProfileNet", "PurchaseCNN", "BasketRNN")
-CLASSICAL = ("logistic", "logistic + SVD", "gradient boosting")
 RATE = HISTORY_COLUMNS.index("orders_per_8w")
 
 
@@ -345,21 +343,3 @@ def profile_frame(
     keys = [log.customers[samples.customer], pd.DatetimeIndex(samples.as_of)]
     index = pd.MultiIndex.from_arrays(keys, names=["customer_id", "as_of"])
     return pd.DataFrame(vectors, index, [f"profile_{i:02d}" for i in range(vectors.shape[1])])
-
-
-def kinds(models: Iterable[str]) -> dict[str, str]:
-    """Sort the chapter's models into the scoreboard's columns; the null is left out.
-
-    Parameters
-    ----------
-    models : iterable of str
-        Names, as in the chapter.
-
-    Returns
-    -------
-    dict
-        ``"naive"``, ``"classical"`` or ``"deep"`` for each name.
-    """
-    kind = dict.fromkeys(CLASSICAL, "classical") | dict.fromkeys(ENCODERS, "deep")
-    kind |= {"last eight weeks": "naive", "three networks": "deep"}
-    return {name: kind[name] for name in models if name in kind}

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
-from pm_utils.customers.demographics import merge_levels
+from pm_utils.data.levels import merge_levels
 from pm_utils.evaluation.bootstrap import interval
 from pm_utils.evaluation.ranking import roc_auc
 

@@ -160,9 +160,3 @@ def test_profiles_come_as_a_table_by_customer_and_date():
     assert frame.index[61] == (101, DATES[1])
     assert frame.abs().to_numpy().max() <= 1
     assert not frame.index.has_duplicates
-
-
-def test_models_are_sorted_into_columns_without_the_null():
-    models = ["last eight weeks", "logistic + SVD", "BasketRNN", "null"]
-    columns = ["naive", "classical", "deep"]
-    assert next_purchase.kinds(models) == dict(zip(models, columns, strict=False))

@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
 FARTHEST = 4.0  # deviations from the mean; what is further off counts as this
 
@@ -30,3 +33,9 @@ class Scaling:
     def apply(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the features in deviations from the training mean."""
         return ((features - self.mean) / self.deviation).clip(-FARTHEST, FARTHEST)
+
+
+def standard_scores(view: np.ndarray) -> Tensor:
+    """Return columns with mean 0 and deviation 1, unknown values as the mean → (N, P)."""
+    scaled = (view - np.nanmean(view, axis=0)) / np.maximum(np.nanstd(view, axis=0), 1e-9)
+    return torch.tensor(np.nan_to_num(scaled), dtype=torch.float32)

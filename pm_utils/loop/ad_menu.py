@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pm_utils.creatives.text.evaluation import ADS, ads_said
 from pm_utils.creatives.text.networks import AdCopyGPT
-from pm_utils.creatives.text.training import ADS, ads_said
 from pm_utils.market import Creatives
 from pm_utils.market.ad_reader import read_images
 from pm_utils.market.creatives import level_columns, level_counts

@@ -13,8 +13,8 @@ from scipy.special import expit
 from torch import Tensor, nn
 from torch.nn.functional import log_softmax, softplus
 
-from pm_utils.creatives.text.training import standard_scores
 from pm_utils.customers.networks import UserProfileNet
+from pm_utils.learning.scaling import standard_scores
 from pm_utils.learning.stacked import StackedLinear
 from pm_utils.learning.training import fit, predict
 from pm_utils.loop.ad_menu import Menu

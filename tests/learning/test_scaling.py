@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.learning.scaling import FARTHEST, Scaling
+from pm_utils.learning.scaling import FARTHEST, Scaling, standard_scores
 
 
 def test_scaling_learns_on_its_rows_and_bounds_others():
@@ -22,3 +22,8 @@ def test_a_constant_feature_never_moves_the_scaled_rows():
     assert (scaled["a"] == 0).all()
     assert scaled["b"].mean() == pytest.approx(0)
     assert scaled["b"].std(ddof=0) == pytest.approx(1)
+
+
+def test_standard_scores_by_hand():
+    view = np.array([[1.0, 5.0], [3.0, 5.0], [np.nan, 5.0]])
+    assert standard_scores(view).tolist() == [[-1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]

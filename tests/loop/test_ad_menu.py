@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pm_utils.creatives.text.training import ads_said
+from pm_utils.creatives.text.evaluation import ads_said
 from pm_utils.loop.ad_menu import LOOKS, TEXTS, Menu, draw, one_hot_texts, write
 from pm_utils.market.headlines import copy_grammar
 

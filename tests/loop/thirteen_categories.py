@@ -36,7 +36,7 @@ GARDEN, SOLEMN = 12, 4
 
 from pm_utils import market
 from pm_utils.creatives.image import networks
-from pm_utils.creatives.text import training
+from pm_utils.creatives.text import evaluation
 from pm_utils.loop import strategies
 from pm_utils.loop.ad_menu import LOOKS, TEXTS, Menu, one_hot_texts
 from pm_utils.loop.campaign import Campaign, Log, incremental_profit, run
@@ -112,7 +112,7 @@ def test_the_package_reads_the_longer_table():
     assert CATEGORIES[GARDEN] == "garden"
     assert TONES[SOLEMN] == "solemn"
     assert population.CATEGORIES == CATEGORIES
-    assert len(TEXTS) == len(training.ADS) == 13 * 5 * 5
+    assert len(TEXTS) == len(evaluation.ADS) == 13 * 5 * 5
     assert len(LOOKS) == 24
 
 
@@ -291,7 +291,7 @@ def test_a_grammar_with_the_missing_words_is_read_as_it_was_meant(monkeypatch):
     bring_words(monkeypatch)
     try:
         tokens = headlines.copy_grammar().sample(Menu.of(1).creatives(), np.random.default_rng(0))
-        assert np.array_equal(training.ads_said(tokens), np.arange(13 * 5 * 5))
+        assert np.array_equal(evaluation.ads_said(tokens), np.arange(13 * 5 * 5))
     finally:
         headlines.copy_grammar.cache_clear()
 

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from pm_utils.creatives.image import evaluation, networks
-from pm_utils.creatives.image.evaluation import ALL_ADS, Diary, Judge, as_creatives, coverage
+from pm_utils.chapters import ad_images
+from pm_utils.chapters.ad_images import Diary
+from pm_utils.creatives import adversarial
+from pm_utils.creatives.image import archive, baselines, evaluation, training
+from pm_utils.creatives.image.archive import as_creatives
+from pm_utils.creatives.image.evaluation import Judge, coverage
 from pm_utils.creatives.image.networks import (
     LEVELS,
     AdImageFlow,
@@ -15,13 +19,12 @@ from pm_utils.creatives.image.networks import (
     as_request,
 )
 from pm_utils.market.renderer import render_images
-from tests.support.market_world import small_market
 
 
 @pytest.fixture(scope="module")
 def world():
     """Return 400 pictures, their attributes, 32 strokes, weights and requests."""
-    images, attributes = evaluation.archive(400, np.random.default_rng(0))
+    images, attributes = archive.archive(400, np.random.default_rng(0))
     strokes = Strokes(images, 32, seed=0)
     return images, attributes, strokes, strokes.weigh(images), as_request(attributes)
 
@@ -31,14 +34,6 @@ def raw_gan(world) -> AdImageGAN:
     return AdImageGAN(world[2], noise_dim=4, width=32)
 
 
-def test_all_ads_are_all_that_a_still_picture_can_show():
-    assert ALL_ADS.shape == (12 * 4 * 5 * 6 * 4, 5)
-    assert len(np.unique(ALL_ADS, axis=0)) == len(ALL_ADS)
-    creatives = as_creatives(ALL_ADS)
-    assert (creatives.codes()[:, :5] == ALL_ADS).all()
-    assert (creatives.codes()[:, 5:] == 0).all()
-
-
 def test_the_market_reads_the_archive_as_it_was_asked(world):
     images, attributes = world[:2]
     said, valid = evaluation.attributes_read(images.numpy())
@@ -46,17 +41,10 @@ def test_the_market_reads_the_archive_as_it_was_asked(world):
     assert (said == attributes).mean() >= 0.99
 
 
-def test_the_archive_repeats_with_its_generator():
-    first, again, other = (evaluation.archive(20, np.random.default_rng(k)) for k in (3, 3, 4))
-    assert torch.equal(first[0], again[0])
-    assert (first[1] == again[1]).all()
-    assert (first[1] != other[1]).any()
-
-
 def test_the_classifier_learns_what_pictures_show(world):
     images, attributes = world[:2]
-    model = evaluation.train_classifier(images, attributes, epochs=6, seed=0)
-    fresh, truth = evaluation.archive(200, np.random.default_rng(9))
+    model = training.train_classifier(images, attributes, epochs=6, seed=0)
+    fresh, truth = archive.archive(200, np.random.default_rng(9))
     found = evaluation.classified(model, fresh)
     right = (found == truth).mean(0)
     assert found.shape == (200, 5)
@@ -67,7 +55,7 @@ def test_training_moves_both_networks_and_repeats_with_its_seed(world):
     weights, request = world[3:]
     runs = [raw_gan(world) for _ in range(3)]
     for run, seed in zip(runs, (0, 0, 1), strict=True):
-        evaluation.train_gan(run, weights, request, steps=12, seed=seed, batch_size=16)
+        training.train_gan(run, weights, request, steps=12, seed=seed, batch_size=16)
     states = [run.state_dict() for run in runs]
     before = raw_gan(world).state_dict()
     for name in ("generator.vary.weight", "critic.look.weight", "average.vary.weight"):
@@ -82,7 +70,7 @@ def test_a_critic_alone_makes_the_printed_loss_saturate(world):
     gan, diary = raw_gan(world), Diary(world[1][:64])
     start = gan.generator.vary.weight.clone()
     settings = {"steps": 160, "seed": 0, "generator_rate": 0.0, "penalty": 0.0, "watch_every": 40}
-    evaluation.train_gan(gan, weights, request, watch=diary, **settings)
+    training.train_gan(gan, weights, request, watch=diary, **settings)
     notes = diary.frame()
     assert torch.equal(gan.generator.vary.weight, start)
     assert notes.index.tolist() == [0, 40, 80, 120, 160]
@@ -99,7 +87,7 @@ def test_the_penalty_keeps_the_critic_from_certainty(world):
     for penalty in (0.0, 10.0):
         gan, diary = raw_gan(world), Diary(world[1][:64])
         settings = {"steps": 120, "seed": 0, "generator_rate": 0.0, "watch_every": 120}
-        evaluation.train_gan(gan, weights, request, penalty=penalty, watch=diary, **settings)
+        training.train_gan(gan, weights, request, penalty=penalty, watch=diary, **settings)
         believed[penalty] = diary.believed[-1]
     assert believed[0.0] < 0.2 < believed[10.0]
 
@@ -109,38 +97,21 @@ def test_gradient_norms_by_hand(world):
     nothing = 0 * sum(weight.sum() for weight in gan.generator.parameters())
     loss = (gan.generator.mean.bias * torch.arange(32)).sum() + nothing
     expected = np.sqrt((np.arange(32.0) ** 2).sum())
-    assert evaluation.gradient_norm(gan, loss) == pytest.approx(expected, rel=1e-6)
+    assert ad_images.gradient_norm(gan, loss) == pytest.approx(expected, rel=1e-6)
 
 
 def test_the_flow_learns_what_was_asked_for(world):
     images, attributes, strokes, weights, request = world
     torch.manual_seed(0)
     flow = AdImageFlow(strokes, width=64)
-    evaluation.train_flow(flow, weights, request, steps=150, seed=0, batch_size=64)
-    asked = evaluation.archive(300, np.random.default_rng(5))[1]
+    training.train_flow(flow, weights, request, steps=150, seed=0, batch_size=64)
+    asked = archive.archive(300, np.random.default_rng(5))[1]
     said, _ = evaluation.attributes_read(flow.sample(asked))
     right = (said == asked).mean(0)
     assert right[3] > 3 / 6  # palette
     assert right[4] > 3 / 4  # layout
     untold = evaluation.attributes_read(flow.sample(np.roll(asked, 1, axis=0)))[0]
     assert (untold == asked).mean() < 0.35
-
-
-def test_the_additive_gaussian_has_the_archives_mean_and_deviation():
-    rng = np.random.default_rng(0)
-    attributes = np.stack([rng.integers(n, size=3000) for n in LEVELS], axis=1)
-    light = 0.3 + 0.05 * attributes[:, 3]  # brightness follows the palette
-    images = light[:, None, None, None] + 0.02 * rng.normal(size=(3000, 32, 32, 3))
-    images = torch.tensor(images, dtype=torch.float32)
-    asked = np.zeros((400, 5), int)
-    asked[200:, 3] = 5
-    drawn = evaluation.additive_gaussian(images, attributes, asked, rng)
-    assert drawn[:200].mean() == pytest.approx(0.30, abs=0.003)
-    assert drawn[200:].mean() == pytest.approx(0.55, abs=0.003)
-    assert drawn[:200].std() == pytest.approx(0.02, rel=0.1)
-    pixels = drawn[:200].reshape(200, -1)[:, :40]
-    between = np.corrcoef(pixels.T)[np.triu_indices(40, 1)]
-    assert np.abs(between).mean() < 0.1  # each pixel by itself
 
 
 def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
@@ -154,7 +125,7 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
     weights[:, 1] += 0.2 * noise
     known = torch.tensor(weights, dtype=torch.float32)
     asked = np.tile([3, 0, 0, 0, 1], (500, 1))
-    drawn = evaluation.PCAGaussian(strokes, known, attributes).draw(asked, rng)
+    drawn = baselines.PCAGaussian(strokes, known, attributes).draw(asked, rng)
     back = strokes.weigh(torch.tensor(drawn)).numpy()
     assert back[:, 0].mean() == pytest.approx(1, abs=0.15)
     assert np.corrcoef(back[:, 0], back[:, 1])[0, 1] > 0.7
@@ -163,7 +134,7 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
 def test_the_spread_scales_the_noise_around_one_mean(world):
     images, attributes, strokes, weights, _ = world
     asked, drawn = np.repeat(attributes[:1], 300, axis=0), {}
-    rival = evaluation.PCAGaussian(strokes, weights, attributes)
+    rival = baselines.PCAGaussian(strokes, weights, attributes)
     for spread in (0.0, 0.25, 0.5, 1.0):
         rng = np.random.default_rng(1)
         ads = rival.draw(asked, rng, spread=spread)
@@ -180,7 +151,7 @@ def test_the_spread_scales_the_noise_around_one_mean(world):
 
 def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
     _, attributes, strokes, weights, _ = world
-    rival, after = evaluation.PCAGaussian(strokes, weights, attributes), []
+    rival, after = baselines.PCAGaussian(strokes, weights, attributes), []
     for spread in (0.0, 1.0):
         rng = np.random.default_rng(1)
         rival.draw(attributes[:3], rng, spread=spread)
@@ -188,43 +159,14 @@ def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
     assert after[0] == after[1]
 
 
-def test_the_best_spread_is_the_one_with_most_complete_ads():
-    pictures, asked = evaluation.archive(6, np.random.default_rng(2))
-
-    class Rival:
-        def draw(self, *_, spread):
-            return pictures.numpy() if spread == 0.5 else pictures.numpy()[::-1]
-
-    assert evaluation.best_spread(Rival(), asked, seed=0) == 0.5
-
-
-def test_requests_are_those_of_an_archive():
-    shown = evaluation.archive(5, np.random.default_rng(3))[1]
-    assert (evaluation.requests(5, np.random.default_rng(3)) == shown).all()
-
-
-def test_the_closest_request_by_hand():
-    attributes = np.array([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
-    asked = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 1, 0], [1, 1, 1, 0, 1], [2, 2, 2, 2, 2]])
-    which, agree = evaluation.closest_request(attributes, asked)
-    assert which.tolist() == [2, 0, 1, 0]  # the first of equals
-    assert agree.tolist() == [5, 4, 4, 0]
-
-
 def test_an_archived_ad_is_complete_where_the_archive_holds_the_request(world):
     images, attributes = world[:2]
-    asked = evaluation.archive(400, np.random.default_rng(6))[1]
-    which, agree = evaluation.closest_request(attributes, asked)
+    asked = archive.archive(400, np.random.default_rng(6))[1]
+    which, agree = baselines.closest_request(attributes, asked)
     complete = evaluation.as_asked(images[which].numpy(), asked)[1]
     assert 0 < (agree == 5).sum() < 100
     assert complete[agree == 5].mean() > 0.9
     assert complete[agree < 5].mean() < 0.02
-
-
-def test_an_interval_chooses_the_words():
-    assert evaluation.more_or_fewer((0.01, 0.2)) == "more"
-    assert evaluation.more_or_fewer((-0.2, -0.01)) == "fewer"
-    assert evaluation.more_or_fewer((-0.1, 0.1)) == "neither clearly more nor fewer"
 
 
 def test_coverage_by_hand():
@@ -269,9 +211,9 @@ def test_noise_spread_by_hand():
 
 def test_the_judge_tells_right_ads_from_wrong_and_grey_ones(world):
     torch.manual_seed(0)
-    real, attributes = evaluation.archive(300, np.random.default_rng(1))
+    real, attributes = archive.archive(300, np.random.default_rng(1))
     judge = Judge(AttributeNet(features=8), real, attributes)
-    fresh, asked = evaluation.archive(300, np.random.default_rng(2))
+    fresh, asked = archive.archive(300, np.random.default_rng(2))
     order = np.random.default_rng(3).permutation(300)
     sets = [(fresh, asked), (fresh, asked[order]), (torch.full_like(fresh, 0.5), asked)]
     right, shuffled, grey = (judge.score(judge.look(ads.numpy(), a)) for ads, a in sets)
@@ -286,7 +228,7 @@ def test_the_judge_tells_right_ads_from_wrong_and_grey_ones(world):
 
 
 def test_as_asked_by_hand():
-    pictures, asked = evaluation.archive(4, np.random.default_rng(2))
+    pictures, asked = archive.archive(4, np.random.default_rng(2))
     pictures, wanted = pictures.numpy(), asked.copy()
     wanted[1, 2] = (asked[1, 2] + 1) % 5
     pictures[2, 2:30, 2:30] = 0.5  # palette, icon, badge and layout are gone
@@ -299,20 +241,10 @@ def test_as_asked_by_hand():
     assert seen.joint.shape == (4, 3 + sum(LEVELS))
 
 
-def test_rows_of_pictures_are_named_and_keep_their_colours():
-    rows = {"one": np.zeros((3, 32, 32, 3)), "other": np.full((3, 32, 32, 3), 0.5)}
-    (axes,) = evaluation.picture_rows(rows, scale=1).axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["one", "other"]
-    drawn = np.asarray(axes.images[0].get_array())
-    assert drawn.shape == (2 * 34, 3 * 34, 3)
-    assert (drawn[1:33, 1:33] == 0).all()
-    assert (drawn[35:67, 1:33] == 0.5).all()
-
-
 def test_a_new_gan_starts_from_means_and_its_seed_repeats_it(world):
     strokes, weights, request = world[2:]
     first, again, other = (
-        evaluation.new_gan(strokes, weights, request, width=16, seed=seed) for seed in (0, 0, 1)
+        training.new_gan(strokes, weights, request, width=16, seed=seed) for seed in (0, 0, 1)
     )
     gap = (first.generator.mean(request) - weights).square().mean()
     assert gap < 0.5 * weights.var()
@@ -331,43 +263,32 @@ def test_features_are_in_deviations_of_the_real_ones(world):
     assert np.allclose(joint[:, 8:].std(0), 1, atol=0.25)
 
 
-def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
-    market = small_market(50, creatives=as_creatives(ALL_ADS))
-    customers = np.arange(50)
-    best = evaluation.best_ads(market, customers)
-    drawn = render_images(as_creatives(best), np.random.default_rng(0))
-    clicks = evaluation.true_clicks(market, customers, drawn)
-    assert clicks == pytest.approx(market.click_table.max(1), rel=1e-5)
-    noise = np.random.default_rng(1).random(drawn.shape)
-    assert (evaluation.true_clicks(market, customers, noise) == 0).all()
-
-
 def test_the_penalty_is_charged_now_and_then_and_the_diary_called_in_time(world, monkeypatch):
     charged, called = [], []
-    real_penalty = networks.gradient_penalty
+    real_penalty = adversarial.gradient_penalty
 
     def counted(critic, weights, request):
         charged.append(len(weights))
         return real_penalty(critic, weights, request)
 
-    monkeypatch.setattr(evaluation, "gradient_penalty", counted)
+    monkeypatch.setattr(training, "gradient_penalty", counted)
     settings = {"steps": 20, "seed": 0, "batch_size": 8, "watch_every": 7}
     weights, request = world[3:]
     watch = {"watch": lambda gan, step: called.append(step)}
-    evaluation.train_gan(raw_gan(world), weights, request, **settings, **watch)
+    training.train_gan(raw_gan(world), weights, request, **settings, **watch)
     assert charged == [8, 8, 8]  # steps 0, 8 and 16
     assert called == [0, 7, 14, 20]
-    evaluation.train_gan(raw_gan(world), weights, request, penalty=0.0, **settings)
+    training.train_gan(raw_gan(world), weights, request, penalty=0.0, **settings)
     assert len(charged) == 3
 
 
 def test_a_gan_that_was_told_wrong_requests_draws_by_chance(world):
     weights, request = world[3:]
-    asked = evaluation.archive(200, np.random.default_rng(7))[1]
+    asked = archive.archive(200, np.random.default_rng(7))[1]
     order, right = np.random.default_rng(8).permutation(len(weights)), {}
     for name, told in {"gan": request, "null": request[order]}.items():
-        gan = evaluation.new_gan(world[2], weights, told, width=32, seed=0)
-        evaluation.train_gan(gan, weights, told, steps=60, seed=0, batch_size=32)
+        gan = training.new_gan(world[2], weights, told, width=32, seed=0)
+        training.train_gan(gan, weights, told, steps=60, seed=0, batch_size=32)
         right[name] = evaluation.as_asked(gan.sample(asked), asked)[0].mean()
     chance = np.mean(1 / np.array(LEVELS))
     assert right["null"] < chance + 0.1
@@ -380,8 +301,8 @@ def test_a_hasty_game_without_penalty_collapses(world):
     hasty = {"penalty": 0.0, "generator_rate": 1e-2, "critic_rate": 1e-3}
     spread = {}
     for name, changes in {"healthy": {}, "hasty": hasty}.items():
-        gan = evaluation.new_gan(world[2], weights, request, width=64, seed=0)
-        evaluation.train_gan(gan, weights, request, steps=150, seed=0, **changes)
+        gan = training.new_gan(world[2], weights, request, width=64, seed=0)
+        training.train_gan(gan, weights, request, steps=150, seed=0, **changes)
         spread[name] = evaluation.noise_spread(gan.sample(eight), 8)
     spread["real"] = evaluation.noise_spread(
         render_images(as_creatives(eight), np.random.default_rng(0)), 8
@@ -399,7 +320,7 @@ def test_the_flow_repeats_with_its_seed_and_its_loss_falls(world):
         torch.manual_seed(0)
         flow = AdImageFlow(strokes, width=32)
         if steps:
-            evaluation.train_flow(flow, weights, request, steps=steps, seed=seed, batch_size=64)
+            training.train_flow(flow, weights, request, steps=steps, seed=seed, batch_size=64)
         draw = torch.Generator().manual_seed(9)
         noise, time = torch.randn(weights.shape, generator=draw), torch.rand(400, generator=draw)
         with torch.no_grad():
@@ -413,7 +334,7 @@ def test_the_flow_repeats_with_its_seed_and_its_loss_falls(world):
 def test_copies_are_nearer_to_the_archive_than_fresh_ads(world):
     images = world[0]
     noise = 0.02 * torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
-    fresh = evaluation.archive(100, np.random.default_rng(4))[0]
+    fresh = archive.archive(100, np.random.default_rng(4))[0]
     apart, which = evaluation.nearest((images + noise)[:100].numpy(), images)
     assert (which == np.arange(100)).all()
     assert apart.max() < 0.025

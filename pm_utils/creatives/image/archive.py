@@ -1,0 +1,28 @@
+"""Still ads that a shop has: rendered from random attributes."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pm_utils.creatives.image.networks import LEVELS, SHOWN
+from pm_utils.market import Creatives, random_creatives
+from pm_utils.market.renderer import render_images
+
+ALL_ADS = np.array(list(np.ndindex(LEVELS)))  # (5760, 5): all that a still picture can show
+
+
+def as_creatives(attributes: np.ndarray) -> Creatives:
+    """Return the still ads with the given attributes, codes (N, 5) in the order of `SHOWN`."""
+    rest = np.zeros((2, len(attributes)), dtype=int)
+    return Creatives(*np.asarray(attributes).T, *rest)
+
+
+def archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+    """Render ads with random attributes → pictures (n, 32, 32, 3), attributes (n, 5)."""
+    creatives = random_creatives(n, rng)
+    return torch.from_numpy(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]
+
+
+def requests(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Draw what an archive of n ads would show → attributes (n, 5)."""
+    return random_creatives(n, rng).codes()[:, : len(SHOWN)]

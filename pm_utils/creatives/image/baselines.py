@@ -1,0 +1,117 @@
+"""Still ads without a network: the closest of the archive, pixels by themselves, PCA."""
+
+import numpy as np
+import torch
+from sklearn.covariance import LedoitWolf
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import PolynomialFeatures
+from torch import Tensor
+
+from pm_utils.creatives.image.evaluation import as_asked
+from pm_utils.creatives.image.networks import LEVELS, Strokes, as_request
+
+SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried for the calm Gaussian
+
+
+def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find for each request the archived ad that agrees in most, the first of equals.
+
+    Parameters
+    ----------
+    attributes, asked : arrays of shape (N, 5) and (M, 5)
+        What the archived ads show, and what is asked for.
+
+    Returns
+    -------
+    arrays of shape (M,)
+        Which ad; in how many attributes it agrees.
+    """
+    agree = np.zeros((len(asked), len(attributes)), dtype=np.int8)
+    for column in range(asked.shape[1]):
+        agree += asked[:, [column]] == attributes[:, column]
+    return agree.argmax(1), agree.max(1)
+
+
+def additive_gaussian(
+    images: Tensor, attributes: np.ndarray, asked: np.ndarray, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw each pixel by itself: a mean that adds up over attribute levels, and a deviation.
+
+    Parameters
+    ----------
+    images : Tensor of shape (N, 32, 32, 3)
+    attributes, asked : arrays of shape (N, 5) and (M, 5)
+        What the pictures show, and what shall be drawn.
+    rng : Generator
+
+    Returns
+    -------
+    array of shape (M, 32, 32, 3) in [0, 1]
+    """
+    flat, levels = images.flatten(1).numpy(), as_request(attributes)[:, : sum(LEVELS)].numpy()
+    model = Ridge(alpha=1.0).fit(levels, flat)
+    deviation = (flat - model.predict(levels)).std(axis=0)
+    drawn = model.predict(as_request(asked)[:, : sum(LEVELS)].numpy())
+    drawn += deviation * rng.standard_normal(drawn.shape, dtype=np.float32)
+    return drawn.clip(0, 1).reshape(-1, *images.shape[1:])
+
+
+class PCAGaussian:
+    """Strokes drawn jointly: a mean from all pairs of levels, and one covariance of the rest.
+
+    Parameters
+    ----------
+    strokes : Strokes
+    weights : Tensor of shape (N, K)
+        Archived ads as strokes.
+    attributes : array of shape (N, 5)
+        What they show.
+    """
+
+    def __init__(self, strokes: Strokes, weights: Tensor, attributes: np.ndarray) -> None:
+        self.strokes = strokes
+        self.pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
+        known = self.pairs.fit_transform(self._levels(attributes))
+        self.mean = Ridge(alpha=1.0).fit(known, weights.numpy())
+        rest = LedoitWolf().fit(weights.numpy() - self.mean.predict(known))
+        self.root = np.linalg.cholesky(rest.covariance_)
+
+    def draw(
+        self, asked: np.ndarray, rng: np.random.Generator, *, spread: float = 1.0
+    ) -> np.ndarray:
+        """Draw one ad per request.
+
+        Parameters
+        ----------
+        asked : array of shape (M, 5)
+        rng : Generator
+        spread : float
+            Factor of the Gaussian's deviation: 1 draws from it, 0 paints its mean.
+
+        Returns
+        -------
+        array of shape (M, 32, 32, 3) in [0, 1]
+
+        Raises
+        ------
+        ValueError
+            When the spread is negative.
+        """
+        if spread < 0:
+            raise ValueError(f"spread is {spread}, give a factor of at least 0")
+        drawn = self.mean.predict(self.pairs.transform(self._levels(asked)))
+        drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.root.T
+        return self.strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
+
+    @staticmethod
+    def _levels(attributes: np.ndarray) -> np.ndarray:
+        return as_request(attributes)[:, : sum(LEVELS)].numpy()
+
+
+def best_spread(rival: PCAGaussian, trial: np.ndarray, *, seed: int) -> float:
+    """Return the spread with the most complete ads on trial requests (M, 5)."""
+    share = {}
+    for spread in SPREADS:
+        rng = np.random.default_rng(seed)  # the same noise for each
+        share[spread] = as_asked(rival.draw(trial, rng, spread=spread), trial)[1].mean()
+    return max(share, key=share.__getitem__)

@@ -1,0 +1,92 @@
+"""What generated headlines are worth: grammar, attributes, novelty, and the share of the gain."""
+
+import numpy as np
+import pandas as pd
+from torch import Tensor
+
+from pm_utils.market.ad_reader import read_text
+from pm_utils.market.creatives import ATTRIBUTES, level_counts
+from pm_utils.market.headlines import copy_grammar
+
+SHAPE = tuple(level_counts("category", "tone", "discount").values())  # (12, 4, 5)
+ADS = np.array(list(np.ndindex(SHAPE)))  # (240, 3): all that a headline can be about
+
+
+def share_of_gain(
+    value: np.ndarray, single: np.ndarray, oracle: np.ndarray, weight: np.ndarray | None = None
+) -> float:
+    """Return (value - best single) / (oracle - best single), each a mean over customers.
+
+    Parameters
+    ----------
+    value, single, oracle : arrays of shape (N,)
+        Probability of a click of each customer.
+    weight : array of shape (N,), optional
+        How much each customer counts.
+    """
+    got, least, most = (np.average(v, weights=weight) for v in (value, single, oracle))
+    return float((got - least) / (most - least))
+
+
+def ads_said(tokens: np.ndarray) -> np.ndarray:
+    """Return which of the 240 ads each headline is → (N,), -1 where it does not parse."""
+    read = read_text(np.asarray(tokens))
+    ad = np.ravel_multi_index((read.category, read.tone, read.discount), SHAPE)
+    return np.where(read.valid, ad, -1)
+
+
+def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]) -> pd.DataFrame:
+    """Lay out headlines by draft and reader, below what was asked for.
+
+    Parameters
+    ----------
+    pages : dict of Tensor of shape (N, T), int64
+        What was written, by the name of the draft.
+    asked : array of shape (N,), int
+        The ads, 0 to 239, that were asked for.
+    readers : list of N str
+        Whom they are for.
+
+    Returns
+    -------
+    DataFrame
+        The row of what was asked for, then a row per draft; a column per reader.
+    """
+    levels = [
+        ATTRIBUTES["category"],
+        ATTRIBUTES["tone"],
+        ("full price", *ATTRIBUTES["discount"][1:]),
+    ]
+    names = [", ".join(level[i] for level, i in zip(levels, ad, strict=True)) for ad in ADS[asked]]
+    lines = {draft: copy_grammar().decode(page) for draft, page in pages.items()}
+    return pd.DataFrame({"asked for": names} | lines, index=readers).T
+
+
+def judge(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarray) -> pd.Series:
+    """Return what share of headlines is grammatical, right, novel and distinct.
+
+    Parameters
+    ----------
+    tokens : array of shape (N, T), int
+        What was written.
+    asked : array of shape (N,), int
+        The ads, 0 to 239, that were asked for.
+    archive : array of shape (M, T), int
+        Headlines that are not novel.
+
+    Returns
+    -------
+    Series
+        *Right* headlines parse and say what was asked. Only what parses can be *novel* or
+        *distinct*.
+    """
+    said = ads_said(tokens)
+    lines = [row.tobytes() for row in np.asarray(tokens, np.int64)[said >= 0]]
+    known = {row.tobytes() for row in np.asarray(archive, np.int64)}
+    shares = {
+        "grammatical": np.mean(said >= 0),
+        "right": np.mean(said == asked),
+        "novel": sum(line not in known for line in lines) / len(said),
+        "distinct": len(set(lines)) / len(said),
+    }
+    return pd.Series(shares)

@@ -1,0 +1,64 @@
+"""Clips that a shop has: rendered from codes, and the forms in which models take them."""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from pm_utils.creatives.video.networks import LEVELS, MOTION
+from pm_utils.market import Creatives
+from pm_utils.market.renderer import NOISE, render_clips
+
+STEPS = (*LEVELS.values(), MOTION)
+CATALOGUE = np.array(list(np.ndindex(STEPS)))  # (2592, 4): all that a clip of the chapter can show
+
+
+def as_creatives(codes: np.ndarray) -> Creatives:
+    """Return plain ads without discount: codes (N, 4) of category, palette, layout and motion.
+
+    The code of a motion is 0 for still, then left slow, left fast, right slow and so on.
+    """
+    category, palette, layout, cell = np.asarray(codes).T
+    none = np.zeros(len(category), dtype=int)
+    return Creatives(
+        category, none, none, palette, layout, (cell + 1) // 2, (cell + 1) % 2 * (cell > 0)
+    )
+
+
+def as_codes(ads: Creatives) -> np.ndarray:
+    """Return category, palette, layout and motion of ads → (N, 4); undoes `as_creatives`."""
+    moving = 2 * ads.motion - 1 + ads.speed
+    cell = np.where(ads.motion > 0, moving, 0)
+    return np.stack([ads.category, ads.palette, ads.layout, cell], axis=1)
+
+
+def as_request(codes: np.ndarray) -> Tensor:
+    """Write codes (N, 4) as numbers 0 and 1, one per level → (N, 31)."""
+    columns = torch.as_tensor(np.asarray(codes), dtype=torch.long).unbind(1)
+    parts = [one_hot(column, n) for column, n in zip(columns, STEPS, strict=True)]
+    return torch.cat(parts, 1).float()
+
+
+def shoot(codes: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Render a real clip of each ad, codes (N, 4), in a new scene → (N, 12, 3, 32, 32)."""
+    clips = torch.from_numpy(render_clips(as_creatives(codes), rng))
+    return clips.permute(0, 1, 4, 2, 3).contiguous()
+
+
+def archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+    """Render clips of random ads → clips (n, 12, 3, 32, 32), codes (n, 4)."""
+    codes = CATALOGUE[rng.integers(len(CATALOGUE), size=n)]
+    # Still ads are one motion in five, not one in nine.
+    codes[:, 3] = np.where(rng.random(n) < 0.2, 0, rng.integers(1, MOTION, size=n))
+    return shoot(codes, rng), codes
+
+
+def as_pictures(clips: Tensor) -> np.ndarray:
+    """Clips (N, 12, 3, 32, 32) → arrays (N, 12, 32, 32, 3) clipped to [0, 1]."""
+    return clips.detach().clamp(0, 1).permute(0, 1, 3, 4, 2).numpy()
+
+
+def as_filmed(clips: Tensor, rng: np.random.Generator) -> Tensor:
+    """Add the renderer's noise, which no model is asked to draw, and clip to [0, 1]."""
+    grain = rng.standard_normal(clips.shape, dtype=np.float32)
+    return (clips.detach() + NOISE * torch.from_numpy(grain)).clamp(0, 1)

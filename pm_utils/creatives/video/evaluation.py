@@ -1,0 +1,121 @@
+"""Judges of clips: what the market reads in them, and how they move."""
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pm_utils.creatives.image.networks import SHOWN
+from pm_utils.creatives.video.archive import (
+    STEPS,
+    as_codes,
+    as_creatives,
+    as_filmed,
+    as_pictures,
+    as_request,
+)
+from pm_utils.creatives.video.networks import JUDGED, AdVideoVAE, ClipClassifier, ClipGenerator
+from pm_utils.learning.training import predict
+from pm_utils.market import Creatives
+from pm_utils.market.ad_reader import ClipReading, read_clips
+from pm_utils.market.renderer import FRAMES, NOISE
+
+
+def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray) -> pd.Series:
+    """Return the share of clips whose category, palette and motion the classifier tells."""
+    heads = predict(model, [clips]).split(JUDGED, 1)
+    right = [
+        (h.argmax(1).numpy() == codes[:, i]).mean() for h, i in zip(heads, (0, 1, 3), strict=True)
+    ]
+    return pd.Series(right, ["category", "palette", "motion"])
+
+
+def squared_errors(first: Tensor, second: Tensor) -> Tensor:
+    """Return the mean squared difference of each clip, over its numbers → (N,)."""
+    return (first - second).square().flatten(1).mean(1)
+
+
+def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Let a network make one clip per ad, codes (N, 4), and film it → (N, 12, 3, 32, 32)."""
+    draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    with torch.no_grad():  # in small parts, which stay in the cache
+        parts = [model.sample(part, draw) for part in as_request(asked).split(50)]
+    return as_filmed(torch.cat(parts), rng)
+
+
+def clip_features(model: ClipClassifier, clips: Tensor) -> np.ndarray:
+    """Return the classifier's features of clips → (N, F)."""
+    return predict(model.features, [clips], batch_size=200).numpy()
+
+
+def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Series:
+    """Return both terms of the negative ELBO and their sum, nats per clip."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        surprise, kl = predict(model, [clips, request], batch_size=50).mean(0).tolist()
+    return pd.Series({"-E log p": surprise, "KL": kl, "negative ELBO": surprise + kl})
+
+
+def read(clips: Tensor) -> tuple[Creatives, ClipReading]:
+    """Let the market read clips (N, 12, 3, 32, 32) → the ads that it sees, and its reading."""
+    reading = read_clips(as_pictures(clips))
+    seen = [getattr(reading.picture, name) for name in SHOWN]
+    return Creatives(*seen, reading.motion, reading.speed), reading
+
+
+def judge(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
+    """Compare what the market reads in clips with the ads asked for, codes (N, 4).
+
+    Returns
+    -------
+    DataFrame of bool, one row per clip
+        *Motion* is direction and speed. A clip *counts* if it is a valid ad and shows and does all
+        that was asked for. A still ad is rightly *frozen*.
+    """
+    (said, reading), wanted = read(clips), as_creatives(asked)
+    right = said.codes() == wanted.codes()
+    verdict = {
+        "direction": said.motion == wanted.motion,
+        "motion": as_codes(said)[:, 3] == asked[:, 3],
+        "counts": reading.valid & right.all(axis=1),
+    }
+    flags = {name: getattr(reading, name) for name in ("valid", "frozen", "looping")}
+    return pd.DataFrame(verdict | flags)
+
+
+def ads_said(clips: Tensor) -> np.ndarray:
+    """Return which ad of `CATALOGUE` each clip is → (N,), -1 where it is no valid one."""
+    said, reading = read(clips)
+    plain = (said.tone == 0) & (said.discount == 0)
+    number = np.ravel_multi_index(tuple(as_codes(said).T), STEPS)
+    return np.where(reading.valid & plain, number, -1)
+
+
+def change_energy(clips: Tensor) -> np.ndarray:
+    """Return the mean squared change from frame to frame, less that of noise alone → (N,)."""
+    change = (clips[:, 1:] - clips[:, :-1]).square().flatten(1).mean(1)
+    return change.numpy() - 2 * NOISE**2
+
+
+def change_autocorrelation(clips: Tensor) -> np.ndarray:
+    """Correlate the changes between frames with those some frames later → (N, 7), lags 2 to 8.
+
+    Lag 1 is left out: two neighbouring changes share a frame, and its noise.
+    """
+    change = (clips[:, 1:] - clips[:, :-1]).flatten(2)  # (N, 11, P)
+    parts = []
+    for lag in range(2, 9):
+        first, later = change[:, :-lag], change[:, lag:]
+        size = (first.square().sum((1, 2)) * later.square().sum((1, 2))).sqrt()
+        parts.append((first * later).sum((1, 2)) / size)
+    return torch.stack(parts, 1).numpy()
+
+
+def freeze(clips: Tensor, rng: np.random.Generator) -> Tensor:
+    """Plant a fault: the last frame for ever, with fresh noise."""
+    return as_filmed(clips[:, -1:].expand_as(clips), rng)
+
+
+def loop(clips: Tensor, rng: np.random.Generator, period: int = 4) -> Tensor:
+    """Plant a fault: the last few frames again and again, with fresh noise."""
+    return as_filmed(clips[:, -period:].repeat(1, FRAMES // period, 1, 1, 1), rng)

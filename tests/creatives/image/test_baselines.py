@@ -1,0 +1,33 @@
+"""Rivals without a network draw what they should."""
+
+import numpy as np
+import pytest
+import torch
+
+from pm_utils.creatives.image import baselines
+from pm_utils.creatives.image.networks import LEVELS
+
+
+def test_the_additive_gaussian_has_the_archives_mean_and_deviation():
+    rng = np.random.default_rng(0)
+    attributes = np.stack([rng.integers(n, size=3000) for n in LEVELS], axis=1)
+    light = 0.3 + 0.05 * attributes[:, 3]  # brightness follows the palette
+    images = light[:, None, None, None] + 0.02 * rng.normal(size=(3000, 32, 32, 3))
+    images = torch.tensor(images, dtype=torch.float32)
+    asked = np.zeros((400, 5), int)
+    asked[200:, 3] = 5
+    drawn = baselines.additive_gaussian(images, attributes, asked, rng)
+    assert drawn[:200].mean() == pytest.approx(0.30, abs=0.003)
+    assert drawn[200:].mean() == pytest.approx(0.55, abs=0.003)
+    assert drawn[:200].std() == pytest.approx(0.02, rel=0.1)
+    pixels = drawn[:200].reshape(200, -1)[:, :40]
+    between = np.corrcoef(pixels.T)[np.triu_indices(40, 1)]
+    assert np.abs(between).mean() < 0.1  # each pixel by itself
+
+
+def test_the_closest_request_by_hand():
+    attributes = np.array([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 1, 1, 1]])
+    asked = np.array([[1, 1, 1, 1, 1], [0, 0, 0, 1, 0], [1, 1, 1, 0, 1], [2, 2, 2, 2, 2]])
+    which, agree = baselines.closest_request(attributes, asked)
+    assert which.tolist() == [2, 0, 1, 0]  # the first of equals
+    assert agree.tolist() == [5, 4, 4, 0]

@@ -1,9 +1,4 @@
-"""Conversion models that learn from clicks and are asked about everybody.
-
-The market's log is added up by customer and ad: impressions of one pair share all features that a
-marketer sees, so a likelihood of their counts is the likelihood of the rows. Slots are drawn at
-random and concern neither customer nor ad, so they are left out.
-"""
+"""Conversion after the click, learned where only clicks are seen."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace

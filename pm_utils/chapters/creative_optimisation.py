@@ -1,0 +1,103 @@
+"""Chapter 09: off-policy estimators over many logs, held against the true value."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.evaluation.bootstrap import bootstrap_weights, paired_interval
+from pm_utils.market import Market, Policy
+from pm_utils.measurement.off_policy import Estimate, evaluate, reward_table
+
+
+def repeat(
+    market: Market,
+    old: Policy | Callable,
+    target: np.ndarray,
+    context: np.ndarray,
+    *,
+    logs: int,
+    size: int,
+    misses: bool = False,
+    interactions: bool = False,
+) -> dict[str, list[Estimate]]:
+    """Draw one log of the old policy after the other and evaluate the new policy on each.
+
+    Parameters
+    ----------
+    market : Market
+    old : Policy or callable
+        As in `Market.impressions`.
+    target : array of shape (N, M)
+        The new policy's probabilities.
+    context : array of shape (N, D)
+        What the reward model sees.
+    logs, size : int
+        Number of logs and impressions in each.
+    misses : bool
+        Let the reward be 1 where nobody clicks, rather than where somebody does.
+    interactions : bool
+        Whether the reward model gives every ad its own slopes, as in `reward_table`.
+
+    Returns
+    -------
+    dict of str to list of Estimate
+        For each estimator, one per log.
+    """
+    found = {name: [] for name in ("DM", "IPS", "SNIPS", "DR")}
+    for number in range(logs):
+        log = market.impressions(old, size, start=number * size)
+        reward = (log.click != misses).astype(float)
+        rows = log.customer, log.creative, reward
+        table = reward_table(context, target.shape[1], *rows, interactions=interactions)
+        for name, estimate in evaluate(log, target, table, reward=reward).items():
+            found[name].append(estimate)
+    return found
+
+
+def score(found: dict[str, list[Estimate]], truth: float) -> pd.DataFrame:
+    """Hold the estimates of many logs against the true value.
+
+    Returns
+    -------
+    DataFrame
+        For each estimator: mean ``relative error``, relative ``bias``, the share of logs whose
+        ``95 % interval holds`` the truth, and the mean ``effective size``.
+    """
+    rows = {}
+    for name, many in found.items():
+        off = np.array([one.value for one in many]) / truth - 1
+        holds = np.mean([one.covers(truth) for one in many])
+        effective = np.mean([one.effective_size for one in many])
+        rows[name] = [np.abs(off).mean(), off.mean(), holds, effective]
+    columns = ["relative error", "bias", "95 % interval holds", "effective size"]
+    return pd.DataFrame(rows, index=columns).T
+
+
+def compare_errors(
+    error: pd.DataFrame, pairs: list[tuple[str, str]], *, repeats: int, seed: int
+) -> pd.DataFrame:
+    """Say which of two estimators errs less, by intervals over logs.
+
+    Parameters
+    ----------
+    error : DataFrame
+        One row per log, one column per estimator.
+    pairs : list of (str, str)
+        A rival, and the estimator that is compared with it.
+    repeats, seed : int
+        Resamples of the logs.
+
+    Returns
+    -------
+    DataFrame
+        Mean error ``saved``, the 95 % interval ``from`` … ``to``, and the ``verdict``, which is
+        *better* or *worse* only where the interval excludes zero.
+    """
+    draws, rows = bootstrap_weights(len(error), repeats, seed), {}
+    for rival, name in pairs:
+        first, second = error[rival].to_numpy(), error[name].to_numpy()
+        low, high = paired_interval(first, second, draws)
+        verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
+        rows[f"{name} against {rival}"] = [(first - second).mean(), low, high, verdict]
+    return pd.DataFrame(rows, index=["saved", "from", "to", "verdict"]).T

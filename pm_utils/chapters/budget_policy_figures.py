@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pm_utils.decisions.bandits import summary
 from pm_utils.decisions.budget_env import Forecast
 from pm_utils.decisions.planning import PricedPlans
+from pm_utils.evaluation.bootstrap import summary
 from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 
 HUES = {

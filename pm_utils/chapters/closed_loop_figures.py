@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pm_utils.decisions.bandits import summary
+from pm_utils.evaluation.bootstrap import summary
 from pm_utils.page import plots
 
 STYLES = {

@@ -13,10 +13,10 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import t as student
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
+from pm_utils.evaluation.bootstrap import summary
 from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16
@@ -491,9 +491,3 @@ def standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd.DataFr
 def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarray:
     """Return the clicks lost against the oracle up to each round → (rounds, R)."""
     return np.cumsum(oracle - earned, axis=0) * batch
-
-
-def summary(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over replications and half of its 95 % interval (Student's t)."""
-    values, n = np.asarray(values), len(values)
-    return float(values.mean()), float(student.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)

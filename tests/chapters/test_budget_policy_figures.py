@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from pm_utils.chapters import budget_policy_figures as figures
-from pm_utils.decisions.bandits import summary
 from pm_utils.decisions.planning import PricedPlans
+from pm_utils.evaluation.bootstrap import summary
 from tests.support.campaign_world import WEEKS, pair
 
 

@@ -355,15 +355,3 @@ def test_standings_hold_regret_shares_and_the_last_quarter(played):
     assert table.loc["deep", "clicks lost per 1,000"] == pytest.approx(lost)
     assert table.loc["deep", "the same, last quarter"] > table.loc["deep", "share of oracle gain"]
     assert table.loc["null"].notna().all()
-
-
-def test_the_summary_is_a_mean_and_half_its_interval():
-    mean, half = bandits.summary([1.0, 2.0, 3.0, 6.0])
-    assert mean == 3
-    assert half == pytest.approx(3.182446 * np.std([1, 2, 3, 6], ddof=1) / 2)  # t, 3 degrees
-
-
-def test_the_interval_of_a_few_replications_holds_at_its_level():
-    draws = np.random.default_rng(0).normal(size=(4000, 5))
-    mean, half = np.array([bandits.summary(each) for each in draws]).T
-    assert np.mean(np.abs(mean) < half) == pytest.approx(0.95, abs=0.012)  # 1.96 gives 0.88

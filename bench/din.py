@@ -19,8 +19,9 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy, binary_cross_entropy_with_logits
 
 from pm_utils.evaluation.ranking import roc_auc
+from pm_utils.evaluation.recommendation import log_losses
 from pm_utils.targeting.interest.networks import DeepInterestNet
-from pm_utils.targeting.interest.samples import ClickLog, log_losses, simulated_clicks
+from pm_utils.targeting.interest.simulated import ClickLog, simulated_clicks
 
 USERS, ITEMS, LENGTH, WIDTH = 5000, 10_000, 20, 16
 ATTENTION, HIDDEN = (64, 16), (256, 128)

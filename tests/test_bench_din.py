@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pm_utils.evaluation.ranking import roc_auc
-from pm_utils.targeting.interest.samples import simulated_clicks
+from pm_utils.targeting.interest.simulated import simulated_clicks
 
 FILE = Path(__file__).parents[1] / "bench" / "din.py"
 

@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin
+from torch import Tensor
 
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
 from pm_utils.targeting.redemption.baselines import fitted_logit, rate_by_cell
+from pm_utils.targeting.redemption.ensemble import NETWORKS, Ensemble
 
 
 def information_ladder(
@@ -77,3 +79,104 @@ def scoreboard_row(metric: str, points: pd.DataFrame) -> tuple[dict, str]:
     names = {"naive": "naive", "classical": rival, "deep": "network", "null": "null"}
     row = {"unit": "nats" if down else "share", "better": "lower" if down else "higher"}
     return row | {kind: column[name] for kind, name in names.items()}, rival
+
+
+# The trial that reads the appeal of `pm_utils.targeting.redemption.coupon_choice`.
+COUPONS = "coupon by coupon"
+
+
+def train_trials(
+    features: pd.DataFrame,
+    target: np.ndarray,
+    profile: list[str],
+    *,
+    start: dict[str, Tensor],
+    **settings: int,
+) -> dict[str, Ensemble]:
+    """Train both networks, then `ConversionPredictNet` pre-trained and with the coupons' appeal.
+
+    Parameters
+    ----------
+    features, target, profile
+        As in `Ensemble.train`. Only the last trial reads the column ``appeal``.
+    start : dict
+        Pre-trained weights.
+    **settings : int
+        ``members``, ``epochs`` and ``seed``.
+
+    Returns
+    -------
+    dict of Ensemble
+        By name; ``"one member"`` is the first network of the first ensemble.
+    """
+    rows = features.drop(columns="appeal"), target, profile
+    trials = {name: Ensemble.train(name, *rows, **settings) for name in NETWORKS}
+    trials["pre-trained"] = Ensemble.train(NETWORKS[0], *rows, start=start, **settings)
+    trials[COUPONS] = Ensemble.train(NETWORKS[0], features, *rows[1:], **settings)
+    whole = trials[NETWORKS[0]]
+    return {"one member": Ensemble(whole.nets[:1], whole.scaling, profile)} | trials
+
+
+def train_final(
+    name: str,
+    features: pd.DataFrame,
+    target: np.ndarray,
+    profile: list[str],
+    *,
+    null_members: int,
+    start: dict[str, Tensor],
+    **settings: int,
+) -> dict[str, Ensemble]:
+    """Train the chosen network on all training contacts, and on shuffled labels.
+
+    Parameters
+    ----------
+    name : str
+        One of `NETWORKS`, ``"pre-trained"`` or `COUPONS`.
+    features, target, profile, start
+        As in `train_trials`; `start` is used by ``"pre-trained"`` only.
+    null_members : int
+        Networks that learn from shuffled labels. They start from random weights also where the
+        chosen one does not: pre-trained weights have seen true answers, and a null knows none.
+    **settings : int
+        ``members``, ``epochs`` and ``seed``.
+
+    Returns
+    -------
+    dict of Ensemble
+        ``"network"`` and ``"null"``.
+    """
+    kind, begin = name if name in NETWORKS else NETWORKS[0], None
+    if name == "pre-trained":
+        begin = start
+    table = features if name == COUPONS else features.drop(columns="appeal")
+    rows = kind, table, target, profile
+    null = settings | {"members": null_members, "shuffle_labels": True}
+    return {
+        "network": Ensemble.train(*rows, start=begin, **settings),
+        "null": Ensemble.train(*rows, **null),
+    }
+
+
+def remedy_claim(remedy: str, change: tuple[float, float]) -> str:
+    """Say what a remedy did to the loss on held-out contacts; the result chooses the sentence.
+
+    Parameters
+    ----------
+    remedy : str
+        Its name inside a sentence, such as "pre-training".
+    change : (float, float)
+        The 95 % interval, in nats, of the log loss with the remedy minus that without, from
+        `pm_utils.evaluation.probabilities.paired_gain`.
+
+    Returns
+    -------
+    str
+        With and without *cannot be told apart* where the interval holds zero.
+    """
+    low, high = change
+    facts = f"(95 % interval of the change: {low:+.4f} to {high:+.4f} nats)"
+    if low <= 0 <= high:
+        return f"With and without {remedy}, the losses cannot be told apart {facts}."
+    verb = "lowers" if high < 0 else "raises"
+    return f"{remedy[0].upper()}{remedy[1:]} {verb} the loss {facts}."

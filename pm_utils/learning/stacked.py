@@ -1,7 +1,10 @@
 """Networks of one kind that learn side by side."""
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
 
 
 class StackedLinear(nn.Module):
@@ -30,3 +33,41 @@ class StackedLinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Inputs (K, B, D), rows for each network → (K, B, H)."""
         return torch.baddbmm(self.bias, x, self.weight)
+
+
+class Members(nn.Module):
+    """Networks of one kind that learn side by side: each weight stacked, one call for all.
+
+    Parameters
+    ----------
+    nets : list of K torch.nn.Module
+        Of one architecture; `write_back` gives them what was learned.
+    """
+
+    def __init__(self, nets: list[nn.Module]) -> None:
+        super().__init__()
+        self.nets = tuple(nets)  # a tuple: their own weights are not trained
+        self.names = [name for name, _ in nets[0].named_parameters()]
+        stacked, _ = stack_module_state(nets)
+        self.values = nn.ParameterList([stacked[name].detach() for name in self.names])  # (K, ...)
+
+    def named(self) -> Iterable[tuple[str, Tensor]]:
+        """Return each layer's name with the stacked weights."""
+        return zip(self.names, self.values, strict=True)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Inputs (B, K, F), rows for each network → logits (B, K); each drops units of its own."""
+        net = self.nets[0].train(self.training)
+
+        def one(values: list[Tensor], *rows: Tensor) -> Tensor:
+            return functional_call(net, dict(zip(self.names, values, strict=True)), rows)
+
+        dims = (0, *(1 for _ in inputs))
+        return vmap(one, dims, 1, randomness="different")(list(self.values), *inputs)
+
+    def write_back(self) -> list[nn.Module]:
+        """Copy the weights to the networks and return these, in evaluation mode."""
+        for k, net in enumerate(self.nets):
+            net.load_state_dict({name: value[k].detach() for name, value in self.named()})
+            net.eval()
+        return list(self.nets)

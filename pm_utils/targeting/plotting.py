@@ -1,4 +1,4 @@
-"""The figures of a targeting chapter: campaigns in time, reliability, gain, profit, importance."""
+"""Figures of lists: calibration, profit, importance."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from pm_utils.evaluation.calibration import reliability
 from pm_utils.page.plots import COLORS, CYCLE, INK, grid
-from pm_utils.targeting.fairness import cumulative_gain, number_to_contact, profit_curve
+from pm_utils.targeting.lists import cumulative_gain, number_to_contact, profit_curve
 
 
 def campaign_bars(contacts: pd.DataFrame) -> Figure:
@@ -108,7 +108,7 @@ def profit_lines(
     colors : dict
         A colour for each model.
     margin, cost : float
-        Dollars, as in `pm_utils.targeting.fairness.profit_curve`. A dot marks where each list ends.
+        Dollars, as in `pm_utils.targeting.lists.profit_curve`. A dot marks where each list ends.
     """
     figure, axes = plt.subplots(figsize=(6, 3.8))
     for name, chance in chances.items():
@@ -129,7 +129,7 @@ def importance_bars(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `pm_utils.targeting.fairness.permutation_importance`.
+        From `pm_utils.evaluation.importance.permutation_importance`.
     """
     figure, axes = plt.subplots(figsize=(6.5, 0.7 + 0.32 * len(table)))
     upward = table[::-1]

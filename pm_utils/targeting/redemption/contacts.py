@@ -2,8 +2,7 @@
 
 One row is a *contact*: a household that a campaign addressed. Everything is counted strictly before
 the start: purchases, coupons at the till, redemptions of earlier campaigns. Only what the shop
-itself decides, whom it addresses with which offers for how long, is known on the day.
-"""
+itself decides, whom it addresses with which offers for how long, is known on the day."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,13 +11,10 @@ import numpy as np
 import pandas as pd
 import scipy.sparse as sp
 
-from pm_utils.customers.features import FEATURES, customer_features
 from pm_utils.data import Shop
 
 PARTS = ("learn", "choose", "test")
 TYPES = ("Type A", "Type B", "Type C")
-LONGEST = 365.0  # days since something that never happened
-BASE_RATE, BASE_WEIGHT = 0.12, 2.0  # a household's answers are shrunk towards the shop's usual rate
 DAY = np.timedelta64(1, "D")
 
 
@@ -179,85 +175,3 @@ class CampaignLog:
         """Sum rows of a table by household → (H,)."""
         who = self.customers.get_indexer(rows["customer_id"])
         return np.bincount(who, weight, minlength=len(self.customers))
-
-
-def household_features(log: CampaignLog, as_of: Any) -> pd.DataFrame:
-    """Describe every household by activity, coupon use, earlier answers and what it told.
-
-    Parameters
-    ----------
-    log : CampaignLog
-    as_of : date-like
-        Nothing dated on or after it is read.
-
-    Returns
-    -------
-    DataFrame of shape (H, F)
-        Indexed by ``customer_id``. Amounts, counts and days as log(1 + x); 0 where a household
-        has not ordered yet.
-    """
-    as_of = pd.Timestamp(as_of)
-    now = as_of.to_datetime64()
-    known = customer_features(log.shop, as_of)
-    known = known.drop(columns=["age_group", "contacts", "campaigns_answered", "redemptions"])
-    long_tailed = [c for c in known if FEATURES.loc[c, "unit"] in ("dollars", "count", "days")]
-    known[long_tailed] = np.log1p(known[long_tailed].clip(lower=0))
-    columns = known.reindex(log.customers, fill_value=0.0).to_dict("series")
-    columns |= _coupons_at_the_till(log, now) | _answers(log, as_of) | _told(log)
-    return pd.DataFrame(columns, index=log.customers).astype(float)
-
-
-def _days_since(log: CampaignLog, who: np.ndarray, days: np.ndarray) -> np.ndarray:
-    """Logarithm of the days since each household's last event → (H,)."""
-    last = np.full(len(log.customers), LONGEST)
-    np.minimum.at(last, who, days)
-    return np.log1p(last)
-
-
-def _coupons_at_the_till(log: CampaignLog, now: np.datetime64) -> dict[str, np.ndarray]:
-    rows = log.coupon & (log.day < now)
-    who, ago = log.customer[rows], (now - log.day[rows]) / DAY
-    windows = {"coupon_lines_28d": 28, "coupon_lines_90d": 90, "coupon_lines": np.inf}
-    columns = {
-        name: np.log1p(np.bincount(who[ago <= days], minlength=len(log.customers)))
-        for name, days in windows.items()
-    }
-    return columns | {"days_since_coupon": _days_since(log, who, ago)}
-
-
-def _answers(log: CampaignLog, as_of: pd.Timestamp) -> dict[str, np.ndarray]:
-    """Count what earlier campaigns brought, as it was known on the day."""
-    shop = log.shop
-    span = shop.campaigns.set_index("campaign_id")
-    past = shop.responses[shop.responses["responded_at"] < as_of]
-    ago = (as_of - past["responded_at"]).dt.days.to_numpy(float)
-    who = log.customers.get_indexer(past["customer_id"])
-    columns = {
-        "redemptions": np.log1p(log.counted(past)),
-        "redemptions_faded": np.log1p(log.counted(past, np.exp(-ago / 60))),
-        "days_since_redemption": _days_since(log, who, ago),
-    }
-    earlier = shop.contacts[shop.contacts["campaign_id"].map(span["starts_on"]) < as_of]
-    answered = past.drop_duplicates(["customer_id", "campaign_id"])
-    for name, types in (("a", TYPES[:1]), ("bc", TYPES[1:])):
-        addressed, came = (
-            log.counted(rows[rows["campaign_id"].map(span["campaign_type"]).isin(types)])
-            for rows in (earlier, answered)
-        )
-        columns[f"contacts_{name}"] = np.log1p(addressed)
-        columns[f"answers_{name}"] = came.astype(float)
-        columns[f"answer_rate_{name}"] = (came + BASE_WEIGHT * BASE_RATE) / (
-            addressed + BASE_WEIGHT
-        )
-    return columns
-
-
-def _told(log: CampaignLog) -> dict[str, np.ndarray]:
-    customers = log.shop.customers
-    told = customers["age_group"].notna().to_numpy(float)
-    columns = {"told": told}
-    for name in ("age_group", "income", "household_size", "kids"):
-        columns[name] = customers[name].cat.codes.to_numpy().clip(0) * told
-    for name, level in (("marital_status", "Married"), ("home_ownership", "Homeowner")):
-        columns[level.lower()] = customers[name].eq(level).fillna(False).to_numpy(float)
-    return columns

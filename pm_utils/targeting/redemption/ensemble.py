@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.learning.scaling import Scaling
+from pm_utils.learning.stacked import Members
 from pm_utils.learning.training import fit, predict
 from pm_utils.targeting.redemption.networks import ConversionPredictNet, DeepCrossing
 
 NETWORKS = ("ConversionPredictNet", "DeepCrossing")
-COUPONS = "coupon by coupon"  # the trial that reads the appeal of `pm_utils.targeting.redemption.coupon_choice`
 
 
 def squared(*weights: Tensor) -> Tensor:
@@ -59,44 +58,6 @@ def new_net(name: str, profile: int, content: int) -> nn.Module:
     if name == "DeepCrossing":
         return DeepCrossing([profile, content], dropout=0.3)
     raise ValueError(f"{name} is no network: give ConversionPredictNet or DeepCrossing")
-
-
-class Members(nn.Module):
-    """Networks of one kind that learn side by side: each weight stacked, one call for all.
-
-    Parameters
-    ----------
-    nets : list of K torch.nn.Module
-        Of one architecture; `write_back` gives them what was learned.
-    """
-
-    def __init__(self, nets: list[nn.Module]) -> None:
-        super().__init__()
-        self.nets = tuple(nets)  # a tuple: their own weights are not trained
-        self.names = [name for name, _ in nets[0].named_parameters()]
-        stacked, _ = stack_module_state(nets)
-        self.values = nn.ParameterList([stacked[name].detach() for name in self.names])  # (K, ...)
-
-    def named(self) -> Iterable[tuple[str, Tensor]]:
-        """Return each layer's name with the stacked weights."""
-        return zip(self.names, self.values, strict=True)
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        """Inputs (B, K, F), rows for each network → logits (B, K); each drops units of its own."""
-        net = self.nets[0].train(self.training)
-
-        def one(values: list[Tensor], *rows: Tensor) -> Tensor:
-            return functional_call(net, dict(zip(self.names, values, strict=True)), rows)
-
-        dims = (0, *(1 for _ in inputs))
-        return vmap(one, dims, 1, randomness="different")(list(self.values), *inputs)
-
-    def write_back(self) -> list[nn.Module]:
-        """Copy the weights to the networks and return these, in evaluation mode."""
-        for k, net in enumerate(self.nets):
-            net.load_state_dict({name: value[k].detach() for name, value in self.named()})
-            net.eval()
-        return list(self.nets)
 
 
 def train_nets(
@@ -224,100 +185,3 @@ class Ensemble:
         """Return each network's logit → (members, N)."""
         inputs = self.inputs(features)
         return np.array([predict(net, inputs).numpy() for net in self.nets], float)
-
-
-def train_trials(
-    features: pd.DataFrame,
-    target: np.ndarray,
-    profile: list[str],
-    *,
-    start: dict[str, Tensor],
-    **settings: int,
-) -> dict[str, Ensemble]:
-    """Train both networks, then `ConversionPredictNet` pre-trained and with the coupons' appeal.
-
-    Parameters
-    ----------
-    features, target, profile
-        As in `Ensemble.train`. Only the last trial reads the column ``appeal``.
-    start : dict
-        Pre-trained weights.
-    **settings : int
-        ``members``, ``epochs`` and ``seed``.
-
-    Returns
-    -------
-    dict of Ensemble
-        By name; ``"one member"`` is the first network of the first ensemble.
-    """
-    rows = features.drop(columns="appeal"), target, profile
-    trials = {name: Ensemble.train(name, *rows, **settings) for name in NETWORKS}
-    trials["pre-trained"] = Ensemble.train(NETWORKS[0], *rows, start=start, **settings)
-    trials[COUPONS] = Ensemble.train(NETWORKS[0], features, *rows[1:], **settings)
-    whole = trials[NETWORKS[0]]
-    return {"one member": Ensemble(whole.nets[:1], whole.scaling, profile)} | trials
-
-
-def train_final(
-    name: str,
-    features: pd.DataFrame,
-    target: np.ndarray,
-    profile: list[str],
-    *,
-    null_members: int,
-    start: dict[str, Tensor],
-    **settings: int,
-) -> dict[str, Ensemble]:
-    """Train the chosen network on all training contacts, and on shuffled labels.
-
-    Parameters
-    ----------
-    name : str
-        One of `NETWORKS`, ``"pre-trained"`` or `COUPONS`.
-    features, target, profile, start
-        As in `train_trials`; `start` is used by ``"pre-trained"`` only.
-    null_members : int
-        Networks that learn from shuffled labels. They start from random weights also where the
-        chosen one does not: pre-trained weights have seen true answers, and a null knows none.
-    **settings : int
-        ``members``, ``epochs`` and ``seed``.
-
-    Returns
-    -------
-    dict of Ensemble
-        ``"network"`` and ``"null"``.
-    """
-    kind, begin = name if name in NETWORKS else NETWORKS[0], None
-    if name == "pre-trained":
-        begin = start
-    table = features if name == COUPONS else features.drop(columns="appeal")
-    rows = kind, table, target, profile
-    null = settings | {"members": null_members, "shuffle_labels": True}
-    return {
-        "network": Ensemble.train(*rows, start=begin, **settings),
-        "null": Ensemble.train(*rows, **null),
-    }
-
-
-def remedy_claim(remedy: str, change: tuple[float, float]) -> str:
-    """Say what a remedy did to the loss on held-out contacts; the result chooses the sentence.
-
-    Parameters
-    ----------
-    remedy : str
-        Its name inside a sentence, such as "pre-training".
-    change : (float, float)
-        The 95 % interval, in nats, of the log loss with the remedy minus that without, from
-        `pm_utils.evaluation.probabilities.paired_gain`.
-
-    Returns
-    -------
-    str
-        With and without *cannot be told apart* where the interval holds zero.
-    """
-    low, high = change
-    facts = f"(95 % interval of the change: {low:+.4f} to {high:+.4f} nats)"
-    if low <= 0 <= high:
-        return f"With and without {remedy}, the losses cannot be told apart {facts}."
-    verb = "lowers" if high < 0 else "raises"
-    return f"{remedy[0].upper()}{remedy[1:]} {verb} the loss {facts}."

@@ -1,49 +1,18 @@
 """The interest task: nothing leaks, sampling is put right, metrics by hand, a log with a truth."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import log_loss, roc_auc_score
 
-from pm_utils.customers.purchase_log import CONTEXT_COLUMNS, HISTORY_COLUMNS, PurchaseLog
+from pm_utils.customers.purchase_log import HISTORY_COLUMNS, PurchaseLog
 from pm_utils.data import Shop
-from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.evaluation.ranking import roc_auc
-from pm_utils.targeting.interest import samples
-from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
-
-DAY = pd.Timestamp("2017-01-01")
-H, C, LAST = 40, 6, 120
-
+from pm_utils.targeting.interest import baselines, samples
+from tests.support.interest import DAY, LOG, TEST, TRAIN, C, H, log_of, on
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-def on(day: int) -> pd.Timestamp:
-    return DAY + pd.Timedelta(days=day)
-
-
-def log_of(orders: list[tuple[int, int, list[int]]], customers: int = 3) -> PurchaseLog:
-    """Return a log of (day, customer, candidates) in order of time."""
-    orders = sorted(orders, key=lambda order: order[:2])
-    rows = [(o, customer, c, day) for o, (day, customer, held) in enumerate(orders) for c in held]
-    order, customer, category, day = np.array(rows).T
-    return PurchaseLog(
-        customers=np.arange(100, 100 + customers),
-        categories=tuple("ABCDEF"),
-        order=order,
-        customer=customer,
-        category=category,
-        day=day,
-        order_customer=np.array([customer for _, customer, _ in orders]),
-        order_day=np.array([day for day, _, _ in orders]),
-        order_spend=np.ones(len(orders)),
-    )
 
 
 HAND = log_of(
@@ -60,23 +29,6 @@ HAND = log_of(
         (50, 2, [3]),
     ]
 )
-
-
-def habits(seed: int = 0) -> PurchaseLog:
-    """Return a world in which each household has its own two staples, and some chance buys."""
-    rng = np.random.default_rng(seed)
-    orders = []
-    for customer in range(H):
-        staples = rng.permutation(C)[:2]
-        for day in np.sort(rng.choice(LAST, 40, replace=False)):
-            held = set(staples[rng.random(2) < 0.8]) | set(np.flatnonzero(rng.random(C) < 0.05))
-            orders.append((int(day), customer, sorted(held) or [int(staples[0])]))
-    return log_of(orders, H)
-
-
-LOG = habits()
-TRAIN = samples.moments(LOG, [on(40), on(60), on(80)], length=4, baskets=2, days=14)
-TEST = samples.moments(LOG, [on(100)], length=4, baskets=2, days=14)
 
 
 # --- What the next baskets hold --------------------------------------------------------------
@@ -256,7 +208,7 @@ def test_the_shift_puts_a_models_chances_right():
     pairs = samples.sample_pairs(whole, 3000, seed=0)
     assert pairs.shift == pytest.approx(np.log(3 * rate / (1 - rate)))
     every = samples.all_pairs(whole, 3000, seed=0)
-    said = samples.classical_chances(whole, pairs, whole, every, seed=0)
+    said = baselines.classical_chances(whole, pairs, whole, every, seed=0)
     truth = 1 / (1 + np.exp(3 - whole.own[:, :, 0]))
     for name, chance in said.items():
         assert chance.mean() == pytest.approx(rate, rel=0.1), name
@@ -286,7 +238,7 @@ def test_facts_are_those_of_the_pair_and_its_household():
 
 def test_the_naive_rules_are_shares_of_training_pairs():
     every = samples.all_pairs(TEST, 99, seed=0)
-    said = samples.naive_chances(TRAIN, TEST, every)
+    said = baselines.naive_chances(TRAIN, TEST, every)
     popular = said["popularity"].reshape(-1, C)
     assert np.allclose(popular, TRAIN.bought.mean(0))
     orders = np.rint(np.expm1(TRAIN.own[:, :, HISTORY_COLUMNS.index("orders_8w")]))
@@ -301,231 +253,23 @@ def test_the_naive_rules_are_shares_of_training_pairs():
     assert got[0] == pytest.approx(share, abs=0.02)
 
 
-def test_a_reader_scales_by_training_pairs_and_may_be_blind_to_pairs():
-    pairs = samples.sample_pairs(TRAIN, 300, seed=0)
-    reader = samples.Reader.learn(TRAIN, pairs)
-    candidate, moment, facts = reader.inputs(TRAIN, pairs)
-    assert torch.equal(candidate, torch.from_numpy(pairs.candidate + 1))
-    assert torch.equal(moment, torch.from_numpy(pairs.moment))
-    varied = reader.std > 1e-3
-    assert np.allclose(facts.mean(0), 0, atol=1e-4)
-    assert np.allclose(facts.std(0, correction=0).numpy()[varied], 1, atol=1e-3)
-    blind = samples.Reader(reader.mean, reader.std, own=False)
-    assert torch.equal(blind.inputs(TRAIN, pairs)[2], facts[:, -len(CONTEXT_COLUMNS) :])
-    history, events = reader.histories(TRAIN)
-    row, slot = 7, 1
-    item = history[row, slot].item() - 1
-    wanted = (TRAIN.own[row, item, :5] - reader.mean[:5]) / reader.std[:5]
-    assert np.allclose(events[row, slot], wanted, atol=1e-5)
-
-
-@pytest.fixture(scope="module")
-def trained() -> SimpleNamespace:
-    torch.set_num_threads(1)
-    pairs = samples.sample_pairs(TRAIN, 500, negatives=2, seed=0)
-    reader = samples.Reader.learn(TRAIN, pairs)
-    blind = samples.Reader(reader.mean, reader.std, own=False)
-    every = samples.all_pairs(TEST, 99, seed=0)
-    made = {}
-    for name, kind, by, options in (
-        ("DIN", DeepInterestNet, reader, {}),
-        ("alone", DeepInterestNet, blind, {"softmax": True}),
-        ("pooled", PooledInterestNet, reader, {}),
-        ("null", DeepInterestNet, reader, {"shuffle_labels": True}),
-    ):
-        net = samples.train_net(kind, TRAIN, pairs, by, epochs=25, seed=0, **options)
-        made[name] = net, samples.net_chances(net, TEST, every, by, pairs.shift)
-    return SimpleNamespace(made=made, every=every, reader=reader, blind=blind, pairs=pairs)
-
-
-def test_networks_find_habits_and_the_null_does_not(trained):
-    auc = {k: roc_auc(trained.every.bought, said) for k, (_, said) in trained.made.items()}
-    assert min(auc["DIN"], auc["pooled"], auc["alone"]) > 0.8
-    assert auc["null"] < 0.7
-
-
-def test_chances_are_shifted_logits_and_training_is_repeated_by_its_seed(trained):
-    net, said = trained.made["DIN"]
-    raw = samples.net_chances(net, TEST, trained.every, trained.reader, 0.0)
-    odds = np.log(said / (1 - said)) - np.log(raw / (1 - raw))
-    assert np.allclose(odds, trained.pairs.shift, atol=1e-3)
-    settings = {"epochs": 1, "seed": 3}
-    twice = [
-        samples.train_net(DeepInterestNet, TRAIN, trained.pairs, trained.reader, **settings)
-        for _ in range(2)
-    ]
-    first, second = (list(net.parameters()) for net in twice)
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):
-    net, _ = trained.made["alone"]
-    table = samples.attention_by_gap(net, TEST, trained.every, trained.blind)
-    assert table.shape == (6, 2)
-    candidate, moment, _ = trained.blind.inputs(TEST, trained.every)
-    history, events = (part[moment] for part in trained.blind.histories(TEST))
-    with torch.no_grad():
-        weight = net.attend(candidate, history, events).numpy()
-    past = TEST.history[trained.every.moment]
-    days = np.expm1(TEST.own[trained.every.moment, :, HISTORY_COLUMNS.index("days_since")])
-    days = np.take_along_axis(days, np.maximum(past - 1, 0), 1)
-    recent = (past == trained.every.candidate[:, None] + 1) & (days < 7)
-    assert table.iloc[0, 0] == pytest.approx(weight[recent].mean(), rel=1e-4)
-    other = (past > 0) & (past != trained.every.candidate[:, None] + 1) & (days < 7)
-    assert table.iloc[0, 1] == pytest.approx(weight[other].mean(), rel=1e-4)
-
-
-def test_picks_name_the_heaviest_past_items_with_their_share_and_days(trained):
-    net, _ = trained.made["alone"]
-    shown = samples.picks(net, TEST, trained.blind, "ABCDEF", moment=3, candidates=[0, 5], top=2)
-    assert shown.shape == (2, 2)
-    assert list(shown.index) == ["a", "f"]
-    history, events = (part[[3]] for part in trained.blind.histories(TEST))
-    with torch.no_grad():
-        weight = net.attend(torch.tensor([6]), history, events)[0].abs()
-    item = TEST.history[3][weight.argmax()] - 1
-    days = np.expm1(TEST.own[3, item, HISTORY_COLUMNS.index("days_since")])
-    share = (weight.max() / weight.sum()).item()
-    assert shown.loc["f", "1."] == f"{'abcdef'[item]} ({share:.0%}, {days:.0f} days)"
-
-
-def test_histories_are_looked_up_by_moment(trained):
-    net, _ = trained.made["DIN"]
-    candidate, moment, facts = trained.reader.inputs(TEST, trained.every)
-    history, events = trained.reader.histories(TEST)
-    with torch.no_grad():
-        plain = net(candidate, history[moment], facts, events[moment])
-        looked_up = samples.AtMoments(net, history, events)(candidate, moment, facts)
-    assert torch.equal(plain, looked_up)
-
-
 def test_the_future_of_the_training_dates_changes_no_chance_of_the_naive_rules():
     every = samples.all_pairs(TEST, 99, seed=0)
     other = samples.Moments(**(vars(TEST) | {"bought": ~TEST.bought}))
-    for name, chance in samples.naive_chances(TRAIN, TEST, every).items():
-        assert np.array_equal(chance, samples.naive_chances(TRAIN, other, every)[name]), name
+    for name, chance in baselines.naive_chances(TRAIN, TEST, every).items():
+        assert np.array_equal(chance, baselines.naive_chances(TRAIN, other, every)[name]), name
 
 
 def test_classical_models_rank_habits_and_do_not_read_the_answers():
     pairs = samples.sample_pairs(TRAIN, 600, negatives=2, seed=0)
     every = samples.all_pairs(TEST, 99, seed=0)
-    said = samples.classical_chances(TRAIN, pairs, TEST, every, seed=0)
+    said = baselines.classical_chances(TRAIN, pairs, TEST, every, seed=0)
     blinded = samples.Pairs(every.moment, every.candidate, 1 - every.bought, 0.0)
-    again = samples.classical_chances(TRAIN, pairs, TEST, blinded, seed=0)
+    again = baselines.classical_chances(TRAIN, pairs, TEST, blinded, seed=0)
     for name, chance in said.items():
         assert roc_auc(every.bought, chance) > 0.85, name
         assert np.array_equal(chance, again[name]), name
     dealt = np.random.default_rng(0).permutation(pairs.bought)
     null = samples.Pairs(pairs.moment, pairs.candidate, dealt, pairs.shift)
-    for name, chance in samples.classical_chances(TRAIN, null, TEST, every, seed=0).items():
+    for name, chance in baselines.classical_chances(TRAIN, null, TEST, every, seed=0).items():
         assert roc_auc(every.bought, chance) < 0.75, name
-
-
-# --- Metrics ---------------------------------------------------------------------------------
-
-
-RNG = np.random.default_rng(0)
-TARGET = (RNG.random((30, C)) < 0.4).astype(float)
-TARGET[0], TARGET[1] = 0, 1
-CHANCE = np.round(np.clip(0.3 * TARGET + 0.7 * RNG.random((30, C)), 0.01, 0.99), 1)
-
-
-def test_group_auc_is_scikit_learns_inside_each_row():
-    got = samples.group_auc(TARGET, CHANCE)
-    assert np.isnan(got[:2]).all()
-    for row in range(2, 30):
-        if 0 < TARGET[row].sum() < C:
-            assert got[row] == pytest.approx(roc_auc_score(TARGET[row], CHANCE[row]))
-
-
-def test_a_resamples_auc_is_scikit_learns_on_the_households_drawn():
-    weight = np.random.default_rng(1).multinomial(30, np.full(30, 1 / 30), size=8)
-    got = samples.resampled_auc(TARGET, CHANCE, weight)
-    for row, drawn in enumerate(weight):
-        part = np.repeat(np.arange(30), drawn)
-        assert got[row] == pytest.approx(roc_auc_score(TARGET[part].ravel(), CHANCE[part].ravel()))
-    nobody_bought = np.eye(30, dtype=int)[:1]
-    assert np.isnan(samples.resampled_auc(TARGET, CHANCE, nobody_bought)).all()
-
-
-def test_recall_by_hand():
-    target = np.array([[1.0, 0, 1, 1], [0, 0, 0, 0], [0, 1, 0, 0]])
-    score = np.array([[0.9, 0.8, 0.7, 0.1], [1, 2, 3, 4], [0.5, 0.1, 0.6, 0.2]])
-    got = samples.recall_at(target, score, 2)
-    assert got[0] == pytest.approx(1 / 3)
-    assert np.isnan(got[1])
-    assert got[2] == 0
-    assert samples.recall_at(target, score, 4)[2] == 1
-
-
-def test_log_loss_is_scikit_learns_and_certain_errors_stay_finite():
-    got = samples.log_losses(TARGET, CHANCE)
-    assert got.mean() == pytest.approx(log_loss(TARGET.ravel(), CHANCE.ravel()))
-    assert samples.log_losses(np.array([[1.0]]), np.array([[0.0]]))[0] == pytest.approx(13.8, 0.01)
-
-
-def test_resampled_scores_begin_with_the_sample_and_follow_the_weights():
-    weight = bootstrap_weights(30, 50, 0)
-    weight[0] = np.arange(30) % 2  # every second household
-    tables = samples.resampled_scores(TARGET, {"m": CHANCE.ravel()}, k=3, weight=weight)
-    table = tables["m"]
-    assert list(table) == ["AUC", "GAUC", "log loss", "recall@3"]
-    assert len(table) == 51
-    for row, part in ((0, slice(None)), (1, slice(1, None, 2))):
-        wanted = {
-            "AUC": roc_auc_score(TARGET[part].ravel(), CHANCE[part].ravel()),
-            "GAUC": np.nanmean(samples.group_auc(TARGET[part], CHANCE[part])),
-            "log loss": samples.log_losses(TARGET[part], CHANCE[part]).mean(),
-            "recall@3": np.nanmean(samples.recall_at(TARGET[part], CHANCE[part], 3)),
-        }
-        assert table.iloc[row].to_dict() == pytest.approx(wanted)
-    points, low, high = samples.points_and_ends(tables)
-    assert points.loc["m"].equals(table.iloc[0].rename("m"))
-    inside = table.iloc[1:].ge(low.loc["m"]) & table.iloc[1:].le(high.loc["m"])
-    assert (inside.mean() >= 0.9).all()
-
-
-def test_auc_by_part_looks_at_one_part_at_a_time():
-    part = np.arange(C) < 3
-    parts = {"left": np.tile(part, (30, 1)), "all": np.ones((30, C), bool)}
-    got = samples.auc_by_part(TARGET, {"m": CHANCE.ravel()}, parts)
-    assert got.loc["m", "left"] == pytest.approx(
-        roc_auc_score(TARGET[:, :3].ravel(), CHANCE[:, :3].ravel())
-    )
-    assert got.loc["m", "all"] == pytest.approx(roc_auc_score(TARGET.ravel(), CHANCE.ravel()))
-
-
-# --- A log with a truth ----------------------------------------------------------------------
-
-
-def test_simulated_clicks_happen_with_their_chances_and_histories_show_tastes():
-    log = samples.simulated_clicks(60_000, users=500, items=50, length=10, seed=1)
-    assert log.click.mean() == pytest.approx(log.probability.mean(), abs=0.006)
-    for low, high in ((0.0, 0.1), (0.3, 0.5), (0.6, 1.0)):
-        rows = (log.probability > low) & (log.probability <= high)
-        assert log.click[rows].mean() == pytest.approx(log.probability[rows].mean(), abs=0.02)
-    length = (log.history > 0).sum(1)
-    assert (length.min(), length.max()) == (1, 10)
-    assert (log.history[np.arange(len(length)), length - 1] > 0).all()  # pads stand at the end
-    assert 1 <= log.item.min() <= log.item.max() <= 50
-    inside = (log.history == log.item[:, None]).any(1)
-    assert log.probability[inside].mean() > 1.5 * log.probability[~inside].mean()
-
-
-def test_a_simulated_log_without_pads_and_its_seed():
-    settings = {"users": 50, "items": 20, "length": 5, "shortest": 5}
-    first, same, other = (samples.simulated_clicks(500, **settings, seed=s) for s in (0, 0, 1))
-    assert (first.history > 0).all()
-    assert np.array_equal(first.click, same.click)
-    assert np.array_equal(first.history, same.history)
-    assert not np.array_equal(first.item, other.item)
-
-
-def test_networks_stand_between_the_click_rate_and_the_oracle():
-    click, said = samples.known_truth(8000, 4000, items=40, epochs=2, seed=0)
-    auc = {name: roc_auc(click, chance) for name, chance in said.items()}
-    assert auc["null"] < 0.55
-    assert auc["click rate"] + 0.02 < auc["DIN"] < auc["oracle"]
-    assert auc["pooled"] < auc["oracle"]
-    loss = {name: samples.log_losses(click[None], c[None])[0] for name, c in said.items()}
-    assert min(loss, key=loss.get) == "oracle"

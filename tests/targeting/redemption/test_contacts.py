@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.targeting.redemption.contacts import contact_table, household_features, split_parts
+from pm_utils.targeting.redemption.contacts import contact_table, split_parts
+from pm_utils.targeting.redemption.features import household_features
 from tests.conftest import START
 
 

@@ -1,36 +1,16 @@
 """Ensembles of conversion networks: penalties by hand, nulls, starts, averages."""
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from pm_utils.chapters.conversion import COUPONS, train_final
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
 from pm_utils.learning.scaling import Scaling
-from pm_utils.targeting.redemption.ensemble import (
-    COUPONS,
-    Ensemble,
-    Members,
-    new_net,
-    penalty,
-    remedy_claim,
-    squared,
-    train_final,
-    train_nets,
-    train_trials,
-)
-
-PROFILE = ["habit", "rhythm"]
-
-
-def world(n: int = 1_500, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
-    """Redemption depends on one profile column, one content column and on one of each together."""
-    rng = np.random.default_rng(seed)
-    names = ["habit", "rhythm", "match", "price"]
-    features = pd.DataFrame(rng.normal(size=(n, 4)), columns=names)
-    x = features["habit"] + 0.7 * features["match"] + features["rhythm"] * features["price"]
-    return features, (rng.random(n) < sigmoid(1.5 * x - 1)).astype(float)
+from pm_utils.learning.stacked import Members
+from pm_utils.targeting.redemption.ensemble import Ensemble, new_net, penalty, squared, train_nets
+from tests.support.ensembles import PROFILE, world
 
 
 def test_the_penalty_by_hand():
@@ -89,37 +69,6 @@ def test_training_starts_from_given_weights():
         return float((net.fc1.weight - start["fc1.weight"]).norm().detach())
 
     assert distance(after) < 0.7 * distance(fresh)
-
-
-def test_the_claim_on_a_remedy_follows_the_result():
-    claim = remedy_claim("pre-training", (-0.01, -0.002))
-    assert claim.startswith("Pre-training lowers the loss (95 % interval of the change: -0.0100 to")
-    assert remedy_claim("the appeal", (0.002, 0.01)).startswith("The appeal raises the loss")
-    for unsure in ((-0.01, 0.002), (0.0, 0.01), (-0.01, 0.0)):
-        claim = remedy_claim("pre-training", unsure)
-        assert claim.startswith("With and without pre-training, the losses cannot be told apart")
-
-
-def test_trials_hold_both_networks_and_one_that_starts_from_given_weights():
-    rows, target = world(300)
-    inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    (taught,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=4, seeds=[0])
-    start = taught.state_dict()
-    settings = {"members": 2, "epochs": 1, "seed": 0}
-    more = rows.assign(appeal=rows["match"] + rows["habit"])
-    trials = train_trials(more, target, PROFILE, start=start, **settings)
-    names = ["one member", "ConversionPredictNet", "DeepCrossing", "pre-trained", COUPONS]
-    assert list(trials) == names
-    assert [len(trial.nets) for trial in trials.values()] == [1, 2, 2, 2, 2]
-    read = [trial.inputs(more)[1].shape[1] for trial in trials.values()]
-    assert read == [2, 2, 2, 2, 3]  # the appeal is content of the last alone
-    assert trials["one member"].nets[0] is trials["ConversionPredictNet"].nets[0]
-    later, outcome = world(1_000, seed=1)
-    losses = score_table(
-        outcome,
-        {name: sigmoid(trial.logit(later)) for name, trial in trials.items() if name != COUPONS},
-    )["log loss"]
-    assert losses["pre-trained"] < losses["ConversionPredictNet"]
 
 
 @pytest.mark.parametrize("name", ["ConversionPredictNet", "DeepCrossing"])

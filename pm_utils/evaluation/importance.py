@@ -1,0 +1,54 @@
+"""Which inputs a score rests on."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.evaluation.ranking import roc_auc
+
+
+def permutation_importance(
+    score: Callable[[pd.DataFrame], np.ndarray],
+    features: pd.DataFrame,
+    target: np.ndarray,
+    groups: dict[str, list[str]],
+    *,
+    repeats: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Measure how much AUC is lost when the columns of a group change rows together.
+
+    Parameters
+    ----------
+    score : callable
+        ``score(features)`` → array of shape (N,).
+    features : DataFrame of shape (N, F)
+    target : array of shape (N,), 0 or 1
+    groups : dict
+        Names of columns by the name of their group; correlated columns belong together.
+    repeats, seed : int
+        Permutations per group.
+
+    Returns
+    -------
+    DataFrame
+        Per group ``loss`` (mean), ``low`` and ``high`` (least and most over permutations), the
+        most important first.
+
+    References
+    ----------
+    Breiman (2001), Random forests, §10.
+    """
+    rng = np.random.default_rng(seed)
+    whole, values = roc_auc(target, score(features)), features.to_numpy(float)
+    losses = {}
+    for name, columns in groups.items():
+        lost, place = [], features.columns.get_indexer(columns)
+        for _ in range(repeats):
+            mixed = values.copy()
+            mixed[:, place] = values[rng.permutation(len(values))][:, place]
+            table = pd.DataFrame(mixed, features.index, features.columns)
+            lost.append(whole - roc_auc(target, score(table)))
+        losses[name] = {"loss": np.mean(lost), "low": np.min(lost), "high": np.max(lost)}
+    return pd.DataFrame(losses).T.sort_values("loss", ascending=False)

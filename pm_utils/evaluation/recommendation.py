@@ -1,0 +1,200 @@
+"""Scores of ranked candidates: within a customer's row, and over all pairs of households."""
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.evaluation.ranking import roc_auc
+
+
+def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the AUC inside each row; its mean, weighted by rows' lengths, is known as GAUC.
+
+    Parameters
+    ----------
+    target, score : arrays of shape (H, C)
+        One row per household, one column per candidate.
+
+    Returns
+    -------
+    array of shape (H,)
+        Not a number where a row holds one class only.
+
+    References
+    ----------
+    Zhou et al. (2018), Deep interest network, section 6.2.
+    """
+    ranks = pd.DataFrame(score.T).rank().to_numpy().T
+    positive = target.sum(1)
+    negative = target.shape[1] - positive
+    with np.errstate(invalid="ignore", divide="ignore"):
+        above = (ranks * target).sum(1) - positive * (positive + 1) / 2
+        return above / (positive * negative)
+
+
+def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
+    """Return the share of what was bought that stands among the k best candidates of each row.
+
+    Parameters
+    ----------
+    target, score : arrays of shape (H, C)
+    k : int
+
+    Returns
+    -------
+    array of shape (H,)
+        Not a number where nothing was bought.
+    """
+    best = np.argsort(-score, axis=1, kind="stable")[:, :k]
+    with np.errstate(invalid="ignore"):
+        return np.take_along_axis(target, best, 1).sum(1) / target.sum(1)
+
+
+def log_losses(target: np.ndarray, chance: np.ndarray) -> np.ndarray:
+    """Return the mean log loss of each row in nats, chances of 0 and 1 being drawn in a little.
+
+    Parameters
+    ----------
+    target, chance : arrays of shape (H, C)
+
+    Returns
+    -------
+    array of shape (H,)
+    """
+    safe = np.clip(chance, 1e-6, 1 - 1e-6)
+    return -np.where(target > 0, np.log(safe), np.log1p(-safe)).mean(1)
+
+
+def interest_scores(
+    target: np.ndarray, chance: np.ndarray, *, k: int, weight: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Score chances on the whole sample and on resamples of households.
+
+    Parameters
+    ----------
+    target, chance : arrays of shape (H, C)
+    k : int
+        For the recall.
+    weight : array of shape (R, H)
+        Bootstrap weights; a first row of ones gives the sample itself.
+
+    Returns
+    -------
+    dict of arrays of shape (R,)
+        ``AUC``, ``GAUC``, ``log loss`` and ``recall@k``.
+    """
+    rows = {
+        "GAUC": group_auc(target, chance),
+        "log loss": log_losses(target, chance),
+        f"recall@{k}": recall_at(target, chance, k),
+    }
+    means = {name: _weighted_mean(values, weight) for name, values in rows.items()}
+    return {"AUC": resampled_auc(target, chance, weight)} | means
+
+
+def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the AUC over the pairs of all households, each counted as often as it was drawn.
+
+    How many pairs of household g each purchase of household h outranks is counted once, in a matrix
+    A of H × H. With weights w the AUC is wᵀ A w / (wᵀ p · wᵀ n), where p and n count what each
+    household bought and did not; a resample costs a product with A, not a pass over all pairs.
+
+    Parameters
+    ----------
+    target, score : arrays of shape (H, C)
+        0 or 1, and what the model said; ties count half.
+    weight : array of shape (R, H)
+
+    Returns
+    -------
+    array of shape (R,)
+        Not a number where one class has no weight.
+    """
+    bought = target > 0
+    order = np.argsort(score[bought])
+    owner, found = np.nonzero(bought)[0][order], score[bought][order]
+    above = np.empty((len(target), len(target)))
+    for other in range(len(target)):
+        left = np.sort(score[other, ~bought[other]])
+        outranked = np.searchsorted(left, found) + np.searchsorted(left, found, side="right")
+        above[:, other] = np.bincount(owner, outranked / 2, len(target))
+    of_each = weight @ bought.sum(1), weight @ (~bought).sum(1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ((weight @ above) * weight).sum(1) / (of_each[0] * of_each[1])
+
+
+def resampled_scores(
+    target: np.ndarray, chances: dict[str, np.ndarray], *, k: int, weight: np.ndarray
+) -> dict[str, pd.DataFrame]:
+    """Score several models by `interest_scores` on the sample and on the same resamples.
+
+    Parameters
+    ----------
+    target, k, weight
+        As in `interest_scores`; `weight` without the row of ones.
+    chances : dict of arrays that fold to (H, C)
+
+    Returns
+    -------
+    dict of DataFrames
+        One row per resample, the sample itself first; one column per score.
+    """
+    rows = np.vstack([np.ones(len(target), int), weight])
+    return {
+        name: pd.DataFrame(interest_scores(target, chance.reshape(target.shape), k=k, weight=rows))
+        for name, chance in chances.items()
+    }
+
+
+def points_and_ends(
+    boots: dict[str, pd.DataFrame],
+) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Return the scores of `resampled_scores` and the ends of their 95 % intervals.
+
+    Parameters
+    ----------
+    boots : dict of DataFrames
+        From `resampled_scores`.
+
+    Returns
+    -------
+    points, low, high : DataFrame
+        One row per model, one column per score.
+    """
+    points = pd.DataFrame({name: table.iloc[0] for name, table in boots.items()}).T
+    low, high = (
+        pd.DataFrame({name: table.iloc[1:].quantile(q) for name, table in boots.items()}).T
+        for q in (0.025, 0.975)
+    )
+    return points, low, high
+
+
+def auc_by_part(
+    target: np.ndarray, chances: dict[str, np.ndarray], parts: dict[str, np.ndarray]
+) -> pd.DataFrame:
+    """Return each model's AUC over parts of the pairs.
+
+    Parameters
+    ----------
+    target : array of shape (H, C)
+    chances : dict of arrays that fold to (H, C)
+    parts : dict of boolean arrays of shape (H, C)
+
+    Returns
+    -------
+    DataFrame
+        One row per model, one column per part.
+    """
+    return pd.DataFrame(
+        {
+            part: {
+                name: roc_auc(target[mask], chance.reshape(target.shape)[mask])
+                for name, chance in chances.items()
+            }
+            for part, mask in parts.items()
+        }
+    )
+
+
+def _weighted_mean(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    known = np.isfinite(values)
+    return weight[:, known] @ values[known] / weight[:, known].sum(1)

@@ -1,0 +1,100 @@
+"""Which past purchases a network's attention rests on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pm_utils.learning.training import predict
+from pm_utils.targeting.interest.networks import DeepInterestNet
+from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Moments, Pairs
+from pm_utils.targeting.interest.training import Reader
+
+
+def attention_by_gap(
+    net: DeepInterestNet, moments: Moments, pairs: Pairs, reader: Reader
+) -> pd.DataFrame:
+    """Return how much weight a past item gets, by how long ago it was bought.
+
+    Parameters
+    ----------
+    net, reader
+        As in `train_net`.
+    moments : Moments
+    pairs : Pairs
+
+    Returns
+    -------
+    DataFrame
+        One row per band of `GAP_BANDS`. Columns: the mean absolute weight of the candidate's own
+        past purchases, and of other items; not a number where there are none.
+    """
+    candidate, moment, _ = reader.inputs(moments, pairs)
+    history, events = reader.histories(moments)
+
+    def attend(candidate: Tensor, moment: Tensor) -> Tensor:
+        return net.attend(candidate, history[moment], events[moment])
+
+    net.eval()
+    weight = predict(attend, [candidate, moment], batch_size=512).abs().numpy()
+    past = moments.history[pairs.moment]
+    gap = np.take_along_axis(moments.own[pairs.moment, :, _GAP], np.maximum(past - 1, 0), 1)
+    band = np.digitize(np.expm1(gap), GAP_BANDS)
+    same = past == pairs.candidate[:, None] + 1
+    names = ["≤ 1 week", *(f"≤ {days // 7} weeks" for days in GAP_BANDS[1:]), "longer ago"]
+    kinds = {"the candidate itself": same, "another item": (past > 0) & ~same}
+    means = {
+        kind: pd.Series(weight[is_it]).groupby(band[is_it]).mean().reindex(range(len(names)))
+        for kind, is_it in kinds.items()
+    }
+    return pd.DataFrame(means).set_axis(names)
+
+
+def picks(
+    net: DeepInterestNet,
+    moments: Moments,
+    reader: Reader,
+    names: Sequence[str],
+    *,
+    moment: int,
+    candidates: Sequence[int],
+    top: int = 4,
+) -> pd.DataFrame:
+    """Return which past items weigh most for some candidates of one household.
+
+    Parameters
+    ----------
+    net, moments, reader
+        As in `net_chances`.
+    names : sequence of str
+        The candidates' names.
+    moment : int
+        Row of `moments`.
+    candidates : sequence of int
+        Counted from 0.
+    top : int
+        How many items to name.
+
+    Returns
+    -------
+    DataFrame
+        One row per candidate, the item with most weight first, each with its share of all weight
+        (taken without its sign) and the days since it was bought.
+    """
+    history, events = (part[[moment]] for part in reader.histories(moments))
+    net.eval()
+    with torch.no_grad():
+        weight = torch.cat([net.attend(torch.tensor([c + 1]), history, events) for c in candidates])
+    share = (weight.abs() / weight.abs().sum(1, keepdim=True)).numpy()
+    past = moments.history[moment]
+    days = np.rint(np.expm1(moments.own[moment, past - 1, _GAP])).astype(int)
+    rows = {
+        names[c].lower(): [
+            f"{names[past[j] - 1].lower()} ({share[i, j]:.0%}, {days[j]} days)"
+            for j in np.argsort(-share[i])[:top]
+        ]
+        for i, c in enumerate(candidates)
+    }
+    return pd.DataFrame(rows, index=[f"{rank + 1}." for rank in range(top)]).T

@@ -1,0 +1,154 @@
+"""Feed pairs to a network and train it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pm_utils.customers.purchase_log import CONTEXT_COLUMNS
+from pm_utils.learning.training import fit, predict
+from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
+from pm_utils.targeting.interest.samples import (
+    EVENTS,
+    PAIR_COLUMNS,
+    Moments,
+    Pairs,
+    pair_facts,
+)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Turns pairs into a network's inputs, on scales learned from training pairs.
+
+    Attributes
+    ----------
+    mean, std : arrays of shape (18,)
+        Of the columns of `PAIR_COLUMNS`.
+    own : bool
+        Whether the network is told about pairs. If not, it has to find that in the history.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
+    own: bool = True
+
+    @classmethod
+    def learn(cls, moments: Moments, pairs: Pairs) -> "Reader":
+        """Take means and deviations from training pairs."""
+        facts = pair_facts(moments, pairs)
+        return cls(facts.mean(0), np.maximum(facts.std(0), 1e-3))
+
+    @property
+    def facts(self) -> int:
+        """How many numbers the network's head is told."""
+        return len(PAIR_COLUMNS) if self.own else len(CONTEXT_COLUMNS)
+
+    def inputs(self, moments: Moments, pairs: Pairs) -> list[Tensor]:
+        """Return candidate (N,), moment (N,), facts (N, F)."""
+        facts = ((pair_facts(moments, pairs) - self.mean) / self.std)[:, -self.facts :]
+        parts = pairs.candidate + 1, pairs.moment, facts.astype(np.float32)
+        return [torch.from_numpy(part) for part in parts]
+
+    def histories(self, moments: Moments) -> tuple[Tensor, Tensor]:
+        """Return history (M, T) and what is known of its items (M, T, 5)."""
+        at = np.maximum(moments.history - 1, 0)[:, :, None]
+        events = np.take_along_axis(moments.own[:, :, :EVENTS], at, 1)
+        scaled = (events - self.mean[:EVENTS]) / self.std[:EVENTS]
+        return torch.from_numpy(moments.history), torch.from_numpy(scaled.astype(np.float32))
+
+
+class AtMoments(nn.Module):
+    """Look each pair's history up by its moment, so that no history is stored twice.
+
+    Parameters
+    ----------
+    net : PooledInterestNet
+        Or its heir.
+    history, events : Tensor of shape (M, T) and (M, T, G)
+    """
+
+    def __init__(self, net: PooledInterestNet, history: Tensor, events: Tensor) -> None:
+        super().__init__()
+        self.net, self.history, self.events = net, history, events
+
+    def forward(self, candidate: Tensor, moment: Tensor, facts: Tensor) -> Tensor:
+        """Candidate (B,), moment (B,), facts (B, F) → logit (B,)."""
+        history, events = (part.index_select(0, moment) for part in (self.history, self.events))
+        return self.net(candidate, history, facts, events)
+
+
+def train_net(
+    kind: type[PooledInterestNet],
+    moments: Moments,
+    pairs: Pairs,
+    reader: Reader,
+    *,
+    epochs: int,
+    seed: int,
+    shuffle_labels: bool = False,
+    **options: bool,
+) -> PooledInterestNet:
+    """Train a network on pairs, at the sizes that the book uses.
+
+    Parameters
+    ----------
+    kind : PooledInterestNet or DeepInterestNet
+    moments : Moments
+    pairs : Pairs
+        From `sample_pairs`.
+    reader : Reader
+    epochs, seed : int
+    shuffle_labels : bool
+        Deal the answers to other pairs first: the null, which has nothing to learn from.
+    **options
+        Passed on to the network.
+
+    Returns
+    -------
+    PooledInterestNet
+        In evaluation mode.
+    """
+    torch.manual_seed(seed)
+    if kind is DeepInterestNet:
+        options = {"attention": (32, 16)} | options
+    sizes = {"facts": reader.facts, "events": EVENTS, "hidden": (64, 32)}
+    net = kind(moments.bought.shape[1], **(sizes | options))
+    target = torch.from_numpy(pairs.bought)
+    if shuffle_labels:
+        target = target[torch.randperm(len(target))]
+    fit(
+        AtMoments(net, *reader.histories(moments)),
+        reader.inputs(moments, pairs),
+        target,
+        loss=nn.functional.binary_cross_entropy_with_logits,
+        epochs=epochs,
+        batch_size=512,
+        learning_rate=2e-2,
+        weight_decay=0.1,
+        seed=seed,
+    )
+    return net
+
+
+def net_chances(
+    net: PooledInterestNet, moments: Moments, pairs: Pairs, reader: Reader, shift: float
+) -> np.ndarray:
+    """Return a trained network's chance of each pair.
+
+    Parameters
+    ----------
+    net, reader
+        As in `train_net`.
+    moments, pairs
+        What to score.
+    shift : float
+        Of the pairs that it was trained on.
+
+    Returns
+    -------
+    array of shape (N,)
+    """
+    at = AtMoments(net, *reader.histories(moments))
+    return (predict(at, reader.inputs(moments, pairs), batch_size=512) + shift).sigmoid().numpy()

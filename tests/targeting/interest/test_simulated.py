@@ -1,0 +1,34 @@
+"""The simulated log has the probabilities that it says."""
+
+import numpy as np
+import pytest
+
+from pm_utils.targeting.interest import simulated
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+# --- A log with a truth ----------------------------------------------------------------------
+
+
+def test_simulated_clicks_happen_with_their_chances_and_histories_show_tastes():
+    log = simulated.simulated_clicks(60_000, users=500, items=50, length=10, seed=1)
+    assert log.click.mean() == pytest.approx(log.probability.mean(), abs=0.006)
+    for low, high in ((0.0, 0.1), (0.3, 0.5), (0.6, 1.0)):
+        rows = (log.probability > low) & (log.probability <= high)
+        assert log.click[rows].mean() == pytest.approx(log.probability[rows].mean(), abs=0.02)
+    length = (log.history > 0).sum(1)
+    assert (length.min(), length.max()) == (1, 10)
+    assert (log.history[np.arange(len(length)), length - 1] > 0).all()  # pads stand at the end
+    assert 1 <= log.item.min() <= log.item.max() <= 50
+    inside = (log.history == log.item[:, None]).any(1)
+    assert log.probability[inside].mean() > 1.5 * log.probability[~inside].mean()
+
+
+def test_a_simulated_log_without_pads_and_its_seed():
+    settings = {"users": 50, "items": 20, "length": 5, "shortest": 5}
+    first, same, other = (simulated.simulated_clicks(500, **settings, seed=s) for s in (0, 0, 1))
+    assert (first.history > 0).all()
+    assert np.array_equal(first.click, same.click)
+    assert np.array_equal(first.history, same.history)
+    assert not np.array_equal(first.item, other.item)

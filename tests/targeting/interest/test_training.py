@@ -1,0 +1,113 @@
+"""A network learns a planted rule, and shuffled labels teach nothing."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from pm_utils.customers.purchase_log import CONTEXT_COLUMNS, HISTORY_COLUMNS
+from pm_utils.evaluation.ranking import roc_auc
+from pm_utils.targeting.interest import attention, samples, training
+from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
+from tests.support.interest import TEST, TRAIN
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+
+def test_a_reader_scales_by_training_pairs_and_may_be_blind_to_pairs():
+    pairs = samples.sample_pairs(TRAIN, 300, seed=0)
+    reader = training.Reader.learn(TRAIN, pairs)
+    candidate, moment, facts = reader.inputs(TRAIN, pairs)
+    assert torch.equal(candidate, torch.from_numpy(pairs.candidate + 1))
+    assert torch.equal(moment, torch.from_numpy(pairs.moment))
+    varied = reader.std > 1e-3
+    assert np.allclose(facts.mean(0), 0, atol=1e-4)
+    assert np.allclose(facts.std(0, correction=0).numpy()[varied], 1, atol=1e-3)
+    blind = training.Reader(reader.mean, reader.std, own=False)
+    assert torch.equal(blind.inputs(TRAIN, pairs)[2], facts[:, -len(CONTEXT_COLUMNS) :])
+    history, events = reader.histories(TRAIN)
+    row, slot = 7, 1
+    item = history[row, slot].item() - 1
+    wanted = (TRAIN.own[row, item, :5] - reader.mean[:5]) / reader.std[:5]
+    assert np.allclose(events[row, slot], wanted, atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def trained() -> SimpleNamespace:
+    torch.set_num_threads(1)
+    pairs = samples.sample_pairs(TRAIN, 500, negatives=2, seed=0)
+    reader = training.Reader.learn(TRAIN, pairs)
+    blind = training.Reader(reader.mean, reader.std, own=False)
+    every = samples.all_pairs(TEST, 99, seed=0)
+    made = {}
+    for name, kind, by, options in (
+        ("DIN", DeepInterestNet, reader, {}),
+        ("alone", DeepInterestNet, blind, {"softmax": True}),
+        ("pooled", PooledInterestNet, reader, {}),
+        ("null", DeepInterestNet, reader, {"shuffle_labels": True}),
+    ):
+        net = training.train_net(kind, TRAIN, pairs, by, epochs=25, seed=0, **options)
+        made[name] = net, training.net_chances(net, TEST, every, by, pairs.shift)
+    return SimpleNamespace(made=made, every=every, reader=reader, blind=blind, pairs=pairs)
+
+
+def test_networks_find_habits_and_the_null_does_not(trained):
+    auc = {k: roc_auc(trained.every.bought, said) for k, (_, said) in trained.made.items()}
+    assert min(auc["DIN"], auc["pooled"], auc["alone"]) > 0.8
+    assert auc["null"] < 0.7
+
+
+def test_chances_are_shifted_logits_and_training_is_repeated_by_its_seed(trained):
+    net, said = trained.made["DIN"]
+    raw = training.net_chances(net, TEST, trained.every, trained.reader, 0.0)
+    odds = np.log(said / (1 - said)) - np.log(raw / (1 - raw))
+    assert np.allclose(odds, trained.pairs.shift, atol=1e-3)
+    settings = {"epochs": 1, "seed": 3}
+    twice = [
+        training.train_net(DeepInterestNet, TRAIN, trained.pairs, trained.reader, **settings)
+        for _ in range(2)
+    ]
+    first, second = (list(net.parameters()) for net in twice)
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):
+    net, _ = trained.made["alone"]
+    table = attention.attention_by_gap(net, TEST, trained.every, trained.blind)
+    assert table.shape == (6, 2)
+    candidate, moment, _ = trained.blind.inputs(TEST, trained.every)
+    history, events = (part[moment] for part in trained.blind.histories(TEST))
+    with torch.no_grad():
+        weight = net.attend(candidate, history, events).numpy()
+    past = TEST.history[trained.every.moment]
+    days = np.expm1(TEST.own[trained.every.moment, :, HISTORY_COLUMNS.index("days_since")])
+    days = np.take_along_axis(days, np.maximum(past - 1, 0), 1)
+    recent = (past == trained.every.candidate[:, None] + 1) & (days < 7)
+    assert table.iloc[0, 0] == pytest.approx(weight[recent].mean(), rel=1e-4)
+    other = (past > 0) & (past != trained.every.candidate[:, None] + 1) & (days < 7)
+    assert table.iloc[0, 1] == pytest.approx(weight[other].mean(), rel=1e-4)
+
+
+def test_picks_name_the_heaviest_past_items_with_their_share_and_days(trained):
+    net, _ = trained.made["alone"]
+    shown = attention.picks(net, TEST, trained.blind, "ABCDEF", moment=3, candidates=[0, 5], top=2)
+    assert shown.shape == (2, 2)
+    assert list(shown.index) == ["a", "f"]
+    history, events = (part[[3]] for part in trained.blind.histories(TEST))
+    with torch.no_grad():
+        weight = net.attend(torch.tensor([6]), history, events)[0].abs()
+    item = TEST.history[3][weight.argmax()] - 1
+    days = np.expm1(TEST.own[3, item, HISTORY_COLUMNS.index("days_since")])
+    share = (weight.max() / weight.sum()).item()
+    assert shown.loc["f", "1."] == f"{'abcdef'[item]} ({share:.0%}, {days:.0f} days)"
+
+
+def test_histories_are_looked_up_by_moment(trained):
+    net, _ = trained.made["DIN"]
+    candidate, moment, facts = trained.reader.inputs(TEST, trained.every)
+    history, events = trained.reader.histories(TEST)
+    with torch.no_grad():
+        plain = net(candidate, history[moment], facts, events[moment])
+        looked_up = training.AtMoments(net, history, events)(candidate, moment, facts)
+    assert torch.equal(plain, looked_up)

@@ -12,8 +12,10 @@ import numpy as np
 import pandas as pd
 from sklearn.linear_model import LogisticRegression
 
-from pm_utils.lifetime.btyd import WEEK, BetaGeoNBD, GammaGamma, retained_value, rfm_summary
+from pm_utils.lifetime.btyd import BetaGeoNBD, GammaGamma
+from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueRows
+from pm_utils.lifetime.rfm import WEEK, rfm_summary
 from pm_utils.market import Market
 
 START = np.datetime64("2017-01-01")

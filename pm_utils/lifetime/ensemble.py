@@ -1,4 +1,4 @@
-"""Chapter 11 around its network: rows to learn from, the network several times over, its rivals."""
+"""The lifetime network several times over, and the rows that it learns from."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -7,9 +7,6 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 import torch
-from sklearn.base import RegressorMixin
-from sklearn.ensemble import HistGradientBoostingRegressor
-from sklearn.linear_model import PoissonRegressor
 from torch import Tensor
 
 from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, next_spend
@@ -17,7 +14,6 @@ from pm_utils.data import Shop
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime.networks import LifetimeValueNet, ziln_loss, ziln_mean
-from pm_utils.lifetime.scores import score_table
 
 # Cumulative features grow with the record, and these two want sixteen weeks of it
 COMPARABLE = [
@@ -25,7 +21,6 @@ COMPARABLE = [
     for name in FEATURES.index
     if not FEATURES.loc[name, "cumulative"] and name not in ("earlier_spend", "trend")
 ]
-STRENGTHS, LEAVES = (0.01, 0.03), (4, 8)
 
 
 @dataclass(frozen=True)
@@ -195,93 +190,3 @@ class ValueEnsemble:
     def dollars(self, rows: ValueRows) -> np.ndarray:
         """Return the expected value of each customer → (N,)."""
         return np.mean([ziln_mean(output).numpy() for output in self.outputs(rows)], axis=0)
-
-
-def null_dollars(
-    rows: ValueRows, later: ValueRows, *, shuffles: int, seed: int, **settings: Any
-) -> list[np.ndarray]:
-    """Train one network per shuffle of the targets, and return what each predicts → (N,) each."""
-    rng, found = np.random.default_rng([seed, 11]), []
-    for shuffle in range(shuffles):
-        mixed = replace(rows, value=rng.permutation(rows.value))
-        net = ValueEnsemble.train(mixed, members=1, seed=seed + 100 + shuffle, **settings)
-        found.append(net.dollars(later))
-    return found
-
-
-def rivals(seed: int) -> dict[str, RegressorMixin]:
-    """Return classical models of the same table, unfitted; each predicts a mean above 0."""
-    trees = {"loss": "poisson", "learning_rate": 0.05, "min_samples_leaf": 60, "max_iter": 120}
-    trees |= {"early_stopping": False}  # else it depends on the number of rows
-    found = {
-        f"Poisson regression, {a:g}": PoissonRegressor(alpha=a, max_iter=300) for a in STRENGTHS
-    }
-    for leaves in LEAVES:
-        model = HistGradientBoostingRegressor(max_leaf_nodes=leaves, random_state=seed, **trees)
-        found[f"boosting, {leaves} leaves"] = model
-    return found
-
-
-def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> np.ndarray:
-    """Fit a classical model on some rows and predict the dollars of others → (N,)."""
-    scaling, unit = Scaling.learn(rows.features), rows.value.mean()
-    tables = [
-        replace(part, features=scaling.apply(part.features)).table() for part in (rows, later)
-    ]
-    return model.fit(tables[0].to_numpy(), rows.value / unit).predict(tables[1].to_numpy()) * unit
-
-
-Views = dict[str, tuple[ValueRows, ValueRows]]
-PROFILE = ", profile"
-KINDS = ("network", "Poisson", "boosting")
-
-
-def shop_views(train: ValueRows, later: ValueRows) -> Views:
-    """Scale two sets of the shop's rows and give them without (""), and with (", profile")."""
-    both = scaled(train, later)
-    return {"": tuple(rows.without_profile() for rows in both), PROFILE: both}
-
-
-def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Train every candidate on the first rows of each view and judge it on the second.
-
-    Parameters
-    ----------
-    views : dict
-        From `shop_views`.
-    seed : int
-    **settings
-        As in `ValueEnsemble.train`.
-
-    Returns
-    -------
-    table : DataFrame
-        Scores; rows named by model and view.
-    best : dict of str
-        For each of `KINDS` the row with the largest normalised Gini.
-    """
-    dollars = {}
-    for view, (train, later) in views.items():
-        for name, model in rivals(seed).items():
-            dollars[name + view] = fitted_dollars(model, train, later)
-        ensemble = ValueEnsemble.train(train, seed=seed, **settings)
-        dollars["network" + view] = ensemble.dollars(later)
-    table = score_table(next(iter(views.values()))[1].value, dollars)
-    gini = table["normalised Gini"]
-    return table, {kind: gini[gini.index.str.startswith(kind)].idxmax() for kind in KINDS}
-
-
-def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
-    """Return the rows that a model of `try_models` reads, by its name."""
-    return views[PROFILE if name.endswith(PROFILE) else ""]
-
-
-def chosen_rivals(views: Views, best: dict[str, str], *, seed: int) -> dict[str, np.ndarray]:
-    """Fit the chosen classical models again and return their dollars for the second rows."""
-    models = rivals(seed)
-    return {
-        kind: fitted_dollars(
-            models[best[kind].removesuffix(PROFILE)], *chosen_view(views, best[kind])
-        )
-        for kind in KINDS[1:]
-    }

@@ -1,4 +1,4 @@
-"""Figures of chapter 11."""
+"""Figures of lifetime value."""
 
 import matplotlib.pyplot as plt
 import numpy as np

@@ -9,7 +9,7 @@ import pytest
 from pm_utils.chapters import lifetime_value_market as keeping
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
-from pm_utils.lifetime import btyd
+from pm_utils.lifetime import rfm
 from pm_utils.lifetime.scores import spearman
 from tests.support.market_world import small_market
 
@@ -70,9 +70,9 @@ def test_an_order_table_keeps_every_order_and_dollar(lived):
     table = keeping.order_table(lived.orders, lived.spend)
     assert len(table) == lived.orders.sum()
     assert table["amount"].sum() == pytest.approx(lived.spend.sum())
-    end = keeping.START + 40 * btyd.WEEK
+    end = keeping.START + 40 * rfm.WEEK
     assert table["ordered_at"].between(keeping.START, end, inclusive="left").all()
-    assert (btyd.rfm_summary(table, end)["age"] <= 40).all()
+    assert (rfm.rfm_summary(table, end)["age"] <= 40).all()
 
 
 def test_features_by_hand():

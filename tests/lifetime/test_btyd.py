@@ -11,140 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import beta, gamma, hyp2f1
 
-from pm_utils import formulas
-from pm_utils.lifetime import btyd
+from pm_utils.chapters import lifetime_value
+from pm_utils.lifetime import btyd, rfm
 from pm_utils.lifetime.btyd import BetaGeoNBD, GammaGamma
 
 PUBLISHED = BetaGeoNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
 HISTORIES = np.array([[0, 0, 39], [1, 1.7, 38.9], [2, 30.43, 38.86], [29, 35.1, 36], [7, 12, 38]]).T
-
-
-# --- A margin that comes again ------------------------------------------------------------
-
-
-def test_a_retained_value_by_hand():
-    """At γ = 0.5 and s = 0.5: 8 + 2 + 0.5 = 10.5 in three periods, 8 / (1 − 1/4) without end."""
-    value = {"margin": 8.0, "discount_factor": 0.5, "retention": 0.5}
-    assert btyd.retained_value(**value, periods=3) == pytest.approx(10.5)
-    assert btyd.retained_value(**value) == pytest.approx(32 / 3)
-    assert btyd.retained_value(8.0, 0.0) == 8
-    assert btyd.retained_value(8.0, 1.0, periods=5) == 40
-
-
-@given(st.floats(0.1, 0.99), st.floats(0, 1), st.integers(1, 40))
-def test_it_is_the_books_lifetime_value_of_margins_that_shrink(factor, stays, periods):
-    margins = 7 * stays ** np.arange(periods)
-    expected = formulas.lifetime_value(margins, np.zeros(periods), factor)
-    found = btyd.retained_value(7, factor, retention=stays, periods=periods)
-    assert found == pytest.approx(expected, rel=1e-9)
-
-
-def test_without_discount_and_loss_each_customer_of_many_gets_all_periods():
-    found = btyd.retained_value(2.0, 1.0, retention=np.array([1.0, 0.5]), periods=3)
-    assert found == pytest.approx([6, 3.5])
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        ({"discount_factor": 1.2}, "discount_factor is 1.2: give a number from 0 to 1"),
-        ({"retention": -0.1}, "retention is -0.1: give a number from 0 to 1"),
-        ({"discount_factor": 1.0}, "an endless margin has no value: give periods"),
-    ],
-)
-def test_a_value_that_does_not_exist_is_refused(change, message):
-    with pytest.raises(ValueError, match=message):
-        btyd.retained_value(**({"margin": 1.0, "discount_factor": 0.9} | change))
-
-
-def test_four_readings_of_a_customer():
-    table = btyd.readings(40, 12, rate=0.02, leaving=0.05, horizons=(24, np.inf))
-    assert table.index.tolist() == ["24", "no end"]
-    flows = [np.full(24, 40.0), np.full(24, 12.0)]
-    gamma = formulas.discount_factor_from_rate(0.02)
-    assert table.loc["24", "corrected"] == pytest.approx(formulas.lifetime_value(*flows, gamma))
-    assert table.loc["24", "as printed"] == pytest.approx(
-        formulas.lifetime_value_as_printed(*flows, gamma)
-    )
-    assert table.loc["24", "rate for the factor"] == pytest.approx(
-        formulas.lifetime_value(*flows, 0.02)
-    )
-    assert table.loc["no end", "as printed"] == -np.inf
-    assert table.loc["no end", "corrected"] == pytest.approx(28 * 1.02 / 0.02)
-    assert table.loc["no end", "with leaving"] == pytest.approx(28 * 1.02 / 0.07)
-
-
-# --- A history in three numbers ------------------------------------------------------------
-
-
-def orders(*rows):
-    table = pd.DataFrame(rows, columns=["customer_id", "ordered_at", "amount"])
-    return table.assign(ordered_at=pd.to_datetime(table["ordered_at"], format="ISO8601"))
-
-
-LOG = orders(
-    (7, "2017-01-22 20:00", 9.0),
-    (7, "2017-01-01 08:00", 5.0),
-    (7, "2017-01-22 08:00", 1.0),
-    (7, "2017-02-12", 100.0),
-    (3, "2017-01-15", 4.0),
-    (7, "2017-01-08", 20.0),
-)
-
-
-def test_a_summary_by_hand():
-    found = btyd.rfm_summary(LOG, "2017-02-12")
-    assert found.index.tolist() == [3, 7]
-    assert found.loc[3].tolist() == [0, 0, 4, 0]
-    assert found.loc[7].tolist() == [2, 3, 6, 15]  # two receipts of a day are one order
-
-
-def test_an_order_of_the_date_itself_is_the_future():
-    assert btyd.rfm_summary(LOG, "2017-02-13").loc[7, "frequency"] == 3
-    assert btyd.rfm_summary(LOG, "2017-01-10").index.tolist() == [7]
-    with pytest.raises(ValueError, match="no order is dated before 2016-12-31"):
-        btyd.rfm_summary(LOG, "2016-12-31")
-
-
-def test_days_with_an_order_by_hand():
-    count = btyd.days_with_order(LOG, pd.Index([3, 5, 7]), "2017-01-08", "2017-02-12")
-    assert count.tolist() == [1, 0, 2]  # two receipts of a day are one, the last day is outside
-
-
-def test_the_order_of_the_rows_does_not_matter():
-    mixed = LOG.sample(frac=1, random_state=1)
-    pd.testing.assert_frame_equal(
-        btyd.rfm_summary(mixed, "2017-03-01"), btyd.rfm_summary(LOG, "2017-03-01")
-    )
-
-
-def test_dispersion_by_hand():
-    """Days in the four weeks counted back: 1, 1, 1, 3 → mean 1.5, variance 1; twice is once."""
-    days = ["2017-01-02", "2017-01-03", "2017-01-04", "2017-01-10", "2017-01-18", "2017-01-24"]
-    rows = [(1, day, 1.0) for day in [*days, "2017-01-24 09:00"]]
-    late = (2, "2017-01-20", 1.0)
-    found = btyd.weekly_dispersion(orders(*rows, late), "2017-01-30", least=4)
-    assert found.index.tolist() == [1]
-    assert found.loc[1] == pytest.approx(1 / 1.5)
-
-
-def test_dispersion_tells_regular_from_random_and_from_bouts():
-    rng = np.random.default_rng(0)
-    day = np.arange(364)
-    starts = {
-        "regular": day % 7 == 3,
-        "random": rng.random(364) < 1 / 7,
-        "bouts": (day // 28 % 4 == 0) & (rng.random(364) < 4 / 7),
-    }
-    rows = [
-        (k, pd.Timestamp("2017-01-01") + pd.Timedelta(days=int(d)), 1.0)
-        for k, on in enumerate(starts.values())
-        for d in np.flatnonzero(on)
-    ]
-    regular, random, bouts = btyd.weekly_dispersion(orders(*rows), "2017-12-31")
-    assert regular < 0.1
-    assert 0.5 < random < 1.3
-    assert bouts > 1.8
 
 
 # --- BG/NBD -------------------------------------------------------------------------------
@@ -323,7 +195,7 @@ def test_the_longer_the_silence_the_less_likely_is_a_return():
 
 def test_facts_of_a_holdout(drawn):
     *history, _, came = drawn
-    facts = btyd.holdout_facts(PLANTED, history, came, 20)
+    facts = lifetime_value.holdout_facts(PLANTED, history, came, 20)
     assert facts["rate"] == pytest.approx(1.2 / 3)
     assert facts["leaving"] == pytest.approx(0.8 / 4.8)
     assert facts["orders_ratio"] == pytest.approx(1, abs=0.05)
@@ -390,7 +262,7 @@ def cdnow():
     table = pd.read_csv(CDNOW, sep=r"\s+", header=None, dtype={2: str})
     table = table.rename(columns={1: "customer_id", 2: "ordered_at", 4: "amount"})
     table["ordered_at"] = pd.to_datetime(table["ordered_at"])
-    past = btyd.rfm_summary(table, "1997-10-01")
+    past = rfm.rfm_summary(table, "1997-10-01")
     past["age"] -= 1 / 7  # the paper counts the age until 30 September and that day's orders
     return past
 

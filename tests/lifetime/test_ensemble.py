@@ -4,10 +4,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pm_utils.chapters import lifetime_value
 from pm_utils.customers.features import FEATURES, spend_between
 from pm_utils.data import load_shop
-from pm_utils.lifetime import ensemble as training
-from pm_utils.lifetime.ensemble import ValueEnsemble, ValueRows
+from pm_utils.lifetime import baselines
+from pm_utils.lifetime.ensemble import (
+    COMPARABLE,
+    ValueEnsemble,
+    ValueRows,
+    against_own_habit,
+    scaled,
+    shop_rows,
+)
 from pm_utils.lifetime.scores import spearman, value_scores
 
 
@@ -41,9 +49,9 @@ def test_rows_are_taken_by_mask_and_by_position(parts):
 
 
 def test_what_grows_with_the_record_is_left_out():
-    assert not FEATURES.loc[training.COMPARABLE, "cumulative"].any()
-    assert {"spend_per_week", "recency_days", "age_group"} <= set(training.COMPARABLE)
-    assert not {"orders", "tenure_days", "earlier_spend", "trend"} & set(training.COMPARABLE)
+    assert not FEATURES.loc[COMPARABLE, "cumulative"].any()
+    assert {"spend_per_week", "recency_days", "age_group"} <= set(COMPARABLE)
+    assert not {"orders", "tenure_days", "earlier_spend", "trend"} & set(COMPARABLE)
 
 
 def test_habits_by_hand():
@@ -54,7 +62,7 @@ def test_habits_by_hand():
         "recent_spend": [8 * 19.0, 0.0],
         "recent_orders": [16, 0],
     }
-    found = training.against_own_habit(pd.DataFrame(columns))
+    found = against_own_habit(pd.DataFrame(columns))
     assert found["orders_missed"].tolist() == pytest.approx([np.log(5), 0])
     assert found["recent_spend_ratio"].tolist() == pytest.approx([np.log(2), -np.log(21)])
     assert found["recent_order_ratio"].tolist() == pytest.approx([0, -np.log(11)])
@@ -77,7 +85,7 @@ def profiles(shop):
 
 @pytest.fixture(scope="module")
 def real(shop, profiles):
-    return training.shop_rows(shop, ["2017-03-01"], weeks=4, profiles=profiles)
+    return shop_rows(shop, ["2017-03-01"], weeks=4, profiles=profiles)
 
 
 def test_a_value_is_the_spend_of_the_weeks_after_the_date(shop, real):
@@ -98,13 +106,13 @@ def test_a_profile_is_that_of_the_row_or_zeros(real, profiles):
 
 def test_a_date_without_profiles_is_refused(shop, profiles):
     with pytest.raises(ValueError, match=r"no profiles as of \['2017-04-01'\]"):
-        training.shop_rows(shop, ["2017-03-01", "2017-04-01"], weeks=4, profiles=profiles)
+        shop_rows(shop, ["2017-03-01", "2017-04-01"], weeks=4, profiles=profiles)
 
 
 def test_scaling_learns_from_the_training_rows_only(shop, real, profiles):
-    later = training.shop_rows(shop, ["2017-05-01"], weeks=4, profiles=profiles)
-    train, test = training.scaled(real, later)
-    alone = training.scaled(real, real)[0]
+    later = shop_rows(shop, ["2017-05-01"], weeks=4, profiles=profiles)
+    train, test = scaled(real, later)
+    alone = scaled(real, real)[0]
     pd.testing.assert_frame_equal(train.features, alone.features)
     assert train.features["spend_per_week"].mean() == pytest.approx(0, abs=1e-9)
     assert abs(test.features["spend_per_week"].mean()) > 1e-3
@@ -130,7 +138,7 @@ def test_it_learns_order_and_level(parts, ensemble):
 
 
 def test_shuffled_targets_teach_nothing(parts, ensemble):
-    nulls = training.null_dollars(*parts, shuffles=3, seed=0, epochs=30, batch_size=128)
+    nulls = lifetime_value.null_dollars(*parts, shuffles=3, seed=0, epochs=30, batch_size=128)
     assert len(nulls) == 3
     assert not np.allclose(nulls[0], nulls[1])
     real = np.abs(ensemble.dollars(parts[1]) - parts[1].value).mean()
@@ -172,33 +180,23 @@ def test_later_rows_do_not_move_the_scaling(parts, ensemble):
     assert (features[:, 0] == 4).all()  # the scaling ends there
 
 
-# --- Rivals -------------------------------------------------------------------------------
-
-
-def test_rivals_are_one_regression_per_strength_and_trees_per_size():
-    names = list(training.rivals(0))
-    assert len(names) == len(training.STRENGTHS) + len(training.LEAVES)
-    assert names[0] == "Poisson regression, 0.01"
-    assert names[-1] == "boosting, 8 leaves"
-
-
 @pytest.mark.parametrize("name", ["Poisson regression, 0.01", "boosting, 4 leaves"])
 def test_a_rival_learns_and_has_the_mean_right(parts, name):
     train, later = parts
-    model = training.rivals(0)[name]
-    dollars = training.fitted_dollars(model, train, later)
+    model = baselines.rivals(0)[name]
+    dollars = baselines.fitted_dollars(model, train, later)
     assert (dollars > 0).all()
     assert spearman(later.value, dollars) > 0.6
-    own = training.fitted_dollars(model, train, train)
+    own = baselines.fitted_dollars(model, train, train)
     assert own.sum() == pytest.approx(train.value.sum(), rel=0.01)
 
 
 def test_a_rival_does_not_depend_on_the_currency(parts):
     train, later = parts
     cents = ValueRows(train.features, train.profile, 100 * train.value)
-    model = training.rivals(0)["Poisson regression, 0.01"]
-    dollars = training.fitted_dollars(model, train, later)
-    assert training.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)
+    model = baselines.rivals(0)["Poisson regression, 0.01"]
+    dollars = baselines.fitted_dollars(model, train, later)
+    assert baselines.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)
 
 
 # --- Choosing -----------------------------------------------------------------------------
@@ -206,38 +204,38 @@ def test_a_rival_does_not_depend_on_the_currency(parts):
 
 @pytest.fixture(scope="module")
 def views(parts):
-    return {"": tuple(rows.without_profile() for rows in parts), training.PROFILE: parts}
+    return {"": tuple(rows.without_profile() for rows in parts), lifetime_value.PROFILE: parts}
 
 
 @pytest.fixture(scope="module")
 def tried(views):
-    return training.try_models(views, seed=0, members=1, epochs=20, batch_size=128)
+    return lifetime_value.try_models(views, seed=0, members=1, epochs=20, batch_size=128)
 
 
 def test_every_candidate_is_tried_on_every_view(tried):
     table, best = tried
-    assert len(table) == 2 * (len(training.rivals(0)) + 1)
-    assert list(best) == list(training.KINDS)
+    assert len(table) == 2 * (len(baselines.rivals(0)) + 1)
+    assert list(best) == list(lifetime_value.KINDS)
     for kind, name in best.items():
         same = table[table.index.str.startswith(kind)]
         assert table.loc[name, "normalised Gini"] == same["normalised Gini"].max()
-        assert name.endswith(training.PROFILE)  # half of the value is in the profile
+        assert name.endswith(lifetime_value.PROFILE)  # half of the value is in the profile
 
 
 def test_the_chosen_read_the_view_that_they_were_chosen_on(views, tried):
     table, best = tried
-    assert training.chosen_view(views, best["network"]) is views[training.PROFILE]
-    assert training.chosen_view(views, "network") is views[""]
-    again = training.chosen_rivals(views, best, seed=0)
-    assert list(again) == list(training.KINDS[1:])
+    assert lifetime_value.chosen_view(views, best["network"]) is views[lifetime_value.PROFILE]
+    assert lifetime_value.chosen_view(views, "network") is views[""]
+    again = lifetime_value.chosen_rivals(views, best, seed=0)
+    assert list(again) == list(lifetime_value.KINDS[1:])
     value = views[""][1].value
     for kind, dollars in again.items():
         assert spearman(value, dollars) == pytest.approx(table.loc[best[kind], "Spearman"])
 
 
 def test_views_of_the_shop_differ_in_the_profile_only(real):
-    views = training.shop_views(real, real)
-    (bare, _), (full, _) = views[""], views[training.PROFILE]
+    views = lifetime_value.shop_views(real, real)
+    (bare, _), (full, _) = views[""], views[lifetime_value.PROFILE]
     assert bare.profile.shape[1] == 0
     assert full.profile.shape[1] == 2
     pd.testing.assert_frame_equal(bare.features, full.features)

@@ -1,0 +1,50 @@
+"""What a stream of margins is worth today while the customer stays."""
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+
+def retained_value(
+    margin: ArrayLike,
+    discount_factor: ArrayLike,
+    *,
+    retention: ArrayLike = 1.0,
+    periods: float = np.inf,
+) -> np.ndarray:
+    r"""Return what a constant margin is worth while the customer stays.
+
+    .. math::
+        \sum_{t=1}^{T} (\gamma s)^{t-1} m = m \, \frac{1 - (\gamma s)^T}{1 - \gamma s}
+
+    Parameters
+    ----------
+    margin : array of shape (...,)
+        m, dollars per period, the first of which is now.
+    discount_factor, retention : arrays of shape (...,)
+        γ and s: what a dollar of the next period is worth now, and the probability that a customer
+        of this period is still one in the next; both from 0 to 1, not both 1 without an end.
+    periods : float
+        T; infinite by default.
+
+    Returns
+    -------
+    array of shape (...,), dollars
+
+    Raises
+    ------
+    ValueError
+        When a factor is out of range, or the sum has no end and no limit.
+
+    References
+    ----------
+    Gupta et al. (2006), Modeling customer lifetime value.
+    """
+    for name, value in {"discount_factor": discount_factor, "retention": retention}.items():
+        if not np.all((np.asarray(value) >= 0) & (np.asarray(value) <= 1)):
+            raise ValueError(f"{name} is {value}: give a number from 0 to 1")
+    ratio = np.asarray(discount_factor, dtype=float) * retention
+    if np.isinf(periods) and np.any(ratio == 1):
+        raise ValueError("without discount or loss, an endless margin has no value: give periods")
+    below = np.where(ratio < 1, ratio, 0.0)
+    paid = np.where(ratio < 1, (1 - below**periods) / (1 - below), periods)
+    return np.asarray(margin, dtype=float) * paid

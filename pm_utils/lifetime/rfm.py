@@ -1,0 +1,122 @@
+"""Reduce a customer's orders to frequency, recency, age and value.
+
+``frequency`` x counts the days with an order after the first one, ``recency`` t_x is the time
+from the first to the last order, ``age`` T the time from the first order until now; times are in
+weeks."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+WEEK = np.timedelta64(7, "D")
+
+
+def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
+    """Reduce each customer's orders before a date to frequency, recency, age and mean value.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        ``customer_id``, ``ordered_at`` and ``amount`` (dollars), in any order.
+    as_of : date-like
+        The day to look from. Orders dated at its midnight or later do not count.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by ``customer_id``, ascending, one row per customer with an order before the date:
+
+        - ``frequency``: days with an order after the first such day; orders of one day are one;
+        - ``recency``: weeks from the first to the last of these days, 0 if there is but one;
+        - ``age``: weeks from the first day to `as_of`;
+        - ``value``: mean dollars of a day with an order, the first one left out; 0 without any.
+
+    Raises
+    ------
+    ValueError
+        When no order is that early.
+
+    References
+    ----------
+    Fader, Hardie & Lee (2005), "Counting your customers" the easy way.
+    """
+    moment = np.datetime64(pd.Timestamp(as_of), "D")
+    day = orders["ordered_at"].to_numpy().astype("datetime64[D]")
+    early = day < moment
+    ids, customer = np.unique(orders["customer_id"].to_numpy()[early], return_inverse=True)
+    if not len(ids):
+        raise ValueError(f"no order is dated before {as_of}: give a later date")
+    number = day[early].astype(np.int64)
+    span = int(moment.astype(np.int64)) + 1
+    cells, cell = np.unique(customer * span + number, return_inverse=True)  # a customer's day
+    dollars = np.bincount(cell, orders["amount"].to_numpy()[early], minlength=len(cells))
+    who, when = cells // span, cells % span
+    first = np.append(True, who[1:] != who[:-1]).nonzero()[0]
+    days = np.diff(first, append=len(cells))
+    repeat = np.add.reduceat(dollars, first) - dollars[first]
+    last = when[first + days - 1]
+    table = {
+        "frequency": days - 1,
+        "recency": (last - when[first]) / 7,
+        "age": (span - 1 - when[first]) / 7,
+        "value": repeat / np.maximum(days - 1, 1),
+    }
+    return pd.DataFrame(table, index=pd.Index(ids, name="customer_id"))
+
+
+def days_with_order(orders: pd.DataFrame, customers: pd.Index, start: Any, end: Any) -> np.ndarray:
+    """Count each customer's days with an order from `start` to before `end`.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        As in `rfm_summary`.
+    customers : Index
+        Whom to count for.
+    start, end : date-like
+
+    Returns
+    -------
+    array of shape (N,), int64
+    """
+    when = orders["ordered_at"]
+    rows = orders[(when >= pd.Timestamp(start)) & (when < pd.Timestamp(end))]
+    day = rows["ordered_at"].dt.normalize()
+    count = day.groupby(rows["customer_id"]).nunique()
+    return count.reindex(customers, fill_value=0).to_numpy()
+
+
+def weekly_dispersion(orders: pd.DataFrame, as_of: Any, *, least: int = 8) -> pd.Series:
+    """Return the variance of each customer's days with an order per week over their mean.
+
+    One for a Poisson process, below it for regular buyers, above it for those who come in bouts.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        As in `rfm_summary`.
+    as_of : date-like
+        Weeks are counted back from this day, as many as are whole since the first order.
+    least : int
+        Customers with fewer weeks are left out.
+
+    Returns
+    -------
+    Series
+        By ``customer_id``; who has no order in the whole weeks is left out too.
+    """
+    moment = np.datetime64(pd.Timestamp(as_of), "D")
+    day = orders["ordered_at"].to_numpy().astype("datetime64[D]")
+    ids, customer = np.unique(orders["customer_id"].to_numpy()[day < moment], return_inverse=True)
+    ago = (moment - day[day < moment]).astype(np.int64) - 1
+    customer, ago = np.unique(np.column_stack([customer, ago]), axis=0).T  # a day counts once
+    first = np.zeros(len(ids), dtype=np.int64)
+    np.maximum.at(first, customer, ago)
+    weeks = (first + 1) // 7
+    counts = np.zeros((len(ids), ago.max(initial=0) // 7 + 1))
+    np.add.at(counts, (customer, ago // 7), 1)
+    counts[np.arange(counts.shape[1]) >= weeks[:, None]] = np.nan
+    kept = (weeks >= least) & (np.nansum(counts, axis=1) > 0)
+    spread = np.nanvar(counts[kept], axis=1, ddof=1) / np.nanmean(counts[kept], axis=1)
+    return pd.Series(spread, pd.Index(ids[kept], name="customer_id"))

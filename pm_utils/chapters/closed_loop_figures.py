@@ -91,7 +91,7 @@ def measured_figure(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `pm_utils.loop.strategies.measured`.
+        From `pm_utils.loop.reporting.measured`.
     """
     figure, axes = plt.subplots(figsize=(7, 3.2))
     table, hue = table.drop(index="all"), plots.COLORS

@@ -1,4 +1,4 @@
-"""The studio of the closed loop: every text in every look, written, drawn and proof-read."""
+"""The ads that a campaign may show: every text in every look, written, drawn and proof-read."""
 
 from dataclasses import dataclass
 

@@ -1,37 +1,26 @@
 """What behaviour tells: profiles, rows without tomorrow's news, response models and their nulls."""
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import LogisticRegression
 
-from pm_utils.loop import response_models
-from pm_utils.loop.ad_menu import Menu
+from pm_utils.chapters import closed_loop
+from pm_utils.loop import customer_profiles, response_data
 from pm_utils.loop.campaign import Log
+from pm_utils.loop.customer_profiles import Profile, summarise
+from pm_utils.loop.response_data import Rows, as_rows, shuffled, thin
 from pm_utils.loop.response_models import (
     DeepResponse,
     LogisticResponse,
-    Profile,
     RandomEffects,
     ResponseNets,
-    Rows,
-    as_rows,
-    newton_logistic,
     response_loss,
-    shuffled,
-    smoothed_shares,
-    summarise,
-    thin,
 )
 from pm_utils.market import TruthParameters, Uniform
-from pm_utils.market.dynamics import LATEST
 from tests.support.market_world import small_market
-
-MENU = Menu.of(2)
-N = 800
+from tests.support.responses import MENU, N, campaign_log, fixed
 
 
 @pytest.fixture(scope="module")
@@ -76,38 +65,29 @@ def test_shrunk_rates_are_nearer_to_the_truth_than_counts(market, orders):
     assert short.rate.mean() == pytest.approx(plain.mean(), rel=1e-6)
 
 
-def test_shares_start_from_everybodys():
-    counts = np.zeros((3, 12))
-    counts[0, 2], counts[1, 5] = 30, 10
-    shares = smoothed_shares(counts, 10)
-    assert shares.sum(1) == pytest.approx(1)
-    assert shares[2] == pytest.approx(counts.sum(0) / 40)
-    assert shares[0, 2] == pytest.approx((30 + 7.5) / 40)
-
-
 def test_a_learned_profile_knows_interest_better_than_its_null(market, orders, past):
     early = summarise(orders[orders["week"] < 45], N, 45)
     late, true = past.counts - early.counts, market.truth_of_customers.interest
     found = []
     for target in (late, np.random.default_rng(0).permutation(late)):
-        net = response_models.learn_profile(early, target, epochs=6, seed=0)
-        affinity = response_models.learned_profile(net, past).affinity
+        net = customer_profiles.learn_profile(early, target, epochs=6, seed=0)
+        affinity = customer_profiles.learned_profile(net, past).affinity
         found.append(np.corrcoef(np.tanh(affinity).ravel(), true.ravel())[0, 1])
     assert found[0] > 0.5
     assert found[1] < 0.4
 
 
 def test_profiles_are_standard_and_the_blind_one_knows_nothing_of_what_was_bought(past):
-    plain, blind = response_models.plain_profile(past), response_models.no_profile(past)
+    plain, blind = customer_profiles.plain_profile(past), customer_profiles.no_profile(past)
     assert plain.traits.mean(0) == pytest.approx(0, abs=1e-4)
     assert plain.traits.std(0) == pytest.approx(1, abs=1e-3)
     assert plain.traits.shape == (N, 9)
     assert blind.traits.shape == (N, 2)
     assert not blind.affinity.any()
-    other = response_models.Past(
+    other = customer_profiles.Past(
         past.rate, past.value, past.coupons, past.recency, past.counts[::-1], 60
     )
-    assert np.array_equal(response_models.no_profile(other).traits, blind.traits)
+    assert np.array_equal(customer_profiles.no_profile(other).traits, blind.traits)
 
 
 # --- Rows ----------------------------------------------------------------------------------------
@@ -131,16 +111,6 @@ def test_a_thin_log_counts_as_much_as_the_long_one(market, banners):
     assert record.sum((2, 3))[:, 1].tolist() == [log.click.sum(), log.conversion.sum()]
 
 
-def campaign_log(weeks: int = 6) -> Log:
-    log = Log(np.ones(N, bool), 2)
-    for week in range(weeks):
-        who = np.arange(week, week + 50)
-        part = {"customer": who, "creative": who % len(MENU), "fatigue": np.full(50, 2.0)}
-        part |= {"impressions": np.full(50, 3), "clicks": (who % 4 == 0).astype(int)}
-        log.shown.append(part | {"conversions": (who % 8 == 0).astype(int)})
-    return log
-
-
 def test_rows_of_a_campaign_join_the_record_of_the_banners(banners):
     rows = as_rows(campaign_log())
     assert len(rows.ad) == 300
@@ -157,12 +127,6 @@ def test_rows_of_a_campaign_join_the_record_of_the_banners(banners):
     assert np.array_equal(banners.with_rows(nothing, 0.1), banners.record)
 
 
-def test_orders_are_read_only_where_none_can_still_come():
-    new = as_rows(campaign_log(6)).mature.reshape(6, 50)
-    assert new.all(1).tolist() == [week + LATEST <= 6 for week in range(6)]
-    assert not new[-3:].any()
-
-
 def test_shuffling_keeps_the_outcomes_and_breaks_who_and_what(banners):
     rows = banners.rows
     dealt = shuffled(rows, np.random.default_rng(0))
@@ -171,70 +135,15 @@ def test_shuffling_keeps_the_outcomes_and_breaks_who_and_what(banners):
     assert dealt.impressions.sum() == pytest.approx(rows.impressions.sum())
     assert (dealt.orders <= dealt.clicks).all()
     assert abs(np.corrcoef(dealt.clicks, rows.clicks)[0, 1]) < 0.05
-    record = response_models.shuffled_banners(banners, np.random.default_rng(0)).record
+    record = response_data.shuffled_banners(banners, np.random.default_rng(0)).record
     assert record.sum((2, 3)) == pytest.approx(banners.record.sum((2, 3)))
     assert (record[:, 1] <= record[:, 0]).all()
     assert abs(np.corrcoef(record[0, 1].sum(1), banners.record[0, 1].sum(1))[0, 1]) < 0.15
 
 
-# --- Models --------------------------------------------------------------------------------------
-
-
-def test_newton_finds_what_scikit_learn_finds():
-    rng = np.random.default_rng(0)
-    x = np.column_stack([np.ones(3000), rng.normal(size=(3000, 4))]).astype(np.float32)
-    trials = rng.integers(1, 5, 3000).astype(np.float32)
-    hits = rng.binomial(trials.astype(int), 1 / (1 + np.exp(1 - x[:, 1]))).astype(np.float32)
-    prior = np.zeros(5), np.diag([1e-6, 5, 5, 5, 5])
-
-    def part(some: slice):
-        return x[some], hits[some], trials[some], 0 * hits[some]
-
-    coef, bend = newton_logistic(part, 3000, *prior, strides=(4, *7 * [1]), block=700)
-    both, weight = np.vstack([x, x])[:, 1:], np.concatenate([hits, trials - hits])
-    label = np.repeat([1, 0], 3000)
-    model = LogisticRegression(C=1 / 5, tol=1e-8).fit(both, label, sample_weight=weight)
-    assert coef == pytest.approx(np.r_[model.intercept_, model.coef_[0]], abs=2e-3)
-    same, _ = newton_logistic(part, 0, coef, bend, strides=(1,))
-    assert np.array_equal(same, coef)  # nothing new
-
-
-def test_what_was_learned_before_is_a_prior():
-    rng = np.random.default_rng(1)
-    x = np.column_stack([np.ones(4000), rng.normal(size=(4000, 2))]).astype(np.float32)
-    hits, one = (rng.random(4000) < 1 / (1 + np.exp(1 - x[:, 1]))).astype(np.float32), np.ones(4000)
-    prior = np.zeros(3), np.eye(3)
-
-    def fit(first: int, last: int, mean, precision):
-        def part(some: slice):
-            rows = slice(first, last)
-            return x[rows][some], hits[rows][some], one[rows][some], 0 * hits[rows][some]
-
-        return newton_logistic(part, last - first, mean, precision, strides=(1, 1, 1, 1))
-
-    whole, parts = fit(0, 4000, *prior)[0], fit(3000, 4000, *fit(0, 3000, *prior))[0]
-    assert parts == pytest.approx(whole, abs=0.01)
-
-
-def test_what_is_known_beforehand_is_not_learned_again():
-    """Half a unit that is added to every logit leaves the intercept, a slope's part the slope."""
-    rng = np.random.default_rng(2)
-    x = np.column_stack([np.ones(5000), rng.normal(size=5000)]).astype(np.float32)
-    hits = (rng.random(5000) < 1 / (1 + np.exp(1 - x[:, 1]))).astype(np.float32)
-
-    def fit(known: np.ndarray) -> np.ndarray:
-        def part(some: slice):
-            return x[some], hits[some], np.ones(5000, np.float32)[some], known[some]
-
-        return newton_logistic(part, 5000, np.zeros(2), 1e-4 * np.eye(2), strides=8 * [1])[0]
-
-    alone, beside = fit(np.zeros(5000)), fit(0.5 - 0.4 * x[:, 1])
-    assert beside - alone == pytest.approx([-0.5, 0.4], abs=1e-3)
-
-
 def test_networks_read_rows_beside_what_is_known(past, banners):
     """With a large logit known beforehand, the network's own must come out lower by it."""
-    plain, rows = response_models.plain_profile(past), banners.rows
+    plain, rows = customer_profiles.plain_profile(past), banners.rows
     own = []
     for known in (0.0, 3.0):
         offset = np.column_stack([np.full(len(rows.ad), known), np.zeros(len(rows.ad))])
@@ -264,7 +173,7 @@ def test_networks_side_by_side_do_not_touch_each_other():
 
 
 def test_neither_biases_nor_fatigue_are_penalised(past):
-    deep = DeepResponse(response_models.plain_profile(past), MENU)
+    deep = DeepResponse(customer_profiles.plain_profile(past), MENU)
     free = {id(part) for part in deep.optimizer.param_groups[1]["params"]}
     nets = deep.nets
     assert free == {id(part) for part in (nets.inner.bias, nets.wide.bias, nets.tired)}
@@ -281,7 +190,7 @@ def test_fatigue_lowers_clicks_and_not_orders():
 
 @pytest.fixture(scope="module")
 def models(past, banners):
-    plain = response_models.plain_profile(past)
+    plain = customer_profiles.plain_profile(past)
     deep = DeepResponse(plain, MENU, first=400, decay=10.0)
     logistic = LogisticResponse(plain, MENU)
     average = LogisticResponse(plain, MENU, personal=False)
@@ -340,25 +249,19 @@ def test_effects_that_are_the_same_for_all_are(models):
 
 @pytest.fixture(scope="module")
 def effects(past, banners) -> RandomEffects:
-    made = RandomEffects(LogisticResponse(response_models.plain_profile(past), MENU), MENU)
+    made = RandomEffects(LogisticResponse(customer_profiles.plain_profile(past), MENU), MENU)
     made.fit(banners, Rows.none())
     return made
 
 
 def test_own_records_improve_on_the_model_and_shuffled_ones_do_not(market, effects, banners):
     dealt = RandomEffects(effects.model, MENU)
-    dealt.fit(response_models.shuffled_banners(banners, np.random.default_rng(0)), Rows.none())
+    dealt.fit(response_data.shuffled_banners(banners, np.random.default_rng(0)), Rows.none())
     with_own, shuffled_own = ([np.log(x / (1 - x)) for x in e.chances()] for e in (effects, dealt))
     for which, least in ((0, 0.02), (1, 0.0)):
         usual = ranking(effects.logits, market, which)
         assert ranking(with_own, market, which) > usual + least
         assert ranking(shuffled_own, market, which) < usual + 0.01
-
-
-def fixed(logits: np.ndarray) -> SimpleNamespace:
-    """A model that has nothing to learn."""
-    traits = np.zeros((logits.shape[1], 1))
-    return SimpleNamespace(traits=traits, fatigue=0.0, fit=lambda *_: None, logits=lambda: logits)
 
 
 def test_variances_of_effects_are_found():
@@ -372,7 +275,7 @@ def test_variances_of_effects_are_found():
     flat = np.full((2, n, len(MENU)), -3, np.float32)
 
     found = RandomEffects(fixed(flat), MENU, sweeps=20)
-    found.fit(response_models.Banners(Rows.none(), record), Rows.none())
+    found.fit(response_data.Banners(Rows.none(), record), Rows.none())
     clicks, orders = np.split(found.effects, [found.x[0].shape[1]], axis=1)
     level = clicks @ found.x[0].mean(0)
     assert np.corrcoef(level, height)[0, 1] > 0.95
@@ -392,17 +295,6 @@ def test_rows_are_read_beside_the_effects_that_chose_them(effects, banners):
     assert np.abs(offset).max() > 0.01
 
 
-def test_no_effect_leaps():
-    """A click that the model holds for all but impossible would send Newton's step far out."""
-    record = np.zeros((2, 2, 5, len(MENU)), np.float32)
-    record[0, :, 0] = 1  # one customer, who saw every ad once and clicked on each
-    rare = np.full((2, 5, len(MENU)), -9, np.float32)
-
-    found = RandomEffects(fixed(rare), MENU, sweeps=1, variance=100.0)
-    found.fit(response_models.Banners(Rows.none(), record), Rows.none())
-    assert 1 < np.abs(found.effects).max() <= 2  # the likelihood is made normal twice
-
-
 def test_without_sweeps_nobody_departs_from_the_model(effects, banners):
     usual = RandomEffects(effects.model, MENU, sweeps=0)
     usual.fit(banners, Rows.none())
@@ -418,14 +310,14 @@ def test_a_tiring_audience_is_noticed(past):
     who, ad = rng.integers(N, size=n), rng.integers(len(MENU), size=n)
     zero, one = np.zeros(n, np.float32), np.ones(n, np.float32)
     rows = Rows(who, ad, fatigue, one, clicks, zero, np.ones(n, bool), np.zeros((n, 2), np.float32))
-    plain = response_models.plain_profile(past)
+    plain = customer_profiles.plain_profile(past)
     for model in (DeepResponse(plain, MENU, first=300), LogisticResponse(plain, MENU)):
         model.fit(rows, Rows.none())
         assert model.fatigue == pytest.approx(0.055, abs=0.02)
 
 
 def test_the_same_seed_learns_the_same(past, banners):
-    small = Profile(*(part[:N] for part in vars(response_models.plain_profile(past)).values()))
+    small = Profile(*(part[:N] for part in vars(customer_profiles.plain_profile(past)).values()))
     nets = [DeepResponse(small, MENU, first=5, seed=3) for _ in range(2)]
     for net in nets:
         net.fit(banners.rows, Rows.none())
@@ -433,7 +325,7 @@ def test_the_same_seed_learns_the_same(past, banners):
 
 
 def test_studying_customers_reads_orders_and_banners_only(market):
-    past, banners, profile = response_models.study_customers(
+    past, banners, profile = closed_loop.study_customers(
         market, weeks=20, banners=30, epochs=1, seed=0
     )
     assert past.weeks == 20

@@ -35,20 +35,16 @@ CATEGORIES, TONES = ATTRIBUTES["category"], ATTRIBUTES["tone"]
 GARDEN, SOLEMN = 12, 4
 
 from pm_utils import market
+from pm_utils.chapters import closed_loop
+from pm_utils.chapters.closed_loop import study_customers
 from pm_utils.creatives.image import networks
 from pm_utils.creatives.text import evaluation
-from pm_utils.loop import strategies
+from pm_utils.loop import planner, strategies
 from pm_utils.loop.ad_menu import LOOKS, TEXTS, Menu, one_hot_texts
 from pm_utils.loop.campaign import Campaign, Log, incremental_profit, run
-from pm_utils.loop.response_models import (
-    DeepResponse,
-    LogisticResponse,
-    RandomEffects,
-    Rows,
-    no_profile,
-    plain_profile,
-    study_customers,
-)
+from pm_utils.loop.customer_profiles import no_profile, plain_profile
+from pm_utils.loop.response_data import Rows
+from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
 from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
 from pm_utils.measurement import post_click
 from tests.support.market_world import made_up_households, small_market
@@ -60,7 +56,7 @@ FANS = np.arange(N) % 2 == 0  # of the new tone
 
 
 @pytest.fixture(scope="module")
-def world() -> strategies.World:
+def world() -> closed_loop.World:
     """Every second customer likes the new tone, the others dislike it; no other tone matters."""
     truth = TruthParameters(examination=(1.0,), click_base=-2.5, order_base=-2.0)
     households = made_up_households()
@@ -69,16 +65,16 @@ def world() -> strategies.World:
     made.truth_of_customers.tone[:, SOLEMN] = np.where(FANS, 7, -3)
     study = {"weeks": WEEKS, "banners": BANNERS, "epochs": 2}
     past, banners, profile = study_customers(made, seed=0, **study)
-    shop = strategies.Shopkeeper(past, banners, strategies.Prices.of(made), CAMPAIGN)
+    shop = strategies.Shopkeeper(past, banners, planner.Prices.of(made), CAMPAIGN)
     settings = {"first": 100, "steps": 20}
     base = RandomEffects(DeepResponse(profile, MENU, seed=0, **settings), MENU)
     base.fit(banners, Rows.none())
-    return strategies.World(made, shop, profile, settings, base)
+    return closed_loop.World(made, shop, profile, settings, base)
 
 
 @pytest.fixture(scope="module")
 def players(world) -> dict[str, object]:
-    makers = (strategies.contestants, strategies.variants, strategies.told)
+    makers = (closed_loop.contestants, closed_loop.variants, closed_loop.told)
     return {name: each for make in makers for name, each in make(world, MENU).items()}
 
 

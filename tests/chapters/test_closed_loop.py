@@ -1,47 +1,27 @@
-"""The planner against brute force, measured displacement, strategies that keep the rules."""
-
-from itertools import product
+"""What chapter 13 studies before its campaign."""
 
 import numpy as np
 import pytest
 
-from pm_utils.loop import strategies
+from pm_utils.chapters import closed_loop
+from pm_utils.loop import reporting
 from pm_utils.loop.ad_menu import TEXTS, Menu
 from pm_utils.loop.campaign import Campaign, Log, Moment, Strategy, run
-from pm_utils.loop.response_models import (
-    DeepResponse,
-    LogisticResponse,
-    RandomEffects,
-    Rows,
-    learn_profile,
-    learned_profile,
-    plain_profile,
-    summarise,
-    thin,
-)
-from pm_utils.loop.strategies import (
-    Learner,
-    OneAd,
-    Oracle,
-    Prices,
-    RFMRule,
-    Shopkeeper,
-    annoyance_cost,
-    attributed_profit,
-    displaced_share,
-    order_worth,
-    plan,
-    spread,
-)
+from pm_utils.loop.customer_profiles import learn_profile, learned_profile, plain_profile, summarise
+from pm_utils.loop.planner import Prices, order_worth
+from pm_utils.loop.reporting import attributed_profit
+from pm_utils.loop.response_data import Rows, thin
+from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
+from pm_utils.loop.strategies import Learner, OneAd, Oracle, RFMRule, Shopkeeper
 from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
-from tests.support.market_world import made_up_households, small_market
+from tests.support.market_world import made_up_households
 
 CAMPAIGN = Campaign(rounds=3, weeks=2, budget=2.0, most=5)
 N = 1200
 
 
 @pytest.fixture(scope="module")
-def world() -> strategies.World:
+def world() -> closed_loop.World:
     """A small world on made-up households; ads work better than in the book's."""
     menu = Menu.of(2)
     truth = TruthParameters(examination=(1.0,), click_base=-2.5, order_base=-2.0)
@@ -55,73 +35,21 @@ def world() -> strategies.World:
     profile = learned_profile(net, past)
     base = RandomEffects(DeepResponse(profile, menu, seed=0, **settings), menu)
     base.fit(banners, Rows.none())
-    return strategies.World(market, shop, profile, settings, base)
+    return closed_loop.World(market, shop, profile, settings, base)
 
 
 def test_all_strategies_of_the_book_are_strategies(world):
     menu = Menu.of(2)
-    made = strategies.contestants(world, menu) | strategies.variants(world, menu, archive=7)
-    made |= strategies.told(world, menu)
+    made = closed_loop.contestants(world, menu) | closed_loop.variants(world, menu, archive=7)
+    made |= closed_loop.told(world, menu)
     assert len(made) == 14
     assert all(isinstance(each, Strategy) for each in made.values())
 
 
 @pytest.fixture(scope="module")
 def runs(world) -> dict:
-    made = strategies.contestants(world, Menu.of(2))
+    made = closed_loop.contestants(world, Menu.of(2))
     return {name: run(world.market, each, CAMPAIGN) for name, each in made.items()}
-
-
-# --- The planner ---------------------------------------------------------------------------------
-
-
-def best_by_trying(gain, fatigue, cost, *, decay, most, budget) -> float:
-    """The largest worth of any plan."""
-    j = np.arange(most)
-    best = 0.0
-    for counts in product(range(most + 1), repeat=len(gain)):
-        if sum(counts) <= budget:
-            worth = [
-                (g * np.exp(-decay * (f + j[:k])) - c).sum()
-                for g, f, c, k in zip(gain, fatigue, cost, counts, strict=True)
-            ]
-            best = max(best, sum(worth))
-    return best
-
-
-@pytest.mark.parametrize("seed", range(6))
-def test_no_plan_is_worth_more(seed):
-    rng = np.random.default_rng(seed)
-    gain, fatigue, cost = rng.normal(0.05, 0.05, 4), rng.uniform(0, 9, 4), rng.uniform(0, 0.05, 4)
-    rules = {"decay": 0.2, "most": 3, "budget": int(rng.integers(0, 9))}
-    counts = plan(gain, fatigue, cost=cost, **rules)
-    j = np.arange(3)
-    got = sum(
-        (g * np.exp(-0.2 * (f + j[:k])) - c).sum()
-        for g, f, c, k in zip(gain, fatigue, cost, counts, strict=True)
-    )
-    assert counts.sum() <= rules["budget"]
-    assert got == pytest.approx(best_by_trying(gain, fatigue, cost, **rules))
-
-
-def test_equal_customers_cannot_break_the_budget():
-    counts = plan(np.ones(10), np.zeros(10), decay=0.0, cost=0.1, most=4, budget=7)
-    assert counts.sum() == 7
-
-
-def test_the_tired_wait_and_the_forbidden_get_nothing():
-    gain, tired = np.array([1.0, 1.0, -np.inf]), np.array([0.0, 8.0, 0.0])
-    counts = plan(gain, tired, decay=0.1, cost=0.0, most=4, budget=4)
-    assert counts.tolist() == [4, 0, 0]
-    assert plan(gain, tired, decay=0.1, cost=2.0, most=4, budget=4).sum() == 0
-
-
-def test_spread_is_even_and_spends_everything():
-    able = np.array([True, True, False, True])
-    counts = spread(able, 7, np.random.default_rng(0))
-    assert counts.sum() == 7
-    assert counts[2] == 0
-    assert set(counts[able]) == {2, 3}
 
 
 # --- Money ---------------------------------------------------------------------------------------
@@ -137,43 +65,6 @@ def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(wo
     assert (order_worth(past, prices, 0.0) >= worth).all()
 
 
-def test_what_an_impression_costs_later_is_the_slope_of_the_truth():
-    market = small_market(200, truth=TruthParameters(annoyance=0.01))
-    c, t = market.truth_of_customers, market.truth
-    lost, tired = 0.0, 1e-4
-    for _ in range(6):
-        lost = lost + t.margin * c.order_value * c.order_rate * (1 - np.exp(-c.annoyance * tired))
-        tired *= t.retention
-    assert annoyance_cost(market, 6) == pytest.approx(lost / 1e-4, rel=1e-3)
-
-
-def made_up_log(displaced: float, *, n: int = 20_000, drift: float = 1.0) -> tuple[Log, np.ndarray]:
-    """Three rounds of one week in which orders after clicks displace others as told."""
-    rng = np.random.default_rng(0)
-    rate, treated = rng.gamma(2, 0.5, n), rng.random(n) < 0.8
-    log = Log(treated, 1)
-    for _ in range(3):
-        who = np.flatnonzero(treated & (rng.random(n) < 0.3))
-        organic = rng.poisson(rate * drift)
-        instead = (organic[who] > 0) & (rng.random(len(who)) < displaced)
-        log.shown.append({"customer": who, "conversions": np.ones(len(who), int)})
-        orders = organic.astype(float)
-        orders[who] += ~instead
-        log.orders.append(orders)
-    return log, rate
-
-
-@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
-@pytest.mark.parametrize("drift", [1.0, 1.3])
-def test_displacement_is_found_whatever_the_season(share, drift):
-    log, rate = made_up_log(share, drift=drift)
-    assert displaced_share(log, rate) == pytest.approx(share, abs=0.09)
-
-
-def test_without_a_log_nothing_is_displaced():
-    assert displaced_share(Log(np.ones(5, bool), 1), np.ones(5)) == 0
-
-
 def test_the_books_count_orders_after_clicks(world, runs):
     menu, shop, log = Menu.of(2), world.shop, runs["our loop"].log
     rows = log.rows()
@@ -187,7 +78,7 @@ def test_the_books_count_orders_after_clicks(world, runs):
 
 
 def test_what_is_measured_stands_beside_the_truth(world, runs):
-    table = strategies.measured(runs["our loop"], world.shop, Menu.of(2))
+    table = reporting.measured(runs["our loop"], world.shop, Menu.of(2))
     assert list(table.index) == [1, 2, 3, "all"]
     assert table["truth"].iloc[:3].sum() == pytest.approx(table.loc["all", "truth"])
     assert (table["low"] < table["holdout"]).all()
@@ -293,7 +184,7 @@ def test_an_open_loop_learns_once(world):
 
 
 def test_variants_lack_what_they_are_named_for(world):
-    made = strategies.variants(world, Menu.of(2), archive=7)
+    made = closed_loop.variants(world, Menu.of(2), archive=7)
     assert len(made["studio (old ads only)"].menu.open_ads) == 7
     assert made["profile"].model.model.traits.shape[1] == 2
     assert not made["profile"].model.model.affinity.any()
@@ -305,10 +196,10 @@ def test_variants_lack_what_they_are_named_for(world):
 
 
 def test_who_is_told_more_reads_more(world):
-    made = strategies.told(world, Menu.of(2))
+    made = closed_loop.told(world, Menu.of(2))
     cost, all_ = made.values()
     assert (cost.annoyance >= 0).all()
     knows, guesses = all_.model.model, cost.model.model
     assert knows.traits.shape[1] == guesses.traits.shape[1] + 2
-    assert strategies.interest_found(knows.affinity.numpy(), world) > 0.999
-    assert strategies.interest_found(world.profile.affinity, world) > 0.4
+    assert closed_loop.interest_found(knows.affinity.numpy(), world) > 0.999
+    assert closed_loop.interest_found(world.profile.affinity, world) > 0.4

@@ -1,0 +1,165 @@
+"""Profiles of a campaign's customers, learned from their orders.
+
+Nothing here reads the market's truth."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from pm_utils.customers.networks import UserProfileNet
+from pm_utils.learning.scaling import standard_scores
+from pm_utils.learning.training import fit, predict
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What a shop knows of N customers before the campaign.
+
+    Attributes
+    ----------
+    rate, value : (N,)
+        Orders per week and dollars per order, shrunk towards all customers'.
+    coupons : (N,)
+        Share of orders with a coupon, shrunk likewise.
+    recency : (N,)
+        Weeks since the last order.
+    counts : (N, 12)
+        Orders by category.
+    weeks : int
+    """
+
+    rate: np.ndarray
+    value: np.ndarray
+    coupons: np.ndarray
+    recency: np.ndarray
+    counts: np.ndarray
+    weeks: int
+
+
+def summarise(orders: pd.DataFrame, n_customers: int, weeks: int) -> Past:
+    """Summarise an order history.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        From `Market.orders`.
+    n_customers, weeks : int
+
+    Returns
+    -------
+    Past
+    """
+    who, code = orders["customer"].to_numpy(), orders["category"].cat.codes.to_numpy()
+    size = len(orders["category"].cat.categories)
+    counts = np.bincount(who * size + code, minlength=n_customers * size).reshape(-1, size)
+    number = counts.sum(1)
+    spend = np.bincount(who, orders["order_value"], minlength=n_customers)
+    coupons = np.bincount(who, orders["coupon"], minlength=n_customers)
+    last = np.full(n_customers, 0.0)
+    np.maximum.at(last, who, orders["day"].to_numpy() / 7)
+    rate = number / weeks
+    spread = max(rate.var() - rate.mean() / weeks, 1e-6)
+    prior = rate.mean() / spread  # weeks that the gamma prior of all customers counts for
+    return Past(
+        rate=(number + prior * rate.mean()) / (weeks + prior),
+        value=(spend + 3 * spend.sum() / number.sum()) / (number + 3),
+        coupons=(coupons + 10 * coupons.sum() / number.sum()) / (number + 10),
+        recency=weeks - last,
+        counts=counts,
+        weeks=weeks,
+    )
+
+
+def smoothed_shares(counts: np.ndarray, strength: float) -> np.ndarray:
+    """Return shares by category, starting from `strength` orders at everybody's → (N, 12)."""
+    overall = counts.sum(0) / counts.sum()
+    total = counts + strength * overall
+    return total / total.sum(1, keepdims=True)
+
+
+def history_features(past: Past) -> np.ndarray:
+    """Return what the profile network reads → (N, 15), about standard scores."""
+    shares = smoothed_shares(past.counts, 10)
+    lift = np.sqrt(shares / shares.mean(0)) - 1
+    rest = np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
+    return np.hstack([3 * lift, (rest - rest.mean(0)) / rest.std(0)])
+
+
+def category_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return nats per order of the orders that came later, by category."""
+    return -(log_softmax(logits, 1) * counts).sum() / counts.sum()
+
+
+def learn_profile(early: Past, late: np.ndarray, *, epochs: int, seed: int) -> UserProfileNet:
+    """Train a profile to foretell the categories of later orders.
+
+    Parameters
+    ----------
+    early : Past
+        The first part of the history.
+    late : array of shape (N, 12)
+        Orders by category in the rest.
+    epochs, seed : int
+
+    Returns
+    -------
+    UserProfileNet
+    """
+    torch.manual_seed(seed)
+    inputs = [torch.tensor(history_features(early), dtype=torch.float32)]
+    net = UserProfileNet(inputs[0].shape[1], 64, late.shape[1], dropout=0.1)
+    target = torch.tensor(late, dtype=torch.float32)
+    fit(net, inputs, target, loss=category_loss, epochs=epochs, learning_rate=1e-2, seed=seed)
+    return net
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What response models read of N customers.
+
+    Attributes
+    ----------
+    traits : (N, P) float32
+        Standard scores.
+    affinity : (N, 12) float32
+        log (share of a category / everybody's share).
+    """
+
+    traits: np.ndarray
+    affinity: np.ndarray
+
+
+def _standard(columns: np.ndarray) -> np.ndarray:
+    return standard_scores(columns).numpy()
+
+
+def _basics(past: Past) -> np.ndarray:
+    return np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
+
+
+def plain_profile(past: Past, *, components: int = 6, strength: float = 10) -> Profile:
+    """Return activity, order value, coupon use, and principal components of smoothed shares."""
+    shares = smoothed_shares(past.counts, strength)
+    affinity = np.log(shares / shares.mean(0))
+    apart = np.sqrt(shares / shares.mean(0)) - 1
+    main = np.linalg.svd(apart - apart.mean(0), full_matrices=False)[0][:, :components]
+    traits = _standard(np.column_stack([_basics(past), main]))
+    return Profile(traits, affinity.astype(np.float32))
+
+
+def learned_profile(net: UserProfileNet, past: Past) -> Profile:
+    """Return the network's hidden profile beside the plain one, and the shares it foretells."""
+    inputs = [torch.tensor(history_features(past), dtype=torch.float32)]
+    shares = torch.softmax(predict(net, inputs), 1).numpy()
+    hidden = predict(net.profile, inputs).numpy()
+    traits = np.hstack([plain_profile(past).traits, _standard(hidden)])
+    return Profile(traits, np.log(shares / shares.mean(0)).astype(np.float32))
+
+
+def no_profile(past: Past) -> Profile:
+    """Return only what the till knows: activity and order value, nothing of what was bought."""
+    return Profile(_standard(_basics(past)[:, :2]), np.zeros(past.counts.shape, np.float32))

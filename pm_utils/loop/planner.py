@@ -1,0 +1,127 @@
+"""What an order and an impression are worth to the shop, and where impressions are spent."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from pm_utils.loop.campaign import Log
+from pm_utils.loop.customer_profiles import Past
+from pm_utils.market import DISCOUNT_RATES, Market
+
+
+@dataclass(frozen=True)
+class Prices:
+    """What the shop knows about its own money.
+
+    Attributes
+    ----------
+    margin, promoted_share, cost : float
+        Of an order at list price; share of an order that a discount is for; dollars a contact.
+    """
+
+    margin: float
+    promoted_share: float
+    cost: float
+
+    @classmethod
+    def of(cls, market: Market) -> "Prices":
+        """Return the prices of a market."""
+        truth = market.truth
+        return cls(truth.margin, truth.promoted_share, truth.impression_cost)
+
+
+def displaced_share(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
+    r"""Estimate which share of ads' orders takes the place of an order that came anyway, χ.
+
+    Per round, a customer with baseline λ̂ has orders y of any kind and c that followed a click. If
+    an ad's order displaces one that comes anyway with probability χ,
+    :math:`E[y - w b \hatλ - c] = -χ (1 - e^{-b \hatλ}) c` over w weeks; the holdout measures b, how
+    far the baseline has moved for all. χ is the least-squares slope, shrunk to 0.
+
+    Parameters
+    ----------
+    log : Log
+    rate : array of shape (N,)
+        λ̂ from the history.
+    prior : float
+        Standard deviation of χ around 0 before any data.
+    """
+    rounds, w = len(log.orders) // log.weeks, log.weeks
+    if not rounds:
+        return 0.0
+    conversions = np.zeros((rounds, len(rate)))
+    for week, part in enumerate(log.shown):
+        np.add.at(conversions[week // w], part["customer"], part["conversions"])
+    orders = np.array([np.sum(log.orders[t * w : (t + 1) * w], axis=0) for t in range(rounds)])
+    held = ~log.treated
+    moved = orders[:, held].sum() / (rounds * w * rate[held].sum())
+    gap = orders - w * moved * rate - conversions
+    x = conversions * (1 - np.exp(-moved * rate))
+    noise = gap[x > 0].var() if (x > 0).any() else 1.0
+    slope = -(x * gap).sum() / ((x**2).sum() + noise / prior**2)
+    return float(np.clip(slope, 0, 1))
+
+
+def plan(
+    gain: np.ndarray,
+    fatigue: np.ndarray,
+    *,
+    decay: float,
+    cost: np.ndarray | float,
+    most: int,
+    budget: int,
+) -> np.ndarray:
+    r"""Spend impressions where the next one is worth most.
+
+    The (j + 1)-th impression of the week to a customer is worth :math:`g e^{-\phi (F + j)} - c`.
+    That falls with j, so taking the largest first, down to nothing or the end of the budget, is
+    the best that a week can do.
+
+    Parameters
+    ----------
+    gain, fatigue : arrays of shape (N,)
+        g, dollars of a first impression to a rested customer; F. A gain of -inf forbids.
+    decay : float
+        φ.
+    cost : float or array of shape (N,)
+        c, dollars.
+    most, budget : int
+        Impressions per customer, and in all.
+
+    Returns
+    -------
+    array of shape (N,), int
+    """
+    j = np.arange(most)
+    worth = gain[:, None] * np.exp(-decay * (fatigue[:, None] + j)) - np.reshape(cost, (-1, 1))
+    good = worth > 0
+    if good.sum() > budget:
+        bar = np.partition(worth[good], -budget)[-budget] if budget else np.inf
+        good &= worth >= bar
+        if (extra := good.sum() - budget) > 0:  # ties
+            tied = np.flatnonzero((good & (worth == bar)).ravel())
+            good.ravel()[tied[len(tied) - extra :]] = False
+    return good.sum(1)
+
+
+def order_worth(past: Past, prices: Prices, displaced: float) -> np.ndarray:
+    """Return the profit of one order at each discount, dollars, per customer → (N, 5)."""
+    kept = 1 - displaced * (1 - np.exp(-past.rate))
+    discount = prices.promoted_share * DISCOUNT_RATES
+    return past.value[:, None] * (prices.margin * kept[:, None] - discount)
+
+
+def spread(able: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
+    """Give everyone who is able the same number of impressions; lots decide about the rest."""
+    impressions, who = np.zeros(len(able), int), np.flatnonzero(able)
+    each, rest = divmod(budget, max(len(who), 1))
+    impressions[who] = each
+    impressions[rng.choice(who, rest, replace=False)] += 1
+    return impressions
+
+
+def annoyance_cost(market: Market, weeks: int) -> np.ndarray:
+    """Return the organic profit that an impression costs over some weeks, to first order → (N,)."""
+    truth, hidden = market.truth, market.truth_of_customers
+    lasts = (1 - truth.retention**weeks) / (1 - truth.retention)
+    return truth.margin * hidden.order_value * hidden.order_rate * hidden.annoyance * lasts

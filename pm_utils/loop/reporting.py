@@ -1,0 +1,53 @@
+"""What a shop can say about its campaign, beside the truth."""
+
+import pandas as pd
+
+from pm_utils.loop.ad_menu import TEXTS, Menu
+from pm_utils.loop.campaign import Log, Run, estimates
+from pm_utils.loop.planner import displaced_share, order_worth
+from pm_utils.loop.strategies import Shopkeeper
+
+
+def attributed_profit(
+    log: Log, shop: Shopkeeper, menu: Menu, *, displaced: float = 0.0, weeks: slice = slice(None)
+) -> float:
+    """Return what the shop's books say ads earned per treated customer, dollars.
+
+    Every order that followed a click counts, at the customer's usual value, less its discount;
+    `displaced` takes off the share that came in place of another order. Contacts are paid.
+    """
+    rows, worth = (
+        log.rows(weeks.start or 0, weeks.stop),
+        order_worth(shop.past, shop.prices, displaced),
+    )
+    discount = TEXTS[rows["creative"] // menu.looks, 2]
+    earned = (rows["conversions"] * worth[rows["customer"], discount]).sum()
+    spent = shop.prices.cost * rows["impressions"].sum()
+    return float((earned - spent) / log.treated.sum())
+
+
+def measured(done: Run, shop: Shopkeeper, menu: Menu) -> pd.DataFrame:
+    """Set what a shop can say about a campaign beside the truth.
+
+    Returns
+    -------
+    DataFrame
+        One row per round, and one for ``all``; dollars per treated customer: ``truth``; the
+        ``holdout``'s estimate with ``low`` and ``high``; by the ``books``, orders after a click;
+        and ``books, displaced off``, less the share that `displaced_share` finds.
+    """
+    log, past, rounds = done.log, shop.past, len(done.true)
+    found = estimates(done, past.rate * past.value * shop.prices.margin)
+    share = displaced_share(log, past.rate)
+    parts = [slice(t * log.weeks, (t + 1) * log.weeks) for t in range(rounds)] + [slice(None)]
+    table = {
+        "truth": [*done.true, done.true.sum()],
+        "holdout": [each.difference for each in found],
+        "low": [each.low for each in found],
+        "high": [each.high for each in found],
+        "books": [attributed_profit(log, shop, menu, weeks=part) for part in parts],
+    }
+    table["books, displaced off"] = [
+        attributed_profit(log, shop, menu, displaced=share, weeks=part) for part in parts
+    ]
+    return pd.DataFrame(table, index=[*range(1, rounds + 1), "all"])

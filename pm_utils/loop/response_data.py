@@ -1,0 +1,140 @@
+"""Logs of ads as rows that response models read.
+
+Nothing here reads the market's truth."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pm_utils.loop.campaign import Log
+from pm_utils.market import ImpressionLog
+from pm_utils.market.dynamics import LATEST
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """A log as models read it; arrays of shape (n,).
+
+    Attributes
+    ----------
+    customer, ad : int
+    fatigue : float32
+        Mean over the row's impressions.
+    impressions, clicks, orders : float32
+    mature : bool
+        Where `orders` may be learned from.
+    offset : (n, 2) float32
+        What is known to be added to the logits of click and order.
+    """
+
+    customer: np.ndarray
+    ad: np.ndarray
+    fatigue: np.ndarray
+    impressions: np.ndarray
+    clicks: np.ndarray
+    orders: np.ndarray
+    mature: np.ndarray
+    offset: np.ndarray
+
+    @classmethod
+    def none(cls) -> "Rows":
+        """Return no rows."""
+        no = np.zeros(0, np.float32)
+        return cls(
+            no.astype(int), no.astype(int), no, no, no, no, no.astype(bool), no.reshape(0, 2)
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Banners:
+    """What is left of an old log of random banners.
+
+    Attributes
+    ----------
+    rows : Rows
+        Every click, and some of the impressions without, which count for all of them.
+    record : (2, 2, N, M) float32
+        Of every customer with every ad: impressions and clicks, then clicks and orders.
+    """
+
+    rows: Rows
+    record: np.ndarray
+
+    def with_rows(self, rows: Rows, fatigue: float) -> np.ndarray:
+        """Return the record with a campaign's rows; tired impressions count for less.
+
+        Parameters
+        ----------
+        rows : Rows
+        fatigue : float
+            By how much a logit falls with each ad lately seen.
+
+        Returns
+        -------
+        array of shape (2, 2, N, M), float32
+        """
+        record = self.record.copy()
+        fresh = np.maximum(rows.impressions * np.exp(-fatigue * rows.fatigue), rows.clicks)
+        counts = [fresh, rows.clicks, rows.clicks * rows.mature, rows.orders * rows.mature]
+        for total, count in zip(record.reshape(4, *record.shape[2:]), counts, strict=True):
+            np.add.at(total, (rows.customer, rows.ad), count)
+        return record
+
+
+def thin(log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1) -> Banners:
+    """Turn a long log of random impressions in one slot into few rows, and a record.
+
+    Parameters
+    ----------
+    log : ImpressionLog
+        By a uniform policy.
+    shape : (int, int)
+        N customers, M ads.
+    per_click : int
+        Impressions without a click to keep for each with one.
+
+    Returns
+    -------
+    Banners
+    """
+    hit, miss = np.flatnonzero(log.click), np.flatnonzero(~log.click)
+    kept = miss[: per_click * len(hit)]
+    at, size = np.concatenate([hit, kept]), len(hit)
+    impressions = np.repeat([1, len(miss) / max(len(kept), 1)], [size, len(kept)])
+    zero, mature = np.zeros(len(at), np.float32), np.ones(len(at), bool)
+    numbers = [x.astype(np.float32) for x in (impressions, log.click[at], log.conversion[at])]
+    customer, ad = log.customer[at].astype(int), log.creative[at].astype(int)
+    cell = log.customer * np.int64(shape[1]) + log.creative
+    counts = [
+        np.bincount(some, minlength=shape[0] * shape[1]).astype(np.float32).reshape(shape)
+        for some in (cell, cell[hit], cell[hit], cell[log.conversion])
+    ]
+    record, offset = np.stack(counts).reshape(2, 2, *shape), np.zeros((len(at), 2), np.float32)
+    return Banners(Rows(customer, ad, zero, *numbers, mature, offset), record)
+
+
+def as_rows(log: Log) -> Rows:
+    """Return a campaign as models read it: a row per customer and week."""
+    if not log.shown:
+        return Rows.none()
+    raw = log.rows()
+    numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
+    seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
+    mature = raw["week"] + LATEST <= len(log.shown)
+    offset = np.zeros((len(seen), 2), np.float32)
+    return Rows(raw["customer"], raw["creative"], seen, *numbers, mature, offset)
+
+
+def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
+    """Return rows whose outcomes were dealt out anew: who saw what says nothing any more."""
+    order = rng.permutation(len(rows.ad))
+    names = ("impressions", "clicks", "orders", "mature")
+    return replace(rows, **{name: getattr(rows, name)[order] for name in names})
+
+
+def shuffled_banners(banners: Banners, rng: np.random.Generator) -> Banners:
+    """Return banners whose outcomes were dealt out anew among all customers and ads."""
+    record = banners.record.reshape(4, -1)
+    order = rng.permutation(record.shape[1])
+    dealt = np.stack([part[order] for part in record]).reshape(banners.record.shape)
+    return Banners(shuffled(banners.rows, rng), dealt)

@@ -1,0 +1,99 @@
+"""Impressions go where the next one is worth most."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from pm_utils.loop.campaign import Log
+from pm_utils.loop.planner import annoyance_cost, displaced_share, plan, spread
+from pm_utils.market import TruthParameters
+from tests.support.market_world import small_market
+
+# --- The planner ---------------------------------------------------------------------------------
+
+
+def best_by_trying(gain, fatigue, cost, *, decay, most, budget) -> float:
+    """The largest worth of any plan."""
+    j = np.arange(most)
+    best = 0.0
+    for counts in product(range(most + 1), repeat=len(gain)):
+        if sum(counts) <= budget:
+            worth = [
+                (g * np.exp(-decay * (f + j[:k])) - c).sum()
+                for g, f, c, k in zip(gain, fatigue, cost, counts, strict=True)
+            ]
+            best = max(best, sum(worth))
+    return best
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_no_plan_is_worth_more(seed):
+    rng = np.random.default_rng(seed)
+    gain, fatigue, cost = rng.normal(0.05, 0.05, 4), rng.uniform(0, 9, 4), rng.uniform(0, 0.05, 4)
+    rules = {"decay": 0.2, "most": 3, "budget": int(rng.integers(0, 9))}
+    counts = plan(gain, fatigue, cost=cost, **rules)
+    j = np.arange(3)
+    got = sum(
+        (g * np.exp(-0.2 * (f + j[:k])) - c).sum()
+        for g, f, c, k in zip(gain, fatigue, cost, counts, strict=True)
+    )
+    assert counts.sum() <= rules["budget"]
+    assert got == pytest.approx(best_by_trying(gain, fatigue, cost, **rules))
+
+
+def test_equal_customers_cannot_break_the_budget():
+    counts = plan(np.ones(10), np.zeros(10), decay=0.0, cost=0.1, most=4, budget=7)
+    assert counts.sum() == 7
+
+
+def test_the_tired_wait_and_the_forbidden_get_nothing():
+    gain, tired = np.array([1.0, 1.0, -np.inf]), np.array([0.0, 8.0, 0.0])
+    counts = plan(gain, tired, decay=0.1, cost=0.0, most=4, budget=4)
+    assert counts.tolist() == [4, 0, 0]
+    assert plan(gain, tired, decay=0.1, cost=2.0, most=4, budget=4).sum() == 0
+
+
+def test_spread_is_even_and_spends_everything():
+    able = np.array([True, True, False, True])
+    counts = spread(able, 7, np.random.default_rng(0))
+    assert counts.sum() == 7
+    assert counts[2] == 0
+    assert set(counts[able]) == {2, 3}
+
+
+def test_what_an_impression_costs_later_is_the_slope_of_the_truth():
+    market = small_market(200, truth=TruthParameters(annoyance=0.01))
+    c, t = market.truth_of_customers, market.truth
+    lost, tired = 0.0, 1e-4
+    for _ in range(6):
+        lost = lost + t.margin * c.order_value * c.order_rate * (1 - np.exp(-c.annoyance * tired))
+        tired *= t.retention
+    assert annoyance_cost(market, 6) == pytest.approx(lost / 1e-4, rel=1e-3)
+
+
+def made_up_log(displaced: float, *, n: int = 20_000, drift: float = 1.0) -> tuple[Log, np.ndarray]:
+    """Three rounds of one week in which orders after clicks displace others as told."""
+    rng = np.random.default_rng(0)
+    rate, treated = rng.gamma(2, 0.5, n), rng.random(n) < 0.8
+    log = Log(treated, 1)
+    for _ in range(3):
+        who = np.flatnonzero(treated & (rng.random(n) < 0.3))
+        organic = rng.poisson(rate * drift)
+        instead = (organic[who] > 0) & (rng.random(len(who)) < displaced)
+        log.shown.append({"customer": who, "conversions": np.ones(len(who), int)})
+        orders = organic.astype(float)
+        orders[who] += ~instead
+        log.orders.append(orders)
+    return log, rate
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("drift", [1.0, 1.3])
+def test_displacement_is_found_whatever_the_season(share, drift):
+    log, rate = made_up_log(share, drift=drift)
+    assert displaced_share(log, rate) == pytest.approx(share, abs=0.09)
+
+
+def test_without_a_log_nothing_is_displaced():
+    assert displaced_share(Log(np.ones(5, bool), 1), np.ones(5)) == 0

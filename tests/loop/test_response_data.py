@@ -1,0 +1,26 @@
+"""Logs become rows without losing an impression."""
+
+import numpy as np
+
+from pm_utils.loop import response_data
+from pm_utils.loop.response_data import Rows, as_rows
+from pm_utils.loop.response_models import RandomEffects
+from pm_utils.market.dynamics import LATEST
+from tests.support.responses import MENU, campaign_log, fixed
+
+
+def test_orders_are_read_only_where_none_can_still_come():
+    new = as_rows(campaign_log(6)).mature.reshape(6, 50)
+    assert new.all(1).tolist() == [week + LATEST <= 6 for week in range(6)]
+    assert not new[-3:].any()
+
+
+def test_no_effect_leaps():
+    """A click that the model holds for all but impossible would send Newton's step far out."""
+    record = np.zeros((2, 2, 5, len(MENU)), np.float32)
+    record[0, :, 0] = 1  # one customer, who saw every ad once and clicked on each
+    rare = np.full((2, 5, len(MENU)), -9, np.float32)
+
+    found = RandomEffects(fixed(rare), MENU, sweeps=1, variance=100.0)
+    found.fit(response_data.Banners(Rows.none(), record), Rows.none())
+    assert 1 < np.abs(found.effects).max() <= 2  # the likelihood is made normal twice

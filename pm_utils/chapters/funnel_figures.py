@@ -16,7 +16,7 @@ def funnels(tables: dict[str, pd.DataFrame]) -> Figure:
     Parameters
     ----------
     tables : dict of DataFrames
-        From `pm_utils.chapters.funnel.funnel_rates`, under each panel's title; the last row,
+        From `pm_utils.measurement.funnel.funnel_rates`, under each panel's title; the last row,
         first stage to last, is not drawn.
     """
     figure, panels = plt.subplots(1, len(tables), figsize=(7, 3.3), squeeze=False)
@@ -149,7 +149,8 @@ def leaks(report: pd.DataFrame, *, rows: int) -> Figure:
     Parameters
     ----------
     report : DataFrame
-        From `pm_utils.chapters.funnel.bottlenecks`; what is proven is drawn in the deep colour.
+        From `pm_utils.measurement.bottlenecks.bottlenecks`; what is proven is drawn in the deep
+        colour.
     rows : int
     """
     top = report.head(rows)[::-1]

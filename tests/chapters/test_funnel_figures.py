@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from pm_utils.chapters import funnel_figures as figures
-from pm_utils.chapters.funnel import funnel_rates
+from pm_utils.measurement.funnel import funnel_rates
 from pm_utils.page.plots import COLORS
 
 

@@ -1,21 +1,17 @@
 """Histories from the market, the chance that somebody is still there, and money to keep people."""
 
-from itertools import product
-
 import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.chapters import lifetime_value_market as keeping
-from pm_utils.evaluation.ranking import roc_auc
-from pm_utils.formulas import sigmoid
-from pm_utils.lifetime import rfm
+from pm_utils.chapters import lifetime_value_market
+from pm_utils.lifetime import retention, rfm
 from pm_utils.lifetime.scores import spearman
+from tests.support.lifetime_market import PLAN
 from tests.support.market_world import small_market
 
 ORDERS = np.array([[0, 2, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 8]])
 SPEND = np.array([[0, 9.0, 0, 5, 0], [3.0, 0, 0, 0, 0], [0.0] * 5, [0, 0, 0, 0, 80.0]])
-PLAN = {"scale": 50.0, "weeks": 52, "discount_factor": 0.998}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +21,7 @@ def market():
 
 @pytest.fixture(scope="module")
 def lived(market):
-    return keeping.quiet_weeks(market, 40)
+    return lifetime_value_market.quiet_weeks(market, 40)
 
 
 # --- Histories ----------------------------------------------------------------------------
@@ -47,13 +43,13 @@ def test_customers_leave_at_their_own_chance(market, lived):
 
 
 def test_a_shorter_play_is_the_beginning_of_a_longer_one(market, lived):
-    few = keeping.quiet_weeks(market, 3)
+    few = lifetime_value_market.quiet_weeks(market, 3)
     assert (few.orders == lived.orders[:, :3]).all()
     assert (few.spend == lived.spend[:, :3]).all()
 
 
 def test_an_order_table_by_hand():
-    table = keeping.order_table(ORDERS, SPEND)
+    table = lifetime_value_market.order_table(ORDERS, SPEND)
     first = table[table["customer_id"] == 0]
     assert first["amount"].tolist() == [4.5, 4.5, 5]
     days = (first["ordered_at"] - pd.Timestamp("2017-01-01")).dt.days
@@ -67,16 +63,16 @@ def test_an_order_table_by_hand():
 
 
 def test_an_order_table_keeps_every_order_and_dollar(lived):
-    table = keeping.order_table(lived.orders, lived.spend)
+    table = lifetime_value_market.order_table(lived.orders, lived.spend)
     assert len(table) == lived.orders.sum()
     assert table["amount"].sum() == pytest.approx(lived.spend.sum())
-    end = keeping.START + 40 * rfm.WEEK
-    assert table["ordered_at"].between(keeping.START, end, inclusive="left").all()
+    end = lifetime_value_market.START + 40 * rfm.WEEK
+    assert table["ordered_at"].between(lifetime_value_market.START, end, inclusive="left").all()
     assert (rfm.rfm_summary(table, end)["age"] <= 40).all()
 
 
 def test_features_by_hand():
-    found = np.expm1(keeping.history_features(ORDERS, SPEND))
+    found = np.expm1(lifetime_value_market.history_features(ORDERS, SPEND))
     wanted = {
         "orders": [3, 1, 0, 8],
         "spend": [14, 3, 0, 80],
@@ -99,17 +95,17 @@ def test_features_by_hand():
 
 def test_a_chance_by_hand():
     """No orders at all, h = 1/2: gone after 0, 1 or 2 further weeks, or there: 1/8."""
-    assert keeping.chance_alive(np.array([2]), np.array([0.0]), np.array([0.5])) == (
+    assert lifetime_value_market.chance_alive(np.array([2]), np.array([0.0]), np.array([0.5])) == (
         pytest.approx([1 / 8])
     )
-    assert keeping.chance_alive(np.array([0]), np.array([9.0]), np.array([0.1])) == (
+    assert lifetime_value_market.chance_alive(np.array([0]), np.array([9.0]), np.array([0.1])) == (
         pytest.approx([0.9])
     )
 
 
 def test_silence_says_more_of_those_who_came_often():
     silence = np.arange(12)
-    often, seldom = (keeping.chance_alive(silence, rate, 0.01) for rate in (2.0, 0.2))
+    often, seldom = (lifetime_value_market.chance_alive(silence, rate, 0.01) for rate in (2.0, 0.2))
     assert (np.diff(often) < 0).all()
     assert (np.diff(seldom) < 0).all()
     assert often[4] < 0.05
@@ -119,9 +115,11 @@ def test_silence_says_more_of_those_who_came_often():
 def test_the_chance_is_calibrated_in_the_market(market, lived):
     seen = lived.orders[:, :39]
     known = seen.sum(1) > 0
-    silence = np.expm1(keeping.history_features(seen, seen)["silence"].to_numpy()).round()
+    silence = np.expm1(
+        lifetime_value_market.history_features(seen, seen)["silence"].to_numpy()
+    ).round()
     truth = market.truth_of_customers
-    chance = keeping.chance_alive(silence, truth.order_rate, truth.leaving)[known]
+    chance = lifetime_value_market.chance_alive(silence, truth.order_rate, truth.leaving)[known]
     alive = lived.alive[known, 39]
     for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1)):
         part = (chance > low) & (chance <= high)
@@ -136,110 +134,36 @@ def test_the_chance_is_calibrated_in_the_market(market, lived):
 def test_without_effort_the_value_is_the_markets(market):
     truth = market.truth_of_customers
     weekly = market.truth.margin * truth.order_value * truth.order_rate
-    found = keeping.value_with_effort(weekly, truth.leaving, 0, **PLAN)
+    found = retention.value_with_effort(weekly, truth.leaving, 0, **PLAN)
     assert found == pytest.approx(market.lifetime_value(None))
-
-
-def test_a_value_with_effort_by_hand():
-    """h = 1/2 becomes 1/4 for two weeks, γ = 1/2: 1 + 3/8 + (3/8)² / (1 − 1/4)."""
-    plan = {"scale": 1 / np.log(2), "weeks": 2, "discount_factor": 0.5}
-    found = keeping.value_with_effort(1.0, 0.5, 1.0, **plan)
-    assert found == pytest.approx(1 + 3 / 8 + (9 / 64) / (3 / 4))
-
-
-def test_every_dollar_helps_and_the_next_one_helps_less():
-    worth = keeping.value_with_effort(1.0, np.array([[0.001], [0.02]]), np.arange(100), **PLAN)
-    more = np.diff(worth, axis=1)
-    assert (more > 0).all()
-    assert (np.diff(more, axis=1) < 0).all()
-    assert (worth < 1 / (1 - PLAN["discount_factor"])).all()
 
 
 def test_a_gain_is_what_effort_adds_to_the_market_value(market):
     truth, who = market.truth_of_customers, np.arange(50)
     weekly = (market.truth.margin * truth.order_value * truth.order_rate)[who]
     year = market.lifetime_value(None, discount_factor=0.998, weeks=52, customers=who)
-    gain = keeping.keeping_gain(year, truth.leaving[who], 30, value_weeks=52, **PLAN)
+    gain = retention.keeping_gain(year, truth.leaving[who], 30, value_weeks=52, **PLAN)
     assert gain.shape == (50, 31)
-    worth = keeping.value_with_effort(
+    worth = retention.value_with_effort(
         weekly[:, None], truth.leaving[who, None], np.arange(31), **PLAN
     )
     assert gain == pytest.approx(worth - worth[:, :1])
     assert (gain[:, 0] == 0).all()
 
 
-def test_the_gone_and_the_worthless_bring_nothing():
-    gain = keeping.keeping_gain(
-        np.array([0.0, 10.0]), np.array([0.01, 0.01]), 5, value_weeks=52, **PLAN
-    )
-    assert (gain[0] == 0).all()
-    assert (np.diff(gain[1]) > 0).all()
-
-
-def test_risk_is_worth_as_much_attention_as_value():
-    """Of two customers of one value, the one who is likelier to leave gains more."""
-    value, risk = np.array([100.0, 100.0]), np.array([0.001, 0.01])
-    calm, restless = keeping.keeping_gain(value, risk, 20, value_weeks=52, **PLAN)[:, 20]
-    assert restless > 2 * calm
-
-
-# --- Who leaves, and the budget ------------------------------------------------------------
-
-
-def test_planted_risks_are_learned():
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(4000, 2))
-    weekly = 0.02 * sigmoid(2 * x[:, 0])
-    left = rng.random(4000) < 1 - (1 - weekly) ** 30
-    same, own = keeping.weekly_risk(x[:3000], left[:3000], x[3000:], weeks=30)
-    assert same == pytest.approx(1 - (1 - left[:3000].mean()) ** (1 / 30))
-    assert own.mean() == pytest.approx(weekly[3000:].mean(), rel=0.15)
-    assert spearman(weekly[3000:], own) > 0.98
-    mixed = keeping.weekly_risk(x[:3000], rng.permutation(left[:3000]), x[3000:], weeks=30)[1]
-    assert roc_auc(left[3000:], own) > roc_auc(left[3000:], mixed) + 0.1
-
-
-def test_the_budget_is_spent_as_well_as_any_plan_could():
-    rng = np.random.default_rng(2)
-    gain = np.cumsum(2 * np.sort(rng.random((3, 4)), axis=1)[:, ::-1], axis=1)
-    gain = np.column_stack([np.zeros(3), gain])
-    for budget in range(8):
-        plans = [plan for plan in product(range(5), repeat=3) if sum(plan) <= budget]
-        best = max(sum(gain[i, c] - c for i, c in enumerate(plan)) for plan in plans)
-        dollars = keeping.spend_budget(gain, budget)
-        assert dollars.sum() <= budget
-        assert (gain[np.arange(3), dollars] - dollars).sum() == pytest.approx(best)
-    assert keeping.spend_budget(gain, 12).sum() < 12  # some dollars would not come back
-    assert keeping.spend_budget(gain, 7, least=0).sum() == 7
-
-
-def test_no_dollar_goes_where_it_brings_nothing():
-    gain = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0.5, 0.9, 0.8]])
-    assert keeping.spend_budget(gain, 100, least=0).tolist() == [1, 0, 2]
-    assert keeping.spend_budget(gain, 0).tolist() == [0, 0, 0]
-    with pytest.raises(ValueError, match="budget is -1"):
-        keeping.spend_budget(gain, -1)
-
-
-def test_a_late_bargain_is_not_reached_through_an_early_loss():
-    """Later dollars count as no better than earlier ones, so the plan never skips one."""
-    gain = np.array([[0.0, 0.1, 9.0], [0.0, 0.2, 0.3]])
-    assert keeping.spend_budget(gain, 1, least=0).tolist() == [0, 1]
-
-
 def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
     truth, who = market.truth_of_customers, np.flatnonzero(lived.orders[:, :39].sum(1) > 0)
     value = market.lifetime_value(None, weeks=52, customers=who) * lived.alive[who, 39]
     risk = truth.leaving[who]
-    real = keeping.keeping_gain(value, risk, 60, value_weeks=52, **PLAN)
+    real = retention.keeping_gain(value, risk, 60, value_weeks=52, **PLAN)
 
     def earned(belief):
-        dollars = keeping.spend_budget(belief, 3 * len(who), least=0)
+        dollars = retention.spend_budget(belief, 3 * len(who), least=0)
         return real[np.arange(len(who)), dollars].sum()
 
     past = lived.spend[who, :39].sum(1)
     beliefs = [
-        keeping.keeping_gain(guess, np.full(len(who), risk.mean()), 60, value_weeks=52, **PLAN)
+        retention.keeping_gain(guess, np.full(len(who), risk.mean()), 60, value_weeks=52, **PLAN)
         for guess in (past, value, np.ones(len(who)))
     ]
     naive, wise, blind = map(earned, beliefs)
@@ -251,7 +175,7 @@ def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
 
 @pytest.fixture(scope="module")
 def world():
-    return keeping.Watched.play(small_market(3000, seed=7), seed=1)
+    return lifetime_value_market.Watched.play(small_market(3000, seed=7), seed=1)
 
 
 def test_households_are_followed_as_a_whole(world):
@@ -264,7 +188,7 @@ def test_households_are_followed_as_a_whole(world):
 def test_rows_see_the_watched_weeks_and_are_paid_in_the_year(world):
     rows = world.rows(world.others)
     lived, who = world.lived, world.others
-    alone = keeping.history_features(lived.orders[who, :39], lived.spend[who, :39])
+    alone = lifetime_value_market.history_features(lived.orders[who, :39], lived.spend[who, :39])
     assert rows.features.to_numpy() == pytest.approx(alone.to_numpy())
     discounts = 0.998 ** np.arange(52)
     assert rows.value == pytest.approx(0.3 * (lived.spend[who, 39:] * discounts).sum(1))
@@ -306,7 +230,7 @@ def test_own_risks_follow_the_true_ones(world):
 
 
 def test_no_plan_beats_the_oracle_and_the_budget_is_kept(world):
-    plan, (same, own) = keeping.Keeping(world, 100.0, 5), world.risks()
+    plan, (same, own) = lifetime_value_market.Keeping(world, 100.0, 5), world.risks()
     oracle = plan.oracle()
     best = plan.profit(oracle).mean()
     assert oracle.sum() <= 5 * len(world.others)
@@ -320,7 +244,7 @@ def test_no_plan_beats_the_oracle_and_the_budget_is_kept(world):
 
 
 def test_a_gift_to_the_gone_is_lost(world):
-    plan = keeping.Keeping(world, 100.0, 5)
+    plan = lifetime_value_market.Keeping(world, 100.0, 5)
     profit = plan.profit(np.full(len(world.others), 7))
     assert (profit[~world.alive()] == -7).all()
     assert profit[world.alive()].mean() > 0

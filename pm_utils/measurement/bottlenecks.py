@@ -1,0 +1,180 @@
+"""Where a funnel leaks profit: stages of segments against what they once attained."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from pm_utils.evaluation.bootstrap import bootstrap_weights
+from pm_utils.market import ImpressionLog, Market, Policy
+from pm_utils.measurement.funnel import MARKET_STAGES, market_funnel
+
+# What leaks, in dollars
+
+
+def stage_sums(
+    log: ImpressionLog, profit: np.ndarray, segment: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum up each customer's funnel by segment, ready for resampling.
+
+    Parameters
+    ----------
+    log : ImpressionLog
+    profit : array of shape (n,)
+        Dollars that each impression's order brought; 0 without one.
+    segment : array of shape (N,), integers from 0
+        Of each customer.
+
+    Returns
+    -------
+    array of shape (N, 5)
+        Impressions, clicks, visits, orders, dollars.
+    array of shape (N, G)
+        1 in the column of the customer's segment.
+    """
+    funnel = market_funnel(log, len(segment)).to_numpy(float)
+    dollars = np.bincount(log.customer, profit, minlength=len(segment))
+    return np.column_stack([funnel, dollars]), np.eye(segment.max() + 1)[segment]
+
+
+def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.ndarray:
+    """Return the margin of each impression's order less its discount, in dollars → (n,).
+
+    Parameters
+    ----------
+    log : ImpressionLog
+    discount : array of shape (M,)
+        Share of an order's list price that each ad's discount takes off.
+    margin : float
+        Share of the list price.
+    """
+    off = discount[log.creative]
+    return log.order_value * (margin - off) / (1 - off)
+
+
+def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    r"""Return the dollars that each stage misses at its present rate.
+
+    With R the present rates, A the attainable ones, n the impressions and v the profit per order,
+    stage s of a segment loses :math:`n \, v \, (A_s - R_s) \prod_{t \ne s} R_t`: one stage is
+    mended and the others stay as they are.
+
+    Parameters
+    ----------
+    now, before : arrays of shape (..., 5)
+        Impressions, clicks, visits, orders and dollars, now and when the funnel was healthy.
+
+    Returns
+    -------
+    array of shape (..., 3)
+        Negative where the present rate is the higher; 0 where a rate has nobody to count. The
+        later stages of one that nobody passes any more count at their attainable rates.
+    """
+    both = now + before
+    value = _ratio(both[..., 4], both[..., 3])
+    rate, attainable = (_ratio(each[..., 1:4], each[..., 0:3]) for each in (now, before))
+    rate = np.where(now[..., 0:3] > 0, rate, attainable)
+    others = np.stack([np.delete(rate, stage, axis=-1).prod(-1) for stage in range(3)], axis=-1)
+    lost = (now[..., 0] * value)[..., None] * (attainable - rate) * others
+    return np.where(before[..., 0:3] > 0, lost, 0.0)
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    return np.divide(part, whole, out=np.zeros_like(part, dtype=float), where=whole > 0)
+
+
+def bottlenecks(
+    now: np.ndarray,
+    before: np.ndarray,
+    groups: np.ndarray,
+    names: Sequence[str],
+    *,
+    repeats: int,
+    seed: int,
+    alpha: float = 0.05,
+) -> pd.DataFrame:
+    """Rank stages of segments by the profit that they lose against what they once attained.
+
+    Parameters
+    ----------
+    now, before : arrays of shape (N, 5)
+        From `stage_sums`, of a present and of a healthy log.
+    groups : array of shape (N, G)
+        1 in the column of each customer's segment.
+    names : sequence of G str
+    repeats, seed : int
+        Resamples of customers, both logs of one together.
+    alpha : float
+        Chance that a healthy funnel is blamed anywhere: divided among all cells (Bonferroni).
+
+    Returns
+    -------
+    DataFrame
+        One row per segment and stage, the largest proven loss first: ``stage``, ``segment``,
+        ``rate``, ``attainable``, ``lost`` (dollars), its interval ``low`` and ``high`` at the
+        divided level, and ``proven``, whether that excludes zero from above.
+    """
+    size, count = len(now), groups.shape[1]
+    stages = list(MARKET_STAGES[1:])
+    spread = [(groups[:, :, None] * each[:, None, :]).reshape(size, -1) for each in (now, before)]
+    sums = [each.sum(0).reshape(count, 5) for each in spread]
+    weight = bootstrap_weights(size, repeats, seed).astype(float)
+    drawn = [(weight @ each).reshape(repeats, count, 5) for each in spread]
+    lost = lost_profit(*sums)
+    error = lost_profit(*drawn).std(axis=0, ddof=1)
+    half = norm.ppf(1 - alpha / lost.size) * error
+    rate, attainable = (_ratio(each[:, 1:4], each[:, 0:3]) for each in sums)
+    table = pd.DataFrame(
+        {
+            "stage": np.tile(stages, count),
+            "segment": np.repeat(list(names), len(stages)),
+            "rate": rate.ravel(),
+            "attainable": attainable.ravel(),
+            "lost": lost.ravel(),
+            "low": (lost - half).ravel(),
+            "high": (lost + half).ravel(),
+        }
+    )
+    table["proven"] = table["low"] > 0
+    return table.sort_values(["proven", "lost"], ascending=False, ignore_index=True)
+
+
+def named(report: pd.DataFrame) -> tuple[str, str] | None:
+    """Return stage and segment of the largest proven loss, None where nothing is proven."""
+    first = report.iloc[0]
+    return (first["stage"], first["segment"]) if first["proven"] else None
+
+
+def market_segments(customers: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
+    """Cut customers by how often they order, in three, and by how much they save, in two.
+
+    Parameters
+    ----------
+    customers : DataFrame
+        `Market.customers`.
+
+    Returns
+    -------
+    array of shape (N,), integers from 0 to 5
+    list of six str
+    """
+    often = pd.qcut(customers["orders_per_week"].rank(method="first"), 3, labels=False)
+    saves = pd.qcut(customers["discount_share"].rank(method="first"), 2, labels=False)
+    rows = ("orders seldom", "orders at times", "orders often")
+    names = [f"{row}, {column}" for row in rows for column in ("full price", "bargains")]
+    return (2 * often + saves).to_numpy(), names
+
+
+def sums_of_log(
+    market: Market,
+    policy: Policy | Callable,
+    impressions: int,
+    segment: np.ndarray,
+    *,
+    start: int = 0,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Run one log and return its `stage_sums`."""
+    log = market.impressions(policy, impressions, start=start)
+    profit = order_profit(log, market.promoted_discount, market.truth.margin)
+    return stage_sums(log, profit, segment)

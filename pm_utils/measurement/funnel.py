@@ -1,0 +1,137 @@
+"""Stages of a marketing funnel, counted per customer."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from pm_utils.data import Shop
+from pm_utils.market import ImpressionLog
+from pm_utils.measurement.rates import clustered_rate, wilson
+
+MARKET_STAGES = ("impression", "click", "visit", "order")
+PERIOD_START = pd.Timestamp("2016-12-26")  # Monday of the exposures' week 1
+
+
+def market_funnel(log: ImpressionLog, n_customers: int) -> pd.DataFrame:
+    """Count each customer's impressions, clicks, visits and orders → (N, 4)."""
+    steps = (log.customer, *(log.customer[step] for step in (log.click, log.visit, log.conversion)))
+    counts = [np.bincount(step, minlength=n_customers) for step in steps]
+    return pd.DataFrame(dict(zip(MARKET_STAGES, counts, strict=True)))
+
+
+def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
+    """Estimate every stage's rate, and that of the last stage over the first.
+
+    Parameters
+    ----------
+    counts : DataFrame of shape (N, S)
+        One row per customer, one column per stage in order.
+    level : float
+
+    Returns
+    -------
+    DataFrame
+        Per pair of stages ``reached``, ``passed``, ``rate``, its interval ``low`` and ``high``
+        by customers, ``design effect``, and ``row low`` and ``row high``, the interval that takes
+        rows for independent.
+    """
+    stages = list(counts)
+    pairs = [*zip(stages, stages[1:], strict=False), (stages[0], stages[-1])]
+    table = {}
+    for whole, part in pairs:
+        rate = clustered_rate(counts[part].to_numpy(), counts[whole].to_numpy(), level=level)
+        reached, passed = int(counts[whole].sum()), int(counts[part].sum())
+        ends = (rate.low, rate.high, rate.design_effect)
+        row = (reached, passed, rate.value, *ends, *wilson(passed, reached, level=level))
+        table[f"{whole} → {part}"] = row
+    columns = ["reached", "passed", "rate", "low", "high", "design effect", "row low", "row high"]
+    return pd.DataFrame(table, index=columns).T.astype({"reached": int, "passed": int})
+
+
+# The real shop
+
+
+def contact_funnel(shop: Shop) -> pd.DataFrame:
+    """Follow every mailed campaign: visit in its days, an offered product, a redeemed coupon.
+
+    Parameters
+    ----------
+    shop : Shop
+        All tables but ``customers``, ``products`` and ``exposures``.
+
+    Returns
+    -------
+    DataFrame
+        One row per contact: ``customer_id``, ``campaign_type`` and 0 or 1 for ``mailed``,
+        ``visited`` (any order while the campaign lasts), ``bought`` (one of its products) and
+        ``redeemed`` (a coupon of it; counted only after a purchase, see `unmatched`).
+        ``unmatched`` marks a redemption without one.
+    """
+    pair = ["campaign_id", "customer_id"]
+    contacts = shop.contacts.merge(shop.campaigns, on="campaign_id")
+    contacts["contact"] = np.arange(len(contacts))
+    lines = shop.order_lines[["customer_id", "product_id", "ordered_at"]]
+    last = contacts["ends_on"] + pd.Timedelta(days=1)
+    spans = contacts[["contact", *pair, "starts_on"]].assign(last=last)
+    orders = lines.assign(day=lines["ordered_at"].dt.normalize())
+    trips = orders[["customer_id", "day"]].drop_duplicates()
+    visited = _within(trips, spans, "day")["contact"].unique()
+    offered = shop.offers[["campaign_id", "product_id"]].drop_duplicates()
+    mailed = lines[lines["product_id"].isin(offered["product_id"])]
+    mailed = mailed[mailed["customer_id"].isin(contacts["customer_id"])]
+    bought = mailed.assign(day=mailed["ordered_at"].dt.normalize()).drop(columns="ordered_at")
+    bought = _within(bought.drop_duplicates(), spans, "day").merge(
+        offered, on=["campaign_id", "product_id"]
+    )
+    answered = pd.MultiIndex.from_frame(contacts[pair]).isin(
+        pd.MultiIndex.from_frame(shop.responses[pair])
+    )
+    steps = {"mailed": True, "visited": contacts["contact"].isin(visited)}
+    steps["bought"] = contacts["contact"].isin(bought["contact"].unique())
+    steps["redeemed"] = answered & steps["bought"]
+    steps["unmatched"] = answered & ~steps["bought"]
+    steps = {name: np.asarray(step, int) for name, step in steps.items()}
+    return contacts[["customer_id", "campaign_type"]].assign(**steps)
+
+
+def _within(events: pd.DataFrame, spans: pd.DataFrame, day: str) -> pd.DataFrame:
+    """Join events to the spans of the same customer that hold their day."""
+    rows = events.merge(spans, on="customer_id")
+    return rows[(rows[day] >= rows["starts_on"]) & (rows[day] < rows["last"])]
+
+
+def front_page_funnel(shop: Shop, front_page: pd.DataFrame, weeks: Sequence[int]) -> pd.DataFrame:
+    """Follow households through some weeks: visit, a product on the front page, a coupon on it.
+
+    Parameters
+    ----------
+    shop : Shop
+        With ``customers`` and ``order_lines``.
+    front_page : DataFrame
+        ``product_id, store_id, week`` of products on the front page of a store's mailer.
+    weeks : sequence of int
+        Numbers of full weeks, from 2 on.
+
+    Returns
+    -------
+    DataFrame
+        One row per household and week: ``customer_id``, ``week`` and 0 or 1 for ``week open``,
+        ``visited`` (a store whose front page is on record), ``bought`` (a product on that store's
+        front page) and ``with coupon``.
+    """
+    lines = shop.order_lines[["customer_id", "store_id", "product_id", "ordered_at"]]
+    lines = lines.assign(coupon=shop.order_lines["coupon_discount"] > 0)
+    lines = lines[lines["store_id"].isin(front_page["store_id"].unique())]
+    lines["week"] = (lines["ordered_at"] - PERIOD_START).dt.days // 7 + 1
+    lines = lines[lines["week"].isin(list(weeks))]
+    on_page = pd.MultiIndex.from_frame(front_page[["store_id", "week", "product_id"]])
+    of_line = pd.MultiIndex.from_frame(lines[["store_id", "week", "product_id"]])
+    lines["bought"] = of_line.isin(on_page)
+    lines["with coupon"] = lines["bought"] & lines["coupon"]
+    key = ["customer_id", "week"]
+    passed = lines.assign(visited=True).groupby(key)[["visited", "bought", "with coupon"]].any()
+    everyone = [np.sort(shop.customers["customer_id"].to_numpy()), list(weeks)]
+    rows = passed.reindex(pd.MultiIndex.from_product(everyone, names=key), fill_value=False)
+    rows.insert(0, "week open", True)
+    return rows.astype(int).reset_index()

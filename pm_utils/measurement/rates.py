@@ -1,0 +1,93 @@
+r"""Rates whose unit is the customer.
+
+The rate of a stage is a ratio of sums over customers, :math:`R = \sum_i y_i / \sum_i n_i`. Rows of
+one customer are alike, so the variance comes from the customers' residuals (delta method):
+
+.. math::
+    \widehat{\operatorname{var}}(R) = \frac{K}{K - 1}
+      \frac{\sum_i (y_i - R n_i)^2}{(\sum_i n_i)^2}
+
+with K customers who reached the stage. The *design effect* is this variance over that of
+independent rows, :math:`R (1 - R) / \sum n_i`, and :math:`\sum n_i` over it is how many independent
+rows the data are worth. Wilson's interval with that number stays within 0 and 1."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+
+@dataclass(frozen=True)
+class Rate:
+    """A rate, its 95 % interval, and how many times its variance exceeds that of free rows.
+
+    Attributes
+    ----------
+    value, low, high : float
+        The value is not a number, and the interval 0 to 1, where nobody reached the stage.
+    design_effect : float
+        At least 1; 1 where every outcome is the same.
+    """
+
+    value: float
+    low: float
+    high: float
+    design_effect: float
+
+
+def wilson(hits: float, tries: float, *, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's interval of a share; 0 to 1 where nobody tried.
+
+    Parameters
+    ----------
+    hits, tries : float
+        Need not be whole: `tries` may be an effective number.
+    level : float
+
+    References
+    ----------
+    Wilson (1927); Brown, Cai & DasGupta (2001), Interval estimation for a binomial proportion.
+    """
+    if not 0 <= hits <= tries:
+        raise ValueError(f"{hits} hits among {tries} tries: give 0 <= hits <= tries")
+    if tries == 0:
+        return 0.0, 1.0
+    z = norm.ppf((1 + level) / 2)
+    share, shrink = hits / tries, 1 + z**2 / tries
+    middle = (share + z**2 / (2 * tries)) / shrink
+    half = z * np.sqrt(share * (1 - share) / tries + z**2 / (4 * tries**2)) / shrink
+    return float(max(0.0, middle - half)), float(min(1.0, middle + half))
+
+
+def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) -> Rate:
+    """Estimate a rate from each customer's counts by the module's formula.
+
+    Parameters
+    ----------
+    part, whole : arrays of shape (N,)
+        How often each customer passed the stage, and how often they reached it.
+    level : float
+
+    Raises
+    ------
+    ValueError
+        When a customer passed more often than they reached, or a count is negative.
+
+    References
+    ----------
+    Deng, Knoblich & Lu (2018), Applying the delta method in metric analytics.
+    """
+    part, whole = np.asarray(part, float), np.asarray(whole, float)
+    if (part < 0).any() or (part > whole).any():
+        raise ValueError("a customer passed the stage more often than they reached it")
+    reached, total = int((whole > 0).sum()), whole.sum()
+    if reached == 0:
+        return Rate(np.nan, 0.0, 1.0, 1.0)
+    rate = part.sum() / total
+    free = rate * (1 - rate) / total
+    excess = 1.0
+    if free > 0 and reached > 1:
+        variance = ((part - rate * whole) ** 2).sum() / total**2 * reached / (reached - 1)
+        excess = max(1.0, variance / free)
+    worth = reached if free == 0 else total / excess  # no variance seen: count customers, not rows
+    return Rate(float(rate), *wilson(rate * worth, worth, level=level), float(excess))

@@ -1,0 +1,86 @@
+"""A budget is spent where it brings most."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from pm_utils.evaluation.ranking import roc_auc
+from pm_utils.formulas import sigmoid
+from pm_utils.lifetime import retention
+from pm_utils.lifetime.scores import spearman
+from tests.support.lifetime_market import PLAN
+
+
+def test_a_value_with_effort_by_hand():
+    """h = 1/2 becomes 1/4 for two weeks, γ = 1/2: 1 + 3/8 + (3/8)² / (1 − 1/4)."""
+    plan = {"scale": 1 / np.log(2), "weeks": 2, "discount_factor": 0.5}
+    found = retention.value_with_effort(1.0, 0.5, 1.0, **plan)
+    assert found == pytest.approx(1 + 3 / 8 + (9 / 64) / (3 / 4))
+
+
+def test_every_dollar_helps_and_the_next_one_helps_less():
+    worth = retention.value_with_effort(1.0, np.array([[0.001], [0.02]]), np.arange(100), **PLAN)
+    more = np.diff(worth, axis=1)
+    assert (more > 0).all()
+    assert (np.diff(more, axis=1) < 0).all()
+    assert (worth < 1 / (1 - PLAN["discount_factor"])).all()
+
+
+def test_the_gone_and_the_worthless_bring_nothing():
+    gain = retention.keeping_gain(
+        np.array([0.0, 10.0]), np.array([0.01, 0.01]), 5, value_weeks=52, **PLAN
+    )
+    assert (gain[0] == 0).all()
+    assert (np.diff(gain[1]) > 0).all()
+
+
+def test_risk_is_worth_as_much_attention_as_value():
+    """Of two customers of one value, the one who is likelier to leave gains more."""
+    value, risk = np.array([100.0, 100.0]), np.array([0.001, 0.01])
+    calm, restless = retention.keeping_gain(value, risk, 20, value_weeks=52, **PLAN)[:, 20]
+    assert restless > 2 * calm
+
+
+# --- Who leaves, and the budget ------------------------------------------------------------
+
+
+def test_planted_risks_are_learned():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 2))
+    weekly = 0.02 * sigmoid(2 * x[:, 0])
+    left = rng.random(4000) < 1 - (1 - weekly) ** 30
+    same, own = retention.weekly_risk(x[:3000], left[:3000], x[3000:], weeks=30)
+    assert same == pytest.approx(1 - (1 - left[:3000].mean()) ** (1 / 30))
+    assert own.mean() == pytest.approx(weekly[3000:].mean(), rel=0.15)
+    assert spearman(weekly[3000:], own) > 0.98
+    mixed = retention.weekly_risk(x[:3000], rng.permutation(left[:3000]), x[3000:], weeks=30)[1]
+    assert roc_auc(left[3000:], own) > roc_auc(left[3000:], mixed) + 0.1
+
+
+def test_the_budget_is_spent_as_well_as_any_plan_could():
+    rng = np.random.default_rng(2)
+    gain = np.cumsum(2 * np.sort(rng.random((3, 4)), axis=1)[:, ::-1], axis=1)
+    gain = np.column_stack([np.zeros(3), gain])
+    for budget in range(8):
+        plans = [plan for plan in product(range(5), repeat=3) if sum(plan) <= budget]
+        best = max(sum(gain[i, c] - c for i, c in enumerate(plan)) for plan in plans)
+        dollars = retention.spend_budget(gain, budget)
+        assert dollars.sum() <= budget
+        assert (gain[np.arange(3), dollars] - dollars).sum() == pytest.approx(best)
+    assert retention.spend_budget(gain, 12).sum() < 12  # some dollars would not come back
+    assert retention.spend_budget(gain, 7, least=0).sum() == 7
+
+
+def test_no_dollar_goes_where_it_brings_nothing():
+    gain = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0.5, 0.9, 0.8]])
+    assert retention.spend_budget(gain, 100, least=0).tolist() == [1, 0, 2]
+    assert retention.spend_budget(gain, 0).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="budget is -1"):
+        retention.spend_budget(gain, -1)
+
+
+def test_a_late_bargain_is_not_reached_through_an_early_loss():
+    """Later dollars count as no better than earlier ones, so the plan never skips one."""
+    gain = np.array([[0.0, 0.1, 9.0], [0.0, 0.2, 0.3]])
+    assert retention.spend_budget(gain, 1, least=0).tolist() == [0, 1]

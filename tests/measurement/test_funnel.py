@@ -1,0 +1,58 @@
+"""Stages are counted per customer, by hand."""
+
+import pandas as pd
+
+from pm_utils.data import Shop
+from pm_utils.measurement.funnel import contact_funnel, front_page_funnel
+
+# --- The real funnels, on a shop made by hand ------------------------------------------------
+
+
+def tiny_shop() -> Shop:
+    day = pd.Timestamp
+    campaigns = pd.DataFrame(
+        {
+            "campaign_id": [1],
+            "campaign_type": ["Type B"],
+            "starts_on": [day("2017-05-01")],
+            "ends_on": [day("2017-05-31")],
+        }
+    )
+    lines = [
+        (1, 100, 7, "2017-05-31 23:00", 0.0),  # in time, offered
+        (2, 200, 7, "2017-05-02 10:00", 0.0),  # in time, not offered
+        (3, 100, 7, "2017-06-01 00:00", 0.0),  # a minute late
+        (4, 100, 7, "2017-05-10 09:00", 1.0),
+        (5, 100, 8, "2017-05-10 09:00", 0.0),  # another store
+    ]
+    names = ["customer_id", "product_id", "store_id", "ordered_at", "coupon_discount"]
+    order_lines = pd.DataFrame(lines, columns=names)
+    order_lines["ordered_at"] = pd.to_datetime(order_lines["ordered_at"])
+    return Shop(
+        customers=pd.DataFrame({"customer_id": [1, 2, 3, 4, 5]}),
+        order_lines=order_lines,
+        campaigns=campaigns,
+        contacts=pd.DataFrame({"campaign_id": 1, "customer_id": [1, 2, 3, 4]}),
+        offers=pd.DataFrame({"campaign_id": [1, 1], "coupon_id": [9, 8], "product_id": [100, 100]}),
+        responses=pd.DataFrame({"campaign_id": 1, "customer_id": [4, 4, 2], "coupon_id": 9}),
+    )
+
+
+def test_contacts_pass_stages_within_the_campaigns_days():
+    rows = contact_funnel(tiny_shop()).set_index("customer_id")
+    steps = rows[["mailed", "visited", "bought", "redeemed", "unmatched"]]
+    assert steps.loc[1].tolist() == [1, 1, 1, 0, 0]
+    assert steps.loc[2].tolist() == [1, 1, 0, 0, 1]  # redeemed without an offered product
+    assert steps.loc[3].tolist() == [1, 0, 0, 0, 0]
+    assert steps.loc[4].tolist() == [1, 1, 1, 1, 0]  # two redemptions are one contact
+
+
+def test_front_pages_are_those_of_the_store_and_week():
+    page = pd.DataFrame({"product_id": [100], "store_id": [7], "week": [20]})
+    rows = front_page_funnel(tiny_shop(), page, [20, 21])
+    assert len(rows) == 10  # five households in two weeks
+    week = rows[rows["week"] == 20].set_index("customer_id")  # 8 to 14 May
+    assert week["week open"].sum() == 5
+    assert week.loc[4, ["visited", "bought", "with coupon"]].tolist() == [1, 1, 1]
+    assert week.loc[5, ["visited", "bought"]].tolist() == [0, 0]  # no page on record there
+    assert not rows.loc[rows["week"] == 21, "visited"].any()

@@ -13,6 +13,6 @@ RESULTS = sorted((ROOT / "_build" / "results" / "quick").glob("*.json"))
 
 @pytest.mark.skipif(not RESULTS, reason="no quick build here to check: run `make book` first")
 def test_the_last_build_lies_within_its_bounds():
-    boards = [scoreboard.read(path) for path in RESULTS]
-    entries = bounds.read(ROOT / "tests" / "bounds.json")
+    boards = [scoreboard.read_scoreboard(path) for path in RESULTS]
+    entries = bounds.read_bounds(ROOT / "tests" / "bounds.json")
     assert bounds.check(boards, entries) == []

@@ -25,13 +25,13 @@ from pm_utils.builder.project import write_whole
 LEVEL = 0.99
 FLOOR = 1e-3
 BACKING = 0.9
-MODELS = ("naive", "classical", "deep", "null")
+BOUNDED_MODELS = ("naive", "classical", "deep", "null")
 CLAIMS = ("deep above classical", "deep below classical")
 
 Board = dict[str, Any]
 
 
-def interval(values: list[float | None]) -> list[float] | None:
+def prediction_interval(values: list[float | None]) -> list[float] | None:
     """Return the prediction interval for one more run.
 
     Parameters
@@ -65,13 +65,13 @@ def interval(values: list[float | None]) -> list[float] | None:
     return [float(f"{mean - width:.6g}"), float(f"{mean + width:.6g}")]
 
 
-def summarise(boards: list[Board]) -> dict[str, Any]:
+def summarise_seeds(boards: list[Board]) -> dict[str, Any]:
     """Return a chapter's entry from its scoreboards under different seeds.
 
     Parameters
     ----------
     boards : list of dict
-        As `pm_utils.page.scoreboard.read` returns them, of one chapter and profile.
+        As `pm_utils.page.scoreboard.read_scoreboard` returns them, of one chapter and profile.
 
     Returns
     -------
@@ -94,9 +94,9 @@ def summarise(boards: list[Board]) -> dict[str, Any]:
             raise ValueError(f"{metric}: not every run has this row")
         same = [table[metric] for table in tables]
         rows[metric] = {"better": first["better"], "unit": first["unit"]}
-        for model in MODELS:
+        for model in BOUNDED_MODELS:
             try:
-                rows[metric][model] = interval([row[model] for row in same])
+                rows[metric][model] = prediction_interval([row[model] for row in same])
             except ValueError as error:
                 raise ValueError(f"{metric}, {model}: {error}") from error
         rows[metric]["deep_above_classical"] = sum(_deep_is_better(row) for row in same)
@@ -118,14 +118,14 @@ def _deep_is_better(row: dict[str, Any]) -> bool:
     return (gain if row["better"] == "higher" else -gain) > 0
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_bounds(path: Path) -> dict[str, Any]:
     """Return the entries of a bounds file by chapter, none where there is no file."""
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def write(path: Path, chapter: str, entry: dict[str, Any]) -> None:
+def write_bounds(path: Path, chapter: str, entry: dict[str, Any]) -> None:
     """Replace one chapter's entry and keep the others."""
-    entries = dict(sorted((read(path) | {chapter: entry}).items()))
+    entries = dict(sorted((read_bounds(path) | {chapter: entry}).items()))
     write_whole(path, json.dumps(entries, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -184,7 +184,7 @@ def _check_values(row: dict[str, Any], bounds: dict[str, Any]) -> list[str]:
     problems = []
     if row["better"] != bounds["better"]:
         problems.append(f"{row['better']} is better, in the bounds {bounds['better']}")
-    for model in MODELS:
+    for model in BOUNDED_MODELS:
         value, ends = row[model], bounds[model]
         if (value is None) != (ends is None):
             problems.append(f"{model} is {value}, its bounds are {ends}")
@@ -198,7 +198,7 @@ def _check_limit(row: dict[str, Any]) -> list[str]:
     if row["limit"] is None:
         return []
     sign = 1 if row["better"] == "higher" else -1
-    known = {model: row[model] for model in MODELS if row[model] is not None}
+    known = {model: row[model] for model in BOUNDED_MODELS if row[model] is not None}
     return [
         f"{row['metric']}: {model} is {value:.6g}, better than its limit {row['limit']:.6g}"
         for model, value in known.items()

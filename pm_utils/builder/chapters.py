@@ -13,7 +13,7 @@ import nbformat
 from pm_utils.builder.project import Project
 
 NAME = re.compile(r"\d\d-[a-z0-9]+(-[a-z0-9]+)*")
-FIELDS = {"title", "needs", "gives"}
+METADATA_FIELDS = {"title", "needs", "gives"}
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def discover(project: Project, problems: list[str]) -> dict[str, Chapter]:
         names = ", ".join(path.name for path in others)
         print(f"left alone, for a chapter's name starts with two digits: {names}", file=sys.stderr)
     for path in project.sources:
-        if chapter := read(path, problems):
+        if chapter := read_chapter(path, problems):
             chapters[chapter.name] = chapter
     numbers = [name[:2] for name in chapters]
     for number in sorted({n for n in numbers if numbers.count(n) > 1}):
@@ -83,7 +83,7 @@ def discover(project: Project, problems: list[str]) -> dict[str, Chapter]:
     return chapters
 
 
-def read(path: Path, problems: list[str]) -> Chapter | None:
+def read_chapter(path: Path, problems: list[str]) -> Chapter | None:
     """Read and check one notebook; None, and a problem, when it is no chapter."""
     found: list[str] = []
     if not NAME.fullmatch(path.stem):
@@ -111,7 +111,7 @@ def read(path: Path, problems: list[str]) -> Chapter | None:
 
 def _read_metadata(notebook: nbformat.NotebookNode, problems: list[str]) -> dict[str, Any]:
     metadata = notebook.metadata.get("pm")
-    if not isinstance(metadata, dict) or set(metadata) != FIELDS:
+    if not isinstance(metadata, dict) or set(metadata) != METADATA_FIELDS:
         problems.append("its metadata needs `pm` with exactly title, needs and gives")
         return {}
     if not isinstance(metadata["title"], str) or not metadata["title"].strip():

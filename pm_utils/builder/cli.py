@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, handler)
 
 
-def load(project: Project, options: argparse.Namespace) -> tuple[dict[str, Task], str | None]:
+def load_tasks(project: Project, options: argparse.Namespace) -> tuple[dict[str, Task], str | None]:
     """Read chapters, profile and table of contents; report all that is wrong together.
 
     Returns
@@ -101,7 +101,7 @@ def load(project: Project, options: argparse.Namespace) -> tuple[dict[str, Task]
     """
     problems: list[str] = []
     found = chapters.discover(project, problems)
-    changes = profiles.load(project, options.profile, found, problems)
+    changes = profiles.load_profile(project, options.profile, found, problems)
     wish = getattr(options, "chapter", None)
     name = chapters.select(found, wish, problems) if wish else None
     if options.command == "book":
@@ -117,9 +117,9 @@ def _chapters(tasks: dict[str, Task]) -> dict[str, chapters.Chapter]:
 
 def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
-    tasks, _ = load(project, options)
+    tasks, _ = load_tasks(project, options)
     with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
-        pages.forget(project, options.profile, set(tasks))
+        pages.forget_pages(project, options.profile, set(tasks))
         with report() as shown:
             outcomes = runs.run_all(
                 project, tasks, jobs=options.jobs, report=shown, cold=options.cold
@@ -136,7 +136,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
         print("chapters: " + ", ".join(f"{counts.count(s)} {t}" for t, s in told.items()))
         good = all(outcome.good for outcome in outcomes.values())
         if options.cold:
-            html.forget(project)
+            html.forget_html(project)
         try:
             changed = html.build(project, renderer, strict=good)
         except html.HtmlError as error:
@@ -149,7 +149,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
 
 def run(project: Project, options: argparse.Namespace) -> int:
     """Run one chapter, and what it needs, where they are out of date."""
-    tasks, name = load(project, options)
+    tasks, name = load_tasks(project, options)
     wanted = chapters.with_upstream(_chapters(tasks), [name])
     tasks = {name: task for name, task in tasks.items() if name in wanted}
     with project.lock(), report() as shown:
@@ -163,7 +163,7 @@ def run(project: Project, options: argparse.Namespace) -> int:
 
 def status(project: Project, options: argparse.Namespace) -> int:
     """Print the state of every chapter."""
-    tasks, _ = load(project, options)
+    tasks, _ = load_tasks(project, options)
     facts = {name: _state(project, task) for name, task in tasks.items()}
     if options.json:
         print(json.dumps(facts, indent=2))
@@ -189,7 +189,7 @@ def seeds(project: Project, options: argparse.Namespace) -> int:
     """Run a chapter under seeds 0, 1, … and write its bounds."""
     from pm_utils.page import scoreboard
 
-    tasks, name = load(project, options)
+    tasks, name = load_tasks(project, options)
     above = chapters.with_upstream(_chapters(tasks), [name]) - {name}
     tasks_above = {other: tasks[other] for other in above}
     seeded = {task.label: task for task in _seeded(project, tasks[name], options.runs)}
@@ -201,9 +201,11 @@ def seeds(project: Project, options: argparse.Namespace) -> int:
         print("tests/bounds.json is left as it was: not every run succeeded", file=sys.stderr)
         return 1
     try:
-        boards = [scoreboard.read(task.folder / runs.SCOREBOARD) for task in seeded.values()]
-        entry = bounds.summarise(boards)
-        bounds.write(project.root / "tests" / "bounds.json", name, entry)
+        boards = [
+            scoreboard.read_scoreboard(task.folder / runs.SCOREBOARD) for task in seeded.values()
+        ]
+        entry = bounds.summarise_seeds(boards)
+        bounds.write_bounds(project.root / "tests" / "bounds.json", name, entry)
     except (FileNotFoundError, ValueError) as error:
         print(f"tests/bounds.json is left as it was: {error}", file=sys.stderr)
         return 1

@@ -107,7 +107,7 @@ DRAWINGS: dict[str, Callable[[], Figure]] = {
 }
 
 
-def draw(directory: Path = STATIC) -> list[Path]:
+def draw_cover(directory: Path = STATIC) -> list[Path]:
     """Write every drawing as SVG.
 
     Parameters
@@ -141,7 +141,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Draw from the command line and name what was written."""
     parser = argparse.ArgumentParser(description="Draw the book's cover, mark and closed loop.")
     parser.add_argument("directory", nargs="?", type=Path, default=STATIC)
-    for path in draw(parser.parse_args(arguments).directory):
+    for path in draw_cover(parser.parse_args(arguments).directory):
         print(path)
 
 

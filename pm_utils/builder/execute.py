@@ -23,7 +23,7 @@ from jupyter_client.provisioning import LocalProvisioner
 from pm_utils.builder.project import end_with_children
 
 RUNNER = ("papermill", "ipykernel.kernelapp")
-LIBRARIES = (
+CHAPTER_LIBRARIES = (
     *("torch", "torch._inductor.config"),  # loaded late by optimizers, and in seconds
     *("pandas", "pyarrow.parquet", "pyarrow.dataset", "pandera.backends.pandas.builtin_checks"),
     *("matplotlib.pyplot", "myst_nb", "scipy.stats"),
@@ -32,14 +32,14 @@ LIBRARIES = (
 )
 LOOK_SECONDS = 0.25
 FORKS = sys.platform == "linux"  # libraries of other systems do not survive a fork
-ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def libraries(sources: list[str]) -> list[str]:
     """Return what to import ahead for chapters with these sources, cells and modules alike."""
     text = "\n".join(sources)
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE))
-    return [*RUNNER, *(name for name in LIBRARIES if name.split(".")[0] in imported)]
+    return [*RUNNER, *(name for name in CHAPTER_LIBRARIES if name.split(".")[0] in imported)]
 
 
 class Kernel:
@@ -176,12 +176,12 @@ class Memory:
 def last_line(error: Exception) -> str:
     """Return what the last line of a traceback says, the message's first line if it has many."""
     name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
-    lines = ANSI.sub("", str(text)).strip().splitlines()
+    lines = _ANSI.sub("", str(text)).strip().splitlines()
     more = " …" if len(lines) > 1 else ""
     return f"{name}: {lines[0]}{more}" if lines else name
 
 
-def run(job: dict[str, Any], emit: Any, **settings: Any) -> None:
+def run_job(job: dict[str, Any], emit: Any, **settings: Any) -> None:
     """Execute a job and emit its events.
 
     Parameters
@@ -228,8 +228,8 @@ def main(job: dict[str, Any], events: Connection) -> None:
     Parameters
     ----------
     job : dict
-        What `run` needs, and ``root`` (the checkout), ``folder`` (where to run), ``log`` (a path)
-        and ``environment``.
+        What `run_job` needs, and ``root`` (the checkout), ``folder`` (where to run), ``log`` (a
+        path) and ``environment``.
     events : multiprocessing.connection.Connection
         Where events go.
     """
@@ -247,5 +247,5 @@ def main(job: dict[str, Any], events: Connection) -> None:
         settings["kernel_manager_class"] = ForkedKernelManager
     signal.signal(signal.SIGTERM, end_with_children)
     threading.Thread(target=end_with_parent, daemon=True).start()
-    run(job, events.send, **settings)
+    run_job(job, events.send, **settings)
     os._exit(0)  # the thread would hold up an ordinary exit

@@ -16,8 +16,8 @@ from pm_utils.builder.key import digest
 from pm_utils.builder.project import Project, write_whole
 
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
-GRACE_SECONDS = 5
-ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_GRACE_SECONDS = 5
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class HtmlError(Exception):
@@ -107,7 +107,7 @@ def renderer(
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()  # tells it that the builder is no more
         with contextlib.suppress(subprocess.TimeoutExpired):  # it ends its helpers first
-            process.wait(GRACE_SECONDS)
+            process.wait(_GRACE_SECONDS)
         process.kill()
         process.wait()
 
@@ -169,13 +169,13 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool) 
     if not log.is_file():
         raise HtmlError(f"Jupyter Book's process ended before it began, with {process.returncode}")
     if process.returncode:
-        lines = ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
+        lines = _ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
         told = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
         if not told:  # what Sphinx says stands before the traceback of its caller
             told = lines[: next((i for i, s in enumerate(lines) if "Traceback" in s), None)][-20:]
         raise HtmlError("\n".join([*told, f"log: {log}"]))
 
 
-def forget(project: Project) -> None:
+def forget_html(project: Project) -> None:
     """Let the next build read and write every page again."""
     (project.build / "html.json").unlink(missing_ok=True)

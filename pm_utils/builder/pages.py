@@ -34,7 +34,7 @@ def publish(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcom
             target.unlink(missing_ok=True)
 
 
-def forget(project: Project, profile: str, names: set[str]) -> None:
+def forget_pages(project: Project, profile: str, names: set[str]) -> None:
     """Remove the runs and results of chapters that no longer exist, `names` being those that do."""
     folders = [project.runs(profile), project.build / "failed" / "runs" / profile]
     for path in [path for folder in folders for path in folder.glob("*")]:
@@ -117,7 +117,7 @@ def scoreboard_table(project: Project, tasks: dict[str, Task]) -> str:
 
     profiles = {task.profile for task in tasks.values()}
     paths = [path for p in sorted(profiles) for path in sorted(project.results(p).glob("*.json"))]
-    return scoreboard.markdown_table(map(scoreboard.read, paths))
+    return scoreboard.markdown_table(map(scoreboard.read_scoreboard, paths))
 
 
 def built_table(tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> str:

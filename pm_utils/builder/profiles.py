@@ -8,7 +8,7 @@ from pm_utils.builder.chapters import Chapter
 from pm_utils.builder.project import Project
 
 
-def load(
+def load_profile(
     project: Project, profile: str, chapters: dict[str, Chapter], problems: list[str]
 ) -> dict[str, dict[str, Any]]:
     """Read ``notebooks/<profile>.yml`` (chapter → parameter → value).

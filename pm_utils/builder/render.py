@@ -16,7 +16,7 @@ import threading
 
 from pm_utils.builder.project import end_with_children
 
-LIBRARIES = (
+PAGE_LIBRARIES = (
     *("jupyter_book.cli.main", "jupyter_book.sphinx", "sphinx.builders.html"),
     *("myst_nb.sphinx_ext", "sphinxcontrib.bibtex", "sphinx_book_theme"),
 )
@@ -37,7 +37,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # it is the builder that ends this process
     jobs: queue.SimpleQueue = queue.SimpleQueue()
     threading.Thread(target=listen, args=(jobs,), daemon=True).start()
-    for name in LIBRARIES:
+    for name in PAGE_LIBRARIES:
         with contextlib.suppress(ImportError):  # Jupyter Book will say so
             importlib.import_module(name)
     job = jobs.get()

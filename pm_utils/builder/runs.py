@@ -31,7 +31,7 @@ from pm_utils.builder.project import Project
 SCOREBOARD = "scoreboard.json"
 NOTEBOOK = "notebook.ipynb"
 RECORD = "record.json"
-FIELDS = {
+RECORD_FIELDS = {
     *("chapter", "profile", "status", "error", "seconds", "peak_memory_mb", "started", "finished"),
     *("commit", "environment", "files", "parts", "key"),
 }
@@ -42,7 +42,7 @@ KEEP_MEMORY = {  # glibc would give it back and ask again, a quarter of a traini
     "MALLOC_MMAP_THRESHOLD_": str(2**25),
     "MALLOC_TRIM_THRESHOLD_": str(2**30),
 }
-GRACE_SECONDS = 5
+_GRACE_SECONDS = 5
 SERVERS = "forkserver" in multiprocessing.get_all_start_methods()  # everywhere but on Windows
 SERVER = multiprocessing.get_context("forkserver" if SERVERS else "spawn")
 
@@ -124,7 +124,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    whole = isinstance(record, dict) and set(record) >= FIELDS
+    whole = isinstance(record, dict) and set(record) >= RECORD_FIELDS
     return record if whole and all(isinstance(record[name], dict) for name in MAPPINGS) else None
 
 
@@ -152,7 +152,7 @@ def fingerprints(folder: Path) -> dict[str, str]:
     }
 
 
-def environment() -> dict[str, Any]:
+def run_environment() -> dict[str, Any]:
     """Return what a run's record says of the machine, the versions and the commit."""
     from pm_utils.page import reproducibility
 
@@ -281,7 +281,7 @@ async def _run(project: Project, task: Task, report: Lines) -> Outcome:
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit_before,
-        "environment": environment(),
+        "environment": run_environment(),
         "files": fingerprints(work),
         "parts": task.parts,
         "key": "" if error or _changed_meanwhile(project, task) else key.digest(task.parts),
@@ -364,7 +364,7 @@ def _stop(process: BaseProcess) -> None:
     """End a process that still runs; asked to, it ends its kernel first."""
     if process.is_alive():
         process.terminate()
-        process.join(GRACE_SECONDS)
+        process.join(_GRACE_SECONDS)
         process.kill()
         process.join()
 

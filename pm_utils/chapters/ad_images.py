@@ -10,15 +10,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from pm_utils.creatives.adversarial import generator_loss
-from pm_utils.creatives.image.archive import as_creatives
+from pm_utils.creatives.image.archive import image_creatives
 from pm_utils.creatives.image.evaluation import attributes_read
-from pm_utils.creatives.image.networks import SHOWN, AdImageGAN, as_request
+from pm_utils.creatives.image.networks import SHOWN, AdImageGAN, image_request
 from pm_utils.market import Market
 from pm_utils.market.renderer import contact_sheet
 
 
 @dataclass
-class Diary:
+class GanTrace:
     """What is noted while a GAN trains; call it with the GAN and the step.
 
     Attributes
@@ -57,7 +57,7 @@ class Diary:
 
 def fake_logits(gan: AdImageGAN, attributes: np.ndarray, *, seed: int = 0) -> Tensor:
     """Return what the critic gives to fresh ads of the generator → logits (N,)."""
-    draw, request = torch.Generator().manual_seed(seed), as_request(attributes)
+    draw, request = torch.Generator().manual_seed(seed), image_request(attributes)
     noise = torch.randn(len(request), gan.generator.noise_dim, generator=draw)
     return gan.critic(gan.generator(noise, request), request)
 
@@ -97,4 +97,4 @@ def best_ads(market: Market, customers: np.ndarray) -> np.ndarray:
 def true_clicks(market: Market, customers: np.ndarray, images: np.ndarray) -> np.ndarray:
     """Return P(click) of each customer on the ad drawn for them, judged by what it shows → (N,)."""
     said, valid = attributes_read(images)
-    return valid * market.click_probability(customers, as_creatives(said))
+    return valid * market.click_probability(customers, image_creatives(said))

@@ -14,30 +14,30 @@ import torch
 
 from pm_utils.decisions import planning, q_learning
 from pm_utils.decisions.budget_env import (
+    BudgetCampaign,
     BudgetEnv,
-    Campaign,
     Episodes,
     Forecast,
     State,
     within_budget,
 )
 from pm_utils.decisions.networks import DeepQPolicy
-from pm_utils.decisions.planning import Policy
-from pm_utils.decisions.q_learning import CampaignLog, JointView, Learning, PricedView
+from pm_utils.decisions.planning import FlightPolicy
+from pm_utils.decisions.q_learning import FlightLog, JointView, PricedView, QLearningConfig
 from pm_utils.market import Market
 from pm_utils.measurement import off_policy
 
-KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
+NETWORK_KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
 PACINGS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 
-def with_menu(market: Market, campaign: Campaign, ads: int) -> Market:
+def with_menu(market: Market, campaign: BudgetCampaign, ads: int) -> Market:
     """Return the market with the few ads that are the most profitable one for most customers.
 
     Parameters
     ----------
     market : Market
-    campaign : Campaign
+    campaign : BudgetCampaign
         One flight of it is what has to pay.
     ads : int
         M, how many stay.
@@ -47,20 +47,22 @@ def with_menu(market: Market, campaign: Campaign, ads: int) -> Market:
     return market.with_creatives(market.creatives.take(np.sort(np.argsort(-often)[:ads])))
 
 
-def first_flight(forecast: Forecast, campaign: Campaign) -> np.ndarray:
+def first_flight(forecast: Forecast, campaign: BudgetCampaign) -> np.ndarray:
     """Return what a flight of each ad gains over none in the first week → (N, M), dollars."""
     value = forecast.immediate(np.zeros(len(forecast)), campaign.weeks - 1)
     return value[:, 1:] - value[:, :1]
 
 
-def market_pays(market: Market, campaign: Campaign, policy: Policy, runs: int) -> np.ndarray:
+def market_pays(
+    market: Market, campaign: BudgetCampaign, policy: FlightPolicy, runs: int
+) -> np.ndarray:
     """Play campaigns in the market itself, each beside its twin without ads.
 
     Parameters
     ----------
     market : Market
-    campaign : Campaign
-    policy : Policy
+    campaign : BudgetCampaign
+    policy : FlightPolicy
     runs : int
         Campaigns; each has luck of its own, shared with its twin.
 
@@ -92,13 +94,15 @@ def market_pays(market: Market, campaign: Campaign, policy: Policy, runs: int) -
 # Two customers who share a budget
 
 
-def draw_pairs(forecast: Forecast, campaign: Campaign, pairs: int, seed: int) -> list[Forecast]:
+def draw_pairs(
+    forecast: Forecast, campaign: BudgetCampaign, pairs: int, seed: int
+) -> list[Forecast]:
     """Draw pairs of customers from the third for whom a first flight gains most.
 
     Parameters
     ----------
     forecast : Forecast
-    campaign : Campaign
+    campaign : BudgetCampaign
     pairs : int
     seed : int
 
@@ -112,7 +116,7 @@ def draw_pairs(forecast: Forecast, campaign: Campaign, pairs: int, seed: int) ->
     return [forecast.take(pair) for pair in drawn]
 
 
-def best_bar(pair: Forecast, campaign: Campaign, levels: int = 16) -> Policy:
+def best_threshold(pair: Forecast, campaign: BudgetCampaign, levels: int = 16) -> FlightPolicy:
     """Return the threshold with pacing that earns most from these very customers.
 
     No shop could tune as well: it would have to know the customers and how each plan ends.
@@ -120,14 +124,14 @@ def best_bar(pair: Forecast, campaign: Campaign, levels: int = 16) -> Policy:
     Parameters
     ----------
     pair : Forecast
-    campaign : Campaign
+    campaign : BudgetCampaign
     levels : int
         Bars to try, from none to the largest gain of a first flight; each with all `PACINGS`.
     """
     bars = np.linspace(0, first_flight(pair, campaign).max(), levels)
     level, pacing = (each.ravel() for each in np.meshgrid(bars, PACINGS, indexing="ij"))
 
-    def rule(plan: np.ndarray) -> Policy:
+    def rule(plan: np.ndarray) -> FlightPolicy:
         return planning.threshold(level[plan], pacing[plan])
 
     tried = pair.take(np.tile(np.arange(len(pair)), len(level)))
@@ -135,21 +139,21 @@ def best_bar(pair: Forecast, campaign: Campaign, levels: int = 16) -> Policy:
     return planning.threshold(level[best], pacing[best])
 
 
-def rules_of(pair: Forecast, campaign: Campaign, seed: int) -> dict[str, Policy]:
+def rules_of(pair: Forecast, campaign: BudgetCampaign, seed: int) -> dict[str, FlightPolicy]:
     """Return the rules that need no network, and the exact plan, for two customers."""
     return {
         "random": planning.random_choice(seed),
         "always send": planning.everyone(seed),
         "greedy": planning.greedy,
-        "tuned threshold": best_bar(pair, campaign),
+        "tuned threshold": best_threshold(pair, campaign),
         "exact plan": planning.small_optimum(pair, campaign)[1],
     }
 
 
 def exact_shares(
     pairs: Sequence[Forecast],
-    rules: Sequence[dict[str, Policy]],
-    campaign: Campaign,
+    rules: Sequence[dict[str, FlightPolicy]],
+    campaign: BudgetCampaign,
     optimum: np.ndarray,
 ) -> pd.DataFrame:
     """Return each rule's exact profit with each pair, as a share of the optimum → (P, rules)."""
@@ -162,8 +166,8 @@ def exact_shares(
 
 def learn_pairs(
     pairs: Sequence[Forecast],
-    campaign: Campaign,
-    how: Learning,
+    campaign: BudgetCampaign,
+    config: QLearningConfig,
     *,
     seed: int,
     copies: int = 8,
@@ -174,8 +178,8 @@ def learn_pairs(
     Parameters
     ----------
     pairs : sequence of P Forecasts
-    campaign : Campaign
-    how : Learning
+    campaign : BudgetCampaign
+    config : QLearningConfig
     seed : int
     copies : int
         Campaigns of each network in a piece of play.
@@ -190,15 +194,17 @@ def learn_pairs(
     table = member_table(len(pairs))
     rows = np.repeat(table["pair"].to_numpy(), copies)
     many = stacked(pairs, rows)
-    view = JointView(many, campaign, customers=2)
-    net = DeepQPolicy(view.n_inputs, len(view.actions), members=len(table), seed=seed)
+    observer = JointView(many, campaign, customers=2)
+    net = DeepQPolicy(observer.n_inputs, len(observer.actions), members=len(table), seed=seed)
 
     def draw(rng: np.random.Generator) -> tuple[Episodes, JointView]:
-        luck = int(rng.integers(2**31))
-        return Episodes(many, campaign, episodes=len(rows), seed=luck), view
+        campaign_seed = int(rng.integers(2**31))
+        return Episodes(many, campaign, episodes=len(rows), seed=campaign_seed), observer
 
-    flags = [torch.tensor((table["kind"] == kind).to_numpy()) for kind in KINDS[1:]]
-    q_learning.learn(net, draw, how, seed=seed, cut_is_end=flags[0], shuffled=flags[1], watch=watch)
+    flags = [torch.tensor((table["kind"] == kind).to_numpy()) for kind in NETWORK_KINDS[1:]]
+    q_learning.learn(
+        net, draw, config, seed=seed, cut_is_end=flags[0], shuffled=flags[1], watch=watch
+    )
     return net
 
 
@@ -212,19 +218,19 @@ def stacked(pairs: Sequence[Forecast], rows: np.ndarray) -> Forecast:
 def member_table(pairs: int) -> pd.DataFrame:
     """Return the kind and the pair of each network that `learn_pairs` trains, a row each."""
     second = range(0, pairs, 2)
-    kinds = [(KINDS[0], pair) for pair in range(pairs)]
-    kinds += [(kind, pair) for kind in KINDS[1:] for pair in second]
+    kinds = [(NETWORK_KINDS[0], pair) for pair in range(pairs)]
+    kinds += [(kind, pair) for kind in NETWORK_KINDS[1:] for pair in second]
     return pd.DataFrame(kinds, columns=["kind", "pair"])
 
 
 def shares_of_optimum(
-    net: DeepQPolicy, pairs: Sequence[Forecast], campaign: Campaign, optimum: np.ndarray
+    net: DeepQPolicy, pairs: Sequence[Forecast], campaign: BudgetCampaign, optimum: np.ndarray
 ) -> pd.DataFrame:
     """Return `member_table` with each network's exact profit as a ``share`` of the optimum."""
-    table, view = member_table(len(pairs)), JointView(pairs[0], campaign)
+    table, observer = member_table(len(pairs)), JointView(pairs[0], campaign)
 
-    def policy(member: np.ndarray) -> Policy:
-        return q_learning.joint_policy(net.take(torch.from_numpy(member)), view)
+    def policy(member: np.ndarray) -> FlightPolicy:
+        return q_learning.joint_policy(net.take(torch.from_numpy(member)), observer)
 
     known = stacked(pairs, table["pair"].to_numpy())
     earned = planning.exact_values(known, campaign, policy, plans=len(table))[0]
@@ -236,8 +242,8 @@ def shares_of_optimum(
 
 def learn_prices(
     forecast: Forecast,
-    campaign: Campaign,
-    how: Learning,
+    campaign: BudgetCampaign,
+    config: QLearningConfig,
     *,
     members: int,
     nulls: int,
@@ -251,9 +257,9 @@ def learn_prices(
     ----------
     forecast : Forecast
         Of customers to learn on.
-    campaign : Campaign
+    campaign : BudgetCampaign
         Its weeks and impressions; its budget is not in the way.
-    how : Learning
+    config : QLearningConfig
     members, nulls : int
         Networks, and further ones that get each other customers' rewards.
     highest : float
@@ -271,20 +277,22 @@ def learn_prices(
 
     def draw(rng: np.random.Generator) -> tuple[Episodes, PricedView]:
         drawn = forecast.take(rng.integers(len(forecast), size=size))
-        view = PricedView(drawn, free, rng.uniform(0, highest, size))
-        return Episodes(drawn, free, episodes=size, seed=int(rng.integers(2**31))), view
+        observer = PricedView(drawn, free, rng.uniform(0, highest, size))
+        return Episodes(drawn, free, episodes=size, seed=int(rng.integers(2**31))), observer
 
-    view = draw(np.random.default_rng(0))[1]
+    observer = draw(np.random.default_rng(0))[1]
     options = {"members": members + nulls, "forecast": True, "seed": seed}
-    net = DeepQPolicy(view.n_inputs, view.n_actions, **options)
+    net = DeepQPolicy(observer.n_inputs, observer.n_actions, **options)
     shuffled = torch.arange(members + nulls) >= members
-    q_learning.learn(net, draw, how, seed=seed, shuffled=shuffled)
+    q_learning.learn(net, draw, config, seed=seed, shuffled=shuffled)
     return net
 
 
 def tune_rule(
-    family: Callable[..., Policy], worlds: Sequence[Episodes], grid: dict[str, Sequence[float]]
-) -> Policy:
+    family: Callable[..., FlightPolicy],
+    worlds: Sequence[Episodes],
+    grid: dict[str, Sequence[float]],
+) -> FlightPolicy:
     """Return the policy of a family whose settings earn most on some worlds.
 
     Parameters
@@ -296,12 +304,12 @@ def tune_rule(
     grid : dict
         The values of each setting to try.
     """
-    return family(**planning.tune(family, grid, worlds)[0])
+    return family(**planning.tune_policy(family, grid, worlds)[0])
 
 
 def crowd_policies(
     net: DeepQPolicy, price: float, worlds: Sequence[Episodes], *, seed: int
-) -> dict[str, list[Policy]]:
+) -> dict[str, list[FlightPolicy]]:
     """Return the policies of the crowd, each tuned on worlds that nobody is judged on.
 
     Parameters
@@ -332,11 +340,11 @@ def crowd_policies(
 
 
 def play_crowd(
-    policies: dict[str, list[Policy]], worlds: Sequence[Episodes]
+    policies: dict[str, list[FlightPolicy]], worlds: Sequence[Episodes]
 ) -> dict[str, list[planning.Played]]:
     """Play every world once by each kind of policy; networks take turns."""
     return {
-        name: [planning.play(world, some[i % len(some)]) for i, world in enumerate(worlds)]
+        name: [planning.play_flights(world, some[i % len(some)]) for i, world in enumerate(worlds)]
         for name, some in policies.items()
     }
 
@@ -344,15 +352,15 @@ def play_crowd(
 # A log
 
 
-def decisions(log: CampaignLog, episodes: Episodes, policy: Policy) -> np.ndarray:
+def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.ndarray:
     """Return what a policy would have done in every situation of a log → (T, N).
 
     Parameters
     ----------
-    log : CampaignLog
+    log : FlightLog
     episodes : Episodes
         Its N customers, each a campaign of their own.
-    policy : Policy
+    policy : FlightPolicy
     """
     left, chosen = np.full(episodes.shape[0], episodes.campaign.flights), []
     for week in range(len(log.action)):
@@ -361,12 +369,12 @@ def decisions(log: CampaignLog, episodes: Episodes, policy: Policy) -> np.ndarra
     return np.stack(chosen)
 
 
-def with_chance(rule: Policy, epsilon: float, seed: int) -> Policy:
+def with_probability(rule: FlightPolicy, epsilon: float, seed: int) -> FlightPolicy:
     """Return the policy that follows a rule, except when chance decides, as a log's does.
 
     Parameters
     ----------
-    rule : Policy
+    rule : FlightPolicy
     epsilon : float
         How often the action is drawn uniformly.
     seed : int
@@ -381,16 +389,16 @@ def with_chance(rule: Policy, epsilon: float, seed: int) -> Policy:
     return policy
 
 
-def priced_profit(episodes: Episodes, policy: Policy, price: float) -> float:
+def priced_profit(episodes: Episodes, policy: FlightPolicy, price: float) -> float:
     """Return what a policy earns, less the price of its flights: dollars a customer, expected."""
-    played = planning.play(episodes, policy)
+    played = planning.play_flights(episodes, policy)
     return float((played.profit - price * played.sent).sum(1).mean())
 
 
 def from_log(
-    log: CampaignLog,
-    view: PricedView,
-    how: Learning,
+    log: FlightLog,
+    observer: PricedView,
+    config: QLearningConfig,
     *,
     seed: int,
     conservative: Sequence[float],
@@ -401,10 +409,10 @@ def from_log(
 
     Parameters
     ----------
-    log : CampaignLog
-    view : PricedView
+    log : FlightLog
+    observer : PricedView
         Of its customers.
-    how : Learning
+    config : QLearningConfig
     seed : int
     conservative : sequence of float
         One for each network; see `pm_utils.decisions.q_learning.learn_from_log`.
@@ -415,24 +423,29 @@ def from_log(
         With one member for each.
     """
     weight = torch.tensor(conservative)
-    net = DeepQPolicy(view.n_inputs, view.n_actions, members=len(weight), seed=seed)
-    seen = q_learning.transitions_of(log, view).shared(len(weight))
-    q_learning.learn_from_log(net, seen, how, seed=seed, conservative=weight)
+    net = DeepQPolicy(observer.n_inputs, observer.n_actions, members=len(weight), seed=seed)
+    seen = q_learning.transitions_of(log, observer).shared(len(weight))
+    q_learning.learn_from_log(net, seen, config, seed=seed, conservative=weight)
     return net
 
 
-def estimates(
-    log: CampaignLog, view: PricedView, chosen: dict[str, np.ndarray], how: Learning, *, seed: int
+def log_estimates(
+    log: FlightLog,
+    observer: PricedView,
+    chosen: dict[str, np.ndarray],
+    config: QLearningConfig,
+    *,
+    seed: int,
 ) -> dict[str, tuple[off_policy.Estimate, float]]:
     """Value policies from a log: weighted by week, and by fitted Q evaluation.
 
     Parameters
     ----------
-    log : CampaignLog
-    view : PricedView
+    log : FlightLog
+    observer : PricedView
     chosen : dict of arrays of shape (T, N)
         From `decisions`.
-    how : Learning
+    config : QLearningConfig
     seed : int
 
     Returns
@@ -440,23 +453,23 @@ def estimates(
     dict of (Estimate, float)
         Dollars a customer, prices of flights taken off.
     """
-    profit = log.reward - view.price * (log.action > 0)
-    seen = q_learning.transitions_of(log, view).shared(len(chosen))
-    net = DeepQPolicy(view.n_inputs, view.n_actions, members=len(chosen), seed=seed)
+    profit = log.reward - observer.price * (log.action > 0)
+    seen = q_learning.transitions_of(log, observer).shared(len(chosen))
+    net = DeepQPolicy(observer.n_inputs, observer.n_actions, members=len(chosen), seed=seed)
     following = torch.cat([q_learning.next_choices(each) for each in chosen.values()])
-    q_learning.learn_from_log(net, seen, how, seed=seed, next_action=following)
-    start = Episodes(view.forecast, view.campaign, episodes=len(view.forecast)).start()
+    q_learning.learn_from_log(net, seen, config, seed=seed, next_action=following)
+    start = Episodes(observer.forecast, observer.campaign, episodes=len(observer.forecast)).start()
     found = {}
     for number, (name, each) in enumerate(chosen.items()):
         weight = off_policy.trajectory_weights(each == log.action, log.propensity)
-        fitted = q_learning.first_value(net.member(number), view, start, each[0])
+        fitted = q_learning.first_value(net.member(number), observer, start, each[0])
         found[name] = off_policy.per_decision(profit, weight), fitted
     return found
 
 
-def log_value(log: CampaignLog, view: PricedView) -> off_policy.Estimate:
+def log_value(log: FlightLog, observer: PricedView) -> off_policy.Estimate:
     """Return what the policy that wrote a log earned: dollars a customer, prices taken off."""
-    profit = log.reward - view.price * (log.action > 0)
+    profit = log.reward - observer.price * (log.action > 0)
     return off_policy.per_decision(profit, np.ones_like(profit))
 
 
@@ -468,7 +481,7 @@ def log_row(
     Parameters
     ----------
     weighted, fitted
-        From `estimates`.
+        From `log_estimates`.
     old : Estimate
         From `log_value`.
     least : float

@@ -8,8 +8,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pm_utils.decisions.budget_env import Forecast
-from pm_utils.decisions.planning import PricedPlans
-from pm_utils.evaluation.bootstrap import summary
+from pm_utils.decisions.planning import LagrangianPlans
+from pm_utils.evaluation.bootstrap import mean_and_margin
 from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 
 HUES = {
@@ -37,7 +37,7 @@ def flight_figure(forecast: Forecast, names: Sequence[str], weeks: int) -> Figur
     weeks : int
         Of the campaign; the figure shows its middle.
     """
-    plans, middle = PricedPlans(forecast, weeks), weeks // 2
+    plans, middle = LagrangianPlans(forecast, weeks), weeks // 2
     _, gains = plans.solve(0.0)
     fatigue, order = plans.fatigue[middle], np.argsort(plans.fatigue[middle])
     tired = np.broadcast_to(fatigue[:, None], (len(fatigue), len(forecast)))
@@ -89,7 +89,9 @@ def learning_figure(curves: pd.DataFrame, threshold: float) -> Figure:
     """
     figure, axes = plt.subplots(figsize=(7, 3.2))
     for kind, part in curves.groupby("kind", sort=False):
-        ends = np.array([[s, *summary(each["share"])] for s, each in part.groupby("step")]).T
+        ends = np.array(
+            [[s, *mean_and_margin(each["share"])] for s, each in part.groupby("step")]
+        ).T
         step, mean, half = ends
         axes.plot(step, mean, color=HUES[kind], label=kind)
         axes.fill_between(step, mean - half, mean + half, color=HUES[kind], alpha=0.2, linewidth=0)
@@ -112,7 +114,7 @@ def crowd_figure(shares: dict[str, np.ndarray], sent: dict[str, np.ndarray]) -> 
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.2))
     for row, (name, each) in enumerate(shares.items()):
-        mean, half = summary(each)
+        mean, half = mean_and_margin(each)
         left.plot([mean - half, mean + half], [row, row], color=HUES[name])
         left.plot(mean, row, "o", color=HUES[name])
     left.set_yticks(range(len(shares)), list(shares))

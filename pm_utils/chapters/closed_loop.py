@@ -5,21 +5,26 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pm_utils.loop.ad_menu import Menu
+from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.campaign import Campaign, Strategy
 from pm_utils.loop.customer_profiles import (
-    Past,
     Profile,
+    PurchaseSummary,
     learn_profile,
     learned_profile,
     no_profile,
     plain_profile,
-    summarise,
+    summarise_purchases,
 )
 from pm_utils.loop.planner import Prices, annoyance_cost
-from pm_utils.loop.response_data import Banners, Rows, shuffled_banners, thin
+from pm_utils.loop.response_data import (
+    ExplorationLog,
+    ResponseLog,
+    shuffled_exploration,
+    subsample_negatives,
+)
 from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
-from pm_utils.loop.strategies import Learner, OneAd, Oracle, RFMRule, Shopkeeper
+from pm_utils.loop.strategies import OneAd, Oracle, ResponseStrategy, RFMRule, ShopKnowledge
 from pm_utils.market import Market, TruthParameters, Uniform
 
 # --- Everything before the first round -----------------------------------------------------------
@@ -27,7 +32,7 @@ from pm_utils.market import Market, TruthParameters, Uniform
 
 def study_customers(
     market: Market, *, weeks: int, banners: int, epochs: int, seed: int
-) -> tuple[Past, Banners, Profile]:
+) -> tuple[PurchaseSummary, ExplorationLog, Profile]:
     """Collect orders and random banners, and learn a profile from the orders.
 
     Parameters
@@ -45,11 +50,11 @@ def study_customers(
     Past, Banners, Profile
     """
     n, orders = market.n_customers, market.orders(weeks)
-    past, cut = summarise(orders, n, weeks), 3 * weeks // 4
-    early = summarise(orders[orders["week"] < cut], n, cut)
+    past, cut = summarise_purchases(orders, n, weeks), 3 * weeks // 4
+    early = summarise_purchases(orders[orders["week"] < cut], n, cut)
     net = learn_profile(early, past.counts - early.counts, epochs=epochs, seed=seed)
     log = market.impressions(Uniform(len(market.creatives)), banners * n)
-    return past, thin(log, (n, len(market.creatives))), learned_profile(net, past)
+    return past, subsample_negatives(log, (n, len(market.creatives))), learned_profile(net, past)
 
 
 # --- Worlds and who plays in them ----------------------------------------------------------------
@@ -62,7 +67,7 @@ class World:
     Attributes
     ----------
     market : Market
-    shop : Shopkeeper
+    shop : ShopKnowledge
     profile : Profile
         Learned from the orders.
     net : dict
@@ -72,20 +77,27 @@ class World:
     """
 
     market: Market
-    shop: Shopkeeper
+    shop: ShopKnowledge
     profile: Profile
     net: dict
     base: RandomEffects
 
     @classmethod
     def open(
-        cls, menu: Menu, campaign: Campaign, *, n_customers: int, seed: int, study: dict, net: dict
+        cls,
+        menu: AdCatalogue,
+        campaign: Campaign,
+        *,
+        n_customers: int,
+        seed: int,
+        study: dict,
+        net: dict,
     ) -> "World":
         """Make a market, and study its customers.
 
         Parameters
         ----------
-        menu : Menu
+        menu : AdCatalogue
         campaign : Campaign
         n_customers, seed : int
         study : dict
@@ -96,53 +108,55 @@ class World:
         truth = TruthParameters(examination=(1.0,))  # one slot
         market = Market(n_customers, seed, creatives=menu.creatives(), truth=truth)
         past, banners, profile = study_customers(market, seed=seed, **study)
-        shop = Shopkeeper(past, banners, Prices.of(market), campaign)
+        shop = ShopKnowledge(past, banners, Prices.of(market), campaign)
         base = RandomEffects(DeepResponse(profile, menu, seed=seed, **net), menu)
-        base.fit(banners, Rows.none())
+        base.fit(banners, ResponseLog.none())
         return cls(market, shop, profile, net, base)
 
-    def deep(self, profile: Profile, menu: Menu) -> RandomEffects:
+    def deep(self, profile: Profile, menu: AdCatalogue) -> RandomEffects:
         """Return an untrained response model on another profile."""
         seed = self.market.seed
         return RandomEffects(DeepResponse(profile, menu, seed=seed, **self.net), menu)
 
 
-def contestants(world: World, menu: Menu) -> dict[str, Strategy]:
+def competing_strategies(world: World, menu: AdCatalogue) -> dict[str, Strategy]:
     """Return the strategies that compete, our loop among them."""
     shop, seed = world.shop, world.market.seed
-    dealt = replace(shop, banners=shuffled_banners(shop.banners, np.random.default_rng([seed, 13])))
+    dealt = replace(
+        shop, banners=shuffled_exploration(shop.banners, np.random.default_rng([seed, 13]))
+    )
     logistic = RandomEffects(LogisticResponse(plain_profile(shop.past), menu), menu)
     return {
         "send to all": OneAd(shop, menu, seed=seed),
         "RFM rule": RFMRule(shop, menu, seed=seed),
-        "logistic targeting": Learner(logistic, shop, menu),
-        "our loop": Learner(deepcopy(world.base), shop, menu),
-        "null": Learner(world.deep(world.profile, menu), dealt, menu, null=True),
+        "logistic targeting": ResponseStrategy(logistic, shop, menu),
+        "our loop": ResponseStrategy(deepcopy(world.base), shop, menu),
+        "null": ResponseStrategy(world.deep(world.profile, menu), dealt, menu, null=True),
         "oracle": Oracle(world.market, shop.campaign, menu),
     }
 
 
-def variants(world: World, menu: Menu, *, archive: int = 30) -> dict[str, Learner]:
+def ablations(world: World, menu: AdCatalogue, *, archive: int = 30) -> dict[str, ResponseStrategy]:
     """Return our loop without one of its parts at a time."""
-    shop, lots = world.shop, np.random.default_rng([world.market.seed, 30])
+    shop, rng = world.shop, np.random.default_rng([world.market.seed, 30])
     blind = world.deep(no_profile(shop.past), menu)
     usual = deepcopy(world.base)  # one of whom nobody departs, now or later
     usual.sweeps, usual.effects = 0, 0 * usual.effects
 
-    def ours(menu: Menu = menu, **options) -> Learner:
-        return Learner(deepcopy(world.base), shop, menu, **options)
+    def ours(menu: AdCatalogue = menu, **options) -> ResponseStrategy:
+        return ResponseStrategy(deepcopy(world.base), shop, menu, **options)
 
     return {
-        "profile": Learner(blind, shop, menu),
-        "own record": Learner(usual, shop, menu),
-        "studio (old ads only)": ours(menu.archive(archive, lots)),
+        "profile": ResponseStrategy(blind, shop, menu),
+        "own record": ResponseStrategy(usual, shop, menu),
+        "studio (old ads only)": ours(menu.archive(archive, rng)),
         "uplift (all orders count)": ours(incremental=False),
         "pacing": ours(paced=False),
         "learning again": ours(again=False),
     }
 
 
-def told(world: World, menu: Menu) -> dict[str, Learner]:
+def privileged(world: World, menu: AdCatalogue) -> dict[str, ResponseStrategy]:
     """Return our loop with something that no shop knows: what ads cost later, and tastes too."""
     market, shop = world.market, world.shop
     hidden, weeks = market.truth_of_customers, shop.campaign.rounds * shop.campaign.weeks
@@ -151,8 +165,8 @@ def told(world: World, menu: Menu) -> dict[str, Learner]:
     traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
     affinity = np.arctanh(np.clip(hidden.interest, -0.98, 0.98))
     all_known = Profile(traits.astype(np.float32), affinity)
-    ours = Learner(deepcopy(world.base), shop, menu, annoyance=later)
-    wise = Learner(world.deep(all_known, menu), shop, menu, annoyance=later)
+    ours = ResponseStrategy(deepcopy(world.base), shop, menu, annoyance=later)
+    wise = ResponseStrategy(world.deep(all_known, menu), shop, menu, annoyance=later)
     return {"told what ads cost later": ours, "told tastes as well": wise}
 
 

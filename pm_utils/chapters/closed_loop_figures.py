@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pm_utils.evaluation.bootstrap import summary
+from pm_utils.evaluation.bootstrap import mean_and_margin
 from pm_utils.page import plots
 
 STYLES = {
@@ -42,7 +42,7 @@ def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
+def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
     """Return dollars over all rounds, and shares of the oracle's, each ± half its 95 % interval.
 
     Parameters
@@ -53,12 +53,16 @@ def standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
     best, rows = true["oracle"], {}
     for name, earned in true.items():
         whole, last = earned.sum(1) / best.sum(1), earned[:, -1] / best[:, -1]
-        rows[name] = [*summary(earned.sum(1)), *summary(whole), *summary(last)]
+        rows[name] = [
+            *mean_and_margin(earned.sum(1)),
+            *mean_and_margin(whole),
+            *mean_and_margin(last),
+        ]
     columns = ["$ per customer", "±", "share of oracle", "± ", "share, last round", " ±"]
     return pd.DataFrame(rows, index=columns).T
 
 
-def worth(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
+def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
     """Return what each variant loses against the full loop, paired by replication.
 
     Returns
@@ -75,7 +79,7 @@ def worth(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
 
 
 def worth_figure(table: pd.DataFrame) -> Figure:
-    """Draw what `worth` found: the mean as a bar, every market as a dot."""
+    """Draw what `ablation_table` found: the mean as a bar, every market as a dot."""
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.36 * len(table)))
     axes.barh(table.index, table["lost"], color=plots.COLORS["deep"], alpha=0.6)
     for _, lost in table.drop(columns="lost").items():
@@ -91,7 +95,7 @@ def measured_figure(table: pd.DataFrame) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `pm_utils.loop.reporting.measured`.
+        From `pm_utils.loop.reporting.measurement_report`.
     """
     figure, axes = plt.subplots(figsize=(7, 3.2))
     table, hue = table.drop(index="all"), plots.COLORS
@@ -114,7 +118,7 @@ def measured_figure(table: pd.DataFrame) -> Figure:
     return figure
 
 
-def verdict(low: float, high: float, first: str, second: str) -> str:
+def compare_in_words(low: float, high: float, first: str, second: str) -> str:
     """Say in words which of two is ahead, given an interval for first minus second."""
     if low > 0:
         return f"{first} is ahead of {second}"

@@ -32,15 +32,17 @@ def information_ladder(
     DataFrame
         As `score_table`, one row per group that was added.
     """
-    columns, chances = [], {}
+    columns, predicted = [], {}
     for name, group in groups.items():
         columns += group
         (logit,) = fitted_logit(model, learn[0][columns], learn[1], [choose[0][columns]])
-        chances["+ " + name] = sigmoid(logit)
-    return score_table(choose[1], chances)
+        predicted["+ " + name] = sigmoid(logit)
+    return score_table(choose[1], predicted)
 
 
-def naive_chance(contacts: pd.DataFrame, redemptions: pd.Series, train: np.ndarray) -> np.ndarray:
+def naive_probability(
+    contacts: pd.DataFrame, redemptions: pd.Series, train: np.ndarray
+) -> np.ndarray:
     """Predict by campaign type and by none, one or more earlier redemptions.
 
     Parameters
@@ -72,13 +74,13 @@ def scoreboard_row(metric: str, points: pd.DataFrame) -> tuple[dict, str]:
     Returns
     -------
     row : dict
-    rival : {"logistic", "boosting"}
+    baseline : {"logistic", "boosting"}
     """
     column, down = points[metric], metric == "log loss"
-    rival = str(column[["logistic", "boosting"]].sort_values(ascending=down).index[0])
-    names = {"naive": "naive", "classical": rival, "deep": "network", "null": "null"}
+    baseline = str(column[["logistic", "boosting"]].sort_values(ascending=down).index[0])
+    names = {"naive": "naive", "classical": baseline, "deep": "network", "null": "null"}
     row = {"unit": "nats" if down else "share", "better": "lower" if down else "higher"}
-    return row | {kind: column[name] for kind, name in names.items()}, rival
+    return row | {kind: column[name] for kind, name in names.items()}, baseline
 
 
 # The trial that reads the appeal of `pm_utils.targeting.redemption.coupon_choice`.

@@ -7,7 +7,7 @@ import pandas as pd
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights, paired_interval
 from pm_utils.market import Market, Policy
-from pm_utils.measurement.off_policy import Estimate, evaluate, reward_table
+from pm_utils.measurement.off_policy import Estimate, evaluate_policy, reward_table
 
 
 def repeat(
@@ -50,7 +50,7 @@ def repeat(
         reward = (log.click != misses).astype(float)
         rows = log.customer, log.creative, reward
         table = reward_table(context, target.shape[1], *rows, interactions=interactions)
-        for name, estimate in evaluate(log, target, table, reward=reward).items():
+        for name, estimate in evaluate_policy(log, target, table, reward=reward).items():
             found[name].append(estimate)
     return found
 
@@ -95,9 +95,9 @@ def compare_errors(
         *better* or *worse* only where the interval excludes zero.
     """
     draws, rows = bootstrap_weights(len(error), repeats, seed), {}
-    for rival, name in pairs:
-        first, second = error[rival].to_numpy(), error[name].to_numpy()
+    for baseline, name in pairs:
+        first, second = error[baseline].to_numpy(), error[name].to_numpy()
         low, high = paired_interval(first, second, draws)
         verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
-        rows[f"{name} against {rival}"] = [(first - second).mean(), low, high, verdict]
+        rows[f"{name} against {baseline}"] = [(first - second).mean(), low, high, verdict]
     return pd.DataFrame(rows, index=["saved", "from", "to", "verdict"]).T

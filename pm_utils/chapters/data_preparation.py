@@ -16,7 +16,7 @@ from sklearn.preprocessing import MinMaxScaler
 from pm_utils.customers.features import WINDOW, customer_features, orders_of, spend_between
 from pm_utils.data import Shop
 
-STEPS = (
+LADDER_STEPS = (
     "the recipe, rows split at random",
     "one row per customer",
     "totals of the past only",
@@ -68,7 +68,7 @@ def leak_ladder(
     Returns
     -------
     Series
-        Mean absolute error per customer in dollars, one entry per element of `STEPS`.
+        Mean absolute error per customer in dollars, one entry per element of `LADDER_STEPS`.
     """
     earlier, day = pd.Timestamp(earlier), pd.Timestamp(day)
     spend = spend_between(shop, day, day + WINDOW)
@@ -102,7 +102,7 @@ def leak_ladder(
         ahead(pd.concat([before, now])),
         ahead(before),
     ]
-    return pd.Series(errors, index=STEPS, name="error")
+    return pd.Series(errors, index=LADDER_STEPS, name="error")
 
 
 def _totals(shop: Shop, day: pd.Timestamp) -> pd.DataFrame:

@@ -21,8 +21,8 @@ def true_rates(market: Market) -> np.ndarray:
     return np.column_stack([reach[0], reach[1] / reach[0], reach[2] / reach[1]])
 
 
-def coverage(
-    chances: np.ndarray,
+def interval_coverage(
+    probabilities: np.ndarray,
     *,
     customers: int,
     impressions: float,
@@ -33,7 +33,7 @@ def coverage(
 
     Parameters
     ----------
-    chances : array of shape (N, S)
+    probabilities : array of shape (N, S)
         Each customer's true chance to pass each stage, given that they reached it.
     customers : int
         Drawn with replacement for each study.
@@ -48,13 +48,15 @@ def coverage(
         Per stage ``true rate``, the shares of 95 % intervals ``by rows`` and ``by customers``
         that hold it, and the mean ``design effect``.
     """
-    reach = np.cumprod(np.column_stack([np.ones(len(chances)), chances]), axis=1).mean(0)
+    reach = np.cumprod(np.column_stack([np.ones(len(probabilities)), probabilities]), axis=1).mean(
+        0
+    )
     truth = reach[1:] / reach[:-1]
-    held = np.zeros((3, chances.shape[1]))
+    held = np.zeros((3, probabilities.shape[1]))
     for _ in range(studies):
-        who = chances[rng.integers(len(chances), size=customers)]
+        who = probabilities[rng.integers(len(probabilities), size=customers)]
         whole = rng.geometric(1 / impressions, size=customers)
-        for stage in range(chances.shape[1]):
+        for stage in range(probabilities.shape[1]):
             part = rng.binomial(whole, who[:, stage])
             rate = clustered_rate(part, whole)
             low, high = wilson(part.sum(), whole.sum())

@@ -42,7 +42,7 @@ def coverage_bars(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     Parameters
     ----------
     table : DataFrame
-        From `pm_utils.chapters.funnel.coverage`.
+        From `pm_utils.chapters.funnel.interval_coverage`.
     names : sequence of str
         Of the stages.
     """
@@ -58,7 +58,7 @@ def coverage_bars(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     return figure
 
 
-def chances_by_click(click: np.ndarray, conversion: np.ndarray, *, bins: int = 10) -> Figure:
+def probabilities_by_click(click: np.ndarray, conversion: np.ndarray, *, bins: int = 10) -> Figure:
     """Draw the true conversion chance by tenths of the true click chance.
 
     Parameters
@@ -109,15 +109,19 @@ def model_dots(
     return figure
 
 
-def chances_against_truth(
-    chances: dict[str, np.ndarray], truth: np.ndarray, colors: dict[str, str], *, bins: int = 10
+def probabilities_against_truth(
+    probabilities: dict[str, np.ndarray],
+    truth: np.ndarray,
+    colors: dict[str, str],
+    *,
+    bins: int = 10,
 ) -> Figure:
     """Draw the true mean chance over the predicted one in bins of equal size, a line per model."""
     figure, axes = plt.subplots(figsize=(5.5, 4))
     end = 0.0
-    for name, chance in chances.items():
-        parts = np.array_split(np.argsort(chance, kind="stable"), bins)
-        x, y = ([each[part].mean() for part in parts] for each in (chance, truth))
+    for name, probability in probabilities.items():
+        parts = np.array_split(np.argsort(probability, kind="stable"), bins)
+        x, y = ([each[part].mean() for part in parts] for each in (probability, truth))
         axes.plot(x, y, "o-", color=colors[name], label=name)
         end = max(end, *x, *y)
     axes.plot([0, end], [0, end], ":", color=INK, label="predicted = true")

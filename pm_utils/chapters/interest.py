@@ -23,7 +23,7 @@ def known_truth(
     Returns
     -------
     click : array of shape (n_test,)
-    chances : dict of arrays of shape (n_test,)
+    probabilities : dict of arrays of shape (n_test,)
         ``"click rate"`` (of the item, in training), ``"pooled"``, ``"DIN"``, ``"null"``,
         ``"oracle"``.
     """
@@ -31,7 +31,7 @@ def known_truth(
     learn, test = slice(n_train), slice(n_train, None)
     shown = np.bincount(log.item[learn], minlength=items + 1)
     rate = np.bincount(log.item[learn], log.click[learn], items + 1) + log.click[learn].mean()
-    chances = {"click rate": (rate / (shown + 1))[log.item[test]]}
+    probabilities = {"click rate": (rate / (shown + 1))[log.item[test]]}
     rows, click = [torch.from_numpy(part) for part in (log.item, log.history)], log.click[learn]
     dealt = np.random.default_rng(seed).permutation(click)
     settings = {"epochs": epochs, "batch_size": 512, "learning_rate": 2e-2, "seed": seed}
@@ -45,5 +45,5 @@ def known_truth(
         net = kind(items, hidden=(64, 32))
         fit(net, [part[learn] for part in rows], torch.from_numpy(goal), **settings)
         logits = predict(net, [part[test] for part in rows], batch_size=512)
-        chances[name] = logits.sigmoid().double().numpy()
-    return log.click[test], chances | {"oracle": log.probability[test]}
+        probabilities[name] = logits.sigmoid().double().numpy()
+    return log.click[test], probabilities | {"oracle": log.probability[test]}

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.formulas import discount_factor_from_rate
-from pm_utils.lifetime.baselines import fitted_dollars, rivals
+from pm_utils.lifetime.baselines import fitted_dollars, lifetime_baselines
 from pm_utils.lifetime.btyd import BetaGeoNBD
 from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueEnsemble, ValueRows, scaled
-from pm_utils.lifetime.scores import score_table
+from pm_utils.lifetime.scores import value_score_table
 
 
 def readings(
@@ -97,7 +97,7 @@ def null_dollars(
 
 Views = dict[str, tuple[ValueRows, ValueRows]]
 PROFILE = ", profile"
-KINDS = ("network", "Poisson", "boosting")
+MODEL_KINDS = ("network", "Poisson", "boosting")
 
 
 def shop_views(train: ValueRows, later: ValueRows) -> Views:
@@ -122,17 +122,17 @@ def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFram
     table : DataFrame
         Scores; rows named by model and view.
     best : dict of str
-        For each of `KINDS` the row with the largest normalised Gini.
+        For each of `MODEL_KINDS` the row with the largest normalised Gini.
     """
     dollars = {}
     for view, (train, later) in views.items():
-        for name, model in rivals(seed).items():
+        for name, model in lifetime_baselines(seed).items():
             dollars[name + view] = fitted_dollars(model, train, later)
         ensemble = ValueEnsemble.train(train, seed=seed, **settings)
         dollars["network" + view] = ensemble.dollars(later)
-    table = score_table(next(iter(views.values()))[1].value, dollars)
+    table = value_score_table(next(iter(views.values()))[1].value, dollars)
     gini = table["normalised Gini"]
-    return table, {kind: gini[gini.index.str.startswith(kind)].idxmax() for kind in KINDS}
+    return table, {kind: gini[gini.index.str.startswith(kind)].idxmax() for kind in MODEL_KINDS}
 
 
 def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
@@ -140,12 +140,12 @@ def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
     return views[PROFILE if name.endswith(PROFILE) else ""]
 
 
-def chosen_rivals(views: Views, best: dict[str, str], *, seed: int) -> dict[str, np.ndarray]:
+def chosen_baselines(views: Views, best: dict[str, str], *, seed: int) -> dict[str, np.ndarray]:
     """Fit the chosen classical models again and return their dollars for the second rows."""
-    models = rivals(seed)
+    models = lifetime_baselines(seed)
     return {
         kind: fitted_dollars(
             models[best[kind].removesuffix(PROFILE)], *chosen_view(views, best[kind])
         )
-        for kind in KINDS[1:]
+        for kind in MODEL_KINDS[1:]
     }

@@ -86,7 +86,7 @@ def order_table(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     )
 
 
-def history_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
+def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     """Describe each customer's weeks in numbers of like size.
 
     Parameters
@@ -120,7 +120,9 @@ def history_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     return np.log1p(pd.DataFrame(columns))
 
 
-def chance_alive(silence: np.ndarray, order_rate: np.ndarray, leaving: np.ndarray) -> np.ndarray:
+def probability_alive(
+    silence: np.ndarray, order_rate: np.ndarray, leaving: np.ndarray
+) -> np.ndarray:
     r"""Return the chance that a customer is still there, for one who knows all but that.
 
     After k weeks without an order, with order rate λ, chance of leaving h and
@@ -147,7 +149,7 @@ def chance_alive(silence: np.ndarray, order_rate: np.ndarray, leaving: np.ndarra
 
 
 @dataclass(frozen=True, eq=False)
-class Watched:
+class CohortStudy:
     """A market that was watched for some weeks; half of the households for a year more.
 
     Attributes
@@ -196,7 +198,7 @@ class Watched:
 
     def rows(self, who: np.ndarray) -> ValueRows:
         """Features of the watched weeks, and the discounted margin that came in the year."""
-        features = history_features(*self.seen).iloc[who]
+        features = cohort_features(*self.seen).iloc[who]
         paid = self.lived.spend[who, self.watched :] @ self.discount_factor ** np.arange(self.year)
         return ValueRows(features, features.iloc[:, :0], self.market.truth.margin * paid)
 
@@ -234,8 +236,10 @@ class Watched:
     def limit(self) -> tuple[np.ndarray, np.ndarray]:
         """Value of the year and chance to be there by one who knows all but who has left."""
         truth, settings = self.market.truth_of_customers, {"discount_factor": self.discount_factor}
-        silence = np.expm1(history_features(*self.seen)["silence"].to_numpy()[self.others]).round()
-        there = chance_alive(silence, truth.order_rate[self.others], truth.leaving[self.others])
+        silence = np.expm1(cohort_features(*self.seen)["silence"].to_numpy()[self.others]).round()
+        there = probability_alive(
+            silence, truth.order_rate[self.others], truth.leaving[self.others]
+        )
         value = self.market.lifetime_value(None, weeks=self.year, customers=self.others, **settings)
         return value * there, there
 
@@ -247,19 +251,19 @@ class Watched:
         """
         future = self.lived.orders[self.followed, self.watched :] > 0
         began, left = future[:, :13].any(1), ~future[:, -13:].any(1)
-        features = history_features(*self.seen).to_numpy()
+        features = cohort_features(*self.seen).to_numpy()
         fate = features[self.followed][began], left[began]
         same, own = weekly_risk(*fate, features[self.others], weeks=self.year - 13)
         return np.full(len(own), same), own
 
 
 @dataclass(frozen=True, eq=False)
-class Keeping:
-    """A budget to keep the others of a `Watched` market, and what it truly earns.
+class RetentionBudget:
+    """A budget to keep the others of a `CohortStudy` market, and what it truly earns.
 
     Attributes
     ----------
-    watched : Watched
+    watched : CohortStudy
     scale : float
         Dollars that cut a customer's chance to leave to 1 / e, for a year.
     per_customer : int
@@ -268,7 +272,7 @@ class Keeping:
         Dollars that one customer may get.
     """
 
-    watched: Watched
+    watched: CohortStudy
     scale: float
     per_customer: int
     most: int = 200

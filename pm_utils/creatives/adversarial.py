@@ -38,5 +38,5 @@ def gradient_penalty(critic: nn.Module, weights: Tensor, request: Tensor) -> Ten
     """
     weights = weights.detach().requires_grad_()
     logit = critic(weights, request).sum()
-    (slope,) = torch.autograd.grad(logit, weights, create_graph=True)
-    return slope.square().sum(1).mean()
+    (gradient,) = torch.autograd.grad(logit, weights, create_graph=True)
+    return gradient.square().sum(1).mean()

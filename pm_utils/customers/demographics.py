@@ -8,7 +8,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from pm_utils.evaluation.bootstrap import bootstrap_weights, interval
+from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.ranking import ranking_scores
 
 REGRESSION = {
@@ -26,7 +26,7 @@ def _regression() -> Pipeline:
     return make_pipeline(StandardScaler(), LogisticRegressionCV(**REGRESSION))
 
 
-def cross_validated_chances(
+def cross_validated_probabilities(
     views: dict[str, np.ndarray], answer: pd.Series, *, seed: int, folds: int = 5
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Predict each known answer from customers whose answer was in other folds.
@@ -45,7 +45,7 @@ def cross_validated_chances(
     -------
     truth : array of shape (M, A), 0 or 1
         One row per customer who told, one column per possible answer.
-    chances : dict of arrays of shape (M, A)
+    probabilities : dict of arrays of shape (M, A)
         ``naive``: how frequent each answer is in the other folds. Per view: multinomial logistic
         regression, its strength of regularisation chosen within the other folds.
     """
@@ -55,22 +55,22 @@ def cross_validated_chances(
     models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
     for name, view in views.items():
         models[name] = (_regression(), np.asarray(view)[told])
-    chances = {
+    probabilities = {
         name: cross_val_predict(model, view, known, cv=deal, method="predict_proba")
         for name, (model, view) in models.items()
     }
-    return (known[:, None] == np.unique(known)).astype(float), chances
+    return (known[:, None] == np.unique(known)).astype(float), probabilities
 
 
 def guess_table(
-    truth: np.ndarray, chances: dict[str, np.ndarray], *, resamples: int, seed: int
+    truth: np.ndarray, probabilities: dict[str, np.ndarray], *, resamples: int, seed: int
 ) -> tuple[pd.DataFrame, tuple[float, float]]:
     """Score guesses by accuracy and by AUC averaged over the answers.
 
     Parameters
     ----------
     truth, chances
-        From `cross_validated_chances`, with the views ``classical`` and ``deep``.
+        From `cross_validated_probabilities`, with the views ``classical`` and ``deep``.
     resamples, seed : int
         Of the bootstrap over customers.
 
@@ -83,23 +83,23 @@ def guess_table(
     """
     weight = bootstrap_weights(len(truth), resamples, seed)
     auc = {
-        name: ranking_scores(truth, chance, weight=weight, micro=False)["macro_auc"]
-        for name, chance in chances.items()
+        name: ranking_scores(truth, probability, weight=weight, micro=False)["macro_auc"]
+        for name, probability in probabilities.items()
         if name != "naive"
     }
     table = pd.DataFrame(
         {
             name: {
-                "accuracy": (chance.argmax(1) == truth.argmax(1)).mean(),
-                "auc": 0.5 if name == "naive" else ranking_scores(truth, chance)["macro_auc"],
+                "accuracy": (probability.argmax(1) == truth.argmax(1)).mean(),
+                "auc": 0.5 if name == "naive" else ranking_scores(truth, probability)["macro_auc"],
             }
-            for name, chance in chances.items()
+            for name, probability in probabilities.items()
         }
     ).T
-    return table, interval(auc["deep"] - auc["classical"])
+    return table, percentile_interval(auc["deep"] - auc["classical"])
 
 
-def compare(
+def compare_inputs(
     views: dict[str, np.ndarray], answers: pd.DataFrame, *, resamples: int, seed: int
 ) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[float, float]]]:
     """Guess every question from every view and score the guesses.
@@ -107,7 +107,7 @@ def compare(
     Parameters
     ----------
     views, resamples, seed
-        As in `cross_validated_chances` and `guess_table`.
+        As in `cross_validated_probabilities` and `guess_table`.
     answers : DataFrame
         One column per question, missing where the customer did not tell.
 
@@ -118,9 +118,11 @@ def compare(
     """
     tables, intervals = {}, {}
     for question in answers:
-        truth, chances = cross_validated_chances(views, answers[question], seed=seed)
+        truth, probabilities = cross_validated_probabilities(views, answers[question], seed=seed)
         name = "AUC of " + str(question).replace("_", " ")
-        tables[name], intervals[name] = guess_table(truth, chances, resamples=resamples, seed=seed)
+        tables[name], intervals[name] = guess_table(
+            truth, probabilities, resamples=resamples, seed=seed
+        )
     return tables, intervals
 
 

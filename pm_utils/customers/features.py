@@ -15,7 +15,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
 from pm_utils.data import Shop
-from pm_utils.page import artifacts
 
 WINDOW = np.timedelta64(56, "D")
 DAY = np.timedelta64(1, "D")
@@ -437,13 +436,12 @@ class DatedPipeline:
             )
         return self.pipeline.transform(features)
 
-    def save(self, name: str) -> Any:
-        """Write pipeline and dates to one ``.skops`` file; see `pm_utils.page.artifacts.save`."""
+    def as_artifact(self) -> dict[str, Any]:
+        """Return pipeline and dates, as a ``.skops`` file can hold; `from_artifact` undoes it."""
         dates = [f"{day:%Y-%m-%d}" for day in self.learned_on]
-        return artifacts.save(name, {"pipeline": self.pipeline, "learned_on": dates})
+        return {"pipeline": self.pipeline, "learned_on": dates}
 
     @classmethod
-    def load(cls, name: str) -> "DatedPipeline":
-        """Read what `save` wrote; see `pm_utils.page.artifacts.load`."""
-        saved = artifacts.load(name)
+    def from_artifact(cls, saved: dict[str, Any]) -> "DatedPipeline":
+        """Return what `as_artifact` took apart."""
         return cls(saved["pipeline"], tuple(map(pd.Timestamp, saved["learned_on"])))

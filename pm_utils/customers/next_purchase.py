@@ -198,13 +198,13 @@ def per_tag_probabilities(
     ValueError
         When a tag is always or never bought in the training rows, with its number.
     """
-    chance = np.empty(test.shape[:2])
+    probability = np.empty(test.shape[:2])
     for tag in range(target.shape[1]):
         if len(np.unique(target[:, tag])) < 2:
             raise ValueError(f"tag {tag} has only one outcome in the training rows: leave it out")
         model = clone(estimator).fit(train[:, tag], target[:, tag])
-        chance[:, tag] = model.predict_proba(test[:, tag])[:, 1]
-    return chance
+        probability[:, tag] = model.predict_proba(test[:, tag])[:, 1]
+    return probability
 
 
 def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:

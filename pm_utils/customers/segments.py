@@ -133,7 +133,7 @@ def segment_portraits(
     return portraits
 
 
-def nearest(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
+def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
     """Return the customers that are most like one of them.
 
     Parameters

@@ -18,7 +18,7 @@ from pandas.api import types
 from pandera import dtypes
 from pandera.engines import pandas_engine
 
-EARLIEST, LATEST = pd.Timestamp("2000-01-01"), pd.Timestamp("2100-01-01")
+EARLIEST_DATE, LATEST_DATE = pd.Timestamp("2000-01-01"), pd.Timestamp("2100-01-01")
 
 
 class _Kind(pandas_engine.DataType):
@@ -69,7 +69,7 @@ class Number(_Kind):
 
 @pandas_engine.Engine.register_dtype
 @dtypes.immutable
-class Moment(_Kind):
+class NaiveTime(_Kind):
     """datetime64 without a time zone"""
 
     accepts = (types.is_datetime64_dtype,)
@@ -82,7 +82,7 @@ def number(least: int = 0) -> Any:
 
 def moment() -> Any:
     """Return a field for a time of day at the store, within the years that can be meant."""
-    return pa.Field(ge=EARLIEST, lt=LATEST)
+    return pa.Field(ge=EARLIEST_DATE, lt=LATEST_DATE)
 
 
 def unknown() -> Any:
@@ -127,7 +127,7 @@ class OrderLines(pa.DataFrameModel):
     retail_discount: Number = number()
     coupon_discount: Number = number()
     coupon_match_discount: Number = number()
-    ordered_at: Moment = moment()
+    ordered_at: NaiveTime = moment()
 
 
 class Campaigns(pa.DataFrameModel):
@@ -135,8 +135,8 @@ class Campaigns(pa.DataFrameModel):
 
     campaign_id: Id
     campaign_type: Text
-    starts_on: Moment = moment()
-    ends_on: Moment = moment()
+    starts_on: NaiveTime = moment()
+    ends_on: NaiveTime = moment()
 
 
 class Contacts(pa.DataFrameModel):
@@ -160,7 +160,7 @@ class Responses(pa.DataFrameModel):
     customer_id: Id
     coupon_id: Id
     campaign_id: Id
-    responded_at: Moment = moment()
+    responded_at: NaiveTime = moment()
 
 
 class Exposures(pa.DataFrameModel):

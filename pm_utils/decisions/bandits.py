@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from pm_utils.evaluation.bootstrap import summary
+from pm_utils.evaluation.bootstrap import mean_and_margin
 from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16
@@ -24,7 +24,7 @@ SHARING = 16
 
 @runtime_checkable
 class BanditPolicy(Protocol):
-    """Which ad for whom: whatever has these two methods can `play`.
+    """Which ad for whom: whatever has these two methods can `play_bandit`.
 
     Nothing needs to be inherited. In every round `choose` is called once and then `learn` once, for
     B customers in each of R replications that must not learn from each other. Customers are rows of
@@ -80,7 +80,7 @@ class BanditPolicy(Protocol):
         """
 
 
-def play(
+def play_bandit(
     policy: BanditPolicy,
     truth: np.ndarray,
     *,
@@ -110,12 +110,12 @@ def play(
     """
     earned = np.empty((rounds, replications))
     for t in range(rounds):
-        who, luck = (np.random.default_rng([seed, t, part]) for part in range(2))
+        who, click_rng = (np.random.default_rng([seed, t, part]) for part in range(2))
         customers = who.integers(len(truth), size=(replications, batch))
         ads = policy.choose(customers)
-        chance = truth[customers, ads]
-        policy.learn(customers, ads, luck.random(chance.shape) < chance)
-        earned[t] = chance.mean(1)
+        probability = truth[customers, ads]
+        policy.learn(customers, ads, click_rng.random(probability.shape) < probability)
+        earned[t] = probability.mean(1)
     return earned
 
 
@@ -403,8 +403,10 @@ class DeepThompson:
     def _sharpen(self, customers: Tensor, ads: Tensor) -> None:
         """Add a round to the precision, with the features that the network has now."""
         x = self.context[customers]
-        chance = self.nets(x, ads).sigmoid()
-        phi = self.nets.features(x) * (chance * (1 - chance)).sqrt()[..., None]  # (R, B, F)
+        probability = self.nets(x, ads).sigmoid()
+        phi = (
+            self.nets.features(x) * (probability * (1 - probability)).sqrt()[..., None]
+        )  # (R, B, F)
         for r, shown in enumerate(ads.numpy()):
             for m, rows in enumerate(rows_by_ad(shown, self.precision.shape[1])):
                 part = phi[r, rows]
@@ -435,7 +437,7 @@ def tournament(
     replications : dict of int
         How many for each player.
     **game : int
-        ``rounds``, ``batch`` and ``seed`` of `play`.
+        ``rounds``, ``batch`` and ``seed`` of `play_bandit`.
 
     Returns
     -------
@@ -445,7 +447,7 @@ def tournament(
     """
     policies = {name: make(replications[name]) for name, make in players.items()}
     earned = {
-        name: play(policy, truth, replications=replications[name], **game)
+        name: play_bandit(policy, truth, replications=replications[name], **game)
         for name, policy in policies.items()
     }
     return policies, earned
@@ -472,7 +474,7 @@ def shares_of_gain(
     }
 
 
-def standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd.DataFrame:
+def bandit_standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd.DataFrame:
     """Return each player's regret with half its 95 % interval, and shares of the gain.
 
     Parameters are those of `shares_of_gain`.
@@ -483,7 +485,7 @@ def standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd.DataFr
     rows = {}
     for name, clicks in earned.items():
         lost = 1000 * (earned[most][:, : clicks.shape[1]] - clicks).mean(0)
-        rows[name] = [*summary(lost), whole[name].mean(), late[name].mean()]
+        rows[name] = [*mean_and_margin(lost), whole[name].mean(), late[name].mean()]
     columns = ["clicks lost per 1,000", "±", "share of oracle gain", "the same, last quarter"]
     return pd.DataFrame(rows, index=columns).T
 

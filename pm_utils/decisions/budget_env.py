@@ -41,7 +41,7 @@ OBSERVED = 3  # numbers that `BudgetEnv` shows of each customer
 
 
 @dataclass(frozen=True)
-class Campaign:
+class BudgetCampaign:
     """The rules of a campaign.
 
     Attributes
@@ -241,7 +241,7 @@ class Episodes:
     ----------
     forecast : Forecast
         Of E times n customers, campaign after campaign.
-    campaign : Campaign
+    campaign : BudgetCampaign
         Its budget is for each of the E.
     episodes : int
         E.
@@ -259,7 +259,7 @@ class Episodes:
     def __init__(
         self,
         forecast: Forecast,
-        campaign: Campaign,
+        campaign: BudgetCampaign,
         *,
         episodes: int = 1,
         seed: int = 0,
@@ -318,9 +318,9 @@ class Episodes:
         reward = np.take_along_axis(self.immediate(state), done, axis=-1)[..., 0]
         strain = state.fatigue + self.campaign.impressions * sent
         rng = np.random.default_rng([self.seed, state.week])
-        luck = rng.random((self.shape[0] // self.copies, self.shape[1]))
+        draw = rng.random((self.shape[0] // self.copies, self.shape[1]))
         leaves = self.forecast.leaves(strain.ravel()).reshape(self.shape)
-        gone = np.tile(luck, (self.copies, 1)) < leaves
+        gone = np.tile(draw, (self.copies, 1)) < leaves
         fatigue = self.forecast.next_fatigue(state.fatigue, sent)
         later = State(state.week + 1, state.left - sent.sum(1), fatigue, state.alive & ~gone)
         return later, Step(reward, sent, (wanted & ~sent).sum(1))
@@ -341,7 +341,7 @@ class BudgetEnv(gymnasium.Env):
     ----------
     market : Market
         All its customers take part.
-    campaign : Campaign
+    campaign : BudgetCampaign
 
     Examples
     --------
@@ -354,7 +354,7 @@ class BudgetEnv(gymnasium.Env):
 
     metadata = {"render_modes": []}
 
-    def __init__(self, market: Market, campaign: Campaign) -> None:
+    def __init__(self, market: Market, campaign: BudgetCampaign) -> None:
         self.market, self.campaign = market, campaign
         n, ads = market.n_customers, len(market.creatives)
         self.action_space = spaces.MultiDiscrete(np.full(n, ads + 1))
@@ -364,8 +364,8 @@ class BudgetEnv(gymnasium.Env):
     def reset(self, *, seed: int | None = None, options: dict | None = None) -> tuple:
         """Begin a campaign; the seed decides all its luck, the customers stay the same."""
         super().reset(seed=seed)
-        luck = int(self.np_random.integers(2**31))
-        self._played, self._state = self.market.with_luck(luck), self.market.rested()
+        draw = int(self.np_random.integers(2**31))
+        self._played, self._state = self.market.with_luck(draw), self.market.rested()
         self._left = self.campaign.flights
         return self._observation(), self._info(0, 0)
 

@@ -5,9 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from pm_utils.decisions.planning import IMPOSSIBLE
 from pm_utils.learning.stacked import StackedLinear
-
-IMPOSSIBLE = -1e9
 
 
 class DeepQPolicy(nn.Module):
@@ -43,22 +42,22 @@ class DeepQPolicy(nn.Module):
     ) -> None:
         super().__init__()
         self.n_actions, self.forecast, self.members = n_actions, forecast, members
-        luck = torch.Generator().manual_seed(seed)
+        generator = torch.Generator().manual_seed(seed)
         sizes = [n_inputs, width, width, n_actions]
         self.layers = nn.ModuleList()
         for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
             bound = 1 / math.sqrt(fan_in)
-            drawn = torch.rand(members, fan_in, fan_out, generator=luck) * 2 - 1
+            drawn = torch.rand(members, fan_in, fan_out, generator=generator) * 2 - 1
             self.layers.append(StackedLinear(drawn * bound))
 
-    def forward(self, situation: Tensor) -> Tensor:
+    def forward(self, observation: Tensor) -> Tensor:
         """Situation (S, B, D) → values (S, B, A)."""
         *inner, last = self.layers
-        hidden = situation
+        hidden = observation
         for layer in inner:
             hidden = torch.relu(layer(hidden))  # (S, B, W)
         values = last(hidden)
-        return values + situation[..., -self.n_actions :] if self.forecast else values
+        return values + observation[..., -self.n_actions :] if self.forecast else values
 
     def member(self, number: int) -> "DeepQPolicy":
         """Return one of the members by itself; it shares its weights with the whole."""
@@ -74,14 +73,14 @@ class DeepQPolicy(nn.Module):
         return some
 
     @torch.no_grad()
-    def act(self, situation: Tensor, possible: Tensor) -> Tensor:
+    def act(self, observation: Tensor, action_mask: Tensor) -> Tensor:
         """Situation (S, B, D), possible (S, B, A) bool → best possible actions (S, B)."""
-        return best_action(self(situation), possible)
+        return best_action(self(observation), action_mask)
 
 
-def best_action(values: Tensor, possible: Tensor) -> Tensor:
+def best_action(values: Tensor, action_mask: Tensor) -> Tensor:
     """Return the action of highest value among the possible: (..., A), (..., A) → (...)."""
-    return values.masked_fill(~possible, IMPOSSIBLE).argmax(-1)
+    return values.masked_fill(~action_mask, IMPOSSIBLE).argmax(-1)
 
 
 def double_q_target(
@@ -89,7 +88,7 @@ def double_q_target(
     terminated: Tensor,
     next_online: Tensor,
     next_target: Tensor,
-    possible: Tensor,
+    action_mask: Tensor,
     *,
     discount_factor: float = 1.0,
 ) -> Tensor:
@@ -105,7 +104,7 @@ def double_q_target(
     terminated : bool Tensor of shape (...)
     next_online, next_target : Tensors of shape (..., A)
         Values of the next situation by the learning network and by its older copy.
-    possible : bool Tensor of shape (..., A)
+    action_mask : bool Tensor of shape (..., A)
         What can be done there.
     discount_factor : float
 
@@ -113,12 +112,12 @@ def double_q_target(
     ----------
     van Hasselt, Guez and Silver (2016), Deep reinforcement learning with double Q-learning. AAAI.
     """
-    chosen = best_action(next_online, possible).unsqueeze(-1)
+    chosen = best_action(next_online, action_mask).unsqueeze(-1)
     follows = next_target.gather(-1, chosen).squeeze(-1)
     return reward + discount_factor * follows * ~terminated
 
 
-def conservative_penalty(values: Tensor, action: Tensor, possible: Tensor) -> Tensor:
+def conservative_penalty(values: Tensor, action: Tensor, action_mask: Tensor) -> Tensor:
     r"""Return :math:`\log \sum_a e^{Q(s, a)} - Q(s, a_\text{log})` → (...).
 
     It pulls down what the log never tried and holds up what it did.
@@ -128,11 +127,11 @@ def conservative_penalty(values: Tensor, action: Tensor, possible: Tensor) -> Te
     values : Tensor of shape (..., A)
     action : integer Tensor of shape (...)
         What the log did.
-    possible : bool Tensor of shape (..., A)
+    action_mask : bool Tensor of shape (..., A)
 
     References
     ----------
     Kumar, Zhou, Tucker and Levine (2020), Conservative Q-learning for offline RL. NeurIPS.
     """
-    total = values.masked_fill(~possible, IMPOSSIBLE).logsumexp(-1)
+    total = values.masked_fill(~action_mask, IMPOSSIBLE).logsumexp(-1)
     return total - values.gather(-1, action.unsqueeze(-1)).squeeze(-1)

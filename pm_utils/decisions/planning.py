@@ -11,7 +11,7 @@ at week t fatigue takes at most :math:`2^t` values: the *lattice*. On it
   the bits;
 - the **large** world cannot be, since its states multiply over customers. Charge every flight a
   price μ instead of counting it, and customers fall apart. With V the value of one customer's own
-  problem, every μ ≥ 0 gives an upper bound (`PricedPlans.bound`),
+  problem, every μ ≥ 0 gives an upper bound (`LagrangianPlans.bound`),
 
 .. math::
     \text{optimum} \le \mu B + \sum_i V_i(\mu) ,
@@ -31,9 +31,9 @@ from itertools import product
 import numpy as np
 from scipy.optimize import minimize_scalar
 
-from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast, State
+from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
 
-Policy = Callable[[Episodes, State], tuple[np.ndarray, np.ndarray]]
+FlightPolicy = Callable[[Episodes, State], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +58,7 @@ class Played:
         return self.profit.sum(1)
 
 
-def play(episodes: Episodes, policy: Policy) -> Played:
+def play_flights(episodes: Episodes, policy: FlightPolicy) -> Played:
     """Play campaigns to their end."""
     state, weeks = episodes.start(), []
     for _ in range(episodes.campaign.weeks):
@@ -75,7 +75,7 @@ def nobody(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
     return np.zeros(episodes.shape, int), np.zeros(episodes.shape)
 
 
-def random_choice(seed: int) -> Policy:
+def random_choice(seed: int) -> FlightPolicy:
     """Return the policy that draws none or any ad for everybody."""
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
@@ -86,7 +86,7 @@ def random_choice(seed: int) -> Policy:
     return policy
 
 
-def everyone(seed: int) -> Policy:
+def everyone(seed: int) -> FlightPolicy:
     """Return the policy that sends everybody their most profitable ad until the money is gone."""
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
@@ -101,7 +101,7 @@ def greedy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
     return _those_above(episodes.immediate(state), 0.0)
 
 
-def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Policy:
+def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> FlightPolicy:
     r"""Return the policy that sends what earns more than a bar that follows the spending.
 
     The bar is :math:`\theta e^{\kappa (b - t)}` dollars a flight, with b the share of the budget
@@ -116,26 +116,30 @@ def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Po
     """
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-        bar = level * pace(episodes.campaign, state, pacing)
-        return _those_above(episodes.immediate(state), bar[:, None])
+        least_gain = level * pace(episodes.campaign, state, pacing)
+        return _those_above(episodes.immediate(state), least_gain[:, None])
 
     return policy
 
 
-def pace(campaign: Campaign, state: State, pacing: float | np.ndarray) -> np.ndarray:
+def pace(campaign: BudgetCampaign, state: State, pacing: float | np.ndarray) -> np.ndarray:
     """Return by how much a controller multiplies its bar or its price → (E,)."""
     ahead = 1 - state.left / campaign.flights - state.week / campaign.weeks
     return np.exp(pacing * ahead)
 
 
-def _those_above(value: np.ndarray, bar: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+def _those_above(
+    value: np.ndarray, least_gain: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
     """Turn values of choices (E, n, M + 1) into actions and priorities by what they gain."""
     gain = value[..., 1:].max(-1) - value[..., 0]
-    return np.where(gain > bar, value[..., 1:].argmax(-1) + 1, 0), gain
+    return np.where(gain > least_gain, value[..., 1:].argmax(-1) + 1, 0), gain
 
 
-def tune(
-    family: Callable[..., Policy], grid: dict[str, Iterable[float]], worlds: Iterable[Episodes]
+def tune_policy(
+    family: Callable[..., FlightPolicy],
+    grid: dict[str, Iterable[float]],
+    worlds: Iterable[Episodes],
 ) -> tuple[dict[str, float], float]:
     """Return the settings of a family of policies that earn most over some worlds, and how much.
 
@@ -152,7 +156,7 @@ def tune(
     for world in worlds:
         each = np.repeat(tried, world.shape[0], axis=0)
         policy = family(**dict(zip(grid, each.T, strict=True)))
-        total = play(world.repeated(len(tried)), policy).total
+        total = play_flights(world.repeated(len(tried)), policy).total
         earned.append(total.reshape(len(tried), -1).mean(1))
     earned = np.mean(earned, axis=0)
     best = earned.argmax()
@@ -162,7 +166,7 @@ def tune(
 # One customer at a price
 
 
-class PricedPlans:
+class LagrangianPlans:
     """The exact plan of each customer alone, when every flight costs an additional price.
 
     Parameters
@@ -224,7 +228,7 @@ class PricedPlans:
         )
         return float(worth.fun), float(worth.x)
 
-    def policy(self, price: float, pacing: float = 0.0) -> Policy:
+    def policy(self, price: float, pacing: float = 0.0) -> FlightPolicy:
         """Return the policy that follows these plans; a price tuned by `pace` if asked for.
 
         The plans are solved for one price; pacing moves the bar that a gain has to clear.
@@ -237,9 +241,9 @@ class PricedPlans:
             cell = order[np.searchsorted((middle[1:] + middle[:-1]) / 2, state.fatigue)]
             customer = np.arange(episodes.shape[0] * episodes.shape[1]).reshape(episodes.shape)
             gain = gains[state.week][cell, customer % len(self.forecast)]
-            bar = price * (pace(episodes.campaign, state, pacing)[:, None] - 1)
+            least_gain = price * (pace(episodes.campaign, state, pacing)[:, None] - 1)
             best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
-            return np.where(gain > bar, best, 0), gain
+            return np.where(gain > least_gain, best, 0), gain
 
         return policy
 
@@ -260,7 +264,7 @@ def lattice(forecast: Forecast, weeks: int) -> list[np.ndarray]:
 # The small world, exactly
 
 
-def small_optimum(forecast: Forecast, campaign: Campaign) -> tuple[float, Policy]:
+def small_optimum(forecast: Forecast, campaign: BudgetCampaign) -> tuple[float, FlightPolicy]:
     """Return the best expected profit of two customers who share a budget, and the policy.
 
     Backward over (week, both histories, who is there); the budget left is what the histories have
@@ -270,13 +274,13 @@ def small_optimum(forecast: Forecast, campaign: Campaign) -> tuple[float, Policy
     ----------
     forecast : Forecast
         Of two customers.
-    campaign : Campaign
+    campaign : BudgetCampaign
 
     Returns
     -------
     float
         Dollars, both customers together.
-    Policy
+    FlightPolicy
 
     Raises
     ------
@@ -315,7 +319,7 @@ def small_optimum(forecast: Forecast, campaign: Campaign) -> tuple[float, Policy
 
 
 _WHO = tuple(product((False, True), repeat=2))
-IMPOSSIBLE = -1e9
+IMPOSSIBLE = -1e9  # dollars, the value of what cannot be done
 
 
 def _flights_sent(week: int) -> np.ndarray:
@@ -334,33 +338,35 @@ def _choices(
     """Return the value of sending nobody, the second, the first, both → (4, 2**t, 2**t)."""
     found = []
     for send in _WHO:
-        possible = (left >= sum(send)) & all(np.array(there) | ~np.array(send))
+        action_mask = (left >= sum(send)) & all(np.array(there) | ~np.array(send))
         total = sum(
             there[i] * earned[:, i, int(send[i])].reshape((-1, 1) if i == 0 else (1, -1))
             for i in range(2)
         )
         total = total + np.zeros_like(left)
         for stays in _WHO:
-            chance = 1.0
+            probability = 1.0
             for i in range(2):
                 gone = leaves[int(send[i])][:, i].reshape((-1, 1) if i == 0 else (1, -1))
                 kept = (1 - gone if stays[i] else gone) if there[i] else float(not stays[i])
-                chance = chance * kept
+                probability = probability * kept
             sequel = value[stays][int(send[0]) :: 2, int(send[1]) :: 2]
-            total = total + chance * sequel
-        found.append(np.where(possible, total, IMPOSSIBLE))
+            total = total + probability * sequel
+        found.append(np.where(action_mask, total, IMPOSSIBLE))
     return np.stack(found)
 
 
-def exact_value(forecast: Forecast, campaign: Campaign, policy: Policy) -> tuple[float, np.ndarray]:
+def exact_value(
+    forecast: Forecast, campaign: BudgetCampaign, policy: FlightPolicy
+) -> tuple[float, np.ndarray]:
     """Return a deterministic policy's expected profit over all ways in which customers may leave.
 
     Parameters
     ----------
     forecast : Forecast
         Of the few customers of one campaign.
-    campaign : Campaign
-    policy : Policy
+    campaign : BudgetCampaign
+    policy : FlightPolicy
 
     Returns
     -------
@@ -375,8 +381,8 @@ def exact_value(forecast: Forecast, campaign: Campaign, policy: Policy) -> tuple
 
 def exact_values(
     forecast: Forecast,
-    campaign: Campaign,
-    policy_of: Callable[[np.ndarray], Policy],
+    campaign: BudgetCampaign,
+    policy_of: Callable[[np.ndarray], FlightPolicy],
     *,
     plans: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -386,7 +392,7 @@ def exact_values(
     ----------
     forecast : Forecast
         Of P times n customers, plan after plan.
-    campaign : Campaign
+    campaign : BudgetCampaign
     policy_of : callable
         From the plan that each of E campaigns belongs to, an array (E,), to a policy for them all.
     plans : int
@@ -400,7 +406,7 @@ def exact_values(
         The actions if nobody leaves.
     """
     n, plan = len(forecast) // plans, np.arange(plans)
-    chance, total, path = np.ones(plans), np.zeros(plans), []
+    probability, total, path = np.ones(plans), np.zeros(plans), []
     state = Episodes(forecast, campaign, episodes=plans).start()
     ends = np.array(list(product((True, False), repeat=n)))  # all stay first
     for _ in range(campaign.weeks):
@@ -408,15 +414,15 @@ def exact_values(
         episodes = Episodes(known, campaign, episodes=len(plan))
         action, priority = policy_of(plan)(episodes, state)
         later, step = episodes.step(state, action, priority)
-        total += np.bincount(plan, chance * step.reward.sum(1), minlength=plans)
+        total += np.bincount(plan, probability * step.reward.sum(1), minlength=plans)
         first = np.searchsorted(plan, np.arange(plans))
         path.append(np.where(step.sent, action, 0)[first])
         strain = later.fatigue / forecast.truth.retention
         leaves = known.leaves(strain.ravel()).reshape(strain.shape)
         odds = np.where(ends, 1 - leaves[:, None], leaves[:, None])  # (E, ends, n)
-        odds = np.where(state.alive[:, None], odds, ~ends).prod(-1) * chance[:, None]
+        odds = np.where(state.alive[:, None], odds, ~ends).prod(-1) * probability[:, None]
         kept, how = np.nonzero(odds)
-        chance, plan = odds[kept, how], plan[kept]
+        probability, plan = odds[kept, how], plan[kept]
         state = State(
             later.week, later.left[kept], later.fatigue[kept], state.alive[kept] & ends[how]
         )

@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast, State
+from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
 from pm_utils.decisions.networks import DeepQPolicy, conservative_penalty, double_q_target
-from pm_utils.decisions.planning import Policy, pace
+from pm_utils.decisions.planning import FlightPolicy, pace
 from pm_utils.market import Market
 
 
@@ -34,13 +34,13 @@ class JointView:
     ----------
     forecast : Forecast
         Of the customers, campaign after campaign.
-    campaign : Campaign
+    campaign : BudgetCampaign
     customers : int, optional
         n, of each campaign; by default there is one campaign, of all.
     """
 
     def __init__(
-        self, forecast: Forecast, campaign: Campaign, customers: int | None = None
+        self, forecast: Forecast, campaign: BudgetCampaign, customers: int | None = None
     ) -> None:
         n, choices = customers or len(forecast), forecast.conversions.shape[1] + 1
         self.campaign, self.n_inputs = campaign, campaign.weeks - 1 + campaign.flights + 2 * n
@@ -49,14 +49,14 @@ class JointView:
         worth = forecast.ads(np.zeros(len(forecast)))
         self.unit = worth.reshape(-1, n * worth.shape[1]).max(1)  # dollars, (E,)
 
-    def situation(self, state: State) -> np.ndarray:
+    def observation(self, state: State) -> np.ndarray:
         """Return the network's inputs → (E, D)."""
         left = state.left[:, None] > np.arange(self.campaign.flights)
         week = np.tile(state.week > np.arange(self.campaign.weeks - 1), (len(left), 1))
         each = [state.fatigue / self.campaign.impressions, state.alive]
         return np.concatenate([week, left, *each], axis=1).astype(np.float32)
 
-    def possible(self, state: State) -> np.ndarray:
+    def action_mask(self, state: State) -> np.ndarray:
         """Return which joint actions are paid for and reach somebody → (E, A)."""
         reached = ((self.actions == 0) | state.alive[:, None, :]).all(-1)
         return reached & (self.flights <= state.left[:, None])
@@ -77,13 +77,13 @@ class PricedView:
     ----------
     forecast : Forecast
         Of E customers, each a campaign of its own.
-    campaign : Campaign
+    campaign : BudgetCampaign
         Its budget is never in the way.
     price : array of shape (E,)
         Dollars a flight, on top of what it costs.
     """
 
-    def __init__(self, forecast: Forecast, campaign: Campaign, price: np.ndarray) -> None:
+    def __init__(self, forecast: Forecast, campaign: BudgetCampaign, price: np.ndarray) -> None:
         self.forecast, self.campaign, self.price = forecast, campaign, price
         self.unit = forecast.best_rested + price + forecast.cost
         harm = -forecast.side_effect(np.full(len(forecast), campaign.impressions), 0)
@@ -91,7 +91,7 @@ class PricedView:
         self.n_actions = forecast.conversions.shape[1] + 1
         self.n_inputs = campaign.weeks + 2 + self.n_actions
 
-    def situation(self, state: State) -> np.ndarray:
+    def observation(self, state: State) -> np.ndarray:
         """Return the network's inputs → (E, D), a forecast of the week last; 0 for who has left."""
         fatigue = state.fatigue.reshape(-1, 1)
         week = np.tile(state.week > np.arange(self.campaign.weeks - 1), (len(fatigue), 1))
@@ -100,11 +100,11 @@ class PricedView:
         seen = [week, fatigue / self.campaign.impressions, self.known, now / self.unit[:, None]]
         return (np.concatenate(seen, axis=1) * state.alive.reshape(-1, 1)).astype(np.float32)
 
-    def possible(self, state: State) -> np.ndarray:
+    def action_mask(self, state: State) -> np.ndarray:
         """Return which actions reach somebody → (E, A)."""
-        possible = np.repeat(state.alive.reshape(-1, 1), self.n_actions, axis=1)
-        possible[:, 0] = True
-        return possible
+        action_mask = np.repeat(state.alive.reshape(-1, 1), self.n_actions, axis=1)
+        action_mask[:, 0] = True
+        return action_mask
 
     def act(self, action: np.ndarray) -> np.ndarray:
         """Turn actions (E,) into those of campaigns with one customer (E, 1)."""
@@ -119,13 +119,13 @@ class PricedView:
 class Transitions:
     """What happened, for S members: tensors of shape (S, B, ...)."""
 
-    situation: Tensor
-    possible: Tensor
+    observation: Tensor
+    action_mask: Tensor
     action: Tensor
     reward: Tensor
     terminated: Tensor
     truncated: Tensor
-    next_situation: Tensor
+    next_observation: Tensor
     next_possible: Tensor
 
     def rows(self, index: Tensor) -> "Transitions":
@@ -193,7 +193,7 @@ class Replay:
 
 def collect(
     episodes: Episodes,
-    view: JointView | PricedView,
+    observer: JointView | PricedView,
     policy: DeepQPolicy,
     *,
     first: int,
@@ -212,7 +212,7 @@ def collect(
     ----------
     episodes : Episodes
         S times E campaigns, member after member.
-    view : JointView or PricedView
+    observer : JointView or PricedView
     policy : DeepQPolicy
         Of S members.
     first, weeks : int
@@ -227,38 +227,38 @@ def collect(
         sent = rng.random(episodes.shape) < rate
         state, _ = episodes.step(state, choice * sent, rng.random(episodes.shape))
     last = min(first + weeks, episodes.campaign.weeks)
-    here, possible = view.situation(state), view.possible(state)
+    here, action_mask = observer.observation(state), observer.action_mask(state)
     for week in range(first, last):
-        action = _explore(policy, here, possible, members, epsilon, rng)
-        later, step = episodes.step(state, view.act(action))
+        action = _explore(policy, here, action_mask, members, epsilon, rng)
+        later, step = episodes.step(state, observer.act(action))
         over = ~later.alive.any(1) | (later.week == episodes.campaign.weeks)
         cut = ~over & (week == last - 1)
-        there = view.situation(later), view.possible(later)
-        reward = view.reward(step.reward, action).astype(np.float32)
-        row = [here, possible, action, reward, over, cut, *there]
+        there = observer.observation(later), observer.action_mask(later)
+        reward = observer.reward(step.reward, action).astype(np.float32)
+        row = [here, action_mask, action, reward, over, cut, *there]
         played = [torch.from_numpy(each).unflatten(0, (members, -1)) for each in row]
         parts.append(played)
-        state, (here, possible) = later, there
+        state, (here, action_mask) = later, there
     return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
 
 
 def _explore(
     policy: DeepQPolicy,
-    situation: np.ndarray,
-    possible: np.ndarray,
+    observation: np.ndarray,
+    action_mask: np.ndarray,
     members: int,
     epsilon: float,
     rng: np.random.Generator,
 ) -> np.ndarray:
     shape = (members, -1)
-    seen = torch.from_numpy(situation).unflatten(0, shape)
-    best = policy.act(seen, torch.from_numpy(possible).unflatten(0, shape)).flatten().numpy()
-    any_possible = np.where(possible, rng.random(possible.shape), -1).argmax(1)
+    seen = torch.from_numpy(observation).unflatten(0, shape)
+    best = policy.act(seen, torch.from_numpy(action_mask).unflatten(0, shape)).flatten().numpy()
+    any_possible = np.where(action_mask, rng.random(action_mask.shape), -1).argmax(1)
     return np.where(rng.random(len(best)) < epsilon, any_possible, best)
 
 
 @dataclass(frozen=True)
-class Learning:
+class QLearningConfig:
     """How to learn.
 
     Attributes
@@ -294,7 +294,7 @@ class Learning:
 def learn(
     policy: DeepQPolicy,
     draw: Callable[[np.random.Generator], tuple[Episodes, JointView | PricedView]],
-    how: Learning,
+    config: QLearningConfig,
     *,
     seed: int,
     shuffled: Tensor | None = None,
@@ -308,7 +308,7 @@ def learn(
     policy : DeepQPolicy
     draw : callable
         From a generator to fresh campaigns, S times E, and what the network sees of them.
-    how : Learning
+    config : QLearningConfig
     seed : int
     shuffled : bool Tensor of shape (S,), optional
         Members that get each other campaigns' rewards: the null.
@@ -317,34 +317,36 @@ def learn(
     watch : callable, optional
         Called with the number of steps and the policy before each piece.
     """
-    luck, rng = torch.Generator().manual_seed(seed), np.random.default_rng([seed, 1])
-    older = _copy(policy)
-    optimizer, falling = _adam(policy, how)
-    replay = Replay(how.capacity)
-    for step in range(how.steps):
-        if step % how.every == 0:
+    generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng([seed, 1])
+    target_network = _copy(policy)
+    optimizer, falling = _adam(policy, config)
+    replay = Replay(config.capacity)
+    for step in range(config.steps):
+        if step % config.every == 0:
             if watch:
                 watch(step, policy)
-            episodes, view = draw(rng)
+            episodes, observer = draw(rng)
             first = int(rng.integers(episodes.campaign.weeks))
-            options = {"first": first, "weeks": how.piece, "epsilon": how.epsilon, "rng": rng}
-            replay.add(_with_nulls(collect(episodes, view, policy, **options), shuffled, luck))
-            batches = replay.sample(how.batch_size, luck, how.every)
-        if step % how.refresh == 0:
-            older.load_state_dict(policy.state_dict())
+            options = {"first": first, "weeks": config.piece, "epsilon": config.epsilon, "rng": rng}
+            replay.add(
+                _with_nulls(collect(episodes, observer, policy, **options), shuffled, generator)
+            )
+            batches = replay.sample(config.batch_size, generator, config.every)
+        if step % config.refresh == 0:
+            target_network.load_state_dict(policy.state_dict())
         optimizer.zero_grad()
-        batch = batches[step % how.every]
-        td_loss(policy, older, batch, cut_is_end=cut_is_end).backward()
+        batch = batches[step % config.every]
+        td_loss(policy, target_network, batch, cut_is_end=cut_is_end).backward()
         optimizer.step()
         falling.step()
 
 
 def _adam(
-    policy: DeepQPolicy, how: Learning
+    policy: DeepQPolicy, config: QLearningConfig
 ) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.CosineAnnealingLR]:
-    adam = torch.optim.Adam(policy.parameters(), lr=how.learning_rate, fused=True)
-    least = how.learning_rate / 10
-    return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, how.steps, least)
+    adam = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
+    least = config.learning_rate / 10
+    return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps, least)
 
 
 def _copy(policy: DeepQPolicy) -> DeepQPolicy:
@@ -353,16 +355,18 @@ def _copy(policy: DeepQPolicy) -> DeepQPolicy:
     return DeepQPolicy(n_inputs, policy.n_actions, **options)
 
 
-def _with_nulls(new: Transitions, shuffled: Tensor | None, luck: torch.Generator) -> Transitions:
+def _with_nulls(
+    new: Transitions, shuffled: Tensor | None, generator: torch.Generator
+) -> Transitions:
     if shuffled is not None:
-        order = torch.randperm(new.reward.shape[1], generator=luck)
+        order = torch.randperm(new.reward.shape[1], generator=generator)
         new.reward[shuffled] = new.reward[shuffled][:, order]
     return new
 
 
 def td_loss(
     policy: DeepQPolicy,
-    older: DeepQPolicy,
+    target_network: DeepQPolicy,
     batch: Transitions,
     *,
     conservative: Tensor | None = None,
@@ -374,7 +378,7 @@ def td_loss(
 
     Parameters
     ----------
-    policy, older : DeepQPolicy
+    policy, target_network : DeepQPolicy
         The one that learns, and its copy from a while ago.
     batch : Transitions
     conservative : Tensor of shape (S,), optional
@@ -387,13 +391,13 @@ def td_loss(
         Whether errors count by their squares, which aim at the mean of a reward full of luck. The
         Huber loss, used otherwise, aims below it: most flights bring nothing, a few a lot.
     """
-    values = policy(batch.situation)
+    values = policy(batch.observation)
     with torch.no_grad():
-        end, follows = batch.terminated, older(batch.next_situation)
+        end, follows = batch.terminated, target_network(batch.next_observation)
         if cut_is_end is not None:
             end = end | (batch.truncated & cut_is_end[:, None])
         if next_action is None:
-            online = policy(batch.next_situation)
+            online = policy(batch.next_observation)
             target = double_q_target(batch.reward, end, online, follows, batch.next_possible)
         else:
             target = batch.reward + follows.gather(-1, next_action[..., None])[..., 0] * ~end
@@ -401,26 +405,26 @@ def td_loss(
     error = torch.nn.functional.mse_loss if squared else torch.nn.functional.smooth_l1_loss
     loss = error(chosen, target, reduction="none")
     if conservative is not None:
-        penalty = conservative_penalty(values, batch.action, batch.possible)
+        penalty = conservative_penalty(values, batch.action, batch.action_mask)
         loss = loss + conservative[:, None] * penalty
     return loss.mean(1).sum()
 
 
-def joint_policy(policy: DeepQPolicy, view: JointView) -> Policy:
+def joint_policy(policy: DeepQPolicy, observer: JointView) -> FlightPolicy:
     """Return a network as a policy of the small world: one member for all, or for each campaign."""
 
     def chosen(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         shape = (policy.members, -1)
-        here = map(torch.from_numpy, (view.situation(state), view.possible(state)))
+        here = map(torch.from_numpy, (observer.observation(state), observer.action_mask(state)))
         action = policy.act(*(each.unflatten(0, shape) for each in here)).flatten().numpy()
-        return view.act(action), np.zeros(episodes.shape)
+        return observer.act(action), np.zeros(episodes.shape)
 
     return chosen
 
 
 def priced_policy(
     policy: DeepQPolicy, price: float | np.ndarray, pacing: float | np.ndarray = 0.0
-) -> Policy:
+) -> FlightPolicy:
     """Return a network of one member as a policy of the large world.
 
     Parameters
@@ -434,9 +438,9 @@ def priced_policy(
     @torch.no_grad()
     def chosen(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         now = np.repeat(price * pace(episodes.campaign, state, pacing), episodes.shape[1])
-        view = PricedView(episodes.forecast, episodes.campaign, now)
-        values = policy(torch.from_numpy(view.situation(state)[None]))[0].numpy()
-        gain = (values[:, 1:].max(1) - values[:, 0]) * view.unit
+        observer = PricedView(episodes.forecast, episodes.campaign, now)
+        values = policy(torch.from_numpy(observer.observation(state)[None]))[0].numpy()
+        gain = (values[:, 1:].max(1) - values[:, 0]) * observer.unit
         best = np.where(gain > 0, values[:, 1:].argmax(1) + 1, 0)
         return best.reshape(episodes.shape), gain.reshape(episodes.shape)
 
@@ -447,7 +451,7 @@ def priced_policy(
 
 
 @dataclass(frozen=True, eq=False)
-class CampaignLog:
+class FlightLog:
     """What a campaign with known chances did to N customers in T weeks; arrays of shape (T, N).
 
     Attributes
@@ -474,12 +478,12 @@ class CampaignLog:
 def record(
     market: Market,
     forecast: Forecast,
-    campaign: Campaign,
-    rule: Policy,
+    campaign: BudgetCampaign,
+    rule: FlightPolicy,
     *,
     epsilon: float,
     seed: int,
-) -> CampaignLog:
+) -> FlightLog:
     """Run a campaign in the market that follows a rule, except when chance decides.
 
     Parameters
@@ -487,9 +491,9 @@ def record(
     market : Market
     forecast : Forecast
         Of its customers.
-    campaign : Campaign
+    campaign : BudgetCampaign
         Its budget is never in the way.
-    rule : Policy
+    rule : FlightPolicy
         Sees each customer as a campaign of its own.
     epsilon : float
         How often the action is drawn uniformly.
@@ -498,7 +502,7 @@ def record(
     """
     market, rng, rows = market.with_luck(seed), np.random.default_rng([seed, 2]), []
     choices, n = len(market.creatives) + 1, market.n_customers
-    each, chance = Episodes(forecast, campaign, episodes=n), epsilon / choices
+    each, probability = Episodes(forecast, campaign, episodes=n), epsilon / choices
     state, twin = market.rested(), market.rested()
     for week in range(campaign.weeks):
         here = State(
@@ -511,13 +515,13 @@ def record(
         twin, without = market.step(twin, np.full(n, -1))
         booked = (later.pending - state.pending)[:, :, 2].sum(1)
         reward = outcome.profit + booked - without.profit
-        propensity = np.where(state.alive, chance + (1 - epsilon) * (action == ruled), 1)
+        propensity = np.where(state.alive, probability + (1 - epsilon) * (action == ruled), 1)
         rows.append((state.fatigue, state.alive, action, propensity, reward))
         state = later
-    return CampaignLog(*(np.stack(each) for each in zip(*rows, strict=True)))
+    return FlightLog(*(np.stack(each) for each in zip(*rows, strict=True)))
 
 
-def transitions_of(log: CampaignLog, view: PricedView) -> Transitions:
+def transitions_of(log: FlightLog, observer: PricedView) -> Transitions:
     """Return a log as transitions of one member: tensors of shape (1, T N, ...).
 
     Nothing follows the week in which a customer leaves, so it is charged with all that the leaver
@@ -526,25 +530,25 @@ def transitions_of(log: CampaignLog, view: PricedView) -> Transitions:
     weeks, parts = len(log.action), []
     stays = np.append(log.alive[1:], [np.zeros(log.alive.shape[1], bool)], axis=0)
     for week in range(weeks):
-        here, there = (_seen_at(log, view, at) for at in (week, min(week + 1, weeks - 1)))
+        here, there = (_seen_at(log, observer, at) for at in (week, min(week + 1, weeks - 1)))
         over = ~stays[week]
         earned = log.reward[week] + over * log.reward[week + 1 :].sum(0)
-        reward = view.reward(earned[:, None], log.action[week])
+        reward = observer.reward(earned[:, None], log.action[week])
         row = [*here, log.action[week], reward.astype(np.float32), over, ~over & False, *there]
         parts.append([torch.from_numpy(each)[None] for each in row])
     return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
 
 
-def _seen_at(log: CampaignLog, view: PricedView, week: int) -> tuple[np.ndarray, np.ndarray]:
-    left = np.full(log.action.shape[1], view.campaign.flights)
+def _seen_at(log: FlightLog, observer: PricedView, week: int) -> tuple[np.ndarray, np.ndarray]:
+    left = np.full(log.action.shape[1], observer.campaign.flights)
     state = State(week, left, log.fatigue[week][:, None], log.alive[week][:, None])
-    return view.situation(state), view.possible(state)
+    return observer.observation(state), observer.action_mask(state)
 
 
 def learn_from_log(
     policy: DeepQPolicy,
     log: Transitions,
-    how: Learning,
+    config: QLearningConfig,
     *,
     seed: int,
     conservative: Tensor | None = None,
@@ -558,7 +562,7 @@ def learn_from_log(
         Of S members.
     log : Transitions
         Of S members.
-    how : Learning
+    config : QLearningConfig
         `every`, `piece`, `capacity` and `epsilon` have no use here.
     seed : int
     conservative : Tensor of shape (S,), optional
@@ -571,18 +575,18 @@ def learn_from_log(
     ----------
     Le, Voloshin and Yue (2019), Batch policy learning under constraints. ICML.
     """
-    luck, older = torch.Generator().manual_seed(seed), _copy(policy)
-    optimizer, falling = _adam(policy, how)
+    generator, target_network = torch.Generator().manual_seed(seed), _copy(policy)
+    optimizer, falling = _adam(policy, config)
     members, size = log.reward.shape
-    for step in range(how.steps):
-        if step % how.refresh == 0:
-            older.load_state_dict(policy.state_dict())
-        index = torch.randint(size, (members, how.batch_size), generator=luck)
+    for step in range(config.steps):
+        if step % config.refresh == 0:
+            target_network.load_state_dict(policy.state_dict())
+        index = torch.randint(size, (members, config.batch_size), generator=generator)
         options = {"conservative": conservative, "squared": True}
         if next_action is not None:
             options["next_action"] = next_action.gather(1, index)
         optimizer.zero_grad()
-        td_loss(policy, older, log.rows(index), **options).backward()
+        td_loss(policy, target_network, log.rows(index), **options).backward()
         optimizer.step()
         falling.step()
 
@@ -592,19 +596,21 @@ def next_choices(chosen: np.ndarray) -> Tensor:
     return torch.from_numpy(np.concatenate([chosen[1:], chosen[-1:]]).reshape(1, -1))
 
 
-def first_value(policy: DeepQPolicy, view: PricedView, start: State, chosen: np.ndarray) -> float:
+def first_value(
+    policy: DeepQPolicy, observer: PricedView, start: State, chosen: np.ndarray
+) -> float:
     """Return what a network of one member expects of a campaign: dollars a customer.
 
     Parameters
     ----------
     policy : DeepQPolicy
         From `learn_from_log` with `next_action`.
-    view : PricedView
+    observer : PricedView
     start : State
         Of N campaigns with one customer each.
     chosen : array of shape (N,)
         What is done in the first week.
     """
     with torch.no_grad():
-        values = policy(torch.from_numpy(view.situation(start)[None]))[0].numpy()
-    return float((values[np.arange(len(chosen)), chosen] * view.unit).mean())
+        values = policy(torch.from_numpy(observer.observation(start)[None]))[0].numpy()
+    return float((values[np.arange(len(chosen)), chosen] * observer.unit).mean())

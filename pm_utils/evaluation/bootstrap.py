@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import t as student
 
 
-def summary(values: Sequence[float]) -> tuple[float, float]:
+def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean over replications and half of its 95 % interval (Student's t)."""
     values, n = np.asarray(values), len(values)
     return float(values.mean()), float(student.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)
@@ -34,7 +34,7 @@ def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats)
 
 
-def interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
+def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval of bootstrap values.
 
     Parameters
@@ -78,4 +78,4 @@ def paired_interval(
     (float, float)
         Its lower and upper end, for `first` minus `second`.
     """
-    return interval(weight @ (first - second) / weight.sum(axis=1), level)
+    return percentile_interval(weight @ (first - second) / weight.sum(axis=1), level)

@@ -7,13 +7,13 @@ from scipy.optimize import minimize_scalar
 from pm_utils.formulas import log_sigmoid
 
 
-def reliability(target: np.ndarray, chance: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
+def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
     """Compare mean predicted chance and observed rate in bins of equal size.
 
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
-    chance : array of shape (N,)
+    probability : array of shape (N,)
         Predicted probabilities.
     bins : int
         Rows are sorted by chance and cut into so many groups of (almost) equal size.
@@ -28,15 +28,17 @@ def reliability(target: np.ndarray, chance: np.ndarray, *, bins: int = 10) -> pd
     ValueError
         When the arrays differ in length or there are fewer rows than bins.
     """
-    target, chance = np.asarray(target, float), np.asarray(chance, float)
-    if len(target) != len(chance) or len(target) < bins:
-        raise ValueError(f"{len(target)} targets, {len(chance)} chances, {bins} bins: one per row")
-    parts = np.array_split(np.argsort(chance, kind="stable"), bins)
-    rows = [(chance[part].mean(), target[part].mean(), len(part)) for part in parts]
+    target, probability = np.asarray(target, float), np.asarray(probability, float)
+    if len(target) != len(probability) or len(target) < bins:
+        raise ValueError(
+            f"{len(target)} targets, {len(probability)} chances, {bins} bins: one per row"
+        )
+    parts = np.array_split(np.argsort(probability, kind="stable"), bins)
+    rows = [(probability[part].mean(), target[part].mean(), len(part)) for part in parts]
     return pd.DataFrame(rows, columns=["predicted", "observed", "rows"])
 
 
-def calibration_error(target: np.ndarray, chance: np.ndarray, *, bins: int = 10) -> float:
+def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> float:
     """Return the expected calibration error Σ (n_b / n) |observed_b - predicted_b|.
 
     Parameters
@@ -54,19 +56,19 @@ def calibration_error(target: np.ndarray, chance: np.ndarray, *, bins: int = 10)
     ----------
     Guo et al. (2017), On calibration of modern neural networks, eq. 3.
     """
-    table = reliability(target, chance, bins=bins)
+    table = reliability(target, probability, bins=bins)
     gap = (table["observed"] - table["predicted"]).abs()
     return float((gap * table["rows"]).sum() / table["rows"].sum())
 
 
 def calibration_floor(
-    chance: np.ndarray, *, bins: int = 10, repeats: int = 200, seed: int = 0
+    probability: np.ndarray, *, bins: int = 10, repeats: int = 200, seed: int = 0
 ) -> float:
     """Return the mean calibration error of chances that are exactly right.
 
     Parameters
     ----------
-    chance : array of shape (N,)
+    probability : array of shape (N,)
     bins : int
     repeats, seed : int
         Targets are drawn from the chances so many times.
@@ -76,11 +78,11 @@ def calibration_floor(
     float
         What an error of zero bias looks like with this many rows.
     """
-    rng, chance = np.random.default_rng(seed), np.asarray(chance, float)
-    draws = rng.random((repeats, len(chance))) < chance
-    parts = np.array_split(np.argsort(chance, kind="stable"), bins)  # the same for all draws
-    gaps = [np.abs(draws[:, part].sum(1) - chance[part].sum()) for part in parts]
-    return float(np.mean(np.sum(gaps, 0)) / len(chance))
+    rng, probability = np.random.default_rng(seed), np.asarray(probability, float)
+    draws = rng.random((repeats, len(probability))) < probability
+    parts = np.array_split(np.argsort(probability, kind="stable"), bins)  # the same for all draws
+    gaps = [np.abs(draws[:, part].sum(1) - probability[part].sum()) for part in parts]
+    return float(np.mean(np.sum(gaps, 0)) / len(probability))
 
 
 def fit_temperature(target: np.ndarray, logit: np.ndarray) -> float:

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pm_utils.evaluation.bootstrap import bootstrap_weights, interval
+from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.calibration import fit_temperature
 from pm_utils.evaluation.ranking import average_precision, roc_auc
 from pm_utils.formulas import log_loss, sigmoid
@@ -11,13 +11,13 @@ from pm_utils.formulas import log_loss, sigmoid
 METRICS = ("AUC", "average precision", "log loss")
 
 
-def score_table(target: np.ndarray, chances: dict[str, np.ndarray]) -> pd.DataFrame:
+def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.DataFrame:
     """Score predicted chances by AUC, average precision and log loss.
 
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
-    chances : dict of arrays of shape (N,) or (K, N)
+    probabilities : dict of arrays of shape (N,) or (K, N)
         Probabilities strictly between 0 and 1, of K networks one row each.
 
     Returns
@@ -32,7 +32,7 @@ def score_table(target: np.ndarray, chances: dict[str, np.ndarray]) -> pd.DataFr
 
     rows = {
         name: np.mean([scores(one) for one in np.atleast_2d(p)], axis=0)
-        for name, p in chances.items()
+        for name, p in probabilities.items()
     }
     return pd.DataFrame(rows, index=METRICS).T
 
@@ -89,19 +89,19 @@ def paired_gain(
     if metric == "log loss":
         target = np.asarray(target, float)
         each = [-np.log(np.where(target > 0, p, 1 - p)) for p in (first, second)]
-        return interval(weight @ (each[0] - each[1]) / weight.sum(1))
+        return percentile_interval(weight @ (each[0] - each[1]) / weight.sum(1))
     measure = roc_auc if metric == "AUC" else average_precision
-    return interval(measure(target, first, weight) - measure(target, second, weight))
+    return percentile_interval(measure(target, first, weight) - measure(target, second, weight))
 
 
 def score_intervals(
-    target: np.ndarray, chance: np.ndarray, weight: np.ndarray
+    target: np.ndarray, probability: np.ndarray, weight: np.ndarray
 ) -> dict[str, tuple[float, float]]:
     """Return the 95 % bootstrap interval of each of `METRICS`.
 
     Parameters
     ----------
-    target, chance : arrays of shape (N,)
+    target, probability : arrays of shape (N,)
     weight : array of shape (R, N)
         From `household_weights`.
 
@@ -109,13 +109,13 @@ def score_intervals(
     -------
     dict of (float, float)
     """
-    surprise = -np.log(np.where(np.asarray(target) > 0, chance, 1 - chance))
+    surprise = -np.log(np.where(np.asarray(target) > 0, probability, 1 - probability))
     values = (
-        roc_auc(target, chance, weight),
-        average_precision(target, chance, weight),
+        roc_auc(target, probability, weight),
+        average_precision(target, probability, weight),
         weight @ surprise / weight.sum(1),
     )
-    return {name: interval(each) for name, each in zip(METRICS, values, strict=True)}
+    return {name: percentile_interval(each) for name, each in zip(METRICS, values, strict=True)}
 
 
 def calibrated(
@@ -136,5 +136,5 @@ def calibrated(
         As `score_table`.
     """
     temperature = {name: fit_temperature(target, logit) for name, logit in logits.items()}
-    chances = {name: sigmoid(logit / temperature[name]) for name, logit in logits.items()}
-    return temperature, score_table(target, chances)
+    probabilities = {name: sigmoid(logit / temperature[name]) for name, logit in logits.items()}
+    return temperature, score_table(target, probabilities)

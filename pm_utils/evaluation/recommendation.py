@@ -49,29 +49,29 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
         return np.take_along_axis(target, best, 1).sum(1) / target.sum(1)
 
 
-def log_losses(target: np.ndarray, chance: np.ndarray) -> np.ndarray:
+def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Return the mean log loss of each row in nats, chances of 0 and 1 being drawn in a little.
 
     Parameters
     ----------
-    target, chance : arrays of shape (H, C)
+    target, probability : arrays of shape (H, C)
 
     Returns
     -------
     array of shape (H,)
     """
-    safe = np.clip(chance, 1e-6, 1 - 1e-6)
+    safe = np.clip(probability, 1e-6, 1 - 1e-6)
     return -np.where(target > 0, np.log(safe), np.log1p(-safe)).mean(1)
 
 
 def interest_scores(
-    target: np.ndarray, chance: np.ndarray, *, k: int, weight: np.ndarray
+    target: np.ndarray, probability: np.ndarray, *, k: int, weight: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Score chances on the whole sample and on resamples of households.
 
     Parameters
     ----------
-    target, chance : arrays of shape (H, C)
+    target, probability : arrays of shape (H, C)
     k : int
         For the recall.
     weight : array of shape (R, H)
@@ -83,12 +83,12 @@ def interest_scores(
         ``AUC``, ``GAUC``, ``log loss`` and ``recall@k``.
     """
     rows = {
-        "GAUC": group_auc(target, chance),
-        "log loss": log_losses(target, chance),
-        f"recall@{k}": recall_at(target, chance, k),
+        "GAUC": group_auc(target, probability),
+        "log loss": log_losses(target, probability),
+        f"recall@{k}": recall_at(target, probability, k),
     }
     means = {name: _weighted_mean(values, weight) for name, values in rows.items()}
-    return {"AUC": resampled_auc(target, chance, weight)} | means
+    return {"AUC": resampled_auc(target, probability, weight)} | means
 
 
 def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -123,7 +123,7 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
 
 
 def resampled_scores(
-    target: np.ndarray, chances: dict[str, np.ndarray], *, k: int, weight: np.ndarray
+    target: np.ndarray, probabilities: dict[str, np.ndarray], *, k: int, weight: np.ndarray
 ) -> dict[str, pd.DataFrame]:
     """Score several models by `interest_scores` on the sample and on the same resamples.
 
@@ -131,7 +131,7 @@ def resampled_scores(
     ----------
     target, k, weight
         As in `interest_scores`; `weight` without the row of ones.
-    chances : dict of arrays that fold to (H, C)
+    probabilities : dict of arrays that fold to (H, C)
 
     Returns
     -------
@@ -140,8 +140,10 @@ def resampled_scores(
     """
     rows = np.vstack([np.ones(len(target), int), weight])
     return {
-        name: pd.DataFrame(interest_scores(target, chance.reshape(target.shape), k=k, weight=rows))
-        for name, chance in chances.items()
+        name: pd.DataFrame(
+            interest_scores(target, probability.reshape(target.shape), k=k, weight=rows)
+        )
+        for name, probability in probabilities.items()
     }
 
 
@@ -169,14 +171,14 @@ def points_and_ends(
 
 
 def auc_by_part(
-    target: np.ndarray, chances: dict[str, np.ndarray], parts: dict[str, np.ndarray]
+    target: np.ndarray, probabilities: dict[str, np.ndarray], parts: dict[str, np.ndarray]
 ) -> pd.DataFrame:
     """Return each model's AUC over parts of the pairs.
 
     Parameters
     ----------
     target : array of shape (H, C)
-    chances : dict of arrays that fold to (H, C)
+    probabilities : dict of arrays that fold to (H, C)
     parts : dict of boolean arrays of shape (H, C)
 
     Returns
@@ -187,8 +189,8 @@ def auc_by_part(
     return pd.DataFrame(
         {
             part: {
-                name: roc_auc(target[mask], chance.reshape(target.shape)[mask])
-                for name, chance in chances.items()
+                name: roc_auc(target[mask], probability.reshape(target.shape)[mask])
+                for name, probability in probabilities.items()
             }
             for part, mask in parts.items()
         }

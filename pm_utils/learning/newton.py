@@ -36,17 +36,17 @@ def newton_logistic(
     precision : array of shape (Q, Q)
         Of the normal distribution that stands for the posterior, bent as before the last step.
     """
-    coef, bend = mean, precision
+    coef, hessian = mean, precision
     for stride in strides if size else ():
-        slope, bend = -precision @ (coef - mean), precision.copy()
+        gradient, hessian = -precision @ (coef - mean), precision.copy()
         for first in range(0, size, block * stride):
             x, hits, trials, offset = part(slice(first, first + block * stride, stride))
-            chance = expit(x @ coef.astype(np.float32) + offset)
-            slope += stride * (x.T @ (hits - trials * chance))
-            root = np.sqrt(stride * trials * chance * (1 - chance))[:, None] * x
-            bend += root.T @ root
-        coef = coef + np.linalg.solve(bend, slope)
-    return coef, bend
+            probability = expit(x @ coef.astype(np.float32) + offset)
+            gradient += stride * (x.T @ (hits - trials * probability))
+            root = np.sqrt(stride * trials * probability * (1 - probability))[:, None] * x
+            hessian += root.T @ root
+        coef = coef + np.linalg.solve(hessian, gradient)
+    return coef, hessian
 
 
 def inverses(matrices: np.ndarray) -> np.ndarray:

@@ -93,7 +93,7 @@ def fit(
         history.train.append(_one_epoch(model, inputs, target, loss, schedule, batches))
         if validation is None:
             continue
-        history.validation.append(evaluate(model, *validation, loss=loss))
+        history.validation.append(evaluate_loss(model, *validation, loss=loss))
         if history.validation[-1] < least:
             history.best_epoch, least = epoch, history.validation[-1]
             best = {name: value.clone() for name, value in model.state_dict().items()}
@@ -154,7 +154,7 @@ def rise_and_fall(steps: int, warm_up: int) -> Callable[[int], float]:
     return lambda step: min(1.0, (step + 1) / warm_up, 2 * (1 - step / steps))
 
 
-def evaluate(
+def evaluate_loss(
     model: nn.Module,
     inputs: Sequence[Tensor],
     target: Tensor,

@@ -13,7 +13,7 @@ from pm_utils.lifetime.ensemble import ValueRows
 STRENGTHS, LEAVES = (0.01, 0.03), (4, 8)
 
 
-def rivals(seed: int) -> dict[str, RegressorMixin]:
+def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     """Return classical models of the same table, unfitted; each predicts a mean above 0."""
     trees = {"loss": "poisson", "learning_rate": 0.05, "min_samples_leaf": 60, "max_iter": 120}
     trees |= {"early_stopping": False}  # else it depends on the number of rows

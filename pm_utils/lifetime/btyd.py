@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit, gammaln, hyp2f1, psi
 
-FARTHEST = 12.0  # the fit keeps the logarithm of each parameter within this of zero
+LOG_BOUND = 12.0  # the fit keeps the logarithm of each parameter within this of zero
 
 
 # ------------------------------------------------------------------ how often: BG/NBD
@@ -40,7 +40,7 @@ def bgnbd_log_likelihood(
     Returns
     -------
     value : array of shape (N,)
-    slopes : array of shape (N, 4)
+    gradients : array of shape (N, 4)
         With respect to the logarithm of each parameter.
 
     References
@@ -99,8 +99,8 @@ class BetaGeoNBD:
         rows, count = np.unique(histories, axis=0, return_counts=True)  # equal rows count once
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            value, slopes = bgnbd_log_likelihood(parameters, *rows.T)
-            return count @ value, count @ slopes
+            value, gradients = bgnbd_log_likelihood(parameters, *rows.T)
+            return count @ value, count @ gradients
 
         return cls(*_most_likely(log_likelihood, 4))
 
@@ -180,7 +180,7 @@ def gamma_gamma_log_likelihood(
     Returns
     -------
     value : array of shape (N,)
-    slopes : array of shape (N, 3)
+    gradients : array of shape (N, 3)
         With respect to the logarithm of each parameter.
 
     References
@@ -226,8 +226,8 @@ class GammaGamma:
         known = (x > 0) & (mean > 0)
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            likelihood, slopes = gamma_gamma_log_likelihood(parameters, x[known], mean[known])
-            return likelihood.sum(), slopes.sum(0)
+            likelihood, gradients = gamma_gamma_log_likelihood(parameters, x[known], mean[known])
+            return likelihood.sum(), gradients.sum(0)
 
         return cls(*_most_likely(log_likelihood, 3))
 
@@ -250,10 +250,10 @@ def _most_likely(log_likelihood: Callable, count: int) -> np.ndarray:
     scale = max(abs(log_likelihood(np.ones(count))[0]), 1.0)
 
     def loss(log_parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        value, slopes = log_likelihood(np.exp(log_parameters))
-        return -value / scale, -slopes / scale
+        value, gradients = log_likelihood(np.exp(log_parameters))
+        return -value / scale, -gradients / scale
 
-    bounds = [(-FARTHEST, FARTHEST)] * count
+    bounds = [(-LOG_BOUND, LOG_BOUND)] * count
     options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 1000, "maxfun": 3000}
     found = minimize(
         loss, np.zeros(count), jac=True, method="L-BFGS-B", bounds=bounds, options=options

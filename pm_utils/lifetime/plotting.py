@@ -8,7 +8,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from pm_utils.page.plots import INK, grid
 
-MARKERS = "osD^vP"
+CURVE_MARKERS = "osD^vP"
 
 
 def silence_lines(
@@ -31,7 +31,7 @@ def silence_lines(
     means = pd.DataFrame(orders).groupby(part, observed=False).mean()
     figure, axes = plt.subplots(figsize=(7, 3.2))
     axes.bar(names, means["actual"], color=INK, alpha=0.3, width=0.6, label="actual")
-    for name, marker in zip([n for n in means if n != "actual"], MARKERS, strict=False):
+    for name, marker in zip([n for n in means if n != "actual"], CURVE_MARKERS, strict=False):
         axes.plot(names, means[name], marker=marker, color=colors[name], label=name)
     grid(axes).set(xlabel="weeks since the last order", ylabel="orders per household")
     axes.legend()
@@ -54,7 +54,7 @@ def decile_lines(
     figure, axes = plt.subplots(figsize=(7, 3.6))
     most = max(table[["predicted", "actual"]].to_numpy().max() for table in tables.values())
     axes.plot([0, most], [0, most], ":", color=INK, linewidth=1)
-    for (name, table), marker in zip(tables.items(), MARKERS, strict=False):
+    for (name, table), marker in zip(tables.items(), CURVE_MARKERS, strict=False):
         axes.errorbar(
             table["predicted"],
             table["actual"],

@@ -97,8 +97,8 @@ def weekly_risk(
         By logistic regression.
     """
     model = LogisticRegression(C=0.1, max_iter=500).fit(features, left)
-    chances = left.mean(), model.predict_proba(later)[:, 1]
-    same, own = (1 - (1 - chance) ** (1 / weeks) for chance in chances)
+    probabilities = left.mean(), model.predict_proba(later)[:, 1]
+    same, own = (1 - (1 - probability) ** (1 / weeks) for probability in probabilities)
     return float(same), own
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from pm_utils.evaluation.bootstrap import interval
+from pm_utils.evaluation.bootstrap import percentile_interval
 
 SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
 
@@ -169,7 +169,7 @@ def decile_error(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     return float(((table["predicted"] - table["actual"]).abs() / table["actual"]).mean())
 
 
-def score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> pd.DataFrame:
+def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> pd.DataFrame:
     """Score several models: one row each, the columns of `SCORES` and ``decile error``."""
     rows = {
         name: value_scores(actual, dollars) | {"decile error": decile_error(actual, dollars)}
@@ -183,7 +183,7 @@ def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Serie
     return pd.DataFrame([value_scores(actual, dollars) for dollars in predicted]).mean()
 
 
-def score_intervals(
+def value_score_intervals(
     actual: np.ndarray, predicted: dict[str, np.ndarray], weight: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the lower and upper ends of the 95 % bootstrap intervals of `SCORES`.
@@ -201,11 +201,11 @@ def score_intervals(
         One row per model.
     """
     drawn = {k: value_scores(actual, dollars, weight) for k, dollars in predicted.items()}
-    ends = pd.DataFrame(drawn).T.map(interval)
+    ends = pd.DataFrame(drawn).T.map(percentile_interval)
     return tuple(ends.map(lambda pair, end=end: pair[end]) for end in (0, 1))
 
 
-def paired_gain(
+def paired_value_gain(
     metric: str, actual: np.ndarray, first: np.ndarray, second: np.ndarray, weight: np.ndarray
 ) -> tuple[float, float]:
     """Return the 95 % interval of a score of `first` minus that of `second`, on equal resamples.
@@ -222,9 +222,9 @@ def paired_gain(
     (float, float)
     """
     drawn = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
-    return interval(drawn[0] - drawn[1])
+    return percentile_interval(drawn[0] - drawn[1])
 
 
 def best_model(points: pd.DataFrame, metric: str) -> str:
-    """Return the row of a `score_table` that is best by a metric whose direction is known."""
+    """Return the row of a `value_score_table` that is best by a metric whose direction is known."""
     return points[metric].idxmax() if SCORES[metric] == "higher" else points[metric].idxmin()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.creatives.text.evaluation import ADS, ads_said
+from pm_utils.creatives.text.evaluation import ADS, ads_in_headlines
 from pm_utils.creatives.text.networks import AdCopyGPT
 from pm_utils.market import Creatives
 from pm_utils.market.ad_reader import read_images
@@ -22,7 +22,7 @@ LOOKS = np.array(
 
 
 @dataclass(frozen=True, eq=False)
-class Menu:
+class AdCatalogue:
     """All ads that may be sent: every text in every look; ad = text · looks + look.
 
     Ads lie in the order of their categories, with equally many in each.
@@ -42,7 +42,7 @@ class Menu:
     open_looks: np.ndarray
 
     @classmethod
-    def of(cls, looks: int) -> "Menu":
+    def of(cls, looks: int) -> "AdCatalogue":
         """Return the menu with the first looks, before anything is proof-read."""
         return cls(looks, np.ones(len(TEXTS), bool), np.ones(looks, bool))
 
@@ -86,11 +86,11 @@ class Menu:
         np.put_along_axis(marks, levels, 1, axis=1)
         return marks
 
-    def archive(self, texts: int, rng: np.random.Generator) -> "Menu":
+    def archive(self, texts: int, rng: np.random.Generator) -> "AdCatalogue":
         """Return what a shop without a studio has: a few of the texts, all in one look."""
         few = np.zeros(len(TEXTS), bool)
         few[rng.choice(np.flatnonzero(self.texts), texts, replace=False)] = True
-        return Menu(self.looks, few, np.arange(self.looks) == 0)
+        return AdCatalogue(self.looks, few, np.arange(self.looks) == 0)
 
 
 def one_hot_texts() -> Tensor:
@@ -100,7 +100,7 @@ def one_hot_texts() -> Tensor:
     ).float()
 
 
-def write(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def write_texts(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Write a headline for every text, proof-read, and write again what went wrong.
 
     Parameters
@@ -119,16 +119,16 @@ def write(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray, np.n
     """
     prefix, history = one_hot_texts(), []
     page = writer.generate(prefix).numpy()
-    history.append(ads_said(page) == np.arange(len(TEXTS)))
+    history.append(ads_in_headlines(page) == np.arange(len(TEXTS)))
     for attempt in range(1, tries):
         wrong = np.flatnonzero(~history[-1])
         if len(wrong):
             page[wrong] = writer.generate(prefix[wrong], temperature=0.7, seed=seed + attempt)
-        history.append(ads_said(page) == np.arange(len(TEXTS)))
+        history.append(ads_in_headlines(page) == np.arange(len(TEXTS)))
     return page, np.array(history)
 
 
-def draw(menu: Menu, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_ads(menu: AdCatalogue, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw every ad of the menu and read the pictures back.
 
     Returns

@@ -62,7 +62,7 @@ class Campaign:
 
 
 @dataclass(frozen=True, eq=False)
-class Moment:
+class WeekView:
     """What a strategy knows when it decides: arrays of shape (N,).
 
     Attributes
@@ -122,7 +122,7 @@ class Log:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """Who gets which ad how often: whatever has these two methods can `run` a campaign.
+    """Who gets which ad how often: whatever has these two methods can `run_campaign` a campaign.
 
     Nothing needs to be inherited. In a campaign, `learn` is called before each round and `send` in
     each of its weeks, always for all N customers.
@@ -164,12 +164,12 @@ class Strategy(Protocol):
             Without any week before the first round.
         """
 
-    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Decide about a week; called in each week of a round.
 
         Parameters
         ----------
-        moment : Moment
+        moment : WeekView
 
         Returns
         -------
@@ -242,7 +242,7 @@ def incremental_profit(
     return profit
 
 
-def run(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
+def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
     """Let a strategy run a campaign.
 
     Parameters
@@ -270,7 +270,7 @@ def run(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
         strategy.learn(log)
         left = int(campaign.budget * campaign.weeks * size)
         for week in range(campaign.weeks):
-            moment = Moment(t, week, treated, state.alive, state.fatigue, left)
+            moment = WeekView(t, week, treated, state.alive, state.fatigue, left)
             creative, impressions = strategy.send(moment)
             impressions = np.where(state.alive & (creative >= 0), impressions, 0)
             left -= int(impressions.sum())
@@ -321,7 +321,7 @@ def estimate(log: Log, before: np.ndarray, weeks: slice = slice(None)) -> Compar
     return two_means(cuped(profit, before), log.treated)
 
 
-def estimates(done: Run, before: np.ndarray) -> list[Comparison]:
+def impact_estimates(done: Run, before: np.ndarray) -> list[Comparison]:
     """Estimate every round of a run, then the whole."""
     weeks, rounds = done.log.weeks, len(done.true)
     parts = [slice(t * weeks, (t + 1) * weeks) for t in range(rounds)]

@@ -16,7 +16,7 @@ from pm_utils.learning.training import fit, predict
 
 
 @dataclass(frozen=True, eq=False)
-class Past:
+class PurchaseSummary:
     """What a shop knows of N customers before the campaign.
 
     Attributes
@@ -40,7 +40,7 @@ class Past:
     weeks: int
 
 
-def summarise(orders: pd.DataFrame, n_customers: int, weeks: int) -> Past:
+def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> PurchaseSummary:
     """Summarise an order history.
 
     Parameters
@@ -51,7 +51,7 @@ def summarise(orders: pd.DataFrame, n_customers: int, weeks: int) -> Past:
 
     Returns
     -------
-    Past
+    PurchaseSummary
     """
     who, code = orders["customer"].to_numpy(), orders["category"].cat.codes.to_numpy()
     size = len(orders["category"].cat.categories)
@@ -64,7 +64,7 @@ def summarise(orders: pd.DataFrame, n_customers: int, weeks: int) -> Past:
     rate = number / weeks
     spread = max(rate.var() - rate.mean() / weeks, 1e-6)
     prior = rate.mean() / spread  # weeks that the gamma prior of all customers counts for
-    return Past(
+    return PurchaseSummary(
         rate=(number + prior * rate.mean()) / (weeks + prior),
         value=(spend + 3 * spend.sum() / number.sum()) / (number + 3),
         coupons=(coupons + 10 * coupons.sum() / number.sum()) / (number + 10),
@@ -81,7 +81,7 @@ def smoothed_shares(counts: np.ndarray, strength: float) -> np.ndarray:
     return total / total.sum(1, keepdims=True)
 
 
-def history_features(past: Past) -> np.ndarray:
+def profile_inputs(past: PurchaseSummary) -> np.ndarray:
     """Return what the profile network reads → (N, 15), about standard scores."""
     shares = smoothed_shares(past.counts, 10)
     lift = np.sqrt(shares / shares.mean(0)) - 1
@@ -94,12 +94,14 @@ def category_loss(logits: Tensor, counts: Tensor) -> Tensor:
     return -(log_softmax(logits, 1) * counts).sum() / counts.sum()
 
 
-def learn_profile(early: Past, late: np.ndarray, *, epochs: int, seed: int) -> UserProfileNet:
+def learn_profile(
+    early: PurchaseSummary, late: np.ndarray, *, epochs: int, seed: int
+) -> UserProfileNet:
     """Train a profile to foretell the categories of later orders.
 
     Parameters
     ----------
-    early : Past
+    early : PurchaseSummary
         The first part of the history.
     late : array of shape (N, 12)
         Orders by category in the rest.
@@ -110,7 +112,7 @@ def learn_profile(early: Past, late: np.ndarray, *, epochs: int, seed: int) -> U
     UserProfileNet
     """
     torch.manual_seed(seed)
-    inputs = [torch.tensor(history_features(early), dtype=torch.float32)]
+    inputs = [torch.tensor(profile_inputs(early), dtype=torch.float32)]
     net = UserProfileNet(inputs[0].shape[1], 64, late.shape[1], dropout=0.1)
     target = torch.tensor(late, dtype=torch.float32)
     fit(net, inputs, target, loss=category_loss, epochs=epochs, learning_rate=1e-2, seed=seed)
@@ -137,11 +139,11 @@ def _standard(columns: np.ndarray) -> np.ndarray:
     return standard_scores(columns).numpy()
 
 
-def _basics(past: Past) -> np.ndarray:
+def _basics(past: PurchaseSummary) -> np.ndarray:
     return np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
 
 
-def plain_profile(past: Past, *, components: int = 6, strength: float = 10) -> Profile:
+def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float = 10) -> Profile:
     """Return activity, order value, coupon use, and principal components of smoothed shares."""
     shares = smoothed_shares(past.counts, strength)
     affinity = np.log(shares / shares.mean(0))
@@ -151,15 +153,15 @@ def plain_profile(past: Past, *, components: int = 6, strength: float = 10) -> P
     return Profile(traits, affinity.astype(np.float32))
 
 
-def learned_profile(net: UserProfileNet, past: Past) -> Profile:
+def learned_profile(net: UserProfileNet, past: PurchaseSummary) -> Profile:
     """Return the network's hidden profile beside the plain one, and the shares it foretells."""
-    inputs = [torch.tensor(history_features(past), dtype=torch.float32)]
+    inputs = [torch.tensor(profile_inputs(past), dtype=torch.float32)]
     shares = torch.softmax(predict(net, inputs), 1).numpy()
     hidden = predict(net.profile, inputs).numpy()
     traits = np.hstack([plain_profile(past).traits, _standard(hidden)])
     return Profile(traits, np.log(shares / shares.mean(0)).astype(np.float32))
 
 
-def no_profile(past: Past) -> Profile:
+def no_profile(past: PurchaseSummary) -> Profile:
     """Return only what the till knows: activity and order value, nothing of what was bought."""
     return Profile(_standard(_basics(past)[:, :2]), np.zeros(past.counts.shape, np.float32))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pm_utils.loop.campaign import Log
-from pm_utils.loop.customer_profiles import Past
+from pm_utils.loop.customer_profiles import PurchaseSummary
 from pm_utils.market import DISCOUNT_RATES, Market
 
 
@@ -30,7 +30,7 @@ class Prices:
         return cls(truth.margin, truth.promoted_share, truth.impression_cost)
 
 
-def displaced_share(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
+def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
     r"""Estimate which share of ads' orders takes the place of an order that came anyway, χ.
 
     Per round, a customer with baseline λ̂ has orders y of any kind and c that followed a click. If
@@ -62,7 +62,7 @@ def displaced_share(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
     return float(np.clip(slope, 0, 1))
 
 
-def plan(
+def allocate_impressions(
     gain: np.ndarray,
     fatigue: np.ndarray,
     *,
@@ -104,14 +104,14 @@ def plan(
     return good.sum(1)
 
 
-def order_worth(past: Past, prices: Prices, displaced: float) -> np.ndarray:
+def order_worth(past: PurchaseSummary, prices: Prices, displaced: float) -> np.ndarray:
     """Return the profit of one order at each discount, dollars, per customer → (N, 5)."""
     kept = 1 - displaced * (1 - np.exp(-past.rate))
     discount = prices.promoted_share * DISCOUNT_RATES
     return past.value[:, None] * (prices.margin * kept[:, None] - discount)
 
 
-def spread(able: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
+def spread_evenly(able: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
     """Give everyone who is able the same number of impressions; lots decide about the rest."""
     impressions, who = np.zeros(len(able), int), np.flatnonzero(able)
     each, rest = divmod(budget, max(len(who), 1))

@@ -2,14 +2,19 @@
 
 import pandas as pd
 
-from pm_utils.loop.ad_menu import TEXTS, Menu
-from pm_utils.loop.campaign import Log, Run, estimates
-from pm_utils.loop.planner import displaced_share, order_worth
-from pm_utils.loop.strategies import Shopkeeper
+from pm_utils.loop.ad_menu import TEXTS, AdCatalogue
+from pm_utils.loop.campaign import Log, Run, impact_estimates
+from pm_utils.loop.planner import cannibalisation_rate, order_worth
+from pm_utils.loop.strategies import ShopKnowledge
 
 
 def attributed_profit(
-    log: Log, shop: Shopkeeper, menu: Menu, *, displaced: float = 0.0, weeks: slice = slice(None)
+    log: Log,
+    shop: ShopKnowledge,
+    menu: AdCatalogue,
+    *,
+    displaced: float = 0.0,
+    weeks: slice = slice(None),
 ) -> float:
     """Return what the shop's books say ads earned per treated customer, dollars.
 
@@ -26,7 +31,7 @@ def attributed_profit(
     return float((earned - spent) / log.treated.sum())
 
 
-def measured(done: Run, shop: Shopkeeper, menu: Menu) -> pd.DataFrame:
+def measurement_report(done: Run, shop: ShopKnowledge, menu: AdCatalogue) -> pd.DataFrame:
     """Set what a shop can say about a campaign beside the truth.
 
     Returns
@@ -34,11 +39,11 @@ def measured(done: Run, shop: Shopkeeper, menu: Menu) -> pd.DataFrame:
     DataFrame
         One row per round, and one for ``all``; dollars per treated customer: ``truth``; the
         ``holdout``'s estimate with ``low`` and ``high``; by the ``books``, orders after a click;
-        and ``books, displaced off``, less the share that `displaced_share` finds.
+        and ``books, displaced off``, less the share that `cannibalisation_rate` finds.
     """
     log, past, rounds = done.log, shop.past, len(done.true)
-    found = estimates(done, past.rate * past.value * shop.prices.margin)
-    share = displaced_share(log, past.rate)
+    found = impact_estimates(done, past.rate * past.value * shop.prices.margin)
+    share = cannibalisation_rate(log, past.rate)
     parts = [slice(t * log.weeks, (t + 1) * log.weeks) for t in range(rounds)] + [slice(None)]
     table = {
         "truth": [*done.true, done.true.sum()],

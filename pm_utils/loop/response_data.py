@@ -8,11 +8,11 @@ import numpy as np
 
 from pm_utils.loop.campaign import Log
 from pm_utils.market import ImpressionLog
-from pm_utils.market.dynamics import LATEST
+from pm_utils.market.dynamics import ORDER_WEEKS
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ResponseLog:
     """A log as models read it; arrays of shape (n,).
 
     Attributes
@@ -37,7 +37,7 @@ class Rows:
     offset: np.ndarray
 
     @classmethod
-    def none(cls) -> "Rows":
+    def none(cls) -> "ResponseLog":
         """Return no rows."""
         no = np.zeros(0, np.float32)
         return cls(
@@ -46,26 +46,26 @@ class Rows:
 
 
 @dataclass(frozen=True, eq=False)
-class Banners:
+class ExplorationLog:
     """What is left of an old log of random banners.
 
     Attributes
     ----------
-    rows : Rows
+    rows : ResponseLog
         Every click, and some of the impressions without, which count for all of them.
     record : (2, 2, N, M) float32
         Of every customer with every ad: impressions and clicks, then clicks and orders.
     """
 
-    rows: Rows
+    rows: ResponseLog
     record: np.ndarray
 
-    def with_rows(self, rows: Rows, fatigue: float) -> np.ndarray:
+    def with_rows(self, rows: ResponseLog, fatigue: float) -> np.ndarray:
         """Return the record with a campaign's rows; tired impressions count for less.
 
         Parameters
         ----------
-        rows : Rows
+        rows : ResponseLog
         fatigue : float
             By how much a logit falls with each ad lately seen.
 
@@ -81,7 +81,9 @@ class Banners:
         return record
 
 
-def thin(log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1) -> Banners:
+def subsample_negatives(
+    log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1
+) -> ExplorationLog:
     """Turn a long log of random impressions in one slot into few rows, and a record.
 
     Parameters
@@ -95,7 +97,7 @@ def thin(log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1) -> B
 
     Returns
     -------
-    Banners
+    ExplorationLog
     """
     hit, miss = np.flatnonzero(log.click), np.flatnonzero(~log.click)
     kept = miss[: per_click * len(hit)]
@@ -110,31 +112,31 @@ def thin(log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1) -> B
         for some in (cell, cell[hit], cell[hit], cell[log.conversion])
     ]
     record, offset = np.stack(counts).reshape(2, 2, *shape), np.zeros((len(at), 2), np.float32)
-    return Banners(Rows(customer, ad, zero, *numbers, mature, offset), record)
+    return ExplorationLog(ResponseLog(customer, ad, zero, *numbers, mature, offset), record)
 
 
-def as_rows(log: Log) -> Rows:
+def from_campaign(log: Log) -> ResponseLog:
     """Return a campaign as models read it: a row per customer and week."""
     if not log.shown:
-        return Rows.none()
+        return ResponseLog.none()
     raw = log.rows()
     numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
     seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
-    mature = raw["week"] + LATEST <= len(log.shown)
+    mature = raw["week"] + ORDER_WEEKS <= len(log.shown)
     offset = np.zeros((len(seen), 2), np.float32)
-    return Rows(raw["customer"], raw["creative"], seen, *numbers, mature, offset)
+    return ResponseLog(raw["customer"], raw["creative"], seen, *numbers, mature, offset)
 
 
-def shuffled(rows: Rows, rng: np.random.Generator) -> Rows:
+def shuffled(rows: ResponseLog, rng: np.random.Generator) -> ResponseLog:
     """Return rows whose outcomes were dealt out anew: who saw what says nothing any more."""
     order = rng.permutation(len(rows.ad))
     names = ("impressions", "clicks", "orders", "mature")
     return replace(rows, **{name: getattr(rows, name)[order] for name in names})
 
 
-def shuffled_banners(banners: Banners, rng: np.random.Generator) -> Banners:
+def shuffled_exploration(banners: ExplorationLog, rng: np.random.Generator) -> ExplorationLog:
     """Return banners whose outcomes were dealt out anew among all customers and ads."""
     record = banners.record.reshape(4, -1)
     order = rng.permutation(record.shape[1])
     dealt = np.stack([part[order] for part in record]).reshape(banners.record.shape)
-    return Banners(shuffled(banners.rows, rng), dealt)
+    return ExplorationLog(shuffled(banners.rows, rng), dealt)

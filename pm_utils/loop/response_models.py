@@ -11,9 +11,9 @@ from torch.nn.functional import softplus
 
 from pm_utils.learning.newton import inverses, newton_logistic
 from pm_utils.learning.stacked import StackedLinear
-from pm_utils.loop.ad_menu import Menu
+from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.customer_profiles import Profile, _standard
-from pm_utils.loop.response_data import Banners, Rows
+from pm_utils.loop.response_data import ExplorationLog, ResponseLog
 from pm_utils.market import DISCOUNT_RATES
 
 # By how much a logit falls with each ad lately seen: a guess, until a campaign tells.
@@ -84,7 +84,7 @@ class DeepResponse:
     Parameters
     ----------
     profile : Profile
-    menu : Menu
+    menu : AdCatalogue
     members, first, steps, batch_size : int
         Networks, and steps of Adam at first and after each round.
     learning_rate, decay : float
@@ -96,7 +96,7 @@ class DeepResponse:
     def __init__(
         self,
         profile: Profile,
-        menu: Menu,
+        menu: AdCatalogue,
         *,
         members: int = 2,
         first: int = 300,
@@ -124,7 +124,7 @@ class DeepResponse:
         self.batch_size, self.rounds, self.old = batch_size, 0, None
         self.draws = torch.Generator().manual_seed(seed)
 
-    def fit(self, old: Rows, new: Rows) -> None:
+    def fit(self, old: ResponseLog, new: ResponseLog) -> None:
         """Train on batches from banners and from all that the campaign has brought so far."""
         self.old = self._tensors(old) if self.old is None else self.old
         customer, ad, seen = (
@@ -149,7 +149,7 @@ class DeepResponse:
             self.optimizer.step()
             self.optimizer.zero_grad()
 
-    def _tensors(self, rows: Rows) -> tuple[Tensor, Tensor, Tensor]:
+    def _tensors(self, rows: ResponseLog) -> tuple[Tensor, Tensor, Tensor]:
         """Return customers, ads, and affinity, fatigue, offset and the four counts (n, 8)."""
         ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
         ripe, orders = rows.clicks * rows.mature, rows.orders * rows.mature
@@ -192,7 +192,7 @@ class LogisticResponse:
     ----------
     profile : Profile
         `plain_profile`, or one without traits for effects that are the same for all.
-    menu : Menu
+    menu : AdCatalogue
     ridge : (float, float)
         Penalties for clicks and orders.
     personal : bool
@@ -202,7 +202,7 @@ class LogisticResponse:
     def __init__(
         self,
         profile: Profile,
-        menu: Menu,
+        menu: AdCatalogue,
         *,
         ridge: tuple[float, float] = (60.0, 150.0),
         personal: bool = True,
@@ -222,13 +222,15 @@ class LogisticResponse:
         products = (traits[:, :, None] * level[:, None]).reshape(len(ad), -1)
         return np.hstack([traits, near, near**2, near * level[:, self.manner], products])
 
-    def fit(self, old: Rows, new: Rows) -> None:
+    def fit(self, old: ResponseLog, new: ResponseLog) -> None:
         """Fit both models to the banners, once, and then to the campaign so far."""
         if not self.taught:
             self.taught = [self._newton(old, k, None) for k in range(2)]
         self.coef = [self._newton(new, k, self.taught[k])[0] for k in range(2)]
 
-    def _newton(self, rows: Rows, k: int, taught: tuple | None) -> tuple[np.ndarray, np.ndarray]:
+    def _newton(
+        self, rows: ResponseLog, k: int, taught: tuple | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         at = np.flatnonzero(rows.mature & (rows.clicks > 0)) if k else np.arange(len(rows.ad))
         hits, trials = (rows.orders, rows.clicks) if k else (rows.clicks, rows.impressions)
         hits = np.minimum(hits, trials)
@@ -287,7 +289,7 @@ class RandomEffects:
     Parameters
     ----------
     model : DeepResponse or LogisticResponse
-    menu : Menu
+    menu : AdCatalogue
     sweeps : int
         Steps of EM each time the likelihood is made normal, which the first fit does twice; later
         fits take one step. Without any, nobody departs from the model.
@@ -303,7 +305,7 @@ class RandomEffects:
     def __init__(
         self,
         model: DeepResponse | LogisticResponse,
-        menu: Menu,
+        menu: AdCatalogue,
         *,
         sweeps: int = 4,
         variance: float = 0.05,
@@ -328,24 +330,24 @@ class RandomEffects:
         """Return by how much a logit falls with each ad lately seen."""
         return self.model.fatigue
 
-    def fit(self, banners: Banners, rows: Rows) -> None:
+    def fit(self, banners: ExplorationLog, rows: ResponseLog) -> None:
         """Fit the model, and then everybody's effects, to banners and the campaign so far."""
         rounds, sweeps = (1, min(self.sweeps, 1)) if self.fitted else (2, self.sweeps)
         self.model.fit(banners.rows, self._beside(rows))
         self.logits = self.model.logits()
         record = banners.with_rows(rows, self.fatigue)
         for _ in range(rounds if sweeps else 0):
-            (slope, bend), start = self._around(record), self.effects
+            (gradient, hessian), start = self._around(record), self.effects
             for _ in range(sweeps):
                 precision = np.linalg.inv(self.cov)
-                spread = inverses(bend + precision)  # (N, K, K)
-                pull = slope + precision @ self.mean
+                spread = inverses(hessian + precision)  # (N, K, K)
+                pull = gradient + precision @ self.mean
                 step = np.einsum("nij,nj->ni", spread, pull) - start
                 self.effects = start + np.clip(step, -1, 1)  # no leap beyond where it holds
                 self.mean = self.effects.mean(0)
                 self.cov = np.cov(self.effects.T, bias=True) + spread.mean(0)
 
-    def _beside(self, rows: Rows) -> Rows:
+    def _beside(self, rows: ResponseLog) -> ResponseLog:
         """Return rows with what the effects so far add: ads were chosen by these, too."""
         own = self.effects[rows.customer].astype(np.float32)
         pairs = zip(self.x, self._parts(), strict=True)
@@ -355,25 +357,25 @@ class RandomEffects:
     def _around(self, record: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return slope (N, K) at 0 and curvature (N, K, K) of the record's likelihood."""
         n, size = self.effects.shape
-        slope, bend = np.zeros((n, size)), np.zeros((n, size, size))
-        for chance, x, part, (trials, hits) in zip(
-            self.chances(), self.x, self._parts(), record, strict=True
+        gradient, hessian = np.zeros((n, size)), np.zeros((n, size, size))
+        for probability, x, part, (trials, hits) in zip(
+            self.probabilities(), self.x, self._parts(), record, strict=True
         ):
-            expected = trials * chance
-            slope[:, part] = (hits - expected) @ x
-            chance -= 1
-            expected *= chance  # minus the variances
+            expected = trials * probability
+            gradient[:, part] = (hits - expected) @ x
+            probability -= 1
+            expected *= probability  # minus the variances
             i, j = np.triu_indices(x.shape[1])
             pairs = expected @ (x[:, i] * x[:, j])
-            bend[:, i + part.start, j + part.start] = -pairs
-            bend[:, j + part.start, i + part.start] = -pairs
-        return slope + np.einsum("nij,nj->ni", bend, self.effects), bend
+            hessian[:, i + part.start, j + part.start] = -pairs
+            hessian[:, j + part.start, i + part.start] = -pairs
+        return gradient + np.einsum("nij,nj->ni", hessian, self.effects), hessian
 
     def _parts(self) -> list[slice]:
         first = self.x[0].shape[1]
         return [slice(0, first), slice(first, None)]
 
-    def chances(self) -> list[np.ndarray]:
+    def probabilities(self) -> list[np.ndarray]:
         """Return the chances of a click of the rested, and of an order after a click.
 
         Returns

@@ -9,43 +9,50 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from pm_utils.loop.ad_menu import TEXTS, Menu
-from pm_utils.loop.campaign import Campaign, Log, Moment
-from pm_utils.loop.customer_profiles import Past, no_profile, plain_profile
-from pm_utils.loop.planner import Prices, annoyance_cost, displaced_share, order_worth, plan, spread
-from pm_utils.loop.response_data import Banners, as_rows
+from pm_utils.loop.ad_menu import TEXTS, AdCatalogue
+from pm_utils.loop.campaign import Campaign, Log, WeekView
+from pm_utils.loop.customer_profiles import PurchaseSummary, no_profile, plain_profile
+from pm_utils.loop.planner import (
+    Prices,
+    allocate_impressions,
+    annoyance_cost,
+    cannibalisation_rate,
+    order_worth,
+    spread_evenly,
+)
+from pm_utils.loop.response_data import ExplorationLog, from_campaign
 from pm_utils.loop.response_models import LogisticResponse, RandomEffects
 from pm_utils.market import DISCOUNT_RATES, Market
 
 
 @dataclass(frozen=True, eq=False)
-class Shopkeeper:
+class ShopKnowledge:
     """Everything that is known before a campaign, the same for all strategies.
 
     Attributes
     ----------
-    past : Past
-    banners : Banners
+    past : PurchaseSummary
+    banners : ExplorationLog
     prices : Prices
     campaign : Campaign
     """
 
-    past: Past
-    banners: Banners
+    past: PurchaseSummary
+    banners: ExplorationLog
     prices: Prices
     campaign: Campaign
 
 
-class Learner:
+class ResponseStrategy:
     """Learn responses, value ads in dollars, plan the week: our loop, and the logistic rival.
 
     Parameters
     ----------
     model : RandomEffects
-    shop : Shopkeeper
-    menu : Menu
+    shop : ShopKnowledge
+    menu : AdCatalogue
     incremental : bool
-        Count only orders that would not have come anyway (`displaced_share`).
+        Count only orders that would not have come anyway (`cannibalisation_rate`).
     paced : bool
         Spread the round's budget over its weeks.
     again : bool
@@ -59,8 +66,8 @@ class Learner:
     def __init__(
         self,
         model: RandomEffects,
-        shop: Shopkeeper,
-        menu: Menu,
+        shop: ShopKnowledge,
+        menu: AdCatalogue,
         *,
         incremental: bool = True,
         paced: bool = True,
@@ -80,28 +87,28 @@ class Learner:
             return
         news = log.shown and not self.null  # none before the first round
         if news or not self.model.fitted:
-            self.model.fit(self.shop.banners, as_rows(log))
-        share = displaced_share(log, self.shop.past.rate) if self.incremental else 0.0
+            self.model.fit(self.shop.banners, from_campaign(log))
+        share = cannibalisation_rate(log, self.shop.past.rate) if self.incremental else 0.0
         self.displaced.append(share)
-        click, order = self.model.chances()
+        click, order = self.model.probabilities()
         self.ad, self.gain = self._best(click * order, share)
 
-    def _best(self, chance: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+    def _best(self, probability: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Return each customer's best ad and its gain in dollars, given chances (N, M)."""
         worth, ads = order_worth(self.shop.past, self.shop.prices, share), self.menu.open_ads
         discount = TEXTS[ads // self.menu.looks, 2]
-        gain = chance[:, ads] * worth.astype(np.float32)[:, discount]
+        gain = probability[:, ads] * worth.astype(np.float32)[:, discount]
         best = gain.argmax(1)
         return ads[best], gain[np.arange(len(gain)), best].astype(float)
 
-    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Return the plan of the week."""
         campaign, gain = self.shop.campaign, np.where(moment.able, self.gain, -np.inf)
         weeks = campaign.weeks - moment.week if self.paced else 1
         cost = self.shop.prices.cost + self.annoyance
         settings = {"decay": self.model.fatigue, "cost": cost}
         settings |= {"most": campaign.most, "budget": moment.budget // weeks}
-        return self.ad, plan(gain, moment.fatigue, **settings)
+        return self.ad, allocate_impressions(gain, moment.fatigue, **settings)
 
 
 class OneAd:
@@ -109,30 +116,30 @@ class OneAd:
 
     Parameters
     ----------
-    shop : Shopkeeper
-    menu : Menu
+    shop : ShopKnowledge
+    menu : AdCatalogue
     seed : int
         Lots for the impressions that are left over.
     """
 
-    def __init__(self, shop: Shopkeeper, menu: Menu, *, seed: int) -> None:
+    def __init__(self, shop: ShopKnowledge, menu: AdCatalogue, *, seed: int) -> None:
         self.model = LogisticResponse(no_profile(shop.past), menu, personal=False)
         self.shop, self.menu, self.rng = shop, menu, np.random.default_rng([seed, 13])
 
     def learn(self, log: Log) -> None:
         """Find the best ad by the sum of its parts' effects on clicks and orders."""
-        self.model.fit(self.shop.banners.rows, as_rows(log))
-        chance = expit(self.model.logits()[:, 0]).prod(0)  # (M,), for everybody
+        self.model.fit(self.shop.banners.rows, from_campaign(log))
+        probability = expit(self.model.logits()[:, 0]).prod(0)  # (M,), for everybody
         ads = self.menu.open_ads
         worth = order_worth(self.shop.past, self.shop.prices, 0.0).mean(0)
         self.value = np.full(len(self.menu), -np.inf)
-        self.value[ads] = chance[ads] * worth[TEXTS[ads // self.menu.looks, 2]]
+        self.value[ads] = probability[ads] * worth[TEXTS[ads // self.menu.looks, 2]]
         self.ad = np.full(len(log.treated), self.value.argmax())
 
-    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Return the ad and equally many impressions for all who are chosen."""
         budget = moment.budget // (self.shop.campaign.weeks - moment.week)
-        return self.ad, spread(self.chosen(moment.able), budget, self.rng)
+        return self.ad, spread_evenly(self.chosen(moment.able), budget, self.rng)
 
     def chosen(self, able: np.ndarray) -> np.ndarray:
         """Return who is addressed."""
@@ -171,13 +178,13 @@ class Oracle:
     ----------
     market : Market
     campaign : Campaign
-    menu : Menu
+    menu : AdCatalogue
     caution : float
         Above 1, it plans as if ads tired more than they do, and so spreads them.
     """
 
     def __init__(
-        self, market: Market, campaign: Campaign, menu: Menu, *, caution: float = 1.0
+        self, market: Market, campaign: Campaign, menu: AdCatalogue, *, caution: float = 1.0
     ) -> None:
         self.caution = caution
         truth, hidden = market.truth, market.truth_of_customers
@@ -196,13 +203,13 @@ class Oracle:
     def learn(self, log: Log) -> None:
         """Learn nothing."""
 
-    def send(self, moment: Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Return the plan of the week."""
         c, truth = self.campaign, self.market.truth
         left = (c.rounds - moment.round) * c.weeks - moment.week
         gain = np.where(moment.able, self.gain, -np.inf)
         cost = truth.impression_cost + annoyance_cost(self.market, left)
         settings = {"decay": self.caution * truth.fatigue, "cost": cost, "most": c.most}
-        return self.ad, plan(
+        return self.ad, allocate_impressions(
             gain, moment.fatigue, **settings, budget=moment.budget // (c.weeks - moment.week)
         )

@@ -29,8 +29,8 @@ from pm_utils.market.logging_policies import Policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
 
 WEEK_STREAM = 5
-LATEST = 4  # an ad's order comes in the week of the click or at most LATEST - 1 weeks later
-ORGANIC, ORGANIC_VALUE, CLICK, CONVERT, DELAY, DISPLACE, AD_VALUE, LEAVE = range(8)
+ORDER_WEEKS = 4  # an ad's order comes in the week of the click or at most LATEST - 1 weeks later
+_ORGANIC, _ORGANIC_VALUE, _CLICK, _CONVERT, _DELAY, _DISPLACE, _AD_VALUE, _LEAVE = range(8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def rested_state(n_customers: int) -> MarketState:
         week=0,
         alive=np.ones(n_customers, bool),
         fatigue=np.zeros(n_customers),
-        pending=np.zeros((n_customers, LATEST, 3)),
+        pending=np.zeros((n_customers, ORDER_WEEKS, 3)),
     )
 
 
@@ -99,21 +99,21 @@ def advance(
     shown = np.where(state.alive & (creative >= 0), impressions, 0)
     strain = state.fatigue + shown
     rate = hidden.order_rate * np.exp(-hidden.annoyance * strain) * state.alive
-    organic = poisson(rate, uniform(keys[ORGANIC], everyone))
+    organic = poisson(rate, uniform(keys[_ORGANIC], everyone))
     pending, clicks, conversions = state.pending.copy(), *np.zeros((2, len(everyone)), np.int64)
     for j in range(int(shown.max(initial=0))):
         who = np.flatnonzero(shown > j)
         clicked, rows, late = _impression(market, who, creative[who], state.fatigue[who], j, keys)
         clicks[who] += clicked
         conversions[rows] += 1
-        coin = uniform(keys[DISPLACE], rows * PER_CUSTOMER + j)
+        coin = uniform(keys[_DISPLACE], rows * PER_CUSTOMER + j)
         free = (organic[rows] == 0) | (coin >= truth.displacement)
-        price = ad_order_prices(hidden, rows, j, ~free, keys[AD_VALUE], keys[ORGANIC_VALUE])
+        price = ad_order_prices(hidden, rows, j, ~free, keys[_AD_VALUE], keys[_ORGANIC_VALUE])
         discount = market.promoted_discount[creative[rows]]
         pending[rows, late, 0] += free
         pending[rows, late, 1] += price * (free - discount)
         pending[rows, late, 2] += price * (truth.margin * free - discount)
-    organic_spend = organic_value(hidden, everyone, organic, keys[ORGANIC_VALUE])
+    organic_spend = organic_value(hidden, everyone, organic, keys[_ORGANIC_VALUE])
     cost = truth.impression_cost * shown
     outcome = WeekOutcome(
         impressions=shown,
@@ -126,7 +126,7 @@ def advance(
         profit=truth.margin * organic_spend + pending[:, 0, 2] - cost,
     )
     leaving = np.minimum(hidden.leaving * np.exp(truth.leaving_fatigue * strain), 1)
-    stays = uniform(keys[LEAVE], everyone) >= leaving
+    stays = uniform(keys[_LEAVE], everyone) >= leaving
     later = np.concatenate([pending[:, 1:], np.zeros_like(pending[:, :1])], axis=1)
     state = MarketState(state.week + 1, state.alive & stays, truth.retention * strain, later)
     return state, outcome
@@ -137,14 +137,14 @@ def _impression(market, who, creative, fatigue, j, keys):
 
     Returns who of them clicked, the customers who ordered, and how many weeks late they do.
     """
-    chance = market.click_probability(who, creative, fatigue=fatigue + j)
-    clicked = uniform(keys[CLICK], who * PER_CUSTOMER + j) < chance
+    probability = market.click_probability(who, creative, fatigue=fatigue + j)
+    clicked = uniform(keys[_CLICK], who * PER_CUSTOMER + j) < probability
     rows, what = who[clicked], creative[clicked]
     convert = market.conversion_probability(rows, what)
-    bought = uniform(keys[CONVERT], rows * PER_CUSTOMER + j) < convert
+    bought = uniform(keys[_CONVERT], rows * PER_CUSTOMER + j) < convert
     rows, what = rows[bought], what[bought]
-    days = market.mean_delay(rows, what) * exponential(keys[DELAY], rows * PER_CUSTOMER + j)
-    return clicked, rows, np.minimum(days / 7, LATEST - 1).astype(np.int64)
+    days = market.mean_delay(rows, what) * exponential(keys[_DELAY], rows * PER_CUSTOMER + j)
+    return clicked, rows, np.minimum(days / 7, ORDER_WEEKS - 1).astype(np.int64)
 
 
 def expected_lifetime_value(
@@ -203,6 +203,6 @@ def _ad_value(market, policy: Policy, discount_factor: float, customers: np.ndar
 def lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
     """Return the mean of γ^l where l = min(whole weeks of an exponential delay, LATEST - 1)."""
     tail = np.exp(-7 / delay)
-    weeks = np.arange(LATEST - 1)
+    weeks = np.arange(ORDER_WEEKS - 1)
     on_time = ((discount_factor * tail[..., None]) ** weeks).sum(-1) * (1 - tail)
-    return on_time + (discount_factor * tail) ** (LATEST - 1)
+    return on_time + (discount_factor * tail) ** (ORDER_WEEKS - 1)

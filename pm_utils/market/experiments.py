@@ -23,7 +23,9 @@ from pm_utils.market.truth import order_values
 EXPERIMENT_STREAM = 4
 PER_CUSTOMER = 1 << 12  # counters set aside for each customer: orders or impressions of a flight
 OUTCOMES = ("orders", "bought", "spend", "profit")
-ASSIGN, CHOOSE, ORGANIC, ORGANIC_VALUE, CLICK, CONVERT, DELAY, DISPLACE, AD_VALUE = range(9)
+_ASSIGN, _CHOOSE, _ORGANIC, _ORGANIC_VALUE, _CLICK, _CONVERT, _DELAY, _DISPLACE, _AD_VALUE = range(
+    9
+)
 
 
 def organic_value(customers, who: np.ndarray, counts: np.ndarray, key: np.uint64) -> np.ndarray:
@@ -66,14 +68,14 @@ def run_experiment(
     """Run a randomised experiment; see `Market.experiment`."""
     truth, hidden, who = market.truth, market.truth_of_customers, customers
     keys = [stream_key(market.seed, EXPERIMENT_STREAM, trial, name) for name in range(9)]
-    creative, propensity = policy.choose(who, uniform(keys[CHOOSE], who).astype(np.float32))
-    arm = uniform(keys[ASSIGN], who) < treated
+    creative, propensity = policy.choose(who, uniform(keys[_CHOOSE], who).astype(np.float32))
+    arm = uniform(keys[_ASSIGN], who) < treated
     rate = hidden.order_rate[who] * days / 7
-    u = uniform(keys[ORGANIC], who)
+    u = uniform(keys[_ORGANIC], who)
     organic = poisson(rate, u)
     annoyed = poisson(rate * np.exp(-hidden.annoyance[who] * impressions), u)
-    organic_spend = organic_value(hidden, who, organic, keys[ORGANIC_VALUE])
-    annoyed_spend = organic_value(hidden, who, annoyed, keys[ORGANIC_VALUE])
+    organic_spend = organic_value(hidden, who, organic, keys[_ORGANIC_VALUE])
+    annoyed_spend = organic_value(hidden, who, annoyed, keys[_ORGANIC_VALUE])
     flight = _flight(market, who, creative, impressions, days, annoyed > 0, keys)
     profit = truth.margin * annoyed_spend + flight["profit"] - truth.impression_cost * impressions
     potential = {
@@ -111,11 +113,11 @@ def _flight(
     total = {name: np.zeros(len(who)) for name in names}
     for j in range(impressions):
         counter = who * PER_CUSTOMER + j
-        clicked = uniform(keys[CLICK], counter) < click * np.exp(-truth.fatigue * j)
-        ordered = clicked & (uniform(keys[CONVERT], counter) < convert)
-        ordered &= delay * exponential(keys[DELAY], counter) <= days
-        displaced = busy & (uniform(keys[DISPLACE], counter) < truth.displacement)
-        price = ad_order_prices(hidden, who, j, displaced, keys[AD_VALUE], keys[ORGANIC_VALUE])
+        clicked = uniform(keys[_CLICK], counter) < click * np.exp(-truth.fatigue * j)
+        ordered = clicked & (uniform(keys[_CONVERT], counter) < convert)
+        ordered &= delay * exponential(keys[_DELAY], counter) <= days
+        displaced = busy & (uniform(keys[_DISPLACE], counter) < truth.displacement)
+        price = ad_order_prices(hidden, who, j, displaced, keys[_AD_VALUE], keys[_ORGANIC_VALUE])
         total["clicks"] += clicked
         total["conversions"] += ordered
         total["incremental"] += ordered & ~displaced

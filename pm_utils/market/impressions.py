@@ -11,7 +11,7 @@ from pm_utils.market.truth import mean_delay, order_values, visit_probability
 
 IMPRESSION_STREAM = 3
 BLOCK = 1 << 15  # impressions drawn at a time: what fits the processor's cache
-WHO, WHAT, VISIT, ORDER, DELAY, VALUE = range(6)
+_WHO, _WHAT, _VISIT, _ORDER, _DELAY, _VALUE = range(6)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -78,8 +78,8 @@ def simulate_impressions(
     for first in range(0, n, BLOCK):
         rows = slice(first, min(first + BLOCK, n))
         counter = np.arange(start + rows.start, start + rows.stop, dtype=np.uint64)
-        who, customer_u = _split(random_bits(keys[WHO], counter))
-        slot, click_u = _split(random_bits(keys[WHAT], counter))
+        who, customer_u = _split(random_bits(keys[_WHO], counter))
+        slot, click_u = _split(random_bits(keys[_WHAT], counter))
         customer = ((who * size) >> np.uint64(32)).astype(np.int32)
         customer = customer if pool is None else pool[customer].astype(np.int32)
         creative, propensity = policy.choose(customer, customer_u)
@@ -103,14 +103,14 @@ def _follow_clicks(market, log: ImpressionLog, start: int, keys: list) -> None:
     clicked = np.flatnonzero(log.click)
     who, ads = log.customer[clicked], market.creatives.take(log.creative[clicked])
     visit = visit_probability(market.truth, market.truth_of_customers, who, ads)
-    log.visit[clicked] = uniform(keys[VISIT], start + clicked) < visit
+    log.visit[clicked] = uniform(keys[_VISIT], start + clicked) < visit
     visited = clicked[log.visit[clicked]]
     who, what = log.customer[visited], log.creative[visited]
-    bought = uniform(keys[ORDER], start + visited) < market.order_probability(who, what)
+    bought = uniform(keys[_ORDER], start + visited) < market.order_probability(who, what)
     log.conversion[visited] = bought
     orders, who, what = visited[bought], who[bought], what[bought]
     ads = market.creatives.take(what)
     days = mean_delay(market.truth, market.truth_of_customers, who, ads)
-    log.delay[orders] = days * exponential(keys[DELAY], start + orders)
-    price = order_values(market.truth_of_customers, who, uniform(keys[VALUE], start + orders))
+    log.delay[orders] = days * exponential(keys[_DELAY], start + orders)
+    price = order_values(market.truth_of_customers, who, uniform(keys[_VALUE], start + orders))
     log.order_value[orders] = price * (1 - market.promoted_discount[what])

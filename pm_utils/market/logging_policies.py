@@ -15,7 +15,7 @@ import numpy as np
 BITS = 24  # of a random number
 START_BITS = 8
 STARTS = 1 << START_BITS  # of a search, per customer
-STEPS = 4  # from there before it is halved instead
+LINEAR_STEPS = 4  # from there before it is halved instead
 
 
 class Policy(Protocol):
@@ -155,7 +155,7 @@ class Table:
         cell = self._guide[customers * np.int64(STARTS) + (goal >> (BITS - START_BITS))]
         cell += self._marks[cell] <= goal
         late = np.flatnonzero(self._marks[cell] <= goal)
-        for _ in range(STEPS):
+        for _ in range(LINEAR_STEPS):
             cell[late] += 1
             late = late[self._marks[cell[late]] <= goal[late]]
         cell[late] = self._find(customers[late], goal[late])  # a crowded stretch

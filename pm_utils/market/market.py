@@ -24,7 +24,7 @@ from pm_utils.market.orders import simulate_orders
 from pm_utils.market.population import Households, real_households
 from pm_utils.market.truth import TruthParameters, draw_customers, plant_defect
 
-CATALOGUE = 200
+DEFAULT_CREATIVES = 200
 Ads = np.ndarray | Creatives
 
 
@@ -48,7 +48,7 @@ class Market:
     customers : DataFrame
         What a marketer sees of each customer: the household's ``customer_id`` (to join profiles
         by, and to split by: copies of one household are alike) and its record.
-    truth_of_customers : `pm_utils.market.truth.Customers`
+    truth_of_customers : `pm_utils.market.truth.CustomerTruth`
         What is true of them; not for models.
 
     Raises
@@ -74,8 +74,10 @@ class Market:
         self.truth = truth or TruthParameters()
         self.households = households or real_households()
         self.truth_of_customers = draw_customers(self.households, n_customers, seed, self.truth)
-        rng = np.random.default_rng([seed, CATALOGUE])
-        self.creatives = random_creatives(CATALOGUE, rng) if creatives is None else creatives
+        rng = np.random.default_rng([seed, DEFAULT_CREATIVES])
+        self.creatives = (
+            random_creatives(DEFAULT_CREATIVES, rng) if creatives is None else creatives
+        )
         record = self.households.record.reset_index()
         self.customers = record.iloc[self.truth_of_customers.household].reset_index(drop=True)
         self.customers.index.name = "customer"

@@ -9,7 +9,7 @@ from pm_utils.market.randomness import poisson, stream_key, uniform
 from pm_utils.market.truth import order_values
 
 ORGANIC_STREAM = 6
-COUNT, VALUE, DAY, CATEGORY, COUPON = range(5)
+_COUNT, _VALUE, _DAY, _CATEGORY, _COUPON = range(5)
 
 
 def simulate_orders(market, weeks: int, *, customers: np.ndarray) -> pd.DataFrame:
@@ -28,7 +28,7 @@ def _week(
 ) -> dict:
     hidden = market.truth_of_customers
     keys = [stream_key(market.seed, ORGANIC_STREAM, week, name) for name in range(5)]
-    counts = poisson(hidden.order_rate[customers], uniform(keys[COUNT], customers))
+    counts = poisson(hidden.order_rate[customers], uniform(keys[_COUNT], customers))
     who = np.repeat(customers, counts)
     number = np.arange(len(who)) - np.repeat(np.cumsum(counts) - counts, counts)
     counter = who * PER_CUSTOMER + number
@@ -36,8 +36,8 @@ def _week(
     return {
         "customer": who,
         "week": np.full(len(who), week),
-        "day": week * 7 + 7 * uniform(keys[DAY], counter),
-        "order_value": order_values(hidden, who, uniform(keys[VALUE], counter)),
-        "category": (uniform(keys[CATEGORY], counter)[:, None] >= reached[household]).sum(1),
-        "coupon": uniform(keys[COUPON], counter) < coupon[household],
+        "day": week * 7 + 7 * uniform(keys[_DAY], counter),
+        "order_value": order_values(hidden, who, uniform(keys[_VALUE], counter)),
+        "category": (uniform(keys[_CATEGORY], counter)[:, None] >= reached[household]).sum(1),
+        "coupon": uniform(keys[_COUPON], counter) < coupon[household],
     }

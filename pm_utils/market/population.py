@@ -5,7 +5,7 @@ What is estimated from a household's year, and how:
 - **tastes** over the twelve categories that ads are for: the household's spend is mapped by
   `SOLD_AS` (three quarters of the shop's dollars; fuel, tobacco, remedies, dry goods have no ad),
   shrunk towards the shop's shares, put as square root of (share / mean share) and factorised into
-  `TYPES` non-negative types of shopper (NMF); the taste is the factorisation's reconstruction;
+  `N_TYPES` non-negative types of shopper (NMF); the taste is the factorisation's reconstruction;
 - **price sensitivity** in (0, 1): the rank among households of how deep their retail discounts are
   and how often they use a coupon;
 - **activity**: orders per week;
@@ -24,7 +24,7 @@ from pm_utils.data import Shop, load_shop
 from pm_utils.market.creatives import ATTRIBUTES, check_levels
 
 CATEGORIES = ATTRIBUTES["category"]
-TYPES = 8
+N_TYPES = 8
 WEEKS_OBSERVED = 365 / 7
 PRIOR_SPEND = 20.0  # dollars at the shop's shares that each household's tastes start from
 PRIOR_ORDERS = 5.0  # orders of an average household that each estimate starts from
@@ -210,7 +210,7 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Parameters
     ----------
     spend : array of shape (H, 12)
-        Dollars; at least `TYPES` households.
+        Dollars; at least `N_TYPES` households.
 
     Returns
     -------
@@ -222,7 +222,7 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     mean = np.maximum(spend.sum(0) / spend.sum(), 1e-6)
     shares = spend + PRIOR_SPEND * mean
     lift = np.sqrt(shares / shares.sum(1, keepdims=True) / mean)
-    model = NMF(TYPES, init="nndsvda", max_iter=1000, tol=1e-4, random_state=0)
+    model = NMF(N_TYPES, init="nndsvda", max_iter=1000, tol=1e-4, random_state=0)
     weights = model.fit_transform(lift)
     weights_of_type = weights * model.components_.mean(1)
     taste = np.maximum((weights @ model.components_) ** 2, 0.01) * mean

@@ -14,7 +14,7 @@ from pm_utils.market.population import CATEGORIES, WEEKS_OBSERVED, category_code
 
 CAMPAIGN_IMPRESSIONS, CAMPAIGN_DAYS = 40, 35  # eight a week for as long as the shop's campaigns
 CAMPAIGN_DISCOUNT = ATTRIBUTES["discount"].index("30%")
-LOOKS = 50  # ads per category that differ in all but the discount
+LOOKS_PER_CATEGORY = 50  # ads per category that differ in all but the discount
 
 
 def compare_moments(market: Market, shop: Shop, *, weeks: int = 52) -> pd.DataFrame:
@@ -116,14 +116,14 @@ def _real_response(shop: Shop, market: Market) -> dict:
 
 
 def _simulated_response(market: Market) -> dict:
-    n = len(CATEGORIES) * LOOKS
+    n = len(CATEGORIES) * LOOKS_PER_CATEGORY
     ads = random_creatives(n, np.random.default_rng(market.seed))
-    category, discount = np.arange(n) // LOOKS, np.full(n, CAMPAIGN_DISCOUNT)
+    category, discount = np.arange(n) // LOOKS_PER_CATEGORY, np.full(n, CAMPAIGN_DISCOUNT)
     coupons = market.with_creatives(replace(ads, category=category, discount=discount))
     favourite = market.truth_of_customers.interest.argmax(1)
-    looks = np.arange(market.n_customers) % LOOKS
+    looks = np.arange(market.n_customers) % LOOKS_PER_CATEGORY
     trial = coupons.experiment(
-        EpsilonGreedy(favourite * LOOKS + looks, n),
+        EpsilonGreedy(favourite * LOOKS_PER_CATEGORY + looks, n),
         treated=1.0,
         impressions=CAMPAIGN_IMPRESSIONS,
         days=CAMPAIGN_DAYS,

@@ -135,7 +135,7 @@ class TruthParameters:
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Customers:
+class CustomerTruth:
     """What is true of N customers; arrays of shape (N,) or (N, levels), hidden from a marketer.
 
     Attributes
@@ -184,7 +184,7 @@ class Customers:
 
 def draw_customers(
     households: Households, n_customers: int, seed: int, truth: TruthParameters
-) -> Customers:
+) -> CustomerTruth:
     """Draw customers with replacement from the households, and what is true of each.
 
     The first customers of a larger market are those of a smaller one with the same seed.
@@ -219,7 +219,7 @@ def draw_customers(
     leaving = truth.leaving_base * (rate / typical) ** -truth.leaving_activity
     interest = np.tanh(np.log(households.taste / households.taste.mean(0)))[drawn]
     style = _style_preferences(households, drawn, seed, truth)
-    return Customers(
+    return CustomerTruth(
         household=drawn,
         interest=interest.astype(np.float32),
         **style,
@@ -257,7 +257,7 @@ def _style_preferences(
     return preferences | {"motion": motion}
 
 
-def style_liking(customers: Customers, who: np.ndarray, ads: Creatives) -> np.ndarray:
+def style_liking(customers: CustomerTruth, who: np.ndarray, ads: Creatives) -> np.ndarray:
     """Return v: how much customers like the looks of ads; `who` broadcasts with the ads."""
     return (
         customers.tone[who, ads.tone]
@@ -268,7 +268,7 @@ def style_liking(customers: Customers, who: np.ndarray, ads: Creatives) -> np.nd
 
 
 def click_probability(
-    truth: TruthParameters, customers: Customers, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
 ) -> np.ndarray:
     """Return P(click) in the first position of rested customers.
 
@@ -298,7 +298,7 @@ def click_probability(
 
 
 def visit_probability(
-    truth: TruthParameters, customers: Customers, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
 ) -> np.ndarray:
     """Return P(visit | click); shapes as in `click_probability`."""
     moving = (ads.motion != STILL).astype(np.float32)
@@ -306,7 +306,7 @@ def visit_probability(
 
 
 def order_probability(
-    truth: TruthParameters, customers: Customers, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
 ) -> np.ndarray:
     """Return P(order | visit); shapes as in `click_probability`."""
     sensitivity = customers.price_sensitivity[who]
@@ -320,18 +320,20 @@ def order_probability(
 
 
 def mean_delay(
-    truth: TruthParameters, customers: Customers, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
 ) -> np.ndarray:
     """Return the mean days from click to order; shapes as in `click_probability`."""
     return customers.delay[who] * np.exp(-truth.delay_urgent * (ads.tone == URGENT))
 
 
-def order_values(customers: Customers, who: np.ndarray, u: np.ndarray) -> np.ndarray:
+def order_values(customers: CustomerTruth, who: np.ndarray, u: np.ndarray) -> np.ndarray:
     """Return list prices of orders in dollars, drawn by the uniform numbers `u`."""
     return np.exp(customers.log_value[who] + customers.value_spread[who] * ndtri(u))
 
 
-def plant_defect(customers: Customers, stage: str, who: np.ndarray, factor: float) -> Customers:
+def plant_defect(
+    customers: CustomerTruth, stage: str, who: np.ndarray, factor: float
+) -> CustomerTruth:
     """Return customers of whom some pass a stage less often, by a factor.
 
     Raises

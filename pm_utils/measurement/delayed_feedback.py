@@ -143,7 +143,7 @@ def fit_delays(
 
     Returns
     -------
-    chance, mean_delay : arrays of shape (K,)
+    probability, mean_delay : arrays of shape (K,)
         P(converts ever), and days.
     """
     torch.manual_seed(seed)
@@ -157,9 +157,9 @@ def fit_delays(
     return 1 / (1 + np.exp(-logit)), np.exp(-log_rate)
 
 
-def summary(chance: np.ndarray, mean_delay: np.ndarray) -> tuple[float, float]:
+def delay_summary(probability: np.ndarray, mean_delay: np.ndarray) -> tuple[float, float]:
     """Return the mean conversion rate, and the mean delay of a conversion in days."""
-    return float(chance.mean()), float(np.average(mean_delay, weights=chance))
+    return float(probability.mean()), float(np.average(mean_delay, weights=probability))
 
 
 def reading(
@@ -186,14 +186,18 @@ def reading(
         ``rate`` and ``delay`` (days), and ``rate error`` and ``delay error`` relative to the truth.
     """
     rows = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
-    rows |= {name: summary(*found) for name, found in fits.items()} | {"truth": summary(*truth)}
+    rows |= {name: delay_summary(*found) for name, found in fits.items()} | {
+        "truth": delay_summary(*truth)
+    }
     table = pd.DataFrame(rows, index=["rate", "delay"]).T
     return table.join((table / table.loc["truth"] - 1).add_suffix(" error"))
 
 
-def delay_by(group: np.ndarray, chance: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
+def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
     """Return the mean delay of a conversion in each group of clicks, in days."""
-    sums = pd.DataFrame({"chance": chance, "days": chance * mean_delay}).groupby(group).sum()
+    sums = (
+        pd.DataFrame({"chance": probability, "days": probability * mean_delay}).groupby(group).sum()
+    )
     return sums["days"] / sums["chance"]
 
 

@@ -192,7 +192,7 @@ def _ridge(x: np.ndarray, target: np.ndarray, strength: float) -> tuple[np.ndarr
     return slopes, mean - middle @ slopes
 
 
-def evaluate(
+def evaluate_policy(
     old_log: ImpressionLog,
     target: np.ndarray,
     table: np.ndarray,

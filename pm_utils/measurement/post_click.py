@@ -11,7 +11,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
-from pm_utils.evaluation.bootstrap import bootstrap_weights, interval
+from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.calibration import calibration_error
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
@@ -20,13 +20,13 @@ from pm_utils.market import ImpressionLog, Market
 from pm_utils.market.creatives import level_counts
 from pm_utils.measurement.post_click_networks import CONVERSION, EntireSpaceNet
 
-LEVELS = tuple(level_counts().values())
-METRICS = ("bias", "AUC off the clicks", "calibration error")
-FLOOR = 0.003  # least P(click) that a weight divides by
+ATTRIBUTE_LEVELS = tuple(level_counts().values())
+POST_CLICK_METRICS = ("bias", "AUC off the clicks", "calibration error")
+LEAST_PROPENSITY = 0.003  # least P(click) that a weight divides by
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Cells:
+class PairCounts:
     """What a marketer sees of C pairs of customer and ad; arrays of C rows.
 
     Attributes
@@ -54,7 +54,8 @@ class Cells:
     def table(self) -> np.ndarray:
         """Return codes as indicators, and numbers → (C, 55), for logistic regression."""
         marks = [
-            np.eye(n, dtype=np.float32)[code] for n, code in zip(LEVELS, self.codes.T, strict=True)
+            np.eye(n, dtype=np.float32)[code]
+            for n, code in zip(ATTRIBUTE_LEVELS, self.codes.T, strict=True)
         ]
         return np.hstack([*marks, self.numbers])
 
@@ -70,17 +71,17 @@ class Cells:
         ads = int(self.creative.max()) + 1
         return np.searchsorted(self.customer * ads + self.creative, customer * ads + creative)
 
-    def take(self, rows: np.ndarray) -> "Cells":
+    def take(self, rows: np.ndarray) -> "PairCounts":
         """Return some of the pairs."""
-        return Cells(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        return PairCounts(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
-    def hiding(self, columns: Sequence[int]) -> "Cells":
+    def hiding(self, columns: Sequence[int]) -> "PairCounts":
         """Return the pairs with some of the receipts, by number, set to their mean."""
         numbers = self.numbers.copy()
         numbers[:, columns] = 0
         return replace(self, numbers=numbers)
 
-    def expected(self, click: np.ndarray, conversion: np.ndarray) -> "Cells":
+    def expected(self, click: np.ndarray, conversion: np.ndarray) -> "PairCounts":
         """Return the pairs with the counts that they have on average, which luck cannot touch.
 
         Parameters
@@ -92,13 +93,13 @@ class Cells:
         counts = np.column_stack([shown, shown * click, shown * click * conversion])
         return replace(self, counts=counts.astype(np.float32))
 
-    def shuffled(self, seed: int) -> "Cells":
+    def shuffled(self, seed: int) -> "PairCounts":
         """Return the pairs with the counts of others: nothing to learn but the mean rates."""
         order = np.random.default_rng(seed).permutation(len(self.counts))
         return replace(self, counts=self.counts[order])
 
 
-def receipts(customers: pd.DataFrame) -> np.ndarray:
+def observed_features(customers: pd.DataFrame) -> np.ndarray:
     """Describe customers by activity, order value, use of discounts and tastes.
 
     Parameters
@@ -123,7 +124,7 @@ def receipts(customers: pd.DataFrame) -> np.ndarray:
     return ((table - table.mean(0)) / table.std(0)).clip(-3, 3).astype(np.float32)
 
 
-def add_up(market: Market, log: ImpressionLog) -> Cells:
+def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     """Add up a log by customer and ad.
 
     Parameters
@@ -133,10 +134,10 @@ def add_up(market: Market, log: ImpressionLog) -> Cells:
 
     Returns
     -------
-    Cells
+    PairCounts
         Those pairs that the log holds.
     """
-    ads, about = len(market.creatives), receipts(market.customers)
+    ads, about = len(market.creatives), observed_features(market.customers)
     pair = log.customer * np.int64(ads) + log.creative
     size = market.n_customers * ads
     steps = (pair, pair[log.click], pair[log.conversion])
@@ -145,7 +146,7 @@ def add_up(market: Market, log: ImpressionLog) -> Cells:
     customer, creative = np.divmod(held, ads)
     tastes = about[:, -level_counts("category")["category"] :]  # the last of the receipts
     fit_to = tastes[customer, market.creatives.category[creative]]
-    return Cells(
+    return PairCounts(
         customer=customer,
         creative=creative,
         codes=market.creatives.codes()[creative],
@@ -154,9 +155,9 @@ def add_up(market: Market, log: ImpressionLog) -> Cells:
     )
 
 
-def train_towers(
+def train_post_click_towers(
     loss: Callable[[Tensor, Tensor], Tensor],
-    cells: Cells,
+    cells: PairCounts,
     *,
     epochs: int,
     seed: int,
@@ -168,7 +169,7 @@ def train_towers(
     Parameters
     ----------
     loss : callable
-    cells : Cells
+    cells : PairCounts
     epochs, seed : int
     towers, hidden : int
         Three towers for the doubly robust loss.
@@ -180,7 +181,7 @@ def train_towers(
     shown, clicks, orders = cells.counts.sum(0)
     rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
     torch.manual_seed(seed)
-    net = EntireSpaceNet(LEVELS, cells.numbers.shape[1], hidden=hidden, rates=rates)
+    net = EntireSpaceNet(ATTRIBUTE_LEVELS, cells.numbers.shape[1], hidden=hidden, rates=rates)
     fit(
         net,
         cells.inputs(),
@@ -195,12 +196,12 @@ def train_towers(
     return net
 
 
-def conversion_chance(net: EntireSpaceNet, cells: Cells) -> np.ndarray:
+def post_click_probability(net: EntireSpaceNet, cells: PairCounts) -> np.ndarray:
     """Return P(order | click) of every pair → (C,)."""
     return sigmoid(predict(net, cells.inputs())[:, CONVERSION].double().numpy())
 
 
-def rate_by_ad(cells: Cells) -> np.ndarray:
+def rate_by_ad(cells: PairCounts) -> np.ndarray:
     """Return orders over clicks of the pair's ad, as a dashboard shows it → (C,)."""
     clicks, orders = (np.bincount(cells.creative, cells.counts[:, k]) for k in (1, 2))
     overall = orders.sum() / clicks.sum()
@@ -243,7 +244,7 @@ def _boosting(trees: int, leaves: int, seed: int) -> HistGradientBoostingClassif
     )
 
 
-def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
+def post_click_baselines(cells: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
     r"""Fit logistic regression and boosting to the clicks, plain and with inverse propensities.
 
     A click that had the chance :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand
@@ -252,7 +253,7 @@ def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
 
     Parameters
     ----------
-    cells : Cells
+    cells : PairCounts
     trees, seed : int
 
     Returns
@@ -267,7 +268,7 @@ def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
         loss="poisson", early_stopping=False, random_state=seed, **shape
     )
     click = model.fit(narrow, clicks / shown, sample_weight=shown).predict(narrow)
-    inverse = 1 / np.maximum(click, FLOOR)
+    inverse = 1 / np.maximum(click, LEAST_PROPENSITY)
     inverse /= np.average(inverse, weights=clicks)
     found = {}
     for name, weight in (("", 1.0), (", weighted", inverse)):
@@ -278,12 +279,14 @@ def rivals(cells: Cells, *, trees: int, seed: int) -> dict[str, np.ndarray]:
     return found
 
 
-def expected_auc(score: np.ndarray, chance: np.ndarray, weight: np.ndarray) -> float | np.ndarray:
+def expected_auc(
+    score: np.ndarray, probability: np.ndarray, weight: np.ndarray
+) -> float | np.ndarray:
     """Return the AUC that a score has on average over outcomes drawn from true chances.
 
     Parameters
     ----------
-    score, chance : arrays of shape (C,)
+    score, probability : arrays of shape (C,)
     weight : array of shape (C,) or (R, C)
         How many draws each row stands for.
 
@@ -292,7 +295,7 @@ def expected_auc(score: np.ndarray, chance: np.ndarray, weight: np.ndarray) -> f
     float, or array of shape (R,)
     """
     target = np.repeat([1, 0], len(score))
-    both = np.concatenate([weight * chance, weight * (1 - chance)], axis=-1)
+    both = np.concatenate([weight * probability, weight * (1 - probability)], axis=-1)
     return roc_auc(target, np.tile(score, 2), both)
 
 
@@ -307,15 +310,17 @@ def relative_bias(guess: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> f
     return (weight @ guess) / (weight @ truth) - 1
 
 
-def judge(chances: dict[str, np.ndarray], truth: np.ndarray, cells: Cells) -> pd.DataFrame:
+def score_against_truth(
+    probabilities: dict[str, np.ndarray], truth: np.ndarray, cells: PairCounts
+) -> pd.DataFrame:
     """Score conversion models against the true chances, where only a simulation can.
 
     Parameters
     ----------
-    chances : dict of arrays of shape (C,)
+    probabilities : dict of arrays of shape (C,)
     truth : array of shape (C,)
         The true P(order | click).
-    cells : Cells
+    cells : PairCounts
 
     Returns
     -------
@@ -327,21 +332,21 @@ def judge(chances: dict[str, np.ndarray], truth: np.ndarray, cells: Cells) -> pd
     shown, clicks = cells.counts[:, 0].astype(float), cells.counts[:, 1].astype(float)
     rows = {
         name: (
-            relative_bias(chance, truth, shown),
-            expected_auc(chance, truth, shown - clicks),
-            calibration_error(truth, chance),
+            relative_bias(probability, truth, shown),
+            expected_auc(probability, truth, shown - clicks),
+            calibration_error(truth, probability),
         )
-        for name, chance in chances.items()
+        for name, probability in probabilities.items()
     }
-    return pd.DataFrame(rows, index=METRICS).T
+    return pd.DataFrame(rows, index=POST_CLICK_METRICS).T
 
 
-def compare(
+def compare_estimates(
     metric: str,
     first: np.ndarray,
     second: np.ndarray,
     truth: np.ndarray,
-    cells: Cells,
+    cells: PairCounts,
     *,
     repeats: int,
     seed: int,
@@ -353,7 +358,7 @@ def compare(
     metric : {"bias", "AUC off the clicks"}
         Of a bias, its size.
     first, second, truth : arrays of shape (C,)
-    cells : Cells
+    cells : PairCounts
     repeats, seed : int
         Resamples of customers; both models are scored on the same ones.
 
@@ -366,8 +371,8 @@ def compare(
     ValueError
         When the metric is neither.
     """
-    if metric not in METRICS[:2]:
-        raise ValueError(f"{metric!r} cannot be compared: give one of {METRICS[:2]}")
+    if metric not in POST_CLICK_METRICS[:2]:
+        raise ValueError(f"{metric!r} cannot be compared: give one of {POST_CLICK_METRICS[:2]}")
     homes, row = np.unique(cells.customer, return_inverse=True)
     shown, clicks = cells.counts[:, :2].T.astype(float)
     gaps = []
@@ -379,7 +384,7 @@ def compare(
             weight = drawn * (shown - clicks)
             pair = [expected_auc(each, truth, weight) for each in (first, second)]
         gaps.append(pair[0] - pair[1])
-    return interval(np.concatenate(gaps))
+    return percentile_interval(np.concatenate(gaps))
 
 
 def scoreboard_rows(
@@ -390,7 +395,7 @@ def scoreboard_rows(
     Parameters
     ----------
     scores : DataFrame
-        From `judge`, with a row ``truth`` and rows whose names start with ``null``.
+        From `score_against_truth`, with a row ``truth`` and rows whose names start with ``null``.
     naive, deep : str
         Rows.
     classical : sequence of str
@@ -403,9 +408,9 @@ def scoreboard_rows(
     size = scores.abs()
     null = size[size.index.str.startswith("null")].mean()
     rows = {}
-    for metric in METRICS:
-        of_rivals = size.loc[list(classical), metric]
-        best = of_rivals.max() if metric == METRICS[1] else of_rivals.min()
+    for metric in POST_CLICK_METRICS:
+        of_baselines = size.loc[list(classical), metric]
+        best = of_baselines.max() if metric == POST_CLICK_METRICS[1] else of_baselines.min()
         ends = {"naive": size.loc[naive, metric], "classical": best, "deep": size.loc[deep, metric]}
         rows[metric] = ends | {"limit": size.loc["truth", metric], "null": null[metric]}
     return rows

@@ -239,7 +239,7 @@ class Scoreboard:
         return artifacts.save(FILE, self.as_dict())
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_scoreboard(path: Path) -> dict[str, Any]:
     """Read a saved scoreboard and check its rows.
 
     Parameters
@@ -274,7 +274,7 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     Parameters
     ----------
     boards : iterable of dict
-        As `read` returns them. With more than one, a first column names the chapter.
+        As `read_scoreboard` returns them. With more than one, a first column names the chapter.
     headline_only : bool
         Leave out the rows that are not headlines.
 

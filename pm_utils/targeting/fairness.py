@@ -4,12 +4,12 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.data.levels import merge_levels
-from pm_utils.evaluation.bootstrap import interval
+from pm_utils.evaluation.bootstrap import percentile_interval
 
 
 def group_gaps(
     target: np.ndarray,
-    chance: np.ndarray,
+    probability: np.ndarray,
     group: pd.Series,
     weight: np.ndarray,
     *,
@@ -19,7 +19,7 @@ def group_gaps(
 
     Parameters
     ----------
-    target, chance : arrays of shape (N,)
+    target, probability : arrays of shape (N,)
     group : Series of length N
         Missing where a household did not tell; such rows are left out.
     weight : array of shape (R, N)
@@ -38,13 +38,13 @@ def group_gaps(
     ----------
     Hardt, Price & Srebro (2016), Equality of opportunity in supervised learning.
     """
-    target, chance = np.asarray(target, float), np.asarray(chance, float)
-    listed = np.zeros(len(chance), bool)
-    listed[np.argsort(-chance, kind="stable")[: round(share * len(chance))]] = True
+    target, probability = np.asarray(target, float), np.asarray(probability, float)
+    listed = np.zeros(len(probability), bool)
+    listed[np.argsort(-probability, kind="stable")[: round(share * len(probability))]] = True
     rows = {}
     for level in group.dropna().unique():
         of = (group == level).to_numpy(bool, na_value=False)
-        t, c, came, w = target[of], chance[of], listed[of], weight[:, of]
+        t, c, came, w = target[of], probability[of], listed[of], weight[:, of]
         with np.errstate(invalid="ignore", divide="ignore"):
             gaps = w @ (c - t) / w.sum(1)
             reached = w @ (t * came) / (w @ t)
@@ -53,20 +53,20 @@ def group_gaps(
             "redeemed": t.mean(),
             "predicted": c.mean(),
             "gap": (c - t).mean(),
-            **dict(zip(("gap_low", "gap_high"), interval(gaps), strict=True)),
+            **dict(zip(("gap_low", "gap_high"), percentile_interval(gaps), strict=True)),
             "reached": came[t > 0].mean() if t.any() else np.nan,
-            **dict(zip(("reached_low", "reached_high"), interval(reached), strict=True)),
+            **dict(zip(("reached_low", "reached_high"), percentile_interval(reached), strict=True)),
         }
     return pd.DataFrame(rows).T.sort_index()
 
 
-AGES = {"under 35": 2, "35-54": 4, "55 and over": 6}  # with the number of levels up to each
-INCOMES = {"under 35K": 3, "35-74K": 5, "75K and more": 12}
+AGE_BANDS = {"under 35": 2, "35-54": 4, "55 and over": 6}  # with the number of levels up to each
+INCOME_BANDS = {"under 35K": 3, "35-74K": 5, "75K and more": 12}
 
 
 def gaps_by_age_and_income(
     target: np.ndarray,
-    chance: np.ndarray,
+    probability: np.ndarray,
     told: pd.DataFrame,
     weight: np.ndarray,
     *,
@@ -87,9 +87,9 @@ def gaps_by_age_and_income(
         Indexed by question and band, the bands in order.
     """
     parts = {}
-    for name, bands in {"age_group": AGES, "income": INCOMES}.items():
+    for name, bands in {"age_group": AGE_BANDS, "income": INCOME_BANDS}.items():
         band = merge_levels(told[name], bands).astype(object)
-        table = group_gaps(target, chance, band, weight, share=share)
+        table = group_gaps(target, probability, band, weight, share=share)
         parts[name] = table.reindex([level for level in bands if level in table.index])
     return pd.concat(parts)
 

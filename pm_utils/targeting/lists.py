@@ -77,12 +77,12 @@ def profit_curve(
     return np.concatenate([[0.0], np.cumsum(ordered * margin - cost)])
 
 
-def number_to_contact(chance: np.ndarray, *, margin: float, cost: float) -> int:
+def number_to_contact(probability: np.ndarray, *, margin: float, cost: float) -> int:
     """Return how many to contact: those whose expected margin exceeds the cost.
 
     Parameters
     ----------
-    chance : array of shape (N,)
+    probability : array of shape (N,)
         Calibrated probabilities.
     margin, cost : float
         As in `profit_curve`.
@@ -91,4 +91,4 @@ def number_to_contact(chance: np.ndarray, *, margin: float, cost: float) -> int:
     -------
     int
     """
-    return int((np.asarray(chance) * margin > cost).sum())
+    return int((np.asarray(probability) * margin > cost).sum())

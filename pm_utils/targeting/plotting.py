@@ -44,23 +44,23 @@ def campaign_bars(contacts: pd.DataFrame) -> Figure:
 
 
 def reliability_lines(
-    target: np.ndarray, chances: dict[str, np.ndarray], kinds: Sequence[str]
+    target: np.ndarray, probabilities: dict[str, np.ndarray], kinds: Sequence[str]
 ) -> Figure:
     """Draw observed rates over predicted chances in ten bins, a line per model.
 
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
-    chances : dict of arrays of shape (N,)
+    probabilities : dict of arrays of shape (N,)
     kinds : sequence of str
         A name in `pm_utils.page.plots.COLORS` for each model. Where one comes again, its line is
         dashed and its dots are hollow.
     """
     figure, axes = plt.subplots(figsize=(5.5, 4.2))
-    tables = [reliability(target, chance) for chance in chances.values()]
+    tables = [reliability(target, probability) for probability in probabilities.values()]
     end = max(table[["predicted", "observed"]].to_numpy().max() for table in tables)
     axes.plot([0, end], [0, end], ":", color=INK, label="predicted = observed")
-    for place, (name, table, kind) in enumerate(zip(chances, tables, kinds, strict=True)):
+    for place, (name, table, kind) in enumerate(zip(probabilities, tables, kinds, strict=True)):
         again = {"linestyle": "--", "markerfacecolor": "none"} if kind in kinds[:place] else {}
         ends = table["predicted"], table["observed"]
         axes.plot(*ends, marker="o", color=COLORS[kind], label=name, **again)
@@ -93,7 +93,7 @@ def gain_lines(target: np.ndarray, scores: dict[str, np.ndarray], colors: dict[s
 
 def profit_lines(
     target: np.ndarray,
-    chances: dict[str, np.ndarray],
+    probabilities: dict[str, np.ndarray],
     colors: dict[str, str],
     *,
     margin: float,
@@ -104,18 +104,18 @@ def profit_lines(
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
-    chances : dict of arrays of shape (N,)
+    probabilities : dict of arrays of shape (N,)
     colors : dict
         A colour for each model.
     margin, cost : float
         Dollars, as in `pm_utils.targeting.lists.profit_curve`. A dot marks where each list ends.
     """
     figure, axes = plt.subplots(figsize=(6, 3.8))
-    for name, chance in chances.items():
-        for outcome, style, label in ((chance, "--", "expected"), (target, "-", "came")):
-            curve = profit_curve(outcome, chance, margin=margin, cost=cost)
+    for name, probability in probabilities.items():
+        for outcome, style, label in ((probability, "--", "expected"), (target, "-", "came")):
+            curve = profit_curve(outcome, probability, margin=margin, cost=cost)
             axes.plot(curve, style, color=colors[name], label=f"{name}, {label}")
-        count = number_to_contact(chance, margin=margin, cost=cost)
+        count = number_to_contact(probability, margin=margin, cost=cost)
         axes.plot(count, curve[count], "o", markersize=8, color=colors[name])
     axes.set(xlabel="contacts, best first", ylabel="profit (dollars)")
     axes.legend()

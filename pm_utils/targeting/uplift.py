@@ -195,7 +195,7 @@ def share_of_targeting(score: np.ndarray, effect: np.ndarray) -> float:
     return areas[0] / areas[1]
 
 
-def judge(
+def score_uplift(
     scores: dict[str, np.ndarray], treated: np.ndarray, outcome: np.ndarray, effect: np.ndarray
 ) -> pd.DataFrame:
     """Judge scores by what an experiment shows, and by the truth.

@@ -32,32 +32,34 @@ def entries():
     """Bounds from ten seeds around the rows' values."""
     spread = np.random.default_rng(0).normal(scale=0.01, size=10).tolist()
     boards = [board(row(deep=0.7 + e, classical=0.5 + e), seed=i) for i, e in enumerate(spread)]
-    return {"03-profile": bounds.summarise(boards)}
+    return {"03-profile": bounds.summarise_seeds(boards)}
 
 
 def test_the_interval_is_worked_by_hand():
     # n = 3, mean 2, s = 1, t(0.995, 2) = 9.92484, sqrt(4/3) = 1.154701: half width 11.4602
-    assert bounds.interval([1.0, 2.0, 3.0]) == pytest.approx([-9.4602, 13.4602], abs=1e-4)
+    assert bounds.prediction_interval([1.0, 2.0, 3.0]) == pytest.approx(
+        [-9.4602, 13.4602], abs=1e-4
+    )
 
 
 def test_equal_runs_leave_room_for_the_last_digits():
-    assert bounds.interval([0.5] * 10) == [0.4995, 0.5005]
-    assert bounds.interval([-2.0, -2.0]) == [-2.002, -1.998]
+    assert bounds.prediction_interval([0.5] * 10) == [0.4995, 0.5005]
+    assert bounds.prediction_interval([-2.0, -2.0]) == [-2.002, -1.998]
 
 
 def test_an_unknown_figure_has_no_interval():
-    assert bounds.interval([None, None]) is None
+    assert bounds.prediction_interval([None, None]) is None
     with pytest.raises(ValueError, match="only 1 of 2 runs"):
-        bounds.interval([1.0, None])
+        bounds.prediction_interval([1.0, None])
     with pytest.raises(ValueError, match="needs at least 2"):
-        bounds.interval([1.0])
+        bounds.prediction_interval([1.0])
 
 
 def test_the_interval_holds_one_more_run_99_times_in_100():
     runs = np.random.default_rng(1).normal(3.0, 2.0, size=(4000, 6))
     inside = 0
     for *known, another in runs.tolist():
-        low, high = bounds.interval(known)
+        low, high = bounds.prediction_interval(known)
         inside += low <= another <= high
     assert 0.985 < inside / len(runs) < 0.995
 
@@ -65,7 +67,9 @@ def test_the_interval_holds_one_more_run_99_times_in_100():
 def test_a_summary_has_headlines_what_is_claimed_and_what_has_a_null():
     side = {"headline": False}
     rows = row("a"), row("b", null=None, **side), row("c", null=None, **side), row("d", **side)
-    entry = bounds.summarise([board(*rows, seed=1, claims=[("b", ABOVE)]), board(*rows, seed=0)])
+    entry = bounds.summarise_seeds(
+        [board(*rows, seed=1, claims=[("b", ABOVE)]), board(*rows, seed=0)]
+    )
     assert list(entry["rows"]) == ["a", "b", "d"]
     assert entry["seeds"] == [0, 1] and entry["profile"] == "quick"
     assert entry["rows"]["a"]["deep_above_classical"] == 2
@@ -74,15 +78,15 @@ def test_a_summary_has_headlines_what_is_claimed_and_what_has_a_null():
 def test_lower_errors_count_as_above():
     lower = row(better="lower", classical=0.5, deep=0.4)
     equal = row(better="lower", classical=0.5, deep=0.5)
-    entry = bounds.summarise([board(lower), board(lower, seed=1), board(equal, seed=2)])
+    entry = bounds.summarise_seeds([board(lower), board(lower, seed=1), board(equal, seed=2)])
     assert entry["rows"]["score"]["deep_above_classical"] == 2
 
 
 def test_a_row_that_only_some_runs_have_is_refused():
     with pytest.raises(ValueError, match="b: not every run has this row"):
-        bounds.summarise([board(row("a"), row("b")), board(row("a"))])
+        bounds.summarise_seeds([board(row("a"), row("b")), board(row("a"))])
     with pytest.raises(ValueError, match="score, deep: only 1 of 2 runs"):
-        bounds.summarise([board(), board(row(deep=None))])
+        bounds.summarise_seeds([board(), board(row(deep=None))])
 
 
 def test_the_file_is_the_same_whatever_the_order_of_writing(tmp_path, entries):
@@ -90,10 +94,10 @@ def test_the_file_is_the_same_whatever_the_order_of_writing(tmp_path, entries):
     entry = entries["03-profile"]
     for path, chapters in ((one, "ab"), (two, "ba")):
         for chapter in chapters:
-            bounds.write(path, chapter, entry)
+            bounds.write_bounds(path, chapter, entry)
     assert one.read_bytes() == two.read_bytes()
     assert list(json.loads(one.read_text())) == ["a", "b"]
-    assert bounds.read(tmp_path / "none.json") == {}
+    assert bounds.read_bounds(tmp_path / "none.json") == {}
 
 
 def test_a_build_like_the_seeds_has_no_problem(entries):
@@ -131,7 +135,7 @@ def test_a_null_that_may_reach_the_deep_model_is_no_null():
     for better, sign in (("higher", 1), ("lower", -1)):
         rows = [row(better=better, deep=sign * d, null=sign * (d - 0.1)) for d in spread]
         boards = [board(r, seed=i) for i, r in enumerate(rows)]
-        problems = bounds.check(boards[:1], {"03-profile": bounds.summarise(boards)})
+        problems = bounds.check(boards[:1], {"03-profile": bounds.summarise_seeds(boards)})
         assert any("bounds of null" in problem and "reach" in problem for problem in problems)
 
 
@@ -140,7 +144,7 @@ def test_a_limit_that_a_model_passes_is_no_limit(better, sign):
     values = {"naive": 0.2, "classical": 0.5, "deep": 0.7, "null": 0.1}
     values = {name: sign * value for name, value in values.items()}
     good, bad = (row(better=better, **values, limit=sign * limit) for limit in (0.7, 0.69))
-    entries = {"03-profile": bounds.summarise([board(good), board(good, seed=1)])}
+    entries = {"03-profile": bounds.summarise_seeds([board(good), board(good, seed=1)])}
     assert bounds.check([board(good)], entries) == []
     (problem,) = bounds.check([board(bad)], entries)
     assert problem.endswith(f"deep is {sign * 0.7:.6g}, better than its limit {sign * 0.69:.6g}")
@@ -148,17 +152,17 @@ def test_a_limit_that_a_model_passes_is_no_limit(better, sign):
 
 def test_a_claim_for_the_deep_model_needs_a_null():
     rows = row(null=None)
-    entries = {"03-profile": bounds.summarise([board(rows), board(rows, seed=1)])}
+    entries = {"03-profile": bounds.summarise_seeds([board(rows), board(rows, seed=1)])}
     (problem,) = bounds.check([board(rows, claims=[("score", ABOVE)])], entries)
     assert "claimed without a null: train it on shuffled labels and give null=" in problem
     behind = row(null=None, deep=0.4)
-    entries = {"03-profile": bounds.summarise([board(behind), board(behind, seed=1)])}
+    entries = {"03-profile": bounds.summarise_seeds([board(behind), board(behind, seed=1)])}
     assert bounds.check([board(behind, claims=[("score", BELOW)])], entries) == []
 
 
 def test_the_null_of_a_row_that_is_no_headline_is_held_too():
     rows = row("a"), row("b", headline=False, null=0.69)
-    entries = {"03-profile": bounds.summarise([board(*rows), board(*rows, seed=1)])}
+    entries = {"03-profile": bounds.summarise_seeds([board(*rows), board(*rows, seed=1)])}
     assert bounds.check([board(*rows)], entries) == []
     worse = row("a"), row("b", headline=False, null=0.71)
     problems = bounds.check([board(*worse)], entries)
@@ -167,7 +171,7 @@ def test_the_null_of_a_row_that_is_no_headline_is_held_too():
 
 def test_a_null_is_held_on_the_worse_side_of_an_error():
     boards = [board(row(better="lower", deep=0.3, null=0.9), seed=seed) for seed in range(3)]
-    entries = {"03-profile": bounds.summarise(boards)}
+    entries = {"03-profile": bounds.summarise_seeds(boards)}
     assert bounds.check(boards, entries) == []
     better_null = board(row(better="lower", deep=0.3, null=0.2))
     assert any("not above deep's" in problem for problem in bounds.check([better_null], entries))
@@ -183,7 +187,7 @@ def test_a_claim_needs_nine_seeds_of_ten(entries, backing, accepted):
 
 def test_a_row_without_a_deep_model_is_held_by_the_classical_one():
     rows = row(deep=None, null=None)
-    entries = {"03-profile": bounds.summarise([board(rows), board(rows, seed=1)])}
+    entries = {"03-profile": bounds.summarise_seeds([board(rows), board(rows, seed=1)])}
     assert bounds.check([board(rows)], entries) == []
     assert bounds.check([board(row(deep=None, null=None, classical=0.6))], entries)
 

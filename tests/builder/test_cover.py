@@ -33,7 +33,7 @@ def test_the_sunflower_grows_outwards():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_committed_drawing_is_what_the_code_draws(name, tmp_path):
-    cover.draw(tmp_path)
+    cover.draw_cover(tmp_path)
     assert (tmp_path / name).read_bytes() == (cover.STATIC / name).read_bytes(), (
         f"{name} is stale: python -m pm_utils.builder.cover"
     )
@@ -99,13 +99,13 @@ def test_drawing_leaves_the_style_of_the_caller_alone(tmp_path):
     import matplotlib as mpl
 
     before = mpl.rcParams["axes.edgecolor"]
-    cover.draw(tmp_path)
+    cover.draw_cover(tmp_path)
     assert mpl.rcParams["axes.edgecolor"] == before
 
 
 def test_a_missing_directory_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere"):
-        cover.draw(tmp_path / "nowhere")
+        cover.draw_cover(tmp_path / "nowhere")
 
 
 def test_the_command_names_what_it_wrote(tmp_path, capsys):

@@ -92,7 +92,7 @@ def test_a_lenient_build_is_not_taken_for_a_good_one(book, sphinx):
 
 def test_a_cold_call_builds_every_page(book, sphinx):
     html.build(book.project, None, strict=True)
-    html.forget(book.project)
+    html.forget_html(book.project)
     assert html.build(book.project, None, strict=True)
     assert sphinx == ["afresh", "afresh"]
 
@@ -168,7 +168,7 @@ def test_a_renderer_that_died_is_no_success(book):
     assert not (book.project.build / "html.json").exists()
 
 
-@pytest.mark.parametrize("name", render.LIBRARIES)
+@pytest.mark.parametrize("name", render.PAGE_LIBRARIES)
 def test_what_is_loaded_ahead_exists(name):
     assert importlib.util.find_spec(name)
 

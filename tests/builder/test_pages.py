@@ -71,7 +71,7 @@ def test_runs_and_results_of_chapters_that_are_gone_are_removed(book):
         (book.folder(name)).mkdir(parents=True)
         book.project.results("quick").mkdir(parents=True, exist_ok=True)
         (book.project.results("quick") / f"{name}.json").write_text("{}")
-    pages.forget(book.project, "quick", {"01-a"})
+    pages.forget_pages(book.project, "quick", {"01-a"})
     assert [path.name for path in book.project.runs("quick").iterdir()] == ["01-a"]
     assert [path.name for path in book.project.results("quick").iterdir()] == ["01-a.json"]
 

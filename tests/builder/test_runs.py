@@ -371,7 +371,7 @@ def test_the_last_line_of_a_traceback_is_short_and_plain():
     assert execute.last_line(Failure()) == "Failure"
 
 
-@pytest.mark.parametrize("name", [*execute.RUNNER, *execute.LIBRARIES])
+@pytest.mark.parametrize("name", [*execute.RUNNER, *execute.CHAPTER_LIBRARIES])
 def test_what_is_loaded_ahead_exists(name):
     importlib.import_module(name)  # the server would not say so
 
@@ -380,8 +380,8 @@ def test_only_libraries_that_chapters_use_are_loaded_ahead():
     assert execute.libraries(["x = 1", "# import torch is said here"]) == [*execute.RUNNER]
     cell = "import numpy as np\nfrom torch import nn\ntry:\n    import pandas as pd"
     assert execute.libraries([cell, "from sklearn.svm import SVC"]) == [
-        *(*execute.RUNNER, *(x for x in execute.LIBRARIES if x[:5] == "torch"), "pandas"),
-        *(name for name in execute.LIBRARIES if name.startswith("sklearn.")),
+        *(*execute.RUNNER, *(x for x in execute.CHAPTER_LIBRARIES if x[:5] == "torch"), "pandas"),
+        *(name for name in execute.CHAPTER_LIBRARIES if name.startswith("sklearn.")),
     ]
 
 

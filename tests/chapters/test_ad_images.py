@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pm_utils.chapters import ad_images
-from pm_utils.creatives.image.archive import ALL_ADS, as_creatives
+from pm_utils.creatives.image.archive import ALL_ADS, image_creatives
 from pm_utils.market.renderer import render_images
 from tests.support.market_world import small_market
 
@@ -26,10 +26,10 @@ def test_rows_of_pictures_are_named_and_keep_their_colours():
 
 
 def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
-    market = small_market(50, creatives=as_creatives(ALL_ADS))
+    market = small_market(50, creatives=image_creatives(ALL_ADS))
     customers = np.arange(50)
     best = ad_images.best_ads(market, customers)
-    drawn = render_images(as_creatives(best), np.random.default_rng(0))
+    drawn = render_images(image_creatives(best), np.random.default_rng(0))
     clicks = ad_images.true_clicks(market, customers, drawn)
     assert clicks == pytest.approx(market.click_table.max(1), rel=1e-5)
     noise = np.random.default_rng(1).random(drawn.shape)

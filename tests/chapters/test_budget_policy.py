@@ -7,8 +7,8 @@ import pytest
 
 from pm_utils.chapters import budget_policy
 from pm_utils.decisions import planning, q_learning
-from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast
-from pm_utils.decisions.q_learning import Learning, PricedView
+from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+from pm_utils.decisions.q_learning import PricedView, QLearningConfig
 from pm_utils.measurement import off_policy
 from tests.support.campaign_world import (
     AMPLE,
@@ -21,7 +21,7 @@ from tests.support.campaign_world import (
 )
 from tests.support.market_world import mean_z, small_market
 
-ALONE = Campaign(WEEKS, FLIGHT, WEEKS)
+ALONE = BudgetCampaign(WEEKS, FLIGHT, WEEKS)
 PAIRS = [pair(first) for first in (4, 6, 10, 0)]
 
 
@@ -35,7 +35,7 @@ def optimum() -> np.ndarray:
 
 def test_the_menu_holds_the_ads_that_are_best_most_often():
     market = small_market(300)
-    campaign = Campaign(4, 10, 100)
+    campaign = BudgetCampaign(4, 10, 100)
     gain = budget_policy.first_flight(Forecast.of(market, 10), campaign)
     often = np.bincount(gain.argmax(1), minlength=len(market.creatives))
     kept = budget_policy.with_menu(market, campaign, 4)
@@ -54,10 +54,12 @@ def test_a_first_flight_gains_the_difference_to_no_flight():
 
 def test_the_market_pays_what_is_promised():
     market, known = campaign_market(), forecast()
-    campaign = Campaign(WEEKS, FLIGHT, 60)
+    campaign = BudgetCampaign(WEEKS, FLIGHT, 60)
     paid = budget_policy.market_pays(market, campaign, planning.greedy, 150)
     worlds = [Episodes(known, campaign, seed=s) for s in range(150)]
-    promised = np.array([planning.play(world, planning.greedy).total.mean() for world in worlds])
+    promised = np.array(
+        [planning.play_flights(world, planning.greedy).total.mean() for world in worlds]
+    )
     assert abs(mean_z(paid, promised.mean())) < 4
     assert mean_z(paid, 0.5 * promised.mean()) > 4  # half of it would be noticed
     assert (budget_policy.market_pays(market, campaign, planning.nobody, 3) == 0).all()
@@ -80,7 +82,7 @@ def test_pairs_are_drawn_from_the_best_third_and_nobody_twice():
 
 def test_the_best_bar_is_no_worse_than_any_of_its_grid():
     for each in PAIRS[:2]:
-        earned = planning.exact_value(each, TIGHT, budget_policy.best_bar(each, TIGHT))[0]
+        earned = planning.exact_value(each, TIGHT, budget_policy.best_threshold(each, TIGHT))[0]
         most = budget_policy.first_flight(each, TIGHT).max()
         for bar in np.linspace(0, most, 12):
             rule = planning.threshold(bar, 1.0)
@@ -106,7 +108,7 @@ def test_members_are_named_in_the_order_in_which_they_learn():
 def test_networks_learn_their_pair_and_the_null_does_not():
     seen = []
     net = budget_policy.learn_pairs(
-        PAIRS, TIGHT, Learning(steps=500, piece=2), seed=1, watch=lambda s, n: seen.append(s)
+        PAIRS, TIGHT, QLearningConfig(steps=500, piece=2), seed=1, watch=lambda s, n: seen.append(s)
     )
     table = budget_policy.shares_of_optimum(net, PAIRS, TIGHT, optimum())
     mean = table.groupby("kind")["share"].mean()
@@ -124,9 +126,9 @@ def test_networks_learn_their_pair_and_the_null_does_not():
 
 
 def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
-    known, campaign = forecast(), Campaign(WEEKS, FLIGHT, 30)
-    how = {"members": 2, "nulls": 2, "highest": 1.0, "seed": 0, "customers": 24}
-    net = budget_policy.learn_prices(known, campaign, Learning(steps=250, piece=2), **how)
+    known, campaign = forecast(), BudgetCampaign(WEEKS, FLIGHT, 30)
+    config = {"members": 2, "nulls": 2, "highest": 1.0, "seed": 0, "customers": 24}
+    net = budget_policy.learn_prices(known, campaign, QLearningConfig(steps=250, piece=2), **config)
     assert net.members == 4
     tuning = [Episodes(known, campaign, seed=s) for s in (7, 8)]
     policies = budget_policy.crowd_policies(net, 0.3, tuning, seed=0)
@@ -137,7 +139,7 @@ def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
     worlds = [Episodes(known, campaign, seed=20 + s) for s in range(4)]
     played = budget_policy.play_crowd(policies, worlds)
     earned = {name: np.mean([one.total.mean() for one in some]) for name, some in played.items()}
-    bound, _ = planning.PricedPlans(known, WEEKS).bound(campaign.flights)
+    bound, _ = planning.LagrangianPlans(known, WEEKS).bound(campaign.flights)
     assert max(earned.values()) < 1.1 * bound
     assert earned["network"] > earned["greedy"]
     assert earned["network"] > earned["null"] + 0.1 * bound
@@ -146,14 +148,14 @@ def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
 
 
 def test_a_tuned_rule_is_the_best_of_its_grid():
-    worlds = [Episodes(forecast(), Campaign(WEEKS, FLIGHT, 30), seed=s) for s in (1, 2)]
+    worlds = [Episodes(forecast(), BudgetCampaign(WEEKS, FLIGHT, 30), seed=s) for s in (1, 2)]
     grid = {"level": [0.0, 0.2, 0.4, 99.0], "pacing": [0.0, 2.0]}
     tuned = budget_policy.tune_rule(planning.threshold, worlds, grid)
-    earned = np.mean([planning.play(world, tuned).total.mean() for world in worlds])
+    earned = np.mean([planning.play_flights(world, tuned).total.mean() for world in worlds])
     for level in grid["level"]:
         for pacing in grid["pacing"]:
             rule = planning.threshold(level, pacing)
-            tried = np.mean([planning.play(world, rule).total.mean() for world in worlds])
+            tried = np.mean([planning.play_flights(world, rule).total.mean() for world in worlds])
             assert earned >= tried - 1e-12
 
 
@@ -167,8 +169,8 @@ def logged(n: int = 3000, price: float = 0.2):
     known = Forecast.of(market, FLIGHT)
     rule = planning.threshold(0.4)
     log = q_learning.record(market, known, ALONE, rule, epsilon=0.4, seed=3)
-    view = PricedView(known, ALONE, np.full(n, price))
-    return log, view, Episodes(known, ALONE, episodes=n, seed=3), rule
+    observer = PricedView(known, ALONE, np.full(n, price))
+    return log, observer, Episodes(known, ALONE, episodes=n, seed=3), rule
 
 
 def test_decisions_are_those_of_the_policy_in_the_situations_of_the_log():
@@ -182,10 +184,10 @@ def test_decisions_are_those_of_the_policy_in_the_situations_of_the_log():
 
 
 def test_a_log_tells_what_its_policy_and_its_rule_earn():
-    log, view, alone, rule = logged()
+    log, observer, alone, rule = logged()
     chosen = {"rule": budget_policy.decisions(log, alone, rule), "none": np.zeros_like(log.action)}
-    how = Learning(steps=600, batch_size=256, learning_rate=3e-3)
-    found = budget_policy.estimates(log, view, chosen, how, seed=0)
+    config = QLearningConfig(steps=600, batch_size=256, learning_rate=3e-3)
+    found = budget_policy.log_estimates(log, observer, chosen, config, seed=0)
     truth = budget_policy.priced_profit(alone, rule, 0.2)
     weighted, fitted = found["rule"]
     half = (weighted.high - weighted.low) / 2
@@ -196,7 +198,7 @@ def test_a_log_tells_what_its_policy_and_its_rule_earn():
         assert (
             abs(told) < 0.25 * truth
         )  # nothing: the same fit does not say the rule's value of all
-    old = budget_policy.log_value(log, view)
+    old = budget_policy.log_value(log, observer)
     assert old.value < truth
     value, interval, also_fitted, size, advice = budget_policy.log_row(weighted, fitted, old, 1e6)
     assert (value, also_fitted, size) == (weighted.value, fitted, weighted.effective_size)
@@ -208,31 +210,38 @@ def test_chance_decides_as_often_as_told():
     _, _, alone, rule = logged()
     state = alone.start()
     ruled = rule(alone, state)[0]
-    some = budget_policy.with_chance(rule, 0.4, 1)(alone, state)[0]
+    some = budget_policy.with_probability(rule, 0.4, 1)(alone, state)[0]
     assert (some == ruled).mean() == pytest.approx(0.7, abs=0.03)  # a fourth of chance agrees
-    assert (budget_policy.with_chance(rule, 0.0, 1)(alone, state)[0] == ruled).all()
-    assert set(np.unique(budget_policy.with_chance(rule, 1.0, 1)(alone, state)[0])) == {0, 1, 2, 3}
+    assert (budget_policy.with_probability(rule, 0.0, 1)(alone, state)[0] == ruled).all()
+    assert set(np.unique(budget_policy.with_probability(rule, 1.0, 1)(alone, state)[0])) == {
+        0,
+        1,
+        2,
+        3,
+    }
 
 
 def test_the_market_gives_no_flight_to_the_gone():
-    market, campaign = campaign_market(), Campaign(WEEKS, FLIGHT, 60)
+    market, campaign = campaign_market(), BudgetCampaign(WEEKS, FLIGHT, 60)
     paid = budget_policy.market_pays(market, campaign, planning.everyone(0), 100)
     worlds = [Episodes(forecast(), campaign, seed=s) for s in range(100)]
-    promised = np.mean([planning.play(w, planning.everyone(0)).total.mean() for w in worlds])
+    promised = np.mean(
+        [planning.play_flights(w, planning.everyone(0)).total.mean() for w in worlds]
+    )
     assert abs(mean_z(paid, promised)) < 4
 
 
 def test_prices_come_off_each_flight():
     _, _, alone, rule = logged()
-    sent = planning.play(alone, rule).sent.sum(1).mean()
+    sent = planning.play_flights(alone, rule).sent.sum(1).mean()
     free, dear = (budget_policy.priced_profit(alone, rule, price) for price in (0.0, 0.5))
     assert free - dear == pytest.approx(0.5 * sent)
 
 
 def test_a_conservative_network_stays_with_the_log():
-    log, view, alone, _ = logged()
-    how, agreed = Learning(steps=300, batch_size=256), []
-    nets = budget_policy.from_log(log, view, how, seed=0, conservative=(0.0, 3.0))
+    log, observer, alone, _ = logged()
+    config, agreed = QLearningConfig(steps=300, batch_size=256), []
+    nets = budget_policy.from_log(log, observer, config, seed=0, conservative=(0.0, 3.0))
     for member in range(2):
         policy = q_learning.priced_policy(nets.member(member), 0.2)
         chosen = budget_policy.decisions(log, alone, policy)
@@ -242,5 +251,5 @@ def test_a_conservative_network_stays_with_the_log():
 
 def test_ample_money_leaves_nothing_to_share():
     each = PAIRS[0]
-    apart = planning.PricedPlans(each, WEEKS).solve(0.0)[0].sum()
+    apart = planning.LagrangianPlans(each, WEEKS).solve(0.0)[0].sum()
     assert planning.small_optimum(each, AMPLE)[0] == pytest.approx(apart)

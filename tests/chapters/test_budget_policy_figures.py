@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from pm_utils.chapters import budget_policy_figures as figures
-from pm_utils.decisions.planning import PricedPlans
-from pm_utils.evaluation.bootstrap import summary
+from pm_utils.decisions.planning import LagrangianPlans
+from pm_utils.evaluation.bootstrap import mean_and_margin
 from tests.support.campaign_world import WEEKS, pair
 
 
@@ -19,7 +19,7 @@ def close_figures():
 
 def test_a_flight_is_drawn_for_its_week_and_for_all():
     figure = figures.flight_figure(pair(4), ["one", "two"], WEEKS)
-    plans = PricedPlans(pair(4), WEEKS)
+    plans = LagrangianPlans(pair(4), WEEKS)
     order = np.argsort(plans.fatigue[1])
     for number, (panel, title) in enumerate(zip(figure.axes, ("one", "two"), strict=True)):
         now, whole = (line.get_ydata() for line in panel.lines[:2])
@@ -50,7 +50,10 @@ def test_learning_is_drawn_as_means_over_networks():
     assert axes.lines[1].get_ydata()[1] == pytest.approx(part.mean())
     assert axes.lines[3].get_ydata()[0] == 0.9
     assert axes.collections[1].get_paths()[0].vertices[:, 1].max() == pytest.approx(
-        max(sum(summary(p["share"])) for _, p in curves[curves["kind"] == "null"].groupby("step"))
+        max(
+            sum(mean_and_margin(p["share"]))
+            for _, p in curves[curves["kind"] == "null"].groupby("step")
+        )
     )
 
 

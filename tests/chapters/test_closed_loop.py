@@ -5,14 +5,19 @@ import pytest
 
 from pm_utils.chapters import closed_loop
 from pm_utils.loop import reporting
-from pm_utils.loop.ad_menu import TEXTS, Menu
-from pm_utils.loop.campaign import Campaign, Log, Moment, Strategy, run
-from pm_utils.loop.customer_profiles import learn_profile, learned_profile, plain_profile, summarise
+from pm_utils.loop.ad_menu import TEXTS, AdCatalogue
+from pm_utils.loop.campaign import Campaign, Log, Strategy, WeekView, run_campaign
+from pm_utils.loop.customer_profiles import (
+    learn_profile,
+    learned_profile,
+    plain_profile,
+    summarise_purchases,
+)
 from pm_utils.loop.planner import Prices, order_worth
 from pm_utils.loop.reporting import attributed_profit
-from pm_utils.loop.response_data import Rows, thin
+from pm_utils.loop.response_data import ResponseLog, subsample_negatives
 from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
-from pm_utils.loop.strategies import Learner, OneAd, Oracle, RFMRule, Shopkeeper
+from pm_utils.loop.strategies import OneAd, Oracle, ResponseStrategy, RFMRule, ShopKnowledge
 from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
 from tests.support.market_world import made_up_households
 
@@ -23,33 +28,35 @@ N = 1200
 @pytest.fixture(scope="module")
 def world() -> closed_loop.World:
     """A small world on made-up households; ads work better than in the book's."""
-    menu = Menu.of(2)
+    menu = AdCatalogue.of(2)
     truth = TruthParameters(examination=(1.0,), click_base=-2.5, order_base=-2.0)
     market = Market(N, 0, creatives=menu.creatives(), truth=truth, households=made_up_households())
-    past = summarise(market.orders(60), N, 60)
+    past = summarise_purchases(market.orders(60), N, 60)
     log = market.impressions(Uniform(len(menu)), 100 * N)
     net = learn_profile(past, past.counts, epochs=3, seed=0)
-    banners = thin(log, (N, len(menu)))
-    shop = Shopkeeper(past, banners, Prices.of(market), CAMPAIGN)
+    banners = subsample_negatives(log, (N, len(menu)))
+    shop = ShopKnowledge(past, banners, Prices.of(market), CAMPAIGN)
     settings = {"first": 200, "steps": 30}
     profile = learned_profile(net, past)
     base = RandomEffects(DeepResponse(profile, menu, seed=0, **settings), menu)
-    base.fit(banners, Rows.none())
+    base.fit(banners, ResponseLog.none())
     return closed_loop.World(market, shop, profile, settings, base)
 
 
 def test_all_strategies_of_the_book_are_strategies(world):
-    menu = Menu.of(2)
-    made = closed_loop.contestants(world, menu) | closed_loop.variants(world, menu, archive=7)
-    made |= closed_loop.told(world, menu)
+    menu = AdCatalogue.of(2)
+    made = closed_loop.competing_strategies(world, menu) | closed_loop.ablations(
+        world, menu, archive=7
+    )
+    made |= closed_loop.privileged(world, menu)
     assert len(made) == 14
     assert all(isinstance(each, Strategy) for each in made.values())
 
 
 @pytest.fixture(scope="module")
 def runs(world) -> dict:
-    made = closed_loop.contestants(world, Menu.of(2))
-    return {name: run(world.market, each, CAMPAIGN) for name, each in made.items()}
+    made = closed_loop.competing_strategies(world, AdCatalogue.of(2))
+    return {name: run_campaign(world.market, each, CAMPAIGN) for name, each in made.items()}
 
 
 # --- Money ---------------------------------------------------------------------------------------
@@ -66,7 +73,7 @@ def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(wo
 
 
 def test_the_books_count_orders_after_clicks(world, runs):
-    menu, shop, log = Menu.of(2), world.shop, runs["our loop"].log
+    menu, shop, log = AdCatalogue.of(2), world.shop, runs["our loop"].log
     rows = log.rows()
     discount = TEXTS[rows["creative"] // 2, 2]
     value = shop.past.value[rows["customer"]] * (0.3 - 0.3 * DISCOUNT_RATES[discount])
@@ -78,7 +85,7 @@ def test_the_books_count_orders_after_clicks(world, runs):
 
 
 def test_what_is_measured_stands_beside_the_truth(world, runs):
-    table = reporting.measured(runs["our loop"], world.shop, Menu.of(2))
+    table = reporting.measurement_report(runs["our loop"], world.shop, AdCatalogue.of(2))
     assert list(table.index) == [1, 2, 3, "all"]
     assert table["truth"].iloc[:3].sum() == pytest.approx(table.loc["all", "truth"])
     assert (table["low"] < table["holdout"]).all()
@@ -110,7 +117,7 @@ def test_all_spend_the_same_budget_on_the_same_customers(runs):
 
 
 def test_the_oracle_picks_the_best_ad_of_the_whole_menu(world):
-    menu = Menu.of(2)
+    menu = AdCatalogue.of(2)
     menu.texts[::3] = False
     oracle, market = Oracle(world.market, CAMPAIGN, menu), world.market
     who, ads = np.arange(60)[:, None], menu.open_ads
@@ -124,7 +131,10 @@ def test_the_oracle_picks_the_best_ad_of_the_whole_menu(world):
 
 
 def test_a_cautious_oracle_spreads_its_impressions(world):
-    menu, state = Menu.of(2), Moment(0, 0, np.ones(N, bool), np.ones(N, bool), np.zeros(N), 2 * N)
+    menu, state = (
+        AdCatalogue.of(2),
+        WeekView(0, 0, np.ones(N, bool), np.ones(N, bool), np.zeros(N), 2 * N),
+    )
     served = [
         (Oracle(world.market, CAMPAIGN, menu, caution=caution).send(state)[1] > 0).sum()
         for caution in (1.0, 6.0)
@@ -132,12 +142,12 @@ def test_a_cautious_oracle_spreads_its_impressions(world):
     assert served[1] > served[0]
 
 
-def moment(able: np.ndarray, budget: int = 1000) -> Moment:
-    return Moment(1, 0, able, np.ones(len(able), bool), np.zeros(len(able)), budget)
+def moment(able: np.ndarray, budget: int = 1000) -> WeekView:
+    return WeekView(1, 0, able, np.ones(len(able), bool), np.zeros(len(able)), budget)
 
 
 def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(world):
-    menu, able = Menu.of(2), np.arange(N) % 5 > 0
+    menu, able = AdCatalogue.of(2), np.arange(N) % 5 > 0
     empty = Log(able, 2)
     for make, share in ((OneAd, 1.0), (RFMRule, 0.5)):
         strategy = make(world.shop, menu, seed=0)
@@ -152,11 +162,11 @@ def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(world):
 
 
 def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
-    menu = Menu.of(2).archive(12, np.random.default_rng(0))
+    menu = AdCatalogue.of(2).archive(12, np.random.default_rng(0))
     able = np.arange(N) % 5 > 0
     spent = {}
     for paced in (True, False):
-        learner = Learner(world.base, world.shop, menu, paced=paced)
+        learner = ResponseStrategy(world.base, world.shop, menu, paced=paced)
         learner.learn(Log(able, 2))
         ads, impressions = learner.send(moment(able))
         assert set(ads[impressions > 0]) <= set(menu.open_ads)
@@ -166,10 +176,10 @@ def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
 
 
 def test_without_uplift_discounts_are_deeper(world):
-    menu, log = Menu.of(2), Log(np.ones(N, bool), 2)
-    learner = Learner(world.base, world.shop, menu)
+    menu, log = AdCatalogue.of(2), Log(np.ones(N, bool), 2)
+    learner = ResponseStrategy(world.base, world.shop, menu)
     learner.learn(log)
-    click, order = learner.model.chances()
+    click, order = learner.model.probabilities()
     best = [learner._best(click * order, share)[0] for share in (0.0, 0.5)]
     deep = [DISCOUNT_RATES[TEXTS[ads // 2, 2]] for ads in best]
     assert deep[0].mean() > deep[1].mean()
@@ -177,14 +187,16 @@ def test_without_uplift_discounts_are_deeper(world):
 
 def test_an_open_loop_learns_once(world):
     for again, lessons in ((False, 1), (True, 3)):
-        model = LogisticResponse(plain_profile(world.shop.past), Menu.of(2))
-        learner = Learner(RandomEffects(model, Menu.of(2)), world.shop, Menu.of(2), again=again)
-        run(world.market, learner, CAMPAIGN)
+        model = LogisticResponse(plain_profile(world.shop.past), AdCatalogue.of(2))
+        learner = ResponseStrategy(
+            RandomEffects(model, AdCatalogue.of(2)), world.shop, AdCatalogue.of(2), again=again
+        )
+        run_campaign(world.market, learner, CAMPAIGN)
         assert len(learner.displaced) == lessons
 
 
 def test_variants_lack_what_they_are_named_for(world):
-    made = closed_loop.variants(world, Menu.of(2), archive=7)
+    made = closed_loop.ablations(world, AdCatalogue.of(2), archive=7)
     assert len(made["studio (old ads only)"].menu.open_ads) == 7
     assert made["profile"].model.model.traits.shape[1] == 2
     assert not made["profile"].model.model.affinity.any()
@@ -196,7 +208,7 @@ def test_variants_lack_what_they_are_named_for(world):
 
 
 def test_who_is_told_more_reads_more(world):
-    made = closed_loop.told(world, Menu.of(2))
+    made = closed_loop.privileged(world, AdCatalogue.of(2))
     cost, all_ = made.values()
     assert (cost.annoyance >= 0).all()
     knows, guesses = all_.model.model, cost.model.model

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from sklearn.preprocessing import MinMaxScaler
 
-from pm_utils.chapters.data_preparation import STEPS, leak_ladder, recipe
+from pm_utils.chapters.data_preparation import LADDER_STEPS, leak_ladder, recipe
 from pm_utils.customers.features import customer_features, spend_between
 from pm_utils.data import load_shop
 
@@ -46,12 +46,12 @@ def test_the_recipe_looks_almost_perfect_and_is_worse_than_no_model(shop, errors
     now = customer_features(shop, day)
     spend = spend_between(shop, day, day + pd.Timedelta(weeks=8))[now.index]
     naive = (spend - now["recent_spend"]).abs().mean()
-    assert errors[STEPS[0]] < 0.15 * naive
-    assert errors[STEPS[-1]] > naive
+    assert errors[LADDER_STEPS[0]] < 0.15 * naive
+    assert errors[LADDER_STEPS[-1]] > naive
 
 
 def test_copies_totals_and_time_each_hide_error(errors):
-    assert tuple(errors.index) == STEPS
+    assert tuple(errors.index) == LADDER_STEPS
     assert (np.diff(errors.iloc[:4]) > 3).all()
 
 

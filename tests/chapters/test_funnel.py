@@ -16,20 +16,20 @@ from tests.support.market_world import small_market
 
 
 def test_intervals_by_customers_cover_where_rows_do_not():
-    chances = np.random.default_rng(1).beta(1, 9, size=(5000, 1))
-    held = funnel.coverage(
-        chances, customers=200, impressions=50, studies=400, rng=np.random.default_rng(2)
+    probabilities = np.random.default_rng(1).beta(1, 9, size=(5000, 1))
+    held = funnel.interval_coverage(
+        probabilities, customers=200, impressions=50, studies=400, rng=np.random.default_rng(2)
     )
-    assert held.loc[0, "true rate"] == pytest.approx(chances.mean())
+    assert held.loc[0, "true rate"] == pytest.approx(probabilities.mean())
     assert held.loc[0, "by customers"] == pytest.approx(0.95, abs=0.03)
     assert held.loc[0, "by rows"] < 0.7
     assert held.loc[0, "design effect"] > 4
 
 
 def test_where_all_customers_are_alike_rows_cover_too():
-    chances = np.full((10, 2), [0.2, 0.6])
-    held = funnel.coverage(
-        chances, customers=200, impressions=30, studies=400, rng=np.random.default_rng(3)
+    probabilities = np.full((10, 2), [0.2, 0.6])
+    held = funnel.interval_coverage(
+        probabilities, customers=200, impressions=30, studies=400, rng=np.random.default_rng(3)
     )
     assert np.allclose(held["true rate"], [0.2, 0.6])
     assert (held[["by rows", "by customers"]] > 0.92).all(axis=None)
@@ -37,9 +37,11 @@ def test_where_all_customers_are_alike_rows_cover_too():
 
 
 def test_the_true_rate_of_a_later_stage_counts_those_who_reach_it():
-    chances = np.array([[0.9, 0.1], [0.1, 0.9]])  # mean of the second among those who pass: 0.18
-    held = funnel.coverage(
-        chances, customers=500, impressions=40, studies=3, rng=np.random.default_rng(0)
+    probabilities = np.array(
+        [[0.9, 0.1], [0.1, 0.9]]
+    )  # mean of the second among those who pass: 0.18
+    held = funnel.interval_coverage(
+        probabilities, customers=500, impressions=40, studies=3, rng=np.random.default_rng(0)
     )
     assert held["true rate"].tolist() == pytest.approx([0.5, (0.09 + 0.09) / 1.0])
 

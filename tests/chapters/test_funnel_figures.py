@@ -39,7 +39,7 @@ def test_coverage_bars_stand_side_by_side():
 
 def test_chances_rise_by_tenths_of_clicks_and_the_clicked_lie_above_all():
     click = np.linspace(0.01, 0.1, 100)
-    axes = figures.chances_by_click(click, 2 * click).axes[0]
+    axes = figures.probabilities_by_click(click, 2 * click).axes[0]
     height = [bar.get_height() for bar in axes.patches]
     assert height == pytest.approx(2 * click.reshape(10, 10).mean(1))
     everyone, clicked = (line.get_ydata()[0] for line in axes.lines)
@@ -62,7 +62,9 @@ def test_models_are_dots_from_the_top_beside_the_truth():
 def test_right_chances_lie_on_the_diagonal_and_doubled_ones_below():
     truth = np.linspace(0.01, 0.2, 50)
     drawn = {"right": truth, "double": 2 * truth}
-    figure = figures.chances_against_truth(drawn, truth, dict.fromkeys(drawn, "#0077bb"), bins=5)
+    figure = figures.probabilities_against_truth(
+        drawn, truth, dict.fromkeys(drawn, "#0077bb"), bins=5
+    )
     right, double, diagonal = (np.array(line.get_xydata()) for line in figure.axes[0].lines)
     assert np.allclose(right[:, 0], right[:, 1])
     assert np.allclose(double[:, 1], double[:, 0] / 2)

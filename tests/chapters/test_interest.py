@@ -11,7 +11,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def test_networks_stand_between_the_click_rate_and_the_oracle():
     click, said = interest.known_truth(8000, 4000, items=40, epochs=2, seed=0)
-    auc = {name: roc_auc(click, chance) for name, chance in said.items()}
+    auc = {name: roc_auc(click, probability) for name, probability in said.items()}
     assert auc["null"] < 0.55
     assert auc["click rate"] + 0.02 < auc["DIN"] < auc["oracle"]
     assert auc["pooled"] < auc["oracle"]

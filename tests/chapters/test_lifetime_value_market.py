@@ -72,7 +72,7 @@ def test_an_order_table_keeps_every_order_and_dollar(lived):
 
 
 def test_features_by_hand():
-    found = np.expm1(lifetime_value_market.history_features(ORDERS, SPEND))
+    found = np.expm1(lifetime_value_market.cohort_features(ORDERS, SPEND))
     wanted = {
         "orders": [3, 1, 0, 8],
         "spend": [14, 3, 0, 80],
@@ -95,17 +95,19 @@ def test_features_by_hand():
 
 def test_a_chance_by_hand():
     """No orders at all, h = 1/2: gone after 0, 1 or 2 further weeks, or there: 1/8."""
-    assert lifetime_value_market.chance_alive(np.array([2]), np.array([0.0]), np.array([0.5])) == (
-        pytest.approx([1 / 8])
-    )
-    assert lifetime_value_market.chance_alive(np.array([0]), np.array([9.0]), np.array([0.1])) == (
-        pytest.approx([0.9])
-    )
+    assert lifetime_value_market.probability_alive(
+        np.array([2]), np.array([0.0]), np.array([0.5])
+    ) == (pytest.approx([1 / 8]))
+    assert lifetime_value_market.probability_alive(
+        np.array([0]), np.array([9.0]), np.array([0.1])
+    ) == (pytest.approx([0.9]))
 
 
 def test_silence_says_more_of_those_who_came_often():
     silence = np.arange(12)
-    often, seldom = (lifetime_value_market.chance_alive(silence, rate, 0.01) for rate in (2.0, 0.2))
+    often, seldom = (
+        lifetime_value_market.probability_alive(silence, rate, 0.01) for rate in (2.0, 0.2)
+    )
     assert (np.diff(often) < 0).all()
     assert (np.diff(seldom) < 0).all()
     assert often[4] < 0.05
@@ -116,16 +118,18 @@ def test_the_chance_is_calibrated_in_the_market(market, lived):
     seen = lived.orders[:, :39]
     known = seen.sum(1) > 0
     silence = np.expm1(
-        lifetime_value_market.history_features(seen, seen)["silence"].to_numpy()
+        lifetime_value_market.cohort_features(seen, seen)["silence"].to_numpy()
     ).round()
     truth = market.truth_of_customers
-    chance = lifetime_value_market.chance_alive(silence, truth.order_rate, truth.leaving)[known]
+    probability = lifetime_value_market.probability_alive(silence, truth.order_rate, truth.leaving)[
+        known
+    ]
     alive = lived.alive[known, 39]
     for low, high in ((0, 0.1), (0.1, 0.5), (0.5, 0.9), (0.9, 1)):
-        part = (chance > low) & (chance <= high)
-        error = np.sqrt(chance[part] @ (1 - chance[part])) / part.sum()
+        part = (probability > low) & (probability <= high)
+        error = np.sqrt(probability[part] @ (1 - probability[part])) / part.sum()
         assert part.sum() > 50
-        assert abs(alive[part].mean() - chance[part].mean()) < 4 * error + 0.005
+        assert abs(alive[part].mean() - probability[part].mean()) < 4 * error + 0.005
 
 
 # --- What effort is worth ------------------------------------------------------------------
@@ -175,7 +179,7 @@ def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
 
 @pytest.fixture(scope="module")
 def world():
-    return lifetime_value_market.Watched.play(small_market(3000, seed=7), seed=1)
+    return lifetime_value_market.CohortStudy.play(small_market(3000, seed=7), seed=1)
 
 
 def test_households_are_followed_as_a_whole(world):
@@ -188,7 +192,7 @@ def test_households_are_followed_as_a_whole(world):
 def test_rows_see_the_watched_weeks_and_are_paid_in_the_year(world):
     rows = world.rows(world.others)
     lived, who = world.lived, world.others
-    alone = lifetime_value_market.history_features(lived.orders[who, :39], lived.spend[who, :39])
+    alone = lifetime_value_market.cohort_features(lived.orders[who, :39], lived.spend[who, :39])
     assert rows.features.to_numpy() == pytest.approx(alone.to_numpy())
     discounts = 0.998 ** np.arange(52)
     assert rows.value == pytest.approx(0.3 * (lived.spend[who, 39:] * discounts).sum(1))
@@ -215,9 +219,9 @@ def test_the_limit_is_right_on_average_and_nobody_passes_it(world):
 def test_the_past_rate_is_a_year_of_the_watched_weeks(world):
     paid = 0.3 * (1 - 0.998**52) / (1 - 0.998)
     assert world.past_rate() == pytest.approx(paid * world.seen[1][world.others].mean(1))
-    value, chance = world.bgnbd()
-    assert value.shape == chance.shape == world.past_rate().shape
-    assert (chance <= 1).all()
+    value, probability = world.bgnbd()
+    assert value.shape == probability.shape == world.past_rate().shape
+    assert (probability <= 1).all()
     assert value.sum() < world.past_rate().sum()  # some have left
 
 
@@ -230,7 +234,7 @@ def test_own_risks_follow_the_true_ones(world):
 
 
 def test_no_plan_beats_the_oracle_and_the_budget_is_kept(world):
-    plan, (same, own) = lifetime_value_market.Keeping(world, 100.0, 5), world.risks()
+    plan, (same, own) = lifetime_value_market.RetentionBudget(world, 100.0, 5), world.risks()
     oracle = plan.oracle()
     best = plan.profit(oracle).mean()
     assert oracle.sum() <= 5 * len(world.others)
@@ -244,7 +248,7 @@ def test_no_plan_beats_the_oracle_and_the_budget_is_kept(world):
 
 
 def test_a_gift_to_the_gone_is_lost(world):
-    plan = lifetime_value_market.Keeping(world, 100.0, 5)
+    plan = lifetime_value_market.RetentionBudget(world, 100.0, 5)
     profit = plan.profit(np.full(len(world.others), 7))
     assert (profit[~world.alive()] == -7).all()
     assert profit[world.alive()].mean() > 0

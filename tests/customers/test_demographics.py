@@ -14,23 +14,23 @@ def guessed():
     answer = pd.Series(told, dtype="category")
     signal = (answer == "yes").to_numpy(float)[:, None] + rng.normal(0, 0.7, (300, 1))
     views = {"classical": rng.normal(size=(300, 3)), "deep": signal}
-    return answer, *demographics.cross_validated_chances(views, answer, seed=1)
+    return answer, *demographics.cross_validated_probabilities(views, answer, seed=1)
 
 
 def test_only_those_who_told_are_scored(guessed):
-    answer, truth, chances = guessed
+    answer, truth, probabilities = guessed
     assert truth.shape == (answer.notna().sum(), 2)
     assert (truth.sum(1) == 1).all()
-    assert {name: chance.shape for name, chance in chances.items()} == dict.fromkeys(
-        ("naive", "classical", "deep"), truth.shape
-    )
-    for chance in chances.values():
-        assert chance.sum(1) == pytest.approx(np.ones(len(truth)))
+    assert {
+        name: probability.shape for name, probability in probabilities.items()
+    } == dict.fromkeys(("naive", "classical", "deep"), truth.shape)
+    for probability in probabilities.values():
+        assert probability.sum(1) == pytest.approx(np.ones(len(truth)))
 
 
 def test_signal_is_found_and_noise_is_not(guessed):
-    _, truth, chances = guessed
-    table, (low, high) = demographics.guess_table(truth, chances, resamples=200, seed=0)
+    _, truth, probabilities = guessed
+    table, (low, high) = demographics.guess_table(truth, probabilities, resamples=200, seed=0)
     assert table.loc["deep", "auc"] > 0.75
     assert 0.4 < table.loc["classical", "auc"] < 0.6
     assert table.loc["naive", "auc"] == 0.5

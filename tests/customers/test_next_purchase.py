@@ -111,9 +111,11 @@ def test_scaling_survives_as_tensors():
 
 def test_one_classifier_per_tag_equals_fitting_it_by_hand():
     own, later = INPUTS.wide(TRAIN).numpy(), INPUTS.wide(LATER).numpy()
-    chance = next_purchase.per_tag_probabilities(LogisticRegression(), own, TRAIN.target, later)
+    probability = next_purchase.per_tag_probabilities(
+        LogisticRegression(), own, TRAIN.target, later
+    )
     by_hand = LogisticRegression().fit(own[:, 2], TRAIN.target[:, 2])
-    assert chance[:, 2] == pytest.approx(by_hand.predict_proba(later[:, 2])[:, 1])
+    assert probability[:, 2] == pytest.approx(by_hand.predict_proba(later[:, 2])[:, 1])
 
 
 def test_a_tag_with_one_outcome_is_named():
@@ -141,8 +143,8 @@ def test_every_encoder_learns_what_its_null_cannot(name):
     net = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
     again = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
     null = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1, shuffle_labels=True)
-    chance = next_purchase.tag_probabilities(net, name, LATER, INPUTS)
-    assert np.array_equal(chance, next_purchase.tag_probabilities(again, name, LATER, INPUTS))
+    probability = next_purchase.tag_probabilities(net, name, LATER, INPUTS)
+    assert np.array_equal(probability, next_purchase.tag_probabilities(again, name, LATER, INPUTS))
     scores = [
         ranking_scores(LATER.target, next_purchase.tag_probabilities(n, name, LATER, INPUTS))[
             "macro_auc"

@@ -98,4 +98,4 @@ def test_twins_never_count_themselves():
 
 def test_the_nearest_come_in_order_and_leave_out_the_customer():
     vectors = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 0.1], [-1.0, 0.0], [5.0, 0.0]])
-    assert segments.nearest(vectors, 0, 3).tolist() == [4, 2, 1]
+    assert segments.nearest_customers(vectors, 0, 3).tolist() == [4, 2, 1]

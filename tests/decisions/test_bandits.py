@@ -59,7 +59,7 @@ class Spy:
 def test_a_policy_of_ones_own_needs_two_methods_and_nothing_to_inherit():
     assert isinstance(Spy(0), bandits.BanditPolicy)
     spy, truth = Spy(1), np.tile([0.3, 0.6], (50, 1))
-    earned = bandits.play(spy, truth, rounds=3, batch=40, replications=2, seed=5)
+    earned = bandits.play_bandit(spy, truth, rounds=3, batch=40, replications=2, seed=5)
     assert len(spy.told) == 3
     assert all(part.shape == (2, 40) for told in spy.told for part in told)
     assert earned == pytest.approx(np.full((3, 2), 0.6))
@@ -75,7 +75,7 @@ def test_every_policy_meets_the_same_customers_and_the_same_luck():
     truth = np.tile([0.3, 0.6], (50, 1))
     low, high = Spy(0), Spy(1)
     for spy in (low, high):
-        bandits.play(spy, truth, rounds=3, batch=40, replications=2, seed=5)
+        bandits.play_bandit(spy, truth, rounds=3, batch=40, replications=2, seed=5)
     for (who, _, clicks), (same, _, more) in zip(low.told, high.told, strict=True):
         assert np.array_equal(who, same)
         assert (more | ~clicks).all()  # a click at 0.3 is one at 0.6
@@ -86,7 +86,7 @@ def test_the_first_replications_are_those_of_a_smaller_game():
     truth = np.random.default_rng(0).random((50, 2))
     few, many = Spy(0), Spy(0)
     for spy, size in ((few, 2), (many, 5)):
-        bandits.play(spy, truth, rounds=2, batch=30, replications=size, seed=1)
+        bandits.play_bandit(spy, truth, rounds=2, batch=30, replications=size, seed=1)
     for (who, _, clicks), (more, _, most) in zip(few.told, many.told, strict=True):
         assert np.array_equal(who, more[:2])
         assert np.array_equal(clicks, most[:2])
@@ -95,7 +95,7 @@ def test_the_first_replications_are_those_of_a_smaller_game():
 def test_what_is_earned_is_the_true_chance_and_clicks_follow_it():
     truth = np.random.default_rng(0).random((50, 2))
     spy = Spy(1)
-    earned = bandits.play(spy, truth, rounds=4, batch=5000, replications=2, seed=1)
+    earned = bandits.play_bandit(spy, truth, rounds=4, batch=5000, replications=2, seed=1)
     assert earned.shape == (4, 2)
     for t, (who, _, clicks) in enumerate(spy.told):
         assert earned[t] == pytest.approx(truth[who, 1].mean(1))
@@ -288,7 +288,7 @@ def test_the_same_seed_plays_the_same_game():
     context, truth = two_tastes()
     game = {"rounds": 3, "batch": 50, "replications": 2, "seed": 0}
     runs = [
-        bandits.play(bandits.DeepThompson(context, 3, 2, seed=seed), truth, **game)
+        bandits.play_bandit(bandits.DeepThompson(context, 3, 2, seed=seed), truth, **game)
         for seed in (1, 1, 2)
     ]
     assert np.array_equal(runs[0], runs[1])
@@ -350,7 +350,7 @@ def test_shares_of_gain_by_hand_with_fewer_replications():
 
 def test_standings_hold_regret_shares_and_the_last_quarter(played):
     _, earned = played
-    table = bandits.standings(earned, "best fixed", "oracle")
+    table = bandits.bandit_standings(earned, "best fixed", "oracle")
     lost = 1000 * (earned["oracle"] - earned["deep"]).mean()
     assert table.loc["deep", "clicks lost per 1,000"] == pytest.approx(lost)
     assert table.loc["deep", "the same, last quarter"] > table.loc["deep", "share of oracle gain"]

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pm_utils.decisions.budget_env import (
+    BudgetCampaign,
     BudgetEnv,
-    Campaign,
     Episodes,
     Forecast,
     State,
     within_budget,
 )
-from pm_utils.decisions.planning import play
+from pm_utils.decisions.planning import play_flights
 from pm_utils.market import EpsilonGreedy
 from tests.support.campaign_world import (
     AMPLE,
@@ -169,7 +169,7 @@ def test_the_budget_goes_to_the_highest_priority(campaigns, n, seed):
 @given(st.integers(0, 2**31), st.integers(1, 9))
 def test_no_campaign_spends_more_than_it_has(seed, flights):
     rng = np.random.default_rng(seed)
-    campaign = Campaign(WEEKS, FLIGHT, flights)
+    campaign = BudgetCampaign(WEEKS, FLIGHT, flights)
     episodes = Episodes(forecast(), campaign, episodes=8, seed=seed)
     state = episodes.start()
     for _ in range(WEEKS):
@@ -191,11 +191,11 @@ def test_no_campaign_spends_more_than_it_has(seed, flights):
 def test_customers_leave_at_the_true_rate_and_for_good():
     many = forecast().take(np.repeat(np.arange(40), 400))
     many = replace(many, truth=replace(STRONG, leaving_fatigue=0.05))
-    episodes = Episodes(many, Campaign(4, FLIGHT, 4), episodes=len(many), seed=1)
+    episodes = Episodes(many, BudgetCampaign(4, FLIGHT, 4), episodes=len(many), seed=1)
     always = np.ones(episodes.shape, int)
     state, step = episodes.step(episodes.start(), always)
-    chance = many.leaving * np.exp(0.05 * FLIGHT)
-    assert abs(z_score((~state.alive).sum(), chance)) < 4
+    probability = many.leaving * np.exp(0.05 * FLIGHT)
+    assert abs(z_score((~state.alive).sum(), probability)) < 4
     assert abs(z_score((~state.alive).sum(), many.leaving)) > 4
     gone = ~state.alive
     state, step = episodes.step(state, always)
@@ -221,7 +221,7 @@ def test_an_episode_repeats_with_its_seed_alone():
 @pytest.mark.parametrize("name", ["weeks", "impressions", "flights"])
 def test_a_campaign_of_nothing_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} is 0"):
-        Campaign(**{"weeks": 1, "impressions": 1, "flights": 1, name: 0})
+        BudgetCampaign(**{"weeks": 1, "impressions": 1, "flights": 1, name: 0})
 
 
 def test_repeated_campaigns_meet_the_same_luck():
@@ -240,7 +240,7 @@ def test_campaigns_have_equally_many_customers_and_flights_as_forecast():
     with pytest.raises(ValueError, match="40 customers in 3 campaigns"):
         Episodes(forecast(), TIGHT, episodes=3)
     with pytest.raises(ValueError, match="flights of 4"):
-        Episodes(forecast(), Campaign(3, 4, 3))
+        Episodes(forecast(), BudgetCampaign(3, 4, 3))
 
 
 # --- The environment ----------------------------------------------------------------------------
@@ -251,7 +251,7 @@ CROWD = campaign_market().of(np.tile(np.arange(40), 5))
 
 
 def env_of(flights: int = 150) -> BudgetEnv:
-    return BudgetEnv(CROWD, Campaign(WEEKS, FLIGHT, flights))
+    return BudgetEnv(CROWD, BudgetCampaign(WEEKS, FLIGHT, flights))
 
 
 def luck_of(seed: int):
@@ -349,7 +349,7 @@ def test_a_seed_is_an_episode():
 
 def test_the_environment_and_the_expectation_value_plans_alike():
     # the same luck for every plan takes most of the noise away
-    n, campaign = 4000, Campaign(WEEKS, FLIGHT, 5000)
+    n, campaign = 4000, BudgetCampaign(WEEKS, FLIGHT, 5000)
     who, rng = np.tile(np.arange(40), n // 40), np.random.default_rng(0)
     plans = [np.zeros((WEEKS, n), int), *rng.integers(0, 4, (2, WEEKS, n))]
     plans[1][:, : n // 2] = 0
@@ -358,7 +358,7 @@ def test_the_environment_and_the_expectation_value_plans_alike():
         [[sum(s[1] for s in played(env, plan, seed)[1:]) for plan in plans] for seed in range(20)]
     )
     many = Episodes(forecast().take(np.tile(who, 20)), campaign, episodes=20)
-    values = [play(many, follow(plan)) for plan in plans]
+    values = [play_flights(many, follow(plan)) for plan in plans]
     assert values[2].refused.sum(1).min() > 0 == values[0].profit.max()
     for first, second in ((1, 0), (2, 0), (2, 1)):
         gap = (earned[:, first] - earned[:, second]) / n

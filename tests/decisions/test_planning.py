@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pm_utils.decisions import planning
-from pm_utils.decisions.budget_env import Campaign, Episodes, State
+from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, State
 from tests.support.campaign_world import AMPLE, FLIGHT, TIGHT, WEEKS, forecast, pair
 
 PAIRS = [0, 4, 6, 10]
@@ -22,7 +22,7 @@ RULES = {
 }
 
 
-def follow(plan: np.ndarray) -> planning.Policy:
+def follow(plan: np.ndarray) -> planning.FlightPolicy:
     """Return the policy that follows a plan (weeks, n) as long as there is money."""
 
     def policy(episodes, state):
@@ -76,7 +76,7 @@ SENT = np.array([0, 1, 1, 1])
 # --- The small world ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("campaign", [TIGHT, AMPLE, Campaign(WEEKS, FLIGHT, 1)])
+@pytest.mark.parametrize("campaign", [TIGHT, AMPLE, BudgetCampaign(WEEKS, FLIGHT, 1)])
 @pytest.mark.parametrize("first", PAIRS)
 def test_the_optimum_is_that_of_brute_force(first, campaign):
     optimum, policy = planning.small_optimum(pair(first), campaign)
@@ -114,7 +114,7 @@ def test_the_optimum_beats_every_rule_somewhere():
 def test_the_optimum_takes_a_leaver_into_account():
     known = pair(0)
     eager = replace(known, leaving=np.array([0.5, 0.02]))
-    campaign = Campaign(WEEKS, FLIGHT, 1)
+    campaign = BudgetCampaign(WEEKS, FLIGHT, 1)
     optimum, policy = planning.small_optimum(eager, campaign)
     assert optimum == pytest.approx(brute_force(eager, campaign))
     state = State(1, np.ones(1, int), np.zeros((1, 2)), np.array([[True, False]]))
@@ -127,7 +127,7 @@ def test_exact_value_is_the_mean_over_who_leaves():
     worlds = Episodes(known.take(np.tile([0, 1], many)), TIGHT, episodes=many, seed=3)
     for name in ("greedy", "paced"):
         exact, _ = planning.exact_value(known, TIGHT, RULES[name])
-        earned = 2 * planning.play(worlds, RULES[name]).total
+        earned = 2 * planning.play_flights(worlds, RULES[name]).total
         spread = earned.std() / np.sqrt(many)
         assert abs(earned.mean() - exact) < 4 * spread, name
         stays, _ = planning.exact_value(
@@ -167,19 +167,19 @@ def test_lattice_rows_are_histories():
 @pytest.mark.parametrize("customer", [0, 5, 17])
 def test_a_priced_plan_is_that_of_brute_force(price, customer):
     one = forecast().take(np.array([customer]))
-    value, _ = planning.PricedPlans(one, WEEKS).solve(price)
-    assert value[0] == pytest.approx(brute_force(one, Campaign(WEEKS, FLIGHT, WEEKS), price))
+    value, _ = planning.LagrangianPlans(one, WEEKS).solve(price)
+    assert value[0] == pytest.approx(brute_force(one, BudgetCampaign(WEEKS, FLIGHT, WEEKS), price))
 
 
 def test_customers_are_planned_one_by_one():
-    value, gains = planning.PricedPlans(forecast(), WEEKS).solve(0.3)
-    alone, _ = planning.PricedPlans(forecast().take(np.array([23])), WEEKS).solve(0.3)
+    value, gains = planning.LagrangianPlans(forecast(), WEEKS).solve(0.3)
+    alone, _ = planning.LagrangianPlans(forecast().take(np.array([23])), WEEKS).solve(0.3)
     assert value[23] == pytest.approx(alone[0])
     assert [gain.shape for gain in gains] == [(1, 40), (2, 40), (4, 40)]
 
 
 def test_the_last_weeks_gain_is_that_of_the_flight_alone():
-    plans = planning.PricedPlans(forecast(), WEEKS)
+    plans = planning.LagrangianPlans(forecast(), WEEKS)
     _, gains = plans.solve(0.3)
     for row, fatigue in enumerate(plans.fatigue[-1]):
         now = forecast().immediate(np.full(40, fatigue), 0)
@@ -187,9 +187,9 @@ def test_the_last_weeks_gain_is_that_of_the_flight_alone():
 
 
 @pytest.mark.parametrize("first", PAIRS)
-@pytest.mark.parametrize("campaign", [TIGHT, Campaign(WEEKS, FLIGHT, 1)])
+@pytest.mark.parametrize("campaign", [TIGHT, BudgetCampaign(WEEKS, FLIGHT, 1)])
 def test_the_bound_is_above_the_optimum(first, campaign):
-    bound, price = planning.PricedPlans(pair(first), WEEKS).bound(campaign.flights)
+    bound, price = planning.LagrangianPlans(pair(first), WEEKS).bound(campaign.flights)
     optimum, _ = planning.small_optimum(pair(first), campaign)
     assert bound * 2 > optimum - 1e-9
     assert bound * 2 < 1.5 * optimum
@@ -198,7 +198,7 @@ def test_the_bound_is_above_the_optimum(first, campaign):
 
 @pytest.mark.parametrize("first", PAIRS)
 def test_the_bound_is_the_optimum_where_money_is_no_matter(first):
-    plans = planning.PricedPlans(pair(first), WEEKS)
+    plans = planning.LagrangianPlans(pair(first), WEEKS)
     bound, price = plans.bound(AMPLE.flights)
     optimum, _ = planning.small_optimum(pair(first), AMPLE)
     assert price < 1e-3
@@ -208,7 +208,7 @@ def test_the_bound_is_the_optimum_where_money_is_no_matter(first):
 
 
 def test_the_bound_is_the_least_over_prices():
-    plans = planning.PricedPlans(forecast(), WEEKS)
+    plans = planning.LagrangianPlans(forecast(), WEEKS)
     bound, price = plans.bound(30)
     grid = np.linspace(0, 3, 121)
     bounds = [plans.solve(at)[0].mean() + at * 30 / 40 for at in grid]
@@ -223,8 +223,8 @@ def test_a_bound_where_only_the_last_week_pays():
     loyal = replace(pair(0), truth=replace(forecast().truth, leaving_fatigue=0.3))
     first, last = (loyal.immediate(np.zeros(2), after)[:, 1:].max() for after in (2, 0))
     assert first < 0 < last
-    bound, price = planning.PricedPlans(loyal, WEEKS).bound(1)
-    optimum, _ = planning.small_optimum(loyal, Campaign(WEEKS, FLIGHT, 1))
+    bound, price = planning.LagrangianPlans(loyal, WEEKS).bound(1)
+    optimum, _ = planning.small_optimum(loyal, BudgetCampaign(WEEKS, FLIGHT, 1))
     assert bound * 2 >= optimum > 0
     assert price > 0
 
@@ -233,16 +233,16 @@ def test_a_bound_where_only_the_last_week_pays():
 def large():
     """Return 20 campaigns of 200 customers, their plans, the bound and its price."""
     known = forecast().take(np.tile(np.arange(40), 5))
-    campaign = Campaign(WEEKS, FLIGHT, 200)
+    campaign = BudgetCampaign(WEEKS, FLIGHT, 200)
     worlds = Episodes(known.take(np.tile(np.arange(200), 20)), campaign, episodes=20, seed=1)
-    plans = planning.PricedPlans(known, WEEKS)
+    plans = planning.LagrangianPlans(known, WEEKS)
     return worlds, plans, *plans.bound(campaign.flights)
 
 
 def test_the_bound_is_above_all_that_is_played_and_the_priced_plan_is_near(large):
     worlds, plans, bound, price = large
     rules = RULES | {"plan": plans.policy(price), "paced plan": plans.policy(price, 1.0)}
-    earned = {name: planning.play(worlds, rule).total for name, rule in rules.items()}
+    earned = {name: planning.play_flights(worlds, rule).total for name, rule in rules.items()}
     for name, total in earned.items():
         assert total.mean() < bound + 4 * total.std() / np.sqrt(len(total)), name
     assert earned["plan"].mean() > 0.97 * bound
@@ -268,7 +268,10 @@ def test_priced_plans_tire_customers_as_they_are(large):
 @pytest.mark.parametrize("name", RULES)
 def test_rules_keep_the_budget_and_repeat(large, name):
     worlds, *_ = large
-    one, two = planning.play(worlds, RULES[name]), planning.play(worlds, RULES[name])
+    one, two = (
+        planning.play_flights(worlds, RULES[name]),
+        planning.play_flights(worlds, RULES[name]),
+    )
     assert (one.profit == two.profit).all()
     assert (one.sent.sum(1) <= 200).all()
     assert one.profit.shape == one.sent.shape == one.refused.shape == (20, WEEKS)
@@ -320,7 +323,7 @@ def test_greed_weighs_a_flight_against_none():
 
 
 def test_a_bar_lets_through_what_is_above_it():
-    worlds = Episodes(forecast(), Campaign(WEEKS, FLIGHT, 100))
+    worlds = Episodes(forecast(), BudgetCampaign(WEEKS, FLIGHT, 100))
     profit = forecast().immediate(np.zeros(40), WEEKS - 1)[:, 1:].max(1)
     for level in (0.0, 0.7, 2.0):
         action, _ = planning.threshold(level)(worlds, worlds.start())
@@ -329,7 +332,7 @@ def test_a_bar_lets_through_what_is_above_it():
 
 
 def test_the_pace_by_hand():
-    campaign = Campaign(4, FLIGHT, 10)
+    campaign = BudgetCampaign(4, FLIGHT, 10)
     state = State(2, np.array([10, 5, 0]), np.zeros((3, 1)), np.ones((3, 1), bool))
     expected = np.exp(np.array([-0.5, 0.0, 0.5]) * 3.0)  # late, in time, early
     assert planning.pace(campaign, state, 3.0) == pytest.approx(expected)
@@ -353,9 +356,11 @@ def test_who_spends_too_fast_becomes_choosy(large, policy):
 def test_tuning_finds_the_best_setting(large):
     worlds, plans, *_ = large
     grid = {"level": (0.0, 0.6, 1.2, 3.0), "pacing": (0.0, 2.0)}
-    setting, earned = planning.tune(planning.threshold, grid, iter([worlds, worlds]))
+    setting, earned = planning.tune_policy(planning.threshold, grid, iter([worlds, worlds]))
     tried = {
-        (level, pacing): planning.play(worlds, planning.threshold(level, pacing)).total.mean()
+        (level, pacing): planning.play_flights(
+            worlds, planning.threshold(level, pacing)
+        ).total.mean()
         for level, pacing in product(*grid.values())
     }
     assert earned == pytest.approx(max(tried.values()))

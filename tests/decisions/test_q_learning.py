@@ -8,9 +8,15 @@ import pytest
 import torch
 
 from pm_utils.decisions import planning, q_learning
-from pm_utils.decisions.budget_env import Campaign, Episodes, Forecast, State
+from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
 from pm_utils.decisions.networks import DeepQPolicy
-from pm_utils.decisions.q_learning import JointView, Learning, PricedView, Replay, Transitions
+from pm_utils.decisions.q_learning import (
+    JointView,
+    PricedView,
+    QLearningConfig,
+    Replay,
+    Transitions,
+)
 from tests.support.campaign_world import (
     FLIGHT,
     STRONG,
@@ -22,7 +28,7 @@ from tests.support.campaign_world import (
 )
 from tests.support.market_world import mean_z, z_score
 
-ALONE = Campaign(WEEKS, FLIGHT, WEEKS)  # for one customer: money for every week
+ALONE = BudgetCampaign(WEEKS, FLIGHT, WEEKS)  # for one customer: money for every week
 FIELDS = tuple(Transitions.__dataclass_fields__)
 
 
@@ -37,24 +43,24 @@ def a_state(week: int = 1) -> State:
 
 
 def test_joint_actions_are_all_combinations():
-    view = JointView(pair(), TIGHT)
-    actions = [tuple(row) for row in view.act(np.arange(16))]
+    observer = JointView(pair(), TIGHT)
+    actions = [tuple(row) for row in observer.act(np.arange(16))]
     assert actions == list(product(range(4), repeat=2))
-    assert (view.flights == [sum(ad > 0 for ad in ads) for ads in actions]).all()
+    assert (observer.flights == [sum(ad > 0 for ad in ads) for ads in actions]).all()
 
 
 def test_joint_actions_are_possible_where_paid_for_and_seen():
-    view, state = JointView(pair(), TIGHT), a_state()
-    possible = view.possible(state)
+    observer, state = JointView(pair(), TIGHT), a_state()
+    action_mask = observer.action_mask(state)
     for e, (number, ads) in product(range(3), enumerate(product(range(4), repeat=2))):
         paid = sum(ad > 0 for ad in ads) <= state.left[e]
         seen = all(alive for ad, alive in zip(ads, state.alive[e], strict=True) if ad > 0)
-        assert possible[e, number] == (paid and seen), (e, ads)
-    assert possible.sum(1).tolist() == [16, 4, 1]
+        assert action_mask[e, number] == (paid and seen), (e, ads)
+    assert action_mask.sum(1).tolist() == [16, 4, 1]
 
 
 def test_what_the_joint_network_sees():
-    seen = JointView(pair(), TIGHT).situation(a_state())
+    seen = JointView(pair(), TIGHT).observation(a_state())
     assert seen.dtype == np.float32
     assert seen.tolist() == [
         [1, 0, 1, 1, 1, 0, 0.5, 1, 1],  # week, flights left, fatigue, who is there
@@ -65,16 +71,16 @@ def test_what_the_joint_network_sees():
 
 
 def test_joint_rewards_are_dollars_in_units_of_the_best_ad():
-    view = JointView(pair(), TIGHT)
-    assert view.unit == pytest.approx(pair().ads(np.zeros(2)).max())
+    observer = JointView(pair(), TIGHT)
+    assert observer.unit == pytest.approx(pair().ads(np.zeros(2)).max())
     dollars = np.array([[1.0, 2.0], [-1.0, 0.5]])
-    assert view.reward(dollars, np.zeros(2)) * view.unit == pytest.approx([3, -0.5])
+    assert observer.reward(dollars, np.zeros(2)) * observer.unit == pytest.approx([3, -0.5])
 
 
 def test_campaigns_have_units_of_their_own():
     both = JointView(forecast().take(np.array([0, 1, 4, 5])), TIGHT, customers=2)
     alone = [JointView(pair(first), TIGHT) for first in (0, 4)]
-    assert both.unit == pytest.approx(np.concatenate([view.unit for view in alone]))
+    assert both.unit == pytest.approx(np.concatenate([observer.unit for observer in alone]))
     assert abs(both.unit[0] / both.unit[1] - 1) > 0.1
     assert (both.actions == alone[0].actions).all()
     assert both.n_inputs == alone[0].n_inputs
@@ -87,45 +93,45 @@ def test_campaigns_have_units_of_their_own():
 
 def priced(n: int = 40) -> tuple[PricedView, Episodes]:
     known = forecast().take(np.arange(n) % 40)
-    view = PricedView(known, ALONE, np.linspace(0, 1.5, n))
-    return view, Episodes(known, ALONE, episodes=n, seed=2)
+    observer = PricedView(known, ALONE, np.linspace(0, 1.5, n))
+    return observer, Episodes(known, ALONE, episodes=n, seed=2)
 
 
 def test_what_the_priced_network_sees():
-    view, episodes = priced()
+    observer, episodes = priced()
     state = replace(episodes.start(), week=1, fatigue=np.full((40, 1), 2.5))
-    seen = view.situation(state)
-    assert seen.shape == (40, view.n_inputs)
+    seen = observer.observation(state)
+    assert seen.shape == (40, observer.n_inputs)
     assert (seen[:, :3] == [1, 0, 0.5]).all()  # the week, and fatigue in flights
-    unit = view.unit[:, None]
-    assert view.unit == pytest.approx(
-        forecast().ads(np.zeros(40)).max(1) + view.price + forecast().cost
+    unit = observer.unit[:, None]
+    assert observer.unit == pytest.approx(
+        forecast().ads(np.zeros(40)).max(1) + observer.price + forecast().cost
     )
-    assert seen[:, 3] * view.unit == pytest.approx(view.price + forecast().cost, rel=1e-5)
+    assert seen[:, 3] * observer.unit == pytest.approx(observer.price + forecast().cost, rel=1e-5)
     now = forecast().immediate(np.full(40, 2.5), 1)
-    now[:, 1:] -= view.price[:, None]
+    now[:, 1:] -= observer.price[:, None]
     assert seen[:, -4:] * unit == pytest.approx(now, rel=1e-4, abs=1e-5)
 
 
 def test_who_has_left_is_seen_as_nothing_and_gets_nothing():
-    view, episodes = priced()
+    observer, episodes = priced()
     alive = np.arange(40)[:, None] % 3 > 0
     state = replace(episodes.start(), alive=alive)
     gone = ~alive[:, 0]
-    assert (view.situation(state)[gone] == 0).all()
-    assert (view.situation(state)[~gone] != 0).any(1).all()
-    possible = view.possible(state)
-    assert (possible[gone] == [True, False, False, False]).all()
-    assert possible[~gone].all()
+    assert (observer.observation(state)[gone] == 0).all()
+    assert (observer.observation(state)[~gone] != 0).any(1).all()
+    action_mask = observer.action_mask(state)
+    assert (action_mask[gone] == [True, False, False, False]).all()
+    assert action_mask[~gone].all()
 
 
 def test_priced_rewards_pay_the_price_of_a_flight():
-    view, _ = priced()
+    observer, _ = priced()
     dollars = np.ones((40, 1))
     action = np.arange(40) % 2 * 3
-    paid = view.reward(dollars, action) * view.unit
-    assert paid == pytest.approx(1 - view.price * (action > 0))
-    assert (view.act(action) == action[:, None]).all()
+    paid = observer.reward(dollars, action) * observer.unit
+    assert paid == pytest.approx(1 - observer.price * (action > 0))
+    assert (observer.act(action) == action[:, None]).all()
 
 
 @pytest.mark.parametrize("pacing", [0.0, 3.0])
@@ -159,23 +165,23 @@ def numbered(first: int, count: int, members: int = 2) -> Transitions:
 def test_rows_are_those_of_each_member():
     rows = numbered(0, 5).rows(torch.tensor([[0, 4], [3, 3]]))
     assert rows.reward.tolist() == [[0, 4], [1003, 1003]]
-    assert rows.situation[..., 0].tolist() == rows.reward.tolist()
+    assert rows.observation[..., 0].tolist() == rows.reward.tolist()
 
 
 def test_one_log_serves_all_members():
     index = torch.tensor([[0, 4], [3, 3]])
     rows = numbered(0, 5, members=1).shared(2).rows(index)
     assert rows.reward.tolist() == index.tolist()
-    assert rows.situation[..., 0].tolist() == index.tolist()
+    assert rows.observation[..., 0].tolist() == index.tolist()
 
 
 def test_the_oldest_make_room_for_the_latest():
     replay = Replay(5)
-    luck = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     held = []
     for first in (0, 3, 6):
         replay.add(numbered(first, 3))
-        drawn, other = replay.sample(400, luck, batches=2)
+        drawn, other = replay.sample(400, generator, batches=2)
         assert not torch.equal(drawn.reward, other.reward)
         assert (drawn.reward[1] >= 1000).all()
         assert (drawn.reward[0] < 1000).all()
@@ -188,14 +194,19 @@ def test_the_oldest_make_room_for_the_latest():
 def play():
     """Return a function that plays pieces of two members' campaigns of two customers."""
     known = pair(4)
-    view = JointView(known, TIGHT)
-    policy = DeepQPolicy(view.n_inputs, 16, members=2, width=8, seed=3)
+    observer = JointView(known, TIGHT)
+    policy = DeepQPolicy(observer.n_inputs, 16, members=2, width=8, seed=3)
 
     def piece(*, first, weeks, epsilon, each=50, seed=1):
         worlds = Episodes(known.take(np.tile([0, 1], 2 * each)), TIGHT, episodes=2 * each, seed=4)
         options = {"first": first, "weeks": weeks, "epsilon": epsilon}
         rng = np.random.default_rng(seed)
-        return q_learning.collect(worlds, view, policy, rng=rng, **options), policy, view, worlds
+        return (
+            q_learning.collect(worlds, observer, policy, rng=rng, **options),
+            policy,
+            observer,
+            worlds,
+        )
 
     return piece
 
@@ -206,7 +217,7 @@ def test_an_end_is_told_from_a_cut(play, first, weeks):
     played = min(weeks, WEEKS - first)
     shape = (2, played, 50)
     assert new.reward.shape == (2, played * 50)
-    there = new.next_situation[..., -2:].any(-1)  # anybody left?
+    there = new.next_observation[..., -2:].any(-1)  # anybody left?
     over, cut = new.terminated.reshape(shape), new.truncated.reshape(shape)
     last_week = first + torch.arange(played) + 1 == WEEKS
     assert torch.equal(over, ~there.reshape(shape) | last_week[:, None])
@@ -219,27 +230,27 @@ def test_an_end_is_told_from_a_cut(play, first, weeks):
 def test_a_situation_follows_the_one_before(play):
     new, *_ = play(first=0, weeks=3, epsilon=0.5)
     here, there = (
-        x.reshape(2, 3, 50, -1) for x in (new.situation, new.next_situation)
+        x.reshape(2, 3, 50, -1) for x in (new.observation, new.next_observation)
     )  # (S, T, E, D)
     assert torch.equal(here[:, 1:], there[:, :-1])
-    before, after = (x.reshape(2, 3, 50, -1) for x in (new.possible, new.next_possible))
+    before, after = (x.reshape(2, 3, 50, -1) for x in (new.action_mask, new.next_possible))
     assert torch.equal(before[:, 1:], after[:, :-1])
-    assert new.possible.gather(-1, new.action[..., None]).all()
+    assert new.action_mask.gather(-1, new.action[..., None]).all()
 
 
 def test_before_a_later_piece_flights_go_out_at_random(play):
     new, *_ = play(first=2, weeks=1, epsilon=0.0)
-    left, fatigue = new.situation[..., 2:5].sum(-1), new.situation[..., [5, 6]]
+    left, fatigue = new.observation[..., 2:5].sum(-1), new.observation[..., [5, 6]]
     assert set(left.unique().tolist()) == {0.0, 1.0, 2.0, 3.0}
     assert fatigue.unique().tolist() == [0, 0.25, 0.5, 0.75]  # every history
 
 
 def test_without_exploring_members_play_their_own_policy(play):
-    new, policy, view, worlds = play(first=0, weeks=3, epsilon=0.0)
-    rewards = new.reward.reshape(2, 3, 50) * view.unit.item()
+    new, policy, observer, worlds = play(first=0, weeks=3, epsilon=0.0)
+    rewards = new.reward.reshape(2, 3, 50) * observer.unit.item()
     for s in range(2):
         part = Episodes(worlds.forecast, TIGHT, episodes=100, seed=4)
-        played = planning.play(part, q_learning.joint_policy(policy.member(s), view))
+        played = planning.play_flights(part, q_learning.joint_policy(policy.member(s), observer))
         mine = slice(50 * s, 50 * s + 50)
         expected = torch.from_numpy(2 * played.profit[mine].T).float()
         torch.testing.assert_close(rewards[s], expected, rtol=1e-4, atol=1e-5)
@@ -260,23 +271,23 @@ def test_exploring_draws_from_what_is_possible(play):
 
 
 def a_batch(seed: int = 0, members: int = 2, rows: int = 6) -> Transitions:
-    luck = torch.Generator().manual_seed(seed)
-    situation, later = torch.randn(2, members, rows, 5, generator=luck)
-    action = torch.randint(3, (members, rows), generator=luck)
-    reward = torch.randn(members, rows, generator=luck)
+    generator = torch.Generator().manual_seed(seed)
+    observation, later = torch.randn(2, members, rows, 5, generator=generator)
+    action = torch.randint(3, (members, rows), generator=generator)
+    reward = torch.randn(members, rows, generator=generator)
     over = torch.arange(rows).expand(members, -1) % 3 == 0
     cut = torch.arange(rows).expand(members, -1) % 3 == 1
     every = torch.ones(members, rows, 3, dtype=torch.bool)
-    return Transitions(situation, every, action, reward, over, cut, later, every)
+    return Transitions(observation, every, action, reward, over, cut, later, every)
 
 
-def slow_loss(policy, older, batch, alpha=0.0, ends=(False, False), squared=False):
+def slow_loss(policy, target_network, batch, alpha=0.0, ends=(False, False), squared=False):
     values, online, target = (
         f(x).detach().numpy()
         for f, x in (
-            (policy, batch.situation),
-            (policy, batch.next_situation),
-            (older, batch.next_situation),
+            (policy, batch.observation),
+            (policy, batch.next_observation),
+            (target_network, batch.next_observation),
         )
     )
     total = 0.0
@@ -296,25 +307,25 @@ def slow_loss(policy, older, batch, alpha=0.0, ends=(False, False), squared=Fals
 @pytest.mark.parametrize("alpha", [0.0, 0.7])
 @pytest.mark.parametrize("ends", [(False, False), (False, True)])
 def test_the_loss_is_the_sum_of_the_formula(squared, alpha, ends):
-    policy, older = (DeepQPolicy(5, 3, width=8, members=2, seed=seed) for seed in (1, 2))
+    policy, target_network = (DeepQPolicy(5, 3, width=8, members=2, seed=seed) for seed in (1, 2))
     options = {
         "conservative": torch.full((2,), alpha),
         "squared": squared,
         "cut_is_end": torch.tensor(ends),
     }
-    found = q_learning.td_loss(policy, older, a_batch(), **options)
-    expected = slow_loss(policy, older, a_batch(), alpha, ends, squared)
+    found = q_learning.td_loss(policy, target_network, a_batch(), **options)
+    expected = slow_loss(policy, target_network, a_batch(), alpha, ends, squared)
     assert found.item() == pytest.approx(expected, rel=1e-4)
 
 
 def test_a_member_learns_from_its_own_rows_alone():
-    policy, older = (DeepQPolicy(5, 3, width=8, members=2, seed=seed) for seed in (1, 2))
+    policy, target_network = (DeepQPolicy(5, 3, width=8, members=2, seed=seed) for seed in (1, 2))
     other = a_batch()
     other.reward[0] += 1
     gradients = []
     for batch in (a_batch(), other):
         policy.zero_grad()
-        q_learning.td_loss(policy, older, batch).backward()
+        q_learning.td_loss(policy, target_network, batch).backward()
         gradients.append(policy.layers[0].weight.grad.clone())
     assert torch.equal(gradients[0][1], gradients[1][1])
     assert not torch.equal(gradients[0][0], gradients[1][0])
@@ -322,7 +333,7 @@ def test_a_member_learns_from_its_own_rows_alone():
 
 # --- Learning by play -----------------------------------------------------------------------------
 
-HOW = Learning(
+CONFIG = QLearningConfig(
     steps=400, batch_size=48, learning_rate=0.01, refresh=50, every=10, piece=1, capacity=2000
 )
 
@@ -331,24 +342,24 @@ HOW = Learning(
 def learned():
     """Train two members each: as they should, on shuffled rewards, taking cuts for ends."""
     known, members = pair(4), 6
-    view = JointView(known, TIGHT)
+    observer = JointView(known, TIGHT)
 
     def draw(rng):
         campaigns = members * 16
         many = known.take(np.tile([0, 1], campaigns))
-        return Episodes(many, TIGHT, episodes=campaigns, seed=int(rng.integers(2**31))), view
+        return Episodes(many, TIGHT, episodes=campaigns, seed=int(rng.integers(2**31))), observer
 
-    policy = DeepQPolicy(view.n_inputs, 16, width=32, members=members, seed=0)
+    policy = DeepQPolicy(observer.n_inputs, 16, width=32, members=members, seed=0)
     kind, watched = torch.arange(members) // 2, []
     options = {"shuffled": kind == 1, "cut_is_end": kind == 2}
     q_learning.learn(
-        policy, draw, HOW, seed=0, watch=lambda step, _: watched.append(step), **options
+        policy, draw, CONFIG, seed=0, watch=lambda step, _: watched.append(step), **options
     )
     values = [
-        planning.exact_value(known, TIGHT, q_learning.joint_policy(policy.member(s), view))[0]
+        planning.exact_value(known, TIGHT, q_learning.joint_policy(policy.member(s), observer))[0]
         for s in range(members)
     ]
-    return np.array(values), watched, policy, view
+    return np.array(values), watched, policy, observer
 
 
 def test_learning_gets_near_the_optimum_and_its_nulls_do_not(learned):
@@ -361,12 +372,12 @@ def test_learning_gets_near_the_optimum_and_its_nulls_do_not(learned):
 
 def test_who_takes_a_cut_for_an_end_sees_this_week_alone(learned):
     # pieces of one week: nothing seems to follow a flight
-    *_, policy, view = learned
+    *_, policy, observer = learned
     start = Episodes(pair(4), TIGHT).start()
-    here = torch.from_numpy(view.situation(start)).expand(6, 1, -1)
-    values = policy(here)[:, 0].detach().numpy() * view.unit
+    here = torch.from_numpy(observer.observation(start)).expand(6, 1, -1)
+    values = policy(here)[:, 0].detach().numpy() * observer.unit
     now = pair(4).immediate(np.zeros(2), WEEKS - 1)
-    at_once = now[np.arange(2), view.actions].sum(1)
+    at_once = now[np.arange(2), observer.actions].sum(1)
     optimum, _ = planning.small_optimum(pair(4), TIGHT)
     assert np.abs(values[4:] - at_once).max() < 0.2 * optimum
     assert np.abs(values[:2] - at_once).max(1).min() > 0.4 * optimum
@@ -374,16 +385,16 @@ def test_who_takes_a_cut_for_an_end_sees_this_week_alone(learned):
 
 
 def test_learning_is_watched_before_each_piece(learned):
-    assert learned[1] == list(range(0, HOW.steps, HOW.every))
+    assert learned[1] == list(range(0, CONFIG.steps, CONFIG.every))
 
 
 def test_a_seed_is_a_training():
     def trained(seed):
-        view = PricedView(forecast(), ALONE, np.full(40, 0.5))
+        observer = PricedView(forecast(), ALONE, np.full(40, 0.5))
         worlds = Episodes(forecast(), ALONE, episodes=40, seed=1)
-        policy = DeepQPolicy(view.n_inputs, 4, width=8, members=2, forecast=True)
-        how = Learning(steps=12, batch_size=16, every=4, capacity=200)
-        q_learning.learn(policy, lambda rng: (worlds, view), how, seed=seed)
+        policy = DeepQPolicy(observer.n_inputs, 4, width=8, members=2, forecast=True)
+        config = QLearningConfig(steps=12, batch_size=16, every=4, capacity=200)
+        q_learning.learn(policy, lambda rng: (worlds, observer), config, seed=seed)
         return policy.layers[0].weight.detach()
 
     assert torch.equal(trained(0), trained(0))
@@ -454,11 +465,11 @@ def test_a_log_earns_what_is_expected_of_its_policy(touchy):
 
     def soft(episodes, state):
         rng = np.random.default_rng([7, state.week])
-        chance = rng.random(episodes.shape) < 0.5
+        probability = rng.random(episodes.shape) < 0.5
         drawn = rng.integers(4, size=episodes.shape)
-        return np.where(chance, drawn, RULE(episodes, state)[0]), np.zeros(episodes.shape)
+        return np.where(probability, drawn, RULE(episodes, state)[0]), np.zeros(episodes.shape)
 
-    expected = planning.play(Episodes(known, ALONE, episodes=n, seed=3), soft).total
+    expected = planning.play_flights(Episodes(known, ALONE, episodes=n, seed=3), soft).total
     assert abs(mean_z(log.reward.sum(0) - expected, 0)) < 4
     stayed = (log.reward * log.alive).sum(0)  # forgets what the leavers would have bought
     assert abs(mean_z(stayed - expected, 0)) > 5
@@ -467,26 +478,26 @@ def test_a_log_earns_what_is_expected_of_its_policy(touchy):
 def test_transitions_of_a_log(touchy):
     log, known = touchy
     n = len(known)
-    view = PricedView(known, ALONE, np.full(n, 0.4))
-    rows = q_learning.transitions_of(log, view)
+    observer = PricedView(known, ALONE, np.full(n, 0.4))
+    rows = q_learning.transitions_of(log, observer)
     assert rows.reward.shape == (1, WEEKS * n)
     over, alive = rows.terminated.reshape(WEEKS, n).numpy(), log.alive
     assert over[-1].all()
     assert (over[:-1] == ~alive[1:]).all()
     assert not rows.truncated.any()
     assert (rows.action.reshape(WEEKS, n).numpy() == log.action).all()
-    assert rows.possible.gather(-1, rows.action[..., None]).all()
-    here, there = (x.reshape(WEEKS, n, -1) for x in (rows.situation, rows.next_situation))
+    assert rows.action_mask.gather(-1, rows.action[..., None]).all()
+    here, there = (x.reshape(WEEKS, n, -1) for x in (rows.observation, rows.next_observation))
     assert torch.equal(here[1:], there[:-1])
     start = Episodes(known, ALONE, episodes=n).start()
-    assert (here[0].numpy() == view.situation(start)).all()
+    assert (here[0].numpy() == observer.observation(start)).all()
 
 
 def test_leaving_costs_what_is_no_longer_bought(touchy):
     log, known = touchy
-    view = PricedView(known, ALONE, np.zeros(len(known)))
-    reward = q_learning.transitions_of(log, view).reward[0].numpy().reshape(WEEKS, -1)
-    earned = (reward * view.unit * log.alive).sum(0)
+    observer = PricedView(known, ALONE, np.zeros(len(known)))
+    reward = q_learning.transitions_of(log, observer).reward[0].numpy().reshape(WEEKS, -1)
+    earned = (reward * observer.unit * log.alive).sum(0)
     assert earned == pytest.approx(log.reward.sum(0), abs=1e-3)
     assert earned.mean() < 0.9 * (log.reward * log.alive).sum(0).mean()
 
@@ -499,17 +510,17 @@ def two_armed(rows: int = 4000) -> Transitions:
     rng = np.random.default_rng(0)
     action = torch.from_numpy(rng.integers(2, size=(1, rows)))
     reward = torch.from_numpy(10.0 * (rng.random((1, rows)) < 0.1)).float() * action
-    situation, every = torch.ones(1, rows, 2), torch.ones(1, rows, 3, dtype=torch.bool)
+    observation, every = torch.ones(1, rows, 2), torch.ones(1, rows, 3, dtype=torch.bool)
     end = torch.ones(1, rows, dtype=torch.bool)
-    return Transitions(situation, every, action, reward, end, ~end, situation, every)
+    return Transitions(observation, every, action, reward, end, ~end, observation, every)
 
 
 def values_of(log: Transitions, **options) -> list[float]:
     policy = DeepQPolicy(2, 3, width=8, seed=1)
     with torch.no_grad():
         policy.layers[-1].bias[..., 2] = 2  # by chance, the untried looks best
-    how = Learning(steps=150, batch_size=128, learning_rate=0.03)
-    q_learning.learn_from_log(policy, log, how, seed=0, **options)
+    config = QLearningConfig(steps=150, batch_size=128, learning_rate=0.03)
+    q_learning.learn_from_log(policy, log, config, seed=0, **options)
     return policy(torch.ones(1, 1, 2))[0, 0].tolist()
 
 
@@ -542,8 +553,8 @@ def calm():
         for week in range(WEEKS)
     ]
     log = replace(log, reward=np.stack(expected) * log.alive)
-    view = PricedView(known, ALONE, np.zeros(len(known)))
-    return log, known, view, q_learning.transitions_of(log, view)
+    observer = PricedView(known, ALONE, np.zeros(len(known)))
+    return log, known, observer, q_learning.transitions_of(log, observer)
 
 
 def third_ad(episodes, state):
@@ -551,7 +562,7 @@ def third_ad(episodes, state):
 
 
 def test_a_log_tells_the_value_of_another_policy(calm):
-    log, known, view, rows = calm
+    log, known, observer, rows = calm
     rules = [planning.greedy, third_ad]
     chosen = [each_week(log, known, rule) for rule in rules]
     order = torch.randperm(6000, generator=torch.Generator().manual_seed(0))
@@ -560,15 +571,16 @@ def test_a_log_tells_the_value_of_another_policy(calm):
         *(torch.cat([getattr(x, name) for x in (rows, rows, mixed, mixed)]) for name in FIELDS)
     )
     following = torch.cat([q_learning.next_choices(each) for each in 2 * chosen])
-    policy = DeepQPolicy(view.n_inputs, 4, width=32, members=4, forecast=True, seed=0)
-    how = Learning(steps=500, batch_size=192, learning_rate=0.01, refresh=50)
-    q_learning.learn_from_log(policy, four, how, seed=0, next_action=following)
+    policy = DeepQPolicy(observer.n_inputs, 4, width=32, members=4, forecast=True, seed=0)
+    config = QLearningConfig(steps=500, batch_size=192, learning_rate=0.01, refresh=50)
+    q_learning.learn_from_log(policy, four, config, seed=0, next_action=following)
     start = Episodes(known, ALONE, episodes=2000).start()
     found = [
-        q_learning.first_value(policy.member(s), view, start, chosen[s % 2][0]) for s in range(4)
+        q_learning.first_value(policy.member(s), observer, start, chosen[s % 2][0])
+        for s in range(4)
     ]
     many = Episodes(known.take(np.arange(20_000) % 2000), ALONE, episodes=20_000, seed=0)
-    values = np.array([planning.play(many, rule).total.mean() for rule in rules])
+    values = np.array([planning.play_flights(many, rule).total.mean() for rule in rules])
     assert found[:2] == pytest.approx(values, rel=0.12)
     assert np.abs(found[2:] / values - 1).min() > 0.3  # the null is told apart
     assert values[1] < 0.75 * values[0]

@@ -4,18 +4,18 @@ import numpy as np
 import pytest
 
 from pm_utils.evaluation import bootstrap
-from pm_utils.evaluation.bootstrap import bootstrap_weights, interval, paired_interval
+from pm_utils.evaluation.bootstrap import bootstrap_weights, paired_interval, percentile_interval
 
 
 def test_the_summary_is_a_mean_and_half_its_interval():
-    mean, half = bootstrap.summary([1.0, 2.0, 3.0, 6.0])
+    mean, half = bootstrap.mean_and_margin([1.0, 2.0, 3.0, 6.0])
     assert mean == 3
     assert half == pytest.approx(3.182446 * np.std([1, 2, 3, 6], ddof=1) / 2)  # t, 3 degrees
 
 
 def test_the_interval_of_a_few_replications_holds_at_its_level():
     draws = np.random.default_rng(0).normal(size=(4000, 5))
-    mean, half = np.array([bootstrap.summary(each) for each in draws]).T
+    mean, half = np.array([bootstrap.mean_and_margin(each) for each in draws]).T
     assert np.mean(np.abs(mean) < half) == pytest.approx(0.95, abs=0.012)  # 1.96 gives 0.88
 
 
@@ -38,22 +38,22 @@ def test_resamples_differ_by_row_and_by_seed_only():
 
 def test_interval_cuts_equal_tails_and_skips_what_is_not_a_number():
     values = np.arange(101.0)
-    assert interval(values, 0.9) == pytest.approx((5, 95))
-    assert interval(values) == pytest.approx((2.5, 97.5))
-    assert interval([*values, np.nan, np.nan], 0.9) == pytest.approx((5, 95))
-    assert all(type(end) is float for end in interval(values))
+    assert percentile_interval(values, 0.9) == pytest.approx((5, 95))
+    assert percentile_interval(values) == pytest.approx((2.5, 97.5))
+    assert percentile_interval([*values, np.nan, np.nan], 0.9) == pytest.approx((5, 95))
+    assert all(type(end) is float for end in percentile_interval(values))
 
 
 @pytest.mark.parametrize("level", [0, 1, 95, -0.5])
 def test_a_level_that_is_no_share_is_refused(level):
     with pytest.raises(ValueError, match="share between 0 and 1"):
-        interval([1.0, 2.0], level)
+        percentile_interval([1.0, 2.0], level)
 
 
 def test_a_percentile_interval_of_the_mean_covers_about_as_often_as_it_says():
     rng = np.random.default_rng(0)
     sums = [bootstrap_weights(60, 300, seed) @ rng.normal(size=60) / 60 for seed in range(150)]
-    covered = [low <= 0 <= high for low, high in (interval(s, 0.8) for s in sums)]
+    covered = [low <= 0 <= high for low, high in (percentile_interval(s, 0.8) for s in sums)]
     assert 0.70 <= np.mean(covered) <= 0.90  # 0.8, give or take three standard errors
 
 

@@ -23,20 +23,20 @@ def world(n: int = 20_000, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_reliability_and_its_error_by_hand():
-    chance = np.array([0.4, 0.1, 0.2, 0.3])
+    probability = np.array([0.4, 0.1, 0.2, 0.3])
     target = np.array([1, 0, 0, 1])
-    table = reliability(target, chance, bins=2)
+    table = reliability(target, probability, bins=2)
     assert table["predicted"].tolist() == pytest.approx([0.15, 0.35])
     assert table["observed"].tolist() == [0, 1]
     assert table["rows"].tolist() == [2, 2]
-    assert calibration_error(target, chance, bins=2) == pytest.approx((0.15 + 0.65) / 2)
+    assert calibration_error(target, probability, bins=2) == pytest.approx((0.15 + 0.65) / 2)
 
 
 def test_bins_of_unequal_size_count_by_their_rows():
-    chance, target = np.array([0.0, 0.0, 0.9]), np.array([0, 0, 0])
-    table = reliability(target, chance, bins=2)
+    probability, target = np.array([0.0, 0.0, 0.9]), np.array([0, 0, 0])
+    table = reliability(target, probability, bins=2)
     assert table["rows"].tolist() == [2, 1]
-    assert calibration_error(target, chance, bins=2) == pytest.approx(0.9 / 3)
+    assert calibration_error(target, probability, bins=2) == pytest.approx(0.9 / 3)
 
 
 def test_right_chances_have_the_error_of_the_floor_and_wrong_ones_more():
@@ -50,8 +50,8 @@ def test_right_chances_have_the_error_of_the_floor_and_wrong_ones_more():
 
 
 def test_the_floor_falls_with_the_root_of_the_rows():
-    chance = np.full(10_000, 0.2)
-    few, many = (calibration_floor(chance[:n], repeats=100) for n in (400, 10_000))
+    probability = np.full(10_000, 0.2)
+    few, many = (calibration_floor(probability[:n], repeats=100) for n in (400, 10_000))
     assert few / many == pytest.approx(5, rel=0.15)
 
 

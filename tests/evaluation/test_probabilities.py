@@ -18,13 +18,13 @@ from tests.support.conversion import world
 
 def test_scores_are_those_of_scikit_learn():
     features, target = world()
-    chance = sigmoid(features["habit"].to_numpy())
-    row = score_table(target, {"model": chance}).loc["model"]
-    assert row["AUC"] == pytest.approx(reference.roc_auc_score(target, chance))
+    probability = sigmoid(features["habit"].to_numpy())
+    row = score_table(target, {"model": probability}).loc["model"]
+    assert row["AUC"] == pytest.approx(reference.roc_auc_score(target, probability))
     assert row["average precision"] == pytest.approx(
-        reference.average_precision_score(target, chance)
+        reference.average_precision_score(target, probability)
     )
-    assert row["log loss"] == pytest.approx(reference.log_loss(target, chance))
+    assert row["log loss"] == pytest.approx(reference.log_loss(target, probability))
 
 
 def test_rows_of_one_household_are_drawn_together():
@@ -59,10 +59,10 @@ def test_an_unknown_metric_is_refused():
 
 def test_intervals_of_scores_hold_the_scores():
     features, target = world()
-    chance = sigmoid(features["habit"].to_numpy())
+    probability = sigmoid(features["habit"].to_numpy())
     weight = household_weights(np.arange(len(target)), 200, 0)
-    found = score_intervals(target, chance, weight)
-    table = score_table(target, {"model": chance}).loc["model"]
+    found = score_intervals(target, probability, weight)
+    table = score_table(target, {"model": probability}).loc["model"]
     assert tuple(found) == METRICS
     for metric, (low, high) in found.items():
         assert low < table[metric] < high
@@ -91,8 +91,8 @@ def test_the_paired_interval_of_the_log_loss_by_hand():
 
 def test_several_networks_are_scored_one_by_one():
     target, rng = np.array([0, 1, 1, 0, 1.0]), np.random.default_rng(0)
-    chances = rng.uniform(0.1, 0.9, (3, 5))
-    together = score_table(target, {"null": chances}).loc["null"]
-    single = score_table(target, dict(enumerate(chances)))
+    predicted = rng.uniform(0.1, 0.9, (3, 5))
+    together = score_table(target, {"null": predicted}).loc["null"]
+    single = score_table(target, dict(enumerate(predicted)))
     assert np.allclose(together, single.mean())
-    assert not np.allclose(together, score_table(target, {"mean": chances.mean(0)}).loc["mean"])
+    assert not np.allclose(together, score_table(target, {"mean": predicted.mean(0)}).loc["mean"])

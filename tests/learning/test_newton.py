@@ -19,12 +19,12 @@ def test_newton_finds_what_scikit_learn_finds():
     def part(some: slice):
         return x[some], hits[some], trials[some], 0 * hits[some]
 
-    coef, bend = newton_logistic(part, 3000, *prior, strides=(4, *7 * [1]), block=700)
+    coef, hessian = newton_logistic(part, 3000, *prior, strides=(4, *7 * [1]), block=700)
     both, weight = np.vstack([x, x])[:, 1:], np.concatenate([hits, trials - hits])
     label = np.repeat([1, 0], 3000)
     model = LogisticRegression(C=1 / 5, tol=1e-8).fit(both, label, sample_weight=weight)
     assert coef == pytest.approx(np.r_[model.intercept_, model.coef_[0]], abs=2e-3)
-    same, _ = newton_logistic(part, 0, coef, bend, strides=(1,))
+    same, _ = newton_logistic(part, 0, coef, hessian, strides=(1,))
     assert np.array_equal(same, coef)  # nothing new
 
 

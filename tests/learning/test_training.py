@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from pm_utils.learning.training import History, evaluate, fit, predict, rise_and_fall
+from pm_utils.learning.training import History, evaluate_loss, fit, predict, rise_and_fall
 
 MSE = nn.functional.mse_loss
 TRUE = torch.tensor([[2.0, -1.0, 0.5]])
@@ -75,7 +75,7 @@ def test_shuffled_labels_teach_nothing():
     for name, labels in {"true": target, "shuffled": target[order]}.items():
         model = linear()
         fit(model, inputs, labels, loss=MSE, epochs=40, batch_size=20, learning_rate=0.1)
-        losses[name] = evaluate(model, new_inputs, new_target, loss=MSE)
+        losses[name] = evaluate_loss(model, new_inputs, new_target, loss=MSE)
     spread = new_target.var(correction=0).item()
     assert losses["true"] == pytest.approx(0.25, abs=0.06)
     assert losses["shuffled"] > 0.9 * spread
@@ -139,7 +139,7 @@ def test_the_best_weights_are_restored():
     least = min(history.validation)
     assert history.validation[-1] > 1.05 * least  # it did overfit
     assert history.validation[history.best_epoch] == least
-    assert evaluate(model, *held_out, loss=MSE) == pytest.approx(least, rel=1e-6)
+    assert evaluate_loss(model, *held_out, loss=MSE) == pytest.approx(least, rel=1e-6)
 
 
 def test_the_best_epoch_counts_from_zero_and_its_buffers_come_back():
@@ -194,7 +194,7 @@ def test_the_recorded_loss_is_the_mean_over_rows_not_batches():
     nn.init.zeros_(model.weight), nn.init.zeros_(model.bias)
     history = fit(model, (numbers,), numbers, loss=MSE, epochs=1, batch_size=4, learning_rate=1e-12)
     assert history.train[0] == pytest.approx((numbers**2).mean().item())
-    assert evaluate(model, (numbers,), numbers, loss=MSE, batch_size=2) == pytest.approx(6.0)
+    assert evaluate_loss(model, (numbers,), numbers, loss=MSE, batch_size=2) == pytest.approx(6.0)
 
 
 def test_weight_decay_draws_the_weights_towards_zero():
@@ -214,7 +214,7 @@ def test_dropout_is_on_while_training_and_off_afterwards():
     assert torch.equal(model(inputs), model(inputs))
 
 
-@pytest.mark.parametrize("call", [lambda *a, **k: fit(*a, epochs=1, **k), evaluate])
+@pytest.mark.parametrize("call", [lambda *a, **k: fit(*a, epochs=1, **k), evaluate_loss])
 def test_inputs_and_target_of_different_length_are_refused(call):
     x = torch.ones(4, 3)
     before = copy.deepcopy(linear())

@@ -46,8 +46,8 @@ def test_the_likelihood_is_the_papers_formula():
 
 def test_a_slope_by_hand():
     """For one who never came again the log likelihood is r log(α / (α + T)): no a, no b in it."""
-    slopes = btyd.bgnbd_log_likelihood((2.0, 1.0, 5.0, 3.0), [0], [0], [3])[1][0]
-    assert slopes == pytest.approx([2 * np.log(1 / 4), 2 * (1 - 1 / 4), 0, 0])
+    gradients = btyd.bgnbd_log_likelihood((2.0, 1.0, 5.0, 3.0), [0], [0], [3])[1][0]
+    assert gradients == pytest.approx([2 * np.log(1 / 4), 2 * (1 - 1 / 4), 0, 0])
 
 
 def numeric_slopes(function, parameters, step=1e-5):
@@ -70,9 +70,9 @@ def test_slopes_are_those_of_the_likelihood(parameters):
 
 def test_hundreds_of_orders_do_not_underflow():
     x, T = np.array([300.0, 900.0]), np.array([50.0, 150.0])
-    value, slopes = btyd.bgnbd_log_likelihood((1.4, 1.3, 14.0, 23000.0), x, T - 0.1, T)
+    value, gradients = btyd.bgnbd_log_likelihood((1.4, 1.3, 14.0, 23000.0), x, T - 0.1, T)
     assert np.isfinite(value).all()
-    assert np.isfinite(slopes).all()
+    assert np.isfinite(gradients).all()
     model = BetaGeoNBD(1.4, 1.3, 14.0, 23000.0)
     expected = model.expected_orders(10, x, T - 0.1, T)
     assert expected == pytest.approx(10 * x / T, rel=0.05)  # hardly anybody leaves
@@ -116,8 +116,8 @@ def test_planted_parameters_are_recovered(drawn):
 
 def test_the_fit_is_where_no_slope_is_left(drawn):
     found = BetaGeoNBD.fit(*(part[:500] for part in drawn[:3]))
-    slopes = btyd.bgnbd_log_likelihood(astuple(found), *(part[:500] for part in drawn[:3]))[1]
-    assert slopes.sum(0) == pytest.approx(np.zeros(4), abs=0.01)
+    gradients = btyd.bgnbd_log_likelihood(astuple(found), *(part[:500] for part in drawn[:3]))[1]
+    assert gradients.sum(0) == pytest.approx(np.zeros(4), abs=0.01)
 
 
 def test_copies_of_customers_do_not_move_the_fit(drawn):
@@ -138,12 +138,12 @@ def test_a_fit_to_histories_without_leaving_finds_none():
 
 def test_the_chance_to_be_there_is_calibrated(drawn):
     x, t_x, T, alive, _ = drawn
-    chance = PLANTED.alive(x, t_x, T)
+    probability = PLANTED.alive(x, t_x, T)
     for low, high in ((0, 0.2), (0.2, 0.6), (0.6, 0.9), (0.9, 1.01)):
-        part = (chance >= low) & (chance < high)
-        error = np.sqrt(chance[part] @ (1 - chance[part])) / part.sum()
+        part = (probability >= low) & (probability < high)
+        error = np.sqrt(probability[part] @ (1 - probability[part])) / part.sum()
         assert part.sum() > 100
-        assert abs(alive[part].mean() - chance[part].mean()) < 4 * error + 1e-3
+        assert abs(alive[part].mean() - probability[part].mean()) < 4 * error + 1e-3
 
 
 def test_expected_orders_are_the_mean_of_what_comes(drawn):
@@ -157,10 +157,10 @@ def test_expected_orders_are_the_mean_of_what_comes(drawn):
 
 def test_silence_is_as_frequent_as_expected(drawn):
     x, t_x, T, _, came = drawn
-    chance = PLANTED.silent(20, x, t_x, T)
-    assert (came == 0).mean() == pytest.approx(chance.mean(), abs=0.02)
+    probability = PLANTED.silent(20, x, t_x, T)
+    assert (came == 0).mean() == pytest.approx(probability.mean(), abs=0.02)
     recent = t_x > 35
-    assert (came[recent] == 0).mean() == pytest.approx(chance[recent].mean(), abs=0.03)
+    assert (came[recent] == 0).mean() == pytest.approx(probability[recent].mean(), abs=0.03)
     assert PLANTED.silent(0, x, t_x, T) == pytest.approx(np.ones(len(x)))
 
 
@@ -189,8 +189,8 @@ def test_who_never_came_again_cannot_have_left():
 
 def test_the_longer_the_silence_the_less_likely_is_a_return():
     last = np.linspace(1, 38, 20)
-    chance = PUBLISHED.alive(np.full(20, 6), last, np.full(20, 39))
-    assert (np.diff(chance) > 0).all()
+    probability = PUBLISHED.alive(np.full(20, 6), last, np.full(20, 39))
+    assert (np.diff(probability) > 0).all()
 
 
 def test_facts_of_a_holdout(drawn):

@@ -183,7 +183,7 @@ def test_later_rows_do_not_move_the_scaling(parts, ensemble):
 @pytest.mark.parametrize("name", ["Poisson regression, 0.01", "boosting, 4 leaves"])
 def test_a_rival_learns_and_has_the_mean_right(parts, name):
     train, later = parts
-    model = baselines.rivals(0)[name]
+    model = baselines.lifetime_baselines(0)[name]
     dollars = baselines.fitted_dollars(model, train, later)
     assert (dollars > 0).all()
     assert spearman(later.value, dollars) > 0.6
@@ -194,7 +194,7 @@ def test_a_rival_learns_and_has_the_mean_right(parts, name):
 def test_a_rival_does_not_depend_on_the_currency(parts):
     train, later = parts
     cents = ValueRows(train.features, train.profile, 100 * train.value)
-    model = baselines.rivals(0)["Poisson regression, 0.01"]
+    model = baselines.lifetime_baselines(0)["Poisson regression, 0.01"]
     dollars = baselines.fitted_dollars(model, train, later)
     assert baselines.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)
 
@@ -214,8 +214,8 @@ def tried(views):
 
 def test_every_candidate_is_tried_on_every_view(tried):
     table, best = tried
-    assert len(table) == 2 * (len(baselines.rivals(0)) + 1)
-    assert list(best) == list(lifetime_value.KINDS)
+    assert len(table) == 2 * (len(baselines.lifetime_baselines(0)) + 1)
+    assert list(best) == list(lifetime_value.MODEL_KINDS)
     for kind, name in best.items():
         same = table[table.index.str.startswith(kind)]
         assert table.loc[name, "normalised Gini"] == same["normalised Gini"].max()
@@ -226,8 +226,8 @@ def test_the_chosen_read_the_view_that_they_were_chosen_on(views, tried):
     table, best = tried
     assert lifetime_value.chosen_view(views, best["network"]) is views[lifetime_value.PROFILE]
     assert lifetime_value.chosen_view(views, "network") is views[""]
-    again = lifetime_value.chosen_rivals(views, best, seed=0)
-    assert list(again) == list(lifetime_value.KINDS[1:])
+    again = lifetime_value.chosen_baselines(views, best, seed=0)
+    assert list(again) == list(lifetime_value.MODEL_KINDS[1:])
     value = views[""][1].value
     for kind, dollars in again.items():
         assert spearman(value, dollars) == pytest.approx(table.loc[best[kind], "Spearman"])

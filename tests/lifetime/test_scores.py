@@ -133,7 +133,7 @@ def test_series_are_scored_by_position():
 
 def test_tables_hold_every_score_of_every_model():
     guesses = {"good": GUESS - GUESS.min(), "bad": RNG.random(300)}
-    table = scoring.score_table(ACTUAL, guesses)
+    table = scoring.value_score_table(ACTUAL, guesses)
     assert table.columns.tolist() == [*scoring.SCORES, "decile error"]
     assert table.loc["good", "Spearman"] == spearman(ACTUAL, GUESS)
     assert table.loc["bad", "decile error"] == decile_error(ACTUAL, guesses["bad"])
@@ -145,11 +145,11 @@ def test_tables_hold_every_score_of_every_model():
 def test_intervals_hold_the_scores_and_pairs_are_tighter():
     guesses = {"first": GUESS, "second": GUESS + 0.01 * RNG.random(300)}
     weight = bootstrap_weights(300, 200, 3)
-    low, high = scoring.score_intervals(ACTUAL, guesses, weight)
-    table = scoring.score_table(ACTUAL, guesses)[list(scoring.SCORES)]
+    low, high = scoring.value_score_intervals(ACTUAL, guesses, weight)
+    table = scoring.value_score_table(ACTUAL, guesses)[list(scoring.SCORES)]
     assert ((low < table) & (table < high)).all(axis=None)
-    least, most = scoring.paired_gain("Spearman", ACTUAL, *guesses.values(), weight)
+    least, most = scoring.paired_value_gain("Spearman", ACTUAL, *guesses.values(), weight)
     assert most - least < 0.1 * (high - low).loc["first", "Spearman"]
-    assert scoring.paired_gain("MAE", ACTUAL, GUESS, GUESS, weight) == (0, 0)
-    least, _ = scoring.paired_gain("MAE", ACTUAL, GUESS + 100, GUESS, weight)
+    assert scoring.paired_value_gain("MAE", ACTUAL, GUESS, GUESS, weight) == (0, 0)
+    least, _ = scoring.paired_value_gain("MAE", ACTUAL, GUESS + 100, GUESS, weight)
     assert least > 90

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pm_utils.creatives.text.evaluation import ads_said
-from pm_utils.loop.ad_menu import LOOKS, TEXTS, Menu, draw, one_hot_texts, write
+from pm_utils.creatives.text.evaluation import ads_in_headlines
+from pm_utils.loop.ad_menu import LOOKS, TEXTS, AdCatalogue, draw_ads, one_hot_texts, write_texts
 from pm_utils.market.headlines import copy_grammar
 
 
@@ -17,7 +17,7 @@ def test_texts_and_looks_are_all_different_and_a_few_looks_already_differ_in_bot
 
 
 def test_an_ad_is_its_text_times_looks_plus_its_look():
-    menu = Menu.of(3)
+    menu = AdCatalogue.of(3)
     ads = menu.creatives()
     assert len(menu) == len(ads) == 720
     ad = 17 * 3 + 2
@@ -27,20 +27,20 @@ def test_an_ad_is_its_text_times_looks_plus_its_look():
 
 
 def test_levels_of_different_attributes_never_share_a_code():
-    levels = Menu.of(6).levels()
+    levels = AdCatalogue.of(6).levels()
     ranges = [set(column) for column in levels.T]
     assert [len(codes) for codes in ranges] == [12, 4, 5, 6]
     assert set.union(*ranges) == set(range(27))
 
 
 def test_only_texts_and_looks_that_are_open_may_be_sent():
-    menu = Menu(2, np.arange(240) < 3, np.array([False, True]))
+    menu = AdCatalogue(2, np.arange(240) < 3, np.array([False, True]))
     assert menu.open_ads.tolist() == [1, 3, 5]
-    assert len(Menu.of(2).open_ads) == 480
+    assert len(AdCatalogue.of(2).open_ads) == 480
 
 
 def test_an_archive_has_few_texts_in_one_look_and_none_that_is_closed():
-    menu = Menu.of(4)
+    menu = AdCatalogue.of(4)
     menu.texts[:100] = False
     old = menu.archive(10, np.random.default_rng(0))
     assert len(old.open_ads) == 10
@@ -60,7 +60,7 @@ class Scribe:
     """Writes what is asked, but gets some texts wrong a number of times."""
 
     def __init__(self, wrong: dict[int, int]) -> None:
-        grammar, asked = copy_grammar(), Menu.of(1).creatives()
+        grammar, asked = copy_grammar(), AdCatalogue.of(1).creatives()
         self.page = torch.tensor(grammar.sample(asked, np.random.default_rng(0)))
         self.wrong, self.asked = dict(wrong), []
 
@@ -77,20 +77,20 @@ class Scribe:
 
 def test_what_reads_wrong_is_written_again_and_nothing_else():
     scribe = Scribe({5: 1, 7: 3, 9: 99})
-    page, right = write(scribe, tries=4, seed=10)
+    page, right = write_texts(scribe, tries=4, seed=10)
     assert [row for row, _, _ in scribe.asked[1:]] == [[5, 7, 9], [7, 9], [7, 9]]
     assert scribe.asked[0][1] == 0
     assert all(temperature > 0 for _, temperature, _ in scribe.asked[1:])
     assert len({seed for _, _, seed in scribe.asked[1:]}) == 3
     assert right.sum(1).tolist() == [237, 238, 238, 239]
-    said = ads_said(page)
+    said = ads_in_headlines(page)
     assert said[9] == -1
     assert np.array_equal(np.delete(said, 9), np.delete(np.arange(240), 9))
 
 
 def test_a_writer_without_faults_is_asked_once():
     scribe = Scribe({})
-    _, right = write(scribe, tries=3, seed=0)
+    _, right = write_texts(scribe, tries=3, seed=0)
     assert len(scribe.asked) == 1
     assert right.shape == (3, 240)
     assert right.all()
@@ -98,8 +98,8 @@ def test_a_writer_without_faults_is_asked_once():
 
 @pytest.fixture(scope="module")
 def drawn():
-    menu = Menu.of(1)
-    return menu, *draw(menu, np.random.default_rng(0))
+    menu = AdCatalogue.of(1)
+    return menu, *draw_ads(menu, np.random.default_rng(0))
 
 
 def test_pictures_read_as_they_were_asked_for(drawn):
@@ -112,14 +112,14 @@ def test_a_garbled_picture_does_not_pass(drawn, monkeypatch):
     menu, pictures, _ = drawn
     noise = np.random.default_rng(1).random(pictures.shape, dtype=np.float32)
     monkeypatch.setattr("pm_utils.loop.ad_menu.render_images", lambda asked, rng: noise)
-    assert draw(menu, np.random.default_rng(0))[1].mean() < 0.02
+    assert draw_ads(menu, np.random.default_rng(0))[1].mean() < 0.02
     swapped = pictures[::-1].copy()  # fine pictures of other ads
     monkeypatch.setattr("pm_utils.loop.ad_menu.render_images", lambda asked, rng: swapped)
-    assert draw(menu, np.random.default_rng(0))[1].mean() < 0.02
+    assert draw_ads(menu, np.random.default_rng(0))[1].mean() < 0.02
 
 
 def test_marks_stand_at_the_levels():
-    menu = Menu.of(2)
+    menu = AdCatalogue.of(2)
     marks = menu.marks()
     assert marks.shape == (480, 23)
     assert (marks.sum(1) == 4).all()

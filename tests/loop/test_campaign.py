@@ -7,9 +7,9 @@ import pytest
 
 from pm_utils.chapters import closed_loop_figures
 from pm_utils.loop import campaign
-from pm_utils.loop.campaign import Campaign, Log, assign, estimate, incremental_profit, run
+from pm_utils.loop.campaign import Campaign, Log, assign, estimate, incremental_profit, run_campaign
 from pm_utils.market import Creatives, TruthParameters
-from pm_utils.market.dynamics import LATEST
+from pm_utils.market.dynamics import ORDER_WEEKS
 from tests.support.market_world import small_market
 
 ADS = Creatives(*(np.arange(40) % n for n in (12, 4, 5, 6, 4, 5, 2)))
@@ -25,7 +25,7 @@ class Always:
     def learn(self, log: Log) -> None:
         self.told.append(len(log.shown))
 
-    def send(self, moment: campaign.Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: campaign.WeekView) -> tuple[np.ndarray, np.ndarray]:
         self.moments.append(moment)
         return np.full(len(moment.able), self.ad), np.where(moment.able, self.impressions, 0)
 
@@ -33,7 +33,7 @@ class Always:
 class Nothing(Always):
     """Sends nothing."""
 
-    def send(self, moment: campaign.Moment) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, moment: campaign.WeekView) -> tuple[np.ndarray, np.ndarray]:
         return np.full(len(moment.able), -1), np.zeros(len(moment.able), int)
 
 
@@ -83,7 +83,7 @@ def test_profit_is_what_the_market_pays_on_average():
     paid = []
     for creative in (ad, np.full(30_000, -1)):
         state, total = market.rested(), 0.0
-        for week in range(LATEST):
+        for week in range(ORDER_WEEKS):
             state, out = market.step(state, creative if week == 0 else ad * 0 - 1, three)
             total = total + out.profit
         paid.append(total)
@@ -122,7 +122,7 @@ def test_a_strategy_of_ones_own_needs_two_methods_and_nothing_to_inherit():
 
     silent, market = Silent(), small_market(200, creatives=ADS)
     assert isinstance(silent, campaign.Strategy)
-    done = run(market, silent, SHORT)
+    done = run_campaign(market, silent, SHORT)
     assert len(done.log.shown) == SHORT.rounds * SHORT.weeks
     assert not done.impressions.any()
     assert not done.true.any()  # against never sending anything
@@ -138,7 +138,7 @@ def test_what_cannot_both_learn_and_send_is_no_strategy():
 
 def test_a_strategy_learns_before_each_round_and_sees_the_budget_shrink():
     market, spy = small_market(400, creatives=ADS), Always()
-    done = run(market, spy, SHORT)
+    done = run_campaign(market, spy, SHORT)
     assert spy.told == [0, 2]
     assert [(m.round, m.week) for m in spy.moments] == [(0, 0), (0, 1), (1, 0), (1, 1)]
     first, second, third, _ = (m.budget for m in spy.moments)
@@ -150,7 +150,7 @@ def test_a_strategy_learns_before_each_round_and_sees_the_budget_shrink():
 
 def test_what_a_run_earned_is_the_sum_of_its_weeks():
     market, spy = small_market(400, creatives=ADS), Always(ad=5)
-    done = run(market, spy, SHORT)
+    done = run_campaign(market, spy, SHORT)
     first = spy.moments[0]
     who = np.flatnonzero(first.treated)
     ads, once = np.full(len(who), 5), np.ones(len(who), int)
@@ -165,7 +165,7 @@ def test_what_a_run_earned_is_the_sum_of_its_weeks():
 
 
 def test_nothing_earns_nothing():
-    done = run(small_market(400, creatives=ADS), Nothing(), SHORT)
+    done = run_campaign(small_market(400, creatives=ADS), Nothing(), SHORT)
     assert not done.true.any()
     assert not done.impressions.any()
 
@@ -178,16 +178,16 @@ def test_the_rules_bind():
             return np.full(len(moment.able), 1), np.ones(len(moment.able), int)
 
     with pytest.raises(ValueError, match="held-out"):
-        run(market, Cheat(), SHORT)
+        run_campaign(market, Cheat(), SHORT)
     with pytest.raises(ValueError, match="budget"):
-        run(market, Always(impressions=3), SHORT)
+        run_campaign(market, Always(impressions=3), SHORT)
     with pytest.raises(ValueError, match="budget"):
-        run(market, Always(impressions=4), Campaign(budget=100, most=3))
+        run_campaign(market, Always(impressions=4), Campaign(budget=100, most=3))
 
 
 def test_the_log_holds_what_happened_and_nothing_hidden():
     market, spy = small_market(400, creatives=ADS), Always()
-    log = run(market, spy, SHORT).log
+    log = run_campaign(market, spy, SHORT).log
     assert set(log.rows()) == {
         *("customer", "creative", "impressions", "fatigue", "clicks", "conversions", "week"),
     }
@@ -198,7 +198,7 @@ def test_the_log_holds_what_happened_and_nothing_hidden():
     assert set(later["week"]) == {2, 3}
     assert np.array_equal(log.rows(2, 3)["customer"], log.shown[2]["customer"])
     assert log.treated[rows["customer"]].all()
-    quiet = run(market, Nothing(), SHORT).log
+    quiet = run_campaign(market, Nothing(), SHORT).log
     held = ~log.treated
     for week in range(4):  # who is held out lives as if there were no campaign
         assert np.array_equal(log.orders[week][held], quiet.orders[week][held])
@@ -236,7 +236,7 @@ def test_rounds_are_estimated_by_their_own_weeks():
     log, usual = made_up_log(0.0)
     log.profit[2] = log.profit[2] + 5 * log.treated  # in the second round
     done = campaign.Run(np.zeros(2), np.zeros(2), log)
-    first, second, whole = campaign.estimates(done, usual)
+    first, second, whole = campaign.impact_estimates(done, usual)
     assert first.low < 0 < first.high
     assert second.low < 5 < second.high
     assert whole.difference == pytest.approx(first.difference + second.difference, rel=1e-6)
@@ -254,7 +254,7 @@ def true() -> dict[str, np.ndarray]:
 
 
 def test_standings_are_shares_of_the_oracle(true):
-    table = closed_loop_figures.standings(true)
+    table = closed_loop_figures.strategy_standings(true)
     assert table.loc["our loop", "share of oracle"] == pytest.approx(0.6)
     assert table.loc["logistic targeting", "share, last round"] == pytest.approx(0.5)
     assert table.loc["oracle", " ±"] == pytest.approx(0)
@@ -263,7 +263,7 @@ def test_standings_are_shares_of_the_oracle(true):
 
 def test_what_a_part_is_worth_is_paired():
     base = np.array([[1.0, 1.0], [5.0, 5.0], [9.0, 9.0]])
-    table = closed_loop_figures.worth({"our loop": base, "a": base - 0.5, "b": base - 0.1})
+    table = closed_loop_figures.ablation_table({"our loop": base, "a": base - 0.5, "b": base - 0.1})
     assert list(table.index) == ["b", "a"]
     assert table.loc["a", "lost"] == pytest.approx(1.0)
     markets = table.drop(columns="lost").loc["a"]
@@ -275,7 +275,7 @@ def test_what_a_part_is_worth_is_paired():
     ("ends", "word"), [((0.1, 0.2), "ahead"), ((-0.2, -0.1), "behind"), ((-0.1, 0.2), "apart")]
 )
 def test_the_result_chooses_the_sentence(ends, word):
-    assert word in closed_loop_figures.verdict(*ends, "a", "b")
+    assert word in closed_loop_figures.compare_in_words(*ends, "a", "b")
 
 
 def test_figures_show_every_strategy_and_round(true):
@@ -283,7 +283,7 @@ def test_figures_show_every_strategy_and_round(true):
     left, right = figure.axes
     assert len([line for line in left.lines if len(line.get_xdata()) == 4]) == len(true)
     assert len(right.collections) == len(true)
-    table = closed_loop_figures.worth({"our loop": true["oracle"], "a": true["null"]})
+    table = closed_loop_figures.ablation_table({"our loop": true["oracle"], "a": true["null"]})
     assert len(closed_loop_figures.worth_figure(table).axes[0].patches) == 1
     names = ["truth", "holdout", "low", "high", "books", "books, displaced off"]
     numbers = pd.DataFrame([[1.0, 2, 0, 4, 3, 2]] * 3, [1, 2, "all"], names)

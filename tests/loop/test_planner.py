@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 
 from pm_utils.loop.campaign import Log
-from pm_utils.loop.planner import annoyance_cost, displaced_share, plan, spread
+from pm_utils.loop.planner import (
+    allocate_impressions,
+    annoyance_cost,
+    cannibalisation_rate,
+    spread_evenly,
+)
 from pm_utils.market import TruthParameters
 from tests.support.market_world import small_market
 
@@ -32,7 +37,7 @@ def test_no_plan_is_worth_more(seed):
     rng = np.random.default_rng(seed)
     gain, fatigue, cost = rng.normal(0.05, 0.05, 4), rng.uniform(0, 9, 4), rng.uniform(0, 0.05, 4)
     rules = {"decay": 0.2, "most": 3, "budget": int(rng.integers(0, 9))}
-    counts = plan(gain, fatigue, cost=cost, **rules)
+    counts = allocate_impressions(gain, fatigue, cost=cost, **rules)
     j = np.arange(3)
     got = sum(
         (g * np.exp(-0.2 * (f + j[:k])) - c).sum()
@@ -43,20 +48,20 @@ def test_no_plan_is_worth_more(seed):
 
 
 def test_equal_customers_cannot_break_the_budget():
-    counts = plan(np.ones(10), np.zeros(10), decay=0.0, cost=0.1, most=4, budget=7)
+    counts = allocate_impressions(np.ones(10), np.zeros(10), decay=0.0, cost=0.1, most=4, budget=7)
     assert counts.sum() == 7
 
 
 def test_the_tired_wait_and_the_forbidden_get_nothing():
     gain, tired = np.array([1.0, 1.0, -np.inf]), np.array([0.0, 8.0, 0.0])
-    counts = plan(gain, tired, decay=0.1, cost=0.0, most=4, budget=4)
+    counts = allocate_impressions(gain, tired, decay=0.1, cost=0.0, most=4, budget=4)
     assert counts.tolist() == [4, 0, 0]
-    assert plan(gain, tired, decay=0.1, cost=2.0, most=4, budget=4).sum() == 0
+    assert allocate_impressions(gain, tired, decay=0.1, cost=2.0, most=4, budget=4).sum() == 0
 
 
 def test_spread_is_even_and_spends_everything():
     able = np.array([True, True, False, True])
-    counts = spread(able, 7, np.random.default_rng(0))
+    counts = spread_evenly(able, 7, np.random.default_rng(0))
     assert counts.sum() == 7
     assert counts[2] == 0
     assert set(counts[able]) == {2, 3}
@@ -92,8 +97,8 @@ def made_up_log(displaced: float, *, n: int = 20_000, drift: float = 1.0) -> tup
 @pytest.mark.parametrize("drift", [1.0, 1.3])
 def test_displacement_is_found_whatever_the_season(share, drift):
     log, rate = made_up_log(share, drift=drift)
-    assert displaced_share(log, rate) == pytest.approx(share, abs=0.09)
+    assert cannibalisation_rate(log, rate) == pytest.approx(share, abs=0.09)
 
 
 def test_without_a_log_nothing_is_displaced():
-    assert displaced_share(Log(np.ones(5, bool), 1), np.ones(5)) == 0
+    assert cannibalisation_rate(Log(np.ones(5, bool), 1), np.ones(5)) == 0

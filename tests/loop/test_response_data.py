@@ -3,15 +3,15 @@
 import numpy as np
 
 from pm_utils.loop import response_data
-from pm_utils.loop.response_data import Rows, as_rows
+from pm_utils.loop.response_data import ResponseLog, from_campaign
 from pm_utils.loop.response_models import RandomEffects
-from pm_utils.market.dynamics import LATEST
+from pm_utils.market.dynamics import ORDER_WEEKS
 from tests.support.responses import MENU, campaign_log, fixed
 
 
 def test_orders_are_read_only_where_none_can_still_come():
-    new = as_rows(campaign_log(6)).mature.reshape(6, 50)
-    assert new.all(1).tolist() == [week + LATEST <= 6 for week in range(6)]
+    new = from_campaign(campaign_log(6)).mature.reshape(6, 50)
+    assert new.all(1).tolist() == [week + ORDER_WEEKS <= 6 for week in range(6)]
     assert not new[-3:].any()
 
 
@@ -22,5 +22,5 @@ def test_no_effect_leaps():
     rare = np.full((2, 5, len(MENU)), -9, np.float32)
 
     found = RandomEffects(fixed(rare), MENU, sweeps=1, variance=100.0)
-    found.fit(response_data.Banners(Rows.none(), record), Rows.none())
+    found.fit(response_data.ExplorationLog(ResponseLog.none(), record), ResponseLog.none())
     assert 1 < np.abs(found.effects).max() <= 2  # the likelihood is made normal twice

@@ -9,8 +9,8 @@ import torch
 from pm_utils.chapters import closed_loop
 from pm_utils.loop import customer_profiles, response_data
 from pm_utils.loop.campaign import Log
-from pm_utils.loop.customer_profiles import Profile, summarise
-from pm_utils.loop.response_data import Rows, as_rows, shuffled, thin
+from pm_utils.loop.customer_profiles import Profile, summarise_purchases
+from pm_utils.loop.response_data import ResponseLog, from_campaign, shuffled, subsample_negatives
 from pm_utils.loop.response_models import (
     DeepResponse,
     LogisticResponse,
@@ -36,13 +36,13 @@ def orders(market):
 
 @pytest.fixture(scope="module")
 def past(orders):
-    return summarise(orders, N, 60)
+    return summarise_purchases(orders, N, 60)
 
 
 @pytest.fixture(scope="module")
 def banners(market):
     log = market.impressions(Uniform(len(MENU)), 120 * N)
-    return thin(log, (N, len(MENU)))
+    return subsample_negatives(log, (N, len(MENU)))
 
 
 # --- Order histories -----------------------------------------------------------------------------
@@ -58,7 +58,7 @@ def test_a_history_is_summarised(orders, past):
 
 
 def test_shrunk_rates_are_nearer_to_the_truth_than_counts(market, orders):
-    short = summarise(orders[orders["week"] < 6], N, 6)
+    short = summarise_purchases(orders[orders["week"] < 6], N, 6)
     true = market.truth_of_customers.order_rate
     plain = short.counts.sum(1) / 6
     assert ((short.rate - true) ** 2).mean() < 0.97 * ((plain - true) ** 2).mean()
@@ -66,7 +66,7 @@ def test_shrunk_rates_are_nearer_to_the_truth_than_counts(market, orders):
 
 
 def test_a_learned_profile_knows_interest_better_than_its_null(market, orders, past):
-    early = summarise(orders[orders["week"] < 45], N, 45)
+    early = summarise_purchases(orders[orders["week"] < 45], N, 45)
     late, true = past.counts - early.counts, market.truth_of_customers.interest
     found = []
     for target in (late, np.random.default_rng(0).permutation(late)):
@@ -84,7 +84,7 @@ def test_profiles_are_standard_and_the_blind_one_knows_nothing_of_what_was_bough
     assert plain.traits.shape == (N, 9)
     assert blind.traits.shape == (N, 2)
     assert not blind.affinity.any()
-    other = customer_profiles.Past(
+    other = customer_profiles.PurchaseSummary(
         past.rate, past.value, past.coupons, past.recency, past.counts[::-1], 60
     )
     assert np.array_equal(customer_profiles.no_profile(other).traits, blind.traits)
@@ -100,7 +100,7 @@ def test_a_thin_log_counts_as_much_as_the_long_one(market, banners):
     assert rows.impressions.sum() == pytest.approx(len(log), rel=1e-4)
     assert rows.orders.sum() == log.conversion.sum()
     assert len(rows.ad) == 2 * rows.clicks.sum()  # one without for each with
-    assert len(thin(log, (N, len(MENU)), per_click=2).rows.ad) == 3 * log.click.sum()
+    assert len(subsample_negatives(log, (N, len(MENU)), per_click=2).rows.ad) == 3 * log.click.sum()
     assert record.shape == (2, 2, N, len(MENU))
     mine = (log.customer == 7) & (log.creative == 11)
     want = [
@@ -112,7 +112,7 @@ def test_a_thin_log_counts_as_much_as_the_long_one(market, banners):
 
 
 def test_rows_of_a_campaign_join_the_record_of_the_banners(banners):
-    rows = as_rows(campaign_log())
+    rows = from_campaign(campaign_log())
     assert len(rows.ad) == 300
     assert rows.fatigue == pytest.approx(3.0)  # 2 before, and the week's own
     more = banners.with_rows(rows, 0.1) - banners.record
@@ -122,7 +122,7 @@ def test_rows_of_a_campaign_join_the_record_of_the_banners(banners):
     assert more[0, 1].sum() == rows.clicks.sum()
     assert more[1, 0].sum() == rows.clicks[rows.mature].sum()
     assert more[1, 1].sum() == rows.orders[rows.mature].sum()
-    nothing = as_rows(Log(np.ones(N, bool), 2))
+    nothing = from_campaign(Log(np.ones(N, bool), 2))
     assert len(nothing.ad) == 0
     assert np.array_equal(banners.with_rows(nothing, 0.1), banners.record)
 
@@ -135,7 +135,7 @@ def test_shuffling_keeps_the_outcomes_and_breaks_who_and_what(banners):
     assert dealt.impressions.sum() == pytest.approx(rows.impressions.sum())
     assert (dealt.orders <= dealt.clicks).all()
     assert abs(np.corrcoef(dealt.clicks, rows.clicks)[0, 1]) < 0.05
-    record = response_data.shuffled_banners(banners, np.random.default_rng(0)).record
+    record = response_data.shuffled_exploration(banners, np.random.default_rng(0)).record
     assert record.sum((2, 3)) == pytest.approx(banners.record.sum((2, 3)))
     assert (record[:, 1] <= record[:, 0]).all()
     assert abs(np.corrcoef(record[0, 1].sum(1), banners.record[0, 1].sum(1))[0, 1]) < 0.15
@@ -148,7 +148,7 @@ def test_networks_read_rows_beside_what_is_known(past, banners):
     for known in (0.0, 3.0):
         offset = np.column_stack([np.full(len(rows.ad), known), np.zeros(len(rows.ad))])
         net = DeepResponse(plain, MENU, first=300)
-        net.fit(replace(rows, offset=offset.astype(np.float32)), Rows.none())
+        net.fit(replace(rows, offset=offset.astype(np.float32)), ResponseLog.none())
         own.append(net.logits().mean((1, 2)))
     assert own[1][0] - own[0][0] == pytest.approx(-3, abs=0.5)
     assert own[1][1] - own[0][1] == pytest.approx(0, abs=0.5)
@@ -196,8 +196,8 @@ def models(past, banners):
     average = LogisticResponse(plain, MENU, personal=False)
     null = DeepResponse(plain, MENU, first=400, decay=10.0)
     for model in (deep, logistic, average):
-        model.fit(banners.rows, Rows.none())
-    null.fit(shuffled(banners.rows, np.random.default_rng(0)), Rows.none())
+        model.fit(banners.rows, ResponseLog.none())
+    null.fit(shuffled(banners.rows, np.random.default_rng(0)), ResponseLog.none())
     return {"deep": deep, "logistic": logistic, "average": average, "null": null}
 
 
@@ -250,14 +250,18 @@ def test_effects_that_are_the_same_for_all_are(models):
 @pytest.fixture(scope="module")
 def effects(past, banners) -> RandomEffects:
     made = RandomEffects(LogisticResponse(customer_profiles.plain_profile(past), MENU), MENU)
-    made.fit(banners, Rows.none())
+    made.fit(banners, ResponseLog.none())
     return made
 
 
 def test_own_records_improve_on_the_model_and_shuffled_ones_do_not(market, effects, banners):
     dealt = RandomEffects(effects.model, MENU)
-    dealt.fit(response_data.shuffled_banners(banners, np.random.default_rng(0)), Rows.none())
-    with_own, shuffled_own = ([np.log(x / (1 - x)) for x in e.chances()] for e in (effects, dealt))
+    dealt.fit(
+        response_data.shuffled_exploration(banners, np.random.default_rng(0)), ResponseLog.none()
+    )
+    with_own, shuffled_own = (
+        [np.log(x / (1 - x)) for x in e.probabilities()] for e in (effects, dealt)
+    )
     for which, least in ((0, 0.02), (1, 0.0)):
         usual = ranking(effects.logits, market, which)
         assert ranking(with_own, market, which) > usual + least
@@ -269,13 +273,13 @@ def test_variances_of_effects_are_found():
     rng, n = np.random.default_rng(0), 600
     height = rng.normal(0.3, 0.5, n)
     shown = np.full((n, len(MENU)), 2.0, np.float32)
-    chance = np.broadcast_to(1 / (1 + np.exp(3 - height[:, None])), shown.shape)
-    clicks = rng.binomial(2, chance).astype(np.float32)
+    probability = np.broadcast_to(1 / (1 + np.exp(3 - height[:, None])), shown.shape)
+    clicks = rng.binomial(2, probability).astype(np.float32)
     record = np.stack([[shown, clicks], [clicks, np.zeros_like(clicks)]])
     flat = np.full((2, n, len(MENU)), -3, np.float32)
 
     found = RandomEffects(fixed(flat), MENU, sweeps=20)
-    found.fit(response_data.Banners(Rows.none(), record), Rows.none())
+    found.fit(response_data.ExplorationLog(ResponseLog.none(), record), ResponseLog.none())
     clicks, orders = np.split(found.effects, [found.x[0].shape[1]], axis=1)
     level = clicks @ found.x[0].mean(0)
     assert np.corrcoef(level, height)[0, 1] > 0.95
@@ -287,20 +291,22 @@ def test_variances_of_effects_are_found():
 def test_rows_are_read_beside_the_effects_that_chose_them(effects, banners):
     who, ad = np.array([3, 77, 500]), np.array([0, 200, len(MENU) - 1])
     zero = np.zeros(3, np.float32)
-    rows = Rows(who, ad, zero, zero, zero, zero, zero.astype(bool), np.zeros((3, 2), np.float32))
+    rows = ResponseLog(
+        who, ad, zero, zero, zero, zero, zero.astype(bool), np.zeros((3, 2), np.float32)
+    )
     offset = effects._beside(rows).offset
-    for k, chance in enumerate(effects.chances()):
-        own = np.log(chance / (1 - chance)) - effects.logits[k]
+    for k, probability in enumerate(effects.probabilities()):
+        own = np.log(probability / (1 - probability)) - effects.logits[k]
         assert offset[:, k] == pytest.approx(own[who, ad], abs=1e-4)
     assert np.abs(offset).max() > 0.01
 
 
 def test_without_sweeps_nobody_departs_from_the_model(effects, banners):
     usual = RandomEffects(effects.model, MENU, sweeps=0)
-    usual.fit(banners, Rows.none())
+    usual.fit(banners, ResponseLog.none())
     assert not usual.effects.any()
-    chance = usual.chances()[0]
-    assert chance == pytest.approx(1 / (1 + np.exp(-usual.logits[0])), rel=1e-4)
+    probability = usual.probabilities()[0]
+    assert probability == pytest.approx(1 / (1 + np.exp(-usual.logits[0])), rel=1e-4)
 
 
 def test_a_tiring_audience_is_noticed(past):
@@ -309,10 +315,12 @@ def test_a_tiring_audience_is_noticed(past):
     clicks = (rng.random(n) < 0.2 * np.exp(-0.05 * fatigue)).astype(np.float32)
     who, ad = rng.integers(N, size=n), rng.integers(len(MENU), size=n)
     zero, one = np.zeros(n, np.float32), np.ones(n, np.float32)
-    rows = Rows(who, ad, fatigue, one, clicks, zero, np.ones(n, bool), np.zeros((n, 2), np.float32))
+    rows = ResponseLog(
+        who, ad, fatigue, one, clicks, zero, np.ones(n, bool), np.zeros((n, 2), np.float32)
+    )
     plain = customer_profiles.plain_profile(past)
     for model in (DeepResponse(plain, MENU, first=300), LogisticResponse(plain, MENU)):
-        model.fit(rows, Rows.none())
+        model.fit(rows, ResponseLog.none())
         assert model.fatigue == pytest.approx(0.055, abs=0.02)
 
 
@@ -320,7 +328,7 @@ def test_the_same_seed_learns_the_same(past, banners):
     small = Profile(*(part[:N] for part in vars(customer_profiles.plain_profile(past)).values()))
     nets = [DeepResponse(small, MENU, first=5, seed=3) for _ in range(2)]
     for net in nets:
-        net.fit(banners.rows, Rows.none())
+        net.fit(banners.rows, ResponseLog.none())
     assert np.array_equal(*(net.logits() for net in nets))
 
 

@@ -40,10 +40,10 @@ from pm_utils.chapters.closed_loop import study_customers
 from pm_utils.creatives.image import networks
 from pm_utils.creatives.text import evaluation
 from pm_utils.loop import planner, strategies
-from pm_utils.loop.ad_menu import LOOKS, TEXTS, Menu, one_hot_texts
-from pm_utils.loop.campaign import Campaign, Log, incremental_profit, run
+from pm_utils.loop.ad_menu import LOOKS, TEXTS, AdCatalogue, one_hot_texts
+from pm_utils.loop.campaign import Campaign, Log, incremental_profit, run_campaign
 from pm_utils.loop.customer_profiles import no_profile, plain_profile
-from pm_utils.loop.response_data import Rows
+from pm_utils.loop.response_data import ResponseLog
 from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
 from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
 from pm_utils.measurement import post_click
@@ -51,7 +51,7 @@ from tests.support.market_world import made_up_households, small_market
 
 N, WEEKS, BANNERS = 500, 40, 120
 CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, most=6)
-MENU = Menu.of(2)
+MENU = AdCatalogue.of(2)
 FANS = np.arange(N) % 2 == 0  # of the new tone
 
 
@@ -65,28 +65,28 @@ def world() -> closed_loop.World:
     made.truth_of_customers.tone[:, SOLEMN] = np.where(FANS, 7, -3)
     study = {"weeks": WEEKS, "banners": BANNERS, "epochs": 2}
     past, banners, profile = study_customers(made, seed=0, **study)
-    shop = strategies.Shopkeeper(past, banners, planner.Prices.of(made), CAMPAIGN)
+    shop = strategies.ShopKnowledge(past, banners, planner.Prices.of(made), CAMPAIGN)
     settings = {"first": 100, "steps": 20}
     base = RandomEffects(DeepResponse(profile, MENU, seed=0, **settings), MENU)
-    base.fit(banners, Rows.none())
+    base.fit(banners, ResponseLog.none())
     return closed_loop.World(made, shop, profile, settings, base)
 
 
 @pytest.fixture(scope="module")
 def players(world) -> dict[str, object]:
-    makers = (closed_loop.contestants, closed_loop.variants, closed_loop.told)
-    return {name: each for make in makers for name, each in make(world, MENU).items()}
+    optimizers = (closed_loop.competing_strategies, closed_loop.ablations, closed_loop.privileged)
+    return {name: each for make in optimizers for name, each in make(world, MENU).items()}
 
 
 @pytest.fixture(scope="module")
 def runs(world, players) -> dict:
-    return {name: run(world.market, each, CAMPAIGN) for name, each in players.items()}
+    return {name: run_campaign(world.market, each, CAMPAIGN) for name, each in players.items()}
 
 
 @pytest.fixture(scope="module")
 def logistic(world) -> LogisticResponse:
     model = LogisticResponse(plain_profile(world.shop.past), MENU)
-    model.fit(world.shop.banners.rows, Rows.none())
+    model.fit(world.shop.banners.rows, ResponseLog.none())
     return model
 
 
@@ -125,7 +125,7 @@ def test_an_ad_is_marked_at_its_own_levels(category, tone):
 
 
 def test_a_request_for_a_picture_has_the_new_levels_in_their_places():
-    request = networks.as_request(np.array([[GARDEN, SOLEMN, 2, 3, 1]]))[0]
+    request = networks.image_request(np.array([[GARDEN, SOLEMN, 2, 3, 1]]))[0]
     single = np.flatnonzero(request[: 13 + 5 + 5 + 6 + 4]).tolist()
     assert single == [GARDEN, 13 + SOLEMN, 18 + 2, 23 + 3, 29 + 1]
     assert request.shape == (networks.REQUEST_DIM,) == (33 + 29 * 4,)
@@ -145,7 +145,9 @@ def test_orders_are_counted_under_their_own_category(world):
 
 def test_receipts_fit_to_the_category_of_the_ad():
     small = small_market(200)
-    cells = post_click.add_up(small, small.impressions(Uniform(len(small.creatives)), 20_000))
+    cells = post_click.aggregate_log(
+        small, small.impressions(Uniform(len(small.creatives)), 20_000)
+    )
     garden = cells.codes[:, 0] == GARDEN
     shares = small.customers["share_garden"].to_numpy()
     lift = np.log((shares + 0.01) / (shares.mean() + 0.01))
@@ -190,7 +192,7 @@ def test_the_regression_says_the_same_of_a_pair_alone_and_among_all(logistic):
 def test_the_liking_of_the_new_tone_reaches_its_coefficient(world):
     """On average over all customers, more like it than dislike it."""
     model = LogisticResponse(no_profile(world.shop.past), MENU, personal=False)
-    model.fit(world.shop.banners.rows, Rows.none())
+    model.fit(world.shop.banners.rows, ResponseLog.none())
     tones = model.coef[0][1 + 13 : 1 + 13 + 5]
     assert tones.argmax() == SOLEMN
     assert tones[SOLEMN] - tones.mean() > 3 * np.delete(tones, SOLEMN).std()
@@ -286,8 +288,10 @@ def bring_words(monkeypatch) -> None:
 def test_a_grammar_with_the_missing_words_is_read_as_it_was_meant(monkeypatch):
     bring_words(monkeypatch)
     try:
-        tokens = headlines.copy_grammar().sample(Menu.of(1).creatives(), np.random.default_rng(0))
-        assert np.array_equal(evaluation.ads_said(tokens), np.arange(13 * 5 * 5))
+        tokens = headlines.copy_grammar().sample(
+            AdCatalogue.of(1).creatives(), np.random.default_rng(0)
+        )
+        assert np.array_equal(evaluation.ads_in_headlines(tokens), np.arange(13 * 5 * 5))
     finally:
         headlines.copy_grammar.cache_clear()
 

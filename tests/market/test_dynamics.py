@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pm_utils.market import EpsilonGreedy, TruthParameters, Uniform
-from pm_utils.market.dynamics import LATEST, lateness
+from pm_utils.market.dynamics import ORDER_WEEKS, lateness
 from tests.support.market_world import mean_z, small_market, z_score
 
 M = 200
@@ -56,8 +56,10 @@ def test_clicks_come_with_the_true_probability_given_fatigue():
     state, _ = play(MARKET, [BEST] * 3, impressions=4)
     _, outcome = MARKET.step(state, BEST, 1)
     assert (outcome.impressions == state.alive).all()
-    chance = MARKET.click_probability(np.arange(4000), BEST, fatigue=state.fatigue)[state.alive]
-    assert abs(z_score(outcome.clicks[state.alive].sum(), chance)) < 4
+    probability = MARKET.click_probability(np.arange(4000), BEST, fatigue=state.fatigue)[
+        state.alive
+    ]
+    assert abs(z_score(outcome.clicks[state.alive].sum(), probability)) < 4
     rested = MARKET.click_probability(np.arange(4000), BEST)[state.alive]
     assert abs(z_score(outcome.clicks[state.alive].sum(), rested)) > 6
 
@@ -65,8 +67,8 @@ def test_clicks_come_with_the_true_probability_given_fatigue():
 def test_conversions_come_with_the_true_probability():
     _, (outcome,) = play(MARKET, [BEST])
     who = np.arange(4000)
-    chance = MARKET.click_probability(who, BEST) * MARKET.conversion_probability(who, BEST)
-    assert abs(z_score(outcome.conversions.sum(), chance)) < 4
+    probability = MARKET.click_probability(who, BEST) * MARKET.conversion_probability(who, BEST)
+    assert abs(z_score(outcome.conversions.sum(), probability)) < 4
     assert (outcome.conversions <= outcome.clicks).all()
 
 
@@ -106,19 +108,19 @@ def test_customers_leave_for_good_at_the_true_rate():
 def test_orders_come_late_by_the_true_delay():
     state, outcome = MARKET.step(MARKET.rested(), BEST, 3)
     landed = [outcome.ad_orders.sum()] + state.pending[:, :, 0].sum(0).tolist()
-    assert landed[LATEST] == 0  # the window moved on: nothing is due after the last week
+    assert landed[ORDER_WEEKS] == 0  # the window moved on: nothing is due after the last week
     hidden = MARKET.truth_of_customers
-    chance = MARKET.click_probability(np.arange(4000), BEST)
-    weight = chance * MARKET.conversion_probability(np.arange(4000), BEST)
+    probability = MARKET.click_probability(np.arange(4000), BEST)
+    weight = probability * MARKET.conversion_probability(np.arange(4000), BEST)
     weight = weight * (1 - 0.5 * (1 - np.exp(-hidden.order_rate * np.exp(-3 * hidden.annoyance))))
     delay = MARKET.mean_delay(np.arange(4000), BEST)
-    for week in range(LATEST):
-        tail = np.exp(-7 * (week + 1) / delay) if week < LATEST - 1 else 0
+    for week in range(ORDER_WEEKS):
+        tail = np.exp(-7 * (week + 1) / delay) if week < ORDER_WEEKS - 1 else 0
         share = (weight * (np.exp(-7 * week / delay) - tail)).sum() / weight.sum()
         total = sum(landed)
         assert abs(landed[week] - total * share) < 4 * np.sqrt(total * share)
     later = [MARKET.step(state, NONE)[1]]
-    for _ in range(LATEST):
+    for _ in range(ORDER_WEEKS):
         state, outcome = MARKET.step(state, NONE)
         later.append(outcome)
     assert sum(o.ad_orders.sum() for o in later[1:]) == pytest.approx(sum(landed[1:]))
@@ -127,7 +129,7 @@ def test_orders_come_late_by_the_true_delay():
 @pytest.mark.parametrize("delay", [2.0, 4.0, 15.0])
 def test_the_discount_for_lateness_is_the_mean_over_delays(delay):
     rng = np.random.default_rng(0)
-    late = np.minimum(rng.exponential(delay, 200_000) // 7, LATEST - 1)
+    late = np.minimum(rng.exponential(delay, 200_000) // 7, ORDER_WEEKS - 1)
     exact = lateness(np.array([delay]), 0.8)
     assert abs(mean_z(0.8**late, exact)) < 4
     assert lateness(np.array([delay]), 1.0) == pytest.approx(1)
@@ -137,10 +139,10 @@ def test_slow_orders_come_late_week_by_week():
     market = small_market(20_000, truth=replace(LOUD, delay_base=15.0, displacement=0.0))
     best = market.click_table.argmax(1)
     state, outcome = market.step(market.rested(), best, 2)
-    landed = np.array([outcome.ad_orders.sum(), *state.pending[:, : LATEST - 1, 0].sum(0)])
+    landed = np.array([outcome.ad_orders.sum(), *state.pending[:, : ORDER_WEEKS - 1, 0].sum(0)])
     who = np.arange(20_000)
     weight = market.click_probability(who, best) * market.conversion_probability(who, best)
-    days = 7 * np.arange(LATEST + 1)
+    days = 7 * np.arange(ORDER_WEEKS + 1)
     reached = np.exp(-days[:, None] / market.mean_delay(who, best))
     reached[-1] = 0  # the last week takes all that is later still
     share = (-np.diff(reached, axis=0) * weight).sum(1) / weight.sum()
@@ -193,7 +195,7 @@ def simulated_value(market, policy, *, weeks, impressions, discount_factor):
         creative = policy.choose(who, rng.random(len(who), dtype=np.float32))[0]
         state, outcome = market.step(state, creative, impressions)
         total += discount_factor**week * outcome.profit
-    late = discount_factor ** (weeks + np.arange(LATEST))
+    late = discount_factor ** (weeks + np.arange(ORDER_WEEKS))
     return total + state.pending[:, :, 2] @ late
 
 
@@ -335,8 +337,8 @@ def test_copies_of_a_customer_have_luck_of_their_own():
     annoyed = rate * np.exp(-3 * MARKET.truth_of_customers.annoyance[busy])
     assert abs(mean_z(outcome.organic_orders, annoyed)) < 4
     assert outcome.organic_orders.var() == pytest.approx(annoyed, rel=0.15)  # Poisson: no copies
-    chance = MARKET.click_probability(busy, BEST[busy], fatigue=np.arange(3)).sum()
-    assert abs(mean_z(outcome.clicks, chance)) < 4
+    probability = MARKET.click_probability(busy, BEST[busy], fatigue=np.arange(3)).sum()
+    assert abs(mean_z(outcome.clicks, probability)) < 4
 
 
 def test_all_customers_in_order_are_the_market():

@@ -171,11 +171,11 @@ def test_orders_after_the_window_do_not_count(days):
     policy = EpsilonGreedy(slow.click_table.argmax(1), M)
     who = np.arange(8000)
     trial = slow.experiment(policy, treated=1.0, impressions=2, days=days)
-    chance = slow.click_probability(who, policy.best) * (1 + np.exp(-LOUD.fatigue))
-    chance = chance * slow.conversion_probability(who, policy.best)
-    counted = chance * (1 - np.exp(-days / slow.mean_delay(who, policy.best)))
+    probability = slow.click_probability(who, policy.best) * (1 + np.exp(-LOUD.fatigue))
+    probability = probability * slow.conversion_probability(who, policy.best)
+    counted = probability * (1 - np.exp(-days / slow.mean_delay(who, policy.best)))
     assert abs(mean_z(trial["conversions"] - counted, 0)) < 4
-    assert abs(mean_z(trial["conversions"] - chance, 0)) > 4
+    assert abs(mean_z(trial["conversions"] - probability, 0)) > 4
     gap = trial["spend_with"] - trial["spend_without"]
     uplift = slow.true_uplift(who, policy.best, outcome="spend", impressions=2, days=days)
     assert abs(mean_z(gap - uplift, 0)) < 4

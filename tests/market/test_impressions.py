@@ -74,16 +74,16 @@ def test_later_impressions_are_other_ones(log):
 
 
 def test_clicks_come_with_the_true_probability(log):
-    chance = MARKET.click_probability(log.customer, log.creative, position=log.position)
-    assert abs(z_score(log.click.sum(), chance)) < 4
-    edges = np.quantile(chance, np.linspace(0, 1, 11))
-    decile = np.clip(np.searchsorted(edges, chance) - 1, 0, 9)
+    probability = MARKET.click_probability(log.customer, log.creative, position=log.position)
+    assert abs(z_score(log.click.sum(), probability)) < 4
+    edges = np.quantile(probability, np.linspace(0, 1, 11))
+    decile = np.clip(np.searchsorted(edges, probability) - 1, 0, 9)
     for k in range(10):
-        assert abs(z_score(log.click[decile == k].sum(), chance[decile == k])) < 4
+        assert abs(z_score(log.click[decile == k].sum(), probability[decile == k])) < 4
     for slot in range(4):
         here = log.position == slot
-        assert abs(z_score(log.click[here].sum(), chance[here])) < 4
-    assert abs(z_score(log.click.sum(), chance * 1.1)) > 6  # the test would see 10 %
+        assert abs(z_score(log.click[here].sum(), probability[here])) < 4
+    assert abs(z_score(log.click.sum(), probability * 1.1)) > 6  # the test would see 10 %
 
 
 def test_what_follows_a_click_comes_with_the_true_probability():

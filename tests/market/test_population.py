@@ -145,11 +145,11 @@ def test_tastes_follow_what_households_buy(households):
 
 def test_types_are_a_factorisation():
     rng = np.random.default_rng(0)
-    pure = rng.dirichlet(np.full(12, 0.5), people.TYPES)
-    spend = 3000 * rng.dirichlet(np.full(people.TYPES, 0.3), 400) @ pure
+    pure = rng.dirichlet(np.full(12, 0.5), people.N_TYPES)
+    spend = 3000 * rng.dirichlet(np.full(people.N_TYPES, 0.3), 400) @ pure
     mixture, taste = people.factorise(spend)
     shares = spend / spend.sum(1, keepdims=True)
-    assert mixture.shape == (400, people.TYPES)
+    assert mixture.shape == (400, people.N_TYPES)
     left = ((taste - shares) ** 2).sum() / ((shares - shares.mean(0)) ** 2).sum()
     assert left < 0.1
 

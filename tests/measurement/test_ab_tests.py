@@ -143,8 +143,8 @@ def test_means_are_compared_as_statsmodels_does():
 
 def test_customers_who_differ_raise_false_alarms_by_row_only():
     rng = np.random.default_rng(0)
-    chance = rng.beta(0.5, 8, size=1500)
-    clicks = rng.binomial(40, chance)
+    probability = rng.beta(0.5, 8, size=1500)
+    clicks = rng.binomial(40, probability)
     found = ab_tests.false_alarms(clicks, np.full(1500, 40), runs=600, rng=rng)
     assert found["impressions"] > 0.25
     assert found["customers"] == pytest.approx(0.05, abs=0.027)

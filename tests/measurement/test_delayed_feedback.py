@@ -69,21 +69,21 @@ def clicks(n: int, seed: int, *, span: float = 12.0) -> tuple[np.ndarray, ...]:
     """Features (n, 2), true chance, true mean delay, and when clicks and orders come."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(n, 2))
-    chance, mean = expit(-1.5 + 0.8 * x[:, 0]), 4 * np.exp(0.5 * x[:, 1])
-    waits = np.where(rng.random(n) < chance, rng.exponential(mean), np.nan)
-    return x, chance, mean, rng.uniform(0, span, n), waits
+    probability, mean = expit(-1.5 + 0.8 * x[:, 0]), 4 * np.exp(0.5 * x[:, 1])
+    waits = np.where(rng.random(n) < probability, rng.exponential(mean), np.nan)
+    return x, probability, mean, rng.uniform(0, span, n), waits
 
 
 @pytest.mark.parametrize("hidden", [0, 8])
 def test_the_model_recovers_rate_and_delay_where_counts_at_the_cut_off_do_not(hidden):
-    x, chance, mean, at, waits = clicks(20_000, 0)
+    x, probability, mean, at, waits = clicks(20_000, 0)
     seen = delayed_feedback.seen_by(12, at, waits)
-    rate, days = delayed_feedback.summary(chance, mean)
+    rate, days = delayed_feedback.delay_summary(probability, mean)
     early = delayed_feedback.from_ripe_clicks(seen, 0)
     assert early[0] / rate < 0.75
     assert early[1] / days < 0.75
     found = delayed_feedback.fit_delays(x, seen, hidden=hidden, epochs=12, seed=0)
-    fitted = delayed_feedback.summary(*found)
+    fitted = delayed_feedback.delay_summary(*found)
     assert fitted[0] / rate == pytest.approx(1, abs=0.06)
     assert fitted[1] / days == pytest.approx(1, abs=0.12)
     assert np.corrcoef(np.log(found[1]), np.log(mean))[0, 1] > 0.9
@@ -91,11 +91,11 @@ def test_the_model_recovers_rate_and_delay_where_counts_at_the_cut_off_do_not(hi
 
 def test_the_linear_model_recovers_the_true_coefficients():
     x, _, _, at, waits = clicks(40_000, 1)
-    chance, mean = delayed_feedback.fit_delays(
+    probability, mean = delayed_feedback.fit_delays(
         x, delayed_feedback.seen_by(12, at, waits), hidden=0, epochs=15, seed=0
     )
     design = np.column_stack([np.ones(len(x)), x])
-    logit = np.log(chance / (1 - chance))
+    logit = np.log(probability / (1 - probability))
     assert np.linalg.lstsq(design, logit)[0] == pytest.approx([-1.5, 0.8, 0], abs=0.12)
     log_mean = np.linalg.lstsq(design, np.log(mean))[0]
     assert log_mean == pytest.approx([np.log(4), 0, 0.5], abs=0.15)
@@ -119,7 +119,7 @@ def test_once_every_order_is_in_all_ways_agree():
     plain = delayed_feedback.from_ripe_clicks(seen, 0)
     came = ~np.isnan(waits)
     assert plain == pytest.approx((came.mean(), waits[came].mean()))
-    fitted = delayed_feedback.summary(
+    fitted = delayed_feedback.delay_summary(
         *delayed_feedback.fit_delays(x, seen, hidden=0, epochs=10, seed=0)
     )
     assert fitted[0] == pytest.approx(plain[0], rel=0.03)
@@ -142,16 +142,20 @@ def test_ripe_clicks_by_hand_and_none_of_them():
 
 
 def test_a_delay_counts_by_the_chance_that_there_is_one():
-    chance, days = np.array([0.1, 0.3, 0.5]), np.array([2.0, 6, 1])
-    assert delayed_feedback.summary(chance, days) == pytest.approx((0.3, (0.2 + 1.8 + 0.5) / 0.9))
-    by = delayed_feedback.delay_by(np.array([0, 0, 1]), chance, days)
+    probability, days = np.array([0.1, 0.3, 0.5]), np.array([2.0, 6, 1])
+    assert delayed_feedback.delay_summary(probability, days) == pytest.approx(
+        (0.3, (0.2 + 1.8 + 0.5) / 0.9)
+    )
+    by = delayed_feedback.delay_by(np.array([0, 0, 1]), probability, days)
     assert by.tolist() == pytest.approx([2.0 / 0.4, 1])
 
 
 def test_a_reading_holds_every_way_against_the_truth():
-    x, chance, mean, at, waits = clicks(3000, 6)
+    x, probability, mean, at, waits = clicks(3000, 6)
     seen = delayed_feedback.seen_by(12, at, waits)
-    table = delayed_feedback.reading({"copy": (chance, mean)}, seen, (chance, mean), waits=(0, 6))
+    table = delayed_feedback.reading(
+        {"copy": (probability, mean)}, seen, (probability, mean), waits=(0, 6)
+    )
     assert list(table.index) == [
         "clicks of 0 days or more",
         "clicks of 6 days or more",

@@ -12,17 +12,17 @@ from pm_utils.chapters import creative_optimisation
 from pm_utils.measurement import off_policy
 
 # Two customers, two ads. Chances of a click, the old and the new policy, and a wrong model.
-CHANCE = np.array([[0.2, 0.7], [0.5, 0.1]])
+PROBABILITY = np.array([[0.2, 0.7], [0.5, 0.1]])
 OLD = np.array([[0.6, 0.4], [0.25, 0.75]])
 NEW = np.array([[0.1, 0.9], [0.8, 0.2]])
 WRONG = np.array([[0.9, 0.3], [0.2, 0.6]])
-VALUE = (NEW * CHANCE).sum(1).mean()
+VALUE = (NEW * PROBABILITY).sum(1).mean()
 
 
-def expectation(estimator, rows: int = 2, old=OLD, chance=CHANCE) -> tuple[float, float]:
+def expectation(estimator, rows: int = 2, old=OLD, probability=PROBABILITY) -> tuple[float, float]:
     """Mean and variance of an estimator over all logs of some rows, each with its chance."""
     one = [
-        ((x, a, r), 0.5 * old[x, a] * (chance[x, a] if r else 1 - chance[x, a]))
+        ((x, a, r), 0.5 * old[x, a] * (probability[x, a] if r else 1 - probability[x, a]))
         for x, a, r in product(range(2), repeat=3)
     ]
     total = second = mass = 0.0
@@ -66,7 +66,7 @@ def test_dr_is_unbiased_with_a_wrong_model():
 
 def test_dr_is_unbiased_with_wrong_propensities_and_the_right_model():
     believed = np.array([[0.3, 0.7], [0.5, 0.5]])
-    robust, _ = expectation(lambda x, a, r: dr(x, a, r, CHANCE, believed))
+    robust, _ = expectation(lambda x, a, r: dr(x, a, r, PROBABILITY, believed))
     assert robust == pytest.approx(VALUE, abs=1e-12)
     weighted, _ = expectation(
         lambda x, a, r: off_policy.inverse_propensity(r, weights(x, a, believed), x).value
@@ -81,7 +81,7 @@ def test_dr_is_biased_when_both_are_wrong():
 
 
 def test_dm_is_as_right_as_its_model():
-    assert expectation(lambda x, a, r: dm(x, a, r, CHANCE))[0] == pytest.approx(VALUE)
+    assert expectation(lambda x, a, r: dm(x, a, r, PROBABILITY))[0] == pytest.approx(VALUE)
     assert expectation(dm)[0] == pytest.approx((NEW * WRONG).sum(1).mean())
     assert abs(expectation(dm)[0] - VALUE) > 0.1
 
@@ -93,7 +93,7 @@ def test_snips_bias_falls_with_the_rows():
 
 
 def test_the_right_model_takes_variance_away():
-    right = expectation(lambda x, a, r: dr(x, a, r, CHANCE))
+    right = expectation(lambda x, a, r: dr(x, a, r, PROBABILITY))
     assert right[0] == pytest.approx(VALUE)
     assert right[1] < 0.9 * expectation(ips)[1]
 
@@ -101,7 +101,7 @@ def test_the_right_model_takes_variance_away():
 def test_a_constant_added_to_the_reward_moves_all_but_ips_exactly():
     rng = np.random.default_rng(0)
     x, a = rng.integers(2, size=(2, 50))
-    r = (rng.random(50) < CHANCE[x, a]).astype(float)
+    r = (rng.random(50) < PROBABILITY[x, a]).astype(float)
     assert snips(x, a, r + 10) == pytest.approx(snips(x, a, r) + 10)
     assert dr(x, a, r + 10, WRONG + 10) == pytest.approx(dr(x, a, r) + 10)
     assert abs(ips(x, a, r + 10) - ips(x, a, r) - 10) > 0.1
@@ -230,18 +230,18 @@ def test_the_score_of_estimates_by_hand():
 # --- Sequences of decisions -----------------------------------------------------------------------
 
 AGREES = np.array([[True, True, False, True], [True, False, True, True]])  # (T, N)
-CHANCES = np.array([[0.5, 0.25, 0.5, 1.0], [0.8, 0.5, 0.5, 0.5]])
+PROBABILITIES = np.array([[0.5, 0.25, 0.5, 1.0], [0.8, 0.5, 0.5, 0.5]])
 PAID = np.array([[1.0, 2.0, 3.0, 4.0], [5.0, 6.0, 7.0, 8.0]])
 
 
 def test_the_weight_of_a_history_by_hand():
-    weight = off_policy.trajectory_weights(AGREES, CHANCES)
+    weight = off_policy.trajectory_weights(AGREES, PROBABILITIES)
     assert weight[0].tolist() == [2, 4, 0, 1]
     assert weight[1] == pytest.approx([2.5, 0, 0, 2])  # once off the path, never again on it
 
 
 def test_per_decision_by_hand():
-    weight = off_policy.trajectory_weights(AGREES, CHANCES)
+    weight = off_policy.trajectory_weights(AGREES, PROBABILITIES)
     plain = off_policy.per_decision(PAID, weight, normalised=False)
     assert plain.value == pytest.approx((2 + 8 + 4) / 4 + (12.5 + 16) / 4)
     found = off_policy.per_decision(PAID, weight)
@@ -267,7 +267,9 @@ def test_one_week_is_the_estimators_of_single_decisions():
 
 
 def test_a_week_without_weight_is_an_error():
-    weight = off_policy.trajectory_weights(np.array([[True, False], [False, True]]), CHANCES[:, :2])
+    weight = off_policy.trajectory_weights(
+        np.array([[True, False], [False, True]]), PROBABILITIES[:, :2]
+    )
     for normalised in (True, False):
         with pytest.raises(ValueError, match="nobody's history agrees"):
             off_policy.per_decision(PAID[:, :2], weight, normalised=normalised)
@@ -285,9 +287,9 @@ def two_weeks(customers: int, seed: int):
     seen, rows = np.zeros(customers, int), []
     for week in range(2):
         shown = (rng.random(customers) < SHOWS[seen]).astype(int)
-        chance = np.where(shown == 1, SHOWS[seen], 1 - SHOWS[seen])
+        probability = np.where(shown == 1, SHOWS[seen], 1 - SHOWS[seen])
         paid = GAINS[seen, shown] + rng.exponential(size=customers) - 1
-        rows.append((paid, shown == 1 - week, chance))
+        rows.append((paid, shown == 1 - week, probability))
         seen = np.minimum(seen + shown, 1)
     return [np.stack(each) for each in zip(*rows, strict=True)]
 
@@ -301,9 +303,9 @@ def two_week_logs():
 def test_per_decision_is_right_on_average_and_covers(two_week_logs, normalised):
     found = [
         off_policy.per_decision(
-            reward, off_policy.trajectory_weights(agrees, chance), normalised=normalised
+            reward, off_policy.trajectory_weights(agrees, probability), normalised=normalised
         )
-        for reward, agrees, chance in two_week_logs
+        for reward, agrees, probability in two_week_logs
     ]
     values = np.array([one.value for one in found])
     spread = values.std(ddof=1) / 20
@@ -316,10 +318,10 @@ def test_per_decision_is_right_on_average_and_covers(two_week_logs, normalised):
 
 def test_without_weights_or_with_the_last_weeks_alone_it_is_wrong(two_week_logs):
     plain, last, squeezed = [], [], []
-    for reward, agrees, chance in two_week_logs:
+    for reward, agrees, probability in two_week_logs:
         plain.append(reward.sum(0).mean())
-        last.append((reward * agrees / chance).sum(0).mean())  # forgets what came before
-        squeezed.append((reward.sum(0) * (agrees / chance).prod(0)).mean())
+        last.append((reward * agrees / probability).sum(0).mean())  # forgets what came before
+        squeezed.append((reward.sum(0) * (agrees / probability).prod(0)).mean())
     for wrong in (plain, last):
         assert abs(np.mean(wrong) - NEW_VALUE) > 10 * np.std(wrong) / 20
     weighted = [

@@ -19,7 +19,7 @@ def world():
     ads = random_creatives(12, np.random.default_rng(0))
     market = small_market(700, creatives=ads)
     log = market.impressions(Uniform(len(market.creatives)), 300_000)
-    cells = post_click.add_up(market, log)
+    cells = post_click.aggregate_log(market, log)
     click, truth = (
         table[cells.customer, cells.creative].astype(float)
         for table in (market.click_table, market.conversion_table)
@@ -47,11 +47,11 @@ def test_the_last_number_is_the_taste_for_the_ads_category():
 
 def test_receipts_are_scaled_and_show_nothing_hidden():
     market = world()[0]
-    about = post_click.receipts(market.customers)
+    about = post_click.observed_features(market.customers)
     assert about.shape == (700, 16)
     assert np.abs(about).max() <= 3
     assert np.allclose(about.mean(0), 0, atol=0.15)
-    again = post_click.receipts(market.customers.drop(columns="customer_id"))
+    again = post_click.observed_features(market.customers.drop(columns="customer_id"))
     assert np.array_equal(about, again)
 
 
@@ -66,7 +66,7 @@ def test_what_is_not_known_is_the_same_for_all():
 def test_a_table_marks_each_code_once():
     cells = world()[2].take(np.arange(50))
     table = cells.table()
-    width = sum(post_click.LEVELS)
+    width = sum(post_click.ATTRIBUTE_LEVELS)
     assert table.shape == (50, width + 17)
     assert (table[:, :width].sum(1) == 7).all()
     assert len(cells.counts) == 50
@@ -95,11 +95,11 @@ def test_counts_fit_as_their_rows_do():
     x = rng.normal(size=(40, 2))
     tries = rng.integers(0, 6, 40)
     hits = rng.binomial(tries, 0.4)
-    chance = post_click.fit_counts(LogisticRegression(), x, hits, tries)
+    probability = post_click.fit_counts(LogisticRegression(), x, hits, tries)
     rows = np.repeat(np.arange(40), tries)
     label = np.concatenate([np.arange(t) < h for h, t in zip(hits, tries, strict=True)])
     by_row = LogisticRegression().fit(x[rows], label).predict_proba(x)[:, 1]
-    assert np.allclose(chance, by_row, atol=1e-4)
+    assert np.allclose(probability, by_row, atol=1e-4)
 
 
 def test_the_rate_by_ad_is_orders_over_clicks():
@@ -113,27 +113,32 @@ def test_the_rate_by_ad_is_orders_over_clicks():
 def test_an_ad_without_clicks_gets_the_overall_rate():
     counts = np.array([[9, 4, 1], [9, 0, 0]], np.float32)
     codes, numbers = np.zeros((2, 7), int), np.zeros((2, 17), np.float32)
-    cells = post_click.Cells(np.arange(2), np.arange(2), codes, numbers, counts)
+    cells = post_click.PairCounts(np.arange(2), np.arange(2), codes, numbers, counts)
     assert post_click.rate_by_ad(cells).tolist() == [0.25, 0.25]
 
 
 def test_expected_auc_is_the_mean_over_drawn_outcomes():
     rng = np.random.default_rng(0)
-    chance = rng.uniform(0.05, 0.6, 400)
-    score, weight = chance + rng.normal(0, 0.2, 400), rng.uniform(0, 3, 400)
-    drawn = [roc_auc(rng.random(400) < chance, score, weight) for _ in range(300)]
-    assert post_click.expected_auc(score, chance, weight) == pytest.approx(np.mean(drawn), abs=0.01)
-    two = post_click.expected_auc(score, chance, np.vstack([weight, np.ones(400)]))
-    assert two[0] == pytest.approx(post_click.expected_auc(score, chance, weight))
+    probability = rng.uniform(0.05, 0.6, 400)
+    score, weight = probability + rng.normal(0, 0.2, 400), rng.uniform(0, 3, 400)
+    drawn = [roc_auc(rng.random(400) < probability, score, weight) for _ in range(300)]
+    assert post_click.expected_auc(score, probability, weight) == pytest.approx(
+        np.mean(drawn), abs=0.01
+    )
+    two = post_click.expected_auc(score, probability, np.vstack([weight, np.ones(400)]))
+    assert two[0] == pytest.approx(post_click.expected_auc(score, probability, weight))
 
 
 def test_no_score_ranks_better_than_the_truth():
     rng = np.random.default_rng(1)
-    chance, ones = rng.uniform(0, 0.5, 500), np.ones(500)
-    best = post_click.expected_auc(chance, chance, ones)
+    probability, ones = rng.uniform(0, 0.5, 500), np.ones(500)
+    best = post_click.expected_auc(probability, probability, ones)
     for noise in (0.05, 0.2):
-        assert post_click.expected_auc(chance + rng.normal(0, noise, 500), chance, ones) < best
-    assert post_click.expected_auc(ones, chance, ones) == pytest.approx(0.5)
+        assert (
+            post_click.expected_auc(probability + rng.normal(0, noise, 500), probability, ones)
+            < best
+        )
+    assert post_click.expected_auc(ones, probability, ones) == pytest.approx(0.5)
 
 
 def test_relative_bias_weights_both_means():
@@ -146,7 +151,7 @@ def test_relative_bias_weights_both_means():
 def test_the_truth_is_judged_right_and_the_clicked_rate_is_not():
     _, _, cells, click, truth = world()
     rate = np.full(len(truth), cells.counts[:, 2].sum() / cells.counts[:, 1].sum())
-    table = post_click.judge({"truth": truth, "clicked rate": rate}, truth, cells)
+    table = post_click.score_against_truth({"truth": truth, "clicked rate": rate}, truth, cells)
     assert table.loc["truth", "bias"] == 0
     assert table.loc["truth", "calibration error"] == pytest.approx(0, abs=1e-12)
     assert table.loc["truth", "AUC off the clicks"] > 0.6
@@ -159,11 +164,13 @@ def test_the_truth_is_judged_right_and_the_clicked_rate_is_not():
 def test_a_trained_net_beats_its_null_and_the_clicked_rate():
     _, _, cells, _, truth = world()
     nets = {
-        name: post_click.train_towers(entire_space_loss, rows, epochs=12, seed=0)
+        name: post_click.train_post_click_towers(entire_space_loss, rows, epochs=12, seed=0)
         for name, rows in {"net": cells, "null": cells.shuffled(1)}.items()
     }
-    chance = {name: post_click.conversion_chance(net, cells) for name, net in nets.items()}
-    table = post_click.judge(chance, truth, cells)
+    probability = {
+        name: post_click.post_click_probability(net, cells) for name, net in nets.items()
+    }
+    table = post_click.score_against_truth(probability, truth, cells)
     assert abs(table.loc["net", "bias"]) < 0.5 * table.loc["null", "bias"]
     assert table.loc["net", "AUC off the clicks"] > table.loc["null", "AUC off the clicks"] + 0.1
     assert table.loc["null", "AUC off the clicks"] == pytest.approx(0.5, abs=0.08)
@@ -171,10 +178,10 @@ def test_a_trained_net_beats_its_null_and_the_clicked_rate():
 
 def test_rivals_are_biased_less_than_the_clicked_rate_and_rank():
     _, _, cells, _, truth = world()
-    chance = post_click.rivals(cells, trees=40, seed=0)
+    probability = post_click.post_click_baselines(cells, trees=40, seed=0)
     names = ["logistic", "boosting", "logistic, weighted", "boosting, weighted"]
-    assert list(chance) == names
-    table = post_click.judge(chance, truth, cells)
+    assert list(probability) == names
+    table = post_click.score_against_truth(probability, truth, cells)
     assert (table["bias"] < 0.25).all()
     assert (table["AUC off the clicks"] > 0.6).all()
     assert table.loc[names[3], "bias"] < table.loc[names[1], "bias"]
@@ -196,8 +203,10 @@ def test_without_luck_nothing_is_left_out_where_features_show_all():
     bias = []
     for cause in (0.0, hidden):
         true = click * np.exp(cause), conversion * np.exp(cause)
-        net = post_click.train_towers(entire_space_loss, cells.expected(*true), epochs=12, seed=0)
-        bias.append(post_click.conversion_chance(net, cells).mean() / true[1].mean() - 1)
+        net = post_click.train_post_click_towers(
+            entire_space_loss, cells.expected(*true), epochs=12, seed=0
+        )
+        bias.append(post_click.post_click_probability(net, cells).mean() / true[1].mean() - 1)
     assert bias[0] == pytest.approx(0, abs=0.03)
     # E[e^2h] / E[e^h]^2 - 1; the few numbers of so few customers tell some of who is who
     expected = 2 * (np.exp(0.8) + np.exp(-0.8)) / (np.exp(0.4) + np.exp(-0.4)) ** 2 - 1
@@ -208,18 +217,25 @@ def test_a_comparison_is_paired_and_zero_for_twins():
     _, _, cells, _, truth = world()
     settings = {"repeats": 20, "seed": 0}
     for metric in ("bias", "AUC off the clicks"):
-        assert post_click.compare(metric, truth, truth, truth, cells, **settings) == (0, 0)
-    worse = post_click.compare("bias", truth, 1.3 * truth, truth, cells, **settings)
+        assert post_click.compare_estimates(metric, truth, truth, truth, cells, **settings) == (
+            0,
+            0,
+        )
+    worse = post_click.compare_estimates("bias", truth, 1.3 * truth, truth, cells, **settings)
     assert worse == pytest.approx((-0.3, -0.3))
     blurred = truth + np.random.default_rng(0).normal(0, 0.1, len(truth))
-    low, high = post_click.compare("AUC off the clicks", truth, blurred, truth, cells, **settings)
+    low, high = post_click.compare_estimates(
+        "AUC off the clicks", truth, blurred, truth, cells, **settings
+    )
     assert 0 < low < high
 
 
 def test_a_metric_without_a_comparison_is_rejected():
     _, _, cells, _, truth = world()
     with pytest.raises(ValueError, match="calibration error"):
-        post_click.compare("calibration error", truth, truth, truth, cells, repeats=2, seed=0)
+        post_click.compare_estimates(
+            "calibration error", truth, truth, truth, cells, repeats=2, seed=0
+        )
 
 
 def test_scoreboard_rows_take_sizes_and_the_best_rival():

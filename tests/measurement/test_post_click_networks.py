@@ -88,9 +88,9 @@ def test_the_doubly_robust_target_is_the_imputed_chance_corrected():
     logits = numbers(200, 3).double().requires_grad_()
     counts, outcome = (part.double() for part in rows())
     doubly_robust_loss(logits, counts).backward()
-    click, chance, imputed = torch.sigmoid(logits.detach()).unbind(1)
+    click, probability, imputed = torch.sigmoid(logits.detach()).unbind(1)
     phi = imputed + outcome[:, 0] / click * (outcome[:, 1] - imputed)
-    slope = outcome[:, 0].mean() * (chance - phi) / 200
+    slope = outcome[:, 0].mean() * (probability - phi) / 200
     assert torch.allclose(logits.grad[:, CONVERSION], slope)
 
 
@@ -168,11 +168,11 @@ def test_where_the_cause_is_seen_every_loss_recovers_the_rate_of_all(loss, tower
     net = EntireSpaceNet([1], 1, hidden=8, rates=[0.1, 0.4, 0.4][:towers])
     steps = {"epochs": 15, "batch_size": 256, "learning_rate": 0.02}
     fit(net, inputs, torch.tensor(counts), loss=loss, **steps)
-    chance = torch.sigmoid(predict(net, inputs)[:, CONVERSION]).numpy()
+    probability = torch.sigmoid(predict(net, inputs)[:, CONVERSION]).numpy()
     clicked = counts[:, 2].sum() / counts[:, 1].sum()
     assert clicked / truth.mean() - 1 > 0.5  # what is to be corrected
-    assert abs(chance.mean() / truth.mean() - 1) < 0.05
-    assert np.corrcoef(chance, truth)[0, 1] > 0.99
+    assert abs(probability.mean() / truth.mean() - 1) < 0.05
+    assert np.corrcoef(probability, truth)[0, 1] > 0.99
 
 
 def test_a_wrong_imputer_is_mended_by_weights_and_wrong_weights_by_the_imputer():

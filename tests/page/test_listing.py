@@ -15,7 +15,7 @@ from pm_utils.page import artifacts
 from pm_utils.page.listing import show_lines, show_source
 
 SHOWN = [
-    bootstrap.interval,
+    bootstrap.percentile_interval,
     ranking._ap_and_auc,  # one line of docstring
     artifacts.save,
     artifacts._format,  # no docstring
@@ -98,9 +98,9 @@ def test_the_block_by_hand():
 
 def test_what_is_printed_can_be_run():
     names: dict = {"np": ranking.np, "ArrayLike": object}
-    exec(body(show_source(bootstrap.interval)), names)
+    exec(body(show_source(bootstrap.percentile_interval)), names)
     values = [1.0, 2.0, 4.0, 8.0]
-    assert names["interval"](values) == bootstrap.interval(values)
+    assert names["interval"](values) == bootstrap.percentile_interval(values)
 
 
 def test_several_objects_come_in_the_order_given_in_one_block():

@@ -155,7 +155,7 @@ def test_saved_boards_come_back(run, monkeypatch):
     board.claim("AP", (0.1, 0.2))
     path = board.save()
     assert path == run / "scoreboard.json"
-    back = scoreboard.read(path)
+    back = scoreboard.read_scoreboard(path)
     assert [Row(**row) for row in back.pop("rows")] == board.rows
     assert back == {
         "chapter": "03-customer-profile",
@@ -202,7 +202,7 @@ def test_a_file_that_is_no_scoreboard_is_refused_by_name(text, run):
     path = run / "07-bad.json"
     path.write_text(text)
     with pytest.raises(ValueError, match="is no scoreboard") as told:
-        scoreboard.read(path)
+        scoreboard.read_scoreboard(path)
     assert str(path) in str(told.value)
 
 

@@ -5,7 +5,7 @@ from functools import cache
 
 import numpy as np
 
-from pm_utils.decisions.budget_env import Campaign, Forecast
+from pm_utils.decisions.budget_env import BudgetCampaign, Forecast
 from pm_utils.market import Market, TruthParameters, random_creatives
 from tests.support.market_world import small_market
 
@@ -22,7 +22,7 @@ STRONG = replace(
     leaving_fatigue=0.01,
 )
 WEEKS, FLIGHT = 3, 5
-TIGHT, AMPLE = (Campaign(WEEKS, FLIGHT, flights) for flights in (3, 6))  # for two customers
+TIGHT, AMPLE = (BudgetCampaign(WEEKS, FLIGHT, flights) for flights in (3, 6))  # for two customers
 
 
 @cache

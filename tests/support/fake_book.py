@@ -101,13 +101,13 @@ class FakeBook:
     def problems(self, profile="quick"):
         """Everything that is wrong with the chapters and a profile."""
         found = []
-        profiles.load(self.project, profile, chapters.discover(self.project, found), found)
+        profiles.load_profile(self.project, profile, chapters.discover(self.project, found), found)
         return found
 
     def tasks(self, profile="quick"):
         found = []
         names = chapters.discover(self.project, found)
-        changes = profiles.load(self.project, profile, names, found)
+        changes = profiles.load_profile(self.project, profile, names, found)
         assert found == []
         return runs.chapter_tasks(self.project, profile, names, changes)
 

@@ -45,5 +45,5 @@ def habits(seed: int = 0) -> PurchaseLog:
 
 
 LOG = habits()
-TRAIN = samples.moments(LOG, [on(40), on(60), on(80)], length=4, baskets=2, days=14)
-TEST = samples.moments(LOG, [on(100)], length=4, baskets=2, days=14)
+TRAIN = samples.snapshots(LOG, [on(40), on(60), on(80)], length=4, baskets=2, days=14)
+TEST = samples.snapshots(LOG, [on(100)], length=4, baskets=2, days=14)

@@ -6,15 +6,15 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.market import Market
-from pm_utils.market.population import CATEGORIES, TYPES, Households
+from pm_utils.market.population import CATEGORIES, N_TYPES, Households
 
 
 @cache
 def made_up_households(n: int = 300, seed: int = 5) -> Households:
     """Return households whose tastes follow from their mixture of types."""
     rng = np.random.default_rng(seed)
-    mixture = rng.dirichlet(np.full(TYPES, 0.5), n)
-    taste = mixture @ rng.dirichlet(np.full(len(CATEGORIES), 0.7), TYPES) + 0.005
+    mixture = rng.dirichlet(np.full(N_TYPES, 0.5), n)
+    taste = mixture @ rng.dirichlet(np.full(len(CATEGORIES), 0.7), N_TYPES) + 0.005
     taste /= taste.sum(1, keepdims=True)
     rate, sensitivity = rng.gamma(1.2, 1.0, n) + 0.05, (rng.permutation(n) + 0.5) / n
     mean = rng.uniform(10, 60, n)
@@ -40,10 +40,12 @@ def small_market(n_customers: int = 2000, seed: int = 0, **options) -> Market:
     return Market(n_customers, seed, households=made_up_households(), **options)
 
 
-def z_score(hits: float, chances: np.ndarray) -> float:
+def z_score(hits: float, probabilities: np.ndarray) -> float:
     """Return how far a count is from the sum of independent chances, in standard errors."""
-    chances = np.asarray(chances, dtype=float)
-    return float((hits - chances.sum()) / np.sqrt((chances * (1 - chances)).sum()))
+    probabilities = np.asarray(probabilities, dtype=float)
+    return float(
+        (hits - probabilities.sum()) / np.sqrt((probabilities * (1 - probabilities)).sum())
+    )
 
 
 def mean_z(values: np.ndarray, expected: float | np.ndarray) -> float:

@@ -4,10 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from pm_utils.loop.ad_menu import Menu
+from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.campaign import Log
 
-MENU = Menu.of(2)
+MENU = AdCatalogue.of(2)
 N = 800
 
 

@@ -10,10 +10,12 @@ from pm_utils.targeting.fairness import gaps_as_text, gaps_by_age_and_income, gr
 
 def test_gaps_by_hand():
     target = np.array([1, 0, 1, 0, 1])
-    chance = np.array([0.9, 0.1, 0.2, 0.3, 0.8])
+    probability = np.array([0.9, 0.1, 0.2, 0.3, 0.8])
     group = pd.Series(["old", "old", "young", "young", pd.NA])
     weight = bootstrap_weights(5, 200, 0)
-    table = group_gaps(target, chance, group, weight, share=0.4)  # lists the first and the last
+    table = group_gaps(
+        target, probability, group, weight, share=0.4
+    )  # lists the first and the last
     assert table.index.tolist() == ["old", "young"]
     assert table.loc["old", ["contacts", "redeemed", "predicted"]].tolist() == [2, 0.5, 0.5]
     assert table.loc["young", "gap"] == pytest.approx(-0.25)
@@ -38,10 +40,10 @@ def test_intervals_of_gaps_as_text():
 
 def test_a_planted_bias_is_found_and_its_absence_too():
     rng = np.random.default_rng(2)
-    chance = rng.uniform(0.05, 0.5, 6_000)
+    probability = rng.uniform(0.05, 0.5, 6_000)
     group = pd.Series(np.where(rng.random(6_000) < 0.5, "a", "b"))
-    target = rng.random(6_000) < chance * np.where(group == "a", 1.0, 0.7)
-    table = group_gaps(target, chance, group, bootstrap_weights(6_000, 300, 0), share=0.3)
+    target = rng.random(6_000) < probability * np.where(group == "a", 1.0, 0.7)
+    table = group_gaps(target, probability, group, bootstrap_weights(6_000, 300, 0), share=0.3)
     assert abs(table.loc["a", "gap"]) < 0.02
     assert table.loc["b", "gap_low"] > 0.04
     assert table.loc["b", "gap"] == pytest.approx(0.3 * 0.275, abs=0.02)
@@ -58,10 +60,10 @@ def test_bands_of_age_and_income_come_in_order_and_count_who_told():
             for name, names in levels.items()
         }
     )
-    chance = rng.random(900)
-    target = (rng.random(900) < chance).astype(float)
+    probability = rng.random(900)
+    target = (rng.random(900) < probability).astype(float)
     weight = bootstrap_weights(900, 50, 0)
-    table = gaps_by_age_and_income(target, chance, told, weight, share=0.3)
+    table = gaps_by_age_and_income(target, probability, told, weight, share=0.3)
     bands = ["under 35", "35-54", "55 and over", "under 35K", "35-74K", "75K and more"]
     assert [band for _, band in table.index] == bands
     young = told["age_group"].isin(["19-24", "25-34"])

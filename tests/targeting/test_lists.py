@@ -29,10 +29,10 @@ def test_profit_by_hand():
 @given(
     st.lists(st.floats(0.01, 0.99), min_size=1, max_size=30), st.floats(1, 50), st.floats(0.1, 9)
 )
-def test_contacting_those_above_cost_over_margin_is_the_best_expected(chances, margin, cost):
-    chance = np.array(chances)
-    curve = profit_curve(chance, chance, margin=margin, cost=cost)
-    assert curve[number_to_contact(chance, margin=margin, cost=cost)] == pytest.approx(
+def test_contacting_those_above_cost_over_margin_is_the_best_expected(probabilities, margin, cost):
+    probability = np.array(probabilities)
+    curve = profit_curve(probability, probability, margin=margin, cost=cost)
+    assert curve[number_to_contact(probability, margin=margin, cost=cost)] == pytest.approx(
         curve.max(), abs=1e-9
     )
 

@@ -228,6 +228,6 @@ def test_who_buys_is_not_whom_the_ad_changes():
 def test_judged_scores_stand_in_order():
     x, treated, outcome, effect = binary_experiment(8000)
     noise = np.random.default_rng(1).random(8000)
-    table = uplift.judge({"good": x, "noise": noise, "bad": -x}, treated, outcome, effect)
+    table = uplift.score_uplift({"good": x, "noise": noise, "bad": -x}, treated, outcome, effect)
     assert table["Qini"]["good"] > table["Qini"]["noise"] > table["Qini"]["bad"]
     assert table["share of true gain"].to_numpy() == pytest.approx([1, 0, -1], abs=0.05)

@@ -4,20 +4,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.creatives.image.networks import LEVELS, SHOWN
+from pm_utils.creatives.image.networks import IMAGE_LEVELS, SHOWN
 from pm_utils.market import Creatives, random_creatives
 from pm_utils.market.renderer import render_images
 
-ALL_ADS = np.array(list(np.ndindex(LEVELS)))  # (5760, 5): all that a still picture can show
+ALL_ADS = np.array(list(np.ndindex(IMAGE_LEVELS)))  # (5760, 5): all that a still picture can show
 
 
-def as_creatives(attributes: np.ndarray) -> Creatives:
+def image_creatives(attributes: np.ndarray) -> Creatives:
     """Return the still ads with the given attributes, codes (N, 5) in the order of `SHOWN`."""
     rest = np.zeros((2, len(attributes)), dtype=int)
     return Creatives(*np.asarray(attributes).T, *rest)
 
 
-def archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+def image_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
     """Render ads with random attributes → pictures (n, 32, 32, 3), attributes (n, 5)."""
     creatives = random_creatives(n, rng)
     return torch.from_numpy(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]

@@ -8,7 +8,7 @@ from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
 from pm_utils.creatives.image.evaluation import as_asked
-from pm_utils.creatives.image.networks import LEVELS, Strokes, as_request
+from pm_utils.creatives.image.networks import IMAGE_LEVELS, Strokes, image_request
 
 SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried for the calm Gaussian
 
@@ -48,10 +48,13 @@ def additive_gaussian(
     -------
     array of shape (M, 32, 32, 3) in [0, 1]
     """
-    flat, levels = images.flatten(1).numpy(), as_request(attributes)[:, : sum(LEVELS)].numpy()
+    flat, levels = (
+        images.flatten(1).numpy(),
+        image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy(),
+    )
     model = Ridge(alpha=1.0).fit(levels, flat)
     deviation = (flat - model.predict(levels)).std(axis=0)
-    drawn = model.predict(as_request(asked)[:, : sum(LEVELS)].numpy())
+    drawn = model.predict(image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy())
     drawn += deviation * rng.standard_normal(drawn.shape, dtype=np.float32)
     return drawn.clip(0, 1).reshape(-1, *images.shape[1:])
 
@@ -105,13 +108,13 @@ class PCAGaussian:
 
     @staticmethod
     def _levels(attributes: np.ndarray) -> np.ndarray:
-        return as_request(attributes)[:, : sum(LEVELS)].numpy()
+        return image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy()
 
 
-def best_spread(rival: PCAGaussian, trial: np.ndarray, *, seed: int) -> float:
+def best_spread(baseline: PCAGaussian, trial: np.ndarray, *, seed: int) -> float:
     """Return the spread with the most complete ads on trial requests (M, 5)."""
     share = {}
     for spread in SPREADS:
         rng = np.random.default_rng(seed)  # the same noise for each
-        share[spread] = as_asked(rival.draw(trial, rng, spread=spread), trial)[1].mean()
+        share[spread] = as_asked(baseline.draw(trial, rng, spread=spread), trial)[1].mean()
     return max(share, key=share.__getitem__)

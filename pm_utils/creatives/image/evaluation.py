@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pm_utils.creatives.image.networks import LEVELS, SHOWN, AttributeNet, as_request
+from pm_utils.creatives.image.networks import IMAGE_LEVELS, SHOWN, AttributeNet, image_request
 from pm_utils.evaluation.frechet import frechet_distance
 from pm_utils.learning.training import predict
 from pm_utils.market.ad_reader import read_images
@@ -17,7 +17,7 @@ COVER_NEIGHBOURS = 3
 
 def classified(model: AttributeNet, images: Tensor) -> np.ndarray:
     """Return the likeliest level of each attribute → (N, 5)."""
-    heads = predict(model, [images]).split(LEVELS, 1)
+    heads = predict(model, [images]).split(IMAGE_LEVELS, 1)
     return torch.stack([head.argmax(1) for head in heads], dim=1).numpy()
 
 
@@ -84,7 +84,7 @@ class Judge:
             "attributes": verdict.share.mean(),
             "complete": verdict.complete.mean(),
             "valid": verdict.valid.mean(),
-            "coverage": coverage(self.real, verdict.features),
+            "coverage": mode_coverage(self.real, verdict.features),
         }
         return pd.Series(scores)
 
@@ -126,12 +126,14 @@ class Verdict:
 
 def with_request(features: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Put the request's plain levels, scaled to deviations of 1, beside features → (N, F + 31)."""
-    levels = as_request(asked)[:, : sum(LEVELS)].numpy()
-    share = np.repeat([1 / n for n in LEVELS], LEVELS)
+    levels = image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy()
+    share = np.repeat([1 / n for n in IMAGE_LEVELS], IMAGE_LEVELS)
     return np.hstack([features, levels / np.sqrt(share * (1 - share))])
 
 
-def coverage(real: np.ndarray, fake: np.ndarray, *, neighbours: int = COVER_NEIGHBOURS) -> float:
+def mode_coverage(
+    real: np.ndarray, fake: np.ndarray, *, neighbours: int = COVER_NEIGHBOURS
+) -> float:
     """Return the share of real ads with a generated one nearer than their k-th real neighbour.
 
     Parameters
@@ -153,7 +155,7 @@ def coverage(real: np.ndarray, fake: np.ndarray, *, neighbours: int = COVER_NEIG
     return (torch.cdist(real, fake).amin(1) < reach).double().mean().item()
 
 
-def nearest(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.ndarray]:
+def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return the closest of other pictures: root mean square difference (N,), which one (N,)."""
     flat = torch.as_tensor(images).flatten(1)
     found = torch.cdist(flat, others.flatten(1)).min(1)

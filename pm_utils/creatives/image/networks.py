@@ -17,11 +17,11 @@ from torch.nn.functional import cross_entropy, leaky_relu, one_hot
 from pm_utils.market.creatives import level_counts
 
 SHOWN = ("category", "tone", "discount", "palette", "layout")  # what a still picture can show
-LEVELS = tuple(level_counts(*SHOWN).values())
-REQUEST_DIM = sum(LEVELS) + sum(LEVELS[:-1]) * LEVELS[-1]
+IMAGE_LEVELS = tuple(level_counts(*SHOWN).values())
+REQUEST_DIM = sum(IMAGE_LEVELS) + sum(IMAGE_LEVELS[:-1]) * IMAGE_LEVELS[-1]
 
 
-def as_request(attributes: np.ndarray) -> Tensor:
+def image_request(attributes: np.ndarray) -> Tensor:
     """Write attributes as numbers 0 and 1.
 
     Parameters
@@ -35,7 +35,7 @@ def as_request(attributes: np.ndarray) -> Tensor:
         One 1 for each level and one for each pair of the layout with another level.
     """
     codes = torch.as_tensor(attributes, dtype=torch.long)
-    parts = [one_hot(codes[:, i], n) for i, n in enumerate(LEVELS)]
+    parts = [one_hot(codes[:, i], n) for i, n in enumerate(IMAGE_LEVELS)]
     plain, layout = torch.cat(parts[:-1], 1), parts[-1]
     pairs = (plain.unsqueeze(2) * layout.unsqueeze(1)).flatten(1)
     return torch.cat([plain, layout, pairs], 1).float()
@@ -176,7 +176,7 @@ class AdImageGAN(nn.Module):
         """Draw one ad per request → (N, 32, 32, 3) in [0, 1]."""
         draw = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(attributes), self.generator.noise_dim, generator=draw)
-        return self.strokes.paint(self.average(noise, as_request(attributes))).numpy()
+        return self.strokes.paint(self.average(noise, image_request(attributes))).numpy()
 
 
 class AdImageFlow(nn.Module):
@@ -210,7 +210,7 @@ class AdImageFlow(nn.Module):
     @torch.no_grad()
     def sample(self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16) -> np.ndarray:
         """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1]."""
-        draw, request = torch.Generator().manual_seed(seed), as_request(attributes)
+        draw, request = torch.Generator().manual_seed(seed), image_request(attributes)
         place = torch.randn(len(request), len(self.strokes.scale), generator=draw)
         for step in range(steps):
             time = torch.full((len(place),), step / steps)
@@ -255,7 +255,7 @@ class AttributeNet(nn.Module):
             *(nn.Conv2d(32, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU()),  # (B, 48, 4, 4)
             *(nn.Flatten(), nn.Linear(48 * 16, features)),
         )
-        self.heads = nn.Linear(features, sum(LEVELS))
+        self.heads = nn.Linear(features, sum(IMAGE_LEVELS))
 
     def features(self, images: Tensor) -> Tensor:
         """Pictures (B, 32, 32, 3) → features (B, F)."""
@@ -268,5 +268,5 @@ class AttributeNet(nn.Module):
 
 def attribute_loss(logits: Tensor, attributes: Tensor) -> Tensor:
     """Return the sum of five cross-entropies: logits (B, 31), codes (B, 5) → nats, a scalar."""
-    heads = logits.split(LEVELS, 1)
+    heads = logits.split(IMAGE_LEVELS, 1)
     return sum(cross_entropy(head, attributes[:, i]) for i, head in enumerate(heads))

@@ -20,7 +20,7 @@ from pm_utils.learning.training import fit, rise_and_fall
 PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 
 
-def train_classifier(
+def train_image_classifier(
     images: Tensor, attributes: np.ndarray, *, epochs: int, seed: int
 ) -> AttributeNet:
     """Train the classifier whose features the distances are taken in."""
@@ -41,7 +41,7 @@ def new_gan(
     return gan
 
 
-def train_gan(
+def train_image_gan(
     gan: AdImageGAN,
     weights: Tensor,
     request: Tensor,
@@ -82,12 +82,12 @@ def train_gan(
     then).
     """
     draw = torch.Generator().manual_seed(seed)
-    makers = [
+    optimizers = [
         torch.optim.Adam(part.parameters(), rate, betas=(0.0, 0.99), fused=True)
         for part, rate in ((gan.generator, generator_rate), (gan.critic, critic_rate))
     ]
-    course = rise_and_fall(steps, _WARM_UP)
-    rates = [torch.optim.lr_scheduler.LambdaLR(maker, course) for maker in makers]
+    scheduler = rise_and_fall(steps, _WARM_UP)
+    rates = [torch.optim.lr_scheduler.LambdaLR(optimizer, scheduler) for optimizer in optimizers]
     if not generator_rate:  # then only the critic takes steps
         rates = rates[1:]
     for step in range(steps):
@@ -98,9 +98,9 @@ def train_gan(
         noise = torch.randn(batch_size, gan.generator.noise_dim, generator=draw)
         fake = gan.generator(noise, asked)
         now = penalty * PENALISE_EVERY * (step % PENALISE_EVERY == 0)
-        _critic_step(gan, makers[1], real, fake.detach(), asked, penalty=now)
+        _critic_step(gan, optimizers[1], real, fake.detach(), asked, penalty=now)
         if generator_rate:
-            _generator_step(gan, makers[0], fake, asked)
+            _generator_step(gan, optimizers[0], fake, asked)
             gan.follow(min(0.995, (1 + step) / (10 + step)))
         for rate in rates:
             rate.step()
@@ -110,7 +110,7 @@ def train_gan(
 
 def _critic_step(
     gan: AdImageGAN,
-    maker: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     real: Tensor,
     fake: Tensor,
     asked: Tensor,
@@ -118,21 +118,21 @@ def _critic_step(
     penalty: float,
 ) -> None:
     gan.critic.requires_grad_(True)
-    maker.zero_grad()
+    optimizer.zero_grad()
     loss = critic_loss(*gan.critic(torch.stack([real, fake]), asked))
     if penalty:
         loss = loss + penalty / 2 * gradient_penalty(gan.critic, real, asked)
     loss.backward()
-    maker.step()
+    optimizer.step()
 
 
 def _generator_step(
-    gan: AdImageGAN, maker: torch.optim.Optimizer, fake: Tensor, asked: Tensor
+    gan: AdImageGAN, optimizer: torch.optim.Optimizer, fake: Tensor, asked: Tensor
 ) -> None:
     gan.critic.requires_grad_(False)  # its slopes are not needed now
-    maker.zero_grad()
+    optimizer.zero_grad()
     generator_loss(gan.critic(fake, asked)).backward()
-    maker.step()
+    optimizer.step()
     gan.critic.requires_grad_(True)
 
 
@@ -158,13 +158,13 @@ def train_flow(
         Adam's largest step.
     """
     draw = torch.Generator().manual_seed(seed)
-    maker = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
-    rate = torch.optim.lr_scheduler.LambdaLR(maker, rise_and_fall(steps, _WARM_UP))
+    optimizer = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
+    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(steps, _WARM_UP))
     for _ in range(steps):
         rows = torch.randint(len(weights), (batch_size,), generator=draw)
         noise = torch.randn(batch_size, weights.shape[1], generator=draw)
         time = torch.rand(batch_size, generator=draw)
-        maker.zero_grad()
+        optimizer.zero_grad()
         flow_loss(flow, noise, weights[rows], time, request[rows]).backward()
-        maker.step()
+        optimizer.step()
         rate.step()

@@ -28,7 +28,7 @@ def share_of_gain(
     return float((got - least) / (most - least))
 
 
-def ads_said(tokens: np.ndarray) -> np.ndarray:
+def ads_in_headlines(tokens: np.ndarray) -> np.ndarray:
     """Return which of the 240 ads each headline is → (N,), -1 where it does not parse."""
     read = read_text(np.asarray(tokens))
     ad = np.ravel_multi_index((read.category, read.tone, read.discount), SHAPE)
@@ -62,7 +62,7 @@ def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]
     return pd.DataFrame({"asked for": names} | lines, index=readers).T
 
 
-def judge(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarray) -> pd.Series:
+def evaluate_headlines(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarray) -> pd.Series:
     """Return what share of headlines is grammatical, right, novel and distinct.
 
     Parameters
@@ -80,7 +80,7 @@ def judge(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarray) -> pd.Seri
         *Right* headlines parse and say what was asked. Only what parses can be *novel* or
         *distinct*.
     """
-    said = ads_said(tokens)
+    said = ads_in_headlines(tokens)
     lines = [row.tobytes() for row in np.asarray(tokens, np.int64)[said >= 0]]
     known = {row.tobytes() for row in np.asarray(archive, np.int64)}
     shares = {

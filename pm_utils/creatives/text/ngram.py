@@ -122,26 +122,26 @@ class BackoffNGram:
         array of shape (n, V)
             Rows sum to one; nothing for ``<pad>`` and ``<bos>``.
         """
-        chance = np.ones((len(last), self.n_words))
-        chance[:, [PAD, BOS]] = 0
-        chance /= chance.sum(axis=1, keepdims=True)
+        probability = np.ones((len(last), self.n_words))
+        probability[:, [PAD, BOS]] = 0
+        probability /= probability.sum(axis=1, keepdims=True)
         for seen, row, table in self._known(last, attributes):
             lean = self.strength * table.kinds[row, None]
             own = table.counts[row].toarray()
-            chance[seen] = (own + lean * chance[seen]) / (table.total[row, None] + lean)
-        return chance
+            probability[seen] = (own + lean * probability[seen]) / (table.total[row, None] + lean)
+        return probability
 
     def log_prob(self, tokens: np.ndarray, attributes: np.ndarray | None = None) -> np.ndarray:
         """Return the log probability of each headline → (N,), nats."""
         tokens = np.asarray(tokens)
         word, last, given = _positions(tokens, attributes)
-        chance = np.full(len(word), 1 / (self.n_words - 2))  # of all but <pad> and <bos>
+        probability = np.full(len(word), 1 / (self.n_words - 2))  # of all but <pad> and <bos>
         for seen, row, table in self._known(last, given):
             own = np.asarray(table.counts[row, word[seen]]).ravel()
             lean = self.strength * table.kinds[row]
-            chance[seen] = (own + lean * chance[seen]) / (table.total[row] + lean)
+            probability[seen] = (own + lean * probability[seen]) / (table.total[row] + lean)
         return np.bincount(
-            np.nonzero(tokens[:, 1:] != PAD)[0], np.log(chance), minlength=len(tokens)
+            np.nonzero(tokens[:, 1:] != PAD)[0], np.log(probability), minlength=len(tokens)
         )
 
     def sample(

@@ -19,7 +19,7 @@ from pm_utils.learning.training import fit, predict
 from pm_utils.market.headlines import PAD, copy_grammar
 
 
-def train_towers(
+def train_response_towers(
     profile: Tensor,
     counts: Tensor,
     learn: np.ndarray,
@@ -82,11 +82,11 @@ def logistic_liking(profile: np.ndarray, counts: Tensor, *, strength: float = 0.
     p, k = x.shape[1], z.shape[1]
     weights, base = np.zeros((p, k)), np.log(clicks.sum() / (shown - clicks).sum())
     for _ in range(6):
-        chance = sigmoid(base + x @ weights.astype(np.float32) @ z.T)  # (N, 240)
-        slope = x.T @ (clicks - shown * chance) @ z - weights / strength
-        bend = xx.T @ (shown * chance * (1 - chance)) @ zz  # (P P, K K)
-        bend = bend.reshape(p, p, k, k).transpose(0, 2, 1, 3).reshape(p * k, p * k)
-        step = np.linalg.solve(bend + np.eye(p * k) / strength, slope.ravel())
+        probability = sigmoid(base + x @ weights.astype(np.float32) @ z.T)  # (N, 240)
+        gradient = x.T @ (clicks - shown * probability) @ z - weights / strength
+        hessian = xx.T @ (shown * probability * (1 - probability)) @ zz  # (P P, K K)
+        hessian = hessian.reshape(p, p, k, k).transpose(0, 2, 1, 3).reshape(p * k, p * k)
+        step = np.linalg.solve(hessian + np.eye(p * k) / strength, gradient.ravel())
         weights += step.reshape(p, k)
     return x @ weights @ z.T
 

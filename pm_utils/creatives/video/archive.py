@@ -5,15 +5,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from pm_utils.creatives.video.networks import LEVELS, MOTION
+from pm_utils.creatives.video.networks import CLIP_LEVELS, MOTION
 from pm_utils.market import Creatives
 from pm_utils.market.renderer import NOISE, render_clips
 
-STEPS = (*LEVELS.values(), MOTION)
-CATALOGUE = np.array(list(np.ndindex(STEPS)))  # (2592, 4): all that a clip of the chapter can show
+CODE_COUNTS = (*CLIP_LEVELS.values(), MOTION)
+CLIP_CATALOGUE = np.array(
+    list(np.ndindex(CODE_COUNTS))
+)  # (2592, 4): all that a clip of the chapter can show
 
 
-def as_creatives(codes: np.ndarray) -> Creatives:
+def clip_creatives(codes: np.ndarray) -> Creatives:
     """Return plain ads without discount: codes (N, 4) of category, palette, layout and motion.
 
     The code of a motion is 0 for still, then left slow, left fast, right slow and so on.
@@ -26,28 +28,28 @@ def as_creatives(codes: np.ndarray) -> Creatives:
 
 
 def as_codes(ads: Creatives) -> np.ndarray:
-    """Return category, palette, layout and motion of ads → (N, 4); undoes `as_creatives`."""
+    """Return category, palette, layout and motion of ads → (N, 4); undoes `clip_creatives`."""
     moving = 2 * ads.motion - 1 + ads.speed
     cell = np.where(ads.motion > 0, moving, 0)
     return np.stack([ads.category, ads.palette, ads.layout, cell], axis=1)
 
 
-def as_request(codes: np.ndarray) -> Tensor:
+def clip_request(codes: np.ndarray) -> Tensor:
     """Write codes (N, 4) as numbers 0 and 1, one per level → (N, 31)."""
     columns = torch.as_tensor(np.asarray(codes), dtype=torch.long).unbind(1)
-    parts = [one_hot(column, n) for column, n in zip(columns, STEPS, strict=True)]
+    parts = [one_hot(column, n) for column, n in zip(columns, CODE_COUNTS, strict=True)]
     return torch.cat(parts, 1).float()
 
 
 def shoot(codes: np.ndarray, rng: np.random.Generator) -> Tensor:
     """Render a real clip of each ad, codes (N, 4), in a new scene → (N, 12, 3, 32, 32)."""
-    clips = torch.from_numpy(render_clips(as_creatives(codes), rng))
+    clips = torch.from_numpy(render_clips(clip_creatives(codes), rng))
     return clips.permute(0, 1, 4, 2, 3).contiguous()
 
 
-def archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
+def clip_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
     """Render clips of random ads → clips (n, 12, 3, 32, 32), codes (n, 4)."""
-    codes = CATALOGUE[rng.integers(len(CATALOGUE), size=n)]
+    codes = CLIP_CATALOGUE[rng.integers(len(CLIP_CATALOGUE), size=n)]
     # Still ads are one motion in five, not one in nine.
     codes[:, 3] = np.where(rng.random(n) < 0.2, 0, rng.integers(1, MOTION, size=n))
     return shoot(codes, rng), codes

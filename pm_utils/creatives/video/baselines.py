@@ -8,8 +8,8 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
-from pm_utils.creatives.video.archive import as_filmed, as_request
-from pm_utils.creatives.video.evaluation import judge
+from pm_utils.creatives.video.archive import as_filmed, clip_request
+from pm_utils.creatives.video.evaluation import evaluate_clips
 from pm_utils.creatives.video.networks import CONTENT
 from pm_utils.market.renderer import FRAMES, SIZE
 
@@ -85,13 +85,13 @@ class LinearClips:
 
     @staticmethod
     def _pairs(codes: np.ndarray) -> np.ndarray:
-        known = as_request(codes)[:, :CONTENT].numpy()
+        known = clip_request(codes)[:, :CONTENT].numpy()
         pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
         return pairs.fit_transform(known)
 
     @staticmethod
     def _seen(states: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        known = as_request(codes)[:, :CONTENT].numpy()
+        known = clip_request(codes)[:, :CONTENT].numpy()
         known = np.repeat(known, states.shape[1], axis=0)
         return np.hstack([states.reshape(len(known), -1), known])
 
@@ -128,7 +128,7 @@ def tune_boldness(
     share = {}
     for boldness in (0.0, 0.3, 0.6, 1.0):
         clips = as_filmed(linear.sample(asked, rng, boldness=boldness), rng)
-        share[boldness] = judge(clips, asked)["counts"].mean()
+        share[boldness] = evaluate_clips(clips, asked)["counts"].mean()
     found = pd.Series(share, name="clips that count")
     return float(found.idxmax()), found
 

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from pm_utils.creatives.image.networks import SHOWN
 from pm_utils.creatives.video.archive import (
-    STEPS,
+    CODE_COUNTS,
     as_codes,
-    as_creatives,
     as_filmed,
     as_pictures,
-    as_request,
+    clip_creatives,
+    clip_request,
 )
 from pm_utils.creatives.video.networks import JUDGED, AdVideoVAE, ClipClassifier, ClipGenerator
 from pm_utils.learning.training import predict
@@ -39,7 +39,7 @@ def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Ge
     """Let a network make one clip per ad, codes (N, 4), and film it → (N, 12, 3, 32, 32)."""
     draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
     with torch.no_grad():  # in small parts, which stay in the cache
-        parts = [model.sample(part, draw) for part in as_request(asked).split(50)]
+        parts = [model.sample(part, draw) for part in clip_request(asked).split(50)]
     return as_filmed(torch.cat(parts), rng)
 
 
@@ -56,14 +56,14 @@ def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Serie
     return pd.Series({"-E log p": surprise, "KL": kl, "negative ELBO": surprise + kl})
 
 
-def read(clips: Tensor) -> tuple[Creatives, ClipReading]:
+def read_attributes(clips: Tensor) -> tuple[Creatives, ClipReading]:
     """Let the market read clips (N, 12, 3, 32, 32) → the ads that it sees, and its reading."""
     reading = read_clips(as_pictures(clips))
     seen = [getattr(reading.picture, name) for name in SHOWN]
     return Creatives(*seen, reading.motion, reading.speed), reading
 
 
-def judge(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
+def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
     """Compare what the market reads in clips with the ads asked for, codes (N, 4).
 
     Returns
@@ -72,7 +72,7 @@ def judge(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
         *Motion* is direction and speed. A clip *counts* if it is a valid ad and shows and does all
         that was asked for. A still ad is rightly *frozen*.
     """
-    (said, reading), wanted = read(clips), as_creatives(asked)
+    (said, reading), wanted = read_attributes(clips), clip_creatives(asked)
     right = said.codes() == wanted.codes()
     verdict = {
         "direction": said.motion == wanted.motion,
@@ -83,11 +83,11 @@ def judge(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
     return pd.DataFrame(verdict | flags)
 
 
-def ads_said(clips: Tensor) -> np.ndarray:
+def ads_in_clips(clips: Tensor) -> np.ndarray:
     """Return which ad of `CATALOGUE` each clip is → (N,), -1 where it is no valid one."""
-    said, reading = read(clips)
+    said, reading = read_attributes(clips)
     plain = (said.tone == 0) & (said.discount == 0)
-    number = np.ravel_multi_index(tuple(as_codes(said).T), STEPS)
+    number = np.ravel_multi_index(tuple(as_codes(said).T), CODE_COUNTS)
     return np.where(reading.valid & plain, number, -1)
 
 

@@ -16,11 +16,15 @@ from torch.nn.functional import avg_pool2d, cross_entropy, leaky_relu
 from pm_utils.market.creatives import level_counts
 from pm_utils.market.renderer import FRAMES, SIZE
 
-LEVELS = level_counts("category", "palette", "layout")
-WHAT, CONTENT = LEVELS["category"], sum(LEVELS.values())  # one number per level
+CLIP_LEVELS = level_counts("category", "palette", "layout")
+N_CATEGORIES, CONTENT = CLIP_LEVELS["category"], sum(CLIP_LEVELS.values())  # one number per level
 MOTION = 2 * level_counts("motion")["motion"] - 1  # still, and four directions at two speeds
 REQUEST = CONTENT + MOTION
-JUDGED = (LEVELS["category"], LEVELS["palette"], MOTION)  # what the classifier tells apart
+JUDGED = (
+    CLIP_LEVELS["category"],
+    CLIP_LEVELS["palette"],
+    MOTION,
+)  # what the classifier tells apart
 PIXELS = FRAMES * 3 * SIZE**2  # numbers in a clip
 STRETCH = 5.0  # pixels per unit of what the networks say, so that places are learned quickly
 FASTEST = 2.5  # pixels per frame that the GAN can move at most
@@ -87,7 +91,7 @@ class ClipPainter(nn.Module):
     def __init__(self, code_dim: int, width: int) -> None:
         super().__init__()
         self.background = _drawing(code_dim + CONTENT, 3, width)
-        self.icon = _drawing(code_dim + WHAT, 4, width)  # colours and opacity
+        self.icon = _drawing(code_dim + N_CATEGORIES, 4, width)  # colours and opacity
         self.place = nn.Linear(code_dim + CONTENT, 3)  # right, down, log size
         nn.init.zeros_(self.place.weight)
         nn.init.zeros_(self.place.bias)
@@ -100,7 +104,7 @@ class ClipPainter(nn.Module):
         """Code (B, Z), content (B, 22), path (B, T, 2) → frames (B, T, 3, 32, 32)."""
         h = torch.cat([code, content], 1)
         background = self.background(h).unsqueeze(1)  # (B, 1, 3, 32, 32)
-        icon = self.icon(torch.cat([code, content[:, :WHAT]], 1))  # (B, 4, 32, 32)
+        icon = self.icon(torch.cat([code, content[:, :N_CATEGORIES]], 1))  # (B, 4, 32, 32)
         right, down, size = self.place(h).unbind(1)
         end = STRETCH * torch.stack([right, down], 1).unsqueeze(1)  # (B, 1, 2)
         icon = torch.cat([icon[:, :3] * icon[:, 3:], icon[:, 3:]], 1)

@@ -10,8 +10,8 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pm_utils.creatives.video.archive import as_creatives
-from pm_utils.creatives.video.networks import LEVELS
+from pm_utils.creatives.video.archive import clip_creatives
+from pm_utils.creatives.video.networks import CLIP_LEVELS
 from pm_utils.market import ATTRIBUTES
 from pm_utils.market.renderer import FRAMES, SIZE, contact_sheet
 
@@ -19,9 +19,9 @@ from pm_utils.market.renderer import FRAMES, SIZE, contact_sheet
 def describe(codes: np.ndarray) -> str:
     """Say what an ad, codes (4,), shows and does."""
     category, palette, layout = (
-        ATTRIBUTES[name][code] for name, code in zip(LEVELS, codes[:3], strict=True)
+        ATTRIBUTES[name][code] for name, code in zip(CLIP_LEVELS, codes[:3], strict=True)
     )
-    creative = as_creatives(np.asarray(codes)[None])
+    creative = clip_creatives(np.asarray(codes)[None])
     motion = ATTRIBUTES["motion"][creative.motion[0]]
     speed = ATTRIBUTES["speed"][creative.speed[0]]
     return f"{category}, {palette}, {layout}, " + (
@@ -40,7 +40,7 @@ def animation(clip: np.ndarray, *, milliseconds: int = 120, rest: int = 900) -> 
     return file.getvalue()
 
 
-def play(clips: dict[str, np.ndarray], alt: str, *, scale: int = 3) -> HTML:
+def play_clips(clips: dict[str, np.ndarray], alt: str, *, scale: int = 3) -> HTML:
     """Show clips that move in the page: no script, no plug-in, no other file.
 
     Readers whose system asks for less motion see the last frame, and everybody can fold the clips

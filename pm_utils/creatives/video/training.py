@@ -42,7 +42,9 @@ def train_vae(
     return model
 
 
-def train_classifier(clips: Tensor, codes: np.ndarray, *, epochs: int, seed: int) -> ClipClassifier:
+def train_clip_classifier(
+    clips: Tensor, codes: np.ndarray, *, epochs: int, seed: int
+) -> ClipClassifier:
     """Train the classifier whose features the Fréchet distances are taken in."""
     torch.manual_seed(seed)
     model = ClipClassifier()
@@ -60,7 +62,7 @@ def mean_error_sigma() -> float:
     return math.sqrt(PIXELS / 2)
 
 
-def train_gan(
+def train_clip_gan(
     gan: AdVideoGAN,
     clips: Tensor,
     request: Tensor,
@@ -91,9 +93,9 @@ def train_gan(
     Mescheder, Geiger & Nowozin (2018), Which training methods for GANs do actually converge?
     """
     draw = torch.Generator().manual_seed(seed)
-    makers = _makers(gan)
+    optimizers = _optimizers(gan)
     share = rise_and_fall(steps, warm_up=30)
-    course = [torch.optim.lr_scheduler.LambdaLR(maker, share) for maker in makers]
+    scheduler = [torch.optim.lr_scheduler.LambdaLR(optimizer, share) for optimizer in optimizers]
     for step in range(steps):
         if watch and step % watch_every == 0:
             watch(gan, step)
@@ -101,16 +103,16 @@ def train_gan(
         look, asked = step % (FRAMES // 2), request[rows]
         real, fake = clips[rows, 1::2], gan.generator.sample(asked, draw, every=2)
         real, fake = (x + BLUR * torch.randn(x.shape, generator=draw) for x in (real, fake))
-        _critics_step(gan, makers[1], real, fake.detach(), asked, look, penalise=step % 4 == 0)
-        _generator_step(gan, makers[0], fake, asked, look)
+        _critics_step(gan, optimizers[1], real, fake.detach(), asked, look, penalise=step % 4 == 0)
+        _generator_step(gan, optimizers[0], fake, asked, look)
         gan.follow(min(0.95, (1 + step) / (10 + step)))
-        for rate in course:
+        for rate in scheduler:
             rate.step()
     if watch:
         watch(gan, steps)
 
 
-def _makers(gan: AdVideoGAN) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
+def _optimizers(gan: AdVideoGAN) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:
     draws = {"params": list(gan.generator.painter.parameters()), "lr": 3e-4}
     moves = {"params": [*gan.generator.motion.parameters(), *gan.generator.velocity.parameters()]}
     common = {"betas": (0.0, 0.99), "fused": True}
@@ -120,7 +122,7 @@ def _makers(gan: AdVideoGAN) -> tuple[torch.optim.Optimizer, torch.optim.Optimiz
 
 def _critics_step(
     gan: AdVideoGAN,
-    maker: torch.optim.Optimizer,
+    optimizer: torch.optim.Optimizer,
     real: Tensor,
     fake: Tensor,
     asked: Tensor,
@@ -133,11 +135,11 @@ def _critics_step(
     if penalise:  # one step in four, so four times as much
         critics = (gan.image_critic, gan.motion_critic)
         views = gan.views(real, asked, look)
-        slopes = (frame_penalty(c, *view) for c, view in zip(critics, views, strict=True))
-        loss = loss + 4 * PENALTY / 2 * sum(slopes)
-    maker.zero_grad()
+        gradients = (frame_penalty(c, *view) for c, view in zip(critics, views, strict=True))
+        loss = loss + 4 * PENALTY / 2 * sum(gradients)
+    optimizer.zero_grad()
     loss.backward()
-    maker.step()
+    optimizer.step()
 
 
 def frame_penalty(critic: ClipCritic, frames: Tensor, request: Tensor) -> Tensor:
@@ -150,12 +152,12 @@ def frame_penalty(critic: ClipCritic, frames: Tensor, request: Tensor) -> Tensor
 
 
 def _generator_step(
-    gan: AdVideoGAN, maker: torch.optim.Optimizer, fake: Tensor, asked: Tensor, look: int
+    gan: AdVideoGAN, optimizer: torch.optim.Optimizer, fake: Tensor, asked: Tensor, look: int
 ) -> None:
     for part in (gan.image_critic, gan.motion_critic):
         part.requires_grad_(False)
-    maker.zero_grad()
+    optimizer.zero_grad()
     sum(generator_loss(logit) for logit in gan.judge(fake, asked, look)).backward()
-    maker.step()
+    optimizer.step()
     for part in (gan.image_critic, gan.motion_critic):
         part.requires_grad_(True)

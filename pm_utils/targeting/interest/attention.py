@@ -9,12 +9,12 @@ from torch import Tensor
 
 from pm_utils.learning.training import predict
 from pm_utils.targeting.interest.networks import DeepInterestNet
-from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Moments, Pairs
+from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Pairs, Snapshots
 from pm_utils.targeting.interest.training import Reader
 
 
 def attention_by_gap(
-    net: DeepInterestNet, moments: Moments, pairs: Pairs, reader: Reader
+    net: DeepInterestNet, moments: Snapshots, pairs: Pairs, reader: Reader
 ) -> pd.DataFrame:
     """Return how much weight a past item gets, by how long ago it was bought.
 
@@ -22,7 +22,7 @@ def attention_by_gap(
     ----------
     net, reader
         As in `train_net`.
-    moments : Moments
+    moments : Snapshots
     pairs : Pairs
 
     Returns
@@ -54,7 +54,7 @@ def attention_by_gap(
 
 def picks(
     net: DeepInterestNet,
-    moments: Moments,
+    moments: Snapshots,
     reader: Reader,
     names: Sequence[str],
     *,
@@ -67,7 +67,7 @@ def picks(
     Parameters
     ----------
     net, moments, reader
-        As in `net_chances`.
+        As in `network_probabilities`.
     names : sequence of str
         The candidates' names.
     moment : int

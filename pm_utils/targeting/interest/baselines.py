@@ -7,15 +7,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pm_utils.customers.purchase_log import HISTORY_COLUMNS
-from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Moments, Pairs, pair_facts
+from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Pairs, Snapshots, pair_facts
 
 
-def naive_chances(train: Moments, moments: Moments, pairs: Pairs) -> dict[str, np.ndarray]:
+def naive_probabilities(
+    train: Snapshots, moments: Snapshots, pairs: Pairs
+) -> dict[str, np.ndarray]:
     """Return what two rules without a model say: how often such pairs were bought in training.
 
     Parameters
     ----------
-    train : Moments
+    train : Snapshots
         All of its pairs are counted.
     moments, pairs
         What to score.
@@ -27,22 +29,22 @@ def naive_chances(train: Moments, moments: Moments, pairs: Pairs) -> dict[str, n
         all pairs with as many orders in the last 8 weeks (8 and more together) and as long ago.
     """
 
-    def cell(part: Moments) -> np.ndarray:
+    def cell(part: Snapshots) -> np.ndarray:
         orders = np.rint(np.expm1(part.own[:, :, HISTORY_COLUMNS.index("orders_8w")]))
         band = np.digitize(np.expm1(part.own[:, :, _GAP]), GAP_BANDS)
         return np.minimum(orders, 8).astype(int) * (len(GAP_BANDS) + 1) + band
 
     counted, size = cell(train).ravel(), 9 * (len(GAP_BANDS) + 1)
     bought = np.bincount(counted, train.bought.ravel(), size)
-    chance = (bought + train.bought.mean()) / (np.bincount(counted, minlength=size) + 1)
+    probability = (bought + train.bought.mean()) / (np.bincount(counted, minlength=size) + 1)
     return {
         "popularity": train.bought.mean(0)[pairs.candidate],
-        "recency and frequency": chance[cell(moments)[pairs.moment, pairs.candidate]],
+        "recency and frequency": probability[cell(moments)[pairs.moment, pairs.candidate]],
     }
 
 
-def classical_chances(
-    train: Moments, pairs: Pairs, test: Moments, asked: Pairs, *, seed: int
+def classical_probabilities(
+    train: Snapshots, pairs: Pairs, test: Snapshots, asked: Pairs, *, seed: int
 ) -> dict[str, np.ndarray]:
     """Fit logistic regression and gradient boosting on the facts of pairs, and score others.
 
@@ -73,8 +75,8 @@ def classical_chances(
     )
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
     facts, unseen = pair_facts(train, pairs), pair_facts(test, asked)
-    chances = {}
+    probabilities = {}
     for name, model in {"logistic": regression, "gradient boosting": trees}.items():
         odds = model.fit(facts, pairs.bought).decision_function(unseen) + pairs.shift
-        chances[name] = 1 / (1 + np.exp(-odds))
-    return chances
+        probabilities[name] = 1 / (1 + np.exp(-odds))
+    return probabilities

@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 
 @dataclass(frozen=True)
-class Rows:
+class ItemRows:
     """Which row of a batch each of N items belongs to, those of one row standing together.
 
     Attributes
@@ -29,7 +29,7 @@ class Rows:
     row: Tensor
 
     @classmethod
-    def count(cls, size: Tensor, items: int) -> "Rows":
+    def count(cls, size: Tensor, items: int) -> "ItemRows":
         """Take the first `size[0]` of so many items for row 0, the next `size[1]` for row 1 ..."""
         return cls(size, size.cumsum(0) - size, torch.repeat_interleave(size, output_size=items))
 
@@ -132,16 +132,20 @@ class PooledInterestNet(nn.Module):
         """Items (N,), none of them a pad → (N, W). `self.items` is slower to learn from."""
         return self.items.weight.index_select(0, items)
 
-    def gather(self, history: Tensor, events: Tensor | None) -> tuple[Tensor, Rows, Tensor | None]:
+    def gather(
+        self, history: Tensor, events: Tensor | None
+    ) -> tuple[Tensor, ItemRows, Tensor | None]:
         """History (B, T) → keys (N, W) of the N items that are no pads, their rows and events."""
         real = history != 0
         slot = real.flatten().nonzero().squeeze(1)
         keys = self.look_up(history.flatten().index_select(0, slot).long())
         if events is not None:
             events = events.flatten(0, 1).index_select(0, slot)
-        return keys, Rows.count(real.sum(1), len(slot)), events
+        return keys, ItemRows.count(real.sum(1), len(slot)), events
 
-    def interest(self, query: Tensor, keys: Tensor, rows: Rows, events: Tensor | None) -> Tensor:
+    def interest(
+        self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None
+    ) -> Tensor:
         """Query (B, W), keys (N, W), events (N, G) → mean of each row's keys (B, W)."""
         if events is not None:
             keys = keys + self.event(events)
@@ -190,7 +194,7 @@ class DeepInterestNet(PooledInterestNet):
             self.event = nn.Linear(self.event.in_features, attention[0], bias=False)
         self.softmax = softmax
 
-    def weigh(self, query: Tensor, keys: Tensor, rows: Rows, events: Tensor | None) -> Tensor:
+    def weigh(self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None) -> Tensor:
         """Query (B, W), keys (N, W), events (N, G) → weight of each item (N, 1)."""
         w1, w2, w3, w4 = self.first.weight.chunk(4, 1)  # (A, W) each
         asked = nn.functional.linear(query, w1 + w3, self.first.bias)  # (B, A), once per row
@@ -204,7 +208,9 @@ class DeepInterestNet(PooledInterestNet):
             score = self.rest(rows.spread(asked).addmm_(inputs, weight))  # (N, 1)
         return segment_softmax(score, rows) if self.softmax else score
 
-    def interest(self, query: Tensor, keys: Tensor, rows: Rows, events: Tensor | None) -> Tensor:
+    def interest(
+        self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None
+    ) -> Tensor:
         """Query (B, W), keys (N, W), events (N, G) → weighted sum of each row's keys (B, W)."""
         return rows.total(self.weigh(query, keys, rows, events) * keys)
 
@@ -214,13 +220,13 @@ class DeepInterestNet(PooledInterestNet):
         return weight.new_zeros(history.shape).masked_scatter(history != 0, weight)
 
 
-def segment_softmax(score: Tensor, rows: Rows) -> Tensor:
+def segment_softmax(score: Tensor, rows: ItemRows) -> Tensor:
     """Scores (N, 1) of the items of each row → weights (N, 1) that sum to 1 in each row.
 
     Parameters
     ----------
     score : Tensor of shape (N, 1)
-    rows : Rows
+    rows : ItemRows
 
     Returns
     -------

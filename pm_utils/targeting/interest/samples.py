@@ -1,7 +1,7 @@
 """The interest task: will a household buy a candidate in its next baskets?
 
-`moments` stacks what is known of every household on several dates with what its next baskets held.
-`sample_pairs` draws candidates from it, `pair_facts` says what is known about each pair."""
+`snapshots` stacks what is known of every household on several dates with what its next baskets
+held. `sample_pairs` draws candidates from it, `pair_facts` says what is known about each pair."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ _RATE, _GAP = HISTORY_COLUMNS.index("orders_per_8w"), HISTORY_COLUMNS.index("day
 
 
 @dataclass(frozen=True)
-class Moments:
+class Snapshots:
     """What is known of households on dates, and what their next baskets held.
 
     Attributes
@@ -155,14 +155,14 @@ def _baskets_since(log: PurchaseLog, now: int, shape: tuple[int, int]) -> np.nda
     return total[:, None] - last
 
 
-def moments(
+def snapshots(
     log: PurchaseLog,
     dates: Iterable[pd.Timestamp],
     *,
     length: int = 40,
     baskets: int = 3,
     days: int = 28,
-) -> Moments:
+) -> Snapshots:
     """Stack the customers who were known on each date and have baskets ahead.
 
     Parameters
@@ -176,7 +176,7 @@ def moments(
 
     Returns
     -------
-    Moments
+    Snapshots
     """
     parts = []
     for date in dates:
@@ -192,7 +192,7 @@ def moments(
         parts.append(
             (who, when, ((latest + 1) * known).astype(np.int32), own, context, bought[who])
         )
-    return Moments(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Snapshots(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ class Pairs:
     Attributes
     ----------
     moment, candidate : arrays of shape (N,)
-        Rows of `Moments`, and candidates counted from 0.
+        Rows of `Snapshots`, and candidates counted from 0.
     bought : array of shape (N,), float32
     shift : float
         What to add to a logit learned on these pairs, because not all negatives were kept: the
@@ -215,7 +215,7 @@ class Pairs:
     shift: float
 
 
-def sample_pairs(moments: Moments, count: int, *, negatives: float = 3.0, seed: int) -> Pairs:
+def sample_pairs(moments: Snapshots, count: int, *, negatives: float = 3.0, seed: int) -> Pairs:
     """Draw pairs for training, all positives being as likely as each other, and all negatives.
 
     Keeping a share `r` of the negatives multiplies the odds of a purchase by 1 / r, whatever the
@@ -223,7 +223,7 @@ def sample_pairs(moments: Moments, count: int, *, negatives: float = 3.0, seed: 
 
     Parameters
     ----------
-    moments : Moments
+    moments : Snapshots
     count : int
         About how many pairs.
     negatives : float
@@ -246,21 +246,21 @@ def sample_pairs(moments: Moments, count: int, *, negatives: float = 3.0, seed: 
     if max(keep, keep * share) > 1:
         raise ValueError(f"count is {count}: too many for {moments.bought.size} pairs")
     rng = np.random.default_rng(seed)
-    chance = np.where(moments.bought, keep, keep * share)
-    flat = rng.permutation(np.flatnonzero(rng.random(moments.bought.shape) < chance))
+    probability = np.where(moments.bought, keep, keep * share)
+    flat = rng.permutation(np.flatnonzero(rng.random(moments.bought.shape) < probability))
     moment, candidate = np.divmod(flat, moments.bought.shape[1])
     bought = moments.bought[moment, candidate].astype(np.float32)
     return Pairs(moment, candidate, bought, float(np.log(share)))
 
 
-def all_pairs(moments: Moments, households: int, *, seed: int) -> Pairs:
+def all_pairs(moments: Snapshots, households: int, *, seed: int) -> Pairs:
     """Return every candidate for some moments drawn at random: no negative is left out.
 
     Metrics on sampled negatives may rank models otherwise than those on all of them do.
 
     Parameters
     ----------
-    moments : Moments
+    moments : Snapshots
     households : int
         How many moments; all of them, where there are fewer.
     seed : int
@@ -280,7 +280,7 @@ def all_pairs(moments: Moments, households: int, *, seed: int) -> Pairs:
     return Pairs(moment, candidate, moments.bought[moment, candidate].astype(np.float32), 0.0)
 
 
-def pair_facts(moments: Moments, pairs: Pairs) -> np.ndarray:
+def pair_facts(moments: Snapshots, pairs: Pairs) -> np.ndarray:
     """Return what is known about each pair → (N, 18), the columns of `PAIR_COLUMNS`."""
     own = moments.own[pairs.moment, pairs.candidate]
     return np.concatenate([own, moments.context[pairs.moment]], axis=1)

@@ -12,8 +12,8 @@ from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterest
 from pm_utils.targeting.interest.samples import (
     EVENTS,
     PAIR_COLUMNS,
-    Moments,
     Pairs,
+    Snapshots,
     pair_facts,
 )
 
@@ -35,7 +35,7 @@ class Reader:
     own: bool = True
 
     @classmethod
-    def learn(cls, moments: Moments, pairs: Pairs) -> "Reader":
+    def learn(cls, moments: Snapshots, pairs: Pairs) -> "Reader":
         """Take means and deviations from training pairs."""
         facts = pair_facts(moments, pairs)
         return cls(facts.mean(0), np.maximum(facts.std(0), 1e-3))
@@ -45,13 +45,13 @@ class Reader:
         """How many numbers the network's head is told."""
         return len(PAIR_COLUMNS) if self.own else len(CONTEXT_COLUMNS)
 
-    def inputs(self, moments: Moments, pairs: Pairs) -> list[Tensor]:
+    def inputs(self, moments: Snapshots, pairs: Pairs) -> list[Tensor]:
         """Return candidate (N,), moment (N,), facts (N, F)."""
         facts = ((pair_facts(moments, pairs) - self.mean) / self.std)[:, -self.facts :]
         parts = pairs.candidate + 1, pairs.moment, facts.astype(np.float32)
         return [torch.from_numpy(part) for part in parts]
 
-    def histories(self, moments: Moments) -> tuple[Tensor, Tensor]:
+    def histories(self, moments: Snapshots) -> tuple[Tensor, Tensor]:
         """Return history (M, T) and what is known of its items (M, T, 5)."""
         at = np.maximum(moments.history - 1, 0)[:, :, None]
         events = np.take_along_axis(moments.own[:, :, :EVENTS], at, 1)
@@ -59,7 +59,7 @@ class Reader:
         return torch.from_numpy(moments.history), torch.from_numpy(scaled.astype(np.float32))
 
 
-class AtMoments(nn.Module):
+class AtSnapshots(nn.Module):
     """Look each pair's history up by its moment, so that no history is stored twice.
 
     Parameters
@@ -81,7 +81,7 @@ class AtMoments(nn.Module):
 
 def train_net(
     kind: type[PooledInterestNet],
-    moments: Moments,
+    moments: Snapshots,
     pairs: Pairs,
     reader: Reader,
     *,
@@ -95,7 +95,7 @@ def train_net(
     Parameters
     ----------
     kind : PooledInterestNet or DeepInterestNet
-    moments : Moments
+    moments : Snapshots
     pairs : Pairs
         From `sample_pairs`.
     reader : Reader
@@ -119,7 +119,7 @@ def train_net(
     if shuffle_labels:
         target = target[torch.randperm(len(target))]
     fit(
-        AtMoments(net, *reader.histories(moments)),
+        AtSnapshots(net, *reader.histories(moments)),
         reader.inputs(moments, pairs),
         target,
         loss=nn.functional.binary_cross_entropy_with_logits,
@@ -132,8 +132,8 @@ def train_net(
     return net
 
 
-def net_chances(
-    net: PooledInterestNet, moments: Moments, pairs: Pairs, reader: Reader, shift: float
+def network_probabilities(
+    net: PooledInterestNet, moments: Snapshots, pairs: Pairs, reader: Reader, shift: float
 ) -> np.ndarray:
     """Return a trained network's chance of each pair.
 
@@ -150,5 +150,5 @@ def net_chances(
     -------
     array of shape (N,)
     """
-    at = AtMoments(net, *reader.histories(moments))
+    at = AtSnapshots(net, *reader.histories(moments))
     return (predict(at, reader.inputs(moments, pairs), batch_size=512) + shift).sigmoid().numpy()

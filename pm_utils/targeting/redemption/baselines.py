@@ -32,7 +32,7 @@ def gradient_boosting(trees: int, leaves: int, *, seed: int = 0) -> HistGradient
 
 
 def baselines(seed: int) -> tuple[dict, dict]:
-    """Return the candidates among which `tune` chooses.
+    """Return the candidates among which `tune_baselines` chooses.
 
     Parameters
     ----------
@@ -59,11 +59,11 @@ def fitted_logit(
 ) -> list[np.ndarray]:
     """Fit a classifier on some rows and return its logits on others, one array per table."""
     model.fit(rows.to_numpy(), target)
-    chances = [model.predict_proba(part.to_numpy())[:, 1] for part in others]
-    return [np.log(p) - np.log1p(-p) for p in chances]
+    predicted = [model.predict_proba(part.to_numpy())[:, 1] for part in others]
+    return [np.log(p) - np.log1p(-p) for p in predicted]
 
 
-def tune(
+def tune_baselines(
     models: dict[str, Callable[[], ClassifierMixin]],
     learn: tuple[pd.DataFrame, np.ndarray],
     choose: tuple[pd.DataFrame, np.ndarray],
@@ -81,10 +81,10 @@ def tune(
     DataFrame
         As `score_table`, the least log loss first.
     """
-    chances = {
+    predicted = {
         name: sigmoid(fitted_logit(make(), *learn, [choose[0]])[0]) for name, make in models.items()
     }
-    return score_table(choose[1], chances).sort_values("log loss")
+    return score_table(choose[1], predicted).sort_values("log loss")
 
 
 def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np.ndarray:

@@ -14,8 +14,7 @@ import scipy.sparse as sp
 from pm_utils.data import Shop
 
 PARTS = ("learn", "choose", "test")
-TYPES = ("Type A", "Type B", "Type C")
-DAY = np.timedelta64(1, "D")
+CAMPAIGN_TYPES = ("Type A", "Type B", "Type C")
 
 
 def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:

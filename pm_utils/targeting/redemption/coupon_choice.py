@@ -15,7 +15,8 @@ import pandas as pd
 import scipy.sparse as sp
 from scipy.optimize import minimize
 
-from pm_utils.targeting.redemption.contacts import DAY, CampaignLog
+from pm_utils.customers.features import DAY
+from pm_utils.targeting.redemption.contacts import CampaignLog
 
 FACTS = (
     "bought",  # lines of the coupon's products that the household bought
@@ -223,9 +224,9 @@ class CouponChoice:
         def loss(weight: np.ndarray) -> tuple[float, np.ndarray]:
             score = x @ weight
             total = rows.log_sum(score)
-            chance = np.exp(score - np.repeat(total, lengths))
+            probability = np.exp(score - np.repeat(total, lengths))
             value = (total.sum() - share @ score) / contacts + penalty * weight @ weight
-            return value, (chance - share) @ x / contacts + 2 * penalty * weight
+            return value, (probability - share) @ x / contacts + 2 * penalty * weight
 
         found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="BFGS")
         return cls(found.x, mean, deviation)

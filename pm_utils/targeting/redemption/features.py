@@ -12,9 +12,9 @@ import pandas as pd
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
-from pm_utils.customers.features import FEATURES, customer_features
+from pm_utils.customers.features import DAY, FEATURES, customer_features
 from pm_utils.data import Shop
-from pm_utils.targeting.redemption.contacts import DAY, TYPES, CampaignLog
+from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog
 
 FEW = 200  # a coupon on more products than this says little about any of them
 
@@ -55,7 +55,7 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     own = {name: log.bought(past[met], weight[met])[who] for name, weight in weights.items()}
     columns = {"coupons": len(coupons), "products": anything.sum(), "days": days}
     columns = {name: np.full(len(who), np.log1p(value)) for name, value in columns.items()}
-    for level in TYPES:
+    for level in CAMPAIGN_TYPES:
         columns[level.lower().replace(" ", "_")] = (contacts["campaign_type"] == level).to_numpy()
     few = offer[np.flatnonzero(size <= FEW)]
     for name, bought in own.items():
@@ -68,10 +68,10 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     kinds = ((few @ log.kind) > 0).astype(np.float32)  # (coupons, K)
     faded = log.kinds_bought(past, weights["faded"])[who]
     columns["kinds_faded"] = np.log1p((faded @ kinds.T > 0.5).sum(1))
-    chance = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
-    columns["coupons_expected"] = np.log1p(chance.sum(1))
+    probability = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
+    columns["coupons_expected"] = np.log1p(probability.sum(1))
     columns["orders_expected"] = np.log1p(_orders(log, who, now) / 56 * days)
-    columns |= _rivals(log.shop, contacts)
+    columns |= _baselines(log.shop, contacts)
     columns["taste_match"] = _taste_match(log.kinds_bought(past)[who], anything @ log.kind, taste)
     return pd.DataFrame(columns, index=contacts.index).astype(float)
 
@@ -84,14 +84,14 @@ def _orders(log: CampaignLog, who: np.ndarray, now: np.datetime64) -> np.ndarray
     return np.bincount(visits, minlength=len(log.customers))[who]
 
 
-def _rivals(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
+def _baselines(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
     """Count the other campaigns that address each household and run on the day."""
     start, campaign = contacts["starts_on"].iloc[0], contacts["campaign_id"].iloc[0]
     spans = shop.campaigns
     open_ = spans[(spans["starts_on"] <= start) & (spans["ends_on"] >= start)]
     rows = shop.contacts.merge(open_[open_["campaign_id"] != campaign], on="campaign_id")
     counts = rows["customer_id"].value_counts()
-    large = rows.loc[rows["campaign_type"] == TYPES[0], "customer_id"].value_counts()
+    large = rows.loc[rows["campaign_type"] == CAMPAIGN_TYPES[0], "customer_id"].value_counts()
     who = contacts["customer_id"]
     return {
         "other_campaigns": who.map(counts).fillna(0).to_numpy(),
@@ -297,7 +297,7 @@ def _answers(log: CampaignLog, as_of: pd.Timestamp) -> dict[str, np.ndarray]:
     }
     earlier = shop.contacts[shop.contacts["campaign_id"].map(span["starts_on"]) < as_of]
     answered = past.drop_duplicates(["customer_id", "campaign_id"])
-    for name, types in (("a", TYPES[:1]), ("bc", TYPES[1:])):
+    for name, types in (("a", CAMPAIGN_TYPES[:1]), ("bc", CAMPAIGN_TYPES[1:])):
         addressed, came = (
             log.counted(rows[rows["campaign_id"].map(span["campaign_type"]).isin(types)])
             for rows in (earlier, answered)

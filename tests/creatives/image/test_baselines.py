@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from pm_utils.creatives.image import baselines
-from pm_utils.creatives.image.networks import LEVELS
+from pm_utils.creatives.image.networks import IMAGE_LEVELS
 
 
 def test_the_additive_gaussian_has_the_archives_mean_and_deviation():
     rng = np.random.default_rng(0)
-    attributes = np.stack([rng.integers(n, size=3000) for n in LEVELS], axis=1)
+    attributes = np.stack([rng.integers(n, size=3000) for n in IMAGE_LEVELS], axis=1)
     light = 0.3 + 0.05 * attributes[:, 3]  # brightness follows the palette
     images = light[:, None, None, None] + 0.02 * rng.normal(size=(3000, 32, 32, 3))
     images = torch.tensor(images, dtype=torch.float32)

@@ -7,7 +7,7 @@ import torch
 from pm_utils.creatives import adversarial
 from pm_utils.creatives.image import networks
 from pm_utils.creatives.image.networks import (
-    LEVELS,
+    IMAGE_LEVELS,
     REQUEST_DIM,
     AdImageCritic,
     AdImageFlow,
@@ -15,13 +15,13 @@ from pm_utils.creatives.image.networks import (
     AdImageGenerator,
     AttributeNet,
     Strokes,
-    as_request,
+    image_request,
 )
 
 
 def random_attributes(n: int, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    return np.stack([rng.integers(levels, size=n) for levels in LEVELS], axis=1)
+    return np.stack([rng.integers(levels, size=n) for levels in IMAGE_LEVELS], axis=1)
 
 
 def low_rank_images(n: int = 60, rank: int = 5, seed: int = 0) -> torch.Tensor:
@@ -38,9 +38,9 @@ def gan(count: int = 5, width: int = 16) -> AdImageGAN:
 
 
 def test_a_request_names_each_level_and_its_pair_with_the_layout():
-    assert LEVELS == (12, 4, 5, 6, 4)
+    assert IMAGE_LEVELS == (12, 4, 5, 6, 4)
     assert REQUEST_DIM == 31 + 27 * 4
-    request = as_request(np.array([[3, 0, 4, 5, 2], [11, 3, 0, 0, 0]]))
+    request = image_request(np.array([[3, 0, 4, 5, 2], [11, 3, 0, 0, 0]]))
     assert request.shape == (2, REQUEST_DIM)
     first = [3, 12, 20, 26]  # category, tone, discount, palette
     assert request[0].nonzero().flatten().tolist() == [*first, 29, *(31 + 4 * i + 2 for i in first)]
@@ -48,8 +48,8 @@ def test_a_request_names_each_level_and_its_pair_with_the_layout():
 
 
 def test_different_requests_are_written_differently():
-    every = np.array(list(np.ndindex(LEVELS)))
-    assert len(torch.unique(as_request(every), dim=0)) == len(every) == 5760
+    every = np.array(list(np.ndindex(IMAGE_LEVELS)))
+    assert len(torch.unique(image_request(every), dim=0)) == len(every) == 5760
 
 
 def test_strokes_paint_what_they_weighed():
@@ -80,13 +80,13 @@ def test_painted_brightness_stays_within_bounds():
 
 def test_the_penalty_can_be_learned_from():
     critic = AdImageCritic(5, width=16)
-    weights, request = torch.randn(32, 5), as_request(random_attributes(32))
-    maker, sizes = torch.optim.Adam(critic.parameters(), 1e-2), []
+    weights, request = torch.randn(32, 5), image_request(random_attributes(32))
+    optimizer, sizes = torch.optim.Adam(critic.parameters(), 1e-2), []
     for _ in range(30):
-        maker.zero_grad()
+        optimizer.zero_grad()
         penalty = adversarial.gradient_penalty(critic, weights, request)
         penalty.backward()
-        maker.step()
+        optimizer.step()
         sizes.append(penalty.item())
     assert sizes[-1] < 0.2 * sizes[0]
 
@@ -95,7 +95,7 @@ def test_the_penalty_can_be_learned_from():
 def test_networks_heed_the_request_and_treat_rows_alone(network):
     torch.manual_seed(1)
     inputs = torch.randn(6, 4 if isinstance(network, AdImageGenerator) else 5)
-    request = as_request(random_attributes(6))
+    request = image_request(random_attributes(6))
     whole = network(inputs, request)
     assert torch.allclose(whole[2:4], network(inputs[2:4], request[2:4]), atol=1e-6)
     assert (whole - network(inputs, request.flip(0))).abs().max() > 1e-3
@@ -103,7 +103,7 @@ def test_networks_heed_the_request_and_treat_rows_alone(network):
 
 def test_the_generator_starts_from_the_mean_of_each_request():
     model, attributes = gan(), random_attributes(4000)
-    request = as_request(attributes)
+    request = image_request(attributes)
     truth = torch.randn(REQUEST_DIM, 5, generator=torch.Generator().manual_seed(3))
     model.start_from_means(request @ truth, request)
     found = model.generator.mean(request)
@@ -178,22 +178,22 @@ def test_the_classifier_gives_features_and_one_head_per_attribute():
     images = low_rank_images(4)
     assert model.features(images).shape == (4, 12)
     logits = model(images)
-    assert logits.shape == (4, sum(LEVELS))
+    assert logits.shape == (4, sum(IMAGE_LEVELS))
     assert torch.allclose(logits, model.heads(model.features(images)))
 
 
 def test_the_attribute_loss_of_no_knowledge_is_the_log_of_the_levels():
     attributes = torch.as_tensor(random_attributes(6))
-    loss = networks.attribute_loss(torch.zeros(6, sum(LEVELS)), attributes)
-    assert loss.item() == pytest.approx(np.log(LEVELS).sum(), rel=1e-6)
-    sure = as_request(attributes.numpy())[:, : sum(LEVELS)] * 50
+    loss = networks.attribute_loss(torch.zeros(6, sum(IMAGE_LEVELS)), attributes)
+    assert loss.item() == pytest.approx(np.log(IMAGE_LEVELS).sum(), rel=1e-6)
+    sure = image_request(attributes.numpy())[:, : sum(IMAGE_LEVELS)] * 50
     assert networks.attribute_loss(sure, attributes).item() < 1e-6
 
 
 def test_gates_turn_layers_off_and_up():
     torch.manual_seed(0)
     body = networks.GatedLayers(3, width=8, layers=2)
-    x, request = torch.randn(4, 3), as_request(random_attributes(4))
+    x, request = torch.randn(4, 3), image_request(random_attributes(4))
     with torch.no_grad():
         first = body.first(torch.cat([x, request], 1))
         for gate in body.gates:
@@ -208,7 +208,7 @@ def test_gates_turn_layers_off_and_up():
 def test_the_critic_adds_realism_and_fit():
     torch.manual_seed(0)
     critic = AdImageCritic(5, width=16)
-    weights, request = torch.randn(6, 5), as_request(random_attributes(6))
+    weights, request = torch.randn(6, 5), image_request(random_attributes(6))
     with torch.no_grad():
         whole = critic(weights, request)
         critic.fits.weight.zero_()
@@ -223,7 +223,7 @@ def test_the_critic_adds_realism_and_fit():
 def test_an_untaught_flow_heads_for_the_mean_of_the_request():
     torch.manual_seed(0)
     flow = AdImageFlow(Strokes(low_rank_images(), 5, seed=0), width=16)
-    place, request = torch.randn(4, 5), as_request(random_attributes(4))
+    place, request = torch.randn(4, 5), image_request(random_attributes(4))
     with torch.no_grad():
         early, late = (flow(place, torch.full((4,), t), request) for t in (0.1, 0.9))
         assert (early - late).abs().max() > 1e-4  # the clock is read
@@ -247,7 +247,7 @@ def test_strokes_are_perpendicular_sorted_and_repeat_with_their_seed():
 def test_the_critic_sees_several_answers_to_one_request_at_once():
     torch.manual_seed(0)
     critic = AdImageCritic(5, width=16)
-    weights, request = torch.randn(2, 6, 5), as_request(random_attributes(6))
+    weights, request = torch.randn(2, 6, 5), image_request(random_attributes(6))
     both = critic(weights, request)
     assert both.shape == (2, 6)
     for one, each in zip(both, weights, strict=True):

@@ -6,7 +6,12 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from pm_utils.creatives.text import evaluation, training
-from pm_utils.creatives.text.evaluation import ADS, ads_said, judge, share_of_gain
+from pm_utils.creatives.text.evaluation import (
+    ADS,
+    ads_in_headlines,
+    evaluate_headlines,
+    share_of_gain,
+)
 from pm_utils.market.headlines import EOS, PAD, copy_grammar
 from tests.support.copywriting import archive_of, planted_counts
 
@@ -31,11 +36,11 @@ def test_share_of_gain_by_hand():
 def test_headlines_say_their_ads_and_garbled_ones_say_nothing():
     ads = np.arange(0, 240, 7)
     tokens = archive_of(ads)
-    assert (ads_said(tokens) == ads).mean() >= 0.99
+    assert (ads_in_headlines(tokens) == ads).mean() >= 0.99
     garbled = tokens.copy()
     garbled[:, 1:4] = tokens[:, 3:0:-1]
-    assert (ads_said(garbled) == -1).all()
-    assert (ads_said(np.where(tokens == EOS, PAD, tokens)) == -1).all()
+    assert (ads_in_headlines(garbled) == -1).all()
+    assert (ads_in_headlines(np.where(tokens == EOS, PAD, tokens)) == -1).all()
 
 
 def test_headlines_stand_below_what_was_asked_for():
@@ -57,7 +62,7 @@ def test_judging_counts_by_hand():
     asked = np.array([3, 4, 100, 200])  # the second says another discount
     broken = tokens.copy()
     broken[3, 2:5] = tokens[3, 4:1:-1]
-    found = judge(broken, asked, archive=tokens[:1])
+    found = evaluate_headlines(broken, asked, archive=tokens[:1])
     assert found["grammatical"] == 3 / 4
     assert found["right"] == 2 / 4
     assert found["novel"] == 1 / 4  # two are in the archive, one does not parse

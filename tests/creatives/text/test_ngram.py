@@ -18,7 +18,7 @@ TEXTS = np.array(
 KIND = np.array([[0], [1], [0]])
 
 
-def chance(
+def probability(
     model: BackoffNGram, before: int, last: int, word: int, kind: int | None = None
 ) -> float:
     given = None if kind is None else np.array([[kind]])
@@ -31,8 +31,8 @@ def test_unigram_by_hand():
     uniform = 1 / 4
     for word, count in {A: 4, B: 2, C: 1, EOS: 3}.items():
         by_hand = (count + 4 * uniform) / (10 + 4)
-        assert chance(model, PAD, BOS, word) == pytest.approx(by_hand)
-    assert chance(model, A, B, A) == chance(model, PAD, BOS, A)  # it looks at nothing
+        assert probability(model, PAD, BOS, word) == pytest.approx(by_hand)
+    assert probability(model, A, B, A) == probability(model, PAD, BOS, A)  # it looks at nothing
 
 
 def test_trigram_backs_off_by_hand():
@@ -42,30 +42,30 @@ def test_trigram_backs_off_by_hand():
     # After A: B twice, C once, <eos> once; three kinds in four.
     b_after_a = (2 + 3 * of_b) / (4 + 3)
     # After <bos> A: B twice, C once; two kinds in three.
-    assert chance(model, BOS, A, B) == pytest.approx((2 + 2 * b_after_a) / (3 + 2))
+    assert probability(model, BOS, A, B) == pytest.approx((2 + 2 * b_after_a) / (3 + 2))
     # After B, A only <eos>, once: the pair was seen with one kind.
     eos_after_a = (1 + 3 * (3 + 1) / 14) / 7
-    assert chance(model, B, A, EOS) == pytest.approx((1 + 1 * eos_after_a) / 2)
+    assert probability(model, B, A, EOS) == pytest.approx((1 + 1 * eos_after_a) / 2)
     # C, A was never seen: what follows A decides. Nor was C after C: <eos> follows C once.
-    assert chance(model, C, A, B) == pytest.approx(b_after_a)
-    assert chance(model, C, C, A) == pytest.approx((0 + 1 * of_a) / 2)
+    assert probability(model, C, A, B) == pytest.approx(b_after_a)
+    assert probability(model, C, C, A) == pytest.approx((0 + 1 * of_a) / 2)
 
 
 def test_attributes_lengthen_the_context_by_hand():
     model = BackoffNGram(V, order=3, given=((0,),)).fit(TEXTS, KIND)
     plain = BackoffNGram(V, order=3).fit(TEXTS)
-    without = chance(plain, BOS, A, C)
+    without = probability(plain, BOS, A, C)
     # Kind 0: after <bos> A came B once and C once. Kind 1: B once.
-    assert chance(model, BOS, A, C, kind=0) == pytest.approx((1 + 2 * without) / 4)
-    assert chance(model, BOS, A, C, kind=1) == pytest.approx((0 + 1 * without) / 2)
-    assert chance(model, BOS, A, C, kind=7) == pytest.approx(without)
+    assert probability(model, BOS, A, C, kind=0) == pytest.approx((1 + 2 * without) / 4)
+    assert probability(model, BOS, A, C, kind=1) == pytest.approx((0 + 1 * without) / 2)
+    assert probability(model, BOS, A, C, kind=7) == pytest.approx(without)
 
 
 @pytest.mark.parametrize("strength", [0.1, 1.0, 5.0])
 def test_strength_scales_the_lean(strength):
     model = BackoffNGram(V, order=1, strength=strength).fit(TEXTS)
     by_hand = (2 + strength * 4 / 4) / (10 + strength * 4)
-    assert chance(model, PAD, BOS, B) == pytest.approx(by_hand)
+    assert probability(model, PAD, BOS, B) == pytest.approx(by_hand)
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])
@@ -73,16 +73,16 @@ def test_probabilities_sum_to_one_and_pads_get_none(order):
     rng = np.random.default_rng(order)
     last, kind = rng.integers(0, V, size=(50, 2)), rng.integers(0, 3, size=(50, 1))
     model = BackoffNGram(V, order=order, given=((0,),)).fit(TEXTS, KIND)
-    chances = model.distribution(last, kind)
-    assert np.allclose(chances.sum(axis=1), 1)
-    assert (chances[:, [PAD, BOS]] == 0).all()
-    assert (chances[:, [EOS, A, B, C]] > 0).all()
+    probabilities = model.distribution(last, kind)
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    assert (probabilities[:, [PAD, BOS]] == 0).all()
+    assert (probabilities[:, [EOS, A, B, C]] > 0).all()
 
 
 def test_a_headlines_log_probability_is_the_sum_over_its_words():
     model = BackoffNGram(V, order=3, given=((0,),)).fit(TEXTS, KIND)
     steps = [(PAD, BOS, A), (BOS, A, B), (A, B, EOS)]
-    by_hand = sum(np.log(chance(model, *step, kind=1)) for step in steps)
+    by_hand = sum(np.log(probability(model, *step, kind=1)) for step in steps)
     found = model.log_prob(TEXTS, KIND[[1, 0, 0]])
     assert found[0] == pytest.approx(by_hand)
     assert found.shape == (3,)

@@ -15,8 +15,8 @@ def test_logistic_liking_finds_planted_tastes():
     assert liking.shape == (300, 240)
     rows = np.arange(300)
     assert logit[rows, liking.argmax(1)].mean() > 0.9 * logit.max(1).mean()
-    slope = np.polyfit(logit.ravel(), liking.ravel(), 1)[0]
-    assert 0.7 < slope < 1.1
+    gradient = np.polyfit(logit.ravel(), liking.ravel(), 1)[0]
+    assert 0.7 < gradient < 1.1
     apart = np.corrcoef(logit.ravel(), liking.ravel())[0, 1]
     assert apart > 0.95
 
@@ -29,7 +29,7 @@ def test_towers_beat_their_null_on_held_out_customers():
     losses, gains = {}, {}
     single = logit[:, logit[learn].mean(0).argmax()]
     for name, log_counts in {"real": counts, "null": shuffled}.items():
-        model, losses[name] = training.train_towers(
+        model, losses[name] = training.train_response_towers(
             torch.tensor(profile), log_counts, learn, choose, epochs=25, seed=0
         )
         best = model.nearest(torch.tensor(profile[choose]))[:, 0].numpy()

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from pm_utils.creatives.video import archive, baselines, evaluation, player
-from pm_utils.creatives.video.archive import CATALOGUE, STEPS
+from pm_utils.creatives.video.archive import CLIP_CATALOGUE, CODE_COUNTS
 from pm_utils.market.renderer import FRAMES, NOISE, SIZE
 from tests.support.html_elements import elements
 from tests.support.video import rng
@@ -19,31 +19,31 @@ from tests.support.video import rng
 @pytest.fixture(scope="module")
 def real() -> tuple[torch.Tensor, np.ndarray]:
     """Sixty clips of known ads."""
-    return archive.archive(60, np.random.default_rng(0))
+    return archive.clip_archive(60, np.random.default_rng(0))
 
 
 # --- Codes and clips -----------------------------------------------------------------------------
 
 
 def test_codes_and_creatives_are_the_same_ads():
-    creatives = archive.as_creatives(CATALOGUE)
-    assert len(creatives) == len(np.unique(CATALOGUE, axis=0)) == 12 * 6 * 4 * 9
-    assert (archive.as_codes(creatives) == CATALOGUE).all()
+    creatives = archive.clip_creatives(CLIP_CATALOGUE)
+    assert len(creatives) == len(np.unique(CLIP_CATALOGUE, axis=0)) == 12 * 6 * 4 * 9
+    assert (archive.as_codes(creatives) == CLIP_CATALOGUE).all()
     assert (creatives.tone == 0).all() and (creatives.discount == 0).all()
     moved = set(zip(creatives.motion.tolist(), creatives.speed.tolist(), strict=True))
     assert moved == {(0, 0), *((m, s) for m in range(1, 5) for s in range(2))}
 
 
 def test_requests_name_one_level_of_each():
-    request = archive.as_request([[11, 0, 3, 8], [0, 5, 0, 0]])
+    request = archive.clip_request([[11, 0, 3, 8], [0, 5, 0, 0]])
     assert request.shape == (2, 31)
     assert np.flatnonzero(request[0]).tolist() == [11, 12, 21, 30]
     assert np.flatnonzero(request[1]).tolist() == [0, 17, 18, 22]
 
 
 def test_the_archive_is_seeded():
-    clips, codes = archive.archive(20, rng())
-    again, _ = archive.archive(20, rng())
+    clips, codes = archive.clip_archive(20, rng())
+    again, _ = archive.clip_archive(20, rng())
     assert torch.equal(clips, again)
     assert clips.shape == (20, FRAMES, 3, SIZE, SIZE)
     assert codes.shape == (20, 4)
@@ -51,11 +51,11 @@ def test_the_archive_is_seeded():
 
 def test_still_ads_are_one_in_five(monkeypatch):
     monkeypatch.setattr(archive, "shoot", lambda codes, _: torch.zeros(len(codes)))
-    _, codes = archive.archive(20_000, rng())
+    _, codes = archive.clip_archive(20_000, rng())
     counts = np.bincount(codes[:, 3], minlength=9) / 20_000
     assert counts[0] == pytest.approx(0.2, abs=0.015)
     assert counts[1:] == pytest.approx(np.full(8, 0.1), abs=0.01)
-    assert (codes.max(0) == np.array(STEPS) - 1).all()
+    assert (codes.max(0) == np.array(CODE_COUNTS) - 1).all()
 
 
 def test_pictures_have_channels_last_and_no_excess():
@@ -71,14 +71,16 @@ def test_pictures_have_channels_last_and_no_excess():
 
 def test_real_clips_do_what_was_asked_and_only_that(real):
     clips, codes = real
-    assert evaluation.judge(clips, codes)[["motion", "counts", "valid"]].mean().min() >= 0.98
+    assert (
+        evaluation.evaluate_clips(clips, codes)[["motion", "counts", "valid"]].mean().min() >= 0.98
+    )
     other = codes.copy()
     other[:, 0] = (codes[:, 0] + 1) % 12
-    assert evaluation.judge(clips, other)["motion"].mean() >= 0.98
-    assert not evaluation.judge(clips, other)["counts"].any()
+    assert evaluation.evaluate_clips(clips, other)["motion"].mean() >= 0.98
+    assert not evaluation.evaluate_clips(clips, other)["counts"].any()
     other = codes.copy()
     other[:, 3] = (codes[:, 3] + 1) % 9
-    assert not evaluation.judge(clips, other)[["motion", "counts"]].any(axis=None)
+    assert not evaluation.evaluate_clips(clips, other)[["motion", "counts"]].any(axis=None)
 
 
 def test_a_wrong_speed_has_the_right_direction(real):
@@ -86,16 +88,16 @@ def test_a_wrong_speed_has_the_right_direction(real):
     rows = codes[:, 3] > 0
     other = codes[rows].copy()
     other[:, 3] = (other[:, 3] - 1 ^ 1) + 1  # the other speed of the same direction
-    verdict = evaluation.judge(clips[torch.tensor(rows)], other)
+    verdict = evaluation.evaluate_clips(clips[torch.tensor(rows)], other)
     assert verdict["direction"].mean() >= 0.98
     assert not verdict["motion"].any()
 
 
 def test_ads_are_named_and_rubbish_is_none(real):
     clips, codes = real
-    number = np.ravel_multi_index(tuple(codes.T), STEPS)
-    assert (evaluation.ads_said(clips) == number).mean() >= 0.98
-    assert (evaluation.ads_said(torch.rand(4, FRAMES, 3, SIZE, SIZE)) == -1).all()
+    number = np.ravel_multi_index(tuple(codes.T), CODE_COUNTS)
+    assert (evaluation.ads_in_clips(clips) == number).mean() >= 0.98
+    assert (evaluation.ads_in_clips(torch.rand(4, FRAMES, 3, SIZE, SIZE)) == -1).all()
 
 
 def test_planted_faults_are_caught(real):
@@ -103,10 +105,10 @@ def test_planted_faults_are_caught(real):
     rows = torch.tensor(codes[:, 3] > 0)
     clips, codes = clips[rows], codes[rows.numpy()]
     frozen, looping = evaluation.freeze(clips, rng()), evaluation.loop(clips, rng())
-    assert evaluation.judge(frozen, codes)["frozen"].mean() >= 0.98
-    assert evaluation.judge(looping, codes)["looping"].mean() >= 0.98
-    assert not evaluation.judge(frozen, codes)[["motion", "counts"]].any(axis=None)
-    flags = evaluation.judge(clips, codes)[["frozen", "looping"]]
+    assert evaluation.evaluate_clips(frozen, codes)["frozen"].mean() >= 0.98
+    assert evaluation.evaluate_clips(looping, codes)["looping"].mean() >= 0.98
+    assert not evaluation.evaluate_clips(frozen, codes)[["motion", "counts"]].any(axis=None)
+    flags = evaluation.evaluate_clips(clips, codes)[["frozen", "looping"]]
     assert flags.mean().max() <= 0.02
     assert (
         np.abs(evaluation.change_energy(frozen)).max()
@@ -137,7 +139,7 @@ def test_stills_have_the_content_asked_for_and_do_not_move(real):
     made = baselines.stills(clips, codes, asked, rng())
     assert made.shape == (20, FRAMES, 3, SIZE, SIZE)
     assert (made == made[:, :1]).all()
-    read, _ = evaluation.read(made)
+    read, _ = evaluation.read_attributes(made)
     assert (archive.as_codes(read)[:, :3] == asked[:, :3]).mean() >= 0.98
     assert (archive.as_codes(read)[:, 3] == 0).all()
 
@@ -163,7 +165,7 @@ def linear(real) -> baselines.LinearClips:
 
 
 def test_timid_linear_clips_do_not_depend_on_the_draw(linear):
-    asked = CATALOGUE[::700]
+    asked = CLIP_CATALOGUE[::700]
     timid = [linear.sample(asked, np.random.default_rng(s), boldness=0.0) for s in (0, 1)]
     bold = [linear.sample(asked, np.random.default_rng(s)) for s in (0, 1)]
     assert torch.equal(*timid)
@@ -171,7 +173,7 @@ def test_timid_linear_clips_do_not_depend_on_the_draw(linear):
 
 
 def test_the_boldness_is_the_one_with_most_clips_that_count(linear):
-    asked = CATALOGUE[:: len(CATALOGUE) // 40]
+    asked = CLIP_CATALOGUE[:: len(CLIP_CATALOGUE) // 40]
     best, tried = baselines.tune_boldness(linear, asked, rng())
     assert list(tried.index) == [0.0, 0.3, 0.6, 1.0]
     assert tried[best] == tried.max()
@@ -196,7 +198,9 @@ def test_an_animation_repeats_exactly_and_rests_at_its_end(real):
 
 def test_the_player_needs_nothing_but_the_page(real):
     pictures = archive.as_pictures(real[0])
-    page = player.play({"one": pictures[0], 'a "quick" <b>': pictures[1]}, "Clip of", scale=2).data
+    page = player.play_clips(
+        {"one": pictures[0], 'a "quick" <b>': pictures[1]}, "Clip of", scale=2
+    ).data
     found = elements(page)
     images = [e.attributes for e in found if e.tag == "img"]
     assert [image["alt"] for image in images] == ["Clip of: one", 'Clip of: a "quick" <b>']
@@ -213,7 +217,7 @@ def test_the_player_needs_nothing_but_the_page(real):
 
 def test_readers_who_want_less_motion_see_a_still_and_all_can_stop_it(real):
     picture = archive.as_pictures(real[0])[0]
-    found = elements(player.play({"one": picture}, "Clip").data)
+    found = elements(player.play_clips({"one": picture}, "Clip").data)
     (source,) = [e.attributes for e in found if e.tag == "source"]
     assert source["media"] == "(prefers-reduced-motion: reduce)"
     still = Image.open(io.BytesIO(base64.b64decode(source["srcset"].split("base64,")[1])))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pm_utils.creatives.video import archive, baselines, evaluation
-from pm_utils.creatives.video.archive import CATALOGUE
+from pm_utils.creatives.video.archive import CLIP_CATALOGUE
 from pm_utils.market.renderer import FRAMES, SIZE
 from tests.support.video import rng
 
@@ -30,7 +30,7 @@ def test_the_noise_left_is_that_of_still_clips_less_what_was_clipped():
     assert baselines.noise_left(0.5 + grain) == pytest.approx(0.02, rel=0.01)
     half = (1 + grain).clamp(max=1)  # deviation of min(0, normal): (1/2 - 1/2π)^½
     assert baselines.noise_left(half) == pytest.approx(0.02 * (0.5 - 0.5 / np.pi) ** 0.5, rel=0.01)
-    codes = CATALOGUE[CATALOGUE[:, 3] == 0][::6]
+    codes = CLIP_CATALOGUE[CLIP_CATALOGUE[:, 3] == 0][::6]
     assert 0.018 < baselines.noise_left(archive.shoot(codes, rng())) < 0.02
 
 

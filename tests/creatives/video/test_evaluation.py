@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pm_utils.creatives.video import baselines, evaluation
-from pm_utils.creatives.video.archive import CATALOGUE
+from pm_utils.creatives.video.archive import CLIP_CATALOGUE
 from pm_utils.creatives.video.networks import AdVideoVAE
 from pm_utils.market.renderer import FRAMES, NOISE, SIZE
 from tests.support.video import rng
@@ -50,7 +50,7 @@ def test_linear_dynamics_find_planted_ones_and_each_motion_has_its_own():
 
 def test_film_is_seeded_and_in_the_order_of_requests():
     torch.manual_seed(0)
-    model, asked = AdVideoVAE(width=8), CATALOGUE[::40]
+    model, asked = AdVideoVAE(width=8), CLIP_CATALOGUE[::40]
     assert len(asked) > 50  # more than one part
     clips = evaluation.film(model, asked, rng())
     assert clips.shape == (len(asked), FRAMES, 3, SIZE, SIZE)

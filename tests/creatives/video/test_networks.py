@@ -14,9 +14,9 @@ from pm_utils.creatives.video.networks import (
     FASTEST,
     JUDGED,
     MOTION,
+    N_CATEGORIES,
     PIXELS,
     REQUEST,
-    WHAT,
     AdVideoGAN,
     AdVideoVAE,
     ClipClassifier,
@@ -42,7 +42,7 @@ def requests(*cells: tuple[int, int, int, int]) -> torch.Tensor:
     """One row per ad: category, palette, layout and motion as numbers 0 and 1."""
     rows = torch.zeros(len(cells), REQUEST)
     for row, (category, palette, layout, motion) in zip(rows, cells, strict=True):
-        row[[category, WHAT + palette, WHAT + 6 + layout, CONTENT + motion]] = 1
+        row[[category, N_CATEGORIES + palette, N_CATEGORIES + 6 + layout, CONTENT + motion]] = 1
     return rows
 
 

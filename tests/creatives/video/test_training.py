@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pm_utils.creatives.video import archive, evaluation, training
-from pm_utils.creatives.video.archive import CATALOGUE
+from pm_utils.creatives.video.archive import CLIP_CATALOGUE
 from pm_utils.creatives.video.networks import AdVideoGAN, gaussian_nats
 from pm_utils.market.renderer import SIZE
 
@@ -16,9 +16,9 @@ from pm_utils.market.renderer import SIZE
 def lesson() -> tuple[torch.Tensor, torch.Tensor]:
     """Clips of one product, still or not, and their requests."""
     draw = np.random.default_rng(3)
-    codes = CATALOGUE[draw.integers(len(CATALOGUE), size=256)]
+    codes = CLIP_CATALOGUE[draw.integers(len(CLIP_CATALOGUE), size=256)]
     codes[:, 0], codes[:, 2] = 5, 0
-    return archive.shoot(codes, draw), archive.as_request(codes)
+    return archive.shoot(codes, draw), archive.clip_request(codes)
 
 
 def test_the_vae_learns_from_its_requests_and_the_null_cannot(lesson):
@@ -68,7 +68,7 @@ def test_the_classifier_learns_palettes_first(lesson):
     labels = np.zeros((len(clips), 4), dtype=int)
     labels[:, 1] = request[:, 12:18].argmax(1).numpy()
     labels[:, 3] = request[:, 22:].argmax(1).numpy()
-    model = training.train_classifier(clips, labels, epochs=6, seed=0)
+    model = training.train_clip_classifier(clips, labels, epochs=6, seed=0)
     accuracy = evaluation.classifier_accuracy(model, clips, labels)
     assert accuracy["palette"] > 0.9
     assert accuracy["motion"] > 0.5
@@ -82,7 +82,7 @@ def test_the_gan_trains_both_sides_and_reports_in_time(lesson):
         torch.manual_seed(0)
         gan = AdVideoGAN(width=8)
         before = {name: weight.clone() for name, weight in gan.named_parameters()}
-        training.train_gan(
+        training.train_clip_gan(
             gan, clips, request, steps=5, seed=0, watch=lambda _, s: seen.append(s), watch_every=2
         )
         results.append(gan)

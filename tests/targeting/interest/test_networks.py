@@ -11,8 +11,8 @@ from pm_utils.learning.training import fit, predict
 from pm_utils.targeting.interest.networks import (
     DeepInterestNet,
     Dice,
+    ItemRows,
     PooledInterestNet,
-    Rows,
     segment_softmax,
 )
 
@@ -148,7 +148,7 @@ def test_weights_are_not_normalised_unless_asked_for():
 
 
 def test_rows_spread_and_total_by_hand_and_their_derivatives():
-    rows = Rows.count(torch.tensor([2, 0, 3, 0]), 5)
+    rows = ItemRows.count(torch.tensor([2, 0, 3, 0]), 5)
     assert rows.row.tolist() == [0, 0, 2, 2, 2]
     assert rows.start.tolist() == [0, 2, 2, 5]
     items = torch.arange(1.0, 6).unsqueeze(1)
@@ -162,7 +162,7 @@ def test_rows_spread_and_total_by_hand_and_their_derivatives():
 
 def test_segment_softmax_is_torchs_row_by_row_and_survives_large_scores():
     score = torch.tensor([[1.0], [3.0], [500.0], [-900.0], [-901.0]])
-    got = segment_softmax(score, Rows.count(torch.tensor([2, 1, 0, 2]), 5)).flatten()
+    got = segment_softmax(score, ItemRows.count(torch.tensor([2, 1, 0, 2]), 5)).flatten()
     wanted = torch.cat([score[a:b, 0].softmax(0) for a, b in ((0, 2), (2, 3), (3, 5))])
     assert torch.allclose(got, wanted)
 
@@ -170,7 +170,7 @@ def test_segment_softmax_is_torchs_row_by_row_and_survives_large_scores():
 def test_segment_softmax_has_the_gradient_of_torchs():
     torch.manual_seed(0)
     score = torch.randn(5, 1, dtype=torch.double, requires_grad=True)
-    rows, up = Rows.count(torch.tensor([3, 0, 2]), 5), torch.randn(5, dtype=torch.double)
+    rows, up = ItemRows.count(torch.tensor([3, 0, 2]), 5), torch.randn(5, dtype=torch.double)
     ours = torch.autograd.grad((segment_softmax(score, rows).flatten() * up).sum(), score)[0]
     plain = torch.cat([score[:3, 0].softmax(0), score[3:, 0].softmax(0)])
     wanted = torch.autograd.grad((plain * up).sum(), score)[0]

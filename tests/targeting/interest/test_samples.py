@@ -60,10 +60,10 @@ def test_what_is_known_of_a_pair_by_hand():
 
 
 def test_a_history_holds_distinct_items_the_latest_first():
-    got = samples.moments(HAND, [on(32)], length=5, baskets=2, days=28)
+    got = samples.snapshots(HAND, [on(32)], length=5, baskets=2, days=28)
     assert got.customer.tolist() == [0]  # the others have no basket ahead, or none before
     assert got.history[0].tolist() == [1, 4, 3, 2, 0]
-    short = samples.moments(HAND, [on(32)], length=2)
+    short = samples.snapshots(HAND, [on(32)], length=2)
     assert short.history[0].tolist() == [1, 4]
     assert got.bought[0].nonzero()[0].tolist() == [4, 5]
 
@@ -73,14 +73,14 @@ def test_nothing_from_the_target_baskets_on_is_read():
     past = LOG.day < now
     future = np.where(past, LOG.category, (LOG.category + 1) % C)
     changed = PurchaseLog(**(vars(LOG) | {"category": future}))
-    before, after = (samples.moments(log, [on(now)], length=4) for log in (LOG, changed))
+    before, after = (samples.snapshots(log, [on(now)], length=4) for log in (LOG, changed))
     for name in ("customer", "history", "own", "context"):
         assert np.array_equal(getattr(before, name), getattr(after, name)), name
     assert (before.bought != after.bought).any()
 
 
 def test_a_candidate_first_bought_in_the_target_is_not_in_its_own_history():
-    got = samples.moments(HAND, [on(30), on(33)], length=6, baskets=1)
+    got = samples.snapshots(HAND, [on(30), on(33)], length=6, baskets=1)
     for row in range(len(got.customer)):
         for item in got.bought[row].nonzero()[0]:
             earlier = (HAND.customer == got.customer[row]) & (HAND.category == item)
@@ -138,7 +138,7 @@ def test_the_next_baskets_are_those_that_slow_counting_finds(now, baskets, days)
 
 def test_moments_are_the_same_one_date_at_a_time():
     dates = [on(40), on(60), on(80)]
-    single = [samples.moments(LOG, [date], length=4, baskets=2, days=14) for date in dates]
+    single = [samples.snapshots(LOG, [date], length=4, baskets=2, days=14) for date in dates]
     for name in vars(TRAIN):
         stacked = np.concatenate([getattr(part, name) for part in single])
         assert np.array_equal(stacked, getattr(TRAIN, name)), name
@@ -177,15 +177,17 @@ def test_product_types_take_the_place_of_categories():
 # --- Pairs -----------------------------------------------------------------------------------
 
 
-def world(households: int = 3000, seed: int = 0) -> samples.Moments:
+def world(households: int = 3000, seed: int = 0) -> samples.Snapshots:
     """Return moments whose chance of a purchase follows from one number by a known formula."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(households, C, 10)).astype(np.float32)
-    chance = 1 / (1 + np.exp(3 - x[:, :, 0]))
+    probability = 1 / (1 + np.exp(3 - x[:, :, 0]))
     zeros = np.zeros((households, 8), np.float32)
     history = np.zeros((households, 2), np.int32)
     who, when = np.arange(households), np.full(households, np.datetime64("2017-05-01"))
-    return samples.Moments(who, when, history, x, zeros, rng.random((households, C)) < chance)
+    return samples.Snapshots(
+        who, when, history, x, zeros, rng.random((households, C)) < probability
+    )
 
 
 def test_sampled_pairs_have_the_asked_number_and_mix_and_are_what_they_say():
@@ -208,11 +210,11 @@ def test_the_shift_puts_a_models_chances_right():
     pairs = samples.sample_pairs(whole, 3000, seed=0)
     assert pairs.shift == pytest.approx(np.log(3 * rate / (1 - rate)))
     every = samples.all_pairs(whole, 3000, seed=0)
-    said = baselines.classical_chances(whole, pairs, whole, every, seed=0)
+    said = baselines.classical_probabilities(whole, pairs, whole, every, seed=0)
     truth = 1 / (1 + np.exp(3 - whole.own[:, :, 0]))
-    for name, chance in said.items():
-        assert chance.mean() == pytest.approx(rate, rel=0.1), name
-        assert np.abs(chance.reshape(truth.shape) - truth).mean() < 0.03, name
+    for name, probability in said.items():
+        assert probability.mean() == pytest.approx(rate, rel=0.1), name
+        assert np.abs(probability.reshape(truth.shape) - truth).mean() < 0.03, name
 
 
 def test_all_pairs_fold_to_households_and_candidates():
@@ -238,7 +240,7 @@ def test_facts_are_those_of_the_pair_and_its_household():
 
 def test_the_naive_rules_are_shares_of_training_pairs():
     every = samples.all_pairs(TEST, 99, seed=0)
-    said = baselines.naive_chances(TRAIN, TEST, every)
+    said = baselines.naive_probabilities(TRAIN, TEST, every)
     popular = said["popularity"].reshape(-1, C)
     assert np.allclose(popular, TRAIN.bought.mean(0))
     orders = np.rint(np.expm1(TRAIN.own[:, :, HISTORY_COLUMNS.index("orders_8w")]))
@@ -255,21 +257,25 @@ def test_the_naive_rules_are_shares_of_training_pairs():
 
 def test_the_future_of_the_training_dates_changes_no_chance_of_the_naive_rules():
     every = samples.all_pairs(TEST, 99, seed=0)
-    other = samples.Moments(**(vars(TEST) | {"bought": ~TEST.bought}))
-    for name, chance in baselines.naive_chances(TRAIN, TEST, every).items():
-        assert np.array_equal(chance, baselines.naive_chances(TRAIN, other, every)[name]), name
+    other = samples.Snapshots(**(vars(TEST) | {"bought": ~TEST.bought}))
+    for name, probability in baselines.naive_probabilities(TRAIN, TEST, every).items():
+        assert np.array_equal(
+            probability, baselines.naive_probabilities(TRAIN, other, every)[name]
+        ), name
 
 
 def test_classical_models_rank_habits_and_do_not_read_the_answers():
     pairs = samples.sample_pairs(TRAIN, 600, negatives=2, seed=0)
     every = samples.all_pairs(TEST, 99, seed=0)
-    said = baselines.classical_chances(TRAIN, pairs, TEST, every, seed=0)
+    said = baselines.classical_probabilities(TRAIN, pairs, TEST, every, seed=0)
     blinded = samples.Pairs(every.moment, every.candidate, 1 - every.bought, 0.0)
-    again = baselines.classical_chances(TRAIN, pairs, TEST, blinded, seed=0)
-    for name, chance in said.items():
-        assert roc_auc(every.bought, chance) > 0.85, name
-        assert np.array_equal(chance, again[name]), name
+    again = baselines.classical_probabilities(TRAIN, pairs, TEST, blinded, seed=0)
+    for name, probability in said.items():
+        assert roc_auc(every.bought, probability) > 0.85, name
+        assert np.array_equal(probability, again[name]), name
     dealt = np.random.default_rng(0).permutation(pairs.bought)
     null = samples.Pairs(pairs.moment, pairs.candidate, dealt, pairs.shift)
-    for name, chance in baselines.classical_chances(TRAIN, null, TEST, every, seed=0).items():
-        assert roc_auc(every.bought, chance) < 0.75, name
+    for name, probability in baselines.classical_probabilities(
+        TRAIN, null, TEST, every, seed=0
+    ).items():
+        assert roc_auc(every.bought, probability) < 0.75, name

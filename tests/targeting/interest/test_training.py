@@ -48,7 +48,7 @@ def trained() -> SimpleNamespace:
         ("null", DeepInterestNet, reader, {"shuffle_labels": True}),
     ):
         net = training.train_net(kind, TRAIN, pairs, by, epochs=25, seed=0, **options)
-        made[name] = net, training.net_chances(net, TEST, every, by, pairs.shift)
+        made[name] = net, training.network_probabilities(net, TEST, every, by, pairs.shift)
     return SimpleNamespace(made=made, every=every, reader=reader, blind=blind, pairs=pairs)
 
 
@@ -60,7 +60,7 @@ def test_networks_find_habits_and_the_null_does_not(trained):
 
 def test_chances_are_shifted_logits_and_training_is_repeated_by_its_seed(trained):
     net, said = trained.made["DIN"]
-    raw = training.net_chances(net, TEST, trained.every, trained.reader, 0.0)
+    raw = training.network_probabilities(net, TEST, trained.every, trained.reader, 0.0)
     odds = np.log(said / (1 - said)) - np.log(raw / (1 - raw))
     assert np.allclose(odds, trained.pairs.shift, atol=1e-3)
     settings = {"epochs": 1, "seed": 3}
@@ -109,5 +109,5 @@ def test_histories_are_looked_up_by_moment(trained):
     history, events = trained.reader.histories(TEST)
     with torch.no_grad():
         plain = net(candidate, history[moment], facts, events[moment])
-        looked_up = training.AtMoments(net, history, events)(candidate, moment, facts)
+        looked_up = training.AtSnapshots(net, history, events)(candidate, moment, facts)
     assert torch.equal(plain, looked_up)

@@ -13,7 +13,7 @@ from pm_utils.targeting.redemption.baselines import (
     gradient_boosting,
     logistic_regression,
     rate_by_cell,
-    tune,
+    tune_baselines,
 )
 from tests.support.conversion import world
 
@@ -22,7 +22,7 @@ def test_tuning_puts_the_least_log_loss_on_later_rows_first():
     learn, choose = world(300), world(2_000, seed=1)
     strengths = (1e-5, 0.1, 1e4)
     models = {str(c): lambda c=c: logistic_regression(c) for c in strengths}
-    table = tune(models, learn, choose)
+    table = tune_baselines(models, learn, choose)
     assert table["log loss"].is_monotonic_increasing
     assert table.index[-1] == "1e-05"
     by_hand = models["0.1"]().fit(learn[0].to_numpy(), learn[1]).predict_proba(choose[0].to_numpy())
@@ -53,8 +53,8 @@ def test_each_rung_of_the_ladder_knows_more():
     assert table.index.tolist() == ["+ first", "+ second", "+ third"]
     assert table["AUC"].diff()[1:].min() > 0.03
     last = logistic_regression(1.0).fit(learn[0][["price", "habit", "match"]].to_numpy(), learn[1])
-    chance = last.predict_proba(choose[0][["price", "habit", "match"]].to_numpy())[:, 1]
-    assert table["AUC"].iloc[-1] == pytest.approx(reference.roc_auc_score(choose[1], chance))
+    probability = last.predict_proba(choose[0][["price", "habit", "match"]].to_numpy())[:, 1]
+    assert table["AUC"].iloc[-1] == pytest.approx(reference.roc_auc_score(choose[1], probability))
 
 
 def test_baselines_differ_by_their_settings():
@@ -71,13 +71,13 @@ def test_boosting_sees_a_product_that_logistic_regression_does_not():
     rows, target = world(3_000)
     later, outcome = world(2_000, seed=1)
     pair = ["rhythm", "price"]
-    chances = {
+    predicted = {
         name: sigmoid(fitted_logit(model, rows[pair], target, [later[pair]])[0])
         for name, model in {
             "trees": gradient_boosting(60, 4),
             "line": logistic_regression(1.0),
         }.items()
     }
-    table = score_table(outcome, chances)
+    table = score_table(outcome, predicted)
     assert table.loc["trees", "AUC"] > table.loc["line", "AUC"] + 0.05
     assert table.loc["line", "AUC"] == pytest.approx(0.5, abs=0.06)

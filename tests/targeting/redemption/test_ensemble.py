@@ -36,8 +36,8 @@ def test_an_ensemble_beats_its_null_on_later_rows(name):
     settings = {"members": 2, "epochs": 8, "seed": 0}
     real = Ensemble.train(name, rows, target, PROFILE, **settings)
     null = Ensemble.train(name, rows, target, PROFILE, shuffle_labels=True, **settings)
-    chances = {"real": sigmoid(real.logit(later)), "null": sigmoid(null.logit(later))}
-    table = score_table(outcome, chances)
+    predicted = {"real": sigmoid(real.logit(later)), "null": sigmoid(null.logit(later))}
+    table = score_table(outcome, predicted)
     assert table.loc["real", "AUC"] > 0.75
     assert table.loc["real", "log loss"] < table.loc["null", "log loss"] - 0.05
     assert sigmoid(null.logit(later)).std() < 0.5 * sigmoid(real.logit(later)).std()

@@ -103,9 +103,9 @@ def test_deep_crossing_wants_one_tensor_per_feature():
 def product_world(n: int = 3_000) -> tuple[list[torch.Tensor], torch.Tensor]:
     """Redemption depends on profile times content: no linear model can see it."""
     profile, content = numbers(n, 2), numbers(n, 2, seed=1)
-    chance = (3 * profile[:, 0] * content[:, 0]).sigmoid()
+    probability = (3 * profile[:, 0] * content[:, 0]).sigmoid()
     drawn = torch.rand(n, generator=torch.Generator().manual_seed(2))
-    return [profile, content], (drawn < chance).float()
+    return [profile, content], (drawn < probability).float()
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,8 @@ def log_sigmoid(x: ArrayLike) -> np.ndarray:
 def sigmoid(x: ArrayLike) -> np.ndarray:
     """Return σ(x) = 1 / (1 + e^(−x)), the probability whose log-odds are x.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     x : array of any shape, a log-odds in nats
@@ -91,6 +93,8 @@ def sigmoid(x: ArrayLike) -> np.ndarray:
 
 def softmax(x: ArrayLike, temperature: float = 1.0) -> np.ndarray:
     """Turn K scores into K probabilities, e^(x_k/τ) / Σ_j e^(x_j/τ).
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -143,6 +147,8 @@ def _activation(name: str) -> tuple:
 def feed_forward(h: ArrayLike, W: ArrayLike, b: ArrayLike, *, activation="sigmoid") -> np.ndarray:
     """One layer, φ(W h + b), where φ is the activation.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     h : array of shape (..., I)
@@ -173,7 +179,10 @@ def feed_forward(h: ArrayLike, W: ArrayLike, b: ArrayLike, *, activation="sigmoi
 def feed_forward_gradient(
     upstream: ArrayLike, h: ArrayLike, W: ArrayLike, b: ArrayLike, *, activation="sigmoid"
 ) -> Gradient:
-    """Return the slopes with respect to h, W and b."""
+    """Return the slopes with respect to h, W and b.
+
+    Explained in chapter ``formulas``.
+    """
     value = feed_forward(h, W, b, activation=activation)
     h, W = np.asarray(h, dtype=float), np.asarray(W, dtype=float)
     delta = _array("upstream", upstream, *value.shape) * _activation(activation)[1](value)
@@ -200,6 +209,8 @@ def convolution(a: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
 
     The star is cross-correlation, as in every deep-learning library: the kernel is not flipped.
     The bias is added once per output map, outside the sum.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -254,6 +265,8 @@ def recurrent_step(
 ) -> np.ndarray:
     """One step of memory, tanh(W_hh h + W_xh x + b_h).
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     x : array of shape (F,)
@@ -307,6 +320,8 @@ def recurrent(
 ) -> np.ndarray:
     """Read a sequence and return the hidden state after every step.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     x : array of shape (T, F), T > 0
@@ -347,7 +362,10 @@ def recurrent_gradient(
     W_xh: ArrayLike,
     b_h: ArrayLike,
 ) -> Gradient:
-    """Return the slopes by going back through time, from the last step to the first."""
+    """Return the slopes by going back through time, from the last step to the first.
+
+    Explained in chapter ``formulas``.
+    """
     x, h_0 = np.asarray(x, dtype=float), np.asarray(h_0, dtype=float)
     states = recurrent(x, h_0, W_hh, W_xh, b_h)
     u = _array("upstream", upstream, *states.shape)
@@ -379,6 +397,8 @@ def next_token(
     """P(next word | words so far, customer) = softmax(W_o h_t + b_o), with h_0 = W_ch c.
 
     h_t is the last hidden state of `recurrent` over the embeddings of the words so far.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -462,6 +482,8 @@ def next_token_gradient(
 def gan_value(real_logit: ArrayLike, fake_logit: ArrayLike) -> np.ndarray:
     """V(D, G) = mean log D(x) + mean log(1 − D(G(z))), which D raises and G lowers.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     real_logit, fake_logit : arrays of shape (N,) and (M,)
@@ -522,13 +544,18 @@ def generator_loss_saturating(fake_logit: ArrayLike) -> np.ndarray:
 
 
 def generator_loss_saturating_gradient(upstream: ArrayLike, fake_logit: ArrayLike) -> Gradient:
-    """Return the slope −D(G(z)) / M: next to nothing while D sees through the fakes."""
+    """Return the slope −D(G(z)) / M: next to nothing while D sees through the fakes.
+
+    Explained in chapter ``formulas``.
+    """
     fake = _array("fake_logit", fake_logit, "M")
     return {"fake_logit": -_array("upstream", upstream) * sigmoid(fake) / len(fake)}
 
 
 def generator_loss_non_saturating(fake_logit: ArrayLike) -> np.ndarray:
     """The generator's loss in practice, −mean log D(G(z)).
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -552,7 +579,10 @@ def generator_loss_non_saturating(fake_logit: ArrayLike) -> np.ndarray:
 
 
 def generator_loss_non_saturating_gradient(upstream: ArrayLike, fake_logit: ArrayLike) -> Gradient:
-    """Return the slope −(1 − D(G(z))) / M: largest while D sees through the fakes."""
+    """Return the slope −(1 − D(G(z))) / M: largest while D sees through the fakes.
+
+    Explained in chapter ``formulas``.
+    """
     fake = _array("fake_logit", fake_logit, "M")
     return {"fake_logit": -_array("upstream", upstream) * sigmoid(-fake) / len(fake)}
 
@@ -562,6 +592,8 @@ def generator_loss_non_saturating_gradient(upstream: ArrayLike, fake_logit: Arra
 
 def logistic(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
     """Logistic regression, σ(Σ_i w_i x_i + b).
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -589,7 +621,10 @@ def logistic(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
 
 
 def logistic_gradient(upstream: ArrayLike, x: ArrayLike, w: ArrayLike, b: ArrayLike) -> Gradient:
-    """Return the slopes with respect to x, w and b."""
+    """Return the slopes with respect to x, w and b.
+
+    Explained in chapter ``formulas``.
+    """
     p = logistic(x, w, b)
     x, w = np.asarray(x, dtype=float), np.asarray(w, dtype=float)
     delta = _array("upstream", upstream, *p.shape) * p * (1 - p)
@@ -610,6 +645,8 @@ def _checked(layers: Layers) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def dnn(x: ArrayLike, layers: Layers) -> np.ndarray:
     """A stack of `feed_forward` layers that ends in one number: relu inside, nothing at the end.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -636,7 +673,10 @@ def dnn(x: ArrayLike, layers: Layers) -> np.ndarray:
 
 
 def dnn_gradient(upstream: ArrayLike, x: ArrayLike, layers: Layers) -> dict:
-    """Return the slopes with respect to x and, as a list of pairs, to the layers."""
+    """Return the slopes with respect to x and, as a list of pairs, to the layers.
+
+    Explained in chapter ``formulas``.
+    """
     layers = _checked(layers)
     inputs, names = [np.asarray(x, dtype=float)], ["relu"] * (len(layers) - 1) + ["identity"]
     for W, b in layers[:-1]:
@@ -652,6 +692,8 @@ def dnn_gradient(upstream: ArrayLike, x: ArrayLike, layers: Layers) -> dict:
 
 def conversion_probability(x: ArrayLike, layers: Layers) -> np.ndarray:
     """σ(DNN(x)), the probability that a customer converts.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -686,6 +728,8 @@ def conversion_probability_gradient(upstream: ArrayLike, x: ArrayLike, layers: L
 def random_layers(rng: np.random.Generator, *widths: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return untrained layers for `dnn`, with weights of variance 2 / inputs and no bias.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     rng : numpy.random.Generator
@@ -707,6 +751,8 @@ def random_layers(rng: np.random.Generator, *widths: int) -> list[tuple[np.ndarr
 
 def log_loss(p: ArrayLike, y: ArrayLike) -> np.ndarray:
     """Return −y log p − (1 − y) log(1 − p), what it costs to say p.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -755,6 +801,8 @@ def train(
     batch_size: int = 500,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Lower the mean `log_loss` of `conversion_probability` step by step, with momentum 0.9.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -809,6 +857,8 @@ def interest(ad: ArrayLike, history: ArrayLike, layers: Layers) -> np.ndarray:
     The weight α_j of purchase j is a `dnn` of [v; e_j; v − e_j; v ⊙ e_j]. The weights are not
     normalised, so that a longer history of matching purchases gives a stronger interest.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     ad : array of shape (D,)
@@ -857,6 +907,10 @@ def interest_gradient(
 
 
 def _rate(part_name: str, part: ArrayLike, whole_name: str, whole: ArrayLike) -> np.ndarray:
+    """Return part / whole, not a number where the whole is 0.
+
+    Explained in chapter ``formulas``.
+    """
     part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
     part, whole = np.broadcast_arrays(part, whole)
     for name, count in ((part_name, part), (whole_name, whole)):
@@ -882,6 +936,8 @@ def _rate_gradient(
 
 def click_through_rate(clicks: ArrayLike, impressions: ArrayLike) -> np.ndarray:
     """CTR = clicks / impressions; NaN where nothing was shown, since the rate is then unknown.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -913,6 +969,8 @@ def click_through_rate_gradient(
 
 def conversion_rate(conversions: ArrayLike, clicks: ArrayLike) -> np.ndarray:
     """CVR = conversions / clicks; NaN where nobody clicked, since the rate is then unknown.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -947,6 +1005,8 @@ def conversion_rate_gradient(
 
 def discount_factor_from_rate(rate: float) -> float:
     """Turn a discount rate per period into the factor γ = 1 / (1 + rate).
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -984,6 +1044,8 @@ def _cash_flows(
 def lifetime_value(revenue: ArrayLike, cost: ArrayLike, discount_factor: ArrayLike) -> np.ndarray:
     """LTV = Σ_t γ^(t−1) (R_t − C_t): a cost is discounted like a revenue of the same period.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     revenue, cost : arrays of shape (..., T)
@@ -1012,7 +1074,10 @@ def lifetime_value(revenue: ArrayLike, cost: ArrayLike, discount_factor: ArrayLi
 def lifetime_value_gradient(
     upstream: ArrayLike, revenue: ArrayLike, cost: ArrayLike, discount_factor: ArrayLike
 ) -> Gradient:
-    """Return the slopes with respect to revenue, cost and the discount factor."""
+    """Return the slopes with respect to revenue, cost and the discount factor.
+
+    Explained in chapter ``formulas``.
+    """
     revenue, cost, factor = _cash_flows(revenue, cost, discount_factor)
     u = _array("upstream", upstream, *revenue.shape[:-1])
     age = np.arange(revenue.shape[-1])
@@ -1025,6 +1090,8 @@ def lifetime_value_as_printed(
     revenue: ArrayLike, cost: ArrayLike, discount_factor: ArrayLike
 ) -> np.ndarray:
     """Σ_t (γ^(t−1) R_t − C_t), the source's formula to the letter: costs are never discounted.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -1053,6 +1120,8 @@ def lifetime_value_as_printed(
 
 def disagreement(name: str, counterpart: Callable, **arguments: Any) -> tuple[float, float]:
     """Compare a formula and its gradient with what torch makes of a counterpart.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------

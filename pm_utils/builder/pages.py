@@ -9,6 +9,8 @@ from nbformat import NotebookNode
 
 from pm_utils.builder import runs
 from pm_utils.builder.chapters import Chapter, tags
+from pm_utils.builder.key import PACKAGE
+from pm_utils.builder.package_map import package_map
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
 
@@ -109,6 +111,7 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
             path.unlink()
     write_whole(project.generated / "scoreboard.md", scoreboard_table(project, tasks))
     write_whole(project.generated / "built.md", built_table(tasks, outcomes))
+    write_whole(project.generated / "package.md", package_map(project.root / PACKAGE, list(tasks)))
 
 
 def scoreboard_table(project: Project, tasks: dict[str, Task]) -> str:

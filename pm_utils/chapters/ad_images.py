@@ -21,6 +21,8 @@ from pm_utils.market.renderer import contact_sheet
 class GanTrace:
     """What is noted while a GAN trains; call it with the GAN and the step.
 
+    Explained in chapter ``ad-images``.
+
     Attributes
     ----------
     attributes : array of shape (N, 5)
@@ -69,13 +71,19 @@ def gradient_norm(gan: AdImageGAN, loss: Tensor) -> float:
 
 
 def more_or_fewer(gap: tuple[float, float]) -> str:
-    """Say what an interval of a difference shows: "more", "fewer" or neither."""
+    """Say what an interval of a difference shows: "more", "fewer" or neither.
+
+    Explained in chapter ``ad-images``.
+    """
     low, high = gap
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
 
 
 def picture_rows(rows: dict[str, np.ndarray], *, scale: int = 3) -> Figure:
-    """Draw rows of pictures (n, 32, 32, 3), each with its name on the left."""
+    """Draw rows of pictures (n, 32, 32, 3), each with its name on the left.
+
+    Explained in chapter ``ad-images``.
+    """
     columns = len(next(iter(rows.values())))
     sheet = contact_sheet(np.concatenate(list(rows.values())), columns=columns, scale=scale)
     figure, axes = plt.subplots(figsize=(7, 6 * len(rows) / columns + 0.1))
@@ -89,12 +97,18 @@ def picture_rows(rows: dict[str, np.ndarray], *, scale: int = 3) -> Figure:
 
 
 def best_ads(market: Market, customers: np.ndarray) -> np.ndarray:
-    """Return the ad that each customer truly likes best, as an oracle knows → (N, 5)."""
+    """Return the ad that each customer truly likes best, as an oracle knows → (N, 5).
+
+    Explained in chapter ``ad-images``.
+    """
     liking = market.click_table[customers]
     return market.creatives.codes()[liking.argmax(1)][:, : len(SHOWN)]
 
 
 def true_clicks(market: Market, customers: np.ndarray, images: np.ndarray) -> np.ndarray:
-    """Return P(click) of each customer on the ad drawn for them, judged by what it shows → (N,)."""
+    """Return P(click) of each customer on the ad drawn for them, judged by what it shows → (N,).
+
+    Explained in chapter ``ad-images``.
+    """
     said, valid = attributes_read(images)
     return valid * market.click_probability(customers, image_creatives(said))

@@ -34,6 +34,8 @@ PACINGS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 def with_menu(market: Market, campaign: BudgetCampaign, ads: int) -> Market:
     """Return the market with the few ads that are the most profitable one for most customers.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     market : Market
@@ -48,7 +50,10 @@ def with_menu(market: Market, campaign: BudgetCampaign, ads: int) -> Market:
 
 
 def first_flight(forecast: Forecast, campaign: BudgetCampaign) -> np.ndarray:
-    """Return what a flight of each ad gains over none in the first week → (N, M), dollars."""
+    """Return what a flight of each ad gains over none in the first week → (N, M), dollars.
+
+    Explained in chapter ``budget-policy``.
+    """
     value = forecast.immediate(np.zeros(len(forecast)), campaign.weeks - 1)
     return value[:, 1:] - value[:, :1]
 
@@ -57,6 +62,8 @@ def market_pays(
     market: Market, campaign: BudgetCampaign, policy: FlightPolicy, runs: int
 ) -> np.ndarray:
     """Play campaigns in the market itself, each beside its twin without ads.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -99,6 +106,8 @@ def draw_pairs(
 ) -> list[Forecast]:
     """Draw pairs of customers from the third for whom a first flight gains most.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     forecast : Forecast
@@ -140,7 +149,10 @@ def best_threshold(pair: Forecast, campaign: BudgetCampaign, levels: int = 16) -
 
 
 def rules_of(pair: Forecast, campaign: BudgetCampaign, seed: int) -> dict[str, FlightPolicy]:
-    """Return the rules that need no network, and the exact plan, for two customers."""
+    """Return the rules that need no network, and the exact plan, for two customers.
+
+    Explained in chapter ``budget-policy``.
+    """
     return {
         "random": planning.random_choice(seed),
         "always send": planning.everyone(seed),
@@ -156,7 +168,10 @@ def exact_shares(
     campaign: BudgetCampaign,
     optimum: np.ndarray,
 ) -> pd.DataFrame:
-    """Return each rule's exact profit with each pair, as a share of the optimum → (P, rules)."""
+    """Return each rule's exact profit with each pair, as a share of the optimum → (P, rules).
+
+    Explained in chapter ``budget-policy``.
+    """
     earned = [
         {name: planning.exact_value(pair, campaign, policy)[0] for name, policy in some.items()}
         for pair, some in zip(pairs, rules, strict=True)
@@ -174,6 +189,8 @@ def learn_pairs(
     watch: Callable[[int, DeepQPolicy], None] | None = None,
 ) -> DeepQPolicy:
     """Train a network for every pair, and for every second one a mistaken one and a null.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -226,7 +243,10 @@ def member_table(pairs: int) -> pd.DataFrame:
 def shares_of_optimum(
     net: DeepQPolicy, pairs: Sequence[Forecast], campaign: BudgetCampaign, optimum: np.ndarray
 ) -> pd.DataFrame:
-    """Return `member_table` with each network's exact profit as a ``share`` of the optimum."""
+    """Return `member_table` with each network's exact profit as a ``share`` of the optimum.
+
+    Explained in chapter ``budget-policy``.
+    """
     table, observer = member_table(len(pairs)), JointView(pairs[0], campaign)
 
     def policy(member: np.ndarray) -> FlightPolicy:
@@ -252,6 +272,8 @@ def learn_prices(
     customers: int = 48,
 ) -> DeepQPolicy:
     """Train networks that plan for one customer at any price of a flight.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -312,6 +334,8 @@ def crowd_policies(
 ) -> dict[str, list[FlightPolicy]]:
     """Return the policies of the crowd, each tuned on worlds that nobody is judged on.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     net : DeepQPolicy
@@ -342,7 +366,10 @@ def crowd_policies(
 def play_crowd(
     policies: dict[str, list[FlightPolicy]], worlds: Sequence[Episodes]
 ) -> dict[str, list[planning.Played]]:
-    """Play every world once by each kind of policy; networks take turns."""
+    """Play every world once by each kind of policy; networks take turns.
+
+    Explained in chapter ``budget-policy``.
+    """
     return {
         name: [planning.play_flights(world, some[i % len(some)]) for i, world in enumerate(worlds)]
         for name, some in policies.items()
@@ -354,6 +381,8 @@ def play_crowd(
 
 def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.ndarray:
     """Return what a policy would have done in every situation of a log → (T, N).
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -371,6 +400,8 @@ def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.nd
 
 def with_probability(rule: FlightPolicy, epsilon: float, seed: int) -> FlightPolicy:
     """Return the policy that follows a rule, except when chance decides, as a log's does.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -390,7 +421,10 @@ def with_probability(rule: FlightPolicy, epsilon: float, seed: int) -> FlightPol
 
 
 def priced_profit(episodes: Episodes, policy: FlightPolicy, price: float) -> float:
-    """Return what a policy earns, less the price of its flights: dollars a customer, expected."""
+    """Return what a policy earns, less the price of its flights: dollars a customer, expected.
+
+    Explained in chapter ``budget-policy``.
+    """
     played = planning.play_flights(episodes, policy)
     return float((played.profit - price * played.sent).sum(1).mean())
 
@@ -406,6 +440,8 @@ def from_log(
     """Return networks that have learned from a log alone, side by side.
 
     Each sees the forecast of the week among its inputs, but has to learn what it is worth.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -439,6 +475,8 @@ def log_estimates(
 ) -> dict[str, tuple[off_policy.Estimate, float]]:
     """Value policies from a log: weighted by week, and by fitted Q evaluation.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     log : FlightLog
@@ -468,7 +506,10 @@ def log_estimates(
 
 
 def log_value(log: FlightLog, observer: PricedView) -> off_policy.Estimate:
-    """Return what the policy that wrote a log earned: dollars a customer, prices taken off."""
+    """Return what the policy that wrote a log earned: dollars a customer, prices taken off.
+
+    Explained in chapter ``budget-policy``.
+    """
     profit = log.reward - observer.price * (log.action > 0)
     return off_policy.per_decision(profit, np.ones_like(profit))
 
@@ -477,6 +518,8 @@ def log_row(
     weighted: off_policy.Estimate, fitted: float, old: off_policy.Estimate, least: float
 ) -> list:
     """Return what a log says of a policy: value, interval, fitted value, size and advice.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

@@ -28,6 +28,8 @@ HUES = {
 def flight_figure(forecast: Forecast, names: Sequence[str], weeks: int) -> Figure:
     """Draw what a flight gains by the fatigue it meets: in its week, and over the campaign.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     forecast : Forecast
@@ -59,6 +61,8 @@ def flight_figure(forecast: Forecast, names: Sequence[str], weeks: int) -> Figur
 def plans_figure(paths: dict[str, np.ndarray]) -> Figure:
     """Draw who gets a flight in which week.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     paths : dict of arrays of shape (weeks, 2)
@@ -79,6 +83,8 @@ def plans_figure(paths: dict[str, np.ndarray]) -> Figure:
 
 def learning_figure(curves: pd.DataFrame, threshold: float) -> Figure:
     """Draw mean shares of the optimum while networks learn, with 95 % intervals over networks.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -105,6 +111,8 @@ def learning_figure(curves: pd.DataFrame, threshold: float) -> Figure:
 def crowd_figure(shares: dict[str, np.ndarray], sent: dict[str, np.ndarray]) -> Figure:
     """Draw profit as a share of the bound with 95 % intervals, and flights by week.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     shares : dict of arrays of shape (R,)
@@ -130,6 +138,8 @@ def crowd_figure(shares: dict[str, np.ndarray], sent: dict[str, np.ndarray]) -> 
 
 def size_figure(sizes: dict[str, np.ndarray], least: float) -> Figure:
     """Draw the effective size of a log, week by week, for each policy that is to be valued.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

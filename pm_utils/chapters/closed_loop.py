@@ -64,6 +64,8 @@ def study_customers(
 class World:
     """A market and the shop that works in it.
 
+    Explained in chapter ``closed-loop``.
+
     Attributes
     ----------
     market : Market
@@ -120,7 +122,10 @@ class World:
 
 
 def competing_strategies(world: World, menu: AdCatalogue) -> dict[str, Strategy]:
-    """Return the strategies that compete, our loop among them."""
+    """Return the strategies that compete, our loop among them.
+
+    Explained in chapter ``closed-loop``.
+    """
     shop, seed = world.shop, world.market.seed
     dealt = replace(
         shop, banners=shuffled_exploration(shop.banners, np.random.default_rng([seed, 13]))
@@ -137,7 +142,10 @@ def competing_strategies(world: World, menu: AdCatalogue) -> dict[str, Strategy]
 
 
 def ablations(world: World, menu: AdCatalogue, *, archive: int = 30) -> dict[str, ResponseStrategy]:
-    """Return our loop without one of its parts at a time."""
+    """Return our loop without one of its parts at a time.
+
+    Explained in chapter ``closed-loop``.
+    """
     shop, rng = world.shop, np.random.default_rng([world.market.seed, 30])
     blind = world.deep(no_profile(shop.past), menu)
     usual = deepcopy(world.base)  # one of whom nobody departs, now or later
@@ -157,7 +165,10 @@ def ablations(world: World, menu: AdCatalogue, *, archive: int = 30) -> dict[str
 
 
 def privileged(world: World, menu: AdCatalogue) -> dict[str, ResponseStrategy]:
-    """Return our loop with something that no shop knows: what ads cost later, and tastes too."""
+    """Return our loop with something that no shop knows: what ads cost later, and tastes too.
+
+    Explained in chapter ``closed-loop``.
+    """
     market, shop = world.market, world.shop
     hidden, weeks = market.truth_of_customers, shop.campaign.rounds * shop.campaign.weeks
     later = annoyance_cost(market, weeks // 2)
@@ -171,6 +182,9 @@ def privileged(world: World, menu: AdCatalogue) -> dict[str, ResponseStrategy]:
 
 
 def interest_found(affinity: np.ndarray, world: World) -> float:
-    """Return the correlation of tanh(affinity) with the market's true interest."""
+    """Return the correlation of tanh(affinity) with the market's true interest.
+
+    Explained in chapter ``closed-loop``.
+    """
     true = world.market.truth_of_customers.interest
     return float(np.corrcoef(np.tanh(affinity).ravel(), true.ravel())[0, 1])

@@ -21,6 +21,8 @@ STYLES = {
 def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
     """Draw dollars per round, and shares of the oracle's: means, and the span of all replications.
 
+    Explained in chapter ``closed-loop``.
+
     Parameters
     ----------
     true : dict of arrays of shape (R, rounds)
@@ -45,6 +47,8 @@ def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
 def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
     """Return dollars over all rounds, and shares of the oracle's, each ± half its 95 % interval.
 
+    Explained in chapter ``closed-loop``.
+
     Parameters
     ----------
     true : dict of arrays of shape (R, rounds)
@@ -65,6 +69,8 @@ def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
 def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
     """Return what each variant loses against the full loop, paired by replication.
 
+    Explained in chapter ``closed-loop``.
+
     Returns
     -------
     DataFrame
@@ -79,7 +85,10 @@ def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.Da
 
 
 def worth_figure(table: pd.DataFrame) -> Figure:
-    """Draw what `ablation_table` found: the mean as a bar, every market as a dot."""
+    """Draw what `ablation_table` found: the mean as a bar, every market as a dot.
+
+    Explained in chapter ``closed-loop``.
+    """
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.36 * len(table)))
     axes.barh(table.index, table["lost"], color=plots.COLORS["deep"], alpha=0.6)
     for _, lost in table.drop(columns="lost").items():
@@ -91,6 +100,8 @@ def worth_figure(table: pd.DataFrame) -> Figure:
 
 def measured_figure(table: pd.DataFrame) -> Figure:
     """Draw for every round what is true, what the holdout says, and what the books say.
+
+    Explained in chapter ``closed-loop``.
 
     Parameters
     ----------
@@ -119,7 +130,10 @@ def measured_figure(table: pd.DataFrame) -> Figure:
 
 
 def compare_in_words(low: float, high: float, first: str, second: str) -> str:
-    """Say in words which of two is ahead, given an interval for first minus second."""
+    """Say in words which of two is ahead, given an interval for first minus second.
+
+    Explained in chapter ``closed-loop``.
+    """
     if low > 0:
         return f"{first} is ahead of {second}"
     if high < 0:

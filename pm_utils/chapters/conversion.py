@@ -19,6 +19,8 @@ def information_ladder(
 ) -> pd.DataFrame:
     """Score one classifier with the first group of features, then the first two, and so on.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     model : scikit-learn classifier
@@ -45,6 +47,8 @@ def naive_probability(
 ) -> np.ndarray:
     """Predict by campaign type and by none, one or more earlier redemptions.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     contacts : DataFrame
@@ -64,6 +68,8 @@ def naive_probability(
 
 def scoreboard_row(metric: str, points: pd.DataFrame) -> tuple[dict, str]:
     """Return what `Scoreboard.add` takes, and the name of the better baseline.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------
@@ -96,6 +102,8 @@ def train_trials(
     **settings: int,
 ) -> dict[str, Ensemble]:
     """Train both networks, then `ConversionPredictNet` pre-trained and with the coupons' appeal.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------
@@ -131,6 +139,8 @@ def train_final(
 ) -> dict[str, Ensemble]:
     """Train the chosen network on all training contacts, and on shuffled labels.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     name : str
@@ -162,6 +172,8 @@ def train_final(
 
 def remedy_claim(remedy: str, change: tuple[float, float]) -> str:
     """Say what a remedy did to the loss on held-out contacts; the result chooses the sentence.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -23,6 +23,8 @@ def repeat(
 ) -> dict[str, list[Estimate]]:
     """Draw one log of the old policy after the other and evaluate the new policy on each.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     market : Market
@@ -58,6 +60,8 @@ def repeat(
 def score(found: dict[str, list[Estimate]], truth: float) -> pd.DataFrame:
     """Hold the estimates of many logs against the true value.
 
+    Explained in chapter ``creative-optimisation``.
+
     Returns
     -------
     DataFrame
@@ -78,6 +82,8 @@ def compare_errors(
     error: pd.DataFrame, pairs: list[tuple[str, str]], *, repeats: int, seed: int
 ) -> pd.DataFrame:
     """Say which of two estimators errs less, by intervals over logs.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------

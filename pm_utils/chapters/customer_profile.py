@@ -9,6 +9,8 @@ CLASSICAL = ("logistic", "logistic + SVD", "gradient boosting")
 def kinds(models: Iterable[str]) -> dict[str, str]:
     """Sort the chapter's models into the scoreboard's columns; the null is left out.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     models : iterable of str

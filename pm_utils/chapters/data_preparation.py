@@ -28,6 +28,8 @@ LADDER_STEPS = (
 def recipe(raw_data: pd.DataFrame) -> pd.DataFrame:
     """Add the source's features to orders, as its section 4.1 does; kept wrong on purpose.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     raw_data : DataFrame
@@ -51,6 +53,8 @@ def leak_ladder(
     shop: Shop, earlier: Any, day: Any, *, neighbours: int = 25, seed: int = 0
 ) -> pd.Series:
     """Forecast the spend of the eight weeks after `day`, closing one leak after the other.
+
+    Explained in chapter ``data-preparation``.
 
     Parameters
     ----------

@@ -12,7 +12,10 @@ from pm_utils.measurement.rates import clustered_rate, wilson
 
 
 def true_rates(market: Market) -> np.ndarray:
-    """Return each customer's true rates of click, visit and order when ads are random → (N, 3)."""
+    """Return each customer's true rates of click, visit and order when ads are random → (N, 3).
+
+    Explained in chapter ``funnel``.
+    """
     who, ads = np.arange(market.n_customers)[:, None], np.arange(len(market.creatives))
     click = market.click_table.astype(float) * np.mean(market.truth.examination)
     visit = click * market.visit_probability(who, ads)
@@ -30,6 +33,8 @@ def interval_coverage(
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Count how often intervals of many simulated studies hold the true rate.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -71,6 +76,8 @@ def interval_coverage(
 def true_profit(market: Market, impressions: int) -> np.ndarray:
     """Return what each customer's part of a log of random ads is expected to bring.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     market : Market
@@ -90,6 +97,8 @@ def true_profit(market: Market, impressions: int) -> np.ndarray:
 
 def ads_by(market: Market) -> pd.DataFrame:
     """Choose each customer's ad by the true chance of an order after a click, and by true profit.
+
+    Explained in chapter ``funnel``.
 
     Returns
     -------
@@ -117,6 +126,8 @@ def inspect(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Run one log on a healthy market and a later one on a changed one, and report what leaks.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -164,6 +175,8 @@ def trials(
     markets: Iterable[Market], impressions: int, *, factor: float, rng: np.random.Generator
 ) -> pd.DataFrame:
     """Plant a defect at each stage of several markets, and none, and see who names it.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------

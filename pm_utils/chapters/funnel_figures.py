@@ -13,6 +13,8 @@ from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 def funnels(tables: dict[str, pd.DataFrame]) -> Figure:
     """Draw funnels beside each other: a bar per stage, centred, its length on a log scale.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     tables : dict of DataFrames
@@ -39,6 +41,8 @@ def funnels(tables: dict[str, pd.DataFrame]) -> Figure:
 def coverage_bars(table: pd.DataFrame, names: Sequence[str]) -> Figure:
     """Draw the share of intervals that hold the truth, by rows and by customers.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     table : DataFrame
@@ -60,6 +64,8 @@ def coverage_bars(table: pd.DataFrame, names: Sequence[str]) -> Figure:
 
 def probabilities_by_click(click: np.ndarray, conversion: np.ndarray, *, bins: int = 10) -> Figure:
     """Draw the true conversion chance by tenths of the true click chance.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -84,6 +90,8 @@ def model_dots(
     table: pd.DataFrame, kinds: Sequence[str], marks: dict[str, float | None], *, left_out: float
 ) -> Figure:
     """Draw a panel per column and a dot per model, with a line where a value is the best known.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -116,7 +124,10 @@ def probabilities_against_truth(
     *,
     bins: int = 10,
 ) -> Figure:
-    """Draw the true mean chance over the predicted one in bins of equal size, a line per model."""
+    """Draw the true mean chance over the predicted one in bins of equal size, a line per model.
+
+    Explained in chapter ``funnel``.
+    """
     figure, axes = plt.subplots(figsize=(5.5, 4))
     end = 0.0
     for name, probability in probabilities.items():
@@ -134,7 +145,10 @@ def probabilities_against_truth(
 def delay_dots(
     truth: pd.Series, estimates: dict[str, pd.Series], colors: dict[str, str], *, unit: str
 ) -> Figure:
-    """Draw each group's estimates over the true value, a marker per estimator."""
+    """Draw each group's estimates over the true value, a marker per estimator.
+
+    Explained in chapter ``funnel``.
+    """
     figure, axes = plt.subplots(figsize=(5.5, 3.6))
     ends = [0, 1.05 * truth.max()]
     axes.plot(ends, ends, ":", color=INK, label="estimate = truth")
@@ -149,6 +163,8 @@ def delay_dots(
 
 def leaks(report: pd.DataFrame, *, rows: int) -> Figure:
     """Draw the first rows of a bottleneck report: dollars lost, with intervals.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------

@@ -14,6 +14,8 @@ def known_truth(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Train both networks and a null on a simulated log, and let the oracle say what it knows.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     n_train, n_test : int

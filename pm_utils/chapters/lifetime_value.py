@@ -20,6 +20,8 @@ def readings(
 ) -> pd.DataFrame:
     """Work out four readings of the lifetime value of one customer of constant cash flows.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     revenue, cost : float
@@ -51,6 +53,8 @@ def holdout_facts(
     model: BetaGeoNBD, history: Sequence[np.ndarray], came: np.ndarray, weeks: float
 ) -> dict[str, float]:
     """Hold a fitted model against the orders that came.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
@@ -86,7 +90,10 @@ def holdout_facts(
 def null_dollars(
     rows: ValueRows, later: ValueRows, *, shuffles: int, seed: int, **settings: Any
 ) -> list[np.ndarray]:
-    """Train one network per shuffle of the targets, and return what each predicts → (N,) each."""
+    """Train one network per shuffle of the targets, and return what each predicts → (N,) each.
+
+    Explained in chapter ``lifetime-value``.
+    """
     rng, found = np.random.default_rng([seed, 11]), []
     for shuffle in range(shuffles):
         mixed = replace(rows, value=rng.permutation(rows.value))
@@ -101,13 +108,18 @@ MODEL_KINDS = ("network", "Poisson", "boosting")
 
 
 def shop_views(train: ValueRows, later: ValueRows) -> Views:
-    """Scale two sets of the shop's rows and give them without (""), and with (", profile")."""
+    """Scale two sets of the shop's rows and give them without (""), and with (", profile").
+
+    Explained in chapter ``lifetime-value``.
+    """
     both = scaled(train, later)
     return {"": tuple(rows.without_profile() for rows in both), PROFILE: both}
 
 
 def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFrame, dict[str, str]]:
     """Train every candidate on the first rows of each view and judge it on the second.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
@@ -136,12 +148,18 @@ def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFram
 
 
 def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
-    """Return the rows that a model of `try_models` reads, by its name."""
+    """Return the rows that a model of `try_models` reads, by its name.
+
+    Explained in chapter ``lifetime-value``.
+    """
     return views[PROFILE if name.endswith(PROFILE) else ""]
 
 
 def chosen_baselines(views: Views, best: dict[str, str], *, seed: int) -> dict[str, np.ndarray]:
-    """Fit the chosen classical models again and return their dollars for the second rows."""
+    """Fit the chosen classical models again and return their dollars for the second rows.
+
+    Explained in chapter ``lifetime-value``.
+    """
     models = lifetime_baselines(seed)
     return {
         kind: fitted_dollars(

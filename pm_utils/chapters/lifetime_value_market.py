@@ -152,6 +152,8 @@ def probability_alive(
 class CohortStudy:
     """A market that was watched for some weeks; half of the households for a year more.
 
+    Explained in chapter ``lifetime-value``.
+
     Attributes
     ----------
     market : Market
@@ -260,6 +262,8 @@ class CohortStudy:
 @dataclass(frozen=True, eq=False)
 class RetentionBudget:
     """A budget to keep the others of a `CohortStudy` market, and what it truly earns.
+
+    Explained in chapter ``lifetime-value``.
 
     Attributes
     ----------

@@ -13,7 +13,10 @@ def critic_loss(real_logit: Tensor, fake_logit: Tensor) -> Tensor:
 
 
 def generator_loss(fake_logit: Tensor, *, saturating: bool = False) -> Tensor:
-    """Return mean log(1 - D(G(z))) as the source prints it, or -mean log D(G(z)): a scalar."""
+    """Return mean log(1 - D(G(z))) as the source prints it, or -mean log D(G(z)): a scalar.
+
+    Explained in chapter ``ad-images``.
+    """
     return -softplus(fake_logit).mean() if saturating else softplus(-fake_logit).mean()
 
 

@@ -104,6 +104,8 @@ def compare_inputs(
 ) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[float, float]]]:
     """Guess every question from every view and score the guesses.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     views, resamples, seed
@@ -128,6 +130,8 @@ def compare_inputs(
 
 def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     """Return how often each answer was given, and is to be expected of those who gave none.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------

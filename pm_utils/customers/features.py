@@ -69,6 +69,8 @@ FEATURES = pd.DataFrame(
 def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     """Describe every customer by what was known before a date.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     shop : Shop
@@ -235,6 +237,8 @@ def _marketing(shop: Shop, everyone: pd.Index, moment: np.datetime64) -> dict:
 def features_on(shop: Shop, dates: Iterable[Any]) -> pd.DataFrame:
     """Stack `customer_features` of several dates.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     shop : Shop
@@ -260,6 +264,8 @@ def features_on(shop: Shop, dates: Iterable[Any]) -> pd.DataFrame:
 
 def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     """Sum every customer's amounts from `start` to before `end`.
+
+    Explained in chapter ``data-preparation``.
 
     Parameters
     ----------
@@ -290,6 +296,8 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
 def next_spend(shop: Shop, features: pd.DataFrame, *, window: Any = WINDOW) -> pd.Series:
     """Sum what each customer spends in the weeks that follow each date.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     shop : Shop
@@ -312,6 +320,8 @@ def next_spend(shop: Shop, features: pd.DataFrame, *, window: Any = WINDOW) -> p
 def orders_of(shop: Shop) -> pd.DataFrame:
     """Sum the lines of each order.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     shop : Shop
@@ -331,6 +341,8 @@ def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
 
     Dollars, counts and days are long-tailed: their logarithm is taken (``log1p``) before they are
     brought to mean 0 and deviation 1. Ratios are only standardised. Categories become 0/1 columns.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -375,6 +387,8 @@ def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
 @dataclass(frozen=True)
 class DatedPipeline:
     """A fitted pipeline and the dates that it learned on.
+
+    Explained in chapter ``data-preparation``.
 
     Attributes
     ----------

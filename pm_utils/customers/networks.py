@@ -14,6 +14,8 @@ PROFILE_DIM = 32
 class UserProfileNet(nn.Module):
     """Features → hidden layer → profile → logits: the source's §4.2, read at the hidden layer.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     input_dim, hidden_dim, output_dim : int
@@ -47,6 +49,8 @@ class UserProfileNet(nn.Module):
 
 class PurchaseCNN(nn.Module):
     """Convolve over the weeks of a category × week grid, pool over time (source §3.1.2).
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -93,6 +97,8 @@ class PurchaseCNN(nn.Module):
 class BasketRNN(nn.Module):
     """A gated recurrent unit over baskets; pads never enter it (source §3.1.3).
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     n_categories : int
@@ -138,6 +144,8 @@ class WideHead(nn.Module):
 
     One small network serves all tags; an embedding tells it which one it scores, and a linear
     part per tag reads the history directly ("wide and deep").
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------

@@ -63,6 +63,8 @@ class TagSamples:
 def as_of_dates(last: str, first: str, days: int) -> pd.DatetimeIndex:
     """Return dates at equal distance.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     last, first : date
@@ -88,6 +90,8 @@ def tag_samples(
     baskets: int = 30,
 ) -> TagSamples:
     """Stack the customers known on each date: their past, and what they bought next.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -123,6 +127,8 @@ def tag_samples(
 @dataclass(frozen=True)
 class Inputs:
     """Scale samples for the networks; the means and deviations come from training samples.
+
+    Explained in chapter ``customer-profile``.
 
     Attributes
     ----------
@@ -180,6 +186,8 @@ def per_tag_probabilities(
 ) -> np.ndarray:
     """Fit a fresh copy of a classifier for each tag and predict.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     estimator : scikit-learn classifier with ``predict_proba``
@@ -209,6 +217,8 @@ def per_tag_probabilities(
 
 def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     """Put a profile beside what is known about each tag.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -267,6 +277,8 @@ def train_tagger(
 ) -> ProfileTagger:
     """Train a tagger on samples.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     name : {"UserProfileNet", "PurchaseCNN", "BasketRNN"}
@@ -306,6 +318,8 @@ def tag_probabilities(
 ) -> np.ndarray:
     """Return a trained tagger's chance of each tag.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     net, name, inputs
@@ -325,6 +339,8 @@ def profile_frame(
     net: ProfileTagger, name: str, samples: TagSamples, inputs: Inputs, log: PurchaseLog
 ) -> pd.DataFrame:
     """Return the profiles as a table that later chapters can join.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------

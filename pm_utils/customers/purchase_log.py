@@ -68,6 +68,8 @@ def day_number(date: str | pd.Timestamp) -> int:
 def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tuple[str, ...]:
     """Return the product categories that most customers bought before a date.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     shop : Shop
@@ -98,6 +100,8 @@ def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tu
 
 def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     """Turn the shop's order lines into a `PurchaseLog` over the given categories.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------

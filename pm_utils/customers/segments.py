@@ -59,6 +59,8 @@ RHYTHMS = ((8.0, "Weekly"), (4.0, "Fortnightly"), (2.0, "Monthly"), (0.0, "Occas
 def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
     """Return what share of each customer's spend before a date went to each theme.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     shop : Shop
@@ -87,6 +89,8 @@ def segment_portraits(
     segment: pd.Series, activity: pd.DataFrame, shares: pd.DataFrame
 ) -> pd.DataFrame:
     """Describe each segment by size, rhythm, spend and what it buys more of than others.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -136,6 +140,8 @@ def segment_portraits(
 def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
     """Return the customers that are most like one of them.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     vectors : array of shape (N, D)
@@ -157,6 +163,8 @@ def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
 
 def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) -> np.ndarray:
     """Return how alike each customer's next purchases and those of their nearest neighbours are.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------

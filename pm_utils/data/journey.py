@@ -82,6 +82,8 @@ UNORDERED = {
 class Shop:
     """The tables of a shop, checked; a table that was not asked for is None.
 
+    Explained in chapter ``data-preparation``.
+
     Attributes
     ----------
     customers, products, order_lines, campaigns, contacts, offers, responses : DataFrame or None
@@ -172,6 +174,8 @@ class Shop:
 def load_shop(tables: str | Iterable[str] | None = None) -> Shop:
     """Read The Complete Journey from the installed package and check it.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     tables : str or iterable of str, optional
@@ -204,6 +208,8 @@ def redemptions_on_visits(shop: Shop, ordered_at: pd.Series) -> float:
     """Return the share of redemptions on a day on which their customer shopped.
 
     A coupon is redeemed at the till, so a clock that is right gives 1.
+
+    Explained in chapter ``data-preparation``.
 
     Parameters
     ----------
@@ -356,6 +362,8 @@ def read_exposures(*, filters: list[tuple] | None = None) -> pd.DataFrame:
     """Read the 20.9 million displays and mailers; week 1 is Sunday 1 January 2017 alone.
 
     A product may be on two displays, or in two places of the mailer, in one store and week.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------

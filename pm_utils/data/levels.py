@@ -7,6 +7,8 @@ import pandas as pd
 def merge_levels(column: pd.Series, bands: dict[str, int]) -> pd.Series:
     """Merge the levels of an ordered categorical column into wider bands.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     column : Series of ordered categories

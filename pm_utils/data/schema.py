@@ -116,7 +116,10 @@ class Products(pa.DataFrameModel):
 
 
 class OrderLines(pa.DataFrameModel):
-    """One row per article of an order; money in dollars, discounts as positive dollars."""
+    """One row per article of an order; money in dollars, discounts as positive dollars.
+
+    Explained in chapter ``data-preparation``.
+    """
 
     order_id: Id
     customer_id: Id
@@ -239,7 +242,10 @@ class Violation:
 
 
 class ShopError(ValueError):
-    """Tables that are no shop, with every rule that they break in `violations`."""
+    """Tables that are no shop, with every rule that they break in `violations`.
+
+    Explained in chapter ``data-preparation``.
+    """
 
     def __init__(self, violations: list[Violation]) -> None:
         self.violations = violations

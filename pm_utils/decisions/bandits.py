@@ -94,6 +94,8 @@ def play_bandit(
     Customers and the luck of clicks depend on `seed` alone: every policy meets the same, and the
     first replications of many are those of few.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     policy : BanditPolicy
@@ -122,6 +124,8 @@ def play_bandit(
 class Known:
     """Each customer's ad is written down; nothing is learned.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     ads : array of shape (N,)
@@ -140,6 +144,8 @@ class Known:
 
 class TestThenCommit:
     """Show every ad equally often for some rounds, then the one with most clicks to everybody.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -186,6 +192,8 @@ class Thompson:
     Each ad's rate has the posterior :math:`\text{Beta}(a + \text{clicks}, b + \text{misses})`. One
     rate is drawn for each ad, and the ad with the largest draw is shown.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     n_ads, replications : int
@@ -224,6 +232,8 @@ class LinUCB:
     were shown ad c, the ad shown to x has the largest
 
     .. math:: x^\top A_c^{-1} b_c + \alpha \sqrt{x^\top A_c^{-1} x}.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -275,6 +285,8 @@ class LinUCB:
 class ClickNets(nn.Module):
     """R networks side by side: context (wide) and hidden units (deep) → logit of each of M ads.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     replications, width_in, hidden, n_ads : int
@@ -319,6 +331,8 @@ class DeepThompson:
 
     summed over the customers who were shown c, each with the features of its round. Weights are
     drawn for each ad, and the ad with the largest logit is shown.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -429,6 +443,8 @@ def tournament(
 ) -> tuple[dict[str, BanditPolicy], dict[str, np.ndarray]]:
     """Let each policy play the same game.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     players : dict of callables
@@ -458,6 +474,8 @@ def shares_of_gain(
 ) -> dict[str, np.ndarray]:
     """Return (earned - least) / (most - least) of every player and replication → (R,).
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     earned : dict of arrays of shape (rounds, R)
@@ -478,6 +496,8 @@ def bandit_standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd
     """Return each player's regret with half its 95 % interval, and shares of the gain.
 
     Parameters are those of `shares_of_gain`.
+
+    Explained in chapter ``creative-optimisation``.
     """
     quarter = slice(-(len(earned[most]) // 4), None)
     whole = shares_of_gain(earned, least, most)
@@ -491,5 +511,8 @@ def bandit_standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd
 
 
 def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarray:
-    """Return the clicks lost against the oracle up to each round → (rounds, R)."""
+    """Return the clicks lost against the oracle up to each round → (rounds, R).
+
+    Explained in chapter ``creative-optimisation``.
+    """
     return np.cumsum(oracle - earned, axis=0) * batch

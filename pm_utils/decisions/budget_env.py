@@ -44,6 +44,8 @@ OBSERVED = 3  # numbers that `BudgetEnv` shows of each customer
 class BudgetCampaign:
     """The rules of a campaign.
 
+    Explained in chapter ``budget-policy``.
+
     Attributes
     ----------
     weeks : int
@@ -89,6 +91,8 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
 @dataclass(frozen=True, eq=False)
 class Forecast:
     """What the truth says of N customers and M ads, as far as a campaign needs it.
+
+    Explained in chapter ``budget-policy``.
 
     Attributes
     ----------
@@ -237,6 +241,8 @@ class Step:
 class Episodes:
     """Many campaigns at once, each week paid by its expectation; who leaves is drawn.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     forecast : Forecast
@@ -336,6 +342,8 @@ class BudgetEnv(gymnasium.Env):
 
     ``info`` holds ``sent`` and ``refused`` (flights this week), ``left`` (flights), and
     ``action_mask`` (n, M + 1), what is possible for each customer if no other gets anything.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ class DeepQPolicy(nn.Module):
     Each of the S members has weights of its own. One product of stacked matrices serves all, so
     that ten seeds cost little more time than one.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     n_inputs, n_actions : int
@@ -97,6 +99,8 @@ def double_q_target(
     The network that is learning picks the next action, its older copy values it. Nothing follows
     an end (`terminated`). A cut (*truncated*) is no end, so it does not appear here: the situation
     after it counts as any other.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

@@ -59,7 +59,10 @@ class Played:
 
 
 def play_flights(episodes: Episodes, policy: FlightPolicy) -> Played:
-    """Play campaigns to their end."""
+    """Play campaigns to their end.
+
+    Explained in chapter ``budget-policy``.
+    """
     state, weeks = episodes.start(), []
     for _ in range(episodes.campaign.weeks):
         state, step = episodes.step(state, *policy(episodes, state))
@@ -97,7 +100,10 @@ def everyone(seed: int) -> FlightPolicy:
 
 
 def greedy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-    """Send what gains this week, the largest gains first."""
+    """Send what gains this week, the largest gains first.
+
+    Explained in chapter ``budget-policy``.
+    """
     return _those_above(episodes.immediate(state), 0.0)
 
 
@@ -106,6 +112,8 @@ def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Fl
 
     The bar is :math:`\theta e^{\kappa (b - t)}` dollars a flight, with b the share of the budget
     that is spent and t that of the weeks that are over: a proportional pacing controller.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -168,6 +176,8 @@ def tune_policy(
 
 class LagrangianPlans:
     """The exact plan of each customer alone, when every flight costs an additional price.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
@@ -270,6 +280,8 @@ def small_optimum(forecast: Forecast, campaign: BudgetCampaign) -> tuple[float, 
     Backward over (week, both histories, who is there); the budget left is what the histories have
     not spent. For every state, all four choices of whom to send a flight; each gets their best ad.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     forecast : Forecast
@@ -360,6 +372,8 @@ def exact_value(
     forecast: Forecast, campaign: BudgetCampaign, policy: FlightPolicy
 ) -> tuple[float, np.ndarray]:
     """Return a deterministic policy's expected profit over all ways in which customers may leave.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

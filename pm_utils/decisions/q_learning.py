@@ -73,6 +73,8 @@ class JointView:
 class PricedView:
     """What one network sees that all customers share; see the module.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     forecast : Forecast
@@ -261,6 +263,8 @@ def _explore(
 class QLearningConfig:
     """How to learn.
 
+    Explained in chapter ``budget-policy``.
+
     Attributes
     ----------
     steps : int
@@ -427,6 +431,8 @@ def priced_policy(
 ) -> FlightPolicy:
     """Return a network of one member as a policy of the large world.
 
+    Explained in chapter ``budget-policy``.
+
     Parameters
     ----------
     policy : DeepQPolicy
@@ -485,6 +491,8 @@ def record(
     seed: int,
 ) -> FlightLog:
     """Run a campaign in the market that follows a rule, except when chance decides.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

@@ -8,13 +8,18 @@ from scipy.stats import t as student
 
 
 def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over replications and half of its 95 % interval (Student's t)."""
+    """Return the mean over replications and half of its 95 % interval (Student's t).
+
+    Explained in chapter ``creative-optimisation``.
+    """
     values, n = np.asarray(values), len(values)
     return float(values.mean()), float(student.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)
 
 
 def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
     """Draw how often each of `n` units enters each of `repeats` resamples.
+
+    Explained in chapter ``data-preparation``.
 
     Parameters
     ----------
@@ -36,6 +41,8 @@ def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
 
 def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, float]:
     """Return the percentile interval of bootstrap values.
+
+    Explained in chapter ``formulas``.
 
     Parameters
     ----------
@@ -65,6 +72,8 @@ def paired_interval(
     first: np.ndarray, second: np.ndarray, weight: np.ndarray, level: float = 0.95
 ) -> tuple[float, float]:
     """Return the bootstrap interval of a mean difference between two scores of the same units.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------

@@ -41,6 +41,8 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
 def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> float:
     """Return the expected calibration error Σ (n_b / n) |observed_b - predicted_b|.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     target, chance, bins
@@ -121,6 +123,8 @@ def calibration_table(
     seed: int = 0,
 ) -> pd.DataFrame:
     """Compare calibration before and after scaling, for all rows and by segment.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -12,6 +12,8 @@ from numpy.typing import ArrayLike
 def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Return |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁Σ₂)^½) of two samples.
 
+    Explained in chapter ``ad-video``.
+
     Parameters
     ----------
     first, second : arrays of shape (N, d) and (M, d)
@@ -51,6 +53,8 @@ def frechet_floor(real: ArrayLike, size: int, *, repeats: int, seed: int) -> flo
 
     No generator can be expected to come closer at this sample size.
 
+    Explained in chapter ``ad-images``.
+
     Parameters
     ----------
     real : array of shape (N, d)
@@ -84,6 +88,8 @@ def frechet_gaps(
 
     Rows are drawn with replacement. Row i of both generated samples answers the same request, so
     they are drawn together; real rows are drawn by themselves.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------

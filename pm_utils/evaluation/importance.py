@@ -19,6 +19,8 @@ def permutation_importance(
 ) -> pd.DataFrame:
     """Measure how much AUC is lost when the columns of a group change rows together.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     score : callable

@@ -14,6 +14,8 @@ METRICS = ("AUC", "average precision", "log loss")
 def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.DataFrame:
     """Score predicted chances by AUC, average precision and log loss.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
@@ -42,6 +44,8 @@ def household_weights(
 ) -> np.ndarray:
     """Draw how often each row enters resamples of households, all rows of one together.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     customers : array of shape (N,)
@@ -66,6 +70,8 @@ def paired_gain(
     weight: np.ndarray,
 ) -> tuple[float, float]:
     """Return the 95 % interval of a metric of `first` minus that of `second`.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------
@@ -99,6 +105,8 @@ def score_intervals(
 ) -> dict[str, tuple[float, float]]:
     """Return the 95 % bootstrap interval of each of `METRICS`.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     target, probability : arrays of shape (N,)
@@ -122,6 +130,8 @@ def calibrated(
     target: np.ndarray, logits: dict[str, np.ndarray]
 ) -> tuple[dict[str, float], pd.DataFrame]:
     """Fit a temperature to each model's logits and score the chances.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

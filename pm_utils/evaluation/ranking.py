@@ -51,6 +51,8 @@ def roc_auc(
 
     Parameters and returns are those of `average_precision`; not a number where one class has no
     weight.
+
+    Explained in chapter ``customer-profile``.
     """
     return _ap_and_auc(target, score, weight)[1]
 
@@ -64,6 +66,8 @@ def ranking_scores(
     micro: bool = True,
 ) -> dict[str, float | np.ndarray]:
     """Score predicted tags: macro (mean over tags) and micro (all pairs in one list).
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -114,6 +118,8 @@ def ranking_table(
     target: np.ndarray, scores: dict[str, np.ndarray], *, mask: np.ndarray | None = None
 ) -> pd.DataFrame:
     """Score several models by `ranking_scores`.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------

@@ -127,6 +127,8 @@ def resampled_scores(
 ) -> dict[str, pd.DataFrame]:
     """Score several models by `interest_scores` on the sample and on the same resamples.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     target, k, weight
@@ -152,6 +154,8 @@ def points_and_ends(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the scores of `resampled_scores` and the ends of their 95 % intervals.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     boots : dict of DataFrames
@@ -174,6 +178,8 @@ def auc_by_part(
     target: np.ndarray, probabilities: dict[str, np.ndarray], parts: dict[str, np.ndarray]
 ) -> pd.DataFrame:
     """Return each model's AUC over parts of the pairs.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ FARTHEST = 4.0  # deviations from the mean; what is further off counts as this
 class Scaling:
     """Means and deviations of training rows; applied, values end at `FARTHEST` deviations.
 
+    Explained in chapter ``conversion``.
+
     Attributes
     ----------
     mean, deviation : Series
@@ -36,6 +38,9 @@ class Scaling:
 
 
 def standard_scores(view: np.ndarray) -> Tensor:
-    """Return columns with mean 0 and deviation 1, unknown values as the mean → (N, P)."""
+    """Return columns with mean 0 and deviation 1, unknown values as the mean → (N, P).
+
+    Explained in chapter ``ad-text``.
+    """
     scaled = (view - np.nanmean(view, axis=0)) / np.maximum(np.nanstd(view, axis=0), 1e-9)
     return torch.tensor(np.nan_to_num(scaled), dtype=torch.float32)

@@ -10,6 +10,8 @@ from torch.func import functional_call, stack_module_state, vmap
 class StackedLinear(nn.Module):
     """K linear layers side by side, each with weights of its own.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     weight : Tensor of shape (K, D, H)

@@ -38,6 +38,8 @@ def fit(
     The step size follows one cycle: it rises to `learning_rate` over the first three tenths of
     the steps and falls to nothing at the end, so that the last epochs settle.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     model : torch.nn.Module
@@ -189,6 +191,8 @@ def predict(
     model: Callable[..., Tensor], inputs: Sequence[Tensor], *, batch_size: int = 4096
 ) -> Tensor:
     """Return the network's output for every row, in order.
+
+    Explained in chapter ``data-preparation``.
 
     Parameters
     ----------

@@ -14,7 +14,10 @@ STRENGTHS, LEAVES = (0.01, 0.03), (4, 8)
 
 
 def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
-    """Return classical models of the same table, unfitted; each predicts a mean above 0."""
+    """Return classical models of the same table, unfitted; each predicts a mean above 0.
+
+    Explained in chapter ``lifetime-value``.
+    """
     trees = {"loss": "poisson", "learning_rate": 0.05, "min_samples_leaf": 60, "max_iter": 120}
     trees |= {"early_stopping": False}  # else it depends on the number of rows
     found = {
@@ -27,7 +30,10 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
 
 
 def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> np.ndarray:
-    """Fit a classical model on some rows and predict the dollars of others → (N,)."""
+    """Fit a classical model on some rows and predict the dollars of others → (N,).
+
+    Explained in chapter ``lifetime-value``.
+    """
     scaling, unit = Scaling.learn(rows.features), rows.value.mean()
     tables = [
         replace(part, features=scaling.apply(part.features)).table() for part in (rows, later)

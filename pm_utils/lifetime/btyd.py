@@ -31,6 +31,8 @@ def bgnbd_log_likelihood(
     The bracket is a sum of two terms that may both be far below the smallest number that a
     computer knows; their logarithms are added by log-sum-exp.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     parameters : (r, alpha, a, b), above 0
@@ -75,6 +77,8 @@ class BetaGeoNBD:
     While active, a customer's orders are a Poisson process; the rates vary between customers by a
     gamma distribution (shape r, rate alpha). After each order the customer leaves for good with a
     probability that varies by a beta distribution (a, b).
+
+    Explained in chapter ``lifetime-value``.
 
     Attributes
     ----------
@@ -204,6 +208,8 @@ class GammaGamma:
 
     An order's value is gamma distributed (shape p) and so is, over customers, its rate (shape q,
     rate v).
+
+    Explained in chapter ``lifetime-value``.
 
     Attributes
     ----------

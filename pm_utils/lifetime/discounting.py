@@ -16,6 +16,8 @@ def retained_value(
     .. math::
         \sum_{t=1}^{T} (\gamma s)^{t-1} m = m \, \frac{1 - (\gamma s)^T}{1 - \gamma s}
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     margin : array of shape (...,)

@@ -65,6 +65,8 @@ class ValueRows:
 def shop_rows(shop: Shop, dates: Iterable[Any], *, weeks: int, profiles: pd.DataFrame) -> ValueRows:
     """Describe the shop's customers on some dates and add up what they spend afterwards.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     shop : Shop
@@ -139,6 +141,8 @@ def scaled(train: ValueRows, later: ValueRows) -> tuple[ValueRows, ValueRows]:
 @dataclass(frozen=True)
 class ValueEnsemble:
     """Several `LifetimeValueNet` of different seeds; the mean of their expected dollars.
+
+    Explained in chapter ``lifetime-value``.
 
     Attributes
     ----------

@@ -14,6 +14,8 @@ class LifetimeValueNet(nn.Module):
 
     A hidden layer and a linear path beside it ("wide and deep") share the three outputs.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     profile_dim, feature_dim : int
@@ -64,6 +66,8 @@ def ziln_loss(output: Tensor, value: Tensor) -> Tensor:
         -\log p + \log(y \sigma \sqrt{2 \pi}) + \frac{(\log y - \mu)^2}{2 \sigma^2}
         \;\text{ otherwise.}
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     output : Tensor of shape (B, 3)
@@ -89,6 +93,9 @@ def ziln_loss(output: Tensor, value: Tensor) -> Tensor:
 
 
 def ziln_mean(output: Tensor) -> Tensor:
-    """Return the expected dollars, p exp(μ + σ²/2), from the three numbers (B, 3) → (B,)."""
+    """Return the expected dollars, p exp(μ + σ²/2), from the three numbers (B, 3) → (B,).
+
+    Explained in chapter ``lifetime-value``.
+    """
     logit, mu, raw = output.unbind(1)
     return logit.sigmoid() * (mu + _sigma(raw) ** 2 / 2).exp()

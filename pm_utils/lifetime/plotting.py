@@ -16,6 +16,8 @@ def silence_lines(
 ) -> Figure:
     """Draw mean orders to come by the weeks since the last one; "actual" is drawn as bars.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     silence : array of shape (N,)
@@ -42,6 +44,8 @@ def decile_lines(
     tables: dict[str, pd.DataFrame], colors: dict[str, str], *, unit: str, scale: str = "linear"
 ) -> Figure:
     """Draw predicted against actual means of equal parts; a right level lies on the diagonal.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
@@ -78,6 +82,8 @@ def decile_lines(
 
 def keeping_bars(profit: pd.DataFrame, colors: dict[str, str]) -> Figure:
     """Draw what each way to spend the budget earns, by what it believes of the risk to leave.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------

@@ -20,6 +20,8 @@ def value_with_effort(
     The assumption: c dollars multiply the chance of leaving by :math:`e^{-c / \text{scale}}` for
     some weeks, then it is what it was.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     margin, leaving : arrays that broadcast
@@ -53,6 +55,8 @@ def keeping_gain(
     discount_factor: float,
 ) -> np.ndarray:
     """Return what 0, 1, … dollars on each customer bring, by `value_with_effort`.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
@@ -104,6 +108,8 @@ def weekly_risk(
 
 def spend_budget(gain: np.ndarray, budget: int, *, least: float = 1.0) -> np.ndarray:
     """Spend a budget dollar by dollar, each where it brings most and more than it costs.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ WEEK = np.timedelta64(7, "D")
 def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
     """Reduce each customer's orders before a date to frequency, recency, age and mean value.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     orders : DataFrame
@@ -68,6 +70,8 @@ def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
 def days_with_order(orders: pd.DataFrame, customers: pd.Index, start: Any, end: Any) -> np.ndarray:
     """Count each customer's days with an order from `start` to before `end`.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     orders : DataFrame
@@ -91,6 +95,8 @@ def weekly_dispersion(orders: pd.DataFrame, as_of: Any, *, least: int = 8) -> pd
     """Return the variance of each customer's days with an order per week over their mean.
 
     One for a Poisson process, below it for regular buyers, above it for those who come in bouts.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------

@@ -134,6 +134,8 @@ def value_scores(
 def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
     """Compare predicted with actual dollars among customers of like predictions.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     actual, predicted : arrays of shape (N,)
@@ -170,7 +172,10 @@ def decile_error(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
 
 
 def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Score several models: one row each, the columns of `SCORES` and ``decile error``."""
+    """Score several models: one row each, the columns of `SCORES` and ``decile error``.
+
+    Explained in chapter ``lifetime-value``.
+    """
     rows = {
         name: value_scores(actual, dollars) | {"decile error": decile_error(actual, dollars)}
         for name, dollars in predicted.items()
@@ -179,7 +184,10 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
 
 
 def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Series:
-    """Return the mean over several predictions of each of `SCORES`, as for several nulls."""
+    """Return the mean over several predictions of each of `SCORES`, as for several nulls.
+
+    Explained in chapter ``lifetime-value``.
+    """
     return pd.DataFrame([value_scores(actual, dollars) for dollars in predicted]).mean()
 
 
@@ -187,6 +195,8 @@ def value_score_intervals(
     actual: np.ndarray, predicted: dict[str, np.ndarray], weight: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Return the lower and upper ends of the 95 % bootstrap intervals of `SCORES`.
+
+    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
@@ -210,6 +220,8 @@ def paired_value_gain(
 ) -> tuple[float, float]:
     """Return the 95 % interval of a score of `first` minus that of `second`, on equal resamples.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     metric : str
@@ -226,5 +238,8 @@ def paired_value_gain(
 
 
 def best_model(points: pd.DataFrame, metric: str) -> str:
-    """Return the row of a `value_score_table` that is best by a metric whose direction is known."""
+    """Return the row of a `value_score_table` that is best by a metric whose direction is known.
+
+    Explained in chapter ``lifetime-value``.
+    """
     return points[metric].idxmax() if SCORES[metric] == "higher" else points[metric].idxmin()

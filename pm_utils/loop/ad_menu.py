@@ -27,6 +27,8 @@ class AdCatalogue:
 
     Ads lie in the order of their categories, with equally many in each.
 
+    Explained in chapter ``closed-loop``.
+
     Attributes
     ----------
     looks : int
@@ -94,7 +96,10 @@ class AdCatalogue:
 
 
 def one_hot_texts() -> Tensor:
-    """Return the prefixes of the writer: what each of the 240 texts shall say → (240, 21)."""
+    """Return the prefixes of the writer: what each of the 240 texts shall say → (240, 21).
+
+    Explained in chapter ``closed-loop``.
+    """
     return torch.tensor(
         np.hstack([np.eye(n)[TEXTS[:, i]] for i, n in enumerate(level_counts(*SAID).values())])
     ).float()
@@ -102,6 +107,8 @@ def one_hot_texts() -> Tensor:
 
 def write_texts(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Write a headline for every text, proof-read, and write again what went wrong.
+
+    Explained in chapter ``closed-loop``.
 
     Parameters
     ----------
@@ -130,6 +137,8 @@ def write_texts(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray
 
 def draw_ads(menu: AdCatalogue, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draw every ad of the menu and read the pictures back.
+
+    Explained in chapter ``closed-loop``.
 
     Returns
     -------

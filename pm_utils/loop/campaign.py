@@ -35,6 +35,8 @@ ASSIGN_STREAM = 1301
 class Campaign:
     """What all strategies have in common.
 
+    Explained in chapter ``closed-loop``.
+
     Attributes
     ----------
     rounds, weeks : int
@@ -214,6 +216,8 @@ def incremental_profit(
 ) -> np.ndarray:
     """Return the expected incremental profit of a week by the module's formula.
 
+    Explained in chapter ``closed-loop``.
+
     Parameters
     ----------
     market : Market
@@ -244,6 +248,8 @@ def incremental_profit(
 
 def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
     """Let a strategy run a campaign.
+
+    Explained in chapter ``closed-loop``.
 
     Parameters
     ----------

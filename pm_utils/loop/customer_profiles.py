@@ -144,7 +144,10 @@ def _basics(past: PurchaseSummary) -> np.ndarray:
 
 
 def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float = 10) -> Profile:
-    """Return activity, order value, coupon use, and principal components of smoothed shares."""
+    """Return activity, order value, coupon use, and principal components of smoothed shares.
+
+    Explained in chapter ``closed-loop``.
+    """
     shares = smoothed_shares(past.counts, strength)
     affinity = np.log(shares / shares.mean(0))
     apart = np.sqrt(shares / shares.mean(0)) - 1

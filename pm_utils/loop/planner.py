@@ -38,6 +38,8 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
     :math:`E[y - w b \hatλ - c] = -χ (1 - e^{-b \hatλ}) c` over w weeks; the holdout measures b, how
     far the baseline has moved for all. χ is the least-squares slope, shrunk to 0.
 
+    Explained in chapter ``closed-loop``.
+
     Parameters
     ----------
     log : Log
@@ -76,6 +78,8 @@ def allocate_impressions(
     The (j + 1)-th impression of the week to a customer is worth :math:`g e^{-\phi (F + j)} - c`.
     That falls with j, so taking the largest first, down to nothing or the end of the budget, is
     the best that a week can do.
+
+    Explained in chapter ``closed-loop``.
 
     Parameters
     ----------

@@ -34,6 +34,8 @@ def attributed_profit(
 def measurement_report(done: Run, shop: ShopKnowledge, menu: AdCatalogue) -> pd.DataFrame:
     """Set what a shop can say about a campaign beside the truth.
 
+    Explained in chapter ``closed-loop``.
+
     Returns
     -------
     DataFrame

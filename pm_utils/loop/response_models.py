@@ -26,6 +26,8 @@ class ResponseNets(nn.Module):
     The code reads the customer's traits and affinity to the ad's category, so that what the looks
     of an ad are worth may depend on the interest in its product.
 
+    Explained in chapter ``closed-loop``.
+
     Parameters
     ----------
     members, traits, levels : int
@@ -285,6 +287,8 @@ class RandomEffects:
     finds μ, Σ and each β, the likelihood being made normal around the latest β; no effect moves by
     more than 1 at a time. Banners teach the model alone; rows of the campaign are read
     beside the effects that chose their ads.
+
+    Explained in chapter ``closed-loop``.
 
     Parameters
     ----------

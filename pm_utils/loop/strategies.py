@@ -46,6 +46,8 @@ class ShopKnowledge:
 class ResponseStrategy:
     """Learn responses, value ads in dollars, plan the week: our loop, and the logistic rival.
 
+    Explained in chapter ``closed-loop``.
+
     Parameters
     ----------
     model : RandomEffects
@@ -173,6 +175,8 @@ class Oracle:
     Every week it takes the impressions that are worth most: this week's expected incremental profit
     with true fatigue, less the organic orders that the annoyance will cost in the weeks that
     are left. It does not save customers' attention for later weeks (myopic), it pays for no test.
+
+    Explained in chapter ``closed-loop``.
 
     Parameters
     ----------

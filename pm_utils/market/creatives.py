@@ -69,6 +69,8 @@ def check_levels(name: str, known: Container[str], place: str) -> None:
 class Creatives:
     """N ads; every attribute is an array of shape (N,) with codes into `ATTRIBUTES`.
 
+    Explained in chapter ``ad-text``.
+
     Attributes
     ----------
     category, tone, discount, palette, layout, motion, speed : arrays of shape (N,), int64
@@ -116,5 +118,8 @@ class Creatives:
 
 
 def random_creatives(n: int, rng: np.random.Generator) -> Creatives:
-    """Draw ads whose attributes are independent and uniform."""
+    """Draw ads whose attributes are independent and uniform.
+
+    Explained in chapter ``creative-optimisation``.
+    """
     return Creatives(*(rng.integers(len(levels), size=n) for levels in ATTRIBUTES.values()))

@@ -503,5 +503,8 @@ class CopyGrammar:
 
 @cache
 def copy_grammar() -> CopyGrammar:
-    """Return the compiled grammar; the first call takes about a second."""
+    """Return the compiled grammar; the first call takes about a second.
+
+    Explained in chapter ``ad-text``.
+    """
     return CopyGrammar()

@@ -37,7 +37,10 @@ def _pick(u: np.ndarray, scale: float, n_creatives: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Uniform:
-    """Every ad with the same probability."""
+    """Every ad with the same probability.
+
+    Explained in chapter ``ad-text``.
+    """
 
     n_creatives: int
 
@@ -54,6 +57,8 @@ class Uniform:
 @dataclass(frozen=True, eq=False)
 class EpsilonGreedy:
     """The ad of one's own most of the time, a random one otherwise; ε = 0 is a fixed policy.
+
+    Explained in chapter ``creative-optimisation``.
 
     Attributes
     ----------
@@ -97,7 +102,10 @@ class EpsilonGreedy:
 
 
 def fixed(creative: int, n_customers: int, n_creatives: int) -> EpsilonGreedy:
-    """Return the policy that shows one ad to all."""
+    """Return the policy that shows one ad to all.
+
+    Explained in chapter ``creative-optimisation``.
+    """
     return EpsilonGreedy(np.full(n_customers, creative), n_creatives)
 
 

@@ -31,6 +31,8 @@ Ads = np.ndarray | Creatives
 class Market:
     """A market with a known truth; the same seed gives the same market and the same events.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     n_customers : int

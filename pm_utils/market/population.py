@@ -135,6 +135,8 @@ def category_codes(products: pd.DataFrame) -> np.ndarray:
 def estimate_households(shop: Shop) -> Households:
     """Estimate tastes, price sensitivity, activity and order values of every household.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     shop : Shop

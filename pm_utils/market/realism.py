@@ -20,6 +20,8 @@ LOOKS_PER_CATEGORY = 50  # ads per category that differ in all but the discount
 def compare_moments(market: Market, shop: Shop, *, weeks: int = 52) -> pd.DataFrame:
     """Hold the simulated shop's moments against the real one's.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     market : Market

@@ -369,6 +369,8 @@ def draw_icons(category: int, layout: np.ndarray, scene: Scene, rows: np.ndarray
 def render_images(creatives: Creatives, rng: np.random.Generator) -> np.ndarray:
     """Draw one picture per ad, each in a scene of its own.
 
+    Explained in chapter ``ad-images``.
+
     Parameters
     ----------
     creatives : Creatives of N ads
@@ -431,7 +433,10 @@ def compose_clips(creatives: Creatives, scene: Scene, frames: int = FRAMES) -> n
 
 
 def contact_sheet(images: np.ndarray, *, columns: int, scale: int = 4) -> np.ndarray:
-    """Lay pictures (N, 32, 32, 3) out in rows on white, each pixel a square of scale × scale."""
+    """Lay pictures (N, 32, 32, 3) out in rows on white, each pixel a square of scale × scale.
+
+    Explained in chapter ``closed-loop``.
+    """
     if len(images) % columns:
         raise ValueError(f"{len(images)} pictures do not fill rows of {columns}")
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)

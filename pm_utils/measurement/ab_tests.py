@@ -30,6 +30,8 @@ class Comparison:
 def sample_size(rate: float, lift: float, *, power: float = 0.8, alpha: float = 0.05) -> float:
     """Return how many customers each of two variants needs.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     rate : float
@@ -49,7 +51,10 @@ def sample_size(rate: float, lift: float, *, power: float = 0.8, alpha: float = 
 
 
 def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.05) -> np.ndarray:
-    """Return P(found if there) for numbers of customers per variant; see `sample_size`."""
+    """Return P(found if there) for numbers of customers per variant; see `sample_size`.
+
+    Explained in chapter ``creative-optimisation``.
+    """
     effect = proportion_effectsize(rate * (1 + lift), rate)
     return NormalIndPower().power(effect, np.asarray(customers, float), alpha)
 
@@ -57,7 +62,10 @@ def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.0
 def simulated_power(
     rate: float, lift: float, customers: int, *, runs: int, rng: np.random.Generator
 ) -> float:
-    """Return the share of simulated tests of two proportions with \\|z\\| above 1.96."""
+    """Return the share of simulated tests of two proportions with \\|z\\| above 1.96.
+
+    Explained in chapter ``creative-optimisation``.
+    """
     clicks = rng.binomial(customers, [rate, rate * (1 + lift)], size=(runs, 2)) / customers
     pooled = clicks.mean(1)
     error = np.sqrt(np.maximum(2 * pooled * (1 - pooled) / customers, 1e-300))
@@ -66,6 +74,8 @@ def simulated_power(
 
 def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comparison:
     """Compare two shares: pooled z-test and Wald interval, both by statsmodels.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -84,6 +94,8 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
 
     With ratio :math:`R = \sum y_i / \sum n_i` over a group's customers, its variance is
     :math:`\sum (y_i - R n_i)^2 / (\sum n_i)^2`.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -122,6 +134,8 @@ def false_alarms(
 ) -> dict[str, float]:
     """Split customers who were all shown the same and count how often a test finds an effect.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     part, whole : arrays of shape (N,)
@@ -148,6 +162,8 @@ def false_alarms(
 
 def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> float:
     """Return the p-value of group sizes under the planned shares (chi-square).
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -195,6 +211,8 @@ def peeking(
     looks: int, *, runs: int, seed: int, effect: float = 0.0, tau2: float = 1.0, chunk: int = 2000
 ) -> dict[str, np.ndarray]:
     """Simulate tests that are looked at after each of equally many new customers.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -283,6 +301,8 @@ def variance_ratios(
     rng: np.random.Generator,
 ) -> pd.DataFrame:
     """Measure what CUPED leaves of an effect's variance, for each of several covariates.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------

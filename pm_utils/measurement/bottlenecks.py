@@ -18,6 +18,8 @@ def stage_sums(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sum up each customer's funnel by segment, ready for resampling.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     log : ImpressionLog
@@ -141,13 +143,18 @@ def bottlenecks(
 
 
 def named(report: pd.DataFrame) -> tuple[str, str] | None:
-    """Return stage and segment of the largest proven loss, None where nothing is proven."""
+    """Return stage and segment of the largest proven loss, None where nothing is proven.
+
+    Explained in chapter ``funnel``.
+    """
     first = report.iloc[0]
     return (first["stage"], first["segment"]) if first["proven"] else None
 
 
 def market_segments(customers: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     """Cut customers by how often they order, in three, and by how much they save, in two.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------

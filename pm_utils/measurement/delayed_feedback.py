@@ -54,6 +54,8 @@ class SeenClicks:
 def seen_by(cut_off: float, clicked_at: np.ndarray, delay: np.ndarray) -> SeenClicks:
     """Return what is known of clicks on a day, given when their orders will come.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     cut_off : float
@@ -133,6 +135,8 @@ def fit_delays(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit the delayed feedback model and return each click's chance and mean delay.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     features : array of shape (K, F)
@@ -171,6 +175,8 @@ def reading(
 ) -> pd.DataFrame:
     """Compare what is read at the cut-off: by the clicks of some age, by models, and the truth.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     fits : dict of pairs
@@ -194,7 +200,10 @@ def reading(
 
 
 def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
-    """Return the mean delay of a conversion in each group of clicks, in days."""
+    """Return the mean delay of a conversion in each group of clicks, in days.
+
+    Explained in chapter ``funnel``.
+    """
     sums = (
         pd.DataFrame({"chance": probability, "days": probability * mean_delay}).groupby(group).sum()
     )

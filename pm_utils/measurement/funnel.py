@@ -14,7 +14,10 @@ PERIOD_START = pd.Timestamp("2016-12-26")  # Monday of the exposures' week 1
 
 
 def market_funnel(log: ImpressionLog, n_customers: int) -> pd.DataFrame:
-    """Count each customer's impressions, clicks, visits and orders → (N, 4)."""
+    """Count each customer's impressions, clicks, visits and orders → (N, 4).
+
+    Explained in chapter ``funnel``.
+    """
     steps = (log.customer, *(log.customer[step] for step in (log.click, log.visit, log.conversion)))
     counts = [np.bincount(step, minlength=n_customers) for step in steps]
     return pd.DataFrame(dict(zip(MARKET_STAGES, counts, strict=True)))
@@ -22,6 +25,8 @@ def market_funnel(log: ImpressionLog, n_customers: int) -> pd.DataFrame:
 
 def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     """Estimate every stage's rate, and that of the last stage over the first.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -54,6 +59,8 @@ def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
 
 def contact_funnel(shop: Shop) -> pd.DataFrame:
     """Follow every mailed campaign: visit in its days, an offered product, a redeemed coupon.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -103,6 +110,8 @@ def _within(events: pd.DataFrame, spans: pd.DataFrame, day: str) -> pd.DataFrame
 
 def front_page_funnel(shop: Shop, front_page: pd.DataFrame, weeks: Sequence[int]) -> pd.DataFrame:
     """Follow households through some weeks: visit, a product on the front page, a coupon on it.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------

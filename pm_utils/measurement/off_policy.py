@@ -36,7 +36,10 @@ class Estimate:
 
 
 def effective_sample_size(weight: np.ndarray) -> float:
-    r"""Return :math:`(\sum w)^2 / \sum w^2`: how many rows of equal weight are as good."""
+    r"""Return :math:`(\sum w)^2 / \sum w^2`: how many rows of equal weight are as good.
+
+    Explained in chapter ``budget-policy``.
+    """
     total = np.square(weight).sum()
     return float(weight.sum() ** 2 / total) if total else 0.0
 
@@ -237,6 +240,8 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
 
     A policy that always decides the same way has chance one for its own action and zero for any
     other, so :math:`w_t = \prod_{u \le t} [\pi(s_u) = a_u] / \pi_0(a_u \mid s_u)`.
+
+    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

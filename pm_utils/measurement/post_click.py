@@ -127,6 +127,8 @@ def observed_features(customers: pd.DataFrame) -> np.ndarray:
 def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     """Add up a log by customer and ad.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     market : Market
@@ -166,6 +168,8 @@ def train_post_click_towers(
 ) -> EntireSpaceNet:
     """Train the towers by one of the losses of `pm_utils.measurement.post_click_networks`.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     loss : callable
@@ -197,12 +201,18 @@ def train_post_click_towers(
 
 
 def post_click_probability(net: EntireSpaceNet, cells: PairCounts) -> np.ndarray:
-    """Return P(order | click) of every pair → (C,)."""
+    """Return P(order | click) of every pair → (C,).
+
+    Explained in chapter ``funnel``.
+    """
     return sigmoid(predict(net, cells.inputs())[:, CONVERSION].double().numpy())
 
 
 def rate_by_ad(cells: PairCounts) -> np.ndarray:
-    """Return orders over clicks of the pair's ad, as a dashboard shows it → (C,)."""
+    """Return orders over clicks of the pair's ad, as a dashboard shows it → (C,).
+
+    Explained in chapter ``funnel``.
+    """
     clicks, orders = (np.bincount(cells.creative, cells.counts[:, k]) for k in (1, 2))
     overall = orders.sum() / clicks.sum()
     rate = np.divide(orders, clicks, out=np.full(len(clicks), overall), where=clicks > 0)
@@ -250,6 +260,8 @@ def post_click_baselines(cells: PairCounts, *, trees: int, seed: int) -> dict[st
     A click that had the chance :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand
     for everybody who was shown an ad. The chance is boosted over all impressions; clicks are rare,
     so their counts are taken for Poisson.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -302,6 +314,8 @@ def expected_auc(
 def relative_bias(guess: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | np.ndarray:
     """Return by how much a mean guess exceeds the mean truth, as a share of it.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     guess, truth : arrays of shape (C,)
@@ -314,6 +328,8 @@ def score_against_truth(
     probabilities: dict[str, np.ndarray], truth: np.ndarray, cells: PairCounts
 ) -> pd.DataFrame:
     """Score conversion models against the true chances, where only a simulation can.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -353,6 +369,8 @@ def compare_estimates(
 ) -> tuple[float, float]:
     """Return a 95 % interval of a metric of `first` minus that of `second`, over customers.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     metric : {"bias", "AUC off the clicks"}
@@ -391,6 +409,8 @@ def scoreboard_rows(
     scores: pd.DataFrame, *, naive: str, classical: Sequence[str], deep: str
 ) -> dict[str, dict[str, float]]:
     """Return for each metric the values of a scoreboard's columns; of a bias, its size.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------

@@ -17,6 +17,8 @@ CLICK, CONVERSION, IMPUTED = range(3)
 class EntireSpaceNet(nn.Module):
     """Towers for click and conversion on shared embeddings, each with an output bias of its own.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     levels : sequence of int
@@ -87,6 +89,8 @@ def _cross_entropy(logit: Tensor, hits: Tensor, tries: Tensor) -> Tensor:
 def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
     """Return the log loss of clicks plus that of orders, both over all impressions.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     logits : Tensor of shape (B, 2)
@@ -109,7 +113,10 @@ def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
 
 
 def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
-    """Return the log loss of clicks, and that of orders among the clicked: the naive pair."""
+    """Return the log loss of clicks, and that of orders among the clicked: the naive pair.
+
+    Explained in chapter ``funnel``.
+    """
     shown, clicks, orders = counts.unbind(1)
     click = _cross_entropy(logits[:, CLICK], clicks, shown)
     return (click + _cross_entropy(logits[:, CONVERSION], orders, clicks)).sum() / shown.sum()
@@ -128,6 +135,8 @@ def doubly_robust_loss(logits: Tensor, counts: Tensor, *, floor: float = 0.003) 
     which is right on average if either :math:`\hat o` or r is. The imputer learns from clicks
     weighted alike. An imputed *loss* that does not depend on p, as of a tower of its own for the
     error, would leave p with the gradient of inverse propensity weighting alone.
+
+    Explained in chapter ``funnel``.
 
     Parameters
     ----------

@@ -62,6 +62,8 @@ def wilson(hits: float, tries: float, *, level: float = 0.95) -> tuple[float, fl
 def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) -> Rate:
     """Estimate a rate from each customer's counts by the module's formula.
 
+    Explained in chapter ``funnel``.
+
     Parameters
     ----------
     part, whole : arrays of shape (N,)

@@ -40,6 +40,8 @@ def input_dirs() -> list[Path]:
 def save(name: str, value: Any) -> Path:
     """Write an artifact of the running chapter, whole or not at all.
 
+    Explained in chapter ``data-preparation``.
+
     Parameters
     ----------
     name : str
@@ -77,6 +79,8 @@ def load(name: str) -> Any:
 
     Where ``PM_INPUTS`` names directories the first that holds the file counts, and the output
     directory comes last. Elsewhere, in JupyterLab, the file written last counts.
+
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------

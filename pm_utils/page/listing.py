@@ -13,6 +13,8 @@ from pandas.io.formats.style import Styler
 def show_source(*objects: Callable | type) -> Markdown:
     """Print the source of functions or classes, so that what is read is what is tested.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     *objects : function or class
@@ -21,8 +23,9 @@ def show_source(*objects: Callable | type) -> Markdown:
     Returns
     -------
     IPython.display.Markdown
-        One highlighted block of Python with the objects in the order given. Of each docstring the
-        first line stays; the file has the rest.
+        One highlighted block of Python with the objects in the order given, and below it where
+        they are defined, with a link to the map of the package. Of each docstring the first line
+        stays; the file has the rest.
 
     Raises
     ------
@@ -32,11 +35,21 @@ def show_source(*objects: Callable | type) -> Markdown:
     if not objects:
         raise ValueError("show_source needs at least one function or class")
     code = "\n\n".join(_short_source(thing) + "\n" for thing in objects)
-    return Markdown(f"```python\n{code}```")
+    return Markdown(f"```python\n{code}```\n\n{_origin(objects)}")
+
+
+def _origin(objects: tuple[Callable | type, ...]) -> str:
+    """Return a line that links to where objects are defined, each module once."""
+    modules = dict.fromkeys(thing.__module__ for thing in objects)
+    known = [name for name in modules if name.startswith("pm_utils.")]
+    links = [f"[`{name.replace('.', '/')}.py`](#{name})" for name in known]
+    return f"Defined in {', '.join(links)}." if links else ""
 
 
 def show_lines(table: pd.DataFrame) -> Styler:
     """Lay out a table of sentences so that long ones wrap in their cells.
+
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------

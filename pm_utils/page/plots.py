@@ -32,7 +32,10 @@ DARK_PAGE = "#121212"
 
 
 def use_style() -> None:
-    """Set matplotlib up for the book: SVG in notebooks, transparent, the book's colours."""
+    """Set matplotlib up for the book: SVG in notebooks, transparent, the book's colours.
+
+    Explained in chapter ``formulas``.
+    """
     mpl.rcParams.update(
         {
             "figure.figsize": (7.0, 3.4),
@@ -101,13 +104,18 @@ def contrast(color: str, background: str) -> float:
 
 
 def grid(axes: Axes, axis: str = "y") -> Axes:
-    """Draw faint grid lines behind the data and return the axes."""
+    """Draw faint grid lines behind the data and return the axes.
+
+    Explained in chapter ``formulas``.
+    """
     axes.grid(True, axis=axis, color=INK, alpha=0.25, linewidth=0.6)
     return axes
 
 
 def timeline(spans: dict[str, Sequence[pd.Timestamp]], days: int, mark: pd.Timestamp) -> Figure:
     """Draw dates as ticks, the days that each looks ahead as bars, and one marked day.
+
+    Explained in chapter ``data-preparation``.
 
     Parameters
     ----------
@@ -133,7 +141,10 @@ def timeline(spans: dict[str, Sequence[pd.Timestamp]], days: int, mark: pd.Times
 def learning_curves(
     train: Sequence[float], validation: Sequence[float], *, unit: str = "nats"
 ) -> Figure:
-    """Draw the loss after each epoch on learned and on held-out rows, and mark the least."""
+    """Draw the loss after each epoch on learned and on held-out rows, and mark the least.
+
+    Explained in chapter ``customer-profile``.
+    """
     figure, axes = plt.subplots(figsize=(7, 2.6))
     epochs = np.arange(1, len(train) + 1)
     axes.plot(epochs, train, label="rows it learns from", color=COLORS["naive"])
@@ -148,6 +159,8 @@ def intervals(
     points: pd.DataFrame, low: pd.DataFrame, high: pd.DataFrame, colors: dict[str, str]
 ) -> Figure:
     """Draw one panel per column, two beside each other, and one dot with its interval per row.
+
+    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -173,6 +186,8 @@ def intervals(
 def clusters(dots: np.ndarray, group: np.ndarray, names: dict[int, str]) -> Figure:
     """Draw dots on a plane, coloured and marked by group, with the groups' names below.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     dots : array of shape (N, 2)
@@ -193,7 +208,10 @@ def clusters(dots: np.ndarray, group: np.ndarray, names: dict[int, str]) -> Figu
 
 
 def heatmap(values: np.ndarray, rows: Sequence[str], label: str, *, unit: str) -> Figure:
-    """Draw a table of numbers as cells: names for its rows, one label below, a scale beside."""
+    """Draw a table of numbers as cells: names for its rows, one label below, a scale beside.
+
+    Explained in chapter ``customer-profile``.
+    """
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.2 * len(rows)))
     cells = axes.imshow(values, aspect="auto", interpolation="nearest")
     axes.set_yticks(range(len(rows)), rows)

@@ -18,6 +18,8 @@ def set_seed(seed: int) -> np.random.Generator:
     Our code takes randomness from the returned generator or from explicit seeds; the global
     generators are seeded because libraries draw from them.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     seed : int

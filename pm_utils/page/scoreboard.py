@@ -74,6 +74,8 @@ class Row:
 class Scoreboard:
     """Collect a chapter's rows, draw them and save them.
 
+    Explained in chapter ``formulas``.
+
     Parameters
     ----------
     chapter : str

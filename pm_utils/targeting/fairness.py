@@ -74,6 +74,8 @@ def gaps_by_age_and_income(
 ) -> pd.DataFrame:
     """Compare three bands of age and three of income by `group_gaps`.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     target, chance, weight, share
@@ -96,6 +98,8 @@ def gaps_by_age_and_income(
 
 def gaps_as_text(gaps: pd.DataFrame) -> pd.DataFrame:
     """Write a table of `group_gaps` for a page: each interval in one cell, as "low to high".
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -31,6 +31,8 @@ def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:
 def lift(target: np.ndarray, score: np.ndarray, share: float) -> float:
     """Return the rate among the best `share` of the rows over the rate of all.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     target, score
@@ -51,6 +53,8 @@ def profit_curve(
     outcome: np.ndarray, order_by: np.ndarray, *, margin: float, cost: float
 ) -> np.ndarray:
     """Return the profit of contacting the k best rows, for every k.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------
@@ -79,6 +83,8 @@ def profit_curve(
 
 def number_to_contact(probability: np.ndarray, *, margin: float, cost: float) -> int:
     """Return how many to contact: those whose expected margin exceeds the cost.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -16,6 +16,8 @@ from pm_utils.targeting.lists import cumulative_gain, number_to_contact, profit_
 def campaign_bars(contacts: pd.DataFrame) -> Figure:
     """Draw each campaign as a bar from start to end, with its type and number of contacts.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     contacts : DataFrame
@@ -48,6 +50,8 @@ def reliability_lines(
 ) -> Figure:
     """Draw observed rates over predicted chances in ten bins, a line per model.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
@@ -72,6 +76,8 @@ def reliability_lines(
 
 def gain_lines(target: np.ndarray, scores: dict[str, np.ndarray], colors: dict[str, str]) -> Figure:
     """Draw the share of redeemers reached over the share of contacts made, a line per model.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------
@@ -101,6 +107,8 @@ def profit_lines(
 ) -> Figure:
     """Draw expected (dashed) and realised profit over the number of contacts, a pair per model.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
@@ -125,6 +133,8 @@ def profit_lines(
 
 def importance_bars(table: pd.DataFrame) -> Figure:
     """Draw the AUC lost per group of features, the most important at the top.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -9,6 +9,8 @@ from sklearn.metrics import auc
 class TLearner:
     r"""Two models: :math:`\hat\tau(x) = \hat\mu_1(x) - \hat\mu_0(x)`.
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     model : scikit-learn regressor
@@ -43,6 +45,8 @@ class DRLearner:
 
     with the probability of treatment e known from the design, and :math:`\hat\mu` fitted on the
     other half of the customers.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -96,6 +100,8 @@ class DRLearner:
 def gain_curve(score: np.ndarray, effect: np.ndarray, points: int = 101) -> np.ndarray:
     """Return the gain per customer from addressing the best-scored share → (points,).
 
+    Explained in chapter ``creative-optimisation``.
+
     Parameters
     ----------
     score, effect : arrays of shape (N,)
@@ -114,6 +120,8 @@ def qini_curve(
 
     Among the best-scored share, :math:`Y_t - Y_c N_t / N_c`: outcomes of the treated less those of
     the others, brought to the number of the treated; here divided by the number of all treated.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
@@ -199,6 +207,8 @@ def score_uplift(
     scores: dict[str, np.ndarray], treated: np.ndarray, outcome: np.ndarray, effect: np.ndarray
 ) -> pd.DataFrame:
     """Judge scores by what an experiment shows, and by the truth.
+
+    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------

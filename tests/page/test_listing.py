@@ -31,8 +31,9 @@ def body(shown: Markdown) -> str:
     """The code between the fences."""
     assert isinstance(shown, Markdown)
     assert shown.data.startswith("```python\n")
-    assert shown.data.endswith("\n```")
-    return shown.data.removeprefix("```python\n").removesuffix("```")
+    code, fence, _ = shown.data.removeprefix("```python\n").partition("\n```\n")
+    assert fence
+    return code + "\n"
 
 
 def docstrings(code: str) -> list[str | None]:
@@ -100,7 +101,7 @@ def test_what_is_printed_can_be_run():
     names: dict = {"np": ranking.np, "ArrayLike": object}
     exec(body(show_source(bootstrap.percentile_interval)), names)
     values = [1.0, 2.0, 4.0, 8.0]
-    assert names["interval"](values) == bootstrap.percentile_interval(values)
+    assert names["percentile_interval"](values) == bootstrap.percentile_interval(values)
 
 
 def test_several_objects_come_in_the_order_given_in_one_block():
@@ -130,3 +131,15 @@ def test_lines_wrap_and_only_an_index_with_names_is_shown():
         assert all(line in page for line in lines)
     assert ">warm</th>" in named
     assert "row_heading" not in numbered
+
+
+def test_a_listing_says_where_its_objects_are_defined_each_module_once():
+    below = show_source(training.fit, training.predict, artifacts.save).data.splitlines()[-1]
+    assert below == (
+        "Defined in [`pm_utils/learning/training.py`](#pm_utils.learning.training), "
+        "[`pm_utils/page/artifacts.py`](#pm_utils.page.artifacts)."
+    )
+
+
+def test_a_listing_of_somebody_elses_code_leads_nowhere():
+    assert "Defined in" not in show_source(inspect.cleandoc).data

@@ -12,17 +12,26 @@ ALL_ADS = np.array(list(np.ndindex(IMAGE_LEVELS)))  # (5760, 5): all that a stil
 
 
 def image_creatives(attributes: np.ndarray) -> Creatives:
-    """Return the still ads with the given attributes, codes (N, 5) in the order of `SHOWN`."""
+    """Return the still ads with the given attributes, codes (N, 5) in the order of `SHOWN`.
+
+    Explained in chapter ``ad-images``.
+    """
     rest = np.zeros((2, len(attributes)), dtype=int)
     return Creatives(*np.asarray(attributes).T, *rest)
 
 
 def image_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
-    """Render ads with random attributes → pictures (n, 32, 32, 3), attributes (n, 5)."""
+    """Render ads with random attributes → pictures (n, 32, 32, 3), attributes (n, 5).
+
+    Explained in chapter ``ad-images``.
+    """
     creatives = random_creatives(n, rng)
     return torch.from_numpy(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]
 
 
 def requests(n: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw what an archive of n ads would show → attributes (n, 5)."""
+    """Draw what an archive of n ads would show → attributes (n, 5).
+
+    Explained in chapter ``ad-images``.
+    """
     return random_creatives(n, rng).codes()[:, : len(SHOWN)]

@@ -16,6 +16,8 @@ SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried for the calm Gaussian
 def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Find for each request the archived ad that agrees in most, the first of equals.
 
+    Explained in chapter ``ad-images``.
+
     Parameters
     ----------
     attributes, asked : arrays of shape (N, 5) and (M, 5)
@@ -36,6 +38,8 @@ def additive_gaussian(
     images: Tensor, attributes: np.ndarray, asked: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Draw each pixel by itself: a mean that adds up over attribute levels, and a deviation.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------
@@ -61,6 +65,8 @@ def additive_gaussian(
 
 class PCAGaussian:
     """Strokes drawn jointly: a mean from all pairs of levels, and one covariance of the rest.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------
@@ -112,7 +118,10 @@ class PCAGaussian:
 
 
 def best_spread(baseline: PCAGaussian, trial: np.ndarray, *, seed: int) -> float:
-    """Return the spread with the most complete ads on trial requests (M, 5)."""
+    """Return the spread with the most complete ads on trial requests (M, 5).
+
+    Explained in chapter ``ad-images``.
+    """
     share = {}
     for spread in SPREADS:
         rng = np.random.default_rng(seed)  # the same noise for each

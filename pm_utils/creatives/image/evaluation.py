@@ -16,7 +16,10 @@ COVER_NEIGHBOURS = 3
 
 
 def classified(model: AttributeNet, images: Tensor) -> np.ndarray:
-    """Return the likeliest level of each attribute → (N, 5)."""
+    """Return the likeliest level of each attribute → (N, 5).
+
+    Explained in chapter ``ad-images``.
+    """
     heads = predict(model, [images]).split(IMAGE_LEVELS, 1)
     return torch.stack([head.argmax(1) for head in heads], dim=1).numpy()
 
@@ -30,6 +33,8 @@ def attributes_read(images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Compare what the market reads with what was asked, ad by ad.
 
+    Explained in chapter ``ad-images``.
+
     Returns
     -------
     arrays of shape (N,)
@@ -42,6 +47,8 @@ def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 class Judge:
     """Compares ads with real ones in the features of a classifier, and lets the market read them.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------
@@ -156,7 +163,10 @@ def mode_coverage(
 
 
 def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return the closest of other pictures: root mean square difference (N,), which one (N,)."""
+    """Return the closest of other pictures: root mean square difference (N,), which one (N,).
+
+    Explained in chapter ``ad-images``.
+    """
     flat = torch.as_tensor(images).flatten(1)
     found = torch.cdist(flat, others.flatten(1)).min(1)
     return found.values.numpy() / flat.shape[1] ** 0.5, found.indices.numpy()
@@ -164,6 +174,8 @@ def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.nd
 
 def noise_spread(images: np.ndarray, repeats: int) -> float:
     """Return the deviation between ads of one request, root mean square over pixels.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------

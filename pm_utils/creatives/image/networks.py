@@ -24,6 +24,8 @@ REQUEST_DIM = sum(IMAGE_LEVELS) + sum(IMAGE_LEVELS[:-1]) * IMAGE_LEVELS[-1]
 def image_request(attributes: np.ndarray) -> Tensor:
     """Write attributes as numbers 0 and 1.
 
+    Explained in chapter ``ad-images``.
+
     Parameters
     ----------
     attributes : array of shape (N, 5), int
@@ -46,6 +48,8 @@ class Strokes(nn.Module):
 
     A weight is divided by the square root of its component's deviation, and all by one number, so
     that the mean variance is 1: faint strokes, such as digits, count for more than in the pixels.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------
@@ -100,7 +104,10 @@ class GatedLayers(nn.Module):
 
 
 class AdImageGenerator(nn.Module):
-    """Noise and a request → the weights of an ad's strokes."""
+    """Noise and a request → the weights of an ad's strokes.
+
+    Explained in chapter ``ad-images``.
+    """
 
     def __init__(self, strokes: int, noise_dim: int = 32, width: int = 256) -> None:
         super().__init__()
@@ -116,6 +123,8 @@ class AdImageGenerator(nn.Module):
 
 class AdImageCritic(nn.Module):
     """Weights and a request → logit of being a real ad for this request.
+
+    Explained in chapter ``ad-images``.
 
     References
     ----------
@@ -140,6 +149,8 @@ class AdImageCritic(nn.Module):
 
 class AdImageGAN(nn.Module):
     """Generator and critic, and the running average of the generator that draws the ads.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------
@@ -182,6 +193,8 @@ class AdImageGAN(nn.Module):
 class AdImageFlow(nn.Module):
     """A velocity for every place, time and request, which carries noise to ads.
 
+    Explained in chapter ``ad-images``.
+
     Parameters
     ----------
     strokes : Strokes
@@ -223,6 +236,8 @@ def flow_loss(
     model: nn.Module, noise: Tensor, weights: Tensor, time: Tensor, request: Tensor
 ) -> Tensor:
     """Return the mean squared error of the velocity on straight lines from noise to ads.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------

@@ -23,7 +23,10 @@ PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 def train_image_classifier(
     images: Tensor, attributes: np.ndarray, *, epochs: int, seed: int
 ) -> AttributeNet:
-    """Train the classifier whose features the distances are taken in."""
+    """Train the classifier whose features the distances are taken in.
+
+    Explained in chapter ``ad-images``.
+    """
     torch.manual_seed(seed)
     model = AttributeNet().to(memory_format=torch.channels_last)
     settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1e-2, "seed": seed}
@@ -34,7 +37,10 @@ def train_image_classifier(
 def new_gan(
     strokes: Strokes, weights: Tensor, request: Tensor, *, width: int, seed: int
 ) -> AdImageGAN:
-    """Return an untrained GAN that starts from the mean ad of each request."""
+    """Return an untrained GAN that starts from the mean ad of each request.
+
+    Explained in chapter ``ad-images``.
+    """
     torch.manual_seed(seed)
     gan = AdImageGAN(strokes, width=width)
     gan.start_from_means(weights, request)
@@ -58,6 +64,8 @@ def train_image_gan(
     """Train generator and critic in turn, in place, and let the average follow.
 
     Both step sizes rise over the first steps and fall to nothing over the second half.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------
@@ -147,6 +155,8 @@ def train_flow(
     learning_rate: float = 5e-3,
 ) -> None:
     """Train the velocity on lines from noise to real ads, in place; the last weights count.
+
+    Explained in chapter ``ad-images``.
 
     Parameters
     ----------

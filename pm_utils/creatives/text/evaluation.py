@@ -17,6 +17,8 @@ def share_of_gain(
 ) -> float:
     """Return (value - best single) / (oracle - best single), each a mean over customers.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     value, single, oracle : arrays of shape (N,)
@@ -29,7 +31,10 @@ def share_of_gain(
 
 
 def ads_in_headlines(tokens: np.ndarray) -> np.ndarray:
-    """Return which of the 240 ads each headline is → (N,), -1 where it does not parse."""
+    """Return which of the 240 ads each headline is → (N,), -1 where it does not parse.
+
+    Explained in chapter ``ad-text``.
+    """
     read = read_text(np.asarray(tokens))
     ad = np.ravel_multi_index((read.category, read.tone, read.discount), SHAPE)
     return np.where(read.valid, ad, -1)
@@ -37,6 +42,8 @@ def ads_in_headlines(tokens: np.ndarray) -> np.ndarray:
 
 def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]) -> pd.DataFrame:
     """Lay out headlines by draft and reader, below what was asked for.
+
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------
@@ -64,6 +71,8 @@ def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]
 
 def evaluate_headlines(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarray) -> pd.Series:
     """Return what share of headlines is grammatical, right, novel and distinct.
+
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------

@@ -20,6 +20,8 @@ Cache = list[tuple[Tensor, Tensor]]
 class AdGenerator(nn.Module):
     """Profile → content code: the source's §4.3, layer by layer.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     profile_dim, output_dim : int
@@ -38,6 +40,8 @@ class AdGenerator(nn.Module):
 
 class ResponseModel(nn.Module):
     """Two towers: the code of a customer against the embedding of every ad in a catalogue.
+
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------
@@ -85,6 +89,8 @@ class ResponseModel(nn.Module):
 def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
     """Return the logistic loss per impression of a log that is summed by customer and ad.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     logits : Tensor of shape (B, M)
@@ -105,6 +111,8 @@ def response_counts(
 ) -> Tensor:
     """Sum a log of impressions by customer and ad.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     customer, creative, click : arrays of shape (n,)
@@ -124,7 +132,10 @@ def response_counts(
 
 @dataclass(frozen=True)
 class GPTConfig:
-    """Sizes of an `AdCopyGPT`."""
+    """Sizes of an `AdCopyGPT`.
+
+    Explained in chapter ``ad-text``.
+    """
 
     n_words: int
     code_dim: int = 128
@@ -135,7 +146,10 @@ class GPTConfig:
 
 
 class Block(nn.Module):
-    """One layer of a decoder: x + attention(norm(x)), then x + network(norm(x))."""
+    """One layer of a decoder: x + attention(norm(x)), then x + network(norm(x)).
+
+    Explained in chapter ``ad-text``.
+    """
 
     def __init__(self, config: GPTConfig) -> None:
         super().__init__()
@@ -163,6 +177,8 @@ class AdCopyGPT(nn.Module):
     """A decoder-only Transformer that writes a headline after a code (Radford et al., 2019).
 
     The code's projection stands where ``<bos>`` would: all that follows may attend to it.
+
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------

@@ -32,6 +32,8 @@ class BackoffNGram:
     The shortest context is empty; below it every word is equally likely. A context that was never
     seen leaves the estimate as it is. Attributes of the text lengthen the context further.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     n_words : int

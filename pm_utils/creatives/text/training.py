@@ -30,6 +30,8 @@ def train_response_towers(
 ) -> tuple[ResponseModel, float]:
     """Train code and embeddings on the log of some customers and score them on that of others.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     profile : Tensor of shape (N, P)
@@ -61,6 +63,8 @@ def logistic_liking(profile: np.ndarray, counts: Tensor, *, strength: float = 0.
     of the mean rate. W is found by Newton's method: over all customers and ads, the Hessian's part
     of ad a is the Kronecker product of :math:`\sum_x w_{xa} x x^\top` and :math:`z_a z_a^\top`, so
     no product of profile and level is ever written down.
+
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------
@@ -103,6 +107,8 @@ def train_writer(
 ) -> AdCopyGPT:
     """Train a GPT on headlines, each seen once, after their codes.
 
+    Explained in chapter ``ad-text``.
+
     Parameters
     ----------
     codes : Tensor of shape (N, D)
@@ -127,7 +133,10 @@ def train_writer(
 
 
 def token_nats(model: AdCopyGPT, codes: Tensor, tokens: np.ndarray) -> np.ndarray:
-    """Return the surprise of each token after ``<bos>`` → (N, T - 1), nats, 0 at pads."""
+    """Return the surprise of each token after ``<bos>`` → (N, T - 1), nats, 0 at pads.
+
+    Explained in chapter ``ad-text``.
+    """
     target, parts = torch.tensor(tokens), []
     for rows in torch.arange(len(target)).split(500):
         logits = predict(model, [codes[rows], target[rows, :-1]])

@@ -19,6 +19,8 @@ def clip_creatives(codes: np.ndarray) -> Creatives:
     """Return plain ads without discount: codes (N, 4) of category, palette, layout and motion.
 
     The code of a motion is 0 for still, then left slow, left fast, right slow and so on.
+
+    Explained in chapter ``ad-video``.
     """
     category, palette, layout, cell = np.asarray(codes).T
     none = np.zeros(len(category), dtype=int)
@@ -35,20 +37,29 @@ def as_codes(ads: Creatives) -> np.ndarray:
 
 
 def clip_request(codes: np.ndarray) -> Tensor:
-    """Write codes (N, 4) as numbers 0 and 1, one per level → (N, 31)."""
+    """Write codes (N, 4) as numbers 0 and 1, one per level → (N, 31).
+
+    Explained in chapter ``ad-video``.
+    """
     columns = torch.as_tensor(np.asarray(codes), dtype=torch.long).unbind(1)
     parts = [one_hot(column, n) for column, n in zip(columns, CODE_COUNTS, strict=True)]
     return torch.cat(parts, 1).float()
 
 
 def shoot(codes: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Render a real clip of each ad, codes (N, 4), in a new scene → (N, 12, 3, 32, 32)."""
+    """Render a real clip of each ad, codes (N, 4), in a new scene → (N, 12, 3, 32, 32).
+
+    Explained in chapter ``ad-video``.
+    """
     clips = torch.from_numpy(render_clips(clip_creatives(codes), rng))
     return clips.permute(0, 1, 4, 2, 3).contiguous()
 
 
 def clip_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
-    """Render clips of random ads → clips (n, 12, 3, 32, 32), codes (n, 4)."""
+    """Render clips of random ads → clips (n, 12, 3, 32, 32), codes (n, 4).
+
+    Explained in chapter ``ad-video``.
+    """
     codes = CLIP_CATALOGUE[rng.integers(len(CLIP_CATALOGUE), size=n)]
     # Still ads are one motion in five, not one in nine.
     codes[:, 3] = np.where(rng.random(n) < 0.2, 0, rng.integers(1, MOTION, size=n))
@@ -56,11 +67,17 @@ def clip_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
 
 
 def as_pictures(clips: Tensor) -> np.ndarray:
-    """Clips (N, 12, 3, 32, 32) → arrays (N, 12, 32, 32, 3) clipped to [0, 1]."""
+    """Clips (N, 12, 3, 32, 32) → arrays (N, 12, 32, 32, 3) clipped to [0, 1].
+
+    Explained in chapter ``ad-video``.
+    """
     return clips.detach().clamp(0, 1).permute(0, 1, 3, 4, 2).numpy()
 
 
 def as_filmed(clips: Tensor, rng: np.random.Generator) -> Tensor:
-    """Add the renderer's noise, which no model is asked to draw, and clip to [0, 1]."""
+    """Add the renderer's noise, which no model is asked to draw, and clip to [0, 1].
+
+    Explained in chapter ``ad-video``.
+    """
     grain = rng.standard_normal(clips.shape, dtype=np.float32)
     return (clips.detach() + NOISE * torch.from_numpy(grain)).clamp(0, 1)

@@ -22,6 +22,8 @@ class LinearClips:
     function per motion: a vector autoregression that runs from the picture, where all is in view,
     back to the beginning.
 
+    Explained in chapter ``ad-video``.
+
     Parameters
     ----------
     components : int
@@ -111,6 +113,8 @@ def tune_boldness(
 ) -> tuple[float, pd.Series]:
     """Choose how boldly linear dynamics draw: by the share of trial clips that count.
 
+    Explained in chapter ``ad-video``.
+
     Parameters
     ----------
     linear : LinearClips
@@ -136,6 +140,8 @@ def tune_boldness(
 def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.Generator) -> Tensor:
     """Repeat the last frame of an archived clip with the content asked for, if there is one.
 
+    Explained in chapter ``ad-video``.
+
     Parameters
     ----------
     clips : Tensor of shape (N, 12, 3, 32, 32)
@@ -154,7 +160,10 @@ def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.G
 
 
 def best_still(clips: Tensor) -> Tensor:
-    """Repeat of each clip the frame that comes closest to all its frames → clips."""
+    """Repeat of each clip the frame that comes closest to all its frames → clips.
+
+    Explained in chapter ``ad-video``.
+    """
     frames = clips.flatten(2)
     errors = torch.cdist(frames, frames).square().sum(2)  # (N, 12)
     best = clips[torch.arange(len(clips)), errors.argmin(1)]
@@ -163,6 +172,8 @@ def best_still(clips: Tensor) -> Tensor:
 
 def noise_left(still: Tensor) -> float:
     """Return the deviation of the noise that pixels between 0 and 1 have room for.
+
+    Explained in chapter ``ad-video``.
 
     Parameters
     ----------

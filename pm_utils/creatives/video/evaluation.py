@@ -22,7 +22,10 @@ from pm_utils.market.renderer import FRAMES, NOISE
 
 
 def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray) -> pd.Series:
-    """Return the share of clips whose category, palette and motion the classifier tells."""
+    """Return the share of clips whose category, palette and motion the classifier tells.
+
+    Explained in chapter ``ad-video``.
+    """
     heads = predict(model, [clips]).split(JUDGED, 1)
     right = [
         (h.argmax(1).numpy() == codes[:, i]).mean() for h, i in zip(heads, (0, 1, 3), strict=True)
@@ -31,12 +34,18 @@ def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray)
 
 
 def squared_errors(first: Tensor, second: Tensor) -> Tensor:
-    """Return the mean squared difference of each clip, over its numbers → (N,)."""
+    """Return the mean squared difference of each clip, over its numbers → (N,).
+
+    Explained in chapter ``ad-video``.
+    """
     return (first - second).square().flatten(1).mean(1)
 
 
 def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Generator) -> Tensor:
-    """Let a network make one clip per ad, codes (N, 4), and film it → (N, 12, 3, 32, 32)."""
+    """Let a network make one clip per ad, codes (N, 4), and film it → (N, 12, 3, 32, 32).
+
+    Explained in chapter ``ad-video``.
+    """
     draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
     with torch.no_grad():  # in small parts, which stay in the cache
         parts = [model.sample(part, draw) for part in clip_request(asked).split(50)]
@@ -44,12 +53,18 @@ def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Ge
 
 
 def clip_features(model: ClipClassifier, clips: Tensor) -> np.ndarray:
-    """Return the classifier's features of clips → (N, F)."""
+    """Return the classifier's features of clips → (N, F).
+
+    Explained in chapter ``ad-video``.
+    """
     return predict(model.features, [clips], batch_size=200).numpy()
 
 
 def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Series:
-    """Return both terms of the negative ELBO and their sum, nats per clip."""
+    """Return both terms of the negative ELBO and their sum, nats per clip.
+
+    Explained in chapter ``ad-video``.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(0)
         surprise, kl = predict(model, [clips, request], batch_size=50).mean(0).tolist()
@@ -65,6 +80,8 @@ def read_attributes(clips: Tensor) -> tuple[Creatives, ClipReading]:
 
 def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
     """Compare what the market reads in clips with the ads asked for, codes (N, 4).
+
+    Explained in chapter ``ad-video``.
 
     Returns
     -------
@@ -84,7 +101,10 @@ def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
 
 
 def ads_in_clips(clips: Tensor) -> np.ndarray:
-    """Return which ad of `CATALOGUE` each clip is → (N,), -1 where it is no valid one."""
+    """Return which ad of `CATALOGUE` each clip is → (N,), -1 where it is no valid one.
+
+    Explained in chapter ``ad-video``.
+    """
     said, reading = read_attributes(clips)
     plain = (said.tone == 0) & (said.discount == 0)
     number = np.ravel_multi_index(tuple(as_codes(said).T), CODE_COUNTS)
@@ -92,7 +112,10 @@ def ads_in_clips(clips: Tensor) -> np.ndarray:
 
 
 def change_energy(clips: Tensor) -> np.ndarray:
-    """Return the mean squared change from frame to frame, less that of noise alone → (N,)."""
+    """Return the mean squared change from frame to frame, less that of noise alone → (N,).
+
+    Explained in chapter ``ad-video``.
+    """
     change = (clips[:, 1:] - clips[:, :-1]).square().flatten(1).mean(1)
     return change.numpy() - 2 * NOISE**2
 
@@ -101,6 +124,8 @@ def change_autocorrelation(clips: Tensor) -> np.ndarray:
     """Correlate the changes between frames with those some frames later → (N, 7), lags 2 to 8.
 
     Lag 1 is left out: two neighbouring changes share a frame, and its noise.
+
+    Explained in chapter ``ad-video``.
     """
     change = (clips[:, 1:] - clips[:, :-1]).flatten(2)  # (N, 11, P)
     parts = []
@@ -112,10 +137,16 @@ def change_autocorrelation(clips: Tensor) -> np.ndarray:
 
 
 def freeze(clips: Tensor, rng: np.random.Generator) -> Tensor:
-    """Plant a fault: the last frame for ever, with fresh noise."""
+    """Plant a fault: the last frame for ever, with fresh noise.
+
+    Explained in chapter ``ad-video``.
+    """
     return as_filmed(clips[:, -1:].expand_as(clips), rng)
 
 
 def loop(clips: Tensor, rng: np.random.Generator, period: int = 4) -> Tensor:
-    """Plant a fault: the last few frames again and again, with fresh noise."""
+    """Plant a fault: the last few frames again and again, with fresh noise.
+
+    Explained in chapter ``ad-video``.
+    """
     return as_filmed(clips[:, -period:].repeat(1, FRAMES // period, 1, 1, 1), rng)

@@ -33,6 +33,8 @@ FASTEST = 2.5  # pixels per frame that the GAN can move at most
 def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
     """Draw a layer at each place of a path and at one size; differentiable in all three.
 
+    Explained in chapter ``ad-video``.
+
     Parameters
     ----------
     layer : Tensor of shape (B, C, 32, 32)
@@ -77,6 +79,8 @@ class ClipPainter(nn.Module):
 
     The icon's network is told what to draw; place and size, which depend on the layout, are numbers
     of their own. So one drawing serves all layouts and all motions.
+
+    Explained in chapter ``ad-video``.
 
     Parameters
     ----------
@@ -193,6 +197,8 @@ class AdVideoVAE(nn.Module):
 def gaussian_nats(squared_error: Tensor, log_sigma: Tensor) -> Tensor:
     """Return -log p of clips under a Gaussian with one deviation for all pixels.
 
+    Explained in chapter ``ad-video``.
+
     Parameters
     ----------
     squared_error : Tensor of shape (B,)
@@ -210,7 +216,10 @@ def gaussian_nats(squared_error: Tensor, log_sigma: Tensor) -> Tensor:
 
 
 def kl_to_standard(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """Return KL(N(mean, variance) ‖ N(0, 1)), summed over the code: (B, Z) twice → nats (B,)."""
+    """Return KL(N(mean, variance) ‖ N(0, 1)), summed over the code: (B, Z) twice → nats (B,).
+
+    Explained in chapter ``ad-video``.
+    """
     return (mean**2 + log_variance.exp() - 1 - log_variance).sum(1) / 2
 
 
@@ -221,6 +230,8 @@ def negative_elbo(terms: Tensor, _: Tensor) -> Tensor:
 
 class ClipGenerator(nn.Module):
     """The GAN's generator: one content code per clip, a motion code that changes over time.
+
+    Explained in chapter ``ad-video``.
 
     Parameters
     ----------
@@ -302,6 +313,8 @@ class AdVideoGAN(nn.Module):
     The image critic sees one frame and asks whether it shows what was asked for. The motion critic
     sees only *changes* between frames, so that it cannot dwell on the picture, and asks whether
     they are those of the motion asked for.
+
+    Explained in chapter ``ad-video``.
 
     Parameters
     ----------

@@ -17,7 +17,10 @@ from pm_utils.market.renderer import FRAMES, SIZE, contact_sheet
 
 
 def describe(codes: np.ndarray) -> str:
-    """Say what an ad, codes (4,), shows and does."""
+    """Say what an ad, codes (4,), shows and does.
+
+    Explained in chapter ``ad-video``.
+    """
     category, palette, layout = (
         ATTRIBUTES[name][code] for name, code in zip(CLIP_LEVELS, codes[:3], strict=True)
     )
@@ -45,6 +48,8 @@ def play_clips(clips: dict[str, np.ndarray], alt: str, *, scale: int = 3) -> HTM
 
     Readers whose system asks for less motion see the last frame, and everybody can fold the clips
     away.
+
+    Explained in chapter ``ad-video``.
 
     Parameters
     ----------
@@ -84,7 +89,10 @@ def _figure(clip: np.ndarray, caption: str, alt: str, side: int) -> str:
 
 
 def film_strips(clips: np.ndarray, labels: list[str], every: int = 2) -> Figure:
-    """Draw the frames of clips (N, 12, 32, 32, 3), one clip per row, with names at the left."""
+    """Draw the frames of clips (N, 12, 32, 32, 3), one clip per row, with names at the left.
+
+    Explained in chapter ``ad-video``.
+    """
     frames = np.clip(clips[:, every - 1 :: every], 0, 1)
     sheet = contact_sheet(frames.reshape(-1, SIZE, SIZE, 3), columns=frames.shape[1])
     figure, axes = plt.subplots(figsize=(7, 0.25 + 0.85 * len(clips)))

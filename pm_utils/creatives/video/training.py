@@ -34,7 +34,10 @@ def train_vae(
     width: int = 96,
     sigma: float | None = None,
 ) -> AdVideoVAE:
-    """Train a VAE on clips (N, 12, 3, 32, 32) and requests (N, 31) by its ELBO."""
+    """Train a VAE on clips (N, 12, 3, 32, 32) and requests (N, 31) by its ELBO.
+
+    Explained in chapter ``ad-video``.
+    """
     torch.manual_seed(seed)
     model = AdVideoVAE(width=width, sigma=sigma)
     settings = {"epochs": epochs, "batch_size": 32, "learning_rate": learning_rate, "seed": seed}
@@ -45,7 +48,10 @@ def train_vae(
 def train_clip_classifier(
     clips: Tensor, codes: np.ndarray, *, epochs: int, seed: int
 ) -> ClipClassifier:
-    """Train the classifier whose features the Fréchet distances are taken in."""
+    """Train the classifier whose features the Fréchet distances are taken in.
+
+    Explained in chapter ``ad-video``.
+    """
     torch.manual_seed(seed)
     model = ClipClassifier()
     settings = {"epochs": epochs, "batch_size": 32, "learning_rate": 4e-3, "seed": seed}
@@ -58,6 +64,8 @@ def mean_error_sigma() -> float:
 
     The Gaussian's term is Σ error² / 2σ². A mean over the P numbers of a clip is the same sum with
     2σ² = P.
+
+    Explained in chapter ``ad-video``.
     """
     return math.sqrt(PIXELS / 2)
 
@@ -77,6 +85,8 @@ def train_clip_gan(
     What the painter has learned already may only change slowly; motion learns fast. Real and
     generated frames get noise, and R₁ holds the critics' slopes at real ones: without either the
     critics win within some steps.
+
+    Explained in chapter ``ad-video``.
 
     Parameters
     ----------

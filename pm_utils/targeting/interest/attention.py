@@ -18,6 +18,8 @@ def attention_by_gap(
 ) -> pd.DataFrame:
     """Return how much weight a past item gets, by how long ago it was bought.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     net, reader
@@ -63,6 +65,8 @@ def picks(
     top: int = 4,
 ) -> pd.DataFrame:
     """Return which past items weigh most for some candidates of one household.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ def naive_probabilities(
 ) -> dict[str, np.ndarray]:
     """Return what two rules without a model say: how often such pairs were bought in training.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     train : Snapshots
@@ -47,6 +49,8 @@ def classical_probabilities(
     train: Snapshots, pairs: Pairs, test: Snapshots, asked: Pairs, *, seed: int
 ) -> dict[str, np.ndarray]:
     """Fit logistic regression and gradient boosting on the facts of pairs, and score others.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------

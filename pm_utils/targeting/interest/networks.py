@@ -72,6 +72,8 @@ class _Total(torch.autograd.Function):
 class PooledInterestNet(nn.Module):
     """Items → embeddings → their mean, beside the candidate's → logit: one interest for all.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     n_items : int
@@ -158,6 +160,8 @@ class DeepInterestNet(PooledInterestNet):
     The activation unit's first layer acts on [q; k; q - k; q ⊙ k]. Its weight W = [W1 W2 W3 W4] is
     applied as (W1 + W3) q + (W2 - W3) k + W4 (q ⊙ k), the first term once per row: half the work.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     n_items : int
@@ -243,6 +247,8 @@ class Dice(nn.Module):
     """f(s) = p s + (1 - p) α s with p = σ((s - E[s]) / √(Var[s] + ε)), unit by unit.
 
     The moments are the mini-batch's while training, running ones afterwards.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------

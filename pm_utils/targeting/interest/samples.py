@@ -64,6 +64,8 @@ def by_product_type(shop: Shop) -> Shop:
 
     A type is named ``category|product type``, for several categories may hold types of one name.
     What the catch-all holds (fuel, coupons, unknown sales) are no products, and stay without one.
+
+    Explained in chapter ``interest``.
     """
     category, kind = (shop.products[c].astype("object") for c in ("category", "product_type"))
     named = (category + "|" + kind).mask(category.isin(purchase_log.MISCELLANEOUS))
@@ -74,6 +76,8 @@ def next_baskets(
     log: PurchaseLog, as_of: str | pd.Timestamp, *, baskets: int = 3, days: int = 28
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return what each customer's next baskets hold, and who has any.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------
@@ -165,6 +169,8 @@ def snapshots(
 ) -> Snapshots:
     """Stack the customers who were known on each date and have baskets ahead.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     log : PurchaseLog
@@ -221,6 +227,8 @@ def sample_pairs(moments: Snapshots, count: int, *, negatives: float = 3.0, seed
     Keeping a share `r` of the negatives multiplies the odds of a purchase by 1 / r, whatever the
     pair. So the model's logits are put right by adding log r.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     moments : Snapshots
@@ -257,6 +265,8 @@ def all_pairs(moments: Snapshots, households: int, *, seed: int) -> Pairs:
     """Return every candidate for some moments drawn at random: no negative is left out.
 
     Metrics on sampled negatives may rank models otherwise than those on all of them do.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------

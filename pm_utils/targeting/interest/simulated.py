@@ -43,6 +43,8 @@ def simulated_clicks(
     logit of a click is linear in log(1 + topics × taste for the item's topic) and the item's
     appeal. Nothing but the history tells a user's taste.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     rows : int

@@ -22,6 +22,8 @@ from pm_utils.targeting.interest.samples import (
 class Reader:
     """Turns pairs into a network's inputs, on scales learned from training pairs.
 
+    Explained in chapter ``interest``.
+
     Attributes
     ----------
     mean, std : arrays of shape (18,)
@@ -62,6 +64,8 @@ class Reader:
 class AtSnapshots(nn.Module):
     """Look each pair's history up by its moment, so that no history is stored twice.
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     net : PooledInterestNet
@@ -91,6 +95,8 @@ def train_net(
     **options: bool,
 ) -> PooledInterestNet:
     """Train a network on pairs, at the sizes that the book uses.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------
@@ -136,6 +142,8 @@ def network_probabilities(
     net: PooledInterestNet, moments: Snapshots, pairs: Pairs, reader: Reader, shift: float
 ) -> np.ndarray:
     """Return a trained network's chance of each pair.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------

@@ -34,6 +34,8 @@ def gradient_boosting(trees: int, leaves: int, *, seed: int = 0) -> HistGradient
 def baselines(seed: int) -> tuple[dict, dict]:
     """Return the candidates among which `tune_baselines` chooses.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     seed : int
@@ -57,7 +59,10 @@ def baselines(seed: int) -> tuple[dict, dict]:
 def fitted_logit(
     model: ClassifierMixin, rows: pd.DataFrame, target: np.ndarray, others: list[pd.DataFrame]
 ) -> list[np.ndarray]:
-    """Fit a classifier on some rows and return its logits on others, one array per table."""
+    """Fit a classifier on some rows and return its logits on others, one array per table.
+
+    Explained in chapter ``conversion``.
+    """
     model.fit(rows.to_numpy(), target)
     predicted = [model.predict_proba(part.to_numpy())[:, 1] for part in others]
     return [np.log(p) - np.log1p(-p) for p in predicted]
@@ -69,6 +74,8 @@ def tune_baselines(
     choose: tuple[pd.DataFrame, np.ndarray],
 ) -> pd.DataFrame:
     """Fit each candidate on one slice and score it on a later one.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

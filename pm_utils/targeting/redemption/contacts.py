@@ -20,6 +20,8 @@ CAMPAIGN_TYPES = ("Type A", "Type B", "Type C")
 def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
     """List the contacts of the campaigns within a period, and whether each redeemed a coupon.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     shop : Shop
@@ -48,6 +50,8 @@ def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
 def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> pd.Series:
     """Say by the campaign's start what each contact serves for.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     contacts : DataFrame
@@ -69,6 +73,8 @@ def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> 
 @dataclass(frozen=True)
 class CampaignLog:
     """A shop's lines and responses in plain arrays, coded once and cut at a date many times.
+
+    Explained in chapter ``conversion``.
 
     Attributes
     ----------

@@ -128,6 +128,8 @@ def _used(log: CampaignLog, now: np.datetime64) -> np.ndarray:
 def coupon_rows(log: CampaignLog, contacts: pd.DataFrame) -> CouponRows:
     """Pair every contact with every coupon of its campaign.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     log : CampaignLog
@@ -176,6 +178,8 @@ def _refuse(
 @dataclass(frozen=True)
 class CouponChoice:
     """Which coupon does a redeeming contact take? A conditional logit.
+
+    Explained in chapter ``conversion``.
 
     Attributes
     ----------

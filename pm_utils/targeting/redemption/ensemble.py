@@ -74,6 +74,8 @@ def train_nets(
     Each has its own first weights, unless `start` is given, its own order of the rows, and drops
     its own units.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     name : {"ConversionPredictNet", "DeepCrossing"}
@@ -121,6 +123,8 @@ def train_nets(
 @dataclass(frozen=True)
 class Ensemble:
     """Networks of different seeds whose logits are averaged.
+
+    Explained in chapter ``conversion``.
 
     Attributes
     ----------

@@ -102,6 +102,8 @@ def _baselines(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
 def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSVD:
     """Decompose what households bought, by product type, until a date.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     log : CampaignLog
@@ -146,6 +148,8 @@ def latest_profiles(
 ) -> pd.DataFrame:
     """Look up each contact's last learned profile on or before the start of its campaign.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     profiles : DataFrame
@@ -175,6 +179,8 @@ def contact_features(
     log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Describe each contact's household and what it was offered, on the day of the start.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------
@@ -206,6 +212,8 @@ def coupon_use_after(
 
     A much larger set of labels than the contacts' own: any coupon at the till counts, also
     manufacturers' coupons of no campaign.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------
@@ -340,6 +348,8 @@ GROUPS = {
 
 def feature_groups(columns: list[str]) -> dict[str, list[str]]:
     """Sort features by subject; what none of `GROUPS` claims is the household's activity.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -11,6 +11,8 @@ EMBED_FROM = 256  # Shan et al. stack narrower features as they are
 class ConversionPredictNet(nn.Module):
     """Profile ⊕ content → hidden layer → logit: the source's §4.4, with a linear path beside it.
 
+    Explained in chapter ``conversion``.
+
     Parameters
     ----------
     profile_dim, content_dim : int
@@ -52,7 +54,10 @@ class ConversionPredictNet(nn.Module):
 
 
 class ResidualUnit(nn.Module):
-    """x → ReLU(x + W₁ ReLU(W₀ x + b₀) + b₁): the last ReLU comes after the addition."""
+    """x → ReLU(x + W₁ ReLU(W₀ x + b₀) + b₁): the last ReLU comes after the addition.
+
+    Explained in chapter ``conversion``.
+    """
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -65,6 +70,8 @@ class ResidualUnit(nn.Module):
 
 class DeepCrossing(nn.Module):
     """Embed wide features, stack them with the narrow ones, cross them in residual units.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -1,0 +1,83 @@
+"""The page that maps the package: folder by folder, module by module, with the way to the chapters.
+
+Everything is read from the docstrings, nothing is imported. A docstring that says ``Explained in
+chapter ``interest``.`` links to that chapter; `pm_utils.page.listing.show_source` links from the
+chapter to the module's place on this page.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+EXPLAINED = re.compile(r"Explained in chapter ``([a-z0-9-]+)``\.")
+
+
+def chapter_of(docstring: str | None) -> str | None:
+    """Return the slug of the chapter that a docstring names, None where it names none.
+
+    Examples
+    --------
+    >>> chapter_of("Rank.\\n\\nExplained in chapter ``interest``.")
+    'interest'
+    """
+    named = EXPLAINED.search(docstring or "")
+    return named[1] if named else None
+
+
+def package_map(package: Path, chapters: list[str]) -> str:
+    """Return the map as Markdown.
+
+    Parameters
+    ----------
+    package : pathlib.Path
+        The directory of the package.
+    chapters : list of str
+        Names as in ``"07-interest"``, to link to.
+
+    Returns
+    -------
+    str
+        A heading for each folder that says what lives there, and a paragraph for each module,
+        with the names that chapters explain. Each paragraph can be referred to by the module's
+        dotted name.
+    """
+    pages = {name[3:]: f"chapters/{name}.ipynb" for name in chapters}
+    parts = []
+    for folder in sorted({path.parent for path in package.rglob("*.py")}):
+        modules = sorted(path for path in folder.glob("*.py") if path.name != "__init__.py")
+        parts.append(_heading(folder, package))
+        parts += [_paragraph(path, package, pages) for path in modules]
+    return "\n\n".join(parts) + "\n"
+
+
+def _dotted(path: Path, package: Path) -> str:
+    return ".".join(path.relative_to(package.parent).with_suffix("").parts)
+
+
+def _heading(folder: Path, package: Path) -> str:
+    init = folder / "__init__.py"
+    text = _docstring(init) if init.is_file() else ""
+    return f"## `{_dotted(folder, package)}`\n\n{_plain(text)}".rstrip()
+
+
+def _docstring(path: Path) -> str:
+    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+
+
+def _plain(text: str) -> str:
+    """Return the first paragraph and the next, without what MyST would read as a role."""
+    return "\n\n".join(text.split("\n\n")[:2])
+
+
+def _paragraph(path: Path, package: Path, pages: dict[str, str]) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    explained: dict[str, list[str]] = {}
+    for node in tree.body:
+        slug = chapter_of(ast.get_docstring(node)) if isinstance(node, kinds) else None
+        if slug in pages:
+            explained.setdefault(slug, []).append(f"`{node.name}`")
+    summary = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")
+    links = [f"[{slug}]({pages[slug]}): {', '.join(names)}." for slug, names in explained.items()]
+    name = _dotted(path, package)
+    return "\n".join([f"({name})=", f"**`{path.name}`** {summary} {' '.join(links)}".rstrip()])

@@ -1,6 +1,7 @@
 """The floor plan of `pm_utils`: who may import whom, no circles, one meaning for each name."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -30,6 +31,12 @@ MAY_IMPORT = {
 PLOTTING = {"targeting", "lifetime"}  # their modules `plotting` may import `page` too
 FREE = "chapters"  # imports anything but `builder`, and nothing imports it
 ENTRY_POINTS = {"main"}  # what a module does when it is run
+
+
+def plan_in(page: str) -> dict[str, set[str]]:
+    """The table of CONTRIBUTING: each folder and what it may import."""
+    rows = re.findall(r"^\| `(\w+)` \|[^|]*\|([^|]*)\|$", page, re.M)
+    return {folder: set(re.findall(r"`(\w+)`", allowed)) for folder, allowed in rows}
 
 
 def module_name(path: Path, root: Path = ROOT) -> str:
@@ -102,6 +109,11 @@ def test_the_root_holds_the_formulas_and_nothing_else():
 def test_every_folder_stands_in_the_plan():
     folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
     assert folders | {"formulas"} == set(MAY_IMPORT) | {FREE}
+
+
+def test_contributing_shows_the_plan():
+    shown = plan_in((ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"))
+    assert {name: shown.get(name) for name in MAY_IMPORT} == MAY_IMPORT
 
 
 def test_no_import_goes_against_the_floors(sources):

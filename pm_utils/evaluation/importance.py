@@ -41,6 +41,18 @@ def permutation_importance(
     References
     ----------
     Breiman (2001), Random forests, §10.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.evaluation.importance import permutation_importance
+    >>> features = pd.DataFrame({"visits": [0, 1, 2, 3], "age": [40, 20, 30, 50]})
+    >>> groups = {"who": ["age"], "visits": ["visits"]}
+    >>> score = lambda table: table["visits"].to_numpy()  # a model that reads one column
+    >>> permutation_importance(score, features, [0, 0, 1, 1], groups, repeats=20, seed=0).round(2)
+            loss  low  high
+    visits   0.5  0.0   1.0
+    who      0.0  0.0   0.0
     """
     rng = np.random.default_rng(seed)
     whole, values = roc_auc(target, score(features)), features.to_numpy(float)

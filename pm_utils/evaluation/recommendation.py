@@ -22,6 +22,14 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     References
     ----------
     Zhou et al. (2018), Deep interest network, section 6.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import group_auc
+    >>> target = np.array([[1, 0, 0], [1, 1, 1]])
+    >>> group_auc(target, np.array([[0.2, 0.1, 0.3], [0.2, 0.1, 0.3]])).tolist()
+    [0.5, nan]
     """
     ranks = pd.DataFrame(score.T).rank().to_numpy().T
     positive = target.sum(1)
@@ -43,6 +51,14 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
     -------
     array of shape (H,)
         Not a number where nothing was bought.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import recall_at
+    >>> target, score = np.array([[1, 1, 0, 0]]), np.array([[0.9, 0.1, 0.8, 0.2]])
+    >>> [recall_at(target, score, k).tolist() for k in (2, 3, 4)]
+    [[0.5], [0.5], [1.0]]
     """
     best = np.argsort(-score, axis=1, kind="stable")[:, :k]
     with np.errstate(invalid="ignore"):
@@ -59,6 +75,15 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of shape (H,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import log_losses
+    >>> target = np.array([[1, 0], [1, 0]])
+    >>> probability = np.array([[0.5, 0.5], [0.0, 0.0]])
+    >>> log_losses(target, probability).round(4).tolist()  # log 2; −log 10⁻⁶ / 2, not infinite
+    [0.6931, 6.9078]
     """
     safe = np.clip(probability, 1e-6, 1 - 1e-6)
     return -np.where(target > 0, np.log(safe), np.log1p(-safe)).mean(1)
@@ -81,6 +106,16 @@ def interest_scores(
     -------
     dict of arrays of shape (R,)
         ``AUC``, ``GAUC``, ``log loss`` and ``recall@k``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import interest_scores
+    >>> target, probability = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> weight = np.array([[1, 1], [2, 0]])  # the sample; the first household twice
+    >>> scores = interest_scores(target, probability, k=1, weight=weight)
+    >>> {name: values.round(3).tolist() for name, values in scores.items()}
+    {'AUC': [0.75, 1.0], 'GAUC': [0.5, 1.0], 'log loss': [0.511, 0.164], 'recall@1': [0.5, 1.0]}
     """
     rows = {
         "GAUC": group_auc(target, probability),
@@ -108,6 +143,15 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     -------
     array of shape (R,)
         Not a number where one class has no weight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import resampled_auc
+    >>> target, score = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> weight = np.array([[1, 1], [2, 0]])  # the sample; the first household twice
+    >>> resampled_auc(target, score, weight).tolist()  # 3 of 4 pairs, then all
+    [0.75, 1.0]
     """
     bought = target > 0
     order = np.argsort(score[bought])
@@ -139,6 +183,18 @@ def resampled_scores(
     -------
     dict of DataFrames
         One row per resample, the sample itself first; one column per score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import resampled_scores
+    >>> target, probability = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> weight = np.array([[2, 0], [0, 2]])
+    >>> resampled_scores(target, {"network": probability}, k=1, weight=weight)["network"].round(3)
+        AUC  GAUC  log loss  recall@1
+    0  0.75   0.5     0.511       0.5
+    1  1.00   1.0     0.164       1.0
+    2  0.00   0.0     0.857       0.0
     """
     rows = np.vstack([np.ones(len(target), int), weight])
     return {
@@ -165,6 +221,15 @@ def points_and_ends(
     -------
     points, low, high : DataFrame
         One row per model, one column per score.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.evaluation.recommendation import points_and_ends
+    >>> resamples = pd.DataFrame({"AUC": [0.8, 0.7, 0.7, 0.9, 0.9]})  # the sample comes first
+    >>> points, low, high = points_and_ends({"network": resamples})
+    >>> [table.loc["network", "AUC"].round(3).item() for table in (points, low, high)]
+    [0.8, 0.7, 0.9]
     """
     points = pd.DataFrame({name: table.iloc[0] for name, table in boots.items()}).T
     low, high = (
@@ -191,6 +256,16 @@ def auc_by_part(
     -------
     DataFrame
         One row per model, one column per part.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import auc_by_part
+    >>> target, probability = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> parts = {"all": target >= 0, "first row": np.array([[True, True], [False, False]])}
+    >>> auc_by_part(target, {"network": probability}, parts)
+              all  first row
+    network  0.75        1.0
     """
     return pd.DataFrame(
         {

@@ -35,6 +35,18 @@ def newton_logistic(
     coef : array of shape (Q,)
     precision : array of shape (Q, Q)
         Of the normal distribution that stands for the posterior, bent as before the last step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.learning.newton import newton_logistic
+    >>> x, hits = np.ones((4, 1)), np.array([1, 1, 1, 0])  # a constant; three of four happen
+    >>> none, flat = np.zeros(1), np.array([[1e-9]])
+    >>> coef, precision = newton_logistic(
+    ...     lambda rows: (x[rows], hits[rows], 1, 0), 4, none, flat, strides=6 * [1]
+    ... )
+    >>> coef.round(3).tolist(), precision.round(3).tolist()  # log 3, and 4 p (1 − p) with p = ¾
+    ([1.099], [[0.75]])
     """
     coef, hessian = mean, precision
     for stride in strides if size else ():

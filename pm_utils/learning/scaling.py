@@ -21,6 +21,16 @@ class Scaling:
     ----------
     mean, deviation : Series
         One entry per feature.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.learning.scaling import Scaling
+    >>> scaling = Scaling.learn(pd.DataFrame({"visits": [0, 2], "stores": [5, 5]}))
+    >>> scaling.apply(pd.DataFrame({"visits": [3, 99], "stores": [5, 6]}))
+       visits  stores
+    0     2.0     0.0
+    1     4.0     1.0
     """
 
     mean: pd.Series
@@ -41,6 +51,13 @@ def standard_scores(view: np.ndarray) -> Tensor:
     """Return columns with mean 0 and deviation 1, unknown values as the mean → (N, P).
 
     Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.learning.scaling import standard_scores
+    >>> standard_scores(np.array([[1.0, 5.0], [3.0, np.nan]])).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
     """
     scaled = (view - np.nanmean(view, axis=0)) / np.maximum(np.nanstd(view, axis=0), 1e-9)
     return torch.tensor(np.nan_to_num(scaled), dtype=torch.float32)

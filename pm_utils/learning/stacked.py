@@ -21,6 +21,8 @@ class StackedLinear(nn.Module):
 
     Examples
     --------
+    >>> import torch
+    >>> from pm_utils.learning.stacked import StackedLinear
     >>> doubles_and_triples = StackedLinear(torch.tensor([[[2.0]], [[3.0]]]))
     >>> doubles_and_triples(torch.ones(2, 1, 1)).flatten().tolist()
     [2.0, 3.0]
@@ -44,6 +46,17 @@ class Members(nn.Module):
     ----------
     nets : list of K torch.nn.Module
         Of one architecture; `write_back` gives them what was learned.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.stacked import Members
+    >>> members = Members([nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)) for _ in range(3)])
+    >>> members(torch.ones(2, 3, 4)).shape  # two rows for each of three networks that read 4 inputs
+    torch.Size([2, 3])
+    >>> [len(part) for part in members.values]
+    [3, 3]
     """
 
     def __init__(self, nets: list[nn.Module]) -> None:

@@ -78,6 +78,20 @@ def fit(
     ----------
     Loshchilov & Hutter (2019), Decoupled weight decay regularization.
     Smith & Topin (2019), Super-convergence (the one-cycle schedule).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.training import fit
+    >>> _ = torch.manual_seed(0)  # of the first weights
+    >>> x, model = torch.tensor([[-1.0], [0.0], [1.0]]), nn.Linear(1, 1)
+    >>> settings = {"loss": nn.functional.mse_loss, "epochs": 100, "learning_rate": 0.2}
+    >>> history = fit(model, [x], 2 * x + 1, **settings)
+    >>> round(model.weight.item(), 1), round(model.bias.item(), 1)
+    (2.0, 1.0)
+    >>> len(history.train), history.best_epoch  # without validation rows no epoch is the best
+    (100, -1)
     """
     _check_rows(inputs, target)
     if patience is not None and validation is None:
@@ -149,6 +163,7 @@ def rise_and_fall(steps: int, warm_up: int) -> Callable[[int], float]:
 
     Examples
     --------
+    >>> from pm_utils.learning.training import rise_and_fall
     >>> share = rise_and_fall(steps=8, warm_up=2)
     >>> [share(step) for step in range(9)]
     [0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
@@ -176,6 +191,15 @@ def evaluate_loss(
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.training import evaluate_loss
+    >>> x, target = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+    >>> evaluate_loss(nn.Identity(), [x], target, loss=nn.functional.mse_loss)
+    2.0
     """
     _check_rows(inputs, target)
     model.eval()
@@ -206,6 +230,16 @@ def predict(
     Returns
     -------
     Tensor of shape (N, ...)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.training import predict
+    >>> predict(nn.Linear(3, 2), [torch.ones(5, 3)], batch_size=2).shape
+    torch.Size([5, 2])
+    >>> predict(torch.add, [torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])]).tolist()
+    [11.0, 22.0]
     """
     module = model if isinstance(model, nn.Module) else getattr(model, "__self__", None)
     if isinstance(module, nn.Module):

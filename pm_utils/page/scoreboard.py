@@ -39,6 +39,12 @@ class Row:
         The network trained on shuffled labels.
     headline : bool
         Whether the preface shows the row.
+
+    Examples
+    --------
+    >>> from pm_utils.page.scoreboard import Row
+    >>> Row("log loss", "nats", "lower", naive=0.69, classical=0.41, deep=0.42).best()
+    'classical'
     """
 
     metric: str
@@ -85,6 +91,7 @@ class Scoreboard:
 
     Examples
     --------
+    >>> from pm_utils.page.scoreboard import Scoreboard
     >>> board = Scoreboard("01-formulas", seed=0)
     >>> board.add("log loss", unit="nats", better="lower", naive=0.5, deep=0.4, limit=0.39)
     >>> board.rows[0].best()
@@ -285,6 +292,16 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     str
         A table; a dash stands where a value is not known, the best model is bold, an arrow
         says which direction is better. One sentence where there is no row.
+
+    Examples
+    --------
+    >>> from pm_utils.page.scoreboard import Scoreboard, markdown_table
+    >>> board = Scoreboard("01-formulas", seed=0)
+    >>> board.add("log loss", unit="nats", better="lower", naive=0.5, deep=0.4, limit=0.39)
+    >>> print(markdown_table([board.as_dict()], headline_only=False), end="")
+    | metric | unit | null | naive | classical | deep | limit |
+    | --- | --- | ---: | ---: | ---: | ---: | ---: |
+    | log loss ↓ | nats | – | 0.5000 | – | **0.4000** | 0.3900 |
     """
     boards = list(boards)
     rows = [

@@ -231,8 +231,8 @@ def feed_forward_gradient(
     --------
     >>> from pm_utils.formulas import feed_forward_gradient
     >>> W, b = [[3.0, 4.0]], [-10.0]
-    >>> slopes = feed_forward_gradient([1.0], [1.0, 2.0], W, b, activation="identity")
-    >>> slopes["h"].tolist(), slopes["W"].tolist(), slopes["b"].tolist()
+    >>> gradient = feed_forward_gradient([1.0], [1.0, 2.0], W, b, activation="identity")
+    >>> gradient["h"].tolist(), gradient["W"].tolist(), gradient["b"].tolist()
     ([3.0, 4.0], [[1.0, 2.0]], [1.0])
     """
     value = feed_forward(h, W, b, activation=activation)
@@ -307,8 +307,8 @@ def convolution_gradient(upstream: ArrayLike, a: ArrayLike, w: ArrayLike, b: Arr
     Examples
     --------
     >>> from pm_utils.formulas import convolution_gradient
-    >>> slopes = convolution_gradient([[1.0, 1.0]], [[1.0, 2.0, 4.0]], [[[-1.0, 1.0]]], [0.0])
-    >>> slopes["a"].tolist(), slopes["w"].tolist(), slopes["b"].tolist()
+    >>> gradient = convolution_gradient([[1.0, 1.0]], [[1.0, 2.0, 4.0]], [[[-1.0, 1.0]]], [0.0])
+    >>> gradient["a"].tolist(), gradient["w"].tolist(), gradient["b"].tolist()
     ([[-1.0, 0.0, 1.0]], [[[3.0, 6.0]]], [2.0])
     """
     a, w, b = _convolution_arrays(a, w, b)
@@ -453,8 +453,8 @@ def recurrent_gradient(
     >>> from pm_utils.formulas import recurrent_gradient
     >>> memory = {"W_hh": [[0.5]], "W_xh": [[1.0]], "b_h": [0.0]}
     >>> last_state = [[0.0], [0.0], [1.0]]
-    >>> slopes = recurrent_gradient(last_state, [[0.0], [0.0], [0.0]], [0.0], **memory)
-    >>> slopes["x"].ravel().tolist()  # halved by each step back
+    >>> gradient = recurrent_gradient(last_state, [[0.0], [0.0], [0.0]], [0.0], **memory)
+    >>> gradient["x"].ravel().tolist()  # halved by each step back
     [0.25, 0.5, 1.0]
     """
     x, h_0 = np.asarray(x, dtype=float), np.asarray(h_0, dtype=float)
@@ -767,8 +767,8 @@ def logistic_gradient(upstream: ArrayLike, x: ArrayLike, w: ArrayLike, b: ArrayL
     Examples
     --------
     >>> from pm_utils.formulas import logistic_gradient
-    >>> slopes = logistic_gradient(1.0, x=[2.0, 1.0], w=[1.0, -2.0], b=0.0)  # p = ½, p (1 − p) = ¼
-    >>> slopes["x"].tolist(), slopes["w"].tolist(), float(slopes["b"])
+    >>> gradient = logistic_gradient(1.0, x=[2.0, 1.0], w=[1.0, -2.0], b=0.0)  # p = ½
+    >>> gradient["x"].tolist(), gradient["w"].tolist(), float(gradient["b"])
     ([0.25, -0.5], [0.5, 0.25], 0.25)
     """
     p = logistic(x, w, b)
@@ -781,7 +781,7 @@ def logistic_gradient(upstream: ArrayLike, x: ArrayLike, w: ArrayLike, b: ArrayL
 # ------------------------------------------------------------------ 3.3.2 转化概率预测
 
 
-def _checked(layers: Layers) -> list[tuple[np.ndarray, np.ndarray]]:
+def _checked_layers(layers: Layers) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = [(_array("W", W, "O", "I"), _array("b", b, len(W))) for W, b in layers]
     if not pairs or len(pairs[-1][0]) != 1:
         last = pairs[-1][0].shape if pairs else "nothing"
@@ -818,7 +818,7 @@ def dnn(x: ArrayLike, layers: Layers) -> np.ndarray:
     >>> dnn([[2.0], [-3.0]], absolute).tolist()
     [2.0, 3.0]
     """
-    *hidden, (W, b) = _checked(layers)
+    *hidden, (W, b) = _checked_layers(layers)
     h = x
     for W_l, b_l in hidden:
         h = feed_forward(h, W_l, b_l, activation="relu")
@@ -837,17 +837,17 @@ def dnn_gradient(upstream: ArrayLike, x: ArrayLike, layers: Layers) -> dict:
     >>> dnn_gradient([1.0, 1.0], [[2.0], [-3.0]], absolute)["x"].tolist()
     [[1.0], [-1.0]]
     """
-    layers = _checked(layers)
+    layers = _checked_layers(layers)
     inputs, names = [np.asarray(x, dtype=float)], ["relu"] * (len(layers) - 1) + ["identity"]
     for W, b in layers[:-1]:
         inputs.append(feed_forward(inputs[-1], W, b, activation="relu"))
     u = _array("upstream", upstream, *inputs[0].shape[:-1])[..., None]
-    slopes = []
+    gradients = []
     for (W, b), h, name in reversed(list(zip(layers, inputs, names, strict=True))):
         step = feed_forward_gradient(u, h, W, b, activation=name)
         u = step["h"]
-        slopes.insert(0, (step["W"], step["b"]))
-    return {"x": u, "layers": slopes}
+        gradients.insert(0, (step["W"], step["b"]))
+    return {"x": u, "layers": gradients}
 
 
 def conversion_probability(x: ArrayLike, layers: Layers) -> np.ndarray:
@@ -971,8 +971,8 @@ def log_loss_gradient(upstream: ArrayLike, p: ArrayLike, y: ArrayLike) -> Gradie
     Examples
     --------
     >>> from pm_utils.formulas import log_loss_gradient
-    >>> slopes = log_loss_gradient([1.0, 1.0], p=[0.8, 0.8], y=[1, 0])
-    >>> slopes["p"].round(4).tolist()  # −1 / p and 1 / (1 − p)
+    >>> gradient = log_loss_gradient([1.0, 1.0], p=[0.8, 0.8], y=[1, 0])
+    >>> gradient["p"].round(4).tolist()  # −1 / p and 1 / (1 − p)
     [-1.25, 5.0]
     """
     p, y = _log_loss_arrays(p, y)
@@ -987,7 +987,7 @@ def train(
     *,
     rng: np.random.Generator,
     epochs: int,
-    rate: float = 0.1,
+    learning_rate: float = 0.1,
     batch_size: int = 500,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Lower the mean `log_loss` of `conversion_probability` step by step, with momentum 0.9.
@@ -1004,7 +1004,7 @@ def train(
         Shuffles the rows of each epoch.
     epochs : int
         Passes over the rows.
-    rate : float
+    learning_rate : float
         Size of the first steps; falls to 0 in a straight line.
     batch_size : int
         Rows per step, roughly.
@@ -1030,22 +1030,22 @@ def train(
     [0.01, 0.99]
     """
     x, y = _array("x", x, "N", "F"), _array("y", y, len(x))
-    layers, speed = _checked(layers), [(0.0, 0.0) for _ in layers]
+    layers, velocity = _checked_layers(layers), [(0.0, 0.0) for _ in layers]
     for epoch in range(epochs):
-        step = rate * (1 - epoch / epochs)
+        step = learning_rate * (1 - epoch / epochs)
         for rows in np.array_split(rng.permutation(len(x)), max(1, len(x) // batch_size)):
-            error = conversion_probability(x[rows], layers) - y[rows]  # slope at the log-odds
-            slopes = dnn_gradient(error / len(rows), x[rows], layers)["layers"]
-            both = zip(speed, slopes, strict=True)
-            speed = [(0.9 * vW - step * W, 0.9 * vb - step * b) for (vW, vb), (W, b) in both]
-            layers = [(W + vW, b + vb) for (W, b), (vW, vb) in zip(layers, speed, strict=True)]
+            error = conversion_probability(x[rows], layers) - y[rows]  # gradient at the log-odds
+            gradients = dnn_gradient(error / len(rows), x[rows], layers)["layers"]
+            both = zip(velocity, gradients, strict=True)
+            velocity = [(0.9 * vW - step * W, 0.9 * vb - step * b) for (vW, vb), (W, b) in both]
+            layers = [(W + vW, b + vb) for (W, b), (vW, vb) in zip(layers, velocity, strict=True)]
     return layers
 
 
 # ------------------------------------------------------------------ 3.3.1, what its name promises
 
 
-def _pairs(ad: np.ndarray, history: np.ndarray) -> np.ndarray:
+def _attention_inputs(ad: np.ndarray, history: np.ndarray) -> np.ndarray:
     """Return (T, 4 D): the ad, each purchase, their difference and their product."""
     ads = np.broadcast_to(ad, history.shape)
     return np.concatenate([ads, history, ads - history, ads * history], axis=1)
@@ -1094,7 +1094,7 @@ def interest(ad: ArrayLike, history: ArrayLike, layers: Layers) -> np.ndarray:
     """
     ad = _array("ad", ad, "D")
     history = _array("history", history, "T", len(ad))
-    return dnn(_pairs(ad, history), layers) @ history
+    return dnn(_attention_inputs(ad, history), layers) @ history
 
 
 def interest_gradient(
@@ -1103,8 +1103,8 @@ def interest_gradient(
     """Return the slopes with respect to ad, history and the layers."""
     ad, history = np.asarray(ad, dtype=float), np.asarray(history, dtype=float)
     u = _array("upstream", upstream, *interest(ad, history, layers).shape)
-    weight = dnn(_pairs(ad, history), layers)
-    below = dnn_gradient(history @ u, _pairs(ad, history), layers)
+    weight = dnn(_attention_inputs(ad, history), layers)
+    below = dnn_gradient(history @ u, _attention_inputs(ad, history), layers)
     as_ad, as_history, difference, product = np.split(below["x"], 4, axis=1)
     return {
         "ad": (as_ad + difference + product * history).sum(axis=0),
@@ -1315,15 +1315,15 @@ def lifetime_value_gradient(
     Examples
     --------
     >>> from pm_utils.formulas import lifetime_value_gradient
-    >>> slopes = lifetime_value_gradient(1.0, [100, 100], [20, 20], discount_factor=0.5)
-    >>> slopes["revenue"].tolist(), slopes["cost"].tolist(), float(slopes["discount_factor"])
+    >>> gradient = lifetime_value_gradient(1.0, [100, 100], [20, 20], discount_factor=0.5)
+    >>> gradient["revenue"].tolist(), gradient["cost"].tolist(), float(gradient["discount_factor"])
     ([1.0, 0.5], [-1.0, -0.5], 80.0)
     """
     revenue, cost, factor = _cash_flows(revenue, cost, discount_factor)
     u = _array("upstream", upstream, *revenue.shape[:-1])
-    age = np.arange(revenue.shape[-1])
-    to_revenue = u[..., None] * factor**age
-    per_factor = (revenue - cost) @ (age * factor ** np.maximum(age - 1, 0))
+    periods = np.arange(revenue.shape[-1])
+    to_revenue = u[..., None] * factor**periods
+    per_factor = (revenue - cost) @ (periods * factor ** np.maximum(periods - 1, 0))
     return {"revenue": to_revenue, "cost": -to_revenue, "discount_factor": (u * per_factor).sum()}
 
 
@@ -1419,10 +1419,10 @@ def disagreement(name: str, counterpart: Callable, **arguments: Any) -> tuple[fl
     value, expected = globals()[name](**arguments), counterpart(*tensors.values())
     upstream = np.asarray(np.random.default_rng(0).normal(size=value.shape))
     expected.backward(torch.tensor(upstream))
-    slopes = globals()[f"{name}_gradient"](upstream, **arguments)
+    gradients = globals()[f"{name}_gradient"](upstream, **arguments)
     gaps = [
         np.abs(mine - theirs.grad.numpy()).max()
-        for key, slope in slopes.items()
-        for mine, theirs in zip(leaves(slope), leaves(tensors[key]), strict=True)
+        for key, gradient in gradients.items()
+        for mine, theirs in zip(leaves(gradient), leaves(tensors[key]), strict=True)
     ]
     return float(np.abs(value - expected.detach().numpy()).max()), float(np.max(gaps))

@@ -12,6 +12,16 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
 
     Explained in chapter ``creative-optimisation``.
 
+    Parameters
+    ----------
+    values : sequence of float
+        One per replication, two or more.
+
+    Returns
+    -------
+    (float, float)
+        The interval is the first number, give or take the second.
+
     Examples
     --------
     >>> from pm_utils.evaluation.bootstrap import mean_and_margin
@@ -74,6 +84,10 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     ------
     ValueError
         When `level` is not between 0 and 1.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An introduction to the bootstrap, ch. 13.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Do predicted chances mean what they say? Reliability, its error, and temperature scaling."""
+"""Do predicted probabilities mean what they say? Reliability, error and temperature scaling."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from pm_utils.formulas import log_sigmoid
 
 
 def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
-    """Compare mean predicted chance and observed rate in bins of equal size.
+    """Compare mean predicted probability and observed rate in bins of equal size.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
     probability : array of shape (N,)
         Predicted probabilities.
     bins : int
-        Rows are sorted by chance and cut into so many groups of (almost) equal size.
+        Rows are sorted by probability and cut into so many groups of (almost) equal size.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
     target, probability = np.asarray(target, float), np.asarray(probability, float)
     if len(target) != len(probability) or len(target) < bins:
         raise ValueError(
-            f"{len(target)} targets, {len(probability)} chances, {bins} bins: one per row"
+            f"{len(target)} targets, {len(probability)} probabilities, {bins} bins: one per row"
         )
     parts = np.array_split(np.argsort(probability, kind="stable"), bins)
     rows = [(probability[part].mean(), target[part].mean(), len(part)) for part in parts]
@@ -53,14 +53,14 @@ def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int 
 
     Parameters
     ----------
-    target, chance, bins
+    target, probability, bins
         As in `reliability`.
 
     Returns
     -------
     float
-        0 where each bin's mean chance is its rate. Chance alone makes it positive: small bins
-        give a larger error.
+        0 where each bin's mean probability is its rate; lower is better. Chance alone makes it
+        positive: small bins give a larger error.
 
     References
     ----------
@@ -80,14 +80,14 @@ def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int 
 def calibration_floor(
     probability: np.ndarray, *, bins: int = 10, repeats: int = 200, seed: int = 0
 ) -> float:
-    """Return the mean calibration error of chances that are exactly right.
+    """Return the mean calibration error of probabilities that are exactly right.
 
     Parameters
     ----------
     probability : array of shape (N,)
     bins : int
     repeats, seed : int
-        Targets are drawn from the chances so many times.
+        Targets are drawn from the probabilities so many times.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def calibration_table(
     ----------
     target : array of shape (N,), 0 or 1
     before, after : arrays of shape (N,)
-        Chances.
+        Predicted probabilities.
     segment : array of shape (N,)
         A name for each row.
     seed : int

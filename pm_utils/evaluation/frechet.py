@@ -46,12 +46,14 @@ def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
         raise ValueError(
             f"first has {first.shape[1]} features and second {second.shape[1]}: give the same ones"
         )
-    apart = first.mean(axis=0) - second.mean(axis=0)
-    one, other = _covariance(first), _covariance(second)
-    root = _square_root(one)
-    shared = np.linalg.eigvalsh(root @ other @ root)  # those of Σ₁Σ₂, from a symmetric matrix
-    overlap = np.sqrt(np.maximum(shared, 0)).sum()
-    return max(0.0, float(apart @ apart + np.trace(one) + np.trace(other) - 2 * overlap))
+    difference = first.mean(axis=0) - second.mean(axis=0)
+    cov_first, cov_second = _covariance(first), _covariance(second)
+    root = _square_root(cov_first)
+    # The eigenvalues of Σ₁Σ₂, from a symmetric matrix.
+    eigenvalues = np.linalg.eigvalsh(root @ cov_second @ root)
+    overlap = np.sqrt(np.maximum(eigenvalues, 0)).sum()
+    distance = difference @ difference + np.trace(cov_first) + np.trace(cov_second) - 2 * overlap
+    return max(0.0, float(distance))
 
 
 def frechet_floor(real: ArrayLike, size: int, *, repeats: int, seed: int) -> float:

@@ -12,7 +12,7 @@ METRICS = ("AUC", "average precision", "log loss")
 
 
 def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Score predicted chances by AUC, average precision and log loss.
+    """Score predicted probabilities by AUC, average precision and log loss.
 
     Explained in chapter ``conversion``.
 
@@ -74,8 +74,9 @@ def household_weights(
     >>> weight.shape, bool((weight[:, 0] == weight[:, 1]).all())
     ((100, 3), True)
     """
-    homes = np.unique(customers if among is None else among)
-    return bootstrap_weights(len(homes), repeats, seed)[:, np.searchsorted(homes, customers)]
+    households = np.unique(customers if among is None else among)
+    weight = bootstrap_weights(len(households), repeats, seed)
+    return weight[:, np.searchsorted(households, customers)]
 
 
 def paired_gain(
@@ -93,7 +94,7 @@ def paired_gain(
     ----------
     metric : {"AUC", "average precision", "log loss"}
     target, first, second : arrays of shape (N,)
-        Outcomes and two models' chances.
+        Outcomes and two models' predicted probabilities.
     weight : array of shape (R, N)
         From `household_weights`: both models are scored on the same resamples.
 
@@ -121,8 +122,8 @@ def paired_gain(
         raise ValueError(f"{metric!r} is no metric: give one of {METRICS}")
     if metric == "log loss":
         target = np.asarray(target, float)
-        each = [-np.log(np.where(target > 0, p, 1 - p)) for p in (first, second)]
-        return percentile_interval(weight @ (each[0] - each[1]) / weight.sum(1))
+        losses = [-np.log(np.where(target > 0, p, 1 - p)) for p in (first, second)]
+        return percentile_interval(weight @ (losses[0] - losses[1]) / weight.sum(1))
     measure = roc_auc if metric == "AUC" else average_precision
     return percentile_interval(measure(target, first, weight) - measure(target, second, weight))
 
@@ -153,11 +154,11 @@ def score_intervals(
     >>> {name: (round(low, 4), round(high, 4)) for name, (low, high) in ends.items()}
     {'AUC': (1.0, 1.0), 'average precision': (1.0, 1.0), 'log loss': (0.2231, 0.2231)}
     """
-    surprise = -np.log(np.where(np.asarray(target) > 0, probability, 1 - probability))
+    losses = -np.log(np.where(np.asarray(target) > 0, probability, 1 - probability))
     values = (
         roc_auc(target, probability, weight),
         average_precision(target, probability, weight),
-        weight @ surprise / weight.sum(1),
+        weight @ losses / weight.sum(1),
     )
     return {name: percentile_interval(each) for name, each in zip(METRICS, values, strict=True)}
 
@@ -165,7 +166,7 @@ def score_intervals(
 def calibrated(
     target: np.ndarray, logits: dict[str, np.ndarray]
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Fit a temperature to each model's logits and score the chances.
+    """Fit a temperature to each model's logits and score the probabilities.
 
     Explained in chapter ``conversion``.
 

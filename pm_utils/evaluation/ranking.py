@@ -35,7 +35,13 @@ def average_precision(
     Returns
     -------
     float, or array of shape (R,)
-        Not a number where no positive has any weight.
+        Between 0 and 1, higher is better; not a number where no positive has any weight.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in length, are empty, a score is not a number, or the weights have
+        not one column per row.
 
     References
     ----------
@@ -55,12 +61,17 @@ def average_precision(
 def roc_auc(
     target: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
 ) -> float | np.ndarray:
-    """Return the chance that a positive outranks a negative, ties counting half.
+    """Return the probability that a positive outranks a negative, ties counting half.
 
-    Parameters and returns are those of `average_precision`; not a number where one class has no
-    weight.
+    Parameters, returns and errors are those of `average_precision`; not a number where one class
+    has no weight.
 
     Explained in chapter ``customer-profile``.
+
+    References
+    ----------
+    Hanley & McNeil (1982), The meaning and use of the area under a receiver operating
+    characteristic (ROC) curve.
 
     Examples
     --------
@@ -90,7 +101,7 @@ def ranking_scores(
     Parameters
     ----------
     target, score : arrays of shape (N, K)
-        What happened (0 or 1) and the predicted chance, per customer and tag.
+        What happened (0 or 1) and the predicted probability, per customer and tag.
     weight : array of shape (R, N), optional
         Bootstrap weights over customers.
     mask : boolean array of shape (N, K), optional
@@ -153,7 +164,7 @@ def ranking_table(
     target, mask
         As in `ranking_scores`.
     scores : dict of arrays of shape (N, K)
-        The predicted chances of each model.
+        The predicted probabilities of each model.
 
     Returns
     -------

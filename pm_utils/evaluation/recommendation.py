@@ -12,7 +12,8 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     target, score : arrays of shape (H, C)
-        One row per household, one column per candidate.
+        0 or 1, and what the model said; one row per household, one column per candidate. Ties
+        count half.
 
     Returns
     -------
@@ -45,6 +46,7 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
     Parameters
     ----------
     target, score : arrays of shape (H, C)
+        0 or 1, and what the model said; of equal scores the first candidate counts as the best.
     k : int
 
     Returns
@@ -66,7 +68,7 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
 
 
 def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the mean log loss of each row in nats, chances of 0 and 1 being drawn in a little.
+    """Return the mean log loss of each row in nats, probabilities clipped to [10⁻⁶, 1 − 10⁻⁶].
 
     Parameters
     ----------
@@ -92,7 +94,7 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
 def interest_scores(
     target: np.ndarray, probability: np.ndarray, *, k: int, weight: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Score chances on the whole sample and on resamples of households.
+    """Score probabilities on the whole sample and on resamples of households.
 
     Parameters
     ----------
@@ -155,15 +157,15 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     """
     bought = target > 0
     order = np.argsort(score[bought])
-    owner, found = np.nonzero(bought)[0][order], score[bought][order]
+    household, positives = np.nonzero(bought)[0][order], score[bought][order]
     above = np.empty((len(target), len(target)))
     for other in range(len(target)):
-        left = np.sort(score[other, ~bought[other]])
-        outranked = np.searchsorted(left, found) + np.searchsorted(left, found, side="right")
-        above[:, other] = np.bincount(owner, outranked / 2, len(target))
-    of_each = weight @ bought.sum(1), weight @ (~bought).sum(1)
+        negatives = np.sort(score[other, ~bought[other]])
+        sides = [np.searchsorted(negatives, positives, side=side) for side in ("left", "right")]
+        above[:, other] = np.bincount(household, sum(sides) / 2, len(target))  # ties count half
+    n_positive, n_negative = weight @ bought.sum(1), weight @ (~bought).sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return ((weight @ above) * weight).sum(1) / (of_each[0] * of_each[1])
+        return ((weight @ above) * weight).sum(1) / (n_positive * n_negative)
 
 
 def resampled_scores(
@@ -206,7 +208,7 @@ def resampled_scores(
 
 
 def points_and_ends(
-    boots: dict[str, pd.DataFrame],
+    resamples: dict[str, pd.DataFrame],
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the scores of `resampled_scores` and the ends of their 95 % intervals.
 
@@ -214,7 +216,7 @@ def points_and_ends(
 
     Parameters
     ----------
-    boots : dict of DataFrames
+    resamples : dict of DataFrames
         From `resampled_scores`.
 
     Returns
@@ -231,9 +233,9 @@ def points_and_ends(
     >>> [table.loc["network", "AUC"].round(3).item() for table in (points, low, high)]
     [0.8, 0.7, 0.9]
     """
-    points = pd.DataFrame({name: table.iloc[0] for name, table in boots.items()}).T
+    points = pd.DataFrame({name: table.iloc[0] for name, table in resamples.items()}).T
     low, high = (
-        pd.DataFrame({name: table.iloc[1:].quantile(q) for name, table in boots.items()}).T
+        pd.DataFrame({name: table.iloc[1:].quantile(q) for name, table in resamples.items()}).T
         for q in (0.025, 0.975)
     )
     return points, low, high

@@ -176,13 +176,13 @@ class Scoreboard:
         low, high = map(float, interval)
         if not low <= high:
             raise ValueError(f"{metric}: the interval is ({low}, {high}), give the lower end first")
-        dust = 1e-9 * max(abs(low), abs(high))  # what sums of rounded numbers leave of a zero
-        low, high = (0.0 if abs(end) < dust else end for end in (low, high))
+        rounding = 1e-9 * max(abs(low), abs(high))  # what sums of rounded numbers leave of a zero
+        low, high = (0.0 if abs(end) < rounding else end for end in (low, high))
         gain = (low, high) if row.better == "higher" else (-high, -low)
         self.claims = [claim for claim in self.claims if claim["metric"] != metric]
-        apart, least, most = _alike(row.deep - row.classical, low, high)
+        difference, least, most = _same_decimals(row.deep - row.classical, low, high)
         facts = (
-            f"{_number(row.deep)} against {_number(row.classical)}, difference {apart}, "
+            f"{_number(row.deep)} against {_number(row.classical)}, difference {difference}, "
             f"{level:.0%} interval {least} to {most}"
         )
         if gain[0] > 0:
@@ -332,7 +332,7 @@ def _cells(row: Row) -> list[str]:
     return list(cells.values())
 
 
-def _alike(*values: float) -> list[str]:
+def _same_decimals(*values: float) -> list[str]:
     """Write signed values with equally many decimals: three digits of the largest.
 
     Up to three more are shown where a value would otherwise read as zero without being it.

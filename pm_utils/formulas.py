@@ -55,6 +55,12 @@ def log_sum_exp(x: ArrayLike) -> np.ndarray:
     ------
     ValueError
         When x is a single number or K is 0.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import log_sum_exp
+    >>> float(log_sum_exp([1000.0, 1000.0]).round(4))  # 1000 + log 2, where exp(1000) overflows
+    1000.6931
     """
     x = _array("x", x, ..., "K")
     largest = x.max(axis=-1, keepdims=True)
@@ -71,6 +77,12 @@ def log_sigmoid(x: ArrayLike) -> np.ndarray:
     Returns
     -------
     array shaped like x, at most 0
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import log_sigmoid
+    >>> log_sigmoid([0.0, -1000.0]).round(4).tolist()
+    [-0.6931, -1000.0]
     """
     return -np.logaddexp(0.0, -np.asarray(x, dtype=float))
 
@@ -87,6 +99,13 @@ def sigmoid(x: ArrayLike) -> np.ndarray:
     Returns
     -------
     array shaped like x, between 0 and 1
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.formulas import sigmoid
+    >>> sigmoid([0.0, np.log(3)]).round(4).tolist()  # odds of 1 : 1 and of 3 : 1
+    [0.5, 0.75]
     """
     return np.exp(log_sigmoid(x))
 
@@ -112,6 +131,15 @@ def softmax(x: ArrayLike, temperature: float = 1.0) -> np.ndarray:
     ------
     ValueError
         When the temperature is not above 0, or x is a single number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.formulas import softmax
+    >>> softmax([0.0, np.log(3)]).round(4).tolist()
+    [0.25, 0.75]
+    >>> softmax([0.0, np.log(3)], temperature=0.5).round(4).tolist()  # sharper
+    [0.1, 0.9]
     """
     if not temperature > 0:
         raise ValueError(f"temperature is {temperature}; give a number above 0")
@@ -120,7 +148,14 @@ def softmax(x: ArrayLike, temperature: float = 1.0) -> np.ndarray:
 
 
 def softmax_gradient(upstream: ArrayLike, x: ArrayLike, temperature: float = 1.0) -> Gradient:
-    """Return the slope with respect to x: p ⊙ (u − p·u) / τ."""
+    """Return the slope with respect to x: p ⊙ (u − p·u) / τ.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import softmax_gradient
+    >>> softmax_gradient([1.0, 0.0], x=[0.0, 0.0])["x"].tolist()  # of the first probability
+    [0.25, -0.25]
+    """
     p = softmax(x, temperature)
     u = _array("upstream", upstream, *p.shape)
     return {"x": p * (u - (p * u).sum(axis=-1, keepdims=True)) / temperature}
@@ -170,6 +205,15 @@ def feed_forward(h: ArrayLike, W: ArrayLike, b: ArrayLike, *, activation="sigmoi
     References
     ----------
     Source §3.1.1 深度神经网络.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import feed_forward
+    >>> W, b = [[3.0, 4.0]], [-10.0]  # two inputs, one unit
+    >>> feed_forward([1.0, 2.0], W, b, activation="identity").tolist()  # 3 + 8 - 10
+    [1.0]
+    >>> feed_forward([1.0, 2.0], W, b).round(4).tolist()  # σ(1)
+    [0.7311]
     """
     W = _array("W", W, "O", "I")
     h, b = _array("h", h, ..., W.shape[1]), _array("b", b, W.shape[0])
@@ -182,6 +226,14 @@ def feed_forward_gradient(
     """Return the slopes with respect to h, W and b.
 
     Explained in chapter ``formulas``.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import feed_forward_gradient
+    >>> W, b = [[3.0, 4.0]], [-10.0]
+    >>> gradient = feed_forward_gradient([1.0], [1.0, 2.0], W, b, activation="identity")
+    >>> gradient["h"].tolist(), gradient["W"].tolist(), gradient["b"].tolist()
+    ([3.0, 4.0], [[1.0, 2.0]], [1.0])
     """
     value = feed_forward(h, W, b, activation=activation)
     h, W = np.asarray(h, dtype=float), np.asarray(W, dtype=float)
@@ -234,6 +286,13 @@ def convolution(a: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
     References
     ----------
     Source §3.1.2 卷积神经网络 (bias and layer index mended).
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import convolution
+    >>> week = [[1.0, 2.0, 4.0]]  # one input map of three days
+    >>> convolution(week, [[[-1.0, 1.0]]], [0.0]).tolist()  # a kernel that takes differences
+    [[1.0, 2.0]]
     """
     a, w, b = _convolution_arrays(a, w, b)
     space = range(1, a.ndim)
@@ -243,7 +302,15 @@ def convolution(a: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
 
 
 def convolution_gradient(upstream: ArrayLike, a: ArrayLike, w: ArrayLike, b: ArrayLike) -> Gradient:
-    """Return the slopes with respect to a, w and b."""
+    """Return the slopes with respect to a, w and b.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import convolution_gradient
+    >>> gradient = convolution_gradient([[1.0, 1.0]], [[1.0, 2.0, 4.0]], [[[-1.0, 1.0]]], [0.0])
+    >>> gradient["a"].tolist(), gradient["w"].tolist(), gradient["b"].tolist()
+    ([[-1.0, 0.0, 1.0]], [[[3.0, 6.0]]], [2.0])
+    """
     a, w, b = _convolution_arrays(a, w, b)
     space, kernel = tuple(range(1, a.ndim)), w.shape[2:]
     u = _array("upstream", upstream, *convolution(a, w, b).shape)
@@ -288,6 +355,13 @@ def recurrent_step(
     References
     ----------
     Source §3.1.3 循环神经网络. Elman (1990), Finding structure in time.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import recurrent_step
+    >>> memory = {"W_hh": [[2.0]], "W_xh": [[1.0]], "b_h": [0.0]}
+    >>> recurrent_step([0.0], [0.5], **memory).round(4).tolist()  # tanh(2 · 0.5)
+    [0.7616]
     """
     W_xh = _array("W_xh", W_xh, "H", "F")
     H, F = W_xh.shape
@@ -343,6 +417,14 @@ def recurrent(
     References
     ----------
     Source §3.1.3 循环神经网络.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import recurrent
+    >>> memory = {"W_hh": [[0.5]], "W_xh": [[1.0]], "b_h": [0.0]}
+    >>> states = recurrent([[1.0], [0.0], [0.0]], [0.0], **memory)
+    >>> states.ravel().round(4).tolist()  # one purchase, then none: the memory fades
+    [0.7616, 0.3634, 0.1797]
     """
     states = []
     h = np.asarray(h_0, dtype=float)
@@ -365,6 +447,15 @@ def recurrent_gradient(
     """Return the slopes by going back through time, from the last step to the first.
 
     Explained in chapter ``formulas``.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import recurrent_gradient
+    >>> memory = {"W_hh": [[0.5]], "W_xh": [[1.0]], "b_h": [0.0]}
+    >>> last_state = [[0.0], [0.0], [1.0]]
+    >>> gradient = recurrent_gradient(last_state, [[0.0], [0.0], [0.0]], [0.0], **memory)
+    >>> gradient["x"].ravel().tolist()  # halved by each step back
+    [0.25, 0.5, 1.0]
     """
     x, h_0 = np.asarray(x, dtype=float), np.asarray(h_0, dtype=float)
     states = recurrent(x, h_0, W_hh, W_xh, b_h)
@@ -426,6 +517,16 @@ def next_token(
     References
     ----------
     Source §3.2.1 文本生成 (last hidden state and customer put in).
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import next_token
+    >>> weights = {"E": [[0.0], [0.0]], "W_ch": [[1.0]], "W_hh": [[1.0]], "W_xh": [[1.0]]}
+    >>> weights |= {"b_h": [0.0], "W_o": [[1.0], [-1.0]], "b_o": [0.0, 0.0]}
+    >>> next_token([0], [1.0], **weights).round(3).tolist()  # two words to choose from
+    [0.821, 0.179]
+    >>> next_token([0], [-1.0], **weights).round(3).tolist()  # another customer
+    [0.179, 0.821]
     """
     tokens, c, E, W_ch, b_o = _next_token_arrays(tokens, c, E, W_ch, b_o)
     h = recurrent(E[tokens], W_ch @ c, W_hh, W_xh, b_h)[-1]
@@ -502,6 +603,14 @@ def gan_value(real_logit: ArrayLike, fake_logit: ArrayLike) -> np.ndarray:
     References
     ----------
     Source §3.2.2 图像生成. Goodfellow et al. (2014), Generative adversarial nets, eq. 1.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import gan_value
+    >>> float(gan_value([0.0, 0.0], [0.0]).round(4))  # D cannot tell real from generated: −2 log 2
+    -1.3863
+    >>> float(gan_value([3.0, 3.0], [-3.0]).round(4))  # D tells them apart
+    -0.0972
     """
     real, fake = _array("real_logit", real_logit, "N"), _array("fake_logit", fake_logit, "M")
     return log_sigmoid(real).mean() + log_sigmoid(-fake).mean()
@@ -539,6 +648,12 @@ def generator_loss_saturating(fake_logit: ArrayLike) -> np.ndarray:
     References
     ----------
     Source §3.2.2 图像生成, as printed. Flat where D rejects the fakes.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import generator_loss_saturating
+    >>> [float(generator_loss_saturating([logit]).round(4)) for logit in (-7, 0, 7)]
+    [-0.0009, -0.6931, -7.0009]
     """
     return log_sigmoid(-_array("fake_logit", fake_logit, "M")).mean()
 
@@ -547,6 +662,12 @@ def generator_loss_saturating_gradient(upstream: ArrayLike, fake_logit: ArrayLik
     """Return the slope −D(G(z)) / M: next to nothing while D sees through the fakes.
 
     Explained in chapter ``formulas``.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import generator_loss_saturating_gradient
+    >>> generator_loss_saturating_gradient(1.0, [-7.0])["fake_logit"].round(4).tolist()
+    [-0.0009]
     """
     fake = _array("fake_logit", fake_logit, "M")
     return {"fake_logit": -_array("upstream", upstream) * sigmoid(fake) / len(fake)}
@@ -574,6 +695,12 @@ def generator_loss_non_saturating(fake_logit: ArrayLike) -> np.ndarray:
     References
     ----------
     Goodfellow et al. (2014), Generative adversarial nets, section 3.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import generator_loss_non_saturating
+    >>> [float(generator_loss_non_saturating([logit]).round(4)) for logit in (-7, 0, 7)]
+    [7.0009, 0.6931, 0.0009]
     """
     return -log_sigmoid(_array("fake_logit", fake_logit, "M")).mean()
 
@@ -582,6 +709,12 @@ def generator_loss_non_saturating_gradient(upstream: ArrayLike, fake_logit: Arra
     """Return the slope −(1 − D(G(z))) / M: largest while D sees through the fakes.
 
     Explained in chapter ``formulas``.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import generator_loss_non_saturating_gradient
+    >>> generator_loss_non_saturating_gradient(1.0, [-7.0])["fake_logit"].round(4).tolist()
+    [-0.9991]
     """
     fake = _array("fake_logit", fake_logit, "M")
     return {"fake_logit": -_array("upstream", upstream) * sigmoid(-fake) / len(fake)}
@@ -615,6 +748,12 @@ def logistic(x: ArrayLike, w: ArrayLike, b: ArrayLike) -> np.ndarray:
     References
     ----------
     Source §3.3.1 用户兴趣预测.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import logistic
+    >>> logistic([[2.0, 1.0], [3.0, 1.0]], w=[1.0, -2.0], b=0.0).round(4).tolist()  # one per row
+    [0.5, 0.7311]
     """
     w = _array("w", w, "F")
     return sigmoid(_array("x", x, ..., len(w)) @ w + _array("b", b))
@@ -624,6 +763,13 @@ def logistic_gradient(upstream: ArrayLike, x: ArrayLike, w: ArrayLike, b: ArrayL
     """Return the slopes with respect to x, w and b.
 
     Explained in chapter ``formulas``.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import logistic_gradient
+    >>> gradient = logistic_gradient(1.0, x=[2.0, 1.0], w=[1.0, -2.0], b=0.0)  # p = ½
+    >>> gradient["x"].tolist(), gradient["w"].tolist(), float(gradient["b"])
+    ([0.25, -0.5], [0.5, 0.25], 0.25)
     """
     p = logistic(x, w, b)
     x, w = np.asarray(x, dtype=float), np.asarray(w, dtype=float)
@@ -635,7 +781,7 @@ def logistic_gradient(upstream: ArrayLike, x: ArrayLike, w: ArrayLike, b: ArrayL
 # ------------------------------------------------------------------ 3.3.2 转化概率预测
 
 
-def _checked(layers: Layers) -> list[tuple[np.ndarray, np.ndarray]]:
+def _checked_layers(layers: Layers) -> list[tuple[np.ndarray, np.ndarray]]:
     pairs = [(_array("W", W, "O", "I"), _array("b", b, len(W))) for W, b in layers]
     if not pairs or len(pairs[-1][0]) != 1:
         last = pairs[-1][0].shape if pairs else "nothing"
@@ -664,8 +810,15 @@ def dnn(x: ArrayLike, layers: Layers) -> np.ndarray:
     ------
     ValueError
         When the shapes do not fit, or the last layer has not one unit.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import dnn
+    >>> absolute = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]  # relu(x) + relu(−x)
+    >>> dnn([[2.0], [-3.0]], absolute).tolist()
+    [2.0, 3.0]
     """
-    *hidden, (W, b) = _checked(layers)
+    *hidden, (W, b) = _checked_layers(layers)
     h = x
     for W_l, b_l in hidden:
         h = feed_forward(h, W_l, b_l, activation="relu")
@@ -676,18 +829,25 @@ def dnn_gradient(upstream: ArrayLike, x: ArrayLike, layers: Layers) -> dict:
     """Return the slopes with respect to x and, as a list of pairs, to the layers.
 
     Explained in chapter ``formulas``.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import dnn_gradient
+    >>> absolute = [([[1.0], [-1.0]], [0.0, 0.0]), ([[1.0, 1.0]], [0.0])]
+    >>> dnn_gradient([1.0, 1.0], [[2.0], [-3.0]], absolute)["x"].tolist()
+    [[1.0], [-1.0]]
     """
-    layers = _checked(layers)
+    layers = _checked_layers(layers)
     inputs, names = [np.asarray(x, dtype=float)], ["relu"] * (len(layers) - 1) + ["identity"]
     for W, b in layers[:-1]:
         inputs.append(feed_forward(inputs[-1], W, b, activation="relu"))
     u = _array("upstream", upstream, *inputs[0].shape[:-1])[..., None]
-    slopes = []
+    gradients = []
     for (W, b), h, name in reversed(list(zip(layers, inputs, names, strict=True))):
         step = feed_forward_gradient(u, h, W, b, activation=name)
         u = step["h"]
-        slopes.insert(0, (step["W"], step["b"]))
-    return {"x": u, "layers": slopes}
+        gradients.insert(0, (step["W"], step["b"]))
+    return {"x": u, "layers": gradients}
 
 
 def conversion_probability(x: ArrayLike, layers: Layers) -> np.ndarray:
@@ -715,6 +875,14 @@ def conversion_probability(x: ArrayLike, layers: Layers) -> np.ndarray:
     References
     ----------
     Source §3.3.2 转化概率预测.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.formulas import conversion_probability
+    >>> layers = [([[1.0]], [np.log(3)])]  # no hidden layer: logistic regression
+    >>> conversion_probability([[0.0], [-np.log(3)]], layers).round(4).tolist()
+    [0.75, 0.5]
     """
     return sigmoid(dnn(x, layers))
 
@@ -744,6 +912,14 @@ def random_layers(rng: np.random.Generator, *widths: int) -> list[tuple[np.ndarr
     References
     ----------
     He et al. (2015), Delving deep into rectifiers, eq. 10.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.formulas import random_layers
+    >>> layers = random_layers(np.random.default_rng(0), 4, 8, 1)  # 4 features, 8 hidden units
+    >>> [(W.shape, b.shape) for W, b in layers]
+    [((8, 4), (8,)), ((1, 8), (1,))]
     """
     sizes = zip(widths[1:], widths[:-1], strict=True)
     return [(rng.normal(scale=(2 / i) ** 0.5, size=(o, i)), np.zeros(o)) for o, i in sizes]
@@ -770,6 +946,12 @@ def log_loss(p: ArrayLike, y: ArrayLike) -> np.ndarray:
     ------
     ValueError
         When p holds 0, 1 or what is no probability, or y has another shape.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import log_loss
+    >>> log_loss([0.9, 0.5, 0.1], [1, 1, 1]).round(4).tolist()  # right, undecided, wrong
+    [0.1054, 0.6931, 2.3026]
     """
     p, y = _log_loss_arrays(p, y)
     return -y * np.log(p) - (1 - y) * np.log1p(-p)
@@ -784,7 +966,15 @@ def _log_loss_arrays(p: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray
 
 
 def log_loss_gradient(upstream: ArrayLike, p: ArrayLike, y: ArrayLike) -> Gradient:
-    """Return the slopes with respect to p and y."""
+    """Return the slopes with respect to p and y.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import log_loss_gradient
+    >>> gradient = log_loss_gradient([1.0, 1.0], p=[0.8, 0.8], y=[1, 0])
+    >>> gradient["p"].round(4).tolist()  # −1 / p and 1 / (1 − p)
+    [-1.25, 5.0]
+    """
     p, y = _log_loss_arrays(p, y)
     u = _array("upstream", upstream, *p.shape)
     return {"p": u * (p - y) / (p * (1 - p)), "y": u * (np.log1p(-p) - np.log(p))}
@@ -797,7 +987,7 @@ def train(
     *,
     rng: np.random.Generator,
     epochs: int,
-    rate: float = 0.1,
+    learning_rate: float = 0.1,
     batch_size: int = 500,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Lower the mean `log_loss` of `conversion_probability` step by step, with momentum 0.9.
@@ -814,7 +1004,7 @@ def train(
         Shuffles the rows of each epoch.
     epochs : int
         Passes over the rows.
-    rate : float
+    learning_rate : float
         Size of the first steps; falls to 0 in a straight line.
     batch_size : int
         Rows per step, roughly.
@@ -828,24 +1018,34 @@ def train(
     ------
     ValueError
         When the shapes do not fit, or the last layer has not one unit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.formulas import conversion_probability, train
+    >>> x, y = [[-1.0], [1.0]], [0.0, 1.0]
+    >>> rng = np.random.default_rng(0)
+    >>> trained = train([([[0.0]], [0.0])], x, y, rng=rng, epochs=50)
+    >>> conversion_probability(x, trained).round(2).tolist()
+    [0.01, 0.99]
     """
     x, y = _array("x", x, "N", "F"), _array("y", y, len(x))
-    layers, speed = _checked(layers), [(0.0, 0.0) for _ in layers]
+    layers, velocity = _checked_layers(layers), [(0.0, 0.0) for _ in layers]
     for epoch in range(epochs):
-        step = rate * (1 - epoch / epochs)
+        step = learning_rate * (1 - epoch / epochs)
         for rows in np.array_split(rng.permutation(len(x)), max(1, len(x) // batch_size)):
-            error = conversion_probability(x[rows], layers) - y[rows]  # slope at the log-odds
-            slopes = dnn_gradient(error / len(rows), x[rows], layers)["layers"]
-            both = zip(speed, slopes, strict=True)
-            speed = [(0.9 * vW - step * W, 0.9 * vb - step * b) for (vW, vb), (W, b) in both]
-            layers = [(W + vW, b + vb) for (W, b), (vW, vb) in zip(layers, speed, strict=True)]
+            error = conversion_probability(x[rows], layers) - y[rows]  # gradient at the log-odds
+            gradients = dnn_gradient(error / len(rows), x[rows], layers)["layers"]
+            both = zip(velocity, gradients, strict=True)
+            velocity = [(0.9 * vW - step * W, 0.9 * vb - step * b) for (vW, vb), (W, b) in both]
+            layers = [(W + vW, b + vb) for (W, b), (vW, vb) in zip(layers, velocity, strict=True)]
     return layers
 
 
 # ------------------------------------------------------------------ 3.3.1, what its name promises
 
 
-def _pairs(ad: np.ndarray, history: np.ndarray) -> np.ndarray:
+def _attention_inputs(ad: np.ndarray, history: np.ndarray) -> np.ndarray:
     """Return (T, 4 D): the ad, each purchase, their difference and their product."""
     ads = np.broadcast_to(ad, history.shape)
     return np.concatenate([ads, history, ads - history, ads * history], axis=1)
@@ -881,10 +1081,20 @@ def interest(ad: ArrayLike, history: ArrayLike, layers: Layers) -> np.ndarray:
     References
     ----------
     Zhou et al. (2018), Deep interest network, eq. 3. Named in source §3.3.1, not printed there.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import interest
+    >>> product = [([[0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0]], [0.0])]  # α_j = v · e_j
+    >>> history = [[1.0, 0.0], [0.0, 1.0]]  # a purchase like the ad, and another
+    >>> interest([1.0, 0.0], history, product).tolist()
+    [1.0, 0.0]
+    >>> interest([1.0, 0.0], 2 * history, product).tolist()  # not normalised
+    [2.0, 0.0]
     """
     ad = _array("ad", ad, "D")
     history = _array("history", history, "T", len(ad))
-    return dnn(_pairs(ad, history), layers) @ history
+    return dnn(_attention_inputs(ad, history), layers) @ history
 
 
 def interest_gradient(
@@ -893,8 +1103,8 @@ def interest_gradient(
     """Return the slopes with respect to ad, history and the layers."""
     ad, history = np.asarray(ad, dtype=float), np.asarray(history, dtype=float)
     u = _array("upstream", upstream, *interest(ad, history, layers).shape)
-    weight = dnn(_pairs(ad, history), layers)
-    below = dnn_gradient(history @ u, _pairs(ad, history), layers)
+    weight = dnn(_attention_inputs(ad, history), layers)
+    below = dnn_gradient(history @ u, _attention_inputs(ad, history), layers)
     as_ad, as_history, difference, product = np.split(below["x"], 4, axis=1)
     return {
         "ad": (as_ad + difference + product * history).sum(axis=0),
@@ -956,6 +1166,12 @@ def click_through_rate(clicks: ArrayLike, impressions: ArrayLike) -> np.ndarray:
     References
     ----------
     Source §3.4.1 营销漏斗分析.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import click_through_rate
+    >>> click_through_rate([30, 0], [1000, 0]).tolist()
+    [0.03, nan]
     """
     return _rate("clicks", clicks, "impressions", impressions)
 
@@ -989,6 +1205,12 @@ def conversion_rate(conversions: ArrayLike, clicks: ArrayLike) -> np.ndarray:
     References
     ----------
     Source §3.4.1 营销漏斗分析.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import conversion_rate
+    >>> conversion_rate([3, 0], [30, 0]).tolist()
+    [0.1, nan]
     """
     return _rate("conversions", conversions, "clicks", clicks)
 
@@ -1021,6 +1243,12 @@ def discount_factor_from_rate(rate: float) -> float:
     ------
     ValueError
         When the rate is below 0.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import discount_factor_from_rate
+    >>> discount_factor_from_rate(0.25)
+    0.8
     """
     if not rate >= 0:
         raise ValueError(f"rate is {rate}; give a number of at least 0, as 0.02 for 2 % per period")
@@ -1066,6 +1294,12 @@ def lifetime_value(revenue: ArrayLike, cost: ArrayLike, discount_factor: ArrayLi
     ----------
     Source §3.4.2 lifetime value预测 (brackets put in). Gupta et al. (2006), Modeling customer
     lifetime value.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import lifetime_value
+    >>> float(lifetime_value([100, 100], [20, 20], discount_factor=0.5))  # 80 + 80 / 2
+    120.0
     """
     revenue, cost, factor = _cash_flows(revenue, cost, discount_factor)
     return (revenue - cost) @ factor ** np.arange(revenue.shape[-1])
@@ -1077,12 +1311,19 @@ def lifetime_value_gradient(
     """Return the slopes with respect to revenue, cost and the discount factor.
 
     Explained in chapter ``formulas``.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import lifetime_value_gradient
+    >>> gradient = lifetime_value_gradient(1.0, [100, 100], [20, 20], discount_factor=0.5)
+    >>> gradient["revenue"].tolist(), gradient["cost"].tolist(), float(gradient["discount_factor"])
+    ([1.0, 0.5], [-1.0, -0.5], 80.0)
     """
     revenue, cost, factor = _cash_flows(revenue, cost, discount_factor)
     u = _array("upstream", upstream, *revenue.shape[:-1])
-    age = np.arange(revenue.shape[-1])
-    to_revenue = u[..., None] * factor**age
-    per_factor = (revenue - cost) @ (age * factor ** np.maximum(age - 1, 0))
+    periods = np.arange(revenue.shape[-1])
+    to_revenue = u[..., None] * factor**periods
+    per_factor = (revenue - cost) @ (periods * factor ** np.maximum(periods - 1, 0))
     return {"revenue": to_revenue, "cost": -to_revenue, "discount_factor": (u * per_factor).sum()}
 
 
@@ -1110,6 +1351,12 @@ def lifetime_value_as_printed(
     References
     ----------
     Source §3.4.2 lifetime value预测.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import lifetime_value_as_printed
+    >>> float(lifetime_value_as_printed([100, 100], [20, 20], discount_factor=0.5))  # 100 + 50 - 40
+    110.0
     """
     revenue, cost, factor = _cash_flows(revenue, cost, discount_factor)
     return revenue @ factor ** np.arange(revenue.shape[-1]) - cost.sum(axis=-1)
@@ -1141,6 +1388,21 @@ def disagreement(name: str, counterpart: Callable, **arguments: Any) -> tuple[fl
     ------
     ValueError
         When the formula raises it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.formulas import disagreement
+    >>> value, gradient = disagreement(
+    ...     "logistic",
+    ...     lambda x, w, b: torch.sigmoid(x @ w + b),
+    ...     x=np.array([2.0, 1.0]),
+    ...     w=np.array([1.0, -2.0]),
+    ...     b=0.5,
+    ... )
+    >>> value < 1e-12, gradient < 1e-12
+    (True, True)
     """
     import torch
 
@@ -1157,10 +1419,10 @@ def disagreement(name: str, counterpart: Callable, **arguments: Any) -> tuple[fl
     value, expected = globals()[name](**arguments), counterpart(*tensors.values())
     upstream = np.asarray(np.random.default_rng(0).normal(size=value.shape))
     expected.backward(torch.tensor(upstream))
-    slopes = globals()[f"{name}_gradient"](upstream, **arguments)
+    gradients = globals()[f"{name}_gradient"](upstream, **arguments)
     gaps = [
         np.abs(mine - theirs.grad.numpy()).max()
-        for key, slope in slopes.items()
-        for mine, theirs in zip(leaves(slope), leaves(tensors[key]), strict=True)
+        for key, gradient in gradients.items()
+        for mine, theirs in zip(leaves(gradient), leaves(tensors[key]), strict=True)
     ]
     return float(np.abs(value - expected.detach().numpy()).max()), float(np.max(gaps))

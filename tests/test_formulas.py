@@ -605,7 +605,7 @@ def test_one_layer_trained_on_probabilities_finds_the_logistic_regression_that_m
     y = formulas.conversion_probability(x, [(w, b)])
     start = [(np.zeros((1, 3)), np.zeros(1))]
     rng = np.random.default_rng(0)
-    ((W, bias),) = formulas.train(start, x, y, rng=rng, epochs=200, rate=0.5)
+    ((W, bias),) = formulas.train(start, x, y, rng=rng, epochs=200, learning_rate=0.5)
     np.testing.assert_allclose(W, w, atol=1e-4)
     np.testing.assert_allclose(bias, b, atol=1e-4)
     assert not start[0][0].any()  # the start is left alone

@@ -11,6 +11,23 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
     """Return the mean over replications and half of its 95 % interval (Student's t).
 
     Explained in chapter ``creative-optimisation``.
+
+    Parameters
+    ----------
+    values : sequence of float
+        One per replication, two or more.
+
+    Returns
+    -------
+    (float, float)
+        The interval is the first number, give or take the second.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.bootstrap import mean_and_margin
+    >>> mean, margin = mean_and_margin([1.0, 2.0, 3.0])
+    >>> mean, round(margin, 3)  # 4.303 · 1 / √3
+    (2.0, 2.484)
     """
     values, n = np.asarray(values), len(values)
     return float(values.mean()), float(student.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)
@@ -35,6 +52,13 @@ def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
     References
     ----------
     Efron & Tibshirani (1993), An introduction to the bootstrap, ch. 6.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.bootstrap import bootstrap_weights
+    >>> weight = bootstrap_weights(4, 1000, seed=0)
+    >>> weight.shape, set(weight.sum(axis=1).tolist())
+    ((1000, 4), {4})
     """
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats)
 
@@ -60,6 +84,16 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     ------
     ValueError
         When `level` is not between 0 and 1.
+
+    References
+    ----------
+    Efron & Tibshirani (1993), An introduction to the bootstrap, ch. 13.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.bootstrap import percentile_interval
+    >>> percentile_interval([0, 1, 2, 3, float("nan"), 4], level=0.5)
+    (1.0, 3.0)
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}: give a share between 0 and 1, such as 0.95")
@@ -86,5 +120,13 @@ def paired_interval(
     -------
     (float, float)
         Its lower and upper end, for `first` minus `second`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.bootstrap import bootstrap_weights, paired_interval
+    >>> second = np.array([1.0, 5.0, 9.0])  # far apart, but `first` is above by 1 in each
+    >>> paired_interval(second + 1, second, bootstrap_weights(3, 100, seed=0))
+    (1.0, 1.0)
     """
     return percentile_interval(weight @ (first - second) / weight.sum(axis=1), level)

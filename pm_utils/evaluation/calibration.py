@@ -1,4 +1,4 @@
-"""Do predicted chances mean what they say? Reliability, its error, and temperature scaling."""
+"""Do predicted probabilities mean what they say? Reliability, error and temperature scaling."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from pm_utils.formulas import log_sigmoid
 
 
 def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
-    """Compare mean predicted chance and observed rate in bins of equal size.
+    """Compare mean predicted probability and observed rate in bins of equal size.
 
     Parameters
     ----------
@@ -16,7 +16,7 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
     probability : array of shape (N,)
         Predicted probabilities.
     bins : int
-        Rows are sorted by chance and cut into so many groups of (almost) equal size.
+        Rows are sorted by probability and cut into so many groups of (almost) equal size.
 
     Returns
     -------
@@ -27,11 +27,19 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
     ------
     ValueError
         When the arrays differ in length or there are fewer rows than bins.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.calibration import reliability
+    >>> reliability([0, 1, 0, 1], [0.1, 0.3, 0.6, 0.8], bins=2).round(2)
+       predicted  observed  rows
+    0        0.2       0.5     2
+    1        0.7       0.5     2
     """
     target, probability = np.asarray(target, float), np.asarray(probability, float)
     if len(target) != len(probability) or len(target) < bins:
         raise ValueError(
-            f"{len(target)} targets, {len(probability)} chances, {bins} bins: one per row"
+            f"{len(target)} targets, {len(probability)} probabilities, {bins} bins: one per row"
         )
     parts = np.array_split(np.argsort(probability, kind="stable"), bins)
     rows = [(probability[part].mean(), target[part].mean(), len(part)) for part in parts]
@@ -45,18 +53,24 @@ def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int 
 
     Parameters
     ----------
-    target, chance, bins
+    target, probability, bins
         As in `reliability`.
 
     Returns
     -------
     float
-        0 where each bin's mean chance is its rate. Chance alone makes it positive: small bins
-        give a larger error.
+        0 where each bin's mean probability is its rate; lower is better. Chance alone makes it
+        positive: small bins give a larger error.
 
     References
     ----------
     Guo et al. (2017), On calibration of modern neural networks, eq. 3.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.calibration import calibration_error
+    >>> round(calibration_error([0, 1, 0, 1], [0.1, 0.3, 0.6, 0.8], bins=2), 4)  # (0.3 + 0.2) / 2
+    0.25
     """
     table = reliability(target, probability, bins=bins)
     gap = (table["observed"] - table["predicted"]).abs()
@@ -66,19 +80,27 @@ def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int 
 def calibration_floor(
     probability: np.ndarray, *, bins: int = 10, repeats: int = 200, seed: int = 0
 ) -> float:
-    """Return the mean calibration error of chances that are exactly right.
+    """Return the mean calibration error of probabilities that are exactly right.
 
     Parameters
     ----------
     probability : array of shape (N,)
     bins : int
     repeats, seed : int
-        Targets are drawn from the chances so many times.
+        Targets are drawn from the probabilities so many times.
 
     Returns
     -------
     float
         What an error of zero bias looks like with this many rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.calibration import calibration_floor
+    >>> one, many = np.full(1, 0.5), np.full(400, 0.5)  # one row is always half off
+    >>> [round(calibration_floor(p, bins=1), 2) for p in (one, many)]
+    [0.5, 0.02]
     """
     rng, probability = np.random.default_rng(seed), np.asarray(probability, float)
     draws = rng.random((repeats, len(probability))) < probability
@@ -104,6 +126,14 @@ def fit_temperature(target: np.ndarray, logit: np.ndarray) -> float:
     References
     ----------
     Guo et al. (2017), On calibration of modern neural networks, §4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.calibration import fit_temperature
+    >>> logit = np.full(4, 2 * np.log(3))  # says 0.9, three of four happen
+    >>> round(fit_temperature([1, 1, 1, 0], logit), 3)
+    2.0
     """
     sign = 2 * np.asarray(target, float) - 1
 
@@ -130,7 +160,7 @@ def calibration_table(
     ----------
     target : array of shape (N,), 0 or 1
     before, after : arrays of shape (N,)
-        Chances.
+        Predicted probabilities.
     segment : array of shape (N,)
         A name for each row.
     seed : int
@@ -142,6 +172,18 @@ def calibration_table(
         Per segment ``rows`` (a whole number), ``redeemed`` (observed share), ``predicted`` (mean
         of `after`), ``before`` and ``after`` (`calibration_error`) and ``floor``
         (`calibration_floor`).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.calibration import calibration_table
+    >>> target, segment = np.tile([0, 1], 10), np.repeat(["mail", "shop"], 10)
+    >>> sure, right = np.full(20, 0.9), np.full(20, 0.5)
+    >>> calibration_table(target, sure, right, segment).round(2)
+          rows  redeemed  predicted  before  after  floor
+    all     20       0.5        0.5     0.4    0.0   0.24
+    mail    10       0.5        0.5     0.5    0.5   0.50
+    shop    10       0.5        0.5     0.5    0.5   0.50
     """
     segment = np.asarray(segment)
     chosen = {"all": np.ones(len(target), bool)}

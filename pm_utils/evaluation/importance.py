@@ -30,7 +30,7 @@ def permutation_importance(
     groups : dict
         Names of columns by the name of their group; correlated columns belong together.
     repeats, seed : int
-        Permutations per group.
+        Permutations per group, and what draws them.
 
     Returns
     -------
@@ -41,16 +41,28 @@ def permutation_importance(
     References
     ----------
     Breiman (2001), Random forests, §10.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.evaluation.importance import permutation_importance
+    >>> features = pd.DataFrame({"visits": [0, 1, 2, 3], "age": [40, 20, 30, 50]})
+    >>> groups = {"who": ["age"], "visits": ["visits"]}
+    >>> score = lambda table: table["visits"].to_numpy()  # a model that reads one column
+    >>> permutation_importance(score, features, [0, 0, 1, 1], groups, repeats=20, seed=0).round(2)
+            loss  low  high
+    visits   0.5  0.0   1.0
+    who      0.0  0.0   0.0
     """
     rng = np.random.default_rng(seed)
-    whole, values = roc_auc(target, score(features)), features.to_numpy(float)
+    baseline, values = roc_auc(target, score(features)), features.to_numpy(float)
     losses = {}
     for name, columns in groups.items():
-        lost, place = [], features.columns.get_indexer(columns)
+        lost, positions = [], features.columns.get_indexer(columns)
         for _ in range(repeats):
-            mixed = values.copy()
-            mixed[:, place] = values[rng.permutation(len(values))][:, place]
-            table = pd.DataFrame(mixed, features.index, features.columns)
-            lost.append(whole - roc_auc(target, score(table)))
+            permuted = values.copy()
+            permuted[:, positions] = values[rng.permutation(len(values))][:, positions]
+            table = pd.DataFrame(permuted, features.index, features.columns)
+            lost.append(baseline - roc_auc(target, score(table)))
         losses[name] = {"loss": np.mean(lost), "low": np.min(lost), "high": np.max(lost)}
     return pd.DataFrame(losses).T.sort_values("loss", ascending=False)

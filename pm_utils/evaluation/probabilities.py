@@ -12,7 +12,7 @@ METRICS = ("AUC", "average precision", "log loss")
 
 
 def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Score predicted chances by AUC, average precision and log loss.
+    """Score predicted probabilities by AUC, average precision and log loss.
 
     Explained in chapter ``conversion``.
 
@@ -26,6 +26,15 @@ def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.
     -------
     DataFrame
         One row per model, the columns `METRICS`; of K networks the mean of their scores.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.probabilities import score_table
+    >>> models = {"base rate": [0.5, 0.5, 0.5, 0.5], "network": [0.8, 0.6, 0.4, 0.2]}
+    >>> score_table([1, 1, 0, 0], models).round(3)
+               AUC  average precision  log loss
+    base rate  0.5                0.5     0.693
+    network    1.0                1.0     0.367
     """
     target = np.asarray(target, float)
 
@@ -57,9 +66,17 @@ def household_weights(
     Returns
     -------
     array of shape (repeats, N), int
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.probabilities import household_weights
+    >>> weight = household_weights([7, 7, 9], 100, seed=0)  # rows of two households
+    >>> weight.shape, bool((weight[:, 0] == weight[:, 1]).all())
+    ((100, 3), True)
     """
-    homes = np.unique(customers if among is None else among)
-    return bootstrap_weights(len(homes), repeats, seed)[:, np.searchsorted(homes, customers)]
+    households = np.unique(customers if among is None else among)
+    weight = bootstrap_weights(len(households), repeats, seed)
+    return weight[:, np.searchsorted(households, customers)]
 
 
 def paired_gain(
@@ -77,7 +94,7 @@ def paired_gain(
     ----------
     metric : {"AUC", "average precision", "log loss"}
     target, first, second : arrays of shape (N,)
-        Outcomes and two models' chances.
+        Outcomes and two models' predicted probabilities.
     weight : array of shape (R, N)
         From `household_weights`: both models are scored on the same resamples.
 
@@ -89,13 +106,24 @@ def paired_gain(
     ------
     ValueError
         When the metric is unknown.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.probabilities import household_weights, paired_gain
+    >>> target = np.array([1, 0, 1, 0])
+    >>> first, second = np.where(target, 0.8, 0.2), np.where(target, 0.6, 0.4)
+    >>> weight = household_weights(range(4), 50, seed=0)
+    >>> low, high = paired_gain("log loss", target, first, second, weight)
+    >>> round(low, 4), round(high, 4)  # log 0.6 − log 0.8: the first costs less
+    (-0.2877, -0.2877)
     """
     if metric not in METRICS:
         raise ValueError(f"{metric!r} is no metric: give one of {METRICS}")
     if metric == "log loss":
         target = np.asarray(target, float)
-        each = [-np.log(np.where(target > 0, p, 1 - p)) for p in (first, second)]
-        return percentile_interval(weight @ (each[0] - each[1]) / weight.sum(1))
+        losses = [-np.log(np.where(target > 0, p, 1 - p)) for p in (first, second)]
+        return percentile_interval(weight @ (losses[0] - losses[1]) / weight.sum(1))
     measure = roc_auc if metric == "AUC" else average_precision
     return percentile_interval(measure(target, first, weight) - measure(target, second, weight))
 
@@ -116,12 +144,21 @@ def score_intervals(
     Returns
     -------
     dict of (float, float)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.probabilities import household_weights, score_intervals
+    >>> target, probability = np.array([1, 0, 1, 0]), np.array([0.8, 0.2, 0.8, 0.2])
+    >>> ends = score_intervals(target, probability, household_weights(range(4), 50, seed=0))
+    >>> {name: (round(low, 4), round(high, 4)) for name, (low, high) in ends.items()}
+    {'AUC': (1.0, 1.0), 'average precision': (1.0, 1.0), 'log loss': (0.2231, 0.2231)}
     """
-    surprise = -np.log(np.where(np.asarray(target) > 0, probability, 1 - probability))
+    losses = -np.log(np.where(np.asarray(target) > 0, probability, 1 - probability))
     values = (
         roc_auc(target, probability, weight),
         average_precision(target, probability, weight),
-        weight @ surprise / weight.sum(1),
+        weight @ losses / weight.sum(1),
     )
     return {name: percentile_interval(each) for name, each in zip(METRICS, values, strict=True)}
 
@@ -129,7 +166,7 @@ def score_intervals(
 def calibrated(
     target: np.ndarray, logits: dict[str, np.ndarray]
 ) -> tuple[dict[str, float], pd.DataFrame]:
-    """Fit a temperature to each model's logits and score the chances.
+    """Fit a temperature to each model's logits and score the probabilities.
 
     Explained in chapter ``conversion``.
 
@@ -144,6 +181,20 @@ def calibrated(
     temperature : dict of float
     table : DataFrame
         As `score_table`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.probabilities import calibrated
+    >>> logit = np.array([1.0, 1.0, 1.0, -1.0]) * np.log(3)
+    >>> logits = {"network": logit, "twice as sure": 2 * logit}
+    >>> temperature, table = calibrated([1, 1, 0, 0], logits)
+    >>> {name: round(value, 2) for name, value in temperature.items()}
+    {'network': 1.0, 'twice as sure': 2.0}
+    >>> table.round(3)  # a temperature moves the log loss, not the ranking
+                    AUC  average precision  log loss
+    network        0.75              0.667     0.562
+    twice as sure  0.75              0.667     0.562
     """
     temperature = {name: fit_temperature(target, logit) for name, logit in logits.items()}
     probabilities = {name: sigmoid(logit / temperature[name]) for name, logit in logits.items()}

@@ -35,11 +35,25 @@ def average_precision(
     Returns
     -------
     float, or array of shape (R,)
-        Not a number where no positive has any weight.
+        Between 0 and 1, higher is better; not a number where no positive has any weight.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in length, are empty, a score is not a number, or the weights have
+        not one column per row.
 
     References
     ----------
     Davis & Goadrich (2006), The relationship between precision-recall and ROC curves.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.ranking import average_precision
+    >>> round(average_precision([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1]), 4)  # (1/1 + 2/3) / 2
+    0.8333
+    >>> average_precision([1, 0, 0, 0], [0.5, 0.5, 0.5, 0.5])  # all tied: the share of positives
+    0.25
     """
     return _ap_and_auc(target, score, weight)[0]
 
@@ -47,12 +61,27 @@ def average_precision(
 def roc_auc(
     target: ArrayLike, score: ArrayLike, weight: ArrayLike | None = None
 ) -> float | np.ndarray:
-    """Return the chance that a positive outranks a negative, ties counting half.
+    """Return the probability that a positive outranks a negative, ties counting half.
 
-    Parameters and returns are those of `average_precision`; not a number where one class has no
-    weight.
+    Parameters, returns and errors are those of `average_precision`; not a number where one class
+    has no weight.
 
     Explained in chapter ``customer-profile``.
+
+    References
+    ----------
+    Hanley & McNeil (1982), The meaning and use of the area under a receiver operating
+    characteristic (ROC) curve.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.ranking import roc_auc
+    >>> roc_auc([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1])  # 3 of 4 pairs stand in the right order
+    0.75
+    >>> roc_auc([1, 0], [0.5, 0.5])
+    0.5
+    >>> roc_auc([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], weight=[[1, 1, 1, 1], [1, 0, 1, 2]]).tolist()
+    [0.75, 1.0]
     """
     return _ap_and_auc(target, score, weight)[1]
 
@@ -72,7 +101,7 @@ def ranking_scores(
     Parameters
     ----------
     target, score : arrays of shape (N, K)
-        What happened (0 or 1) and the predicted chance, per customer and tag.
+        What happened (0 or 1) and the predicted probability, per customer and tag.
     weight : array of shape (R, N), optional
         Bootstrap weights over customers.
     mask : boolean array of shape (N, K), optional
@@ -89,6 +118,15 @@ def ranking_scores(
     ------
     ValueError
         When the shapes differ, or no pair that counts is positive.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.ranking import ranking_scores
+    >>> target = np.array([[1, 0], [0, 1], [0, 0]])  # three customers, two tags
+    >>> score = np.array([[0.9, 0.1], [0.2, 0.3], [0.1, 0.6]])
+    >>> {name: round(float(value), 4) for name, value in ranking_scores(target, score).items()}
+    {'macro_ap': 0.75, 'macro_auc': 0.75, 'micro_ap': 0.8333, 'micro_auc': 0.875}
     """
     if target.shape != score.shape:
         raise ValueError(f"target is {target.shape} and score {score.shape}: give equal shapes")
@@ -126,12 +164,22 @@ def ranking_table(
     target, mask
         As in `ranking_scores`.
     scores : dict of arrays of shape (N, K)
-        The predicted chances of each model.
+        The predicted probabilities of each model.
 
     Returns
     -------
     DataFrame
         One row per model, one column per score under its full name.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.ranking import ranking_table
+    >>> target = np.array([[1, 0], [0, 1], [0, 0]])
+    >>> network = np.array([[0.9, 0.1], [0.2, 0.3], [0.1, 0.6]])
+    >>> table = ranking_table(target, {"network": network, "flipped": 1 - network})
+    >>> table["macro AUC"].to_dict()
+    {'network': 0.75, 'flipped': 0.25}
     """
     rows = {name: ranking_scores(target, score, mask=mask) for name, score in scores.items()}
     return pd.DataFrame(rows).T.rename(columns=RANKING_NAMES)[list(RANKING_NAMES.values())]

@@ -12,7 +12,8 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     target, score : arrays of shape (H, C)
-        One row per household, one column per candidate.
+        0 or 1, and what the model said; one row per household, one column per candidate. Ties
+        count half.
 
     Returns
     -------
@@ -22,6 +23,14 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     References
     ----------
     Zhou et al. (2018), Deep interest network, section 6.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import group_auc
+    >>> target = np.array([[1, 0, 0], [1, 1, 1]])
+    >>> group_auc(target, np.array([[0.2, 0.1, 0.3], [0.2, 0.1, 0.3]])).tolist()
+    [0.5, nan]
     """
     ranks = pd.DataFrame(score.T).rank().to_numpy().T
     positive = target.sum(1)
@@ -37,12 +46,21 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
     Parameters
     ----------
     target, score : arrays of shape (H, C)
+        0 or 1, and what the model said; of equal scores the first candidate counts as the best.
     k : int
 
     Returns
     -------
     array of shape (H,)
         Not a number where nothing was bought.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import recall_at
+    >>> target, score = np.array([[1, 1, 0, 0]]), np.array([[0.9, 0.1, 0.8, 0.2]])
+    >>> [recall_at(target, score, k).tolist() for k in (2, 3, 4)]
+    [[0.5], [0.5], [1.0]]
     """
     best = np.argsort(-score, axis=1, kind="stable")[:, :k]
     with np.errstate(invalid="ignore"):
@@ -50,7 +68,7 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
 
 
 def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
-    """Return the mean log loss of each row in nats, chances of 0 and 1 being drawn in a little.
+    """Return the mean log loss of each row in nats, probabilities clipped to [10⁻⁶, 1 − 10⁻⁶].
 
     Parameters
     ----------
@@ -59,6 +77,15 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of shape (H,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import log_losses
+    >>> target = np.array([[1, 0], [1, 0]])
+    >>> probability = np.array([[0.5, 0.5], [0.0, 0.0]])
+    >>> log_losses(target, probability).round(4).tolist()  # log 2; −log 10⁻⁶ / 2, not infinite
+    [0.6931, 6.9078]
     """
     safe = np.clip(probability, 1e-6, 1 - 1e-6)
     return -np.where(target > 0, np.log(safe), np.log1p(-safe)).mean(1)
@@ -67,7 +94,7 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
 def interest_scores(
     target: np.ndarray, probability: np.ndarray, *, k: int, weight: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Score chances on the whole sample and on resamples of households.
+    """Score probabilities on the whole sample and on resamples of households.
 
     Parameters
     ----------
@@ -81,6 +108,16 @@ def interest_scores(
     -------
     dict of arrays of shape (R,)
         ``AUC``, ``GAUC``, ``log loss`` and ``recall@k``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import interest_scores
+    >>> target, probability = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> weight = np.array([[1, 1], [2, 0]])  # the sample; the first household twice
+    >>> scores = interest_scores(target, probability, k=1, weight=weight)
+    >>> {name: values.round(3).tolist() for name, values in scores.items()}
+    {'AUC': [0.75, 1.0], 'GAUC': [0.5, 1.0], 'log loss': [0.511, 0.164], 'recall@1': [0.5, 1.0]}
     """
     rows = {
         "GAUC": group_auc(target, probability),
@@ -108,18 +145,27 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     -------
     array of shape (R,)
         Not a number where one class has no weight.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import resampled_auc
+    >>> target, score = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> weight = np.array([[1, 1], [2, 0]])  # the sample; the first household twice
+    >>> resampled_auc(target, score, weight).tolist()  # 3 of 4 pairs, then all
+    [0.75, 1.0]
     """
     bought = target > 0
     order = np.argsort(score[bought])
-    owner, found = np.nonzero(bought)[0][order], score[bought][order]
+    household, positives = np.nonzero(bought)[0][order], score[bought][order]
     above = np.empty((len(target), len(target)))
     for other in range(len(target)):
-        left = np.sort(score[other, ~bought[other]])
-        outranked = np.searchsorted(left, found) + np.searchsorted(left, found, side="right")
-        above[:, other] = np.bincount(owner, outranked / 2, len(target))
-    of_each = weight @ bought.sum(1), weight @ (~bought).sum(1)
+        negatives = np.sort(score[other, ~bought[other]])
+        sides = [np.searchsorted(negatives, positives, side=side) for side in ("left", "right")]
+        above[:, other] = np.bincount(household, sum(sides) / 2, len(target))  # ties count half
+    n_positive, n_negative = weight @ bought.sum(1), weight @ (~bought).sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
-        return ((weight @ above) * weight).sum(1) / (of_each[0] * of_each[1])
+        return ((weight @ above) * weight).sum(1) / (n_positive * n_negative)
 
 
 def resampled_scores(
@@ -139,6 +185,18 @@ def resampled_scores(
     -------
     dict of DataFrames
         One row per resample, the sample itself first; one column per score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import resampled_scores
+    >>> target, probability = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> weight = np.array([[2, 0], [0, 2]])
+    >>> resampled_scores(target, {"network": probability}, k=1, weight=weight)["network"].round(3)
+        AUC  GAUC  log loss  recall@1
+    0  0.75   0.5     0.511       0.5
+    1  1.00   1.0     0.164       1.0
+    2  0.00   0.0     0.857       0.0
     """
     rows = np.vstack([np.ones(len(target), int), weight])
     return {
@@ -150,7 +208,7 @@ def resampled_scores(
 
 
 def points_and_ends(
-    boots: dict[str, pd.DataFrame],
+    resamples: dict[str, pd.DataFrame],
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Return the scores of `resampled_scores` and the ends of their 95 % intervals.
 
@@ -158,17 +216,26 @@ def points_and_ends(
 
     Parameters
     ----------
-    boots : dict of DataFrames
+    resamples : dict of DataFrames
         From `resampled_scores`.
 
     Returns
     -------
     points, low, high : DataFrame
         One row per model, one column per score.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.evaluation.recommendation import points_and_ends
+    >>> resamples = pd.DataFrame({"AUC": [0.8, 0.7, 0.7, 0.9, 0.9]})  # the sample comes first
+    >>> points, low, high = points_and_ends({"network": resamples})
+    >>> [table.loc["network", "AUC"].round(3).item() for table in (points, low, high)]
+    [0.8, 0.7, 0.9]
     """
-    points = pd.DataFrame({name: table.iloc[0] for name, table in boots.items()}).T
+    points = pd.DataFrame({name: table.iloc[0] for name, table in resamples.items()}).T
     low, high = (
-        pd.DataFrame({name: table.iloc[1:].quantile(q) for name, table in boots.items()}).T
+        pd.DataFrame({name: table.iloc[1:].quantile(q) for name, table in resamples.items()}).T
         for q in (0.025, 0.975)
     )
     return points, low, high
@@ -191,6 +258,16 @@ def auc_by_part(
     -------
     DataFrame
         One row per model, one column per part.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.recommendation import auc_by_part
+    >>> target, probability = np.array([[1, 0], [0, 1]]), np.array([[0.9, 0.2], [0.4, 0.3]])
+    >>> parts = {"all": target >= 0, "first row": np.array([[True, True], [False, False]])}
+    >>> auc_by_part(target, {"network": probability}, parts)
+              all  first row
+    network  0.75        1.0
     """
     return pd.DataFrame(
         {

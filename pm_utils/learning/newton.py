@@ -8,8 +8,8 @@ from scipy.special import expit
 
 
 def newton_logistic(
-    part: Callable[[slice], tuple[np.ndarray, ...]],
-    size: int,
+    read_rows: Callable[[slice], tuple[np.ndarray, ...]],
+    n_rows: int,
     mean: np.ndarray,
     precision: np.ndarray,
     *,
@@ -20,29 +20,42 @@ def newton_logistic(
 
     Parameters
     ----------
-    part : callable
-        Gives inputs (b, Q), hits, trials and logits to be added (b,) of a slice of the rows.
-    size : int
-        Rows.
+    read_rows : callable
+        Gives inputs (b, Q), successes, trials and offsets (b,) of a slice of the rows; an offset
+        is added to the logit.
+    n_rows : int
     mean, precision : arrays of shape (Q,) and (Q, Q)
         Of the prior; Newton starts at its mean.
     strides : sequence of int
         A step for each: on every s-th row, which then counts for s.
     block : int
+        Rows per call of `read_rows`, which bounds the memory.
 
     Returns
     -------
     coef : array of shape (Q,)
     precision : array of shape (Q, Q)
-        Of the normal distribution that stands for the posterior, bent as before the last step.
+        Of the normal distribution that stands for the posterior: the hessian before the last step.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.learning.newton import newton_logistic
+    >>> x, clicked = np.ones((4, 1)), np.array([1, 1, 1, 0])  # a constant; three of four click
+    >>> none, flat = np.zeros(1), np.array([[1e-9]])
+    >>> coef, precision = newton_logistic(
+    ...     lambda rows: (x[rows], clicked[rows], 1, 0), 4, none, flat, strides=6 * [1]
+    ... )
+    >>> coef.round(3).tolist(), precision.round(3).tolist()  # log 3, and 4 p (1 − p) with p = ¾
+    ([1.099], [[0.75]])
     """
     coef, hessian = mean, precision
-    for stride in strides if size else ():
+    for stride in strides if n_rows else ():
         gradient, hessian = -precision @ (coef - mean), precision.copy()
-        for first in range(0, size, block * stride):
-            x, hits, trials, offset = part(slice(first, first + block * stride, stride))
+        for first in range(0, n_rows, block * stride):
+            x, successes, trials, offset = read_rows(slice(first, first + block * stride, stride))
             probability = expit(x @ coef.astype(np.float32) + offset)
-            gradient += stride * (x.T @ (hits - trials * probability))
+            gradient += stride * (x.T @ (successes - trials * probability))
             root = np.sqrt(stride * trials * probability * (1 - probability))[:, None] * x
             hessian += root.T @ root
         coef = coef + np.linalg.solve(hessian, gradient)

@@ -21,6 +21,16 @@ class Scaling:
     ----------
     mean, deviation : Series
         One entry per feature.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.learning.scaling import Scaling
+    >>> scaling = Scaling.learn(pd.DataFrame({"visits": [0, 2], "stores": [5, 5]}))
+    >>> scaling.apply(pd.DataFrame({"visits": [3, 99], "stores": [5, 6]}))
+       visits  stores
+    0     2.0     0.0
+    1     4.0     1.0
     """
 
     mean: pd.Series
@@ -29,18 +39,34 @@ class Scaling:
     @classmethod
     def learn(cls, features: pd.DataFrame) -> Self:
         """Take both from training rows; a constant keeps its scale."""
-        spread = features.std(ddof=0)
-        return cls(features.mean(), spread.where(spread > 1e-3, 1.0))
+        deviation = features.std(ddof=0)
+        return cls(features.mean(), deviation.where(deviation > 1e-3, 1.0))
 
     def apply(self, features: pd.DataFrame) -> pd.DataFrame:
         """Return the features in deviations from the training mean."""
         return ((features - self.mean) / self.deviation).clip(-FARTHEST, FARTHEST)
 
 
-def standard_scores(view: np.ndarray) -> Tensor:
+def standard_scores(values: np.ndarray) -> Tensor:
     """Return columns with mean 0 and deviation 1, unknown values as the mean → (N, P).
 
     Explained in chapter ``ad-text``.
+
+    Parameters
+    ----------
+    values : array of shape (N, P)
+        Unknown ones are NaN; a constant column comes out as 0.
+
+    Returns
+    -------
+    Tensor of shape (N, P), float32
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.learning.scaling import standard_scores
+    >>> standard_scores(np.array([[1.0, 5.0], [3.0, np.nan]])).tolist()
+    [[-1.0, 0.0], [1.0, 0.0]]
     """
-    scaled = (view - np.nanmean(view, axis=0)) / np.maximum(np.nanstd(view, axis=0), 1e-9)
+    scaled = (values - np.nanmean(values, axis=0)) / np.maximum(np.nanstd(values, axis=0), 1e-9)
     return torch.tensor(np.nan_to_num(scaled), dtype=torch.float32)

@@ -21,6 +21,8 @@ class StackedLinear(nn.Module):
 
     Examples
     --------
+    >>> import torch
+    >>> from pm_utils.learning.stacked import StackedLinear
     >>> doubles_and_triples = StackedLinear(torch.tensor([[[2.0]], [[3.0]]]))
     >>> doubles_and_triples(torch.ones(2, 1, 1)).flatten().tolist()
     [2.0, 3.0]
@@ -43,7 +45,18 @@ class Members(nn.Module):
     Parameters
     ----------
     nets : list of K torch.nn.Module
-        Of one architecture; `write_back` gives them what was learned.
+        Of one architecture, each (B, F) → (B,); `write_back` gives them what was learned.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.stacked import Members
+    >>> members = Members([nn.Sequential(nn.Linear(4, 1), nn.Flatten(0)) for _ in range(3)])
+    >>> members(torch.ones(2, 3, 4)).shape  # two rows for each of three networks that read 4 inputs
+    torch.Size([2, 3])
+    >>> [len(part) for part in members.weights]
+    [3, 3]
     """
 
     def __init__(self, nets: list[nn.Module]) -> None:
@@ -51,25 +64,25 @@ class Members(nn.Module):
         self.nets = tuple(nets)  # a tuple: their own weights are not trained
         self.names = [name for name, _ in nets[0].named_parameters()]
         stacked, _ = stack_module_state(nets)
-        self.values = nn.ParameterList([stacked[name].detach() for name in self.names])  # (K, ...)
+        self.weights = nn.ParameterList([stacked[name].detach() for name in self.names])  # (K, ...)
 
-    def named(self) -> Iterable[tuple[str, Tensor]]:
+    def named_weights(self) -> Iterable[tuple[str, Tensor]]:
         """Return each layer's name with the stacked weights."""
-        return zip(self.names, self.values, strict=True)
+        return zip(self.names, self.weights, strict=True)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Inputs (B, K, F), rows for each network → logits (B, K); each drops units of its own."""
         net = self.nets[0].train(self.training)
 
-        def one(values: list[Tensor], *rows: Tensor) -> Tensor:
-            return functional_call(net, dict(zip(self.names, values, strict=True)), rows)
+        def one(weights: list[Tensor], *rows: Tensor) -> Tensor:
+            return functional_call(net, dict(zip(self.names, weights, strict=True)), rows)
 
         dims = (0, *(1 for _ in inputs))
-        return vmap(one, dims, 1, randomness="different")(list(self.values), *inputs)
+        return vmap(one, dims, 1, randomness="different")(list(self.weights), *inputs)
 
     def write_back(self) -> list[nn.Module]:
         """Copy the weights to the networks and return these, in evaluation mode."""
         for k, net in enumerate(self.nets):
-            net.load_state_dict({name: value[k].detach() for name, value in self.named()})
+            net.load_state_dict({name: weight[k].detach() for name, weight in self.named_weights()})
             net.eval()
         return list(self.nets)

@@ -78,31 +78,45 @@ def fit(
     ----------
     Loshchilov & Hutter (2019), Decoupled weight decay regularization.
     Smith & Topin (2019), Super-convergence (the one-cycle schedule).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.training import fit
+    >>> _ = torch.manual_seed(0)  # of the first weights
+    >>> x, model = torch.tensor([[-1.0], [0.0], [1.0]]), nn.Linear(1, 1)
+    >>> settings = {"loss": nn.functional.mse_loss, "epochs": 100, "learning_rate": 0.2}
+    >>> history = fit(model, [x], 2 * x + 1, **settings)
+    >>> round(model.weight.item(), 1), round(model.bias.item(), 1)
+    (2.0, 1.0)
+    >>> len(history.train), history.best_epoch  # without validation rows no epoch is the best
+    (100, -1)
     """
     _check_rows(inputs, target)
     if patience is not None and validation is None:
         raise ValueError("patience needs validation rows to watch")
     torch.manual_seed(seed)
-    order = torch.Generator().manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
     )
     steps = epochs * math.ceil(len(target) / batch_size)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
-    history, best, least = History(), None, math.inf
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
+    history, best_weights, best_loss = History(), None, math.inf
     for epoch in range(epochs):
-        batches = torch.randperm(len(target), generator=order).split(batch_size)
-        history.train.append(_one_epoch(model, inputs, target, loss, schedule, batches))
+        batches = torch.randperm(len(target), generator=generator).split(batch_size)
+        history.train.append(_one_epoch(model, inputs, target, loss, scheduler, batches))
         if validation is None:
             continue
         history.validation.append(evaluate_loss(model, *validation, loss=loss))
-        if history.validation[-1] < least:
-            history.best_epoch, least = epoch, history.validation[-1]
-            best = {name: value.clone() for name, value in model.state_dict().items()}
+        if history.validation[-1] < best_loss:
+            history.best_epoch, best_loss = epoch, history.validation[-1]
+            best_weights = {name: value.clone() for name, value in model.state_dict().items()}
         elif patience is not None and epoch - history.best_epoch >= patience:
             break
-    if best is not None:
-        model.load_state_dict(best)
+    if best_weights is not None:
+        model.load_state_dict(best_weights)
     model.eval()
     return history
 
@@ -112,13 +126,13 @@ def _one_epoch(
     inputs: Sequence[Tensor],
     target: Tensor,
     loss: Loss,
-    schedule: torch.optim.lr_scheduler.LRScheduler,
+    scheduler: torch.optim.lr_scheduler.LRScheduler,
     batches: Sequence[Tensor],
 ) -> float:
     model.train()
     total = 0.0
     for rows in batches:
-        schedule.optimizer.zero_grad()
+        scheduler.optimizer.zero_grad()
         value = loss(model(*(part[rows] for part in inputs)), target[rows])
         number = value.item()
         if not math.isfinite(number):
@@ -126,29 +140,30 @@ def _one_epoch(
                 f"the training loss is {number}: lower the learning rate or scale the inputs"
             )
         value.backward()
-        schedule.optimizer.step()
-        schedule.step()
+        scheduler.optimizer.step()
+        scheduler.step()
         total += number * len(rows)
     return total / len(target)
 
 
 def rise_and_fall(steps: int, warm_up: int) -> Callable[[int], float]:
-    """Return the course of a step size, for `torch.optim.lr_scheduler.LambdaLR`.
+    """Return the schedule of a learning rate, for `torch.optim.lr_scheduler.LambdaLR`.
 
     Parameters
     ----------
     steps : int
-        In all; over the second half the size falls to nothing.
+        In all; over the second half the rate falls to nothing.
     warm_up : int
         Steps over which it rises.
 
     Returns
     -------
     callable
-        From a step, counted from 0, to a share of the largest size.
+        From a step, counted from 0, to a share of the largest rate.
 
     Examples
     --------
+    >>> from pm_utils.learning.training import rise_and_fall
     >>> share = rise_and_fall(steps=8, warm_up=2)
     >>> [share(step) for step in range(9)]
     [0.5, 1.0, 1.0, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
@@ -176,6 +191,15 @@ def evaluate_loss(
     Returns
     -------
     float
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.training import evaluate_loss
+    >>> x, target = torch.tensor([1.0, 2.0]), torch.tensor([1.0, 4.0])
+    >>> evaluate_loss(nn.Identity(), [x], target, loss=nn.functional.mse_loss)
+    2.0
     """
     _check_rows(inputs, target)
     model.eval()
@@ -206,6 +230,16 @@ def predict(
     Returns
     -------
     Tensor of shape (N, ...)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from torch import nn
+    >>> from pm_utils.learning.training import predict
+    >>> predict(nn.Linear(3, 2), [torch.ones(5, 3)], batch_size=2).shape
+    torch.Size([5, 2])
+    >>> predict(torch.add, [torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])]).tolist()
+    [11.0, 22.0]
     """
     module = model if isinstance(model, nn.Module) else getattr(model, "__self__", None)
     if isinstance(module, nn.Module):

@@ -31,6 +31,13 @@ def show_source(*objects: Callable | type) -> Markdown:
     ------
     ValueError
         When no object is given.
+
+    Examples
+    --------
+    >>> from pm_utils.formulas import log_sigmoid
+    >>> from pm_utils.page.listing import show_source
+    >>> show_source(log_sigmoid).data.splitlines()[-1]
+    'Defined in [`pm_utils/formulas.py`](#pm_utils.formulas).'
     """
     if not objects:
         raise ValueError("show_source needs at least one function or class")

@@ -92,6 +92,12 @@ def contrast(color: str, background: str) -> float:
     References
     ----------
     Web Content Accessibility Guidelines 2.2, "contrast ratio" and "relative luminance".
+
+    Examples
+    --------
+    >>> from pm_utils.page.plots import contrast
+    >>> contrast("white", "black")
+    21.0
     """
 
     def luminance(name: str) -> float:

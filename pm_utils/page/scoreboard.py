@@ -39,6 +39,12 @@ class Row:
         The network trained on shuffled labels.
     headline : bool
         Whether the preface shows the row.
+
+    Examples
+    --------
+    >>> from pm_utils.page.scoreboard import Row
+    >>> Row("log loss", "nats", "lower", naive=0.69, classical=0.41, deep=0.42).best()
+    'classical'
     """
 
     metric: str
@@ -85,6 +91,7 @@ class Scoreboard:
 
     Examples
     --------
+    >>> from pm_utils.page.scoreboard import Scoreboard
     >>> board = Scoreboard("01-formulas", seed=0)
     >>> board.add("log loss", unit="nats", better="lower", naive=0.5, deep=0.4, limit=0.39)
     >>> board.rows[0].best()
@@ -169,13 +176,13 @@ class Scoreboard:
         low, high = map(float, interval)
         if not low <= high:
             raise ValueError(f"{metric}: the interval is ({low}, {high}), give the lower end first")
-        dust = 1e-9 * max(abs(low), abs(high))  # what sums of rounded numbers leave of a zero
-        low, high = (0.0 if abs(end) < dust else end for end in (low, high))
+        rounding = 1e-9 * max(abs(low), abs(high))  # what sums of rounded numbers leave of a zero
+        low, high = (0.0 if abs(end) < rounding else end for end in (low, high))
         gain = (low, high) if row.better == "higher" else (-high, -low)
         self.claims = [claim for claim in self.claims if claim["metric"] != metric]
-        apart, least, most = _alike(row.deep - row.classical, low, high)
+        difference, least, most = _same_decimals(row.deep - row.classical, low, high)
         facts = (
-            f"{_number(row.deep)} against {_number(row.classical)}, difference {apart}, "
+            f"{_number(row.deep)} against {_number(row.classical)}, difference {difference}, "
             f"{level:.0%} interval {least} to {most}"
         )
         if gain[0] > 0:
@@ -285,6 +292,16 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     str
         A table; a dash stands where a value is not known, the best model is bold, an arrow
         says which direction is better. One sentence where there is no row.
+
+    Examples
+    --------
+    >>> from pm_utils.page.scoreboard import Scoreboard, markdown_table
+    >>> board = Scoreboard("01-formulas", seed=0)
+    >>> board.add("log loss", unit="nats", better="lower", naive=0.5, deep=0.4, limit=0.39)
+    >>> print(markdown_table([board.as_dict()], headline_only=False), end="")
+    | metric | unit | null | naive | classical | deep | limit |
+    | --- | --- | ---: | ---: | ---: | ---: | ---: |
+    | log loss ↓ | nats | – | 0.5000 | – | **0.4000** | 0.3900 |
     """
     boards = list(boards)
     rows = [
@@ -315,7 +332,7 @@ def _cells(row: Row) -> list[str]:
     return list(cells.values())
 
 
-def _alike(*values: float) -> list[str]:
+def _same_decimals(*values: float) -> list[str]:
     """Write signed values with equally many decimals: three digits of the largest.
 
     Up to three more are shown where a value would otherwise read as zero without being it.

@@ -113,7 +113,7 @@ def train_nets(
 
     def loss(logit: Tensor, answer: Tensor) -> Tensor:
         surprise = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
-        return surprise + penalty(members.named())
+        return surprise + penalty(members.named_weights())
 
     settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seeds[0]}
     fit(members, [part[order] for part in inputs], goal.gather(0, order), loss=loss, **settings)

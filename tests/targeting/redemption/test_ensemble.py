@@ -80,11 +80,11 @@ def test_networks_side_by_side_learn_what_each_would_learn_alone(name):
     stacked = [part[:, None].expand(-1, 3, -1) for part in inputs]
     alone = torch.stack([net.eval()(*inputs) for net in nets], 1)
     assert torch.allclose(members(*stacked), alone, atol=1e-6)
-    total = members(*stacked).square().sum() + penalty(members.named())
+    total = members(*stacked).square().sum() + penalty(members.named_weights())
     total.backward()
     for k, net in enumerate(nets):
         (net(*inputs).square().sum() + penalty(net.named_parameters())).backward()
-        for value, own in zip(members.values, net.parameters(), strict=True):
+        for value, own in zip(members.weights, net.parameters(), strict=True):
             assert torch.allclose(value.grad[k], own.grad, rtol=1e-4, atol=1e-4)
 
 

@@ -91,6 +91,39 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     ------
     ValueError
         When `as_of` has a time of day or a zone, the shop lacks a table, or no order is that early.
+
+    Examples
+    --------
+    The order of 1 March lies on the date and does not count. Customer 8 has not ordered yet and is
+    left out.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import customer_features
+    >>> from pm_utils.data import Shop
+    >>> day = pd.to_datetime
+    >>> lines = pd.DataFrame({"order_id": [1, 2, 3], "customer_id": 7, "product_id": [10, 11, 10],
+    ...                       "amount": [6.0, 2.0, 9.0], "retail_discount": 0.0,
+    ...                       "coupon_discount": [0.0, 1.0, 0.0], "coupon_match_discount": 0.0,
+    ...                       "ordered_at": day(["2017-02-01", "2017-02-22", "2017-03-01"])})
+    >>> shop = Shop(
+    ...     customers=pd.DataFrame({"customer_id": [7, 8], "age_group": ["25-34", None]}),
+    ...     products=pd.DataFrame({"product_id": [10, 11], "department": ["GROCERY", "MEAT"],
+    ...                            "brand": ["National", "Private"]}),
+    ...     order_lines=lines,
+    ...     campaigns=pd.DataFrame({"campaign_id": [1], "starts_on": day(["2017-02-20"])}),
+    ...     contacts=pd.DataFrame({"campaign_id": [1], "customer_id": [7]}),
+    ...     responses=pd.DataFrame({"campaign_id": [1], "customer_id": [7],
+    ...                             "responded_at": day(["2017-02-22"])}),
+    ... )
+    >>> known = customer_features(shop, "2017-03-01")
+    >>> columns = ["orders", "total_purchase", "recency_days", "share_meat", "campaigns_answered"]
+    >>> known[columns].T
+    customer_id            7
+    orders              2.00
+    total_purchase      8.00
+    recency_days        7.00
+    share_meat          0.25
+    campaigns_answered  1.00
     """
     moment = _midnight(as_of)
     _need(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
@@ -283,6 +316,20 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     ------
     ValueError
         When the shop lacks a table, or the window does not start before it ends.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import spend_between
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"customer_id": [7, 7], "amount": [3.0, 4.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-31", "2017-02-01"])})
+    >>> shop = Shop(customers=pd.DataFrame({"customer_id": [7, 8]}), order_lines=lines)
+    >>> spend_between(shop, "2017-01-01", "2017-02-01")  # the last day does not count
+    customer_id
+    7    3.0
+    8    0.0
+    Name: spend, dtype: float64
     """
     _need(shop, "customers", "order_lines")
     if not pd.Timestamp(start) < pd.Timestamp(end):
@@ -311,6 +358,22 @@ def next_spend(shop: Shop, features: pd.DataFrame, *, window: Any = WINDOW) -> p
     -------
     Series
         Dollars, in the order of `features`.
+
+    Examples
+    --------
+    The window opens on the date itself: eight weeks from 1 February on.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import next_spend
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"customer_id": 7, "amount": [3.0, 4.0, 5.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-31", "2017-02-01",
+    ...                                                     "2017-04-01"])})
+    >>> shop = Shop(customers=pd.DataFrame({"customer_id": [7]}), order_lines=lines)
+    >>> index = pd.MultiIndex.from_tuples([(pd.Timestamp("2017-02-01"), 7)],
+    ...                                   names=["as_of", "customer_id"])
+    >>> next_spend(shop, pd.DataFrame(index=index)).tolist()
+    [4.0]
     """
     days = features.index.unique("as_of")
     spend = {day: spend_between(shop, day, day + pd.Timedelta(window)) for day in days}
@@ -331,6 +394,19 @@ def orders_of(shop: Shop) -> pd.DataFrame:
     -------
     DataFrame
         ``order_id, customer_id, amount, ordered_at``, one row per order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import orders_of
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2], "customer_id": 7, "amount": [3.0, 4.0, 5.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-31", "2017-01-31",
+    ...                                                     "2017-02-01"])})
+    >>> orders_of(Shop(order_lines=lines))
+       order_id  customer_id  amount ordered_at
+    0         1            7     7.0 2017-01-31
+    1         2            7     5.0 2017-02-01
     """
     groups = shop.order_lines.groupby(["order_id", "customer_id"], as_index=False)
     return groups.agg(amount=("amount", "sum"), ordered_at=("ordered_at", "first"))
@@ -358,6 +434,22 @@ def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
     ------
     ValueError
         When a column is none of `FEATURES`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import feature_pipeline
+    >>> pipeline = feature_pipeline(["orders", "trend", "age_group"])
+    >>> known = pd.DataFrame({"orders": [0, 3], "trend": [-0.5, 0.5],
+    ...                       "age_group": ["25-34", "65+"]})
+    >>> pipeline.fit_transform(known)
+       orders  trend  age_group_25-34  age_group_65+
+    0    -1.0   -1.0              1.0            0.0
+    1     1.0    1.0              0.0            1.0
+    >>> pipeline.transform(known.assign(age_group="19-24")).iloc[:, 2:]  # unknown: all zero
+       age_group_25-34  age_group_65+
+    0              0.0            0.0
+    1              0.0            0.0
     """
     chosen = list(FEATURES.index if columns is None else columns)
     if unknown := [column for column in chosen if column not in FEATURES.index]:
@@ -396,6 +488,24 @@ class DatedPipeline:
         Fitted by `learn`.
     learned_on : tuple of Timestamp
         The dates of the features that it saw, ascending.
+
+    Examples
+    --------
+    What was learned until February may scale March, but never a January that it was not shown.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import DatedPipeline
+    >>> def on(date):
+    ...     index = pd.MultiIndex.from_product([[pd.Timestamp(date)], [7, 8]],
+    ...                                        names=["as_of", "customer_id"])
+    ...     return pd.DataFrame({"trend": [-0.5, 0.5]}, index)
+    >>> pipeline = DatedPipeline.learn(on("2017-02-01"), columns=["trend"])
+    >>> pipeline.transform(on("2017-03-01"))["trend"].tolist()
+    [-1.0, 1.0]
+    >>> pipeline.transform(on("2017-01-01"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: the scaling learned until 2017-02-01, after 2017-01-01: ...
     """
 
     pipeline: Pipeline

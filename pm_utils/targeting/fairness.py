@@ -37,6 +37,22 @@ def group_gaps(
     References
     ----------
     Hardt, Price & Srebro (2016), Equality of opportunity in supervised learning.
+
+    Examples
+    --------
+    A weight of 1 for every row is the sample itself, so each interval is a point. The best half is
+    contacted: both are of group b, so no redeemer of group a is reached.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.fairness import group_gaps
+    >>> target, probability = np.array([1, 0, 1, 0]), np.array([0.25, 0.25, 0.75, 0.5])
+    >>> group = pd.Series(["a", "a", "b", "b"])
+    >>> gaps = group_gaps(target, probability, group, np.ones((1, 4)), share=0.5)
+    >>> gaps[["redeemed", "predicted", "gap", "reached"]]
+       redeemed  predicted    gap  reached
+    a       0.5      0.250 -0.250      0.0
+    b       0.5      0.625  0.125      1.0
     """
     target, probability = np.asarray(target, float), np.asarray(probability, float)
     listed = np.zeros(len(probability), bool)
@@ -110,6 +126,20 @@ def gaps_as_text(gaps: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``contacts``, ``gap`` and ``reached`` with their intervals, all as text.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.fairness import gaps_as_text
+    >>> row = {"contacts": 1200, "gap": -0.1, "gap_low": -0.15, "gap_high": -0.05}
+    >>> row |= {"reached": 0.5, "reached_low": 0.4, "reached_high": 0.6}
+    >>> gaps_as_text(pd.DataFrame([row], ["a"])).T
+                                    a
+    contacts                    1,200
+    gap                         -0.10
+    gap: interval      -0.15 to -0.05
+    reached                      0.50
+    reached: interval    0.40 to 0.60
     """
     columns = {"contacts": gaps["contacts"].map("{:,.0f}".format)}
     for name, form in {"gap": "{:+.2f}", "reached": "{:.2f}"}.items():

@@ -29,6 +29,27 @@ def naive_probabilities(
     dict of arrays of shape (N,)
         ``"popularity"``: the candidate's share of households. ``"recency and frequency"``: that of
         all pairs with as many orders in the last 8 weeks (8 and more together) and as long ago.
+
+    Examples
+    --------
+    The first candidate was bought by both households, the second by neither. Nothing is known of
+    the pairs, so the second rule takes all four together: (2 + 0.5) / (4 + 1), one more pair being
+    added at the overall rate.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.baselines import naive_probabilities
+    >>> from pm_utils.targeting.interest.samples import Snapshots, all_pairs
+    >>> train = Snapshots(
+    ...     customer=np.arange(2),
+    ...     as_of=np.full(2, np.datetime64("2017-04-01")),
+    ...     history=np.zeros((2, 3), np.int32),
+    ...     own=np.zeros((2, 2, 10), np.float32),
+    ...     context=np.zeros((2, 8), np.float32),
+    ...     bought=np.array([[True, False], [True, False]]),
+    ... )
+    >>> found = naive_probabilities(train, train, all_pairs(train, 1, seed=0))
+    >>> {rule: probability.round(2).tolist() for rule, probability in found.items()}
+    {'popularity': [1.0, 0.0], 'recency and frequency': [0.5, 0.5]}
     """
 
     def cell(part: Snapshots) -> np.ndarray:

@@ -22,6 +22,20 @@ class ItemRows:
     size, start : Tensor of shape (B,)
         How many items each row has, and where they begin.
     row : Tensor of shape (N,)
+
+    Examples
+    --------
+    Three items: the first two belong to row 0, the last to row 2; row 1 has none.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import ItemRows
+    >>> rows = ItemRows.count(torch.tensor([2, 0, 1]), 3)
+    >>> rows.row
+    tensor([0, 0, 2])
+    >>> rows.total(torch.tensor([[1.0], [10.0], [5.0]])).squeeze(1)
+    tensor([11.,  0.,  5.])
+    >>> rows.spread(torch.tensor([[7.0], [8.0], [9.0]])).squeeze(1)
+    tensor([7., 7., 9.])
     """
 
     size: Tensor
@@ -90,6 +104,20 @@ class PooledInterestNet(nn.Module):
     References
     ----------
     Covington, Adams & Sargin (2016), Deep neural networks for YouTube recommendations.
+
+    Examples
+    --------
+    Pads, 0, do not count, wherever they stand; nor does the order of the items.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import PooledInterestNet
+    >>> net = PooledInterestNet(n_items=5)
+    >>> candidate, history = torch.tensor([1, 1]), torch.tensor([[2, 3, 0], [0, 3, 2]])
+    >>> logit = net(candidate, history)
+    >>> logit.shape
+    torch.Size([2])
+    >>> bool(torch.isclose(logit[0], logit[1]))
+    True
     """
 
     def __init__(
@@ -176,6 +204,22 @@ class DeepInterestNet(PooledInterestNet):
     References
     ----------
     Zhou et al. (2018), Deep interest network for click-through rate prediction.
+
+    Examples
+    --------
+    `attend` gives a weight for each past item, 0 at pads. Weights may be negative, and sum to
+    anything, unless `softmax` is set.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import DeepInterestNet
+    >>> net = DeepInterestNet(n_items=5, softmax=True).eval()
+    >>> candidate, history = torch.tensor([1, 4]), torch.tensor([[1, 2, 3], [5, 0, 0]])
+    >>> net(candidate, history).shape
+    torch.Size([2])
+    >>> net.attend(candidate, history).sum(1).detach().round(decimals=3)
+    tensor([1., 1.])
+    >>> net.attend(candidate, history)[1].detach().round(decimals=3)  # one real item
+    tensor([1., 0., 0.])
     """
 
     def __init__(
@@ -235,6 +279,14 @@ def segment_softmax(score: Tensor, rows: ItemRows) -> Tensor:
     Returns
     -------
     Tensor of shape (N, 1)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import ItemRows, segment_softmax
+    >>> rows = ItemRows.count(torch.tensor([2, 1]), 3)
+    >>> segment_softmax(torch.tensor([[0.0], [0.0], [9.0]]), rows).squeeze(1)
+    tensor([0.5000, 0.5000, 1.0000])
     """
     at = rows.row.unsqueeze(1)
     top = score.new_zeros(len(rows.size), 1)
@@ -257,6 +309,15 @@ class Dice(nn.Module):
     References
     ----------
     Zhou et al. (2018), section 5.3. Their ε is 1e-8.
+
+    Examples
+    --------
+    A new unit has α = 0 and running moments 0 and 1: f(s) = s σ(s), a soft ReLU.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import Dice
+    >>> Dice(1).eval()(torch.tensor([[-1.0], [0.0], [1.0]])).detach().squeeze(1).round(decimals=2)
+    tensor([-0.2700,  0.0000,  0.7300])
     """
 
     def __init__(self, units: int) -> None:

@@ -66,6 +66,16 @@ def by_product_type(shop: Shop) -> Shop:
     What the catch-all holds (fuel, coupons, unknown sales) are no products, and stay without one.
 
     Explained in chapter ``interest``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> from pm_utils.targeting.interest.samples import by_product_type
+    >>> products = pd.DataFrame({"category": ["BEEF", "COUPON/MISC ITEMS"],
+    ...                          "product_type": ["PRIMAL", "GASOLINE"]})
+    >>> by_product_type(Shop(products=products)).products["category"].tolist()
+    ['BEEF|PRIMAL', nan]
     """
     category, kind = (shop.products[c].astype("object") for c in ("category", "product_type"))
     named = (category + "|" + kind).mask(category.isin(purchase_log.MISCELLANEOUS))
@@ -92,6 +102,31 @@ def next_baskets(
     bought : array of shape (H, C), bool
     active : array of shape (H,), bool
         Whether there is a basket at all.
+
+    Examples
+    --------
+    Customer 11 buys milk before the date, then bread and milk; only the next basket is asked for.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog
+    >>> from pm_utils.targeting.interest.samples import next_baskets
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11, 12]),
+    ...     categories=("MILK", "BREAD"),
+    ...     order=np.array([0, 1, 2]),
+    ...     customer=np.array([0, 0, 0]),
+    ...     category=np.array([0, 1, 0]),
+    ...     day=np.array([0, 9, 12]),
+    ...     order_customer=np.array([0, 0, 0]),
+    ...     order_day=np.array([0, 9, 12]),
+    ...     order_spend=np.array([2.0, 3.0, 2.0]),
+    ... )
+    >>> bought, active = next_baskets(log, "2017-01-08", baskets=1)
+    >>> bought
+    array([[False,  True],
+           [False, False]])
+    >>> active
+    array([ True, False])
     """
     now = day_number(as_of)
     ahead = np.flatnonzero((log.order_day >= now) & (log.order_day < now + days))
@@ -183,6 +218,36 @@ def snapshots(
     Returns
     -------
     Snapshots
+
+    Examples
+    --------
+    Customer 11 has bought bread and then, later, milk: histories name the latest first, numbered
+    from 1. Customer 12 has no baskets ahead and is left out.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.customers.purchase_log import PurchaseLog
+    >>> from pm_utils.targeting.interest.samples import snapshots
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11, 12]),
+    ...     categories=("MILK", "BREAD", "BEER"),
+    ...     order=np.array([0, 1, 2, 3]),
+    ...     customer=np.array([0, 1, 0, 0]),
+    ...     category=np.array([1, 2, 0, 2]),
+    ...     day=np.array([0, 2, 5, 9]),
+    ...     order_customer=np.array([0, 1, 0, 0]),
+    ...     order_day=np.array([0, 2, 5, 9]),
+    ...     order_spend=np.array([2.0, 8.0, 3.0, 8.0]),
+    ... )
+    >>> known = snapshots(log, [pd.Timestamp("2017-01-08")], length=3)
+    >>> log.customers[known.customer]
+    array([11])
+    >>> known.history
+    array([[1, 2, 0]], dtype=int32)
+    >>> known.bought
+    array([[False, False,  True]])
+    >>> known.own.shape
+    (1, 3, 10)
     """
     parts = []
     for date in dates:
@@ -247,6 +312,27 @@ def sample_pairs(moments: Snapshots, count: int, *, negatives: float = 3.0, seed
     ------
     ValueError
         When there are fewer pairs of either kind than asked for.
+
+    Examples
+    --------
+    One pair in four was bought, and for each such pair one other is wanted: a third of the
+    negatives is kept, so log(1 / 3) puts logits right.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.samples import Snapshots, sample_pairs
+    >>> known = Snapshots(
+    ...     customer=np.arange(50),
+    ...     as_of=np.full(50, np.datetime64("2017-04-01")),
+    ...     history=np.zeros((50, 3), np.int32),
+    ...     own=np.zeros((50, 4, 10), np.float32),
+    ...     context=np.zeros((50, 8), np.float32),
+    ...     bought=np.tile([True, False, False, False], (50, 1)),
+    ... )
+    >>> pairs = sample_pairs(known, 100, negatives=1, seed=0)
+    >>> int(pairs.bought.sum())
+    50
+    >>> round(float(np.exp(pairs.shift)), 4)
+    0.3333
     """
     rate = moments.bought.mean()
     keep = count / (1 + negatives) / (moments.bought.size * rate)
@@ -283,6 +369,25 @@ def all_pairs(moments: Snapshots, households: int, *, seed: int) -> Pairs:
     References
     ----------
     Krichene & Rendle (2020), On sampled metrics for item recommendation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.samples import Snapshots, all_pairs
+    >>> known = Snapshots(
+    ...     customer=np.arange(2),
+    ...     as_of=np.full(2, np.datetime64("2017-04-01")),
+    ...     history=np.zeros((2, 3), np.int32),
+    ...     own=np.zeros((2, 3, 10), np.float32),
+    ...     context=np.zeros((2, 8), np.float32),
+    ...     bought=np.array([[True, False, False], [False, True, True]]),
+    ... )
+    >>> pairs = all_pairs(known, 2, seed=0)
+    >>> pairs.candidate
+    array([0, 1, 2, 0, 1, 2])
+    >>> pairs.bought.reshape(2, 3)
+    array([[1., 0., 0.],
+           [0., 1., 1.]], dtype=float32)
     """
     order = np.random.default_rng(seed).permutation(len(moments.customer))
     chosen, width = np.sort(order[:households]), moments.bought.shape[1]

@@ -30,6 +30,17 @@ class Reader:
         Of the columns of `PAIR_COLUMNS`.
     own : bool
         Whether the network is told about pairs. If not, it has to find that in the history.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.training import Reader
+    >>> reader = Reader(mean=np.zeros(18), std=np.ones(18))
+    >>> reader.facts  # about the pair, and about the household
+    18
+    >>> replace(reader, own=False).facts  # about the household only
+    8
     """
 
     mean: np.ndarray
@@ -71,6 +82,18 @@ class AtSnapshots(nn.Module):
     net : PooledInterestNet
         Or its heir.
     history, events : Tensor of shape (M, T) and (M, T, G)
+
+    Examples
+    --------
+    Two histories, three pairs: the last two share a history.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import PooledInterestNet
+    >>> from pm_utils.targeting.interest.training import AtSnapshots
+    >>> net = PooledInterestNet(n_items=4, facts=1, events=2)
+    >>> lookup = AtSnapshots(net, torch.tensor([[1, 2, 0], [3, 0, 0]]), torch.zeros(2, 3, 2))
+    >>> lookup(torch.tensor([1, 2, 4]), torch.tensor([0, 1, 1]), torch.zeros(3, 1)).shape
+    torch.Size([3])
     """
 
     def __init__(self, net: PooledInterestNet, history: Tensor, events: Tensor) -> None:
@@ -115,6 +138,26 @@ def train_net(
     -------
     PooledInterestNet
         In evaluation mode.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.networks import DeepInterestNet
+    >>> from pm_utils.targeting.interest.samples import Snapshots, all_pairs
+    >>> from pm_utils.targeting.interest.training import Reader, network_probabilities, train_net
+    >>> known = Snapshots(
+    ...     customer=np.arange(2),
+    ...     as_of=np.full(2, np.datetime64("2017-04-01")),
+    ...     history=np.array([[1, 0], [2, 3]], np.int32),
+    ...     own=np.zeros((2, 3, 10), np.float32),
+    ...     context=np.zeros((2, 8), np.float32),
+    ...     bought=np.array([[True, False, False], [False, True, True]]),
+    ... )
+    >>> pairs = all_pairs(known, 2, seed=0)
+    >>> reader = Reader.learn(known, pairs)
+    >>> net = train_net(DeepInterestNet, known, pairs, reader, epochs=2, seed=0)
+    >>> network_probabilities(net, known, pairs, reader, pairs.shift).shape
+    (6,)
     """
     torch.manual_seed(seed)
     if kind is DeepInterestNet:

@@ -43,6 +43,21 @@ class CouponRows:
         `FACTS` of the pair.
     redeemed : array of shape (M,), bool
         Whether the contact redeemed this coupon.
+
+    Examples
+    --------
+    Contact 0 redeems one of two coupons, contact 1 two of three.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.redemption.coupon_choice import CouponRows
+    >>> redeemed = np.array([True, False, True, True, False])
+    >>> rows = CouponRows(np.array([0, 0, 1, 1, 1]), np.zeros((5, 9)), redeemed)
+    >>> rows.starts
+    array([0, 2])
+    >>> rows.share()
+    array([1. , 0. , 0.5, 0.5, 0. ])
+    >>> np.exp(rows.log_sum(np.zeros(5))).round(2)  # equal scores count the coupons
+    array([2., 3.])
     """
 
     contact: np.ndarray
@@ -192,6 +207,24 @@ class CouponChoice:
     ----------
     McFadden (1974), Conditional logit analysis of qualitative choice behavior; the log-sum as an
     input of the decision above is his nested logit (1978).
+
+    Examples
+    --------
+    Three contacts choose between two coupons; each takes the one whose products it bought before.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.redemption.coupon_choice import CouponChoice, CouponRows
+    >>> facts = np.array([[1.0], [0.0], [0.0], [1.0], [1.0], [0.0]])  # only "bought"
+    >>> rows = CouponRows(np.array([0, 0, 1, 1, 2, 2]), facts, facts[:, 0] > 0)
+    >>> everyone = np.ones(3, bool)
+    >>> choice = CouponChoice.learn(rows, everyone, penalty=0.1)
+    >>> bool(choice.weight[0] > 0)
+    True
+    >>> choice.appeal(rows).shape  # one per contact
+    (3,)
+    >>> model, even = choice.surprise(rows, everyone)
+    >>> model < even, round(even, 3)  # lower is better; log 2 for two equal chances
+    (True, 0.693)
     """
 
     weight: np.ndarray

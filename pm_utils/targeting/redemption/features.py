@@ -116,6 +116,29 @@ def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSV
     -------
     sklearn.decomposition.TruncatedSVD
         Of log(1 + lines) by household and product type, each row scaled to length 1.
+
+    Examples
+    --------
+    Two households bought steak, one bought chops; likes lie near each other, unlikes do not.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> from pm_utils.targeting.redemption.contacts import CampaignLog
+    >>> from pm_utils.targeting.redemption.features import learn_taste, taste_of
+    >>> lines = pd.DataFrame({"customer_id": [7, 8, 9], "product_id": [10, 10, 11],
+    ...                       "coupon_discount": 0.0, "ordered_at": pd.Timestamp("2017-01-02")})
+    >>> products = pd.DataFrame({"product_id": [10, 11], "category": ["BEEF", "PORK"],
+    ...                          "product_type": ["STEAK", "CHOPS"]})
+    >>> customers = pd.DataFrame({"customer_id": [7, 8, 9]})
+    >>> offers = pd.DataFrame({"campaign_id": [1], "coupon_id": [900], "product_id": [10]})
+    >>> shop = Shop(customers=customers, products=products, order_lines=lines, offers=offers)
+    >>> log = CampaignLog.of(shop)
+    >>> taste = taste_of(log, "2017-02-01", learn_taste(log, "2017-02-01", width=2)).to_numpy()
+    >>> np.abs(taste @ taste.T).round(2)
+    array([[1., 1., 0.],
+           [1., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
     """
     lines = log.kinds_bought(log.before(until))
     return TruncatedSVD(width, random_state=0).fit(_unit_rows(lines))
@@ -164,6 +187,24 @@ def latest_profiles(
     -------
     DataFrame
         With the index of `contacts`; zeros where a household has no profile yet.
+
+    Examples
+    --------
+    Household 7 has profiles of January and March. A campaign of February reads January's, never a
+    later one; household 8 has none.
+
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.redemption.features import latest_profiles
+    >>> january, march = pd.Timestamp("2017-01-01"), pd.Timestamp("2017-03-01")
+    >>> keys = [(january, 7, january), (january, 7, march)]
+    >>> index = pd.MultiIndex.from_tuples(keys, names=["trained_until", "customer_id", "as_of"])
+    >>> profiles = pd.DataFrame({"profile_00": [0.5, -0.5]}, index)
+    >>> contacts = pd.DataFrame({"customer_id": [7, 8],
+    ...                          "starts_on": pd.Timestamp("2017-02-01")})
+    >>> latest_profiles(profiles, contacts, trained_until="2017-01-01")
+       profile_00
+    0         0.5
+    1         0.0
     """
     vintage = profiles.loc[pd.Timestamp(trained_until)]
     dates = vintage.index.unique("as_of").sort_values()
@@ -360,6 +401,17 @@ def feature_groups(columns: list[str]) -> dict[str, list[str]]:
     -------
     dict of lists
         Each column once, in the first group with a prefix of its name.
+
+    Examples
+    --------
+    >>> from pm_utils.targeting.redemption.features import feature_groups
+    >>> groups = feature_groups(["coupons", "coupons_8w", "coupon_lines_28d", "orders"])
+    >>> for name, columns in groups.items():
+    ...     print(name, columns)
+    coupons at the till ['coupon_lines_28d']
+    offers that fit ['coupons_8w']
+    campaign ['coupons']
+    activity ['orders']
     """
     found: dict[str, list[str]] = {name: [] for name in [*GROUPS, "activity"]}
     for column in columns:

@@ -68,12 +68,12 @@ def cross_validated_probabilities(
     """
     told = answer.notna().to_numpy()
     known = answer[told].astype(str).to_numpy()
-    deal = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
     for name, view in views.items():
         models[name] = (_regression(), np.asarray(view)[told])
     probabilities = {
-        name: cross_val_predict(model, view, known, cv=deal, method="predict_proba")
+        name: cross_val_predict(model, view, known, cv=splitter, method="predict_proba")
         for name, (model, view) in models.items()
     }
     return (known[:, None] == np.unique(known)).astype(float), probabilities
@@ -86,7 +86,7 @@ def guess_table(
 
     Parameters
     ----------
-    truth, chances
+    truth, probabilities
         From `cross_validated_probabilities`, with the views ``classical`` and ``deep``.
     resamples, seed : int
         Of the bootstrap over customers.
@@ -179,8 +179,9 @@ def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     -------
     DataFrame
         One row per answer; columns ``told`` and ``never told`` are shares that sum to 1. The
-        second is the mean predicted chance, which is fairer than counting the likeliest answer. It
-        is right only if customers with equal views answer alike, whether they told or not.
+        second is the mean predicted probability, which is fairer than counting the likeliest
+        answer. It is right only if customers with equal views answer alike, whether they told or
+        not.
 
     Examples
     --------

@@ -125,9 +125,9 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     share_meat          0.25
     campaigns_answered  1.00
     """
-    moment = _midnight(as_of)
-    _need(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
-    lines = _before(shop.order_lines, "ordered_at", moment)
+    cutoff = _midnight(as_of)
+    _require(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
+    lines = _before(shop.order_lines, "ordered_at", cutoff)
     if len(lines) == 0:
         raise ValueError(f"no order is dated before {as_of}: give a later date")
     everyone = pd.Index(shop.customers["customer_id"])
@@ -136,9 +136,9 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     runs = np.append(True, order_id[1:] != order_id[:-1]).nonzero()[0]  # where an order starts
     customer = everyone.get_indexer(lines["customer_id"].to_numpy()[runs])  # one per run of lines
     columns = _spend(lines, runs, customer, n)
-    columns |= _orders(lines, runs, customer, n, moment)
+    columns |= _orders(lines, runs, customer, n, cutoff)
     columns |= _assortment(lines, shop.products, runs, customer, n)
-    columns |= _marketing(shop, everyone, moment)
+    columns |= _marketing(shop, everyone, cutoff)
     age = shop.customers["age_group"].astype("object").fillna("unknown").to_numpy()
     levels = [*_levels(shop.customers["age_group"]), "unknown"]
     columns["age_group"] = pd.Categorical(age, categories=levels)
@@ -147,13 +147,13 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
 
 
 def _midnight(as_of: Any) -> np.datetime64:
-    moment = pd.Timestamp(as_of)
-    if moment is pd.NaT or moment.tzinfo is not None or moment != moment.normalize():
+    cutoff = pd.Timestamp(as_of)
+    if cutoff is pd.NaT or cutoff.tzinfo is not None or cutoff != cutoff.normalize():
         raise ValueError(f"as_of is {as_of}: give a day, without a time or a time zone")
-    return moment.to_datetime64()
+    return cutoff.to_datetime64()
 
 
-def _need(shop: Shop, *tables: str) -> None:
+def _require(shop: Shop, *tables: str) -> None:
     if missing := [table for table in tables if getattr(shop, table) is None]:
         raise ValueError(f"the shop has no {', '.join(missing)}: name them in load_shop([...])")
 
@@ -169,9 +169,9 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
 
 
-def _before(table: pd.DataFrame, column: str, moment: np.datetime64) -> pd.DataFrame:
-    """Return the rows dated before a moment; of a table sorted by time, without a copy."""
-    early = table[column].to_numpy() < moment
+def _before(table: pd.DataFrame, column: str, cutoff: np.datetime64) -> pd.DataFrame:
+    """Return the rows dated before a cutoff; of a table sorted by time, without a copy."""
+    early = table[column].to_numpy() < cutoff
     count = int(early.sum())
     return table.iloc[:count] if early[:count].all() else table[early]
 
@@ -189,7 +189,7 @@ def _spend(lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int) 
 
 
 def _orders(
-    lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int, moment: np.datetime64
+    lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int, cutoff: np.datetime64
 ) -> dict:
     """Count orders: runs of lines are summed to orders, orders to customers."""
     code, ids = pd.factorize(lines["order_id"].to_numpy()[runs])
@@ -202,7 +202,7 @@ def _orders(
 
     value, coupon = per_order("amount"), per_order("coupon_discount") > 0
     orders = np.bincount(who, minlength=n)
-    ago = moment - when
+    ago = cutoff - when
     recent, earlier = ago <= WINDOW, (ago > WINDOW) & (ago <= 2 * WINDOW)
     spent = [np.bincount(who[part], value[part], n) for part in (recent, earlier)]
     age_days = ago / DAY
@@ -252,11 +252,11 @@ def _assortment(
     }
 
 
-def _marketing(shop: Shop, everyone: pd.Index, moment: np.datetime64) -> dict:
+def _marketing(shop: Shop, everyone: pd.Index, cutoff: np.datetime64) -> dict:
     """Count contacts of campaigns that have started, and what they brought."""
-    started = _before(shop.campaigns, "starts_on", moment)["campaign_id"]
+    started = _before(shop.campaigns, "starts_on", cutoff)["campaign_id"]
     contacts = shop.contacts[shop.contacts["campaign_id"].isin(started)]
-    responses = _before(shop.responses, "responded_at", moment)
+    responses = _before(shop.responses, "responded_at", cutoff)
     answered = responses.drop_duplicates(["customer_id", "campaign_id"])
 
     def count(rows: pd.DataFrame) -> np.ndarray:
@@ -331,7 +331,7 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     8    0.0
     Name: spend, dtype: float64
     """
-    _need(shop, "customers", "order_lines")
+    _require(shop, "customers", "order_lines")
     if not pd.Timestamp(start) < pd.Timestamp(end):
         raise ValueError(f"the window is {start} to {end}: let it end after it starts")
     when = shop.order_lines["ordered_at"]

@@ -33,13 +33,13 @@ class TagSamples:
         Codes into ``PurchaseLog.customers``.
     as_of : array of shape (N,), datetime64
     history : array of shape (N, C, 5)
-        See `histories.category_history`.
+        See `purchase_log.category_history`.
     context : array of shape (N, 8)
-        See `histories.customer_context`.
+        See `purchase_log.customer_context`.
     grid : array of shape (N, C, W)
-        See `histories.week_grid`.
+        See `purchase_log.week_grid`.
     baskets, ages, lengths : arrays of shape (N, T, C), (N, T), (N,)
-        See `histories.basket_sequences`.
+        See `purchase_log.basket_sequences`.
     target : array of shape (N, K)
         1 where the category is bought in the days that follow.
 
@@ -254,7 +254,7 @@ def per_tag_probabilities(
     Returns
     -------
     array of shape (M, K)
-        The predicted chance of each tag.
+        The predicted probability of each tag.
 
     Raises
     ------
@@ -414,7 +414,7 @@ def train_tagger(
 def tag_probabilities(
     net: ProfileTagger, name: str, samples: TagSamples, inputs: Inputs
 ) -> np.ndarray:
-    """Return a trained tagger's chance of each tag.
+    """Return a trained tagger's probability of each tag.
 
     Explained in chapter ``customer-profile``.
 

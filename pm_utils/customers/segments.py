@@ -151,7 +151,7 @@ def segment_portraits(
     themes, held = table[list(THEMES)], table.groupby("segment")
     size, mean = held.size(), held[list(THEMES)].mean()
     lift = mean / themes.mean()
-    surprise = (mean - themes.mean()).div(themes.std()).mul(np.sqrt(size), axis=0)
+    z_score = (mean - themes.mean()).div(themes.std()).mul(np.sqrt(size), axis=0)
     portraits = held[["orders_per_8w", "spend_per_8w"]].median()
     portraits.insert(0, "households", size)
     portraits.insert(1, "share", size / size.sum())
@@ -159,13 +159,13 @@ def segment_portraits(
     names: list[str] = []
     for number, row in portraits.iterrows():
         rhythm = next(word for least, word in RHYTHMS if row["orders_per_8w"] >= least)
-        ranked = surprise.loc[number].sort_values(ascending=False, kind="stable").index
+        ranked = z_score.loc[number].sort_values(ascending=False, kind="stable").index
         names.append(next(n for theme in ranked if (n := f"{rhythm} {theme}") not in names))
     portraits.insert(0, "name", names)
     portraits["buys_more"] = [
         ", ".join(f"{theme} ×{lift.loc[number, theme]:.1f}" for theme in order.index[:3])
         for number in portraits.index
-        for order in [surprise.loc[number].sort_values(ascending=False, kind="stable")]
+        for order in [z_score.loc[number].sort_values(ascending=False, kind="stable")]
     ]
     return portraits
 

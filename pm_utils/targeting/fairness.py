@@ -55,22 +55,22 @@ def group_gaps(
     b       0.5      0.625  0.125      1.0
     """
     target, probability = np.asarray(target, float), np.asarray(probability, float)
-    listed = np.zeros(len(probability), bool)
-    listed[np.argsort(-probability, kind="stable")[: round(share * len(probability))]] = True
+    contacted = np.zeros(len(probability), bool)
+    contacted[np.argsort(-probability, kind="stable")[: round(share * len(probability))]] = True
     rows = {}
     for level in group.dropna().unique():
         of = (group == level).to_numpy(bool, na_value=False)
-        t, c, came, w = target[of], probability[of], listed[of], weight[:, of]
+        t, p, reach, w = target[of], probability[of], contacted[of], weight[:, of]
         with np.errstate(invalid="ignore", divide="ignore"):
-            gaps = w @ (c - t) / w.sum(1)
-            reached = w @ (t * came) / (w @ t)
+            gaps = w @ (p - t) / w.sum(1)
+            reached = w @ (t * reach) / (w @ t)
         rows[level] = {
             "contacts": len(t),
             "redeemed": t.mean(),
-            "predicted": c.mean(),
-            "gap": (c - t).mean(),
+            "predicted": p.mean(),
+            "gap": (p - t).mean(),
             **dict(zip(("gap_low", "gap_high"), percentile_interval(gaps), strict=True)),
-            "reached": came[t > 0].mean() if t.any() else np.nan,
+            "reached": reach[t > 0].mean() if t.any() else np.nan,
             **dict(zip(("reached_low", "reached_high"), percentile_interval(reached), strict=True)),
         }
     return pd.DataFrame(rows).T.sort_index()
@@ -83,7 +83,7 @@ INCOME_BANDS = {"under 35K": 3, "35-74K": 5, "75K and more": 12}
 def gaps_by_age_and_income(
     target: np.ndarray,
     probability: np.ndarray,
-    told: pd.DataFrame,
+    demographics: pd.DataFrame,
     weight: np.ndarray,
     *,
     share: float,
@@ -94,9 +94,9 @@ def gaps_by_age_and_income(
 
     Parameters
     ----------
-    target, chance, weight, share
+    target, probability, weight, share
         As in `group_gaps`.
-    told : DataFrame of length N
+    demographics : DataFrame of length N
         ``age_group`` and ``income`` of each row's household, missing where not told.
 
     Returns
@@ -106,7 +106,7 @@ def gaps_by_age_and_income(
     """
     parts = {}
     for name, bands in {"age_group": AGE_BANDS, "income": INCOME_BANDS}.items():
-        band = merge_levels(told[name], bands).astype(object)
+        band = merge_levels(demographics[name], bands).astype(object)
         table = group_gaps(target, probability, band, weight, share=share)
         parts[name] = table.reindex([level for level in bands if level in table.index])
     return pd.concat(parts)

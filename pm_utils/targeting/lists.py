@@ -78,7 +78,7 @@ def profit_curve(
     Parameters
     ----------
     outcome : array of shape (N,)
-        Redeemed (0 or 1), which gives what came, or chances, which give what is expected.
+        Redeemed (0 or 1), which gives what came, or probabilities, which give what is expected.
     order_by : array of shape (N,)
         Contacts are made in descending order.
     margin, cost : float

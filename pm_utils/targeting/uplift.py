@@ -1,4 +1,4 @@
-"""Whom an ad changes: learners of heterogeneous effects, and curves that judge them."""
+"""Whom an ad changes: learners of heterogeneous effects, and curves that score them."""
 
 import numpy as np
 import pandas as pd
@@ -56,8 +56,8 @@ class DRLearner:
         \varphi = \hat\mu_1(x) - \hat\mu_0(x) + \frac{t}{e} \bigl(y - \hat\mu_1(x)\bigr)
           - \frac{1 - t}{1 - e} \bigl(y - \hat\mu_0(x)\bigr)
 
-    with the probability of treatment e known from the design, and :math:`\hat\mu` fitted on the
-    other half of the customers.
+    with the propensity e, the probability of treatment, known from the design, and
+    :math:`\hat\mu` fitted on the other half of the customers. φ is called the pseudo-outcome.
 
     Explained in chapter ``creative-optimisation``.
 
@@ -65,8 +65,8 @@ class DRLearner:
     ----------
     outcome_model, effect_model : scikit-learn regressors
         For :math:`\hat\mu`, and for φ given x.
-    probability : float
-        e.
+    propensity : float
+        e, between 0 and 1.
     seed : int
         Halves the customers.
 
@@ -86,7 +86,7 @@ class DRLearner:
     >>> learner = DRLearner(LinearRegression(), LinearRegression(), seed=0)
     >>> learner.fit(x, treated, outcome).predict(np.array([[0.0], [1.0]])).round(2)
     array([1., 3.])
-    >>> round(float(learner.guesses(x, treated, outcome).mean()), 2)  # the average uplift
+    >>> round(float(learner.pseudo_outcomes(x, treated, outcome).mean()), 2)  # the average uplift
     2.0
     """
 
@@ -95,29 +95,31 @@ class DRLearner:
         outcome_model: RegressorMixin,
         effect_model: RegressorMixin,
         *,
-        probability: float = 0.5,
+        propensity: float = 0.5,
         seed: int = 0,
     ) -> None:
         self.outcome_model, self.effect_model = outcome_model, effect_model
-        self.probability, self.seed = probability, seed
+        self.propensity, self.seed = propensity, seed
 
-    def guesses(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> np.ndarray:
+    def pseudo_outcomes(
+        self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray
+    ) -> np.ndarray:
         """Return φ → (N,); its mean estimates the average uplift."""
-        t, e = np.asarray(treated, float), self.probability
+        t, e = np.asarray(treated, float), self.propensity
         half = np.random.default_rng(self.seed).permutation(len(x)) % 2
         phi = np.empty(len(x))
         for fold in range(2):
-            seen, asked = half != fold, half == fold
-            both = TLearner(self.outcome_model).fit(x[seen], t[seen], outcome[seen])
-            without, with_ad = (model.predict(x[asked]) for model in both.models)
-            y, given = outcome[asked], t[asked]
-            phi[asked] = with_ad - without + given / e * (y - with_ad)
-            phi[asked] -= (1 - given) / (1 - e) * (y - without)
+            others, own = half != fold, half == fold
+            outcome_models = TLearner(self.outcome_model).fit(x[others], t[others], outcome[others])
+            mu_0, mu_1 = (model.predict(x[own]) for model in outcome_models.models)
+            y, given = outcome[own], t[own]
+            phi[own] = mu_1 - mu_0 + given / e * (y - mu_1)
+            phi[own] -= (1 - given) / (1 - e) * (y - mu_0)
         return phi
 
     def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "DRLearner":
         """Fit on x (N, D), treated (N,), outcome (N,)."""
-        self.model = clone(self.effect_model).fit(x, self.guesses(x, treated, outcome))
+        self.model = clone(self.effect_model).fit(x, self.pseudo_outcomes(x, treated, outcome))
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Pairs, Snapshot
 
 
 def naive_probabilities(
-    train: Snapshots, moments: Snapshots, pairs: Pairs
+    train: Snapshots, snapshots: Snapshots, pairs: Pairs
 ) -> dict[str, np.ndarray]:
     """Return what two rules without a model say: how often such pairs were bought in training.
 
@@ -21,7 +21,7 @@ def naive_probabilities(
     ----------
     train : Snapshots
         All of its pairs are counted.
-    moments, pairs
+    snapshots, pairs
         What to score.
 
     Returns
@@ -62,12 +62,12 @@ def naive_probabilities(
     probability = (bought + train.bought.mean()) / (np.bincount(counted, minlength=size) + 1)
     return {
         "popularity": train.bought.mean(0)[pairs.candidate],
-        "recency and frequency": probability[cell(moments)[pairs.moment, pairs.candidate]],
+        "recency and frequency": probability[cell(snapshots)[pairs.snapshot, pairs.candidate]],
     }
 
 
 def classical_probabilities(
-    train: Snapshots, pairs: Pairs, test: Snapshots, asked: Pairs, *, seed: int
+    train: Snapshots, pairs: Pairs, test: Snapshots, test_pairs: Pairs, *, seed: int
 ) -> dict[str, np.ndarray]:
     """Fit logistic regression and gradient boosting on the facts of pairs, and score others.
 
@@ -77,14 +77,14 @@ def classical_probabilities(
     ----------
     train, pairs
         What to learn from.
-    test, asked
+    test, test_pairs
         What to score.
     seed : int
 
     Returns
     -------
     dict of arrays of shape (N,)
-        ``"logistic"`` and ``"gradient boosting"``: chances, put right by the pairs' shift.
+        ``"logistic"`` and ``"gradient boosting"``: probabilities, put right by the pairs' shift.
 
     References
     ----------
@@ -99,7 +99,7 @@ def classical_probabilities(
         random_state=seed,
     )
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    facts, unseen = pair_facts(train, pairs), pair_facts(test, asked)
+    facts, unseen = pair_facts(train, pairs), pair_facts(test, test_pairs)
     probabilities = {}
     for name, model in {"logistic": regression, "gradient boosting": trees}.items():
         odds = model.fit(facts, pairs.bought).decision_function(unseen) + pairs.shift

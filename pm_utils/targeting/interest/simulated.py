@@ -16,7 +16,7 @@ class ClickLog:
     history : array of shape (N, T)
         Items that the user clicked on before the log begins; 0 pads.
     probability : array of shape (N,)
-        The true chance of a click.
+        The true probability of a click.
     click : array of shape (N,), float32
     """
 

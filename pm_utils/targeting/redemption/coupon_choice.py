@@ -222,7 +222,7 @@ class CouponChoice:
     True
     >>> choice.appeal(rows).shape  # one per contact
     (3,)
-    >>> model, even = choice.surprise(rows, everyone)
+    >>> model, even = choice.log_loss(rows, everyone)
     >>> model < even, round(even, 3)  # lower is better; log 2 for two equal chances
     (True, 0.693)
     """
@@ -233,7 +233,7 @@ class CouponChoice:
 
     @classmethod
     def learn(cls, rows: CouponRows, known: np.ndarray, *, penalty: float = 0.003) -> Self:
-        """Maximise the mean log chance of what redeeming contacts took.
+        """Maximise the mean log probability of what redeeming contacts took.
 
         Parameters
         ----------
@@ -276,7 +276,7 @@ class CouponChoice:
         """Return log Σ exp(score) over the coupons of each contact → (N,), one per contact."""
         return rows.log_sum(self.score(rows))[np.argsort(rows.contact[rows.starts])]
 
-    def surprise(self, rows: CouponRows, chosen: np.ndarray) -> tuple[float, float]:
+    def log_loss(self, rows: CouponRows, chosen: np.ndarray) -> tuple[float, float]:
         """Say how well the choices of some contacts are foretold.
 
         Parameters
@@ -287,7 +287,8 @@ class CouponChoice:
         Returns
         -------
         model, even : float
-            Mean nats per redeeming contact, of this model and of equal chances for all coupons.
+            Mean nats per redeeming contact, of this model and of equal probabilities for all
+            coupons. Less is better.
         """
         count = np.bincount(rows.contact, rows.redeemed, minlength=len(chosen))
         rows = rows.take(chosen & (count > 0))

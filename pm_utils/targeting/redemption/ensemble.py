@@ -134,8 +134,8 @@ def train_nets(
     members, order = Members(nets), torch.stack(orders, 1)  # (N, K)
 
     def loss(logit: Tensor, answer: Tensor) -> Tensor:
-        surprise = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
-        return surprise + penalty(members.named())
+        log_loss = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
+        return log_loss + penalty(members.named())
 
     settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seeds[0]}
     fit(members, [part[order] for part in inputs], goal.gather(0, order), loss=loss, **settings)

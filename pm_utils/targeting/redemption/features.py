@@ -71,7 +71,7 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     probability = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
     columns["coupons_expected"] = np.log1p(probability.sum(1))
     columns["orders_expected"] = np.log1p(_orders(log, who, now) / 56 * days)
-    columns |= _baselines(log.shop, contacts)
+    columns |= _other_campaigns(log.shop, contacts)
     columns["taste_match"] = _taste_match(log.kinds_bought(past)[who], anything @ log.kind, taste)
     return pd.DataFrame(columns, index=contacts.index).astype(float)
 
@@ -84,7 +84,7 @@ def _orders(log: CampaignLog, who: np.ndarray, now: np.datetime64) -> np.ndarray
     return np.bincount(visits, minlength=len(log.customers))[who]
 
 
-def _baselines(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
+def _other_campaigns(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
     """Count the other campaigns that address each household and run on the day."""
     start, campaign = contacts["starts_on"].iloc[0], contacts["campaign_id"].iloc[0]
     spans = shop.campaigns
@@ -310,7 +310,7 @@ def household_features(log: CampaignLog, as_of: Any) -> pd.DataFrame:
     long_tailed = [c for c in known if FEATURES.loc[c, "unit"] in ("dollars", "count", "days")]
     known[long_tailed] = np.log1p(known[long_tailed].clip(lower=0))
     columns = known.reindex(log.customers, fill_value=0.0).to_dict("series")
-    columns |= _coupons_at_the_till(log, now) | _answers(log, as_of) | _told(log)
+    columns |= _coupons_at_the_till(log, now) | _answers(log, as_of) | _demographics(log)
     return pd.DataFrame(columns, index=log.customers).astype(float)
 
 
@@ -359,7 +359,7 @@ def _answers(log: CampaignLog, as_of: pd.Timestamp) -> dict[str, np.ndarray]:
     return columns
 
 
-def _told(log: CampaignLog) -> dict[str, np.ndarray]:
+def _demographics(log: CampaignLog) -> dict[str, np.ndarray]:
     customers = log.shop.customers
     told = customers["age_group"].notna().to_numpy(float)
     columns = {"told": told}

@@ -49,14 +49,14 @@ class ConversionPredictNet(nn.Module):
     ) -> None:
         super().__init__()
         inputs = profile_dim + content_dim
-        self.blur, self.dropout = nn.Dropout(0.6 * dropout), nn.Dropout(dropout)
+        self.input_dropout, self.dropout = nn.Dropout(0.6 * dropout), nn.Dropout(dropout)
         self.fc1 = nn.Linear(inputs, hidden_dim)
         self.fc2 = nn.Linear(hidden_dim, 1)
         self.linear = nn.Linear(inputs, 1, bias=False) if linear else None
 
     def forward(self, profile: Tensor, content: Tensor) -> Tensor:
         """Profile (B, P), content (B, C) → logit of a redemption (B,)."""
-        x = self.blur(torch.cat([profile, content], 1))
+        x = self.input_dropout(torch.cat([profile, content], 1))
         logit = self.fc2(self.dropout(torch.relu(self.fc1(x))))
         if self.linear is not None:
             logit = logit + self.linear(x)

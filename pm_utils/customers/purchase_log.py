@@ -460,6 +460,16 @@ def basket_sequences(
 def next_purchases(log: PurchaseLog, as_of: str | pd.Timestamp, days: int, tags: int) -> np.ndarray:
     """Return which of the first `tags` categories are bought in the days from a date on.
 
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : date
+        Orders on this day count, earlier ones do not.
+    days : int
+        How many days count.
+    tags : int
+        K, how many of the log's categories.
+
     Returns
     -------
     array of shape (H, tags), float32

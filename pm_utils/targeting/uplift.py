@@ -226,6 +226,11 @@ def qini_coefficient(score: np.ndarray, treated: np.ndarray, outcome: np.ndarray
         Predicted uplift.
     treated, outcome : arrays of int of shape (N,), 0 or 1
 
+    Returns
+    -------
+    float
+        At most 1; higher is better.
+
     References
     ----------
     Radcliffe (2007), Using control groups to target on predicted lift.
@@ -305,7 +310,7 @@ def score_uplift(
     Returns
     -------
     DataFrame
-        For each score, the ``Qini`` coefficient and the ``share of true gain``.
+        For each score, the ``Qini`` coefficient and the ``share of true gain``; higher is better.
 
     Examples
     --------

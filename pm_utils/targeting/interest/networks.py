@@ -378,10 +378,10 @@ def _dice(s, alpha, moments):
 
 
 def _dice_derivative(grad, scratch, s, alpha, mean, scale, p):
-    """Turn what reaches Dice's output g into what reaches s, in place → what reaches α.
+    """Turn the gradient of Dice's output into that of s, in place → the gradient of α.
 
-    The moments depend on s too: what reaches z = (s - mean) · scale loses its mean and its part
-    along z. `scratch` and `p` are overwritten.
+    With g the gradient of the output: the moments depend on s too, so the gradient of
+    z = (s - mean) · scale loses its mean and its part along z. `scratch` and `p` are overwritten.
     """
     torch.mul(grad, s, out=scratch)
     grad_alpha = scratch.addcmul_(scratch, p, value=-1).sum(0)  # g s (1 - p)

@@ -72,6 +72,19 @@ def fitted_logit(
 
     Explained in chapter ``conversion``.
 
+    Parameters
+    ----------
+    model : scikit-learn classifier with ``predict_proba``
+        Fitted in place.
+    rows : DataFrame of shape (N, F)
+    target : array of shape (N,), 0 or 1
+    others : list of DataFrames with the columns of `rows`
+
+    Returns
+    -------
+    list of arrays
+        log(p / (1 - p)) of each row of each table.
+
     Examples
     --------
     >>> import numpy as np

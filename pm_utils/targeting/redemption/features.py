@@ -145,7 +145,16 @@ def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSV
 
 
 def taste_of(log: CampaignLog, as_of: Any, taste: TruncatedSVD) -> pd.DataFrame:
-    """Return every household's taste on a date → (H, width), indexed by ``customer_id``."""
+    """Return every household's taste on a date → (H, width), indexed by ``customer_id``.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    as_of : date-like
+        Nothing dated on or after it is read.
+    taste : TruncatedSVD
+        From `learn_taste`.
+    """
     values = taste.transform(_unit_rows(log.kinds_bought(log.before(as_of))))
     columns = [f"taste_{i:02d}" for i in range(values.shape[1])]
     return pd.DataFrame(values, log.customers, columns)

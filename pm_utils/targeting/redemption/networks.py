@@ -68,6 +68,11 @@ class ResidualUnit(nn.Module):
 
     Explained in chapter ``conversion``.
 
+    Parameters
+    ----------
+    width, hidden : int
+        Width of the states, and of the layer within.
+
     Examples
     --------
     With its outer layer at zero, a unit hands on what is positive.

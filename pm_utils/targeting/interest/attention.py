@@ -85,7 +85,7 @@ def picks(
     -------
     DataFrame
         One row per candidate, the item with most weight first, each with its share of all weight
-        (taken without its sign) and the days since it was bought.
+        (taken without its sign) and the days since it was bought; empty where there are no more.
     """
     history, events = (part[[snapshot]] for part in reader.histories(snapshots))
     net.eval()
@@ -96,7 +96,7 @@ def picks(
     days = np.rint(np.expm1(snapshots.own[snapshot, past - 1, _GAP])).astype(int)
     rows = {
         names[c].lower(): [
-            f"{names[past[j] - 1].lower()} ({share[i, j]:.0%}, {days[j]} days)"
+            f"{names[past[j] - 1].lower()} ({share[i, j]:.0%}, {days[j]} days)" if past[j] else ""
             for j in np.argsort(-share[i])[:top]
         ]
         for i, c in enumerate(candidates)

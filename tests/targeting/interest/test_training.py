@@ -1,5 +1,6 @@
 """A network learns a planted rule, and shuffled labels teach nothing."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -103,6 +104,16 @@ def test_picks_name_the_heaviest_past_items_with_their_share_and_days(trained):
     days = np.expm1(TEST.own[3, item, HISTORY_COLUMNS.index("days_since")])
     share = (weight.max() / weight.sum()).item()
     assert shown.loc["f", "1."] == f"{'abcdef'[item]} ({share:.0%}, {days:.0f} days)"
+
+
+def test_pads_are_not_picked(trained):
+    net, _ = trained.made["alone"]
+    history = TEST.history.copy()
+    history[3, 1:] = 0
+    short = replace(TEST, history=history)
+    shown = attention.picks(net, short, trained.blind, "ABCDEF", snapshot=3, candidates=[0], top=2)
+    assert shown.loc["a", "1."].startswith("abcdef"[history[3, 0] - 1] + " (100%")
+    assert shown.loc["a", "2."] == ""
 
 
 def test_histories_are_looked_up_by_moment(trained):

@@ -48,15 +48,32 @@ def cross_validated_probabilities(
     probabilities : dict of arrays of shape (M, A)
         ``naive``: how frequent each answer is in the other folds. Per view: multinomial logistic
         regression, its strength of regularisation chosen within the other folds.
+
+    Examples
+    --------
+    The view tells the answer. The third customer did not tell, and is not scored.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.customers.demographics import cross_validated_probabilities
+    >>> answer = pd.Series(["no", "yes", None] + ["no", "yes"] * 40)
+    >>> view = (answer == "yes").to_numpy(float)[:, None]
+    >>> truth, probabilities = cross_validated_probabilities(
+    ...     {"view": view}, answer, seed=0, folds=2
+    ... )
+    >>> truth.shape  # columns "no" and "yes"
+    (82, 2)
+    >>> {name: each[1].round(1).tolist() for name, each in probabilities.items()}  # who said yes
+    {'naive': [0.5, 0.5], 'view': [0.3, 0.7]}
     """
     told = answer.notna().to_numpy()
     known = answer[told].astype(str).to_numpy()
-    deal = StratifiedKFold(folds, shuffle=True, random_state=seed)
+    splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
     for name, view in views.items():
         models[name] = (_regression(), np.asarray(view)[told])
     probabilities = {
-        name: cross_val_predict(model, view, known, cv=deal, method="predict_proba")
+        name: cross_val_predict(model, view, known, cv=splitter, method="predict_proba")
         for name, (model, view) in models.items()
     }
     return (known[:, None] == np.unique(known)).astype(float), probabilities
@@ -69,7 +86,7 @@ def guess_table(
 
     Parameters
     ----------
-    truth, chances
+    truth, probabilities
         From `cross_validated_probabilities`, with the views ``classical`` and ``deep``.
     resamples, seed : int
         Of the bootstrap over customers.
@@ -80,6 +97,24 @@ def guess_table(
         One row per view, columns ``accuracy`` and ``auc`` (shares).
     interval : (float, float)
         95 % interval for the AUC of deep minus that of classical.
+
+    Examples
+    --------
+    Twenty customers told; *deep* puts all of them right, *classical* half of each kind.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.demographics import guess_table
+    >>> yes = np.tile([1.0, 1.0, 0.0, 0.0], 5)
+    >>> guess = {"naive": np.full(20, 0.5), "classical": np.tile([0.8, 0.2, 0.8, 0.2], 5)}
+    >>> guess["deep"] = np.tile([0.9, 0.8, 0.2, 0.1], 5)
+    >>> probabilities = {name: np.stack([1 - p, p], 1) for name, p in guess.items()}
+    >>> truth = np.stack([1 - yes, yes], 1)
+    >>> table, interval = guess_table(truth, probabilities, resamples=20, seed=0)
+    >>> table
+               accuracy  auc
+    naive           0.5  0.5
+    classical       0.5  0.5
+    deep            1.0  1.0
     """
     weight = bootstrap_weights(len(truth), resamples, seed)
     auc = {
@@ -144,8 +179,23 @@ def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     -------
     DataFrame
         One row per answer; columns ``told`` and ``never told`` are shares that sum to 1. The
-        second is the mean predicted chance, which is fairer than counting the likeliest answer. It
-        is right only if customers with equal views answer alike, whether they told or not.
+        second is the mean predicted probability, which is fairer than counting the likeliest
+        answer. It is right only if customers with equal views answer alike, whether they told or
+        not.
+
+    Examples
+    --------
+    Half of those who told said yes; all who did not tell look like those.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.customers.demographics import expected_mix
+    >>> answer = pd.Series(["no", "yes"] * 40 + [None] * 4)
+    >>> view = np.array([[0.0], [1.0]] * 40 + [[1.0]] * 4)
+    >>> expected_mix(view, answer).round(1)
+         told  never told
+    no    0.5         0.2
+    yes   0.5         0.8
     """
     told = answer.notna().to_numpy()
     known = answer[told].astype(str)

@@ -91,10 +91,43 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     ------
     ValueError
         When `as_of` has a time of day or a zone, the shop lacks a table, or no order is that early.
+
+    Examples
+    --------
+    The order of 1 March lies on the date and does not count. Customer 8 has not ordered yet and is
+    left out.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import customer_features
+    >>> from pm_utils.data import Shop
+    >>> day = pd.to_datetime
+    >>> lines = pd.DataFrame({"order_id": [1, 2, 3], "customer_id": 7, "product_id": [10, 11, 10],
+    ...                       "amount": [6.0, 2.0, 9.0], "retail_discount": 0.0,
+    ...                       "coupon_discount": [0.0, 1.0, 0.0], "coupon_match_discount": 0.0,
+    ...                       "ordered_at": day(["2017-02-01", "2017-02-22", "2017-03-01"])})
+    >>> shop = Shop(
+    ...     customers=pd.DataFrame({"customer_id": [7, 8], "age_group": ["25-34", None]}),
+    ...     products=pd.DataFrame({"product_id": [10, 11], "department": ["GROCERY", "MEAT"],
+    ...                            "brand": ["National", "Private"]}),
+    ...     order_lines=lines,
+    ...     campaigns=pd.DataFrame({"campaign_id": [1], "starts_on": day(["2017-02-20"])}),
+    ...     contacts=pd.DataFrame({"campaign_id": [1], "customer_id": [7]}),
+    ...     responses=pd.DataFrame({"campaign_id": [1], "customer_id": [7],
+    ...                             "responded_at": day(["2017-02-22"])}),
+    ... )
+    >>> known = customer_features(shop, "2017-03-01")
+    >>> columns = ["orders", "total_purchase", "recency_days", "share_meat", "campaigns_answered"]
+    >>> known[columns].T
+    customer_id            7
+    orders              2.00
+    total_purchase      8.00
+    recency_days        7.00
+    share_meat          0.25
+    campaigns_answered  1.00
     """
-    moment = _midnight(as_of)
-    _need(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
-    lines = _before(shop.order_lines, "ordered_at", moment)
+    cutoff = _midnight(as_of)
+    _require(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
+    lines = _before(shop.order_lines, "ordered_at", cutoff)
     if len(lines) == 0:
         raise ValueError(f"no order is dated before {as_of}: give a later date")
     everyone = pd.Index(shop.customers["customer_id"])
@@ -103,9 +136,9 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     runs = np.append(True, order_id[1:] != order_id[:-1]).nonzero()[0]  # where an order starts
     customer = everyone.get_indexer(lines["customer_id"].to_numpy()[runs])  # one per run of lines
     columns = _spend(lines, runs, customer, n)
-    columns |= _orders(lines, runs, customer, n, moment)
+    columns |= _orders(lines, runs, customer, n, cutoff)
     columns |= _assortment(lines, shop.products, runs, customer, n)
-    columns |= _marketing(shop, everyone, moment)
+    columns |= _marketing(shop, everyone, cutoff)
     age = shop.customers["age_group"].astype("object").fillna("unknown").to_numpy()
     levels = [*_levels(shop.customers["age_group"]), "unknown"]
     columns["age_group"] = pd.Categorical(age, categories=levels)
@@ -114,13 +147,13 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
 
 
 def _midnight(as_of: Any) -> np.datetime64:
-    moment = pd.Timestamp(as_of)
-    if moment is pd.NaT or moment.tzinfo is not None or moment != moment.normalize():
+    cutoff = pd.Timestamp(as_of)
+    if cutoff is pd.NaT or cutoff.tzinfo is not None or cutoff != cutoff.normalize():
         raise ValueError(f"as_of is {as_of}: give a day, without a time or a time zone")
-    return moment.to_datetime64()
+    return cutoff.to_datetime64()
 
 
-def _need(shop: Shop, *tables: str) -> None:
+def _require(shop: Shop, *tables: str) -> None:
     if missing := [table for table in tables if getattr(shop, table) is None]:
         raise ValueError(f"the shop has no {', '.join(missing)}: name them in load_shop([...])")
 
@@ -136,9 +169,9 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)
 
 
-def _before(table: pd.DataFrame, column: str, moment: np.datetime64) -> pd.DataFrame:
-    """Return the rows dated before a moment; of a table sorted by time, without a copy."""
-    early = table[column].to_numpy() < moment
+def _before(table: pd.DataFrame, column: str, cutoff: np.datetime64) -> pd.DataFrame:
+    """Return the rows dated before a cutoff; of a table sorted by time, without a copy."""
+    early = table[column].to_numpy() < cutoff
     count = int(early.sum())
     return table.iloc[:count] if early[:count].all() else table[early]
 
@@ -156,7 +189,7 @@ def _spend(lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int) 
 
 
 def _orders(
-    lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int, moment: np.datetime64
+    lines: pd.DataFrame, runs: np.ndarray, customer: np.ndarray, n: int, cutoff: np.datetime64
 ) -> dict:
     """Count orders: runs of lines are summed to orders, orders to customers."""
     code, ids = pd.factorize(lines["order_id"].to_numpy()[runs])
@@ -169,7 +202,7 @@ def _orders(
 
     value, coupon = per_order("amount"), per_order("coupon_discount") > 0
     orders = np.bincount(who, minlength=n)
-    ago = moment - when
+    ago = cutoff - when
     recent, earlier = ago <= WINDOW, (ago > WINDOW) & (ago <= 2 * WINDOW)
     spent = [np.bincount(who[part], value[part], n) for part in (recent, earlier)]
     age_days = ago / DAY
@@ -219,11 +252,11 @@ def _assortment(
     }
 
 
-def _marketing(shop: Shop, everyone: pd.Index, moment: np.datetime64) -> dict:
+def _marketing(shop: Shop, everyone: pd.Index, cutoff: np.datetime64) -> dict:
     """Count contacts of campaigns that have started, and what they brought."""
-    started = _before(shop.campaigns, "starts_on", moment)["campaign_id"]
+    started = _before(shop.campaigns, "starts_on", cutoff)["campaign_id"]
     contacts = shop.contacts[shop.contacts["campaign_id"].isin(started)]
-    responses = _before(shop.responses, "responded_at", moment)
+    responses = _before(shop.responses, "responded_at", cutoff)
     answered = responses.drop_duplicates(["customer_id", "campaign_id"])
 
     def count(rows: pd.DataFrame) -> np.ndarray:
@@ -283,8 +316,22 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     ------
     ValueError
         When the shop lacks a table, or the window does not start before it ends.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import spend_between
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"customer_id": [7, 7], "amount": [3.0, 4.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-31", "2017-02-01"])})
+    >>> shop = Shop(customers=pd.DataFrame({"customer_id": [7, 8]}), order_lines=lines)
+    >>> spend_between(shop, "2017-01-01", "2017-02-01")  # the last day does not count
+    customer_id
+    7    3.0
+    8    0.0
+    Name: spend, dtype: float64
     """
-    _need(shop, "customers", "order_lines")
+    _require(shop, "customers", "order_lines")
     if not pd.Timestamp(start) < pd.Timestamp(end):
         raise ValueError(f"the window is {start} to {end}: let it end after it starts")
     when = shop.order_lines["ordered_at"]
@@ -311,6 +358,22 @@ def next_spend(shop: Shop, features: pd.DataFrame, *, window: Any = WINDOW) -> p
     -------
     Series
         Dollars, in the order of `features`.
+
+    Examples
+    --------
+    The window opens on the date itself: eight weeks from 1 February on.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import next_spend
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"customer_id": 7, "amount": [3.0, 4.0, 5.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-31", "2017-02-01",
+    ...                                                     "2017-04-01"])})
+    >>> shop = Shop(customers=pd.DataFrame({"customer_id": [7]}), order_lines=lines)
+    >>> index = pd.MultiIndex.from_tuples([(pd.Timestamp("2017-02-01"), 7)],
+    ...                                   names=["as_of", "customer_id"])
+    >>> next_spend(shop, pd.DataFrame(index=index)).tolist()
+    [4.0]
     """
     days = features.index.unique("as_of")
     spend = {day: spend_between(shop, day, day + pd.Timedelta(window)) for day in days}
@@ -331,6 +394,19 @@ def orders_of(shop: Shop) -> pd.DataFrame:
     -------
     DataFrame
         ``order_id, customer_id, amount, ordered_at``, one row per order.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import orders_of
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2], "customer_id": 7, "amount": [3.0, 4.0, 5.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-31", "2017-01-31",
+    ...                                                     "2017-02-01"])})
+    >>> orders_of(Shop(order_lines=lines))
+       order_id  customer_id  amount ordered_at
+    0         1            7     7.0 2017-01-31
+    1         2            7     5.0 2017-02-01
     """
     groups = shop.order_lines.groupby(["order_id", "customer_id"], as_index=False)
     return groups.agg(amount=("amount", "sum"), ordered_at=("ordered_at", "first"))
@@ -358,6 +434,22 @@ def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
     ------
     ValueError
         When a column is none of `FEATURES`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import feature_pipeline
+    >>> pipeline = feature_pipeline(["orders", "trend", "age_group"])
+    >>> known = pd.DataFrame({"orders": [0, 3], "trend": [-0.5, 0.5],
+    ...                       "age_group": ["25-34", "65+"]})
+    >>> pipeline.fit_transform(known)
+       orders  trend  age_group_25-34  age_group_65+
+    0    -1.0   -1.0              1.0            0.0
+    1     1.0    1.0              0.0            1.0
+    >>> pipeline.transform(known.assign(age_group="19-24")).iloc[:, 2:]  # unknown: all zero
+       age_group_25-34  age_group_65+
+    0              0.0            0.0
+    1              0.0            0.0
     """
     chosen = list(FEATURES.index if columns is None else columns)
     if unknown := [column for column in chosen if column not in FEATURES.index]:
@@ -396,6 +488,24 @@ class DatedPipeline:
         Fitted by `learn`.
     learned_on : tuple of Timestamp
         The dates of the features that it saw, ascending.
+
+    Examples
+    --------
+    What was learned until February may scale March, but never a January that it was not shown.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import DatedPipeline
+    >>> def on(date):
+    ...     index = pd.MultiIndex.from_product([[pd.Timestamp(date)], [7, 8]],
+    ...                                        names=["as_of", "customer_id"])
+    ...     return pd.DataFrame({"trend": [-0.5, 0.5]}, index)
+    >>> pipeline = DatedPipeline.learn(on("2017-02-01"), columns=["trend"])
+    >>> pipeline.transform(on("2017-03-01"))["trend"].tolist()
+    [-1.0, 1.0]
+    >>> pipeline.transform(on("2017-01-01"))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: the scaling learned until 2017-02-01, after 2017-01-01: ...
     """
 
     pipeline: Pipeline

@@ -22,6 +22,17 @@ class UserProfileNet(nn.Module):
         Features, width of the first layer, number of targets.
     dropout : float
         Share of features and hidden units dropped while training.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.customers.networks import UserProfileNet
+    >>> net = UserProfileNet(input_dim=5, hidden_dim=8, output_dim=3)
+    >>> net(torch.zeros(2, 5)).shape  # logits
+    torch.Size([2, 3])
+    >>> profile = net.profile(torch.zeros(2, 5))
+    >>> profile.shape, bool((profile.abs() < 1).all())
+    (torch.Size([2, 32]), True)
     """
 
     def __init__(
@@ -66,6 +77,19 @@ class PurchaseCNN(nn.Module):
     References
     ----------
     Kim (2014), Convolutional neural networks for sentence classification: max over time.
+
+    Examples
+    --------
+    Two convolutions of 4 weeks each shorten the grid by 6: it needs 7 weeks at least.
+
+    >>> import torch
+    >>> from pm_utils.customers.networks import PurchaseCNN
+    >>> net = PurchaseCNN(n_categories=4, output_dim=3)
+    >>> grid = torch.zeros(2, 4, 26)  # customers, categories, weeks
+    >>> net.convolve(grid).shape
+    torch.Size([2, 64, 20])
+    >>> net(grid).shape
+    torch.Size([2, 3])
     """
 
     def __init__(
@@ -113,6 +137,21 @@ class BasketRNN(nn.Module):
     References
     ----------
     Cho et al. (2014), Learning phrase representations using RNN encoder–decoder, eqs. 5–8.
+
+    Examples
+    --------
+    What stands in a pad makes no difference.
+
+    >>> import torch
+    >>> from pm_utils.customers.networks import BasketRNN
+    >>> net = BasketRNN(n_categories=4, output_dim=3)
+    >>> baskets, ages, lengths = torch.zeros(2, 5, 4), torch.zeros(2, 5), torch.tensor([5, 1])
+    >>> logits = net(baskets, ages, lengths)
+    >>> logits.shape
+    torch.Size([2, 3])
+    >>> baskets[1, 1:] = 1  # behind the second customer's only basket
+    >>> torch.equal(net(baskets, ages, lengths), logits)
+    True
     """
 
     def __init__(
@@ -159,6 +198,14 @@ class WideHead(nn.Module):
     References
     ----------
     Cheng et al. (2016), Wide & deep learning for recommender systems.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.customers.networks import WideHead
+    >>> head = WideHead(output_dim=3, history_dim=5)
+    >>> head(torch.zeros(2, 32), torch.zeros(2, 3, 5)).shape
+    torch.Size([2, 3])
     """
 
     def __init__(self, output_dim: int, history_dim: int, *, width: int = 16) -> None:
@@ -187,6 +234,17 @@ class ProfileTagger(nn.Module):
         Its ``profile`` method is used; its own head is taken off.
     output_dim, history_dim : int
         As in `WideHead`.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.customers.networks import ProfileTagger, UserProfileNet
+    >>> tagger = ProfileTagger(UserProfileNet(5, 8, 3), output_dim=3, history_dim=4)
+    >>> history, features = torch.zeros(2, 3, 4), torch.zeros(2, 5)
+    >>> tagger(history, features).shape  # history first, then what the encoder reads
+    torch.Size([2, 3])
+    >>> tagger.profile(features).shape
+    torch.Size([2, 32])
     """
 
     def __init__(self, encoder: nn.Module, output_dim: int, history_dim: int) -> None:

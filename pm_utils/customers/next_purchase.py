@@ -33,15 +33,34 @@ class TagSamples:
         Codes into ``PurchaseLog.customers``.
     as_of : array of shape (N,), datetime64
     history : array of shape (N, C, 5)
-        See `histories.category_history`.
+        See `purchase_log.category_history`.
     context : array of shape (N, 8)
-        See `histories.customer_context`.
+        See `purchase_log.customer_context`.
     grid : array of shape (N, C, W)
-        See `histories.week_grid`.
+        See `purchase_log.week_grid`.
     baskets, ages, lengths : arrays of shape (N, T, C), (N, T), (N,)
-        See `histories.basket_sequences`.
+        See `purchase_log.basket_sequences`.
     target : array of shape (N, K)
         1 where the category is bought in the days that follow.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.customers.next_purchase import TagSamples
+    >>> samples = TagSamples(
+    ...     customer=np.array([0, 1, 0]),
+    ...     as_of=np.array(["2017-04-01", "2017-04-01", "2017-05-01"], "datetime64[D]"),
+    ...     history=np.zeros((3, 4, 5), np.float32),
+    ...     context=np.zeros((3, 8), np.float32),
+    ...     grid=np.zeros((3, 4, 26), np.float32),
+    ...     baskets=np.zeros((3, 6, 4), np.uint8),
+    ...     ages=np.zeros((3, 6), np.float32),
+    ...     lengths=np.ones(3, np.int64),
+    ...     target=np.zeros((3, 2), np.float32),
+    ... )
+    >>> samples.on([pd.Timestamp("2017-04-01")]).customer
+    array([0, 1])
     """
 
     customer: np.ndarray
@@ -76,6 +95,14 @@ def as_of_dates(last: str, first: str, days: int) -> pd.DatetimeIndex:
     -------
     DatetimeIndex
         In order of time.
+
+    Examples
+    --------
+    The last date is always among them, the first only if it falls on the distance.
+
+    >>> from pm_utils.customers.next_purchase import as_of_dates
+    >>> [f"{date:%d %b}" for date in as_of_dates("2017-03-31", "2017-03-01", 14)]
+    ['03 Mar', '17 Mar', '31 Mar']
     """
     return pd.date_range(first, last, freq="D")[::-1][::days][::-1]
 
@@ -108,6 +135,34 @@ def tag_samples(
     Returns
     -------
     TagSamples
+
+    Examples
+    --------
+    Customer 12 orders for the first time after the date: no row. Both tags are scored for 11, who
+    buys bread next.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.customers.next_purchase import tag_samples
+    >>> from pm_utils.customers.purchase_log import PurchaseLog
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11, 12]),
+    ...     categories=("MILK", "BREAD"),
+    ...     order=np.array([0, 1, 2]),
+    ...     customer=np.array([0, 0, 1]),
+    ...     category=np.array([0, 1, 0]),
+    ...     day=np.array([0, 35, 40]),
+    ...     order_customer=np.array([0, 0, 1]),
+    ...     order_day=np.array([0, 35, 40]),
+    ...     order_spend=np.array([2.0, 3.0, 2.0]),
+    ... )
+    >>> samples = tag_samples(log, [pd.Timestamp("2017-01-31")], tags=2, weeks=8, baskets=3)
+    >>> log.customers[samples.customer]
+    array([11])
+    >>> samples.target
+    array([[0., 1.]], dtype=float32)
+    >>> samples.grid.shape, samples.baskets.shape
+    ((1, 2, 8), (1, 3, 2))
     """
     parts = []
     for date in dates:
@@ -199,12 +254,22 @@ def per_tag_probabilities(
     Returns
     -------
     array of shape (M, K)
-        The predicted chance of each tag.
+        The predicted probability of each tag.
 
     Raises
     ------
     ValueError
         When a tag is always or never bought in the training rows, with its number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.dummy import DummyClassifier
+    >>> from pm_utils.customers.next_purchase import per_tag_probabilities
+    >>> train, test = np.zeros((4, 2, 1)), np.zeros((1, 2, 1))
+    >>> target = np.array([[1, 0], [1, 0], [1, 0], [0, 1]])
+    >>> per_tag_probabilities(DummyClassifier(strategy="prior"), train, target, test)
+    array([[0.75, 0.25]])
     """
     probability = np.empty(test.shape[:2])
     for tag in range(target.shape[1]):
@@ -228,6 +293,14 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of shape (N, K, F + D)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.customers.next_purchase import own_and_profile
+    >>> own_and_profile(np.array([[[1.0], [2.0]]]), np.array([[7.0, 8.0]]))
+    array([[[1., 7., 8.],
+            [2., 7., 8.]]])
     """
     repeated = np.repeat(profile[:, None], own.shape[1], axis=1)
     return np.concatenate([own, repeated], axis=2)
@@ -293,6 +366,31 @@ def train_tagger(
     -------
     ProfileTagger
         In evaluation mode.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.customers.next_purchase import (
+    ...     Inputs,
+    ...     TagSamples,
+    ...     tag_probabilities,
+    ...     train_tagger,
+    ... )
+    >>> samples = TagSamples(
+    ...     customer=np.arange(4),
+    ...     as_of=np.full(4, np.datetime64("2017-04-01")),
+    ...     history=np.zeros((4, 3, 5), np.float32),
+    ...     context=np.zeros((4, 8), np.float32),
+    ...     grid=np.zeros((4, 3, 26), np.float32),
+    ...     baskets=np.zeros((4, 6, 3), np.uint8),
+    ...     ages=np.zeros((4, 6), np.float32),
+    ...     lengths=np.ones(4, np.int64),
+    ...     target=np.array([[1, 0], [1, 0], [0, 0], [0, 1]], np.float32),
+    ... )
+    >>> inputs = Inputs.learn(samples)
+    >>> net = train_tagger("PurchaseCNN", samples, inputs, epochs=1, seed=0)
+    >>> tag_probabilities(net, "PurchaseCNN", samples, inputs).shape  # customers by tags
+    (4, 2)
     """
     target, wide = torch.from_numpy(samples.target), inputs.wide(samples)
     torch.manual_seed(seed)
@@ -316,7 +414,7 @@ def train_tagger(
 def tag_probabilities(
     net: ProfileTagger, name: str, samples: TagSamples, inputs: Inputs
 ) -> np.ndarray:
-    """Return a trained tagger's chance of each tag.
+    """Return a trained tagger's probability of each tag.
 
     Explained in chapter ``customer-profile``.
 

@@ -42,6 +42,30 @@ class PurchaseLog:
         One row per order and followed category: codes, and days since 1 January 2017.
     order_customer, order_day, order_spend : arrays of shape (O,)
         One row per order, in order of time: the customer's code, the day, dollars.
+
+    Examples
+    --------
+    Customer 11 buys milk on 1 January, then milk and bread in one order on 8 January.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog, category_orders
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11, 12]),
+    ...     categories=("MILK", "BREAD"),
+    ...     order=np.array([0, 1, 1]),
+    ...     customer=np.array([0, 0, 0]),
+    ...     category=np.array([0, 0, 1]),
+    ...     day=np.array([0, 7, 7]),
+    ...     order_customer=np.array([0, 0]),
+    ...     order_day=np.array([0, 7]),
+    ...     order_spend=np.array([2.0, 5.0]),
+    ... )
+    >>> category_orders(log, 0, 7)  # the last day does not count
+    array([[1, 0],
+           [0, 0]])
+    >>> category_orders(log, 0, 8)
+    array([[2, 1],
+           [0, 0]])
     """
 
     customers: np.ndarray
@@ -61,7 +85,14 @@ class PurchaseLog:
 
 
 def day_number(date: str | pd.Timestamp) -> int:
-    """Return whole days from 1 January 2017 to a date; earlier days are negative."""
+    """Return whole days from 1 January 2017 to a date; earlier days are negative.
+
+    Examples
+    --------
+    >>> from pm_utils.customers.purchase_log import day_number
+    >>> day_number("2017-01-01"), day_number("2017-02-01")
+    (0, 31)
+    """
     return (pd.Timestamp(date) - FIRST_DAY).days
 
 
@@ -87,6 +118,19 @@ def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tu
     ------
     ValueError
         When there are fewer than `count` categories.
+
+    Examples
+    --------
+    Bread is bought by two customers, milk twice by one: customers count, not purchases.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.purchase_log import largest_categories
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"customer_id": [7, 7, 7, 8], "product_id": [1, 1, 2, 2],
+    ...                       "ordered_at": pd.Timestamp("2017-01-02")})
+    >>> products = pd.DataFrame({"product_id": [1, 2], "category": ["MILK", "BREAD"]})
+    >>> largest_categories(Shop(products=products, order_lines=lines), "2017-02-01", 2)
+    ('BREAD', 'MILK')
     """
     lines = shop.order_lines.loc[
         shop.order_lines["ordered_at"] < pd.Timestamp(before), ["customer_id", "product_id"]
@@ -118,6 +162,25 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     ------
     ValueError
         When a category is none of the shop's.
+
+    Examples
+    --------
+    Two lines of one category in an order make one row.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.purchase_log import purchase_log
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"order_id": [1, 1, 2], "customer_id": [7, 7, 8],
+    ...                       "product_id": [1, 2, 3], "amount": [2.0, 3.0, 4.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-02"] * 2 + ["2017-01-05"])})
+    >>> products = pd.DataFrame({"product_id": [1, 2, 3], "category": ["MILK", "MILK", "BREAD"]})
+    >>> customers = pd.DataFrame({"customer_id": [7, 8]})
+    >>> shop = Shop(customers=customers, products=products, order_lines=lines)
+    >>> log = purchase_log(shop, ("MILK", "BREAD"))
+    >>> log.day, log.category
+    (array([1, 4]), array([0, 1]))
+    >>> log.order_spend
+    array([5., 4.])
     """
     if unknown := set(categories) - set(shop.products["category"].dropna()):
         raise ValueError(f"{sorted(unknown)} are no product categories of the shop")
@@ -204,6 +267,28 @@ def category_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         The columns of `HISTORY_COLUMNS`, each as log(1 + x): orders that held the category in the
         last 4, 8 and 16 weeks, orders per 8 weeks since the data begin, and days since the last
         such order (at most 180; 180 where there is none).
+
+    Examples
+    --------
+    One order with milk, 30 days before the date: none in 4 weeks, one in 8 and 16. Days since are
+    known for milk and stand at 180 for bread, which was never bought.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog, category_history
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11]),
+    ...     categories=("MILK", "BREAD"),
+    ...     order=np.array([0]),
+    ...     customer=np.array([0]),
+    ...     category=np.array([0]),
+    ...     day=np.array([0]),
+    ...     order_customer=np.array([0]),
+    ...     order_day=np.array([0]),
+    ...     order_spend=np.array([2.0]),
+    ... )
+    >>> np.expm1(category_history(log, "2017-01-31")).round(2)
+    array([[[  0.  ,   1.  ,   1.  ,   1.87,  30.  ],
+            [  0.  ,   0.  ,   0.  ,   0.  , 180.  ]]], dtype=float32)
     """
     now = day_number(as_of)
     counts = [_logs(category_orders(log, now - days, now)) for days in (28, 56, 112)]
@@ -274,6 +359,27 @@ def week_grid(log: PurchaseLog, as_of: str | pd.Timestamp, weeks: int) -> np.nda
     Returns
     -------
     array of shape (H, C, weeks), float32
+
+    Examples
+    --------
+    Milk today would not count; milk seven days ago stands in the latest week, eight days ago in the
+    one before.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog, week_grid
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11]),
+    ...     categories=("MILK",),
+    ...     order=np.array([0, 1, 2]),
+    ...     customer=np.array([0, 0, 0]),
+    ...     category=np.array([0, 0, 0]),
+    ...     day=np.array([6, 7, 14]),
+    ...     order_customer=np.array([0, 0, 0]),
+    ...     order_day=np.array([6, 7, 14]),
+    ...     order_spend=np.array([2.0, 2.0, 2.0]),
+    ... )
+    >>> np.expm1(week_grid(log, "2017-01-15", weeks=3)).round()
+    array([[[0., 1., 1.]]], dtype=float32)
     """
     now, size = day_number(as_of), len(log.customers) * len(log.categories)
     age = (now - 1 - log.day) // 7
@@ -306,6 +412,33 @@ def basket_sequences(
         log(1 + days from the basket to `as_of`); 0 in pads.
     lengths : array of shape (H,), int64
         How many baskets are real.
+
+    Examples
+    --------
+    The last two of three baskets, the older one first; customer 12 has none, only pads.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog, basket_sequences
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11, 12]),
+    ...     categories=("MILK", "BREAD"),
+    ...     order=np.array([0, 1, 2, 2]),
+    ...     customer=np.array([0, 0, 0, 0]),
+    ...     category=np.array([0, 1, 0, 1]),
+    ...     day=np.array([0, 7, 9, 9]),
+    ...     order_customer=np.array([0, 0, 0]),
+    ...     order_day=np.array([0, 7, 9]),
+    ...     order_spend=np.array([2.0, 3.0, 5.0]),
+    ... )
+    >>> baskets, ages, lengths = basket_sequences(log, "2017-01-11", 2)
+    >>> baskets[0]
+    array([[0, 1],
+           [1, 1]], dtype=uint8)
+    >>> np.expm1(ages).round()  # days before the date
+    array([[3., 1.],
+           [0., 0.]], dtype=float32)
+    >>> lengths
+    array([2, 0])
     """
     now, size = day_number(as_of), len(log.customers)
     orders = np.flatnonzero(log.order_day < now)
@@ -327,10 +460,40 @@ def basket_sequences(
 def next_purchases(log: PurchaseLog, as_of: str | pd.Timestamp, days: int, tags: int) -> np.ndarray:
     """Return which of the first `tags` categories are bought in the days from a date on.
 
+    Parameters
+    ----------
+    log : PurchaseLog
+    as_of : date
+        Orders on this day count, earlier ones do not.
+    days : int
+        How many days count.
+    tags : int
+        K, how many of the log's categories.
+
     Returns
     -------
     array of shape (H, tags), float32
         1 where an order with ``as_of <= day < as_of + days`` held the category.
+
+    Examples
+    --------
+    An order on the date itself is ahead, one at the end of the span no longer.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog, next_purchases
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11]),
+    ...     categories=("MILK", "BREAD"),
+    ...     order=np.array([0, 1]),
+    ...     customer=np.array([0, 0]),
+    ...     category=np.array([0, 1]),
+    ...     day=np.array([7, 35]),
+    ...     order_customer=np.array([0, 0]),
+    ...     order_day=np.array([7, 35]),
+    ...     order_spend=np.array([2.0, 3.0]),
+    ... )
+    >>> next_purchases(log, "2017-01-08", days=28, tags=2)
+    array([[1., 0.]], dtype=float32)
     """
     now = day_number(as_of)
     return (category_orders(log, now, now + days)[:, :tags] > 0).astype(np.float32)

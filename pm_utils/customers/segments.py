@@ -71,6 +71,21 @@ def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
     -------
     DataFrame of shape (customers who spent, themes)
         Indexed by ``customer_id``. Fuel is a department, every other theme a set of categories.
+
+    Examples
+    --------
+    A quarter of the spend goes to what belongs to no theme, so shares need not sum to 1.
+
+    >>> import pandas as pd
+    >>> from pm_utils.customers.segments import theme_shares
+    >>> from pm_utils.data import Shop
+    >>> lines = pd.DataFrame({"customer_id": 7, "product_id": [1, 2], "amount": [6.0, 2.0],
+    ...                       "ordered_at": pd.Timestamp("2017-01-02")})
+    >>> products = pd.DataFrame({"product_id": [1, 2], "category": ["BEEF", "UMBRELLAS"],
+    ...                          "department": ["MEAT", "DRUG GM"]})
+    >>> shares = theme_shares(Shop(products=products, order_lines=lines), "2017-02-01")
+    >>> shares.loc[7, ["meat eaters", "bakers"]].tolist()
+    [0.75, 0.0]
     """
     lines = shop.order_lines.loc[shop.order_lines["ordered_at"] < pd.Timestamp(before)]
     theme_of = {category: theme for theme, held in THEMES.items() for category in held}
@@ -113,12 +128,30 @@ def segment_portraits(
     -----
     Themes are ranked by how surprising the lift is, in standard errors of the segment's mean
     share, so that a rare theme in a small segment does not win by chance.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.segments import THEMES, segment_portraits
+    >>> who = pd.Index([1, 2, 3, 4], name="customer_id")
+    >>> shares = pd.DataFrame(0.0, who, list(THEMES))
+    >>> shares["meat eaters"], shares["bakers"] = [0.6, 0.4, 0.1, 0.1], [0.1, 0.1, 0.3, 0.5]
+    >>> activity = pd.DataFrame({"orders_per_8w": [9.0, 9.0, 2.0, 3.0],
+    ...                          "spend_per_8w": [300.0, 200.0, 40.0, 60.0]}, who)
+    >>> segment = pd.Series([0, 0, 1, 1], who)
+    >>> portraits = segment_portraits(segment, activity, shares)
+    >>> portraits["name"].tolist()  # the biggest spenders first
+    ['Weekly meat eaters', 'Monthly bakers']
+    >>> portraits["spend_per_8w"].tolist()  # medians
+    [250.0, 50.0]
+    >>> portraits.loc[0, "buys_more"].split(", ")[0]  # 0.5 over a mean of 0.3
+    'meat eaters ×1.7'
     """
     table = shares.join(activity).assign(segment=segment).dropna(subset=["segment"])
     themes, held = table[list(THEMES)], table.groupby("segment")
     size, mean = held.size(), held[list(THEMES)].mean()
     lift = mean / themes.mean()
-    surprise = (mean - themes.mean()).div(themes.std()).mul(np.sqrt(size), axis=0)
+    z_score = (mean - themes.mean()).div(themes.std()).mul(np.sqrt(size), axis=0)
     portraits = held[["orders_per_8w", "spend_per_8w"]].median()
     portraits.insert(0, "households", size)
     portraits.insert(1, "share", size / size.sum())
@@ -126,13 +159,13 @@ def segment_portraits(
     names: list[str] = []
     for number, row in portraits.iterrows():
         rhythm = next(word for least, word in RHYTHMS if row["orders_per_8w"] >= least)
-        ranked = surprise.loc[number].sort_values(ascending=False, kind="stable").index
+        ranked = z_score.loc[number].sort_values(ascending=False, kind="stable").index
         names.append(next(n for theme in ranked if (n := f"{rhythm} {theme}") not in names))
     portraits.insert(0, "name", names)
     portraits["buys_more"] = [
         ", ".join(f"{theme} ×{lift.loc[number, theme]:.1f}" for theme in order.index[:3])
         for number in portraits.index
-        for order in [surprise.loc[number].sort_values(ascending=False, kind="stable")]
+        for order in [z_score.loc[number].sort_values(ascending=False, kind="stable")]
     ]
     return portraits
 
@@ -155,6 +188,16 @@ def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
     -------
     array of shape (count,)
         Rows of `vectors`, the nearest first, without `row`.
+
+    Examples
+    --------
+    The cosine looks at the direction alone: a profile twice as long is as near as can be.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.segments import nearest_customers
+    >>> vectors = np.array([[1.0, 0.1], [2.0, 0.2], [0.0, 1.0], [1.0, 1.0]])
+    >>> nearest_customers(vectors, row=0, count=2)
+    array([1, 3])
     """
     search = NearestNeighbors(n_neighbors=count + 1, metric="cosine").fit(vectors)
     found = search.kneighbors(vectors[[row]], return_distance=False)[0]
@@ -180,6 +223,17 @@ def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) 
     array of shape (N,)
         Mean Jaccard index: categories that both bought over categories that either bought, 0 where
         neither bought any.
+
+    Examples
+    --------
+    The first two customers are neighbours and share one of three categories.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.segments import neighbour_overlap
+    >>> vectors = np.array([[1.0, 0.0], [1.0, 0.1], [0.0, 1.0], [0.1, 1.0]])
+    >>> target = np.array([[1, 1, 0], [0, 1, 1], [0, 0, 0], [0, 0, 0]])
+    >>> neighbour_overlap(vectors, target, neighbours=1).round(2)
+    array([0.33, 0.33, 0.  , 0.  ])
     """
     search = NearestNeighbors(n_neighbors=neighbours + 1, metric="cosine").fit(vectors)
     found = search.kneighbors(vectors, return_distance=False)

@@ -37,24 +37,40 @@ def group_gaps(
     References
     ----------
     Hardt, Price & Srebro (2016), Equality of opportunity in supervised learning.
+
+    Examples
+    --------
+    A weight of 1 for every row is the sample itself, so each interval is a point. The best half is
+    contacted: both are of group b, so no redeemer of group a is reached.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.fairness import group_gaps
+    >>> target, probability = np.array([1, 0, 1, 0]), np.array([0.25, 0.25, 0.75, 0.5])
+    >>> group = pd.Series(["a", "a", "b", "b"])
+    >>> gaps = group_gaps(target, probability, group, np.ones((1, 4)), share=0.5)
+    >>> gaps[["redeemed", "predicted", "gap", "reached"]]
+       redeemed  predicted    gap  reached
+    a       0.5      0.250 -0.250      0.0
+    b       0.5      0.625  0.125      1.0
     """
     target, probability = np.asarray(target, float), np.asarray(probability, float)
-    listed = np.zeros(len(probability), bool)
-    listed[np.argsort(-probability, kind="stable")[: round(share * len(probability))]] = True
+    contacted = np.zeros(len(probability), bool)
+    contacted[np.argsort(-probability, kind="stable")[: round(share * len(probability))]] = True
     rows = {}
     for level in group.dropna().unique():
         of = (group == level).to_numpy(bool, na_value=False)
-        t, c, came, w = target[of], probability[of], listed[of], weight[:, of]
+        t, p, reach, w = target[of], probability[of], contacted[of], weight[:, of]
         with np.errstate(invalid="ignore", divide="ignore"):
-            gaps = w @ (c - t) / w.sum(1)
-            reached = w @ (t * came) / (w @ t)
+            gaps = w @ (p - t) / w.sum(1)
+            reached = w @ (t * reach) / (w @ t)
         rows[level] = {
             "contacts": len(t),
             "redeemed": t.mean(),
-            "predicted": c.mean(),
-            "gap": (c - t).mean(),
+            "predicted": p.mean(),
+            "gap": (p - t).mean(),
             **dict(zip(("gap_low", "gap_high"), percentile_interval(gaps), strict=True)),
-            "reached": came[t > 0].mean() if t.any() else np.nan,
+            "reached": reach[t > 0].mean() if t.any() else np.nan,
             **dict(zip(("reached_low", "reached_high"), percentile_interval(reached), strict=True)),
         }
     return pd.DataFrame(rows).T.sort_index()
@@ -67,7 +83,7 @@ INCOME_BANDS = {"under 35K": 3, "35-74K": 5, "75K and more": 12}
 def gaps_by_age_and_income(
     target: np.ndarray,
     probability: np.ndarray,
-    told: pd.DataFrame,
+    demographics: pd.DataFrame,
     weight: np.ndarray,
     *,
     share: float,
@@ -78,9 +94,9 @@ def gaps_by_age_and_income(
 
     Parameters
     ----------
-    target, chance, weight, share
+    target, probability, weight, share
         As in `group_gaps`.
-    told : DataFrame of length N
+    demographics : DataFrame of length N
         ``age_group`` and ``income`` of each row's household, missing where not told.
 
     Returns
@@ -90,7 +106,7 @@ def gaps_by_age_and_income(
     """
     parts = {}
     for name, bands in {"age_group": AGE_BANDS, "income": INCOME_BANDS}.items():
-        band = merge_levels(told[name], bands).astype(object)
+        band = merge_levels(demographics[name], bands).astype(object)
         table = group_gaps(target, probability, band, weight, share=share)
         parts[name] = table.reindex([level for level in bands if level in table.index])
     return pd.concat(parts)
@@ -110,6 +126,20 @@ def gaps_as_text(gaps: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         ``contacts``, ``gap`` and ``reached`` with their intervals, all as text.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.fairness import gaps_as_text
+    >>> row = {"contacts": 1200, "gap": -0.1, "gap_low": -0.15, "gap_high": -0.05}
+    >>> row |= {"reached": 0.5, "reached_low": 0.4, "reached_high": 0.6}
+    >>> gaps_as_text(pd.DataFrame([row], ["a"])).T
+                                    a
+    contacts                    1,200
+    gap                         -0.10
+    gap: interval      -0.15 to -0.05
+    reached                      0.50
+    reached: interval    0.40 to 0.60
     """
     columns = {"contacts": gaps["contacts"].map("{:,.0f}".format)}
     for name, form in {"gap": "{:+.2f}", "reached": "{:.2f}"}.items():

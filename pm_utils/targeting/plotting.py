@@ -48,7 +48,7 @@ def campaign_bars(contacts: pd.DataFrame) -> Figure:
 def reliability_lines(
     target: np.ndarray, probabilities: dict[str, np.ndarray], kinds: Sequence[str]
 ) -> Figure:
-    """Draw observed rates over predicted chances in ten bins, a line per model.
+    """Draw observed rates over predicted probabilities in ten bins, a line per model.
 
     Explained in chapter ``conversion``.
 

@@ -71,8 +71,8 @@ def test_dr_learner_finds_the_effect_with_a_wrong_outcome_model():
 @pytest.mark.parametrize("share", [0.5, 0.2])
 def test_the_mean_guess_is_the_average_effect(share):
     x, treated, outcome, effect = experiment(share=share)
-    learner = uplift.DRLearner(LinearRegression(), Ridge(), probability=share)
-    guess = learner.guesses(x, treated, outcome)
+    learner = uplift.DRLearner(LinearRegression(), Ridge(), propensity=share)
+    guess = learner.pseudo_outcomes(x, treated, outcome)
     error = guess.std() / np.sqrt(len(x))
     assert abs(guess.mean() - effect.mean()) < 3.5 * error
     naive = outcome[treated].var() / treated.sum() + outcome[~treated].var() / (~treated).sum()
@@ -83,9 +83,9 @@ def test_guesses_are_unbiased_over_the_assignment_whatever_the_model():
     """Exactly: over all assignments of a customer with known potential outcomes."""
     x, e, with_ad, without = np.zeros((4, 1)), 0.3, 2.0, -1.0
     for wrong in (0.0, 7.0):
-        learner = uplift.DRLearner(Constant(wrong), Constant(), probability=e)
+        learner = uplift.DRLearner(Constant(wrong), Constant(), propensity=e)
         guesses = [
-            learner.guesses(x, np.full(4, t), np.full(4, with_ad if t else without))[0]
+            learner.pseudo_outcomes(x, np.full(4, t), np.full(4, with_ad if t else without))[0]
             for t in (0, 1)
         ]
         assert (1 - e) * guesses[0] + e * guesses[1] == pytest.approx(with_ad - without)
@@ -94,12 +94,12 @@ def test_guesses_are_unbiased_over_the_assignment_whatever_the_model():
 def test_guesses_do_not_see_their_own_outcome():
     x, treated, outcome, _ = experiment(400)
     learner = uplift.DRLearner(LinearRegression(), Ridge(), seed=3)
-    before = learner.guesses(x, treated, outcome)
+    before = learner.pseudo_outcomes(x, treated, outcome)
     half = np.random.default_rng(3).permutation(400) % 2
     row = np.flatnonzero(half == 0)[0]
     changed = outcome.copy()
     changed[row] += 1000
-    after = learner.guesses(x, treated, changed)
+    after = learner.pseudo_outcomes(x, treated, changed)
     others = np.flatnonzero((half == 0) & (np.arange(400) != row))
     assert after[others] == pytest.approx(before[others])
     weight = 2.0 if treated[row] else -2.0

@@ -1,1 +1,1 @@
-"""Will a household buy a candidate in its next baskets? Pairs, Deep Interest Network, rivals."""
+"""Will a household buy a candidate in its next baskets? Pairs, Deep Interest Network, baselines."""

@@ -14,7 +14,7 @@ from pm_utils.targeting.interest.training import Reader
 
 
 def attention_by_gap(
-    net: DeepInterestNet, moments: Snapshots, pairs: Pairs, reader: Reader
+    net: DeepInterestNet, snapshots: Snapshots, pairs: Pairs, reader: Reader
 ) -> pd.DataFrame:
     """Return how much weight a past item gets, by how long ago it was bought.
 
@@ -24,7 +24,7 @@ def attention_by_gap(
     ----------
     net, reader
         As in `train_net`.
-    moments : Snapshots
+    snapshots : Snapshots
     pairs : Pairs
 
     Returns
@@ -33,16 +33,16 @@ def attention_by_gap(
         One row per band of `GAP_BANDS`. Columns: the mean absolute weight of the candidate's own
         past purchases, and of other items; not a number where there are none.
     """
-    candidate, moment, _ = reader.inputs(moments, pairs)
-    history, events = reader.histories(moments)
+    candidate, snapshot, _ = reader.inputs(snapshots, pairs)
+    history, events = reader.histories(snapshots)
 
-    def attend(candidate: Tensor, moment: Tensor) -> Tensor:
-        return net.attend(candidate, history[moment], events[moment])
+    def attend(candidate: Tensor, snapshot: Tensor) -> Tensor:
+        return net.attend(candidate, history[snapshot], events[snapshot])
 
     net.eval()
-    weight = predict(attend, [candidate, moment], batch_size=512).abs().numpy()
-    past = moments.history[pairs.moment]
-    gap = np.take_along_axis(moments.own[pairs.moment, :, _GAP], np.maximum(past - 1, 0), 1)
+    weight = predict(attend, [candidate, snapshot], batch_size=512).abs().numpy()
+    past = snapshots.history[pairs.snapshot]
+    gap = np.take_along_axis(snapshots.own[pairs.snapshot, :, _GAP], np.maximum(past - 1, 0), 1)
     band = np.digitize(np.expm1(gap), GAP_BANDS)
     same = past == pairs.candidate[:, None] + 1
     names = ["≤ 1 week", *(f"≤ {days // 7} weeks" for days in GAP_BANDS[1:]), "longer ago"]
@@ -56,11 +56,11 @@ def attention_by_gap(
 
 def picks(
     net: DeepInterestNet,
-    moments: Snapshots,
+    snapshots: Snapshots,
     reader: Reader,
     names: Sequence[str],
     *,
-    moment: int,
+    snapshot: int,
     candidates: Sequence[int],
     top: int = 4,
 ) -> pd.DataFrame:
@@ -70,12 +70,12 @@ def picks(
 
     Parameters
     ----------
-    net, moments, reader
+    net, snapshots, reader
         As in `network_probabilities`.
     names : sequence of str
         The candidates' names.
-    moment : int
-        Row of `moments`.
+    snapshot : int
+        Row of `snapshots`.
     candidates : sequence of int
         Counted from 0.
     top : int
@@ -85,18 +85,18 @@ def picks(
     -------
     DataFrame
         One row per candidate, the item with most weight first, each with its share of all weight
-        (taken without its sign) and the days since it was bought.
+        (taken without its sign) and the days since it was bought; empty where there are no more.
     """
-    history, events = (part[[moment]] for part in reader.histories(moments))
+    history, events = (part[[snapshot]] for part in reader.histories(snapshots))
     net.eval()
     with torch.no_grad():
         weight = torch.cat([net.attend(torch.tensor([c + 1]), history, events) for c in candidates])
     share = (weight.abs() / weight.abs().sum(1, keepdim=True)).numpy()
-    past = moments.history[moment]
-    days = np.rint(np.expm1(moments.own[moment, past - 1, _GAP])).astype(int)
+    past = snapshots.history[snapshot]
+    days = np.rint(np.expm1(snapshots.own[snapshot, past - 1, _GAP])).astype(int)
     rows = {
         names[c].lower(): [
-            f"{names[past[j] - 1].lower()} ({share[i, j]:.0%}, {days[j]} days)"
+            f"{names[past[j] - 1].lower()} ({share[i, j]:.0%}, {days[j]} days)" if past[j] else ""
             for j in np.argsort(-share[i])[:top]
         ]
         for i, c in enumerate(candidates)

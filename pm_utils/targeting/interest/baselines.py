@@ -11,7 +11,7 @@ from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Pairs, Snapshot
 
 
 def naive_probabilities(
-    train: Snapshots, moments: Snapshots, pairs: Pairs
+    train: Snapshots, snapshots: Snapshots, pairs: Pairs
 ) -> dict[str, np.ndarray]:
     """Return what two rules without a model say: how often such pairs were bought in training.
 
@@ -21,7 +21,7 @@ def naive_probabilities(
     ----------
     train : Snapshots
         All of its pairs are counted.
-    moments, pairs
+    snapshots, pairs
         What to score.
 
     Returns
@@ -29,6 +29,27 @@ def naive_probabilities(
     dict of arrays of shape (N,)
         ``"popularity"``: the candidate's share of households. ``"recency and frequency"``: that of
         all pairs with as many orders in the last 8 weeks (8 and more together) and as long ago.
+
+    Examples
+    --------
+    The first candidate was bought by both households, the second by neither. Nothing is known of
+    the pairs, so the second rule takes all four together: (2 + 0.5) / (4 + 1), one more pair being
+    added at the overall rate.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.baselines import naive_probabilities
+    >>> from pm_utils.targeting.interest.samples import Snapshots, all_pairs
+    >>> train = Snapshots(
+    ...     customer=np.arange(2),
+    ...     as_of=np.full(2, np.datetime64("2017-04-01")),
+    ...     history=np.zeros((2, 3), np.int32),
+    ...     own=np.zeros((2, 2, 10), np.float32),
+    ...     context=np.zeros((2, 8), np.float32),
+    ...     bought=np.array([[True, False], [True, False]]),
+    ... )
+    >>> found = naive_probabilities(train, train, all_pairs(train, 1, seed=0))
+    >>> {rule: probability.round(2).tolist() for rule, probability in found.items()}
+    {'popularity': [1.0, 0.0], 'recency and frequency': [0.5, 0.5]}
     """
 
     def cell(part: Snapshots) -> np.ndarray:
@@ -41,12 +62,12 @@ def naive_probabilities(
     probability = (bought + train.bought.mean()) / (np.bincount(counted, minlength=size) + 1)
     return {
         "popularity": train.bought.mean(0)[pairs.candidate],
-        "recency and frequency": probability[cell(moments)[pairs.moment, pairs.candidate]],
+        "recency and frequency": probability[cell(snapshots)[pairs.snapshot, pairs.candidate]],
     }
 
 
 def classical_probabilities(
-    train: Snapshots, pairs: Pairs, test: Snapshots, asked: Pairs, *, seed: int
+    train: Snapshots, pairs: Pairs, test: Snapshots, test_pairs: Pairs, *, seed: int
 ) -> dict[str, np.ndarray]:
     """Fit logistic regression and gradient boosting on the facts of pairs, and score others.
 
@@ -56,14 +77,14 @@ def classical_probabilities(
     ----------
     train, pairs
         What to learn from.
-    test, asked
+    test, test_pairs
         What to score.
     seed : int
 
     Returns
     -------
     dict of arrays of shape (N,)
-        ``"logistic"`` and ``"gradient boosting"``: chances, put right by the pairs' shift.
+        ``"logistic"`` and ``"gradient boosting"``: probabilities, put right by the pairs' shift.
 
     References
     ----------
@@ -78,7 +99,7 @@ def classical_probabilities(
         random_state=seed,
     )
     regression = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))
-    facts, unseen = pair_facts(train, pairs), pair_facts(test, asked)
+    facts, unseen = pair_facts(train, pairs), pair_facts(test, test_pairs)
     probabilities = {}
     for name, model in {"logistic": regression, "gradient boosting": trees}.items():
         odds = model.fit(facts, pairs.bought).decision_function(unseen) + pairs.shift

@@ -22,6 +22,20 @@ class ItemRows:
     size, start : Tensor of shape (B,)
         How many items each row has, and where they begin.
     row : Tensor of shape (N,)
+
+    Examples
+    --------
+    Three items: the first two belong to row 0, the last to row 2; row 1 has none.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import ItemRows
+    >>> rows = ItemRows.count(torch.tensor([2, 0, 1]), 3)
+    >>> rows.row
+    tensor([0, 0, 2])
+    >>> rows.total(torch.tensor([[1.0], [10.0], [5.0]])).squeeze(1)
+    tensor([11.,  0.,  5.])
+    >>> rows.spread(torch.tensor([[7.0], [8.0], [9.0]])).squeeze(1)
+    tensor([7., 7., 9.])
     """
 
     size: Tensor
@@ -90,6 +104,20 @@ class PooledInterestNet(nn.Module):
     References
     ----------
     Covington, Adams & Sargin (2016), Deep neural networks for YouTube recommendations.
+
+    Examples
+    --------
+    Pads, 0, do not count, wherever they stand; nor does the order of the items.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import PooledInterestNet
+    >>> net = PooledInterestNet(n_items=5)
+    >>> candidate, history = torch.tensor([1, 1]), torch.tensor([[2, 3, 0], [0, 3, 2]])
+    >>> logit = net(candidate, history)
+    >>> logit.shape
+    torch.Size([2])
+    >>> bool(torch.isclose(logit[0], logit[1]))
+    True
     """
 
     def __init__(
@@ -176,6 +204,22 @@ class DeepInterestNet(PooledInterestNet):
     References
     ----------
     Zhou et al. (2018), Deep interest network for click-through rate prediction.
+
+    Examples
+    --------
+    `attend` gives a weight for each past item, 0 at pads. Weights may be negative, and sum to
+    anything, unless `softmax` is set.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import DeepInterestNet
+    >>> net = DeepInterestNet(n_items=5, softmax=True).eval()
+    >>> candidate, history = torch.tensor([1, 4]), torch.tensor([[1, 2, 3], [5, 0, 0]])
+    >>> net(candidate, history).shape
+    torch.Size([2])
+    >>> net.attend(candidate, history).sum(1).detach().round(decimals=3)
+    tensor([1., 1.])
+    >>> net.attend(candidate, history)[1].detach().round(decimals=3)  # one real item
+    tensor([1., 0., 0.])
     """
 
     def __init__(
@@ -201,15 +245,17 @@ class DeepInterestNet(PooledInterestNet):
     def weigh(self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None) -> Tensor:
         """Query (B, W), keys (N, W), events (N, G) → weight of each item (N, 1)."""
         w1, w2, w3, w4 = self.first.weight.chunk(4, 1)  # (A, W) each
-        asked = nn.functional.linear(query, w1 + w3, self.first.bias)  # (B, A), once per row
+        from_query = nn.functional.linear(query, w1 + w3, self.first.bias)  # (B, A), once per row
         inputs, weight = [keys, rows.spread(query) * keys], [w2 - w3, w4]
         if events is not None:
             inputs, weight = [*inputs, events], [*weight, self.event.weight]
         inputs, weight = torch.cat(inputs, 1), torch.cat(weight, 1).t()
         if self.training:  # the same, but its derivative is written by hand
-            score = _Unit.apply(asked, rows, inputs, weight, self.rest, *self.rest.parameters())
+            score = _Unit.apply(
+                from_query, rows, inputs, weight, self.rest, *self.rest.parameters()
+            )
         else:
-            score = self.rest(rows.spread(asked).addmm_(inputs, weight))  # (N, 1)
+            score = self.rest(rows.spread(from_query).addmm_(inputs, weight))  # (N, 1)
         return segment_softmax(score, rows) if self.softmax else score
 
     def interest(
@@ -235,6 +281,14 @@ def segment_softmax(score: Tensor, rows: ItemRows) -> Tensor:
     Returns
     -------
     Tensor of shape (N, 1)
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import ItemRows, segment_softmax
+    >>> rows = ItemRows.count(torch.tensor([2, 1]), 3)
+    >>> segment_softmax(torch.tensor([[0.0], [0.0], [9.0]]), rows).squeeze(1)
+    tensor([0.5000, 0.5000, 1.0000])
     """
     at = rows.row.unsqueeze(1)
     top = score.new_zeros(len(rows.size), 1)
@@ -257,6 +311,15 @@ class Dice(nn.Module):
     References
     ----------
     Zhou et al. (2018), section 5.3. Their ε is 1e-8.
+
+    Examples
+    --------
+    A new unit has α = 0 and running moments 0 and 1: f(s) = s σ(s), a soft ReLU.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import Dice
+    >>> Dice(1).eval()(torch.tensor([[-1.0], [0.0], [1.0]])).detach().squeeze(1).round(decimals=2)
+    tensor([-0.2700,  0.0000,  0.7300])
     """
 
     def __init__(self, units: int) -> None:
@@ -272,8 +335,8 @@ class Dice(nn.Module):
             scale = (self.moments.running_var + self.moments.eps).rsqrt()
             z = torch.addcmul(-self.moments.running_mean * scale, s, scale)
         p = z.sigmoid_()
-        room = None if torch.is_grad_enabled() else p  # a derivative will need p
-        return torch.addcmul(self.alpha, p, 1 - self.alpha, out=room).mul_(s)
+        out = None if torch.is_grad_enabled() else p  # a derivative will need p
+        return torch.addcmul(self.alpha, p, 1 - self.alpha, out=out).mul_(s)
 
 
 class _Unit(torch.autograd.Function):
@@ -283,9 +346,9 @@ class _Unit(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx, asked, rows, inputs, weight, rest, alpha1, w2, b2, alpha2, w3, b3):
+    def forward(ctx, from_query, rows, inputs, weight, rest, alpha1, w2, b2, alpha2, w3, b3):
         ctx.rows, weight = rows, weight.contiguous()
-        hidden = asked.index_select(0, rows.row).addmm_(inputs, weight)  # (N, A)
+        hidden = from_query.index_select(0, rows.row).addmm_(inputs, weight)  # (N, A)
         first, *kept1 = _dice(hidden, alpha1, rest[0].moments)
         second, *kept2 = _dice(torch.addmm(b2, first, w2.t()), alpha2, rest[2].moments)
         ctx.save_for_backward(inputs, weight, w2, w3, first, second, *kept1, *kept2)
@@ -295,15 +358,15 @@ class _Unit(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, gradient):
         inputs, weight, w2, w3, first, second, *kept = ctx.saved_tensors
-        to_w3, to_b3 = gradient.t() @ second, gradient.sum(0)
-        reached = gradient @ w3  # (N, A2)
-        to_alpha2 = _dice_derivative(reached, second, *kept[5:])
-        to_w2, to_b2 = reached.t() @ first, reached.sum(0)
-        reached = reached @ w2  # (N, A)
-        to_alpha1 = _dice_derivative(reached, first, *kept[:5])
-        to_asked = _Total.apply(reached, ctx.rows)
-        to_first = to_asked, None, reached @ weight.t(), inputs.t() @ reached, None
-        return *to_first, to_alpha1, to_w2, to_b2, to_alpha2, to_w3, to_b3
+        grad_w3, grad_b3 = gradient.t() @ second, gradient.sum(0)
+        grad = gradient @ w3  # (N, A2)
+        grad_alpha2 = _dice_derivative(grad, second, *kept[5:])
+        grad_w2, grad_b2 = grad.t() @ first, grad.sum(0)
+        grad = grad @ w2  # (N, A)
+        grad_alpha1 = _dice_derivative(grad, first, *kept[:5])
+        grad_from_query = _Total.apply(grad, ctx.rows)
+        grad_first = grad_from_query, None, grad @ weight.t(), inputs.t() @ grad, None
+        return *grad_first, grad_alpha1, grad_w2, grad_b2, grad_alpha2, grad_w3, grad_b3
 
 
 def _dice(s, alpha, moments):
@@ -314,17 +377,17 @@ def _dice(s, alpha, moments):
     return torch.addcmul(alpha, p, 1 - alpha).mul_(s), s, alpha, mean, scale, p
 
 
-def _dice_derivative(reached, bend, s, alpha, mean, scale, p):
-    """Turn what reaches Dice's output g into what reaches s, in place → what reaches α.
+def _dice_derivative(grad, scratch, s, alpha, mean, scale, p):
+    """Turn the gradient of Dice's output into that of s, in place → the gradient of α.
 
-    The moments depend on s too: what reaches z = (s - mean) · scale loses its mean and its part
-    along z. `bend` and `p` are overwritten.
+    With g the gradient of the output: the moments depend on s too, so the gradient of
+    z = (s - mean) · scale loses its mean and its part along z. `scratch` and `p` are overwritten.
     """
-    torch.mul(reached, s, out=bend)
-    to_alpha = bend.addcmul_(bend, p, value=-1).sum(0)  # g s (1 - p)
-    bend *= p  # g s (1 - p) p, which times 1 - α reaches z
-    reached *= torch.addcmul(alpha, p, 1 - alpha, out=p)
-    turn, total = (1 - alpha) * scale, bend.sum(0) / len(s)
-    tilt = turn * scale**2 * (torch.mul(bend, s, out=p).sum(0) / len(s) - mean * total)
-    reached.addcmul_(bend, turn).addcmul_(s, -tilt).add_(mean * tilt - turn * total)
-    return to_alpha
+    torch.mul(grad, s, out=scratch)
+    grad_alpha = scratch.addcmul_(scratch, p, value=-1).sum(0)  # g s (1 - p)
+    scratch *= p  # g s (1 - p) p, which times 1 - α reaches z
+    grad *= torch.addcmul(alpha, p, 1 - alpha, out=p)
+    turn, total = (1 - alpha) * scale, scratch.sum(0) / len(s)
+    tilt = turn * scale**2 * (torch.mul(scratch, s, out=p).sum(0) / len(s) - mean * total)
+    grad.addcmul_(scratch, turn).addcmul_(s, -tilt).add_(mean * tilt - turn * total)
+    return grad_alpha

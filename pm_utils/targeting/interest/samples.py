@@ -46,7 +46,7 @@ class Snapshots:
     own : array of shape (M, C, 10), float32
         What is known about each pair: the first ten of `PAIR_COLUMNS`.
     context : array of shape (M, 8), float32
-        See `histories.customer_context`.
+        See `purchase_log.customer_context`.
     bought : array of shape (M, C), bool
         Whether one of the next baskets held the candidate.
     """
@@ -66,6 +66,16 @@ def by_product_type(shop: Shop) -> Shop:
     What the catch-all holds (fuel, coupons, unknown sales) are no products, and stay without one.
 
     Explained in chapter ``interest``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> from pm_utils.targeting.interest.samples import by_product_type
+    >>> products = pd.DataFrame({"category": ["BEEF", "COUPON/MISC ITEMS"],
+    ...                          "product_type": ["PRIMAL", "GASOLINE"]})
+    >>> by_product_type(Shop(products=products)).products["category"].tolist()
+    ['BEEF|PRIMAL', nan]
     """
     category, kind = (shop.products[c].astype("object") for c in ("category", "product_type"))
     named = (category + "|" + kind).mask(category.isin(purchase_log.MISCELLANEOUS))
@@ -92,6 +102,31 @@ def next_baskets(
     bought : array of shape (H, C), bool
     active : array of shape (H,), bool
         Whether there is a basket at all.
+
+    Examples
+    --------
+    Customer 11 buys milk before the date, then bread and milk; only the next basket is asked for.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog
+    >>> from pm_utils.targeting.interest.samples import next_baskets
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11, 12]),
+    ...     categories=("MILK", "BREAD"),
+    ...     order=np.array([0, 1, 2]),
+    ...     customer=np.array([0, 0, 0]),
+    ...     category=np.array([0, 1, 0]),
+    ...     day=np.array([0, 9, 12]),
+    ...     order_customer=np.array([0, 0, 0]),
+    ...     order_day=np.array([0, 9, 12]),
+    ...     order_spend=np.array([2.0, 3.0, 2.0]),
+    ... )
+    >>> bought, active = next_baskets(log, "2017-01-08", baskets=1)
+    >>> bought
+    array([[False,  True],
+           [False, False]])
+    >>> active
+    array([ True, False])
     """
     now = day_number(as_of)
     ahead = np.flatnonzero((log.order_day >= now) & (log.order_day < now + days))
@@ -118,10 +153,10 @@ def pair_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
     Returns
     -------
     array of shape (H, C, 10), float32
-        The first ten of `PAIR_COLUMNS`: those of `histories.category_history`; days since the last
-        purchase over the mean gap between purchases; baskets since it; the share of all baskets
-        that held the candidate; the candidate's share of the shop's baskets, ever and in the last
-        4 weeks. All as log(1 + x), shares times 100.
+        The first ten of `PAIR_COLUMNS`: those of `purchase_log.category_history`; days since the
+        last purchase over the mean gap between purchases; baskets since it; the share of all
+        baskets that held the candidate; the candidate's share of the shop's baskets, ever and in
+        the last 4 weeks. All as log(1 + x), shares times 100.
     """
     now, shape = day_number(as_of), (len(log.customers), len(log.categories))
     past = purchase_log.category_history(log, as_of)
@@ -183,6 +218,36 @@ def snapshots(
     Returns
     -------
     Snapshots
+
+    Examples
+    --------
+    Customer 11 has bought bread and then, later, milk: histories name the latest first, numbered
+    from 1. Customer 12 has no baskets ahead and is left out.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.customers.purchase_log import PurchaseLog
+    >>> from pm_utils.targeting.interest.samples import snapshots
+    >>> log = PurchaseLog(
+    ...     customers=np.array([11, 12]),
+    ...     categories=("MILK", "BREAD", "BEER"),
+    ...     order=np.array([0, 1, 2, 3]),
+    ...     customer=np.array([0, 1, 0, 0]),
+    ...     category=np.array([1, 2, 0, 2]),
+    ...     day=np.array([0, 2, 5, 9]),
+    ...     order_customer=np.array([0, 1, 0, 0]),
+    ...     order_day=np.array([0, 2, 5, 9]),
+    ...     order_spend=np.array([2.0, 8.0, 3.0, 8.0]),
+    ... )
+    >>> known = snapshots(log, [pd.Timestamp("2017-01-08")], length=3)
+    >>> log.customers[known.customer]
+    array([11])
+    >>> known.history
+    array([[1, 2, 0]], dtype=int32)
+    >>> known.bought
+    array([[False, False,  True]])
+    >>> known.own.shape
+    (1, 3, 10)
     """
     parts = []
     for date in dates:
@@ -203,11 +268,11 @@ def snapshots(
 
 @dataclass(frozen=True)
 class Pairs:
-    """Moments and candidates that are put to the models.
+    """Snapshots and candidates that are put to the models.
 
     Attributes
     ----------
-    moment, candidate : arrays of shape (N,)
+    snapshot, candidate : arrays of shape (N,)
         Rows of `Snapshots`, and candidates counted from 0.
     bought : array of shape (N,), float32
     shift : float
@@ -215,13 +280,13 @@ class Pairs:
         logarithm of the share that was.
     """
 
-    moment: np.ndarray
+    snapshot: np.ndarray
     candidate: np.ndarray
     bought: np.ndarray
     shift: float
 
 
-def sample_pairs(moments: Snapshots, count: int, *, negatives: float = 3.0, seed: int) -> Pairs:
+def sample_pairs(snapshots: Snapshots, count: int, *, negatives: float = 3.0, seed: int) -> Pairs:
     """Draw pairs for training, all positives being as likely as each other, and all negatives.
 
     Keeping a share `r` of the negatives multiplies the odds of a purchase by 1 / r, whatever the
@@ -231,7 +296,7 @@ def sample_pairs(moments: Snapshots, count: int, *, negatives: float = 3.0, seed
 
     Parameters
     ----------
-    moments : Snapshots
+    snapshots : Snapshots
     count : int
         About how many pairs.
     negatives : float
@@ -247,22 +312,43 @@ def sample_pairs(moments: Snapshots, count: int, *, negatives: float = 3.0, seed
     ------
     ValueError
         When there are fewer pairs of either kind than asked for.
+
+    Examples
+    --------
+    One pair in four was bought, and for each such pair one other is wanted: a third of the
+    negatives is kept, so log(1 / 3) puts logits right.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.samples import Snapshots, sample_pairs
+    >>> known = Snapshots(
+    ...     customer=np.arange(50),
+    ...     as_of=np.full(50, np.datetime64("2017-04-01")),
+    ...     history=np.zeros((50, 3), np.int32),
+    ...     own=np.zeros((50, 4, 10), np.float32),
+    ...     context=np.zeros((50, 8), np.float32),
+    ...     bought=np.tile([True, False, False, False], (50, 1)),
+    ... )
+    >>> pairs = sample_pairs(known, 100, negatives=1, seed=0)
+    >>> int(pairs.bought.sum())
+    50
+    >>> round(float(np.exp(pairs.shift)), 4)
+    0.3333
     """
-    rate = moments.bought.mean()
-    keep = count / (1 + negatives) / (moments.bought.size * rate)
+    rate = snapshots.bought.mean()
+    keep = count / (1 + negatives) / (snapshots.bought.size * rate)
     share = negatives * rate / (1 - rate)
     if max(keep, keep * share) > 1:
-        raise ValueError(f"count is {count}: too many for {moments.bought.size} pairs")
+        raise ValueError(f"count is {count}: too many for {snapshots.bought.size} pairs")
     rng = np.random.default_rng(seed)
-    probability = np.where(moments.bought, keep, keep * share)
-    flat = rng.permutation(np.flatnonzero(rng.random(moments.bought.shape) < probability))
-    moment, candidate = np.divmod(flat, moments.bought.shape[1])
-    bought = moments.bought[moment, candidate].astype(np.float32)
-    return Pairs(moment, candidate, bought, float(np.log(share)))
+    probability = np.where(snapshots.bought, keep, keep * share)
+    flat = rng.permutation(np.flatnonzero(rng.random(snapshots.bought.shape) < probability))
+    snapshot, candidate = np.divmod(flat, snapshots.bought.shape[1])
+    bought = snapshots.bought[snapshot, candidate].astype(np.float32)
+    return Pairs(snapshot, candidate, bought, float(np.log(share)))
 
 
-def all_pairs(moments: Snapshots, households: int, *, seed: int) -> Pairs:
-    """Return every candidate for some moments drawn at random: no negative is left out.
+def all_pairs(snapshots: Snapshots, households: int, *, seed: int) -> Pairs:
+    """Return every candidate for some snapshots drawn at random: no negative is left out.
 
     Metrics on sampled negatives may rank models otherwise than those on all of them do.
 
@@ -270,27 +356,47 @@ def all_pairs(moments: Snapshots, households: int, *, seed: int) -> Pairs:
 
     Parameters
     ----------
-    moments : Snapshots
+    snapshots : Snapshots
     households : int
-        How many moments; all of them, where there are fewer.
+        How many snapshots; all of them, where there are fewer.
     seed : int
 
     Returns
     -------
     Pairs
-        Moment by moment, the candidates in order, so that scores can be folded to (households, C).
+        Snapshot by snapshot, the candidates in order, so that scores can be folded to
+        (households, C).
 
     References
     ----------
     Krichene & Rendle (2020), On sampled metrics for item recommendation.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.samples import Snapshots, all_pairs
+    >>> known = Snapshots(
+    ...     customer=np.arange(2),
+    ...     as_of=np.full(2, np.datetime64("2017-04-01")),
+    ...     history=np.zeros((2, 3), np.int32),
+    ...     own=np.zeros((2, 3, 10), np.float32),
+    ...     context=np.zeros((2, 8), np.float32),
+    ...     bought=np.array([[True, False, False], [False, True, True]]),
+    ... )
+    >>> pairs = all_pairs(known, 2, seed=0)
+    >>> pairs.candidate
+    array([0, 1, 2, 0, 1, 2])
+    >>> pairs.bought.reshape(2, 3)
+    array([[1., 0., 0.],
+           [0., 1., 1.]], dtype=float32)
     """
-    order = np.random.default_rng(seed).permutation(len(moments.customer))
-    chosen, width = np.sort(order[:households]), moments.bought.shape[1]
-    moment, candidate = np.repeat(chosen, width), np.tile(np.arange(width), len(chosen))
-    return Pairs(moment, candidate, moments.bought[moment, candidate].astype(np.float32), 0.0)
+    order = np.random.default_rng(seed).permutation(len(snapshots.customer))
+    chosen, width = np.sort(order[:households]), snapshots.bought.shape[1]
+    snapshot, candidate = np.repeat(chosen, width), np.tile(np.arange(width), len(chosen))
+    return Pairs(snapshot, candidate, snapshots.bought[snapshot, candidate].astype(np.float32), 0.0)
 
 
-def pair_facts(moments: Snapshots, pairs: Pairs) -> np.ndarray:
+def pair_facts(snapshots: Snapshots, pairs: Pairs) -> np.ndarray:
     """Return what is known about each pair → (N, 18), the columns of `PAIR_COLUMNS`."""
-    own = moments.own[pairs.moment, pairs.candidate]
-    return np.concatenate([own, moments.context[pairs.moment]], axis=1)
+    own = snapshots.own[pairs.snapshot, pairs.candidate]
+    return np.concatenate([own, snapshots.context[pairs.snapshot]], axis=1)

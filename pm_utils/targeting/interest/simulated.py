@@ -16,7 +16,7 @@ class ClickLog:
     history : array of shape (N, T)
         Items that the user clicked on before the log begins; 0 pads.
     probability : array of shape (N,)
-        The true chance of a click.
+        The true probability of a click.
     click : array of shape (N,), float32
     """
 
@@ -57,6 +57,17 @@ def simulated_clicks(
     Returns
     -------
     ClickLog
+
+    Examples
+    --------
+    >>> from pm_utils.targeting.interest.simulated import simulated_clicks
+    >>> log = simulated_clicks(6, users=5, items=20, length=4, seed=0)
+    >>> log.history.shape
+    (6, 4)
+    >>> log.probability.round(2)  # what a model should find
+    array([0.75, 0.09, 0.36, 0.07, 0.07, 0.07])
+    >>> log.click
+    array([1., 0., 1., 0., 0., 1.], dtype=float32)
     """
     rng = np.random.default_rng(seed)
     topic, appeal = rng.integers(topics, size=items), 0.4 * rng.normal(size=items)

@@ -30,6 +30,17 @@ class Reader:
         Of the columns of `PAIR_COLUMNS`.
     own : bool
         Whether the network is told about pairs. If not, it has to find that in the history.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.training import Reader
+    >>> reader = Reader(mean=np.zeros(18), std=np.ones(18))
+    >>> reader.facts  # about the pair, and about the household
+    18
+    >>> replace(reader, own=False).facts  # about the household only
+    8
     """
 
     mean: np.ndarray
@@ -37,9 +48,9 @@ class Reader:
     own: bool = True
 
     @classmethod
-    def learn(cls, moments: Snapshots, pairs: Pairs) -> "Reader":
+    def learn(cls, snapshots: Snapshots, pairs: Pairs) -> "Reader":
         """Take means and deviations from training pairs."""
-        facts = pair_facts(moments, pairs)
+        facts = pair_facts(snapshots, pairs)
         return cls(facts.mean(0), np.maximum(facts.std(0), 1e-3))
 
     @property
@@ -47,22 +58,22 @@ class Reader:
         """How many numbers the network's head is told."""
         return len(PAIR_COLUMNS) if self.own else len(CONTEXT_COLUMNS)
 
-    def inputs(self, moments: Snapshots, pairs: Pairs) -> list[Tensor]:
-        """Return candidate (N,), moment (N,), facts (N, F)."""
-        facts = ((pair_facts(moments, pairs) - self.mean) / self.std)[:, -self.facts :]
-        parts = pairs.candidate + 1, pairs.moment, facts.astype(np.float32)
+    def inputs(self, snapshots: Snapshots, pairs: Pairs) -> list[Tensor]:
+        """Return candidate (N,), snapshot (N,), facts (N, F)."""
+        facts = ((pair_facts(snapshots, pairs) - self.mean) / self.std)[:, -self.facts :]
+        parts = pairs.candidate + 1, pairs.snapshot, facts.astype(np.float32)
         return [torch.from_numpy(part) for part in parts]
 
-    def histories(self, moments: Snapshots) -> tuple[Tensor, Tensor]:
+    def histories(self, snapshots: Snapshots) -> tuple[Tensor, Tensor]:
         """Return history (M, T) and what is known of its items (M, T, 5)."""
-        at = np.maximum(moments.history - 1, 0)[:, :, None]
-        events = np.take_along_axis(moments.own[:, :, :EVENTS], at, 1)
+        at = np.maximum(snapshots.history - 1, 0)[:, :, None]
+        events = np.take_along_axis(snapshots.own[:, :, :EVENTS], at, 1)
         scaled = (events - self.mean[:EVENTS]) / self.std[:EVENTS]
-        return torch.from_numpy(moments.history), torch.from_numpy(scaled.astype(np.float32))
+        return torch.from_numpy(snapshots.history), torch.from_numpy(scaled.astype(np.float32))
 
 
 class AtSnapshots(nn.Module):
-    """Look each pair's history up by its moment, so that no history is stored twice.
+    """Look each pair's history up by its snapshot, so that no history is stored twice.
 
     Explained in chapter ``interest``.
 
@@ -71,21 +82,33 @@ class AtSnapshots(nn.Module):
     net : PooledInterestNet
         Or its heir.
     history, events : Tensor of shape (M, T) and (M, T, G)
+
+    Examples
+    --------
+    Two histories, three pairs: the last two share a history.
+
+    >>> import torch
+    >>> from pm_utils.targeting.interest.networks import PooledInterestNet
+    >>> from pm_utils.targeting.interest.training import AtSnapshots
+    >>> net = PooledInterestNet(n_items=4, facts=1, events=2)
+    >>> lookup = AtSnapshots(net, torch.tensor([[1, 2, 0], [3, 0, 0]]), torch.zeros(2, 3, 2))
+    >>> lookup(torch.tensor([1, 2, 4]), torch.tensor([0, 1, 1]), torch.zeros(3, 1)).shape
+    torch.Size([3])
     """
 
     def __init__(self, net: PooledInterestNet, history: Tensor, events: Tensor) -> None:
         super().__init__()
         self.net, self.history, self.events = net, history, events
 
-    def forward(self, candidate: Tensor, moment: Tensor, facts: Tensor) -> Tensor:
-        """Candidate (B,), moment (B,), facts (B, F) → logit (B,)."""
-        history, events = (part.index_select(0, moment) for part in (self.history, self.events))
+    def forward(self, candidate: Tensor, snapshot: Tensor, facts: Tensor) -> Tensor:
+        """Candidate (B,), snapshot (B,), facts (B, F) → logit (B,)."""
+        history, events = (part.index_select(0, snapshot) for part in (self.history, self.events))
         return self.net(candidate, history, facts, events)
 
 
 def train_net(
     kind: type[PooledInterestNet],
-    moments: Snapshots,
+    snapshots: Snapshots,
     pairs: Pairs,
     reader: Reader,
     *,
@@ -101,7 +124,7 @@ def train_net(
     Parameters
     ----------
     kind : PooledInterestNet or DeepInterestNet
-    moments : Snapshots
+    snapshots : Snapshots
     pairs : Pairs
         From `sample_pairs`.
     reader : Reader
@@ -115,18 +138,38 @@ def train_net(
     -------
     PooledInterestNet
         In evaluation mode.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.targeting.interest.networks import DeepInterestNet
+    >>> from pm_utils.targeting.interest.samples import Snapshots, all_pairs
+    >>> from pm_utils.targeting.interest.training import Reader, network_probabilities, train_net
+    >>> known = Snapshots(
+    ...     customer=np.arange(2),
+    ...     as_of=np.full(2, np.datetime64("2017-04-01")),
+    ...     history=np.array([[1, 0], [2, 3]], np.int32),
+    ...     own=np.zeros((2, 3, 10), np.float32),
+    ...     context=np.zeros((2, 8), np.float32),
+    ...     bought=np.array([[True, False, False], [False, True, True]]),
+    ... )
+    >>> pairs = all_pairs(known, 2, seed=0)
+    >>> reader = Reader.learn(known, pairs)
+    >>> net = train_net(DeepInterestNet, known, pairs, reader, epochs=2, seed=0)
+    >>> network_probabilities(net, known, pairs, reader, pairs.shift).shape
+    (6,)
     """
     torch.manual_seed(seed)
     if kind is DeepInterestNet:
         options = {"attention": (32, 16)} | options
     sizes = {"facts": reader.facts, "events": EVENTS, "hidden": (64, 32)}
-    net = kind(moments.bought.shape[1], **(sizes | options))
+    net = kind(snapshots.bought.shape[1], **(sizes | options))
     target = torch.from_numpy(pairs.bought)
     if shuffle_labels:
         target = target[torch.randperm(len(target))]
     fit(
-        AtSnapshots(net, *reader.histories(moments)),
-        reader.inputs(moments, pairs),
+        AtSnapshots(net, *reader.histories(snapshots)),
+        reader.inputs(snapshots, pairs),
         target,
         loss=nn.functional.binary_cross_entropy_with_logits,
         epochs=epochs,
@@ -139,9 +182,9 @@ def train_net(
 
 
 def network_probabilities(
-    net: PooledInterestNet, moments: Snapshots, pairs: Pairs, reader: Reader, shift: float
+    net: PooledInterestNet, snapshots: Snapshots, pairs: Pairs, reader: Reader, shift: float
 ) -> np.ndarray:
-    """Return a trained network's chance of each pair.
+    """Return a trained network's probability of each pair.
 
     Explained in chapter ``interest``.
 
@@ -149,7 +192,7 @@ def network_probabilities(
     ----------
     net, reader
         As in `train_net`.
-    moments, pairs
+    snapshots, pairs
         What to score.
     shift : float
         Of the pairs that it was trained on.
@@ -158,5 +201,5 @@ def network_probabilities(
     -------
     array of shape (N,)
     """
-    at = AtSnapshots(net, *reader.histories(moments))
-    return (predict(at, reader.inputs(moments, pairs), batch_size=512) + shift).sigmoid().numpy()
+    at = AtSnapshots(net, *reader.histories(snapshots))
+    return (predict(at, reader.inputs(snapshots, pairs), batch_size=512) + shift).sigmoid().numpy()

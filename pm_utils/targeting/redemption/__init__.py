@@ -1,1 +1,1 @@
-"""Will a household redeem a coupon of the campaign? Contacts, features, networks, rivals."""
+"""Will a household redeem a coupon of the campaign? Contacts, features, networks, baselines."""

@@ -34,6 +34,25 @@ def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
     DataFrame
         ``campaign_id, customer_id, campaign_type, starts_on, ends_on, days`` (its length) and
         ``redeemed``, sorted by start, campaign and customer.
+
+    Examples
+    --------
+    Campaign 2 ends after the period and does not count.
+
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> from pm_utils.targeting.redemption.contacts import contact_table
+    >>> campaigns = pd.DataFrame({"campaign_id": [1, 2], "campaign_type": ["Type A", "Type B"],
+    ...                           "starts_on": pd.to_datetime(["2017-03-01", "2017-03-20"]),
+    ...                           "ends_on": pd.to_datetime(["2017-03-05", "2017-04-10"])})
+    >>> contacts = pd.DataFrame({"campaign_id": [1, 1, 2], "customer_id": [7, 8, 7]})
+    >>> responses = pd.DataFrame({"campaign_id": [1], "customer_id": [8]})
+    >>> shop = Shop(campaigns=campaigns, contacts=contacts, responses=responses)
+    >>> table = contact_table(shop, first="2017-03-01", last="2017-03-31")
+    >>> table[["campaign_id", "customer_id", "days", "redeemed"]]
+       campaign_id  customer_id  days  redeemed
+    0            1            7     5     False
+    1            1            8     5      True
     """
     spans = shop.campaigns
     within = (spans["starts_on"] >= pd.Timestamp(first)) & (spans["ends_on"] <= pd.Timestamp(last))
@@ -63,6 +82,15 @@ def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> 
     -------
     Series of str
         ``"learn"``, ``"choose"`` or ``"test"``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.redemption.contacts import split_parts
+    >>> contacts = pd.DataFrame({"starts_on": pd.to_datetime(["2017-03-01", "2017-06-01",
+    ...                                                       "2017-09-01"])})
+    >>> split_parts(contacts, choose_from="2017-06-01", test_from="2017-08-01").tolist()
+    ['learn', 'choose', 'test']
     """
     start = contacts["starts_on"]
     earlier = [start < pd.Timestamp(choose_from), start < pd.Timestamp(test_from)]
@@ -87,6 +115,32 @@ class CampaignLog:
         When it was bought (datetime64), and whether with a coupon.
     kind : sparse array of shape (P, K)
         1 where a product is of a product type.
+
+    Examples
+    --------
+    Households 7 and 8 buy products 10 and 11; product 12 is on offer, but was never sold.
+
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> from pm_utils.targeting.redemption.contacts import CampaignLog
+    >>> lines = pd.DataFrame({"customer_id": [7, 7, 8], "product_id": [10, 11, 10],
+    ...                       "coupon_discount": [0.0, 1.0, 0.0],
+    ...                       "ordered_at": pd.to_datetime(["2017-01-02", "2017-01-09",
+    ...                                                     "2017-02-01"])})
+    >>> products = pd.DataFrame({"product_id": [10, 11, 12], "category": ["BEEF", "PORK", "PORK"],
+    ...                          "product_type": ["STEAK", "CHOPS", "CHOPS"]})
+    >>> offers = pd.DataFrame({"campaign_id": [1, 1], "coupon_id": [900, 900],
+    ...                        "product_id": [10, 12]})
+    >>> customers = pd.DataFrame({"customer_id": [7, 8]})
+    >>> shop = Shop(customers=customers, products=products, order_lines=lines, offers=offers)
+    >>> log = CampaignLog.of(shop)
+    >>> rows = log.before("2017-02-01")  # the line of that day is not read
+    >>> log.bought(rows).toarray()  # households by products
+    array([[1., 1., 0.],
+           [0., 0., 0.]], dtype=float32)
+    >>> coupons, covers = log.offered(1)
+    >>> covers.toarray()  # coupons by products
+    array([[1., 0., 1.]])
     """
 
     shop: Shop

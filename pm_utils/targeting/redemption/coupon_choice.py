@@ -43,6 +43,21 @@ class CouponRows:
         `FACTS` of the pair.
     redeemed : array of shape (M,), bool
         Whether the contact redeemed this coupon.
+
+    Examples
+    --------
+    Contact 0 redeems one of two coupons, contact 1 two of three.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.redemption.coupon_choice import CouponRows
+    >>> redeemed = np.array([True, False, True, True, False])
+    >>> rows = CouponRows(np.array([0, 0, 1, 1, 1]), np.zeros((5, 9)), redeemed)
+    >>> rows.starts
+    array([0, 2])
+    >>> rows.share()
+    array([1. , 0. , 0.5, 0.5, 0. ])
+    >>> np.exp(rows.log_sum(np.zeros(5))).round(2)  # equal scores count the coupons
+    array([2., 3.])
     """
 
     contact: np.ndarray
@@ -192,6 +207,24 @@ class CouponChoice:
     ----------
     McFadden (1974), Conditional logit analysis of qualitative choice behavior; the log-sum as an
     input of the decision above is his nested logit (1978).
+
+    Examples
+    --------
+    Three contacts choose between two coupons; each takes the one whose products it bought before.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.redemption.coupon_choice import CouponChoice, CouponRows
+    >>> facts = np.array([[1.0], [0.0], [0.0], [1.0], [1.0], [0.0]])  # only "bought"
+    >>> rows = CouponRows(np.array([0, 0, 1, 1, 2, 2]), facts, facts[:, 0] > 0)
+    >>> everyone = np.ones(3, bool)
+    >>> choice = CouponChoice.learn(rows, everyone, penalty=0.1)
+    >>> bool(choice.weight[0] > 0)
+    True
+    >>> choice.appeal(rows).shape  # one per contact
+    (3,)
+    >>> model, even = choice.log_loss(rows, everyone)
+    >>> model < even, round(even, 3)  # lower is better; log 2 for two equal chances
+    (True, 0.693)
     """
 
     weight: np.ndarray
@@ -200,7 +233,7 @@ class CouponChoice:
 
     @classmethod
     def learn(cls, rows: CouponRows, known: np.ndarray, *, penalty: float = 0.003) -> Self:
-        """Maximise the mean log chance of what redeeming contacts took.
+        """Maximise the mean log probability of what redeeming contacts took.
 
         Parameters
         ----------
@@ -243,7 +276,7 @@ class CouponChoice:
         """Return log Σ exp(score) over the coupons of each contact → (N,), one per contact."""
         return rows.log_sum(self.score(rows))[np.argsort(rows.contact[rows.starts])]
 
-    def surprise(self, rows: CouponRows, chosen: np.ndarray) -> tuple[float, float]:
+    def log_loss(self, rows: CouponRows, chosen: np.ndarray) -> tuple[float, float]:
         """Say how well the choices of some contacts are foretold.
 
         Parameters
@@ -254,7 +287,8 @@ class CouponChoice:
         Returns
         -------
         model, even : float
-            Mean nats per redeeming contact, of this model and of equal chances for all coupons.
+            Mean nats per redeeming contact, of this model and of equal probabilities for all
+            coupons. Less is better.
         """
         count = np.bincount(rows.contact, rows.redeemed, minlength=len(chosen))
         rows = rows.take(chosen & (count > 0))

@@ -34,6 +34,16 @@ def penalty(parameters: Iterable[tuple[str, Tensor]]) -> Tensor:
     parameters : iterable of (str, Tensor)
         As ``named_parameters`` gives them: by layer, a layer's ``bias`` is free. Stacked weights of
         several networks pay the sum of what each would.
+
+    Examples
+    --------
+    0.06 times the four squares of the first layer; the bias is free.
+
+    >>> import torch
+    >>> from pm_utils.targeting.redemption.ensemble import penalty
+    >>> layer = [("fc1.weight", torch.ones(2, 2)), ("fc1.bias", torch.ones(2))]
+    >>> penalty(layer)
+    tensor(0.2400)
     """
     layers = ((name.split("."), value) for name, value in parameters)
     return sum(COST[path[-2]] * squared(value) for path, value in layers if path[-1] == "weight")
@@ -98,6 +108,18 @@ def train_nets(
     ------
     ValueError
         When there is not one column of targets per seed.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.targeting.redemption.ensemble import train_nets
+    >>> inputs = [torch.zeros(8, 3), torch.ones(8, 2)]  # profile, content
+    >>> target = np.array([0, 0, 0, 0, 0, 0, 1, 1])
+    >>> targets = np.stack([target, target], 1)  # one column per network
+    >>> nets = train_nets("ConversionPredictNet", inputs, targets, epochs=1, seeds=(0, 1))
+    >>> [net(*inputs).shape for net in nets]
+    [torch.Size([8]), torch.Size([8])]
     """
     if np.shape(targets)[1:] != (len(seeds),):
         shape = np.shape(targets)
@@ -112,8 +134,8 @@ def train_nets(
     members, order = Members(nets), torch.stack(orders, 1)  # (N, K)
 
     def loss(logit: Tensor, answer: Tensor) -> Tensor:
-        surprise = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
-        return surprise + penalty(members.named_weights())
+        log_loss = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
+        return log_loss + penalty(members.named_weights())
 
     settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seeds[0]}
     fit(members, [part[order] for part in inputs], goal.gather(0, order), loss=loss, **settings)
@@ -132,6 +154,20 @@ class Ensemble:
     scaling : Scaling
     profile : list of str
         Which columns make the profile; the others are content.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.redemption.ensemble import Ensemble
+    >>> features = pd.DataFrame({"orders": [0.0, 1.0, 2.0, 3.0], "coupons": [1.0, 0.0, 1.0, 0.0]})
+    >>> settings = {"members": 3, "epochs": 1, "seed": 0}
+    >>> target = np.array([0, 0, 1, 1])
+    >>> ensemble = Ensemble.train("DeepCrossing", features, target, ["orders"], **settings)
+    >>> ensemble.member_logits(features).shape
+    (3, 4)
+    >>> ensemble.logit(features).shape  # their mean
+    (4,)
     """
 
     nets: list[nn.Module]

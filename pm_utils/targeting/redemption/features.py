@@ -71,7 +71,7 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     probability = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
     columns["coupons_expected"] = np.log1p(probability.sum(1))
     columns["orders_expected"] = np.log1p(_orders(log, who, now) / 56 * days)
-    columns |= _baselines(log.shop, contacts)
+    columns |= _other_campaigns(log.shop, contacts)
     columns["taste_match"] = _taste_match(log.kinds_bought(past)[who], anything @ log.kind, taste)
     return pd.DataFrame(columns, index=contacts.index).astype(float)
 
@@ -84,7 +84,7 @@ def _orders(log: CampaignLog, who: np.ndarray, now: np.datetime64) -> np.ndarray
     return np.bincount(visits, minlength=len(log.customers))[who]
 
 
-def _baselines(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
+def _other_campaigns(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
     """Count the other campaigns that address each household and run on the day."""
     start, campaign = contacts["starts_on"].iloc[0], contacts["campaign_id"].iloc[0]
     spans = shop.campaigns
@@ -116,13 +116,45 @@ def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSV
     -------
     sklearn.decomposition.TruncatedSVD
         Of log(1 + lines) by household and product type, each row scaled to length 1.
+
+    Examples
+    --------
+    Two households bought steak, one bought chops; likes lie near each other, unlikes do not.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> from pm_utils.targeting.redemption.contacts import CampaignLog
+    >>> from pm_utils.targeting.redemption.features import learn_taste, taste_of
+    >>> lines = pd.DataFrame({"customer_id": [7, 8, 9], "product_id": [10, 10, 11],
+    ...                       "coupon_discount": 0.0, "ordered_at": pd.Timestamp("2017-01-02")})
+    >>> products = pd.DataFrame({"product_id": [10, 11], "category": ["BEEF", "PORK"],
+    ...                          "product_type": ["STEAK", "CHOPS"]})
+    >>> customers = pd.DataFrame({"customer_id": [7, 8, 9]})
+    >>> offers = pd.DataFrame({"campaign_id": [1], "coupon_id": [900], "product_id": [10]})
+    >>> shop = Shop(customers=customers, products=products, order_lines=lines, offers=offers)
+    >>> log = CampaignLog.of(shop)
+    >>> taste = taste_of(log, "2017-02-01", learn_taste(log, "2017-02-01", width=2)).to_numpy()
+    >>> np.abs(taste @ taste.T).round(2)
+    array([[1., 1., 0.],
+           [1., 1., 0.],
+           [0., 0., 1.]], dtype=float32)
     """
     lines = log.kinds_bought(log.before(until))
     return TruncatedSVD(width, random_state=0).fit(_unit_rows(lines))
 
 
 def taste_of(log: CampaignLog, as_of: Any, taste: TruncatedSVD) -> pd.DataFrame:
-    """Return every household's taste on a date → (H, width), indexed by ``customer_id``."""
+    """Return every household's taste on a date → (H, width), indexed by ``customer_id``.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    as_of : date-like
+        Nothing dated on or after it is read.
+    taste : TruncatedSVD
+        From `learn_taste`.
+    """
     values = taste.transform(_unit_rows(log.kinds_bought(log.before(as_of))))
     columns = [f"taste_{i:02d}" for i in range(values.shape[1])]
     return pd.DataFrame(values, log.customers, columns)
@@ -164,6 +196,24 @@ def latest_profiles(
     -------
     DataFrame
         With the index of `contacts`; zeros where a household has no profile yet.
+
+    Examples
+    --------
+    Household 7 has profiles of January and March. A campaign of February reads January's, never a
+    later one; household 8 has none.
+
+    >>> import pandas as pd
+    >>> from pm_utils.targeting.redemption.features import latest_profiles
+    >>> january, march = pd.Timestamp("2017-01-01"), pd.Timestamp("2017-03-01")
+    >>> keys = [(january, 7, january), (january, 7, march)]
+    >>> index = pd.MultiIndex.from_tuples(keys, names=["trained_until", "customer_id", "as_of"])
+    >>> profiles = pd.DataFrame({"profile_00": [0.5, -0.5]}, index)
+    >>> contacts = pd.DataFrame({"customer_id": [7, 8],
+    ...                          "starts_on": pd.Timestamp("2017-02-01")})
+    >>> latest_profiles(profiles, contacts, trained_until="2017-01-01")
+       profile_00
+    0         0.5
+    1         0.0
     """
     vintage = profiles.loc[pd.Timestamp(trained_until)]
     dates = vintage.index.unique("as_of").sort_values()
@@ -269,7 +319,7 @@ def household_features(log: CampaignLog, as_of: Any) -> pd.DataFrame:
     long_tailed = [c for c in known if FEATURES.loc[c, "unit"] in ("dollars", "count", "days")]
     known[long_tailed] = np.log1p(known[long_tailed].clip(lower=0))
     columns = known.reindex(log.customers, fill_value=0.0).to_dict("series")
-    columns |= _coupons_at_the_till(log, now) | _answers(log, as_of) | _told(log)
+    columns |= _coupons_at_the_till(log, now) | _answers(log, as_of) | _demographics(log)
     return pd.DataFrame(columns, index=log.customers).astype(float)
 
 
@@ -318,7 +368,7 @@ def _answers(log: CampaignLog, as_of: pd.Timestamp) -> dict[str, np.ndarray]:
     return columns
 
 
-def _told(log: CampaignLog) -> dict[str, np.ndarray]:
+def _demographics(log: CampaignLog) -> dict[str, np.ndarray]:
     customers = log.shop.customers
     told = customers["age_group"].notna().to_numpy(float)
     columns = {"told": told}
@@ -360,6 +410,17 @@ def feature_groups(columns: list[str]) -> dict[str, list[str]]:
     -------
     dict of lists
         Each column once, in the first group with a prefix of its name.
+
+    Examples
+    --------
+    >>> from pm_utils.targeting.redemption.features import feature_groups
+    >>> groups = feature_groups(["coupons", "coupons_8w", "coupon_lines_28d", "orders"])
+    >>> for name, columns in groups.items():
+    ...     print(name, columns)
+    coupons at the till ['coupon_lines_28d']
+    offers that fit ['coupons_8w']
+    campaign ['coupons']
+    activity ['orders']
     """
     found: dict[str, list[str]] = {name: [] for name in [*GROUPS, "activity"]}
     for column in columns:

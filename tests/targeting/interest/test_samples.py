@@ -178,7 +178,7 @@ def test_product_types_take_the_place_of_categories():
 
 
 def world(households: int = 3000, seed: int = 0) -> samples.Snapshots:
-    """Return moments whose chance of a purchase follows from one number by a known formula."""
+    """Return snapshots whose chance of a purchase follows from one number by a known formula."""
     rng = np.random.default_rng(seed)
     x = rng.normal(size=(households, C, 10)).astype(np.float32)
     probability = 1 / (1 + np.exp(3 - x[:, :, 0]))
@@ -194,12 +194,12 @@ def test_sampled_pairs_have_the_asked_number_and_mix_and_are_what_they_say():
     pairs = samples.sample_pairs(TRAIN, 300, negatives=2, seed=0)
     assert len(pairs.bought) == pytest.approx(300, abs=60)
     assert pairs.bought.mean() == pytest.approx(1 / 3, abs=0.08)
-    assert (TRAIN.bought[pairs.moment, pairs.candidate] == pairs.bought).all()
-    assert len(set(zip(pairs.moment.tolist(), pairs.candidate.tolist(), strict=True))) == len(
+    assert (TRAIN.bought[pairs.snapshot, pairs.candidate] == pairs.bought).all()
+    assert len(set(zip(pairs.snapshot.tolist(), pairs.candidate.tolist(), strict=True))) == len(
         pairs.bought
     )
     again = samples.sample_pairs(TRAIN, 300, negatives=2, seed=0)
-    assert np.array_equal(again.moment, pairs.moment)
+    assert np.array_equal(again.snapshot, pairs.snapshot)
     with pytest.raises(ValueError, match="too many"):
         samples.sample_pairs(TRAIN, 10**6, seed=0)
 
@@ -219,7 +219,7 @@ def test_the_shift_puts_a_models_chances_right():
 
 def test_all_pairs_fold_to_households_and_candidates():
     every = samples.all_pairs(TEST, 10, seed=1)
-    chosen = np.unique(every.moment)
+    chosen = np.unique(every.snapshot)
     assert len(chosen) == 10
     assert np.array_equal(every.bought.reshape(10, C), TEST.bought[chosen])
     assert np.array_equal(every.candidate.reshape(10, C)[3], np.arange(C))
@@ -231,8 +231,8 @@ def test_facts_are_those_of_the_pair_and_its_household():
     facts = samples.pair_facts(TEST, every)
     assert facts.shape == (5 * C, len(samples.PAIR_COLUMNS))
     row = 2 * C + 3
-    assert np.array_equal(facts[row, :10], TEST.own[every.moment[row], 3])
-    assert np.array_equal(facts[row, 10:], TEST.context[every.moment[row]])
+    assert np.array_equal(facts[row, :10], TEST.own[every.snapshot[row], 3])
+    assert np.array_equal(facts[row, 10:], TEST.context[every.snapshot[row]])
 
 
 # --- Models ----------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def test_the_naive_rules_are_shares_of_training_pairs():
     orders = np.rint(np.expm1(TRAIN.own[:, :, HISTORY_COLUMNS.index("orders_8w")]))
     many, recent = orders >= 8, np.expm1(TRAIN.own[:, :, HISTORY_COLUMNS.index("days_since")]) < 7
     share = TRAIN.bought[many & recent].mean()
-    mine = np.expm1(TEST.own[np.unique(every.moment)])
+    mine = np.expm1(TEST.own[np.unique(every.snapshot)])
     same = (np.rint(mine[:, :, HISTORY_COLUMNS.index("orders_8w")]) >= 8) & (
         mine[:, :, HISTORY_COLUMNS.index("days_since")] < 7
     )
@@ -268,13 +268,13 @@ def test_classical_models_rank_habits_and_do_not_read_the_answers():
     pairs = samples.sample_pairs(TRAIN, 600, negatives=2, seed=0)
     every = samples.all_pairs(TEST, 99, seed=0)
     said = baselines.classical_probabilities(TRAIN, pairs, TEST, every, seed=0)
-    blinded = samples.Pairs(every.moment, every.candidate, 1 - every.bought, 0.0)
+    blinded = samples.Pairs(every.snapshot, every.candidate, 1 - every.bought, 0.0)
     again = baselines.classical_probabilities(TRAIN, pairs, TEST, blinded, seed=0)
     for name, probability in said.items():
         assert roc_auc(every.bought, probability) > 0.85, name
         assert np.array_equal(probability, again[name]), name
     dealt = np.random.default_rng(0).permutation(pairs.bought)
-    null = samples.Pairs(pairs.moment, pairs.candidate, dealt, pairs.shift)
+    null = samples.Pairs(pairs.snapshot, pairs.candidate, dealt, pairs.shift)
     for name, probability in baselines.classical_probabilities(
         TRAIN, null, TEST, every, seed=0
     ).items():

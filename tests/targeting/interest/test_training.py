@@ -1,5 +1,6 @@
 """A network learns a planted rule, and shuffled labels teach nothing."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def test_a_reader_scales_by_training_pairs_and_may_be_blind_to_pairs():
     pairs = samples.sample_pairs(TRAIN, 300, seed=0)
     reader = training.Reader.learn(TRAIN, pairs)
-    candidate, moment, facts = reader.inputs(TRAIN, pairs)
+    candidate, snapshot, facts = reader.inputs(TRAIN, pairs)
     assert torch.equal(candidate, torch.from_numpy(pairs.candidate + 1))
-    assert torch.equal(moment, torch.from_numpy(pairs.moment))
+    assert torch.equal(snapshot, torch.from_numpy(pairs.snapshot))
     varied = reader.std > 1e-3
     assert np.allclose(facts.mean(0), 0, atol=1e-4)
     assert np.allclose(facts.std(0, correction=0).numpy()[varied], 1, atol=1e-3)
@@ -76,12 +77,12 @@ def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):
     net, _ = trained.made["alone"]
     table = attention.attention_by_gap(net, TEST, trained.every, trained.blind)
     assert table.shape == (6, 2)
-    candidate, moment, _ = trained.blind.inputs(TEST, trained.every)
-    history, events = (part[moment] for part in trained.blind.histories(TEST))
+    candidate, snapshot, _ = trained.blind.inputs(TEST, trained.every)
+    history, events = (part[snapshot] for part in trained.blind.histories(TEST))
     with torch.no_grad():
         weight = net.attend(candidate, history, events).numpy()
-    past = TEST.history[trained.every.moment]
-    days = np.expm1(TEST.own[trained.every.moment, :, HISTORY_COLUMNS.index("days_since")])
+    past = TEST.history[trained.every.snapshot]
+    days = np.expm1(TEST.own[trained.every.snapshot, :, HISTORY_COLUMNS.index("days_since")])
     days = np.take_along_axis(days, np.maximum(past - 1, 0), 1)
     recent = (past == trained.every.candidate[:, None] + 1) & (days < 7)
     assert table.iloc[0, 0] == pytest.approx(weight[recent].mean(), rel=1e-4)
@@ -91,7 +92,9 @@ def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):
 
 def test_picks_name_the_heaviest_past_items_with_their_share_and_days(trained):
     net, _ = trained.made["alone"]
-    shown = attention.picks(net, TEST, trained.blind, "ABCDEF", moment=3, candidates=[0, 5], top=2)
+    shown = attention.picks(
+        net, TEST, trained.blind, "ABCDEF", snapshot=3, candidates=[0, 5], top=2
+    )
     assert shown.shape == (2, 2)
     assert list(shown.index) == ["a", "f"]
     history, events = (part[[3]] for part in trained.blind.histories(TEST))
@@ -103,11 +106,21 @@ def test_picks_name_the_heaviest_past_items_with_their_share_and_days(trained):
     assert shown.loc["f", "1."] == f"{'abcdef'[item]} ({share:.0%}, {days:.0f} days)"
 
 
+def test_pads_are_not_picked(trained):
+    net, _ = trained.made["alone"]
+    history = TEST.history.copy()
+    history[3, 1:] = 0
+    short = replace(TEST, history=history)
+    shown = attention.picks(net, short, trained.blind, "ABCDEF", snapshot=3, candidates=[0], top=2)
+    assert shown.loc["a", "1."].startswith("abcdef"[history[3, 0] - 1] + " (100%")
+    assert shown.loc["a", "2."] == ""
+
+
 def test_histories_are_looked_up_by_moment(trained):
     net, _ = trained.made["DIN"]
-    candidate, moment, facts = trained.reader.inputs(TEST, trained.every)
+    candidate, snapshot, facts = trained.reader.inputs(TEST, trained.every)
     history, events = trained.reader.histories(TEST)
     with torch.no_grad():
-        plain = net(candidate, history[moment], facts, events[moment])
-        looked_up = training.AtSnapshots(net, history, events)(candidate, moment, facts)
+        plain = net(candidate, history[snapshot], facts, events[snapshot])
+        looked_up = training.AtSnapshots(net, history, events)(candidate, snapshot, facts)
     assert torch.equal(plain, looked_up)

@@ -113,7 +113,7 @@ def test_shares_log_sums_and_appeal_by_hand():
     assert rows.log_sum(score + 1_000) == pytest.approx(np.log([3, 4, 7]) + 1_000)  # no overflow
     choice = CouponChoice(np.array([np.log(2)]), np.zeros(1), np.ones(1))
     assert np.exp(choice.appeal(rows)) == pytest.approx([2 + 1 + 4, 2 + 1, 32])  # contact 0 first
-    model, even = choice.surprise(rows, np.ones(3, bool))
+    model, even = choice.log_loss(rows, np.ones(3, bool))
     assert even == pytest.approx(np.log([2, 3]).mean())
     assert model == pytest.approx(-(np.log(2 / 3) + np.log([2 / 7, 4 / 7]).mean()) / 2)
     part = rows.take(np.array([False, True, True]))
@@ -135,7 +135,7 @@ def test_a_known_choice_is_recovered():
     rows = drawn(truth)
     choice = CouponChoice.learn(rows, np.ones(800, bool), penalty=0.0)
     assert choice.weight / choice.deviation == pytest.approx(truth, abs=0.15)
-    model, even = choice.surprise(rows, np.ones(800, bool))
+    model, even = choice.log_loss(rows, np.ones(800, bool))
     assert model < even - 0.4
     shuffled = replace(rows, facts=np.random.default_rng(1).permutation(rows.facts))
     null = CouponChoice.learn(shuffled, np.ones(800, bool), penalty=0.0)
@@ -148,7 +148,7 @@ def test_the_choice_foretells_later_campaigns_better_than_even_chances(shop, log
     contacts = contact_table(shop, first="2017-05-08", last="2017-09-24")
     rows = coupon_rows(log, contacts)
     later = (contacts["starts_on"] >= "2017-07-07").to_numpy()
-    model, even = CouponChoice.learn(rows, ~later).surprise(rows, later)
+    model, even = CouponChoice.learn(rows, ~later).log_loss(rows, later)
     assert model < even - 0.5
 
 

@@ -47,7 +47,7 @@ def test_dropout_blurs_while_training_and_never_afterwards():
     rows = numbers(50, 20), numbers(50, 20, seed=1)
     assert not torch.equal(net.train()(*rows), net(*rows))
     assert torch.equal(net.eval()(*rows), net(*rows))
-    assert net.blur.p == pytest.approx(0.3)
+    assert net.input_dropout.p == pytest.approx(0.3)
 
 
 def test_a_residual_unit_by_hand():

@@ -47,7 +47,7 @@ def study_customers(
 
     Returns
     -------
-    Past, Banners, Profile
+    PurchaseSummary, ExplorationLog, Profile
     """
     n, orders = market.n_customers, market.orders(weeks)
     past, cut = summarise_purchases(orders, n, weeks), 3 * weeks // 4

@@ -124,7 +124,7 @@ class Log:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """Who gets which ad how often: whatever has these two methods can `run_campaign` a campaign.
+    """Who gets which ad how often: whatever has these two methods can run a campaign.
 
     Nothing needs to be inherited. In a campaign, `learn` is called before each round and `send` in
     each of its weeks, always for all N customers.
@@ -150,7 +150,7 @@ class Strategy(Protocol):
     ...         once = moment.able & (np.cumsum(moment.able) <= moment.budget)
     ...         return ads, once.astype(int)
     >>> market = Market(60, seed=0, creatives=random_creatives(3, np.random.default_rng(0)))
-    >>> done = run(market, MostClicked(3), Campaign(rounds=2, weeks=2))
+    >>> done = run_campaign(market, MostClicked(3), Campaign(rounds=2, weeks=2))
     >>> done.true.shape  # dollars per treated customer, a number for each round
     (2,)
     >>> len(done.log.shown)  # weeks

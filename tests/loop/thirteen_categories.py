@@ -1,4 +1,4 @@
-"""A market with a thirteenth category and a fifth tone; `test_loop_other_market` runs this file.
+"""A market with a thirteenth category and a fifth tone; `test_other_market` runs this file.
 
 Levels are read while the package is imported. So this needs a process of its own, where they are
 added first, as if the table in `pm_utils.market.creatives` had them.
@@ -74,8 +74,8 @@ def world() -> closed_loop.World:
 
 @pytest.fixture(scope="module")
 def players(world) -> dict[str, object]:
-    optimizers = (closed_loop.competing_strategies, closed_loop.ablations, closed_loop.privileged)
-    return {name: each for make in optimizers for name, each in make(world, MENU).items()}
+    makers = (closed_loop.competing_strategies, closed_loop.ablations, closed_loop.privileged)
+    return {name: each for make in makers for name, each in make(world, MENU).items()}
 
 
 @pytest.fixture(scope="module")

@@ -37,6 +37,20 @@ class AdCatalogue:
         Which of `TEXTS` may be sent.
     open_looks : (looks,) bool
         Which looks may be.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> menu = AdCatalogue.of(2)
+    >>> len(menu)  # 240 texts, two looks
+    480
+    >>> menu.texts[0] = False  # the first text fails its proof-reading
+    >>> menu.open_ads[:3].tolist()
+    [2, 3, 4]
+    >>> menu.levels()[3].tolist()  # drinks, plain, 10 % off, second look
+    [0, 12, 17, 22]
+    >>> menu.marks().shape  # 12 categories, 4 tones, 5 discounts, 2 looks
+    (480, 23)
     """
 
     looks: int
@@ -99,6 +113,14 @@ def one_hot_texts() -> Tensor:
     """Return the prefixes of the writer: what each of the 240 texts shall say → (240, 21).
 
     Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.ad_menu import TEXTS, one_hot_texts
+    >>> TEXTS[1].tolist()  # drinks, plain, 10 % off
+    [0, 0, 1]
+    >>> one_hot_texts()[1].nonzero().flatten().tolist()
+    [0, 12, 17]
     """
     return torch.tensor(
         np.hstack([np.eye(n)[TEXTS[:, i]] for i, n in enumerate(level_counts(*SAID).values())])

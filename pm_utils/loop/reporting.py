@@ -20,6 +20,31 @@ def attributed_profit(
 
     Every order that followed a click counts, at the customer's usual value, less its discount;
     `displaced` takes off the share that came in place of another order. Contacts are paid.
+
+    Examples
+    --------
+    One of two treated customers saw two ads and ordered for 20 dollars at a margin of 30 %: 6
+    dollars less two contacts. If that order came in place of another, most of it is gone.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, Log
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary
+    >>> from pm_utils.loop.planner import Prices
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.reporting import attributed_profit
+    >>> from pm_utils.loop.strategies import ShopKnowledge
+    >>> rate, value, none = np.array([2.0, 1.0]), np.array([20.0, 10.0]), np.zeros(2)
+    >>> past = PurchaseSummary(rate, value, none, none, np.ones((2, 12)), weeks=10)
+    >>> banners = ExplorationLog(ResponseLog.none(), np.zeros((2, 2, 2, 240)))
+    >>> shop = ShopKnowledge(past, banners, Prices(0.3, 0.3, cost=0.01), Campaign())
+    >>> log, one = Log(np.ones(2, bool), weeks=1), np.ones(1, int)
+    >>> seen = {"customer": 0 * one, "creative": 0 * one, "impressions": 2 * one}
+    >>> log.shown.append(seen | {"conversions": one})
+    >>> round(attributed_profit(log, shop, AdCatalogue.of(1)), 2)  # per treated customer
+    2.99
+    >>> round(attributed_profit(log, shop, AdCatalogue.of(1), displaced=1.0), 2)
+    0.4
     """
     rows, worth = (
         log.rows(weeks.start or 0, weeks.stop),

@@ -25,6 +25,13 @@ class ResponseLog:
         Where `orders` may be learned from.
     offset : (n, 2) float32
         What is known to be added to the logits of click and order.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.response_data import ResponseLog
+    >>> nothing = ResponseLog.none()  # before the first round
+    >>> nothing.ad.shape, nothing.offset.shape
+    ((0,), (0, 2))
     """
 
     customer: np.ndarray
@@ -72,6 +79,22 @@ class ExplorationLog:
         Returns
         -------
         array of shape (2, 2, N, M), float32
+
+        Examples
+        --------
+        Two tired impressions count for less than two, but never for less than their clicks.
+
+        >>> import numpy as np
+        >>> from pm_utils.loop.campaign import Log
+        >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog, from_campaign
+        >>> log, two = Log(np.ones(2, bool), weeks=1), np.array([2, 2])
+        >>> week = {"customer": np.array([0, 1]), "creative": np.array([0, 0]), "impressions": two}
+        >>> week |= {"fatigue": np.array([19.5, 19.5]), "clicks": np.array([0, 1])}
+        >>> log.shown.append(week | {"conversions": np.zeros(2)})
+        >>> banners = ExplorationLog(ResponseLog.none(), np.zeros((2, 2, 2, 1)))
+        >>> impressions, clicks = banners.with_rows(from_campaign(log), np.log(2) / 10)[0]
+        >>> impressions[:, 0].round(3).tolist(), clicks[:, 0].tolist()
+        ([0.5, 1.0], [0.0, 1.0])
         """
         record = self.record.copy()
         fresh = np.maximum(rows.impressions * np.exp(-fatigue * rows.fatigue), rows.clicks)
@@ -98,6 +121,22 @@ def subsample_negatives(
     Returns
     -------
     ExplorationLog
+
+    Examples
+    --------
+    Of four impressions without a click one is kept, as there was one click, and counts for four.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.response_data import subsample_negatives
+    >>> from pm_utils.market import ImpressionLog
+    >>> customer, ad, zero = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1]), np.zeros(5)
+    >>> click, none = np.array([True, False, False, False, False]), np.zeros(5, bool)
+    >>> log = ImpressionLog(customer, ad, zero, zero + 0.5, click, click, none, zero, zero)
+    >>> banners = subsample_negatives(log, (2, 2))
+    >>> banners.rows.clicks.tolist(), banners.rows.impressions.tolist()
+    ([1.0, 0.0], [1.0, 4.0])
+    >>> banners.record[0, 0].tolist()  # impressions by customer and ad: the record has all
+    [[2.0, 1.0], [0.0, 2.0]]
     """
     hit, miss = np.flatnonzero(log.click), np.flatnonzero(~log.click)
     kept = miss[: per_click * len(hit)]
@@ -116,7 +155,21 @@ def subsample_negatives(
 
 
 def from_campaign(log: Log) -> ResponseLog:
-    """Return a campaign as models read it: a row per customer and week."""
+    """Return a campaign as models read it: a row per customer and week.
+
+    Examples
+    --------
+    In five weeks only the first two are old enough for all their orders to have come.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import Log
+    >>> from pm_utils.loop.response_data import from_campaign
+    >>> log, one = Log(np.ones(1, bool), weeks=5), np.ones(1, int)
+    >>> names = ("customer", "creative", "impressions", "fatigue", "clicks", "conversions")
+    >>> log.shown += [dict.fromkeys(names, one)] * 5
+    >>> from_campaign(log).mature.tolist()
+    [True, True, False, False, False]
+    """
     if not log.shown:
         return ResponseLog.none()
     raw = log.rows()
@@ -135,7 +188,21 @@ def shuffled(rows: ResponseLog, rng: np.random.Generator) -> ResponseLog:
 
 
 def shuffled_exploration(banners: ExplorationLog, rng: np.random.Generator) -> ExplorationLog:
-    """Return banners whose outcomes were dealt out anew among all customers and ads."""
+    """Return banners whose outcomes were dealt out anew among all customers and ads.
+
+    Examples
+    --------
+    A null model learns from this: as many clicks as before, but of anybody on anything.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog, shuffled_exploration
+    >>> banners = ExplorationLog(ResponseLog.none(), np.arange(16.0).reshape(2, 2, 2, 2))
+    >>> dealt = shuffled_exploration(banners, np.random.default_rng(0))
+    >>> bool((dealt.record.sum((2, 3)) == banners.record.sum((2, 3))).all())
+    True
+    >>> (dealt.record[0, 1] - dealt.record[0, 0]).tolist()  # impressions keep their clicks
+    [[4.0, 4.0], [4.0, 4.0]]
+    """
     record = banners.record.reshape(4, -1)
     order = rng.permutation(record.shape[1])
     dealt = np.stack([part[order] for part in record]).reshape(banners.record.shape)

@@ -34,6 +34,18 @@ class ResponseNets(nn.Module):
         Networks; traits of a customer; levels of all attributes of an ad together.
     hidden, width : int
         Hidden units; width of codes and embeddings.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.loop.response_models import ResponseNets
+    >>> nets = ResponseNets(members=2, traits=5, levels=27)
+    >>> pairs, ads = torch.zeros(2, 3, 6), torch.zeros(2, 3, 27)  # a batch of 3 for each network
+    >>> fresh, tired = (nets(pairs, ads, torch.full((2, 3), f)) for f in (0.0, 10.0))
+    >>> fresh.shape
+    torch.Size([2, 3, 2])
+    >>> [round(x, 3) for x in (fresh - tired)[0, 0].tolist()]  # no fatigue after a click
+    [0.2, 0.0]
     """
 
     def __init__(self, members: int, traits: int, levels: int, *, hidden: int = 24, width: int = 6):
@@ -72,6 +84,16 @@ def response_loss(logits: Tensor, counts: Tensor) -> Tensor:
     logits : Tensor of shape (..., 2)
     counts : Tensor of shape (..., 4)
         Clicks, impressions without, orders, mature clicks without.
+
+    Examples
+    --------
+    A logit of 0 costs log 2 = 0.693 for each click, impression without, order and click without.
+
+    >>> import torch
+    >>> from pm_utils.loop.response_models import response_loss
+    >>> counts = torch.tensor([[1.0, 3.0, 0.0, 1.0]])
+    >>> round(response_loss(torch.zeros(1, 2), counts).item(), 3)
+    3.466
     """
     yes, no = counts[..., ::2], counts[..., 1::2]
     return ((yes + no) * softplus(logits) - yes * logits).sum()
@@ -93,6 +115,28 @@ class DeepResponse:
         Adam's largest step, a third of it after the first fit, and the penalty of half the squared
         weights, in nats.
     seed : int
+
+    Examples
+    --------
+    Of two customers, the first clicked nine times on the first ad, the other never on the last.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.customer_profiles import Profile
+    >>> from pm_utils.loop.response_data import ResponseLog
+    >>> from pm_utils.loop.response_models import DeepResponse
+    >>> profile = Profile(np.zeros((2, 3), np.float32), np.zeros((2, 12), np.float32))
+    >>> nine, clicks, none = np.full(2, 9.0), np.array([9.0, 0.0]), np.zeros(2)
+    >>> numbers = [x.astype(np.float32) for x in (none, nine, clicks, none)]
+    >>> mature, offset = np.ones(2, bool), np.zeros((2, 2), np.float32)
+    >>> rows = ResponseLog(np.array([0, 1]), np.array([0, 239]), *numbers, mature, offset)
+    >>> model = DeepResponse(profile, AdCatalogue.of(1), first=20, decay=0.0)
+    >>> model.fit(rows, ResponseLog.none())
+    >>> click, order = model.logits()
+    >>> click.shape
+    (2, 240)
+    >>> bool(click[0, 0] > click[1, 239])
+    True
     """
 
     def __init__(
@@ -199,6 +243,26 @@ class LogisticResponse:
         Penalties for clicks and orders.
     personal : bool
         Without it, ads have the same effect on all.
+
+    Examples
+    --------
+    Nobody knows the customers, but clicks on the first ad say something on all ads of its category.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.customer_profiles import Profile
+    >>> from pm_utils.loop.response_data import ResponseLog
+    >>> from pm_utils.loop.response_models import LogisticResponse
+    >>> profile = Profile(np.zeros((2, 3), np.float32), np.zeros((2, 12), np.float32))
+    >>> nine, clicks, none = np.full(2, 9.0), np.array([9.0, 0.0]), np.zeros(2)
+    >>> numbers = [x.astype(np.float32) for x in (none, nine, clicks, none)]
+    >>> mature, offset = np.ones(2, bool), np.zeros((2, 2), np.float32)
+    >>> rows = ResponseLog(np.array([0, 1]), np.array([0, 239]), *numbers, mature, offset)
+    >>> model = LogisticResponse(profile, AdCatalogue.of(1), ridge=(1.0, 1.0), personal=False)
+    >>> model.fit(rows, ResponseLog.none())
+    >>> click, order = model.logits()
+    >>> (click[0, [0, 5, 234]] > click[0, [100, 105, 114]]).tolist()  # alike, but of category 5
+    [True, True, False]
     """
 
     def __init__(
@@ -304,6 +368,26 @@ class RandomEffects:
     ----------
     Breslow & Clayton (1993), Approximate inference in generalized linear mixed models.
     Zhang et al. (2016), GLMix: generalized linear mixed models for large-scale response prediction.
+
+    Examples
+    --------
+    Both customers have the same traits. After nine impressions of every ad the first has clicked
+    five times on each, the other never: each departs from the model to his side.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.customer_profiles import Profile
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.response_models import LogisticResponse, RandomEffects
+    >>> menu, none = AdCatalogue.of(1), ResponseLog.none()
+    >>> profile = Profile(np.zeros((2, 1), np.float32), np.zeros((2, 12), np.float32))
+    >>> record = np.zeros((2, 2, 2, 240), np.float32)
+    >>> record[0, 0], record[0, 1, 0] = 9, 5
+    >>> effects = RandomEffects(LogisticResponse(profile, menu, personal=False), menu)
+    >>> effects.fit(ExplorationLog(none, record), none)
+    >>> click, order = effects.probabilities()
+    >>> bool((click[0] > 0.5).all() and (click[1] < 0.5).all())
+    True
     """
 
     def __init__(

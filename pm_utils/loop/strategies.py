@@ -63,6 +63,34 @@ class ResponseStrategy:
         Learn responses from the banners only, whose outcomes the caller has dealt out anew.
     annoyance : array of shape (N,), optional
         Dollars of later orders that an impression costs. No shop knows them; see `annoyance_cost`.
+
+    Examples
+    --------
+    Nobody has clicked on anything yet, so what an order is worth decides: the third customer gets
+    the most that a week allows, and the rest goes to the next two.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, Log, WeekView
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary, no_profile
+    >>> from pm_utils.loop.planner import Prices
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.response_models import LogisticResponse, RandomEffects
+    >>> from pm_utils.loop.strategies import ResponseStrategy, ShopKnowledge
+    >>> rate, value = np.array([2.0, 0.5, 1.0, 0.2]), np.array([20.0, 20.0, 40.0, 10.0])
+    >>> counts = 1 + 9 * np.eye(4, 12, dtype=int)  # the fourth likes the fourth category
+    >>> past = PurchaseSummary(rate, value, np.zeros(4), 1 / rate, counts, weeks=10)
+    >>> banners = ExplorationLog(ResponseLog.none(), np.zeros((2, 2, 4, 240)))
+    >>> prices, campaign = Prices(margin=0.3, promoted_share=0.3, cost=0.005), Campaign(weeks=1)
+    >>> shop, everybody = ShopKnowledge(past, banners, prices, campaign), np.ones(4, bool)
+    >>> menu = AdCatalogue.of(1)
+    >>> logistic = LogisticResponse(no_profile(past), menu, personal=False)
+    >>> strategy = ResponseStrategy(RandomEffects(logistic, menu), shop, menu)
+    >>> strategy.learn(Log(everybody, weeks=1))  # before the first round
+    >>> view = WeekView(0, 0, everybody, everybody, fatigue=np.zeros(4), budget=8)
+    >>> ads, impressions = strategy.send(view)
+    >>> ads.tolist(), impressions.tolist()
+    ([0, 0, 0, 0], [1, 1, 6, 0])
     """
 
     def __init__(
@@ -122,6 +150,28 @@ class OneAd:
     menu : AdCatalogue
     seed : int
         Lots for the impressions that are left over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, Log, WeekView
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary
+    >>> from pm_utils.loop.planner import Prices
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.strategies import OneAd, ShopKnowledge
+    >>> rate, value = np.array([2.0, 0.5, 1.0, 0.2]), np.array([20.0, 20.0, 40.0, 10.0])
+    >>> counts = 1 + 9 * np.eye(4, 12, dtype=int)  # the fourth likes the fourth category
+    >>> past = PurchaseSummary(rate, value, np.zeros(4), 1 / rate, counts, weeks=10)
+    >>> banners = ExplorationLog(ResponseLog.none(), np.zeros((2, 2, 4, 240)))
+    >>> prices, campaign = Prices(margin=0.3, promoted_share=0.3, cost=0.005), Campaign(weeks=1)
+    >>> shop, everybody = ShopKnowledge(past, banners, prices, campaign), np.ones(4, bool)
+    >>> strategy = OneAd(shop, AdCatalogue.of(1), seed=0)
+    >>> strategy.learn(Log(everybody, weeks=1))  # before the first round
+    >>> view = WeekView(0, 0, everybody, everybody, fatigue=np.zeros(4), budget=8)
+    >>> ads, impressions = strategy.send(view)
+    >>> ads.tolist(), impressions.tolist()  # without any log, the ad without discount
+    ([0, 0, 0, 0], [2, 2, 2, 2])
     """
 
     def __init__(self, shop: ShopKnowledge, menu: AdCatalogue, *, seed: int) -> None:
@@ -152,6 +202,28 @@ class RFMRule(OneAd):
     """The better half by recency, frequency and money; their favourite category, else as `OneAd`.
 
     Each of the three is ranked, and the ranks are added up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, Log, WeekView
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary
+    >>> from pm_utils.loop.planner import Prices
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.strategies import RFMRule, ShopKnowledge
+    >>> rate, value = np.array([2.0, 0.5, 1.0, 0.2]), np.array([20.0, 20.0, 40.0, 10.0])
+    >>> counts = 1 + 9 * np.eye(4, 12, dtype=int)  # the fourth likes the fourth category
+    >>> past = PurchaseSummary(rate, value, np.zeros(4), 1 / rate, counts, weeks=10)
+    >>> banners = ExplorationLog(ResponseLog.none(), np.zeros((2, 2, 4, 240)))
+    >>> prices, campaign = Prices(margin=0.3, promoted_share=0.3, cost=0.005), Campaign(weeks=1)
+    >>> shop, everybody = ShopKnowledge(past, banners, prices, campaign), np.ones(4, bool)
+    >>> strategy = RFMRule(shop, AdCatalogue.of(1), seed=0)
+    >>> strategy.learn(Log(everybody, weeks=1))  # before the first round
+    >>> view = WeekView(0, 0, everybody, everybody, fatigue=np.zeros(4), budget=8)
+    >>> ads, impressions = strategy.send(view)
+    >>> ads.tolist(), impressions.tolist()  # 20 ads of each category
+    ([0, 20, 40, 60], [4, 0, 4, 0])
     """
 
     def learn(self, log: Log) -> None:
@@ -185,6 +257,18 @@ class Oracle:
     menu : AdCatalogue
     caution : float
         Above 1, it plans as if ads tired more than they do, and so spreads them.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, run_campaign
+    >>> from pm_utils.loop.strategies import Oracle
+    >>> from pm_utils.market import Market
+    >>> menu, campaign = AdCatalogue.of(1), Campaign(rounds=1, weeks=2)
+    >>> market = Market(10, seed=0, creatives=menu.creatives())
+    >>> done = run_campaign(market, Oracle(market, campaign, menu), campaign)
+    >>> bool(done.true[0] > 0)  # dollars per treated customer, above sending nothing
+    True
     """
 
     def __init__(

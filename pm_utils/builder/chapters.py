@@ -204,7 +204,7 @@ def with_upstream(chapters: dict[str, Chapter], names: list[str]) -> set[str]:
     return wanted
 
 
-def select(chapters: dict[str, Chapter], wish: str, problems: list[str]) -> str | None:
+def select(chapters: dict[str, Chapter], requested: str, problems: list[str]) -> str | None:
     """Return the name of the chapter that a number or a name means; append a problem if none.
 
     Examples
@@ -218,9 +218,9 @@ def select(chapters: dict[str, Chapter], wish: str, problems: list[str]) -> str 
     ['there is no chapter 8: 07-interest']
     """
     for name in chapters:
-        if wish in (name, name[:2], f"{name}.ipynb") or (
-            wish.isdigit() and int(wish) == int(name[:2])
+        if requested in (name, name[:2], f"{name}.ipynb") or (
+            requested.isdigit() and int(requested) == int(name[:2])
         ):
             return name
-    problems.append(f"there is no chapter {wish}: {', '.join(chapters) or 'there are none'}")
+    problems.append(f"there is no chapter {requested}: {', '.join(chapters) or 'there are none'}")
     return None

@@ -43,7 +43,7 @@ class Campaign:
         Rounds, and weeks in each.
     budget : float
         Impressions per customer who is not held out, and week.
-    most : int
+    frequency_cap : int
         Impressions that one customer may get in a week.
     holdout : float
         Share of the customers who never get an ad.
@@ -65,12 +65,12 @@ class Campaign:
     rounds: int = 5
     weeks: int = 3
     budget: float = 2.0
-    most: int = 6
+    frequency_cap: int = 6
     holdout: float = 0.2
 
     def __post_init__(self) -> None:
         """Check that there is something to do and somebody on either side."""
-        if min(self.rounds, self.weeks, self.most) < 1 or self.budget <= 0:
+        if min(self.rounds, self.weeks, self.frequency_cap) < 1 or self.budget <= 0:
             raise ValueError(f"{self}: give at least one round, week and impression, and a budget")
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout is {self.holdout}: give a share between 0 and 1")
@@ -98,7 +98,7 @@ class WeekView:
     >>> import numpy as np
     >>> from pm_utils.loop.campaign import WeekView
     >>> treated, reachable = np.array([True, True, False]), np.array([True, False, True])
-    >>> WeekView(0, 0, treated, reachable, fatigue=np.zeros(3), budget=6).able.tolist()
+    >>> WeekView(0, 0, treated, reachable, fatigue=np.zeros(3), budget=6).eligible.tolist()
     [True, False, False]
     """
 
@@ -110,7 +110,7 @@ class WeekView:
     budget: int
 
     @property
-    def able(self) -> np.ndarray:
+    def eligible(self) -> np.ndarray:
         """Who can be sent an ad → (N,) bool."""
         return self.treated & self.reachable
 
@@ -179,14 +179,15 @@ class Strategy(Protocol):
     ...             clicks = np.bincount(rows["creative"], rows["clicks"], minlength=self.n_ads)
     ...             self.best = clicks.argmax()
     ...
-    ...     def send(self, moment):
-    ...         everybody = np.arange(len(moment.able))
+    ...     def send(self, observation):
+    ...         eligible = observation.eligible
+    ...         everybody = np.arange(len(eligible))
     ...         ads = everybody % self.n_ads if self.best is None else 0 * everybody + self.best
-    ...         once = moment.able & (np.cumsum(moment.able) <= moment.budget)
+    ...         once = eligible & (np.cumsum(eligible) <= observation.budget)
     ...         return ads, once.astype(int)
     >>> market = Market(60, seed=0, creatives=random_creatives(3, np.random.default_rng(0)))
     >>> done = run_campaign(market, MostClicked(3), Campaign(rounds=2, weeks=2))
-    >>> done.true.shape  # dollars per treated customer, a number for each round
+    >>> done.true_profit.shape  # dollars per treated customer, a number for each round
     (2,)
     >>> len(done.log.shown)  # weeks
     4
@@ -201,20 +202,21 @@ class Strategy(Protocol):
             Without any week before the first round.
         """
 
-    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, observation: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Decide about a week; called in each week of a round.
 
         Parameters
         ----------
-        moment : WeekView
+        observation : WeekView
 
         Returns
         -------
         ads : array of shape (N,), int
             From 0 to M - 1, -1 for none.
         impressions : array of shape (N,), int
-            How often each customer sees the ad this week: at most ``Campaign.most``, 0 for those
-            held out, ``moment.budget`` in all. Those who have left see nothing and cost nothing.
+            How often each customer sees the ad this week: at most ``Campaign.frequency_cap``, 0
+            for those held out, ``observation.budget`` in all. Those who have left see nothing and
+            cost nothing.
         """
 
 
@@ -224,14 +226,14 @@ class Run:
 
     Attributes
     ----------
-    true : (rounds,)
+    true_profit : (rounds,)
         True incremental profit per treated customer, dollars.
     impressions : (rounds,)
         Shown per treated customer.
     log : Log
     """
 
-    true: np.ndarray
+    true_profit: np.ndarray
     impressions: np.ndarray
     log: Log
 
@@ -338,8 +340,8 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
         strategy.learn(log)
         left = int(campaign.budget * campaign.weeks * size)
         for week in range(campaign.weeks):
-            moment = WeekView(t, week, treated, state.alive, state.fatigue, left)
-            creative, impressions = strategy.send(moment)
+            observation = WeekView(t, week, treated, state.alive, state.fatigue, left)
+            creative, impressions = strategy.send(observation)
             impressions = np.where(state.alive & (creative >= 0), impressions, 0)
             left -= int(impressions.sum())
             _check(impressions, treated, campaign, left)
@@ -355,7 +357,7 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
 def _check(impressions: np.ndarray, treated: np.ndarray, campaign: Campaign, left: int) -> None:
     if impressions[~treated].any():
         raise ValueError("an ad for a held-out customer: send them -1")
-    if left < 0 or impressions.max(initial=0) > campaign.most:
+    if left < 0 or impressions.max(initial=0) > campaign.frequency_cap:
         raise ValueError("more impressions than the budget or a customer's week allows")
 
 
@@ -416,11 +418,11 @@ def impact_estimates(done: Run, before: np.ndarray) -> list[Comparison]:
     >>> from pm_utils.loop.campaign import Log, Run, impact_estimates
     >>> log = Log(treated=np.array([True, True, False, False]), weeks=1)
     >>> log.profit += [np.array([2.0, 5, 1, 3]), np.array([5.0, 7, 2, 6])]
-    >>> done = Run(true=np.zeros(2), impressions=np.zeros(2), log=log)
+    >>> done = Run(true_profit=np.zeros(2), impressions=np.zeros(2), log=log)
     >>> found = impact_estimates(done, before=np.array([1.0, 2, 1, 2]))
     >>> [round(each.difference, 2) for each in found]
     [1.5, 2.0, 3.5]
     """
-    weeks, rounds = done.log.weeks, len(done.true)
+    weeks, rounds = done.log.weeks, len(done.true_profit)
     parts = [slice(t * weeks, (t + 1) * weeks) for t in range(rounds)]
     return [estimate(done.log, before, part) for part in [*parts, slice(None)]]

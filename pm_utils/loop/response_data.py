@@ -29,7 +29,7 @@ class ResponseLog:
     Examples
     --------
     >>> from pm_utils.loop.response_data import ResponseLog
-    >>> nothing = ResponseLog.none()  # before the first round
+    >>> nothing = ResponseLog.empty()  # before the first round
     >>> nothing.ad.shape, nothing.offset.shape
     ((0,), (0, 2))
     """
@@ -44,7 +44,7 @@ class ResponseLog:
     offset: np.ndarray
 
     @classmethod
-    def none(cls) -> "ResponseLog":
+    def empty(cls) -> "ResponseLog":
         """Return no rows."""
         no = np.zeros(0, np.float32)
         return cls(
@@ -67,13 +67,13 @@ class ExplorationLog:
     rows: ResponseLog
     record: np.ndarray
 
-    def with_rows(self, rows: ResponseLog, fatigue: float) -> np.ndarray:
+    def with_rows(self, rows: ResponseLog, fatigue_effect: float) -> np.ndarray:
         """Return the record with a campaign's rows; tired impressions count for less.
 
         Parameters
         ----------
         rows : ResponseLog
-        fatigue : float
+        fatigue_effect : float
             By how much a logit falls with each ad lately seen.
 
         Returns
@@ -91,13 +91,13 @@ class ExplorationLog:
         >>> week = {"customer": np.array([0, 1]), "creative": np.array([0, 0]), "impressions": two}
         >>> week |= {"fatigue": np.array([19.5, 19.5]), "clicks": np.array([0, 1])}
         >>> log.shown.append(week | {"conversions": np.zeros(2)})
-        >>> banners = ExplorationLog(ResponseLog.none(), np.zeros((2, 2, 2, 1)))
+        >>> banners = ExplorationLog(ResponseLog.empty(), np.zeros((2, 2, 2, 1)))
         >>> impressions, clicks = banners.with_rows(from_campaign(log), np.log(2) / 10)[0]
         >>> impressions[:, 0].round(3).tolist(), clicks[:, 0].tolist()
         ([0.5, 1.0], [0.0, 1.0])
         """
         record = self.record.copy()
-        fresh = np.maximum(rows.impressions * np.exp(-fatigue * rows.fatigue), rows.clicks)
+        fresh = np.maximum(rows.impressions * np.exp(-fatigue_effect * rows.fatigue), rows.clicks)
         counts = [fresh, rows.clicks, rows.clicks * rows.mature, rows.orders * rows.mature]
         for total, count in zip(record.reshape(4, *record.shape[2:]), counts, strict=True):
             np.add.at(total, (rows.customer, rows.ad), count)
@@ -171,7 +171,7 @@ def from_campaign(log: Log) -> ResponseLog:
     [True, True, False, False, False]
     """
     if not log.shown:
-        return ResponseLog.none()
+        return ResponseLog.empty()
     raw = log.rows()
     numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
     seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
@@ -196,7 +196,7 @@ def shuffled_exploration(banners: ExplorationLog, rng: np.random.Generator) -> E
 
     >>> import numpy as np
     >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog, shuffled_exploration
-    >>> banners = ExplorationLog(ResponseLog.none(), np.arange(16.0).reshape(2, 2, 2, 2))
+    >>> banners = ExplorationLog(ResponseLog.empty(), np.arange(16.0).reshape(2, 2, 2, 2))
     >>> dealt = shuffled_exploration(banners, np.random.default_rng(0))
     >>> bool((dealt.record.sum((2, 3)) == banners.record.sum((2, 3))).all())
     True

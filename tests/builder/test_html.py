@@ -110,8 +110,8 @@ HELD = """
 import sys, time
 from pathlib import Path
 from unittest.mock import Mock
-from pm_utils.build import html
-from pm_utils.build.project import Project
+from pm_utils.builder import html
+from pm_utils.builder.project import Project
 
 project = Project(Path(sys.argv[1]))
 with project.lock() as lock, html.renderer(project, lock=lock) as renderer:

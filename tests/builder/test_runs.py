@@ -199,7 +199,7 @@ def test_without_a_server_to_fork_from_each_process_is_spawned():
     """As on Windows."""
     text = """import multiprocessing
 multiprocessing.get_all_start_methods = lambda: ["spawn"]
-from pm_utils.build import runs
+from pm_utils.builder import runs
 print(runs.SERVER.get_start_method())"""
     told = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True)
     assert told.stdout == "spawn\n"

@@ -181,7 +181,18 @@ def upstream(chapters: dict[str, Chapter]) -> dict[str, set[str]]:
 
 
 def with_upstream(chapters: dict[str, Chapter], names: list[str]) -> set[str]:
-    """Return the named chapters and all that they need, directly or not."""
+    """Return the named chapters and all that they need, directly or not.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.chapters import Chapter, with_upstream
+    >>> one = Chapter("01-one", "One", needs=(), gives=("a",), parameters={}, notebook=None)
+    >>> two = Chapter("02-two", "Two", needs=("a",), gives=("b",), parameters={}, notebook=None)
+    >>> three = Chapter("03-three", "Three", needs=(), gives=(), parameters={}, notebook=None)
+    >>> book = {chapter.name: chapter for chapter in (one, two, three)}
+    >>> sorted(with_upstream(book, ["02-two"]))
+    ['01-one', '02-two']
+    """
     graph = upstream(chapters)
     wanted: set[str] = set()
     waiting = list(names)
@@ -193,12 +204,23 @@ def with_upstream(chapters: dict[str, Chapter], names: list[str]) -> set[str]:
     return wanted
 
 
-def select(chapters: dict[str, Chapter], wish: str, problems: list[str]) -> str | None:
-    """Return the name of the chapter that a number or a name means; append a problem if none."""
+def select(chapters: dict[str, Chapter], requested: str, problems: list[str]) -> str | None:
+    """Return the name of the chapter that a number or a name means; append a problem if none.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.chapters import select
+    >>> problems = []
+    >>> select({"07-interest": None}, "7", problems)
+    '07-interest'
+    >>> select({"07-interest": None}, "8", problems)
+    >>> problems
+    ['there is no chapter 8: 07-interest']
+    """
     for name in chapters:
-        if wish in (name, name[:2], f"{name}.ipynb") or (
-            wish.isdigit() and int(wish) == int(name[:2])
+        if requested in (name, name[:2], f"{name}.ipynb") or (
+            requested.isdigit() and int(requested) == int(name[:2])
         ):
             return name
-    problems.append(f"there is no chapter {wish}: {', '.join(chapters) or 'there are none'}")
+    problems.append(f"there is no chapter {requested}: {', '.join(chapters) or 'there are none'}")
     return None

@@ -102,8 +102,8 @@ def load_tasks(project: Project, options: argparse.Namespace) -> tuple[dict[str,
     problems: list[str] = []
     found = chapters.discover(project, problems)
     changes = profiles.load_profile(project, options.profile, found, problems)
-    wish = getattr(options, "chapter", None)
-    name = chapters.select(found, wish, problems) if wish else None
+    requested = getattr(options, "chapter", None)
+    name = chapters.select(found, requested, problems) if requested else None
     if options.command == "book":
         html.check_toc(project, list(found), problems)
     if problems:
@@ -127,13 +127,13 @@ def book(project: Project, options: argparse.Namespace) -> int:
         pages.publish(project, tasks, outcomes)
         pages.write_pages(project, tasks, outcomes)
         counts = [outcome.status for outcome in outcomes.values()]
-        told = {
+        labels = {
             "executed": "done",
             "unchanged": "current",
             "failed": "failed",
             "left out": "skipped",
         }
-        print("chapters: " + ", ".join(f"{counts.count(s)} {t}" for t, s in told.items()))
+        print("chapters: " + ", ".join(f"{counts.count(s)} {t}" for t, s in labels.items()))
         good = all(outcome.good for outcome in outcomes.values())
         if options.cold:
             html.forget_html(project)

@@ -44,6 +44,14 @@ def sunflower(count: int, radius: float = 1.0) -> np.ndarray:
     References
     ----------
     Vogel (1979), "A better way to construct the sunflower head", Mathematical Biosciences 44.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.builder.cover import sunflower
+    >>> points = sunflower(4, radius=2.0)
+    >>> np.hypot(*points.T).round(2).tolist()  # rings of equal area
+    [0.71, 1.22, 1.58, 1.87]
     """
     k = np.arange(count)
     distance = radius * np.sqrt((k + 0.5) / count)

@@ -36,7 +36,14 @@ _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 def libraries(sources: list[str]) -> list[str]:
-    """Return what to import ahead for chapters with these sources, cells and modules alike."""
+    """Return what to import ahead for chapters with these sources, cells and modules alike.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.execute import libraries
+    >>> libraries(["import numpy as np", "from sklearn.cluster import KMeans"])[2:4]
+    ['sklearn.ensemble', 'sklearn.linear_model']
+    """
     text = "\n".join(sources)
     imported = set(re.findall(r"^\s*(?:import|from) (\w+)", text, re.MULTILINE))
     return [*RUNNER, *(name for name in CHAPTER_LIBRARIES if name.split(".")[0] in imported)]
@@ -174,7 +181,16 @@ class Memory:
 
 
 def last_line(error: Exception) -> str:
-    """Return what the last line of a traceback says, the message's first line if it has many."""
+    """Return what the last line of a traceback says, the message's first line if it has many.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.execute import last_line
+    >>> last_line(ValueError("give a share between 0 and 1"))
+    'ValueError: give a share between 0 and 1'
+    >>> last_line(KeyError())
+    'KeyError'
+    """
     name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
     lines = _ANSI.sub("", str(text)).strip().splitlines()
     more = " …" if len(lines) > 1 else ""

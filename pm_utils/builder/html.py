@@ -170,10 +170,11 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool) 
         raise HtmlError(f"Jupyter Book's process ended before it began, with {process.returncode}")
     if process.returncode:
         lines = _ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
-        told = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        if not told:  # what Sphinx says stands before the traceback of its caller
-            told = lines[: next((i for i, s in enumerate(lines) if "Traceback" in s), None)][-20:]
-        raise HtmlError("\n".join([*told, f"log: {log}"]))
+        messages = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
+        if not messages:  # what Sphinx says stands before the traceback of its caller
+            end = next((i for i, s in enumerate(lines) if "Traceback" in s), None)
+            messages = lines[:end][-20:]
+        raise HtmlError("\n".join([*messages, f"log: {log}"]))
 
 
 def forget_html(project: Project) -> None:

@@ -23,7 +23,16 @@ EXECUTION_TAGS = {"parameters", "skip-execution"}  # all other tags only change 
 
 
 def digest(value: Any) -> str:
-    """Return a short fingerprint of bytes or of anything that JSON can hold."""
+    """Return a short fingerprint of bytes or of anything that JSON can hold.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.key import digest
+    >>> digest({"seed": 0, "epochs": 3}) == digest({"epochs": 3, "seed": 0})  # in any order
+    True
+    >>> len(digest(b""))
+    16
+    """
     if not isinstance(value, bytes):
         value = json.dumps(value, sort_keys=True, default=repr).encode()
     return hashlib.sha256(value).hexdigest()[:16]
@@ -120,6 +129,14 @@ def imports(source: str, package: str) -> set[str]:
     ------
     SyntaxError
         When the source cannot be parsed.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.key import imports
+    >>> sorted(imports("import numpy\\nfrom pm_utils.page import plots", package=""))
+    ['pm_utils', 'pm_utils.page', 'pm_utils.page.plots']
+    >>> sorted(imports("from . import plots", package="pm_utils.page"))
+    ['pm_utils', 'pm_utils.page', 'pm_utils.page.plots']
     """
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
@@ -167,7 +184,17 @@ def all_parts(
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:
-    """Return in words what differs between the parts of two keys."""
+    """Return in words what differs between the parts of two keys.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.key import difference
+    >>> old = {"code cells": "1f", "parameters": {"seed": 0, "epochs": 3}}
+    >>> difference(old, old | {"parameters": {"seed": 1, "epochs": 3}})
+    'parameters: seed'
+    >>> difference(old, {"code cells": "2a", "parameters": {"seed": 0}})
+    'code cells; parameters: epochs'
+    """
     changed = []
     for field, value in new.items():
         before = old.get(field)

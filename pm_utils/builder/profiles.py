@@ -55,7 +55,23 @@ def load_profile(
 
 
 def differences(chapter: Chapter, values: Any, problems: list[str]) -> dict[str, Any]:
-    """Return the values that differ from the notebook's; append what is unknown or mistyped."""
+    """Return the values that differ from the notebook's; append what is unknown or mistyped.
+
+    Examples
+    --------
+    A whole number becomes a float where the notebook has one; a value of another type is refused.
+
+    >>> from pm_utils.builder.chapters import Chapter
+    >>> from pm_utils.builder.profiles import differences
+    >>> parameters, problems = {"seed": 0, "rate": 0.5}, []
+    >>> chapter = Chapter("01-one", "One", (), (), parameters, notebook=None)
+    >>> differences(chapter, {"seed": 0, "rate": 2}, problems)
+    {'rate': 2.0}
+    >>> differences(chapter, {"seed": 1.5}, problems)
+    {}
+    >>> problems
+    ['seed is 1.5 (float), it must be of type int like 0']
+    """
     if not isinstance(values, dict):
         problems.append("give a mapping of parameters to values")
         return {}

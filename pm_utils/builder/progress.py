@@ -5,7 +5,18 @@ from typing import Any
 
 
 class Lines:
-    """One line when a chapter starts, finishes, fails or is left out."""
+    """One line when a chapter starts, finishes, fails or is left out.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.progress import Lines
+    >>> with Lines() as shown:
+    ...     shown.start("07-interest", cells=12)
+    ...     shown.cell("07-interest", 1)
+    ...     shown.finish("07-interest", seconds=3.21, peak_memory_mb=410.4)
+    07-interest: started, 12 code cells
+    07-interest: done in 3.2 s, peak memory 410 MB
+    """
 
     def __enter__(self) -> "Lines":
         """Do nothing; bars begin here."""

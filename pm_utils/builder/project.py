@@ -146,6 +146,16 @@ def write_whole(path: Path, text: str) -> bool:
     -------
     bool
         Whether the file had another content before.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from pm_utils.builder.project import write_whole
+    >>> with TemporaryDirectory() as folder:
+    ...     page = Path(folder) / "pages" / "one.md"
+    ...     [write_whole(page, text) for text in ("# One", "# One", "# Two")]
+    [True, False, True]
     """
     if path.is_file() and path.read_bytes() == text.encode():
         return False

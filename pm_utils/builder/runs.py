@@ -83,7 +83,14 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a task ended: ``current`` (nothing to do), ``done``, ``failed`` or ``skipped``."""
+    """How a task ended: ``current`` (nothing to do), ``done``, ``failed`` or ``skipped``.
+
+    Examples
+    --------
+    >>> from pm_utils.builder.runs import Outcome
+    >>> Outcome("current").good, Outcome("skipped", "left out, because it needs 02-two").good
+    (True, False)
+    """
 
     status: str
     reason: str = ""

@@ -47,7 +47,7 @@ def study_customers(
 
     Returns
     -------
-    Past, Banners, Profile
+    PurchaseSummary, ExplorationLog, Profile
     """
     n, orders = market.n_customers, market.orders(weeks)
     past, cut = summarise_purchases(orders, n, weeks), 3 * weeks // 4
@@ -112,7 +112,7 @@ class World:
         past, banners, profile = study_customers(market, seed=seed, **study)
         shop = ShopKnowledge(past, banners, Prices.of(market), campaign)
         base = RandomEffects(DeepResponse(profile, menu, seed=seed, **net), menu)
-        base.fit(banners, ResponseLog.none())
+        base.fit(banners, ResponseLog.empty())
         return cls(market, shop, profile, net, base)
 
     def deep(self, profile: Profile, menu: AdCatalogue) -> RandomEffects:
@@ -149,7 +149,7 @@ def ablations(world: World, menu: AdCatalogue, *, archive: int = 30) -> dict[str
     shop, rng = world.shop, np.random.default_rng([world.market.seed, 30])
     blind = world.deep(no_profile(shop.past), menu)
     usual = deepcopy(world.base)  # one of whom nobody departs, now or later
-    usual.sweeps, usual.effects = 0, 0 * usual.effects
+    usual.em_steps, usual.effects = 0, 0 * usual.effects
 
     def ours(menu: AdCatalogue = menu, **options) -> ResponseStrategy:
         return ResponseStrategy(deepcopy(world.base), shop, menu, **options)
@@ -160,7 +160,7 @@ def ablations(world: World, menu: AdCatalogue, *, archive: int = 30) -> dict[str
         "studio (old ads only)": ours(menu.archive(archive, rng)),
         "uplift (all orders count)": ours(incremental=False),
         "pacing": ours(paced=False),
-        "learning again": ours(again=False),
+        "learning again": ours(relearn=False),
     }
 
 

@@ -31,31 +31,45 @@ class AdCatalogue:
 
     Attributes
     ----------
-    looks : int
+    n_looks : int
         How many of `LOOKS` there are pictures in.
-    texts : (240,) bool
+    open_texts : (240,) bool
         Which of `TEXTS` may be sent.
-    open_looks : (looks,) bool
+    open_looks : (n_looks,) bool
         Which looks may be.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> menu = AdCatalogue.of(2)
+    >>> len(menu)  # 240 texts, two looks
+    480
+    >>> menu.open_texts[0] = False  # the first text fails its proof-reading
+    >>> menu.open_ads[:3].tolist()
+    [2, 3, 4]
+    >>> menu.codes()[3].tolist()  # drinks, plain, 10 % off, second look
+    [0, 12, 17, 22]
+    >>> menu.one_hot().shape  # 12 categories, 4 tones, 5 discounts, 2 looks
+    (480, 23)
     """
 
-    looks: int
-    texts: np.ndarray
+    n_looks: int
+    open_texts: np.ndarray
     open_looks: np.ndarray
 
     @classmethod
-    def of(cls, looks: int) -> "AdCatalogue":
+    def of(cls, n_looks: int) -> "AdCatalogue":
         """Return the menu with the first looks, before anything is proof-read."""
-        return cls(looks, np.ones(len(TEXTS), bool), np.ones(looks, bool))
+        return cls(n_looks, np.ones(len(TEXTS), bool), np.ones(n_looks, bool))
 
     def __len__(self) -> int:
         """Return the number of ads, sendable or not."""
-        return len(TEXTS) * self.looks
+        return len(TEXTS) * self.n_looks
 
     @property
     def open_ads(self) -> np.ndarray:
         """Return the ads that may be sent."""
-        return np.flatnonzero(np.outer(self.texts, self.open_looks))
+        return np.flatnonzero(np.outer(self.open_texts, self.open_looks))
 
     @property
     def categories(self) -> int:
@@ -64,41 +78,49 @@ class AdCatalogue:
 
     @property
     def columns(self) -> dict[str, slice]:
-        """Return the columns of category, tone, discount and look in `marks`."""
-        return level_columns(level_counts(*SAID) | {"look": self.looks})
+        """Return the columns of category, tone, discount and look in `one_hot`."""
+        return level_columns(level_counts(*SAID) | {"look": self.n_looks})
 
     def creatives(self) -> Creatives:
         """Return what the ads are meant to be."""
-        text, look = np.divmod(np.arange(len(self)), self.looks)
+        text, look = np.divmod(np.arange(len(self)), self.n_looks)
         codes = np.column_stack([TEXTS[text], LOOKS[look]])
         return Creatives(*codes.T, *np.zeros((2, len(codes)), int))
 
-    def levels(self) -> np.ndarray:
+    def codes(self) -> np.ndarray:
         """Return category, tone, discount and look of each ad → (M, 4).
 
         Codes count on: categories come first, then tones, discounts and looks.
         """
-        text, look = np.divmod(np.arange(len(self)), self.looks)
+        text, look = np.divmod(np.arange(len(self)), self.n_looks)
         return np.column_stack([TEXTS[text], look]) + [at.start for at in self.columns.values()]
 
-    def marks(self) -> np.ndarray:
+    def one_hot(self) -> np.ndarray:
         """Return 1 at the levels of each ad, 0 elsewhere → (M, 21 + looks), float32."""
-        width, levels = self.columns["look"].stop, self.levels()
-        marks = np.zeros((len(self), width), np.float32)
-        np.put_along_axis(marks, levels, 1, axis=1)
-        return marks
+        width = self.columns["look"].stop
+        one_hot = np.zeros((len(self), width), np.float32)
+        np.put_along_axis(one_hot, self.codes(), 1, axis=1)
+        return one_hot
 
-    def archive(self, texts: int, rng: np.random.Generator) -> "AdCatalogue":
+    def archive(self, n_texts: int, rng: np.random.Generator) -> "AdCatalogue":
         """Return what a shop without a studio has: a few of the texts, all in one look."""
         few = np.zeros(len(TEXTS), bool)
-        few[rng.choice(np.flatnonzero(self.texts), texts, replace=False)] = True
-        return AdCatalogue(self.looks, few, np.arange(self.looks) == 0)
+        few[rng.choice(np.flatnonzero(self.open_texts), n_texts, replace=False)] = True
+        return AdCatalogue(self.n_looks, few, np.arange(self.n_looks) == 0)
 
 
 def one_hot_texts() -> Tensor:
     """Return the prefixes of the writer: what each of the 240 texts shall say → (240, 21).
 
     Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.ad_menu import TEXTS, one_hot_texts
+    >>> TEXTS[1].tolist()  # drinks, plain, 10 % off
+    [0, 0, 1]
+    >>> one_hot_texts()[1].nonzero().flatten().tolist()
+    [0, 12, 17]
     """
     return torch.tensor(
         np.hstack([np.eye(n)[TEXTS[:, i]] for i, n in enumerate(level_counts(*SAID).values())])

@@ -43,21 +43,34 @@ class Campaign:
         Rounds, and weeks in each.
     budget : float
         Impressions per customer who is not held out, and week.
-    most : int
+    frequency_cap : int
         Impressions that one customer may get in a week.
     holdout : float
         Share of the customers who never get an ad.
+
+    Examples
+    --------
+    With 80 of 100 customers treated, a round of three weeks has 480 impressions to give.
+
+    >>> from pm_utils.loop.campaign import Campaign
+    >>> campaign = Campaign(weeks=3, budget=2.0, holdout=0.2)
+    >>> campaign.budget * campaign.weeks * 80
+    480.0
+    >>> Campaign(holdout=1.0)
+    Traceback (most recent call last):
+        ...
+    ValueError: holdout is 1.0: give a share between 0 and 1
     """
 
     rounds: int = 5
     weeks: int = 3
     budget: float = 2.0
-    most: int = 6
+    frequency_cap: int = 6
     holdout: float = 0.2
 
     def __post_init__(self) -> None:
         """Check that there is something to do and somebody on either side."""
-        if min(self.rounds, self.weeks, self.most) < 1 or self.budget <= 0:
+        if min(self.rounds, self.weeks, self.frequency_cap) < 1 or self.budget <= 0:
             raise ValueError(f"{self}: give at least one round, week and impression, and a budget")
         if not 0 < self.holdout < 1:
             raise ValueError(f"holdout is {self.holdout}: give a share between 0 and 1")
@@ -77,6 +90,16 @@ class WeekView:
         Ads lately seen, fading week by week.
     budget : int
         Impressions left in this round.
+
+    Examples
+    --------
+    The second customer has left, the third is held out.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import WeekView
+    >>> treated, reachable = np.array([True, True, False]), np.array([True, False, True])
+    >>> WeekView(0, 0, treated, reachable, fatigue=np.zeros(3), budget=6).eligible.tolist()
+    [True, False, False]
     """
 
     round: int
@@ -87,7 +110,7 @@ class WeekView:
     budget: int
 
     @property
-    def able(self) -> np.ndarray:
+    def eligible(self) -> np.ndarray:
         """Who can be sent an ad → (N,) bool."""
         return self.treated & self.reachable
 
@@ -106,6 +129,18 @@ class Log:
         For each week, orders and profit of every customer, be they due to an ad or not.
     weeks : int
         In a round.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import Log
+    >>> log = Log(treated=np.array([True, True, False]), weeks=1)
+    >>> log.shown.append({"customer": np.array([0, 1]), "clicks": np.array([1, 0])})
+    >>> log.shown.append({"customer": np.array([1]), "clicks": np.array([1])})
+    >>> {name: column.tolist() for name, column in log.rows().items()}
+    {'customer': [0, 1, 1], 'clicks': [1, 0, 1], 'week': [0, 0, 1]}
+    >>> log.rows(first=1)["week"].tolist()  # weeks keep their number
+    [1]
     """
 
     treated: np.ndarray
@@ -124,7 +159,7 @@ class Log:
 
 @runtime_checkable
 class Strategy(Protocol):
-    """Who gets which ad how often: whatever has these two methods can `run_campaign` a campaign.
+    """Who gets which ad how often: whatever has these two methods can run a campaign.
 
     Nothing needs to be inherited. In a campaign, `learn` is called before each round and `send` in
     each of its weeks, always for all N customers.
@@ -144,14 +179,15 @@ class Strategy(Protocol):
     ...             clicks = np.bincount(rows["creative"], rows["clicks"], minlength=self.n_ads)
     ...             self.best = clicks.argmax()
     ...
-    ...     def send(self, moment):
-    ...         everybody = np.arange(len(moment.able))
+    ...     def send(self, observation):
+    ...         eligible = observation.eligible
+    ...         everybody = np.arange(len(eligible))
     ...         ads = everybody % self.n_ads if self.best is None else 0 * everybody + self.best
-    ...         once = moment.able & (np.cumsum(moment.able) <= moment.budget)
+    ...         once = eligible & (np.cumsum(eligible) <= observation.budget)
     ...         return ads, once.astype(int)
     >>> market = Market(60, seed=0, creatives=random_creatives(3, np.random.default_rng(0)))
-    >>> done = run(market, MostClicked(3), Campaign(rounds=2, weeks=2))
-    >>> done.true.shape  # dollars per treated customer, a number for each round
+    >>> done = run_campaign(market, MostClicked(3), Campaign(rounds=2, weeks=2))
+    >>> done.true_profit.shape  # dollars per treated customer, a number for each round
     (2,)
     >>> len(done.log.shown)  # weeks
     4
@@ -166,20 +202,21 @@ class Strategy(Protocol):
             Without any week before the first round.
         """
 
-    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, observation: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Decide about a week; called in each week of a round.
 
         Parameters
         ----------
-        moment : WeekView
+        observation : WeekView
 
         Returns
         -------
         ads : array of shape (N,), int
             From 0 to M - 1, -1 for none.
         impressions : array of shape (N,), int
-            How often each customer sees the ad this week: at most ``Campaign.most``, 0 for those
-            held out, ``moment.budget`` in all. Those who have left see nothing and cost nothing.
+            How often each customer sees the ad this week: at most ``Campaign.frequency_cap``, 0
+            for those held out, ``observation.budget`` in all. Those who have left see nothing and
+            cost nothing.
         """
 
 
@@ -189,20 +226,32 @@ class Run:
 
     Attributes
     ----------
-    true : (rounds,)
+    true_profit : (rounds,)
         True incremental profit per treated customer, dollars.
     impressions : (rounds,)
         Shown per treated customer.
     log : Log
     """
 
-    true: np.ndarray
+    true_profit: np.ndarray
     impressions: np.ndarray
     log: Log
 
 
 def assign(n_customers: int, seed: int, share: float) -> np.ndarray:
-    """Return who is treated, all but a random share of exactly that size → (N,) bool."""
+    """Return who is treated, all but a random share of exactly that size → (N,) bool.
+
+    Examples
+    --------
+    The same seed holds out the same customers.
+
+    >>> from pm_utils.loop.campaign import assign
+    >>> treated = assign(10, seed=0, share=0.2)
+    >>> int(treated.sum())
+    8
+    >>> bool((treated == assign(10, seed=0, share=0.2)).all())
+    True
+    """
     order = np.random.default_rng([seed, ASSIGN_STREAM]).permutation(n_customers)
     return order >= round(share * n_customers)
 
@@ -229,6 +278,21 @@ def incremental_profit(
     Returns
     -------
     array of shape (n,), dollars
+
+    Examples
+    --------
+    Nothing sent to the rested changes nothing. Five ads in a week earn less than five times one.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import incremental_profit
+    >>> from pm_utils.market import Market, random_creatives
+    >>> market = Market(2, seed=0, creatives=random_creatives(3, np.random.default_rng(0)))
+    >>> who, rested = np.arange(2), np.zeros(2)
+    >>> bool(incremental_profit(market, who, np.full(2, -1), np.zeros(2, int), rested).any())
+    False
+    >>> one, five = (incremental_profit(market, who, who, np.full(2, k), rested) for k in (1, 5))
+    >>> bool((five < 5 * one).all())
+    True
     """
     truth, hidden = market.truth, market.truth_of_customers
     k = np.where(creative >= 0, impressions, 0)
@@ -276,8 +340,8 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
         strategy.learn(log)
         left = int(campaign.budget * campaign.weeks * size)
         for week in range(campaign.weeks):
-            moment = WeekView(t, week, treated, state.alive, state.fatigue, left)
-            creative, impressions = strategy.send(moment)
+            observation = WeekView(t, week, treated, state.alive, state.fatigue, left)
+            creative, impressions = strategy.send(observation)
             impressions = np.where(state.alive & (creative >= 0), impressions, 0)
             left -= int(impressions.sum())
             _check(impressions, treated, campaign, left)
@@ -293,7 +357,7 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
 def _check(impressions: np.ndarray, treated: np.ndarray, campaign: Campaign, left: int) -> None:
     if impressions[~treated].any():
         raise ValueError("an ad for a held-out customer: send them -1")
-    if left < 0 or impressions.max(initial=0) > campaign.most:
+    if left < 0 or impressions.max(initial=0) > campaign.frequency_cap:
         raise ValueError("more impressions than the budget or a customer's week allows")
 
 
@@ -322,13 +386,43 @@ def estimate(log: Log, before: np.ndarray, weeks: slice = slice(None)) -> Compar
     -------
     Comparison
         Treated minus held out, dollars, with the 95 % interval of Welch.
+
+    Examples
+    --------
+    Every treated customer earned half a dollar more. Here profit before the campaign explains most
+    of how customers differ; where it is of no use, the interval is wider.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import Log, estimate
+    >>> log = Log(treated=np.array([True, True, True, False, False, False]), weeks=1)
+    >>> log.profit.append(np.array([1.6, 2.4, 3.5, 1.1, 2.0, 2.9]))
+    >>> found = estimate(log, before=np.array([1.0, 2, 3, 1, 2, 3]))
+    >>> round(found.difference, 2)
+    0.5
+    >>> blunt = estimate(log, before=np.array([0.0, 1, 0, 0, 1, 0]))
+    >>> found.high - found.low < blunt.high - blunt.low
+    True
     """
     profit = np.sum(log.profit[weeks], axis=0)
     return two_means(cuped(profit, before), log.treated)
 
 
 def impact_estimates(done: Run, before: np.ndarray) -> list[Comparison]:
-    """Estimate every round of a run, then the whole."""
-    weeks, rounds = done.log.weeks, len(done.true)
+    """Estimate every round of a run, then the whole.
+
+    Examples
+    --------
+    Two rounds of one week, then both together.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import Log, Run, impact_estimates
+    >>> log = Log(treated=np.array([True, True, False, False]), weeks=1)
+    >>> log.profit += [np.array([2.0, 5, 1, 3]), np.array([5.0, 7, 2, 6])]
+    >>> done = Run(true_profit=np.zeros(2), impressions=np.zeros(2), log=log)
+    >>> found = impact_estimates(done, before=np.array([1.0, 2, 1, 2]))
+    >>> [round(each.difference, 2) for each in found]
+    [1.5, 2.0, 3.5]
+    """
+    weeks, rounds = done.log.weeks, len(done.true_profit)
     parts = [slice(t * weeks, (t + 1) * weeks) for t in range(rounds)]
     return [estimate(done.log, before, part) for part in [*parts, slice(None)]]

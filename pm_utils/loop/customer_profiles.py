@@ -52,6 +52,29 @@ def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> P
     Returns
     -------
     PurchaseSummary
+
+    Examples
+    --------
+    The second customer has bought once, for 30 dollars; the mean of all orders counts like three.
+
+    >>> import pandas as pd
+    >>> from pm_utils.loop.customer_profiles import summarise_purchases
+    >>> orders = pd.DataFrame(
+    ...     {
+    ...         "customer": [0, 0, 1],
+    ...         "day": [3, 7, 14],
+    ...         "category": pd.Categorical(["dairy", "pets", "pets"]),
+    ...         "order_value": [10.0, 20.0, 30.0],
+    ...         "coupon": [False, True, False],
+    ...     }
+    ... )
+    >>> past = summarise_purchases(orders, n_customers=2, weeks=4)
+    >>> past.counts.tolist()
+    [[1, 1], [0, 1]]
+    >>> past.value.tolist()
+    [18.0, 22.5]
+    >>> past.recency.tolist()
+    [3.0, 2.0]
     """
     who, code = orders["customer"].to_numpy(), orders["category"].cat.codes.to_numpy()
     size = len(orders["category"].cat.categories)
@@ -75,14 +98,38 @@ def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> P
 
 
 def smoothed_shares(counts: np.ndarray, strength: float) -> np.ndarray:
-    """Return shares by category, starting from `strength` orders at everybody's → (N, 12)."""
+    """Return shares by category, starting from `strength` orders at everybody's → (N, 12).
+
+    Examples
+    --------
+    Who has bought nothing is like everybody.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.customer_profiles import smoothed_shares
+    >>> smoothed_shares(np.array([[4, 0], [0, 4], [0, 0]]), strength=4).tolist()
+    [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]]
+    """
     overall = counts.sum(0) / counts.sum()
     total = counts + strength * overall
     return total / total.sum(1, keepdims=True)
 
 
 def profile_inputs(past: PurchaseSummary) -> np.ndarray:
-    """Return what the profile network reads → (N, 15), about standard scores."""
+    """Return what the profile network reads → (N, 15), about standard scores.
+
+    Examples
+    --------
+    Three customers, 12 categories, and order rate, order value and coupon use.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary, profile_inputs
+    >>> rate, value = np.array([0.5, 1.0, 2.0]), np.array([20.0, 40.0, 10.0])
+    >>> coupons, weeks_ago = np.array([0.0, 0.1, 0.2]), np.ones(3)
+    >>> counts = 1 + 5 * np.eye(3, 12, dtype=int)  # each likes one category
+    >>> past = PurchaseSummary(rate, value, coupons, weeks_ago, counts, weeks=10)
+    >>> profile_inputs(past).shape
+    (3, 15)
+    """
     shares = smoothed_shares(past.counts, 10)
     lift = np.sqrt(shares / shares.mean(0)) - 1
     rest = np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
@@ -90,7 +137,18 @@ def profile_inputs(past: PurchaseSummary) -> np.ndarray:
 
 
 def category_loss(logits: Tensor, counts: Tensor) -> Tensor:
-    """Return nats per order of the orders that came later, by category."""
+    """Return nats per order of the orders that came later, by category.
+
+    Examples
+    --------
+    Four equal logits are a guess among four: log 4 nats, for each order alike.
+
+    >>> import torch
+    >>> from pm_utils.loop.customer_profiles import category_loss
+    >>> orders = torch.tensor([[3.0, 0, 0, 0], [0, 1, 1, 0]])
+    >>> round(category_loss(torch.zeros(2, 4), orders).item(), 4)
+    1.3863
+    """
     return -(log_softmax(logits, 1) * counts).sum() / counts.sum()
 
 
@@ -110,6 +168,18 @@ def learn_profile(
     Returns
     -------
     UserProfileNet
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary, learn_profile, learned_profile
+    >>> rate, value = np.array([0.5, 1.0, 2.0]), np.array([20.0, 40.0, 10.0])
+    >>> coupons, weeks_ago = np.array([0.0, 0.1, 0.2]), np.ones(3)
+    >>> counts = 1 + 5 * np.eye(3, 12, dtype=int)  # each likes one category
+    >>> past = PurchaseSummary(rate, value, coupons, weeks_ago, counts, weeks=10)
+    >>> net = learn_profile(past, counts, epochs=1, seed=0)
+    >>> learned_profile(net, past).traits.shape  # the plain profile's 6, and 32 hidden units
+    (3, 38)
     """
     torch.manual_seed(seed)
     inputs = [torch.tensor(profile_inputs(early), dtype=torch.float32)]
@@ -147,6 +217,20 @@ def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float
     """Return activity, order value, coupon use, and principal components of smoothed shares.
 
     Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary, plain_profile
+    >>> rate, value = np.array([0.5, 1.0, 2.0]), np.array([20.0, 40.0, 10.0])
+    >>> coupons, weeks_ago = np.array([0.0, 0.1, 0.2]), np.ones(3)
+    >>> counts = 1 + 5 * np.eye(3, 12, dtype=int)  # each likes one category
+    >>> past = PurchaseSummary(rate, value, coupons, weeks_ago, counts, weeks=10)
+    >>> profile = plain_profile(past, components=2)
+    >>> profile.traits.shape
+    (3, 5)
+    >>> np.sign(profile.affinity[:, :3]).astype(int).tolist()  # above 0: more than others buy
+    [[1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
     """
     shares = smoothed_shares(past.counts, strength)
     affinity = np.log(shares / shares.mean(0))

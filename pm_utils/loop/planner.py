@@ -47,6 +47,22 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
         λ̂ from the history.
     prior : float
         Standard deviation of χ around 0 before any data.
+
+    Examples
+    --------
+    Four of six customers click and order. Everybody orders once a week without ads, as the holdout
+    shows. For two of the four, the ad's order comes on top; or for none.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import Log
+    >>> from pm_utils.loop.planner import cannibalisation_rate
+    >>> treated, who = np.array([True] * 4 + [False] * 2), np.arange(4)
+    >>> for more in ([1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]):
+    ...     log = Log(treated, weeks=1, orders=[np.ones(6) + more])
+    ...     log.shown.append({"customer": who, "conversions": np.ones(4)})
+    ...     print(round(cannibalisation_rate(log, rate=np.ones(6)), 2))
+    0.49
+    1.0
     """
     rounds, w = len(log.orders) // log.weeks, log.weeks
     if not rounds:
@@ -55,12 +71,12 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
     for week, part in enumerate(log.shown):
         np.add.at(conversions[week // w], part["customer"], part["conversions"])
     orders = np.array([np.sum(log.orders[t * w : (t + 1) * w], axis=0) for t in range(rounds)])
-    held = ~log.treated
-    moved = orders[:, held].sum() / (rounds * w * rate[held].sum())
-    gap = orders - w * moved * rate - conversions
-    x = conversions * (1 - np.exp(-moved * rate))
-    noise = gap[x > 0].var() if (x > 0).any() else 1.0
-    slope = -(x * gap).sum() / ((x**2).sum() + noise / prior**2)
+    holdout = ~log.treated
+    drift = orders[:, holdout].sum() / (rounds * w * rate[holdout].sum())
+    residual = orders - w * drift * rate - conversions
+    x = conversions * (1 - np.exp(-drift * rate))
+    noise = residual[x > 0].var() if (x > 0).any() else 1.0
+    slope = -(x * residual).sum() / ((x**2).sum() + noise / prior**2)
     return float(np.clip(slope, 0, 1))
 
 
@@ -68,9 +84,9 @@ def allocate_impressions(
     gain: np.ndarray,
     fatigue: np.ndarray,
     *,
-    decay: float,
+    fatigue_effect: float,
     cost: np.ndarray | float,
-    most: int,
+    frequency_cap: int,
     budget: int,
 ) -> np.ndarray:
     r"""Spend impressions where the next one is worth most.
@@ -84,40 +100,92 @@ def allocate_impressions(
     Parameters
     ----------
     gain, fatigue : arrays of shape (N,)
-        g, dollars of a first impression to a rested customer; F. A gain of -inf forbids.
-    decay : float
-        φ.
+        g, dollars of a first impression to a rested customer; F, ads lately seen. A gain of -inf
+        forbids.
+    fatigue_effect : float
+        φ, by how much the logarithm of the value falls with each ad lately seen.
     cost : float or array of shape (N,)
         c, dollars.
-    most, budget : int
+    frequency_cap, budget : int
         Impressions per customer, and in all.
 
     Returns
     -------
     array of shape (N,), int
+
+    Examples
+    --------
+    A further impression is worth half of the one before. A budget of three takes 1.0, 0.6 and 0.5;
+    a large one ends where an impression no longer pays. Who may not be addressed gets none, and
+    among equals the first come first.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.planner import allocate_impressions
+    >>> gain, rested = np.array([1.0, 0.6, -np.inf]), np.zeros(3)
+    >>> rules = {"fatigue_effect": np.log(2), "cost": 0.1, "frequency_cap": 6}
+    >>> allocate_impressions(gain, rested, budget=3, **rules).tolist()
+    [2, 1, 0]
+    >>> allocate_impressions(gain, rested, budget=100, **rules).tolist()
+    [4, 3, 0]
+    >>> allocate_impressions(np.ones(3), rested, budget=2, **rules).tolist()
+    [1, 1, 0]
     """
-    j = np.arange(most)
-    worth = gain[:, None] * np.exp(-decay * (fatigue[:, None] + j)) - np.reshape(cost, (-1, 1))
+    j = np.arange(frequency_cap)
+    seen = fatigue[:, None] + j
+    worth = gain[:, None] * np.exp(-fatigue_effect * seen) - np.reshape(cost, (-1, 1))
     good = worth > 0
     if good.sum() > budget:
-        bar = np.partition(worth[good], -budget)[-budget] if budget else np.inf
-        good &= worth >= bar
+        threshold = np.partition(worth[good], -budget)[-budget] if budget else np.inf
+        good &= worth >= threshold
         if (extra := good.sum() - budget) > 0:  # ties
-            tied = np.flatnonzero((good & (worth == bar)).ravel())
+            tied = np.flatnonzero((good & (worth == threshold)).ravel())
             good.ravel()[tied[len(tied) - extra :]] = False
     return good.sum(1)
 
 
-def order_worth(past: PurchaseSummary, prices: Prices, displaced: float) -> np.ndarray:
-    """Return the profit of one order at each discount, dollars, per customer → (N, 5)."""
-    kept = 1 - displaced * (1 - np.exp(-past.rate))
+def order_worth(past: PurchaseSummary, prices: Prices, cannibalisation: float) -> np.ndarray:
+    """Return the profit of one order at each discount, dollars, per customer → (N, 5).
+
+    Parameters
+    ----------
+    past : PurchaseSummary
+    prices : Prices
+    cannibalisation : float
+        Share of ads' orders that take the place of an order that came anyway, from 0 to 1.
+
+    Examples
+    --------
+    A customer orders for 20 dollars every other week. If ads' orders take the place of others, an
+    order at half the price brings a loss.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary
+    >>> from pm_utils.loop.planner import Prices, order_worth
+    >>> rate, value, none = np.array([0.5]), np.array([20.0]), np.zeros(1)
+    >>> past = PurchaseSummary(rate, value, none, none, counts=np.ones((1, 12)), weeks=10)
+    >>> prices = Prices(margin=0.3, promoted_share=0.5, cost=0.005)
+    >>> order_worth(past, prices, 0.0).round(2).tolist()  # without discount, 10, 20, 30, 50 %
+    [[6.0, 5.0, 4.0, 3.0, 1.0]]
+    >>> order_worth(past, prices, 1.0).round(2).tolist()
+    [[3.64, 2.64, 1.64, 0.64, -1.36]]
+    """
+    kept = 1 - cannibalisation * (1 - np.exp(-past.rate))
     discount = prices.promoted_share * DISCOUNT_RATES
     return past.value[:, None] * (prices.margin * kept[:, None] - discount)
 
 
-def spread_evenly(able: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
-    """Give everyone who is able the same number of impressions; lots decide about the rest."""
-    impressions, who = np.zeros(len(able), int), np.flatnonzero(able)
+def spread_evenly(eligible: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
+    """Give everyone who is eligible the same number of impressions; chance decides about the rest.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.planner import spread_evenly
+    >>> counts = spread_evenly(np.array([True, True, False]), 7, np.random.default_rng(0))
+    >>> sorted(counts.tolist())
+    [0, 3, 4]
+    """
+    impressions, who = np.zeros(len(eligible), int), np.flatnonzero(eligible)
     each, rest = divmod(budget, max(len(who), 1))
     impressions[who] = each
     impressions[rng.choice(who, rest, replace=False)] += 1

@@ -25,6 +25,13 @@ class ResponseLog:
         Where `orders` may be learned from.
     offset : (n, 2) float32
         What is known to be added to the logits of click and order.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.response_data import ResponseLog
+    >>> nothing = ResponseLog.empty()  # before the first round
+    >>> nothing.ad.shape, nothing.offset.shape
+    ((0,), (0, 2))
     """
 
     customer: np.ndarray
@@ -37,7 +44,7 @@ class ResponseLog:
     offset: np.ndarray
 
     @classmethod
-    def none(cls) -> "ResponseLog":
+    def empty(cls) -> "ResponseLog":
         """Return no rows."""
         no = np.zeros(0, np.float32)
         return cls(
@@ -60,21 +67,37 @@ class ExplorationLog:
     rows: ResponseLog
     record: np.ndarray
 
-    def with_rows(self, rows: ResponseLog, fatigue: float) -> np.ndarray:
+    def with_rows(self, rows: ResponseLog, fatigue_effect: float) -> np.ndarray:
         """Return the record with a campaign's rows; tired impressions count for less.
 
         Parameters
         ----------
         rows : ResponseLog
-        fatigue : float
+        fatigue_effect : float
             By how much a logit falls with each ad lately seen.
 
         Returns
         -------
         array of shape (2, 2, N, M), float32
+
+        Examples
+        --------
+        Two tired impressions count for less than two, but never for less than their clicks.
+
+        >>> import numpy as np
+        >>> from pm_utils.loop.campaign import Log
+        >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog, from_campaign
+        >>> log, two = Log(np.ones(2, bool), weeks=1), np.array([2, 2])
+        >>> week = {"customer": np.array([0, 1]), "creative": np.array([0, 0]), "impressions": two}
+        >>> week |= {"fatigue": np.array([19.5, 19.5]), "clicks": np.array([0, 1])}
+        >>> log.shown.append(week | {"conversions": np.zeros(2)})
+        >>> banners = ExplorationLog(ResponseLog.empty(), np.zeros((2, 2, 2, 1)))
+        >>> impressions, clicks = banners.with_rows(from_campaign(log), np.log(2) / 10)[0]
+        >>> impressions[:, 0].round(3).tolist(), clicks[:, 0].tolist()
+        ([0.5, 1.0], [0.0, 1.0])
         """
         record = self.record.copy()
-        fresh = np.maximum(rows.impressions * np.exp(-fatigue * rows.fatigue), rows.clicks)
+        fresh = np.maximum(rows.impressions * np.exp(-fatigue_effect * rows.fatigue), rows.clicks)
         counts = [fresh, rows.clicks, rows.clicks * rows.mature, rows.orders * rows.mature]
         for total, count in zip(record.reshape(4, *record.shape[2:]), counts, strict=True):
             np.add.at(total, (rows.customer, rows.ad), count)
@@ -98,6 +121,22 @@ def subsample_negatives(
     Returns
     -------
     ExplorationLog
+
+    Examples
+    --------
+    Of four impressions without a click one is kept, as there was one click, and counts for four.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.response_data import subsample_negatives
+    >>> from pm_utils.market import ImpressionLog
+    >>> customer, ad, zero = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1]), np.zeros(5)
+    >>> click, none = np.array([True, False, False, False, False]), np.zeros(5, bool)
+    >>> log = ImpressionLog(customer, ad, zero, zero + 0.5, click, click, none, zero, zero)
+    >>> banners = subsample_negatives(log, (2, 2))
+    >>> banners.rows.clicks.tolist(), banners.rows.impressions.tolist()
+    ([1.0, 0.0], [1.0, 4.0])
+    >>> banners.record[0, 0].tolist()  # impressions by customer and ad: the record has all
+    [[2.0, 1.0], [0.0, 2.0]]
     """
     hit, miss = np.flatnonzero(log.click), np.flatnonzero(~log.click)
     kept = miss[: per_click * len(hit)]
@@ -116,9 +155,23 @@ def subsample_negatives(
 
 
 def from_campaign(log: Log) -> ResponseLog:
-    """Return a campaign as models read it: a row per customer and week."""
+    """Return a campaign as models read it: a row per customer and week.
+
+    Examples
+    --------
+    In five weeks only the first two are old enough for all their orders to have come.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import Log
+    >>> from pm_utils.loop.response_data import from_campaign
+    >>> log, one = Log(np.ones(1, bool), weeks=5), np.ones(1, int)
+    >>> names = ("customer", "creative", "impressions", "fatigue", "clicks", "conversions")
+    >>> log.shown += [dict.fromkeys(names, one)] * 5
+    >>> from_campaign(log).mature.tolist()
+    [True, True, False, False, False]
+    """
     if not log.shown:
-        return ResponseLog.none()
+        return ResponseLog.empty()
     raw = log.rows()
     numbers = [raw[k].astype(np.float32) for k in ("impressions", "clicks", "conversions")]
     seen = (raw["fatigue"] + (raw["impressions"] - 1) / 2).astype(np.float32)
@@ -135,7 +188,21 @@ def shuffled(rows: ResponseLog, rng: np.random.Generator) -> ResponseLog:
 
 
 def shuffled_exploration(banners: ExplorationLog, rng: np.random.Generator) -> ExplorationLog:
-    """Return banners whose outcomes were dealt out anew among all customers and ads."""
+    """Return banners whose outcomes were dealt out anew among all customers and ads.
+
+    Examples
+    --------
+    A null model learns from this: as many clicks as before, but of anybody on anything.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog, shuffled_exploration
+    >>> banners = ExplorationLog(ResponseLog.empty(), np.arange(16.0).reshape(2, 2, 2, 2))
+    >>> dealt = shuffled_exploration(banners, np.random.default_rng(0))
+    >>> bool((dealt.record.sum((2, 3)) == banners.record.sum((2, 3))).all())
+    True
+    >>> (dealt.record[0, 1] - dealt.record[0, 0]).tolist()  # impressions keep their clicks
+    [[4.0, 4.0], [4.0, 4.0]]
+    """
     record = banners.record.reshape(4, -1)
     order = rng.permutation(record.shape[1])
     dealt = np.stack([part[order] for part in record]).reshape(banners.record.shape)

@@ -34,6 +34,18 @@ class ResponseNets(nn.Module):
         Networks; traits of a customer; levels of all attributes of an ad together.
     hidden, width : int
         Hidden units; width of codes and embeddings.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.loop.response_models import ResponseNets
+    >>> nets = ResponseNets(members=2, traits=5, levels=27)
+    >>> pairs, ads = torch.zeros(2, 3, 6), torch.zeros(2, 3, 27)  # a batch of 3 for each network
+    >>> fresh, tired = (nets(pairs, ads, torch.full((2, 3), f)) for f in (0.0, 10.0))
+    >>> fresh.shape
+    torch.Size([2, 3, 2])
+    >>> [round(x, 3) for x in (fresh - tired)[0, 0].tolist()]  # no fatigue after a click
+    [0.2, 0.0]
     """
 
     def __init__(self, members: int, traits: int, levels: int, *, hidden: int = 24, width: int = 6):
@@ -45,23 +57,23 @@ class ResponseNets(nn.Module):
         self.appeal = nn.Parameter(torch.zeros(members, levels, 2))
         base = torch.tensor([-3.5, -2.5]).repeat(members, 1, 1)
         self.wide = StackedLinear(torch.zeros(members, reads, 2), base)
-        self.tired = nn.Parameter(torch.full((members, 1), FATIGUE))
+        self.fatigue_effect = nn.Parameter(torch.full((members, 1), FATIGUE))
 
-    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def encode_customers(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Customer and category x (E, B, R) → codes (E, B, 2, W), wide logits (E, B, 2)."""
         hidden = torch.relu(self.inner(x))
         codes = torch.cat([hidden, x], 2) @ self.code
         return codes.unflatten(2, (2, -1)), self.wide(x)
 
-    def ads(self, marks: Tensor) -> tuple[Tensor, Tensor]:
+    def embed_ads(self, one_hot: Tensor) -> tuple[Tensor, Tensor]:
         """Levels of ads as 0 and 1, (E, B, L) → embeddings (E, B, 2, W), appeal (E, B, 2)."""
-        return (marks @ self.levels).unflatten(2, (2, -1)), marks @ self.appeal
+        return (one_hot @ self.levels).unflatten(2, (2, -1)), one_hot @ self.appeal
 
-    def forward(self, x: Tensor, marks: Tensor, fatigue: Tensor) -> Tensor:
+    def forward(self, x: Tensor, one_hot: Tensor, fatigue: Tensor) -> Tensor:
         """Pairs (E, B, R), ads (E, B, L), fatigue (E, B) → logits of click and order (E, B, 2)."""
-        (code, wide), (embedding, appeal) = self.codes(x), self.ads(marks)
+        (code, wide), (embedding, appeal) = self.encode_customers(x), self.embed_ads(one_hot)
         logit = (code * embedding).sum(3) + wide + appeal
-        return logit - torch.stack([self.tired * fatigue, torch.zeros_like(fatigue)], 2)
+        return logit - torch.stack([self.fatigue_effect * fatigue, torch.zeros_like(fatigue)], 2)
 
 
 def response_loss(logits: Tensor, counts: Tensor) -> Tensor:
@@ -72,6 +84,16 @@ def response_loss(logits: Tensor, counts: Tensor) -> Tensor:
     logits : Tensor of shape (..., 2)
     counts : Tensor of shape (..., 4)
         Clicks, impressions without, orders, mature clicks without.
+
+    Examples
+    --------
+    A logit of 0 costs log 2 = 0.693 for each click, impression without, order and click without.
+
+    >>> import torch
+    >>> from pm_utils.loop.response_models import response_loss
+    >>> counts = torch.tensor([[1.0, 3.0, 0.0, 1.0]])
+    >>> round(response_loss(torch.zeros(1, 2), counts).item(), 3)
+    3.466
     """
     yes, no = counts[..., ::2], counts[..., 1::2]
     return ((yes + no) * softplus(logits) - yes * logits).sum()
@@ -87,12 +109,34 @@ class DeepResponse:
     ----------
     profile : Profile
     menu : AdCatalogue
-    members, first, steps, batch_size : int
+    members, first_steps, steps, batch_size : int
         Networks, and steps of Adam at first and after each round.
-    learning_rate, decay : float
+    learning_rate, weight_decay : float
         Adam's largest step, a third of it after the first fit, and the penalty of half the squared
         weights, in nats.
     seed : int
+
+    Examples
+    --------
+    Of two customers, the first clicked nine times on the first ad, the other never on the last.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.customer_profiles import Profile
+    >>> from pm_utils.loop.response_data import ResponseLog
+    >>> from pm_utils.loop.response_models import DeepResponse
+    >>> profile = Profile(np.zeros((2, 3), np.float32), np.zeros((2, 12), np.float32))
+    >>> nine, clicks, none = np.full(2, 9.0), np.array([9.0, 0.0]), np.zeros(2)
+    >>> numbers = [x.astype(np.float32) for x in (none, nine, clicks, none)]
+    >>> mature, offset = np.ones(2, bool), np.zeros((2, 2), np.float32)
+    >>> rows = ResponseLog(np.array([0, 1]), np.array([0, 239]), *numbers, mature, offset)
+    >>> model = DeepResponse(profile, AdCatalogue.of(1), first_steps=20, weight_decay=0.0)
+    >>> model.fit(rows, ResponseLog.empty())
+    >>> click, order = model.logits()
+    >>> click.shape
+    (2, 240)
+    >>> bool(click[0, 0] > click[1, 239])
+    True
     """
 
     def __init__(
@@ -101,51 +145,52 @@ class DeepResponse:
         menu: AdCatalogue,
         *,
         members: int = 2,
-        first: int = 300,
+        first_steps: int = 300,
         steps: int = 60,
         batch_size: int = 512,
         learning_rate: float = 1e-2,
-        decay: float = 60.0,
+        weight_decay: float = 60.0,
         hidden: int = 24,
         width: int = 6,
         seed: int = 0,
     ) -> None:
         torch.manual_seed(seed)
         self.traits, self.affinity = map(torch.as_tensor, (profile.traits, profile.affinity))
-        self.category, self.marks = map(torch.as_tensor, (menu.levels()[:, 0], menu.marks()))
-        self.members, self.decay, self.categories = members, decay, menu.categories
+        self.category, self.one_hot = map(torch.as_tensor, (menu.codes()[:, 0], menu.one_hot()))
+        self.members, self.weight_decay, self.categories = members, weight_decay, menu.categories
         sizes = {"hidden": hidden, "width": width}
-        widths = profile.traits.shape[1], self.marks.shape[1]
+        widths = profile.traits.shape[1], self.one_hot.shape[1]
         self.nets = ResponseNets(members, *widths, **sizes)
-        free = {"inner.bias", "wide.bias", "tired"}
-        held = [part for name, part in self.nets.named_parameters() if name not in free]
-        others = [part for name, part in self.nets.named_parameters() if name in free]
-        groups = [{"params": held}, {"params": others}]  # only the first one is penalised
+        unpenalised = {"inner.bias", "wide.bias", "fatigue_effect"}
+        weights = [part for name, part in self.nets.named_parameters() if name not in unpenalised]
+        others = [part for name, part in self.nets.named_parameters() if name in unpenalised]
+        groups = [{"params": weights}, {"params": others}]  # only the first one is penalised
         self.optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
-        self.steps, self.rate = (first, steps), (learning_rate, learning_rate / 3)
+        self.steps, self.rate = (first_steps, steps), (learning_rate, learning_rate / 3)
         self.batch_size, self.rounds, self.old = batch_size, 0, None
-        self.draws = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
 
     def fit(self, old: ResponseLog, new: ResponseLog) -> None:
         """Train on batches from banners and from all that the campaign has brought so far."""
         self.old = self._tensors(old) if self.old is None else self.old
-        customer, ad, seen = (
+        customer, ad, columns = (
             torch.cat(pair) for pair in zip(self.old, self._tensors(new), strict=True)
         )
         later = min(self.rounds, 1)
         steps, rate = self.steps[later], self.rate[later]
         self.rounds += 1
         size = (self.members, self.batch_size)
-        self.optimizer.param_groups[0]["weight_decay"] = self.decay / len(ad)
+        self.optimizer.param_groups[0]["weight_decay"] = self.weight_decay / len(ad)
         for step in range(steps):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * min(1, 2 * (1 - step / steps))
-            drawn = torch.randint(len(ad), size, generator=self.draws).flatten()
-            traits = self.traits.index_select(0, customer[drawn])
-            marks = self.marks.index_select(0, ad[drawn]).unflatten(0, size)
-            extra, tired, offset, outcome = seen.index_select(0, drawn).split([1, 1, 2, 4], 1)
-            x = torch.cat([traits, extra], 1).unflatten(0, size)
-            logits = self.nets(x, marks, tired.reshape(size)) + offset.unflatten(0, size)
+            batch = torch.randint(len(ad), size, generator=self.generator).flatten()
+            traits = self.traits.index_select(0, customer[batch])
+            one_hot = self.one_hot.index_select(0, ad[batch]).unflatten(0, size)
+            chosen = columns.index_select(0, batch)
+            affinity, fatigue, offset, outcome = chosen.split([1, 1, 2, 4], 1)
+            x = torch.cat([traits, affinity], 1).unflatten(0, size)
+            logits = self.nets(x, one_hot, fatigue.reshape(size)) + offset.unflatten(0, size)
             loss = response_loss(logits, outcome.unflatten(0, size))
             loss.div(self.batch_size).backward()
             self.optimizer.step()
@@ -154,28 +199,29 @@ class DeepResponse:
     def _tensors(self, rows: ResponseLog) -> tuple[Tensor, Tensor, Tensor]:
         """Return customers, ads, and affinity, fatigue, offset and the four counts (n, 8)."""
         ad, customer = torch.as_tensor(rows.ad), torch.as_tensor(rows.customer)
-        ripe, orders = rows.clicks * rows.mature, rows.orders * rows.mature
-        counts = [rows.clicks, rows.impressions - rows.clicks, orders, ripe - orders]
+        mature_clicks, orders = rows.clicks * rows.mature, rows.orders * rows.mature
+        counts = [rows.clicks, rows.impressions - rows.clicks, orders, mature_clicks - orders]
         counts = np.maximum(np.stack(counts, 1), 0)
-        near = self.affinity[customer, self.category[ad]]
+        affinity = self.affinity[customer, self.category[ad]]
         rest = np.hstack([rows.fatigue[:, None], rows.offset, counts])
-        return customer, ad, torch.cat([near[:, None], torch.as_tensor(rest)], 1)
+        return customer, ad, torch.cat([affinity[:, None], torch.as_tensor(rest)], 1)
 
     @property
-    def fatigue(self) -> float:
+    def fatigue_effect(self) -> float:
         """Return by how much a logit falls with each ad lately seen."""
-        return float(self.nets.tired.detach().mean())
+        return float(self.nets.fatigue_effect.detach().mean())
 
     @torch.no_grad()
     def logits(self) -> np.ndarray:
         """Return logits of the click of the rested and of the order after a click → (2, N, M)."""
         size = self.categories  # ads lie in order of their categories
-        embedding, appeal = (part.unflatten(1, (size, -1)) for part in self.nets.ads(self.marks))
+        ads = self.nets.embed_ads(self.one_hot)
+        embedding, appeal = (part.unflatten(1, (size, -1)) for part in ads)
         x = torch.cat([self.traits, self.affinity[:, :1]], 1).repeat(self.members, 1, 1)
         found = torch.empty(2, len(self.traits), *embedding.shape[1:3])
         for category in range(size):
             x[:, :, -1] = self.affinity[:, category]
-            code, wide = self.nets.codes(x)
+            code, wide = self.nets.encode_customers(x)
             for k in range(2):
                 ads = embedding[:, category, :, k].mT
                 logit = torch.baddbmm(wide[:, :, k, None], code[:, :, k], ads).mean(0)
@@ -199,6 +245,26 @@ class LogisticResponse:
         Penalties for clicks and orders.
     personal : bool
         Without it, ads have the same effect on all.
+
+    Examples
+    --------
+    Nobody knows the customers, but clicks on the first ad say something on all ads of its category.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.customer_profiles import Profile
+    >>> from pm_utils.loop.response_data import ResponseLog
+    >>> from pm_utils.loop.response_models import LogisticResponse
+    >>> profile = Profile(np.zeros((2, 3), np.float32), np.zeros((2, 12), np.float32))
+    >>> nine, clicks, none = np.full(2, 9.0), np.array([9.0, 0.0]), np.zeros(2)
+    >>> numbers = [x.astype(np.float32) for x in (none, nine, clicks, none)]
+    >>> mature, offset = np.ones(2, bool), np.zeros((2, 2), np.float32)
+    >>> rows = ResponseLog(np.array([0, 1]), np.array([0, 239]), *numbers, mature, offset)
+    >>> model = LogisticResponse(profile, AdCatalogue.of(1), ridge=(1.0, 1.0), personal=False)
+    >>> model.fit(rows, ResponseLog.empty())
+    >>> click, order = model.logits()
+    >>> (click[0, [0, 5, 234]] > click[0, [100, 105, 114]]).tolist()  # alike, but of category 5
+    [True, True, False]
     """
 
     def __init__(
@@ -209,29 +275,30 @@ class LogisticResponse:
         ridge: tuple[float, float] = (60.0, 150.0),
         personal: bool = True,
     ) -> None:
-        self.marks, self.category = menu.marks(), menu.levels()[:, 0]
-        self.manner = slice(menu.columns["category"].stop, None)  # all levels but the categories
+        self.one_hot, self.category = menu.one_hot(), menu.codes()[:, 0]
+        self.other_levels = slice(menu.columns["category"].stop, None)  # all but the categories
         self.ridge, self.personal = ridge, personal
         self.traits, self.affinity = profile.traits, profile.affinity
-        self.taught: list[tuple] = []
+        self.prior: list[tuple] = []
 
     def _products(self, customer: np.ndarray, ad: np.ndarray) -> np.ndarray:
-        level, one = self.marks[ad], np.ones((len(ad), 1), np.float32)
+        level, one = self.one_hot[ad], np.ones((len(ad), 1), np.float32)
         if not self.personal:
             return np.hstack([one, level])
-        near = self.affinity[customer, self.category[ad]][:, None]
+        affinity = self.affinity[customer, self.category[ad]][:, None]
         traits = np.hstack([one, self.traits[customer]])
         products = (traits[:, :, None] * level[:, None]).reshape(len(ad), -1)
-        return np.hstack([traits, near, near**2, near * level[:, self.manner], products])
+        other = affinity * level[:, self.other_levels]
+        return np.hstack([traits, affinity, affinity**2, other, products])
 
     def fit(self, old: ResponseLog, new: ResponseLog) -> None:
         """Fit both models to the banners, once, and then to the campaign so far."""
-        if not self.taught:
-            self.taught = [self._newton(old, k, None) for k in range(2)]
-        self.coef = [self._newton(new, k, self.taught[k])[0] for k in range(2)]
+        if not self.prior:
+            self.prior = [self._newton(old, k, None) for k in range(2)]
+        self.coef = [self._newton(new, k, self.prior[k])[0] for k in range(2)]
 
     def _newton(
-        self, rows: ResponseLog, k: int, taught: tuple | None
+        self, rows: ResponseLog, k: int, prior: tuple | None
     ) -> tuple[np.ndarray, np.ndarray]:
         at = np.flatnonzero(rows.mature & (rows.clicks > 0)) if k else np.arange(len(rows.ad))
         hits, trials = (rows.orders, rows.clicks) if k else (rows.clicks, rows.impressions)
@@ -243,36 +310,36 @@ class LogisticResponse:
             x = x if k else np.column_stack([x, -rows.fatigue[here]])
             return x, hits[here], trials[here], rows.offset[here, k]
 
-        first = taught is None
+        first = prior is None
         if first:
             x, ridge = part(slice(1))[0], self.ridge[k]
             penalty = np.diag(np.r_[1e-6, np.full(x.shape[1] - 1, ridge)])
             rate = (hits[at].sum() + 0.5) / (trials[at].sum() + 1)
-            guess = np.r_[np.log(rate / (1 - rate)), np.zeros(x.shape[1] - 1)]
-            guess[-1] = guess[-1] if k else FATIGUE  # banners come one by one and do not tire
-            taught = guess, penalty
-        return newton_logistic(part, len(at), *taught, strides=(8, 1) if first else (1, 1))
+            mean = np.r_[np.log(rate / (1 - rate)), np.zeros(x.shape[1] - 1)]
+            mean[-1] = mean[-1] if k else FATIGUE  # banners come one by one and do not tire
+            prior = mean, penalty
+        return newton_logistic(part, len(at), *prior, strides=(8, 1) if first else (1, 1))
 
     @property
-    def fatigue(self) -> float:
+    def fatigue_effect(self) -> float:
         """Return by how much a logit falls with each ad lately seen."""
         return float(self.coef[0][-1])
 
     def logits(self) -> np.ndarray:
         """Return logits of the click of the rested and of the order after a click → (2, N, M)."""
-        level, found = self.marks, [coef.astype(np.float32) for coef in self.coef]
+        level, found = self.one_hot, [coef.astype(np.float32) for coef in self.coef]
         found[0] = found[0][:-1]
         if not self.personal:
             alike = [[coef[0] + level @ coef[1:]] for coef in found]
             return np.broadcast_to(alike, (2, len(self.traits), len(level)))
         traits = np.column_stack([np.ones(len(self.traits), np.float32), self.traits])
-        p, q, near = traits.shape[1], level.shape[1], self.affinity[:, self.category]
-        manner = level[:, self.manner]
-        ends = np.cumsum([p, 2, manner.shape[1]])  # as `_products` has them
+        p, q, affinity = traits.shape[1], level.shape[1], self.affinity[:, self.category]
+        other_levels = level[:, self.other_levels]
+        ends = np.cumsum([p, 2, other_levels.shape[1]])  # as `_products` has them
         for k, coef in enumerate(found):
             alone, (first, square), tilt, rest = np.split(coef, ends)
             found[k] = traits @ (alone[:, None] + rest.reshape(p, q) @ level.T)
-            found[k] += near * (first + manner @ tilt + square * near)
+            found[k] += affinity * (first + other_levels @ tilt + square * affinity)
         return np.stack(found)
 
 
@@ -294,7 +361,7 @@ class RandomEffects:
     ----------
     model : DeepResponse or LogisticResponse
     menu : AdCatalogue
-    sweeps : int
+    em_steps : int
         Steps of EM each time the likelihood is made normal, which the first fit does twice; later
         fits take one step. Without any, nobody departs from the model.
     variance : float
@@ -304,6 +371,26 @@ class RandomEffects:
     ----------
     Breslow & Clayton (1993), Approximate inference in generalized linear mixed models.
     Zhang et al. (2016), GLMix: generalized linear mixed models for large-scale response prediction.
+
+    Examples
+    --------
+    Both customers have the same traits. After nine impressions of every ad the first has clicked
+    five times on each, the other never: each departs from the model to his side.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.customer_profiles import Profile
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.response_models import LogisticResponse, RandomEffects
+    >>> menu, none = AdCatalogue.of(1), ResponseLog.empty()
+    >>> profile = Profile(np.zeros((2, 1), np.float32), np.zeros((2, 12), np.float32))
+    >>> record = np.zeros((2, 2, 2, 240), np.float32)
+    >>> record[0, 0], record[0, 1, 0] = 9, 5
+    >>> effects = RandomEffects(LogisticResponse(profile, menu, personal=False), menu)
+    >>> effects.fit(ExplorationLog(none, record), none)
+    >>> click, order = effects.probabilities()
+    >>> bool((click[0] > 0.5).all() and (click[1] < 0.5).all())
+    True
     """
 
     def __init__(
@@ -311,12 +398,12 @@ class RandomEffects:
         model: DeepResponse | LogisticResponse,
         menu: AdCatalogue,
         *,
-        sweeps: int = 4,
+        em_steps: int = 4,
         variance: float = 0.05,
     ) -> None:
-        self.model, self.sweeps = model, sweeps
-        marks, one = menu.marks(), np.ones((len(menu), 1), np.float32)
-        shown = [marks[:, menu.columns[name]] for name in ("category", "tone", "look")]
+        self.model, self.em_steps = model, em_steps
+        one_hot, one = menu.one_hot(), np.ones((len(menu), 1), np.float32)
+        shown = [one_hot[:, menu.columns[name]] for name in ("category", "tone", "look")]
         rate = DISCOUNT_RATES[menu.creatives().discount]
         root, rate = (_standard(x[:, None]) for x in (np.sqrt(rate), rate))
         self.x = [np.hstack([one, *shown, root]), np.hstack([one, rate])]
@@ -330,40 +417,40 @@ class RandomEffects:
         return self.logits is not None
 
     @property
-    def fatigue(self) -> float:
+    def fatigue_effect(self) -> float:
         """Return by how much a logit falls with each ad lately seen."""
-        return self.model.fatigue
+        return self.model.fatigue_effect
 
     def fit(self, banners: ExplorationLog, rows: ResponseLog) -> None:
         """Fit the model, and then everybody's effects, to banners and the campaign so far."""
-        rounds, sweeps = (1, min(self.sweeps, 1)) if self.fitted else (2, self.sweeps)
-        self.model.fit(banners.rows, self._beside(rows))
+        rounds, em_steps = (1, min(self.em_steps, 1)) if self.fitted else (2, self.em_steps)
+        self.model.fit(banners.rows, self._with_offset(rows))
         self.logits = self.model.logits()
-        record = banners.with_rows(rows, self.fatigue)
-        for _ in range(rounds if sweeps else 0):
-            (gradient, hessian), start = self._around(record), self.effects
-            for _ in range(sweeps):
+        record = banners.with_rows(rows, self.fatigue_effect)
+        for _ in range(rounds if em_steps else 0):
+            (gradient, hessian), start = self._gradient_and_hessian(record), self.effects
+            for _ in range(em_steps):
                 precision = np.linalg.inv(self.cov)
-                spread = inverses(hessian + precision)  # (N, K, K)
+                covariance = inverses(hessian + precision)  # (N, K, K)
                 pull = gradient + precision @ self.mean
-                step = np.einsum("nij,nj->ni", spread, pull) - start
+                step = np.einsum("nij,nj->ni", covariance, pull) - start
                 self.effects = start + np.clip(step, -1, 1)  # no leap beyond where it holds
                 self.mean = self.effects.mean(0)
-                self.cov = np.cov(self.effects.T, bias=True) + spread.mean(0)
+                self.cov = np.cov(self.effects.T, bias=True) + covariance.mean(0)
 
-    def _beside(self, rows: ResponseLog) -> ResponseLog:
+    def _with_offset(self, rows: ResponseLog) -> ResponseLog:
         """Return rows with what the effects so far add: ads were chosen by these, too."""
         own = self.effects[rows.customer].astype(np.float32)
-        pairs = zip(self.x, self._parts(), strict=True)
+        pairs = zip(self.x, self._slices(), strict=True)
         added = [(own[:, part] * x[rows.ad]).sum(1) for x, part in pairs]
         return replace(rows, offset=np.stack(added, 1))
 
-    def _around(self, record: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return slope (N, K) at 0 and curvature (N, K, K) of the record's likelihood."""
+    def _gradient_and_hessian(self, record: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return gradient (N, K) at 0 and minus Hessian (N, K, K) of the log-likelihood."""
         n, size = self.effects.shape
         gradient, hessian = np.zeros((n, size)), np.zeros((n, size, size))
         for probability, x, part, (trials, hits) in zip(
-            self.probabilities(), self.x, self._parts(), record, strict=True
+            self.probabilities(), self.x, self._slices(), record, strict=True
         ):
             expected = trials * probability
             gradient[:, part] = (hits - expected) @ x
@@ -375,19 +462,19 @@ class RandomEffects:
             hessian[:, j + part.start, i + part.start] = -pairs
         return gradient + np.einsum("nij,nj->ni", hessian, self.effects), hessian
 
-    def _parts(self) -> list[slice]:
+    def _slices(self) -> list[slice]:
         first = self.x[0].shape[1]
         return [slice(0, first), slice(first, None)]
 
     def probabilities(self) -> list[np.ndarray]:
-        """Return the chances of a click of the rested, and of an order after a click.
+        """Return the probabilities of a click of the rested, and of an order after a click.
 
         Returns
         -------
         list of two arrays of shape (N, M), float32
         """
         effects, found = self.effects.astype(np.float32), []
-        for logit, x, part in zip(self.logits, self.x, self._parts(), strict=True):
+        for logit, x, part in zip(self.logits, self.x, self._slices(), strict=True):
             shifted = torch.as_tensor(logit + effects[:, part] @ x.T)
             found.append(shifted.sigmoid().numpy())  # faster than SciPy's
         return found

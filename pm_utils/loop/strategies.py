@@ -44,7 +44,7 @@ class ShopKnowledge:
 
 
 class ResponseStrategy:
-    """Learn responses, value ads in dollars, plan the week: our loop, and the logistic rival.
+    """Learn responses, value ads in dollars, plan the week: our loop, and the logistic baseline.
 
     Explained in chapter ``closed-loop``.
 
@@ -57,12 +57,40 @@ class ResponseStrategy:
         Count only orders that would not have come anyway (`cannibalisation_rate`).
     paced : bool
         Spread the round's budget over its weeks.
-    again : bool
+    relearn : bool
         Learn from the campaign, not only from the banners before it.
     null : bool
         Learn responses from the banners only, whose outcomes the caller has dealt out anew.
     annoyance : array of shape (N,), optional
         Dollars of later orders that an impression costs. No shop knows them; see `annoyance_cost`.
+
+    Examples
+    --------
+    Nobody has clicked on anything yet, so what an order is worth decides: the third customer gets
+    the most that a week allows, and the rest goes to the next two.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, Log, WeekView
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary, no_profile
+    >>> from pm_utils.loop.planner import Prices
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.response_models import LogisticResponse, RandomEffects
+    >>> from pm_utils.loop.strategies import ResponseStrategy, ShopKnowledge
+    >>> rate, value = np.array([2.0, 0.5, 1.0, 0.2]), np.array([20.0, 20.0, 40.0, 10.0])
+    >>> counts = 1 + 9 * np.eye(4, 12, dtype=int)  # the fourth likes the fourth category
+    >>> past = PurchaseSummary(rate, value, np.zeros(4), 1 / rate, counts, weeks=10)
+    >>> banners = ExplorationLog(ResponseLog.empty(), np.zeros((2, 2, 4, 240)))
+    >>> prices, campaign = Prices(margin=0.3, promoted_share=0.3, cost=0.005), Campaign(weeks=1)
+    >>> shop, everybody = ShopKnowledge(past, banners, prices, campaign), np.ones(4, bool)
+    >>> menu = AdCatalogue.of(1)
+    >>> logistic = LogisticResponse(no_profile(past), menu, personal=False)
+    >>> strategy = ResponseStrategy(RandomEffects(logistic, menu), shop, menu)
+    >>> strategy.learn(Log(everybody, weeks=1))  # before the first round
+    >>> view = WeekView(0, 0, everybody, everybody, fatigue=np.zeros(4), budget=8)
+    >>> ads, impressions = strategy.send(view)
+    >>> ads.tolist(), impressions.tolist()
+    ([0, 0, 0, 0], [1, 1, 6, 0])
     """
 
     def __init__(
@@ -73,44 +101,44 @@ class ResponseStrategy:
         *,
         incremental: bool = True,
         paced: bool = True,
-        again: bool = True,
+        relearn: bool = True,
         null: bool = False,
         annoyance: np.ndarray | None = None,
     ) -> None:
         self.model, self.shop, self.menu = model, shop, menu
-        self.incremental, self.paced, self.again = incremental, paced, again
+        self.incremental, self.paced, self.relearn = incremental, paced, relearn
         self.null = null
         self.annoyance = 0.0 if annoyance is None else annoyance
-        self.displaced: list[float] = []
+        self.cannibalisation_rates: list[float] = []
 
     def learn(self, log: Log) -> None:
         """Fit the model to the log, and value every customer's best ad."""
-        if self.displaced and not self.again:
+        if self.cannibalisation_rates and not self.relearn:
             return
         news = log.shown and not self.null  # none before the first round
         if news or not self.model.fitted:
             self.model.fit(self.shop.banners, from_campaign(log))
         share = cannibalisation_rate(log, self.shop.past.rate) if self.incremental else 0.0
-        self.displaced.append(share)
+        self.cannibalisation_rates.append(share)
         click, order = self.model.probabilities()
         self.ad, self.gain = self._best(click * order, share)
 
     def _best(self, probability: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
-        """Return each customer's best ad and its gain in dollars, given chances (N, M)."""
+        """Return each customer's best ad and its gain in dollars, given probabilities (N, M)."""
         worth, ads = order_worth(self.shop.past, self.shop.prices, share), self.menu.open_ads
-        discount = TEXTS[ads // self.menu.looks, 2]
+        discount = TEXTS[ads // self.menu.n_looks, 2]
         gain = probability[:, ads] * worth.astype(np.float32)[:, discount]
         best = gain.argmax(1)
         return ads[best], gain[np.arange(len(gain)), best].astype(float)
 
-    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, observation: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Return the plan of the week."""
-        campaign, gain = self.shop.campaign, np.where(moment.able, self.gain, -np.inf)
-        weeks = campaign.weeks - moment.week if self.paced else 1
+        campaign, gain = self.shop.campaign, np.where(observation.eligible, self.gain, -np.inf)
+        weeks = campaign.weeks - observation.week if self.paced else 1
         cost = self.shop.prices.cost + self.annoyance
-        settings = {"decay": self.model.fatigue, "cost": cost}
-        settings |= {"most": campaign.most, "budget": moment.budget // weeks}
-        return self.ad, allocate_impressions(gain, moment.fatigue, **settings)
+        settings = {"fatigue_effect": self.model.fatigue_effect, "cost": cost}
+        settings |= {"frequency_cap": campaign.frequency_cap, "budget": observation.budget // weeks}
+        return self.ad, allocate_impressions(gain, observation.fatigue, **settings)
 
 
 class OneAd:
@@ -121,7 +149,29 @@ class OneAd:
     shop : ShopKnowledge
     menu : AdCatalogue
     seed : int
-        Lots for the impressions that are left over.
+        Decides who gets the impressions that are left over.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, Log, WeekView
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary
+    >>> from pm_utils.loop.planner import Prices
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.strategies import OneAd, ShopKnowledge
+    >>> rate, value = np.array([2.0, 0.5, 1.0, 0.2]), np.array([20.0, 20.0, 40.0, 10.0])
+    >>> counts = 1 + 9 * np.eye(4, 12, dtype=int)  # the fourth likes the fourth category
+    >>> past = PurchaseSummary(rate, value, np.zeros(4), 1 / rate, counts, weeks=10)
+    >>> banners = ExplorationLog(ResponseLog.empty(), np.zeros((2, 2, 4, 240)))
+    >>> prices, campaign = Prices(margin=0.3, promoted_share=0.3, cost=0.005), Campaign(weeks=1)
+    >>> shop, everybody = ShopKnowledge(past, banners, prices, campaign), np.ones(4, bool)
+    >>> strategy = OneAd(shop, AdCatalogue.of(1), seed=0)
+    >>> strategy.learn(Log(everybody, weeks=1))  # before the first round
+    >>> view = WeekView(0, 0, everybody, everybody, fatigue=np.zeros(4), budget=8)
+    >>> ads, impressions = strategy.send(view)
+    >>> ads.tolist(), impressions.tolist()  # without any log, the ad without discount
+    ([0, 0, 0, 0], [2, 2, 2, 2])
     """
 
     def __init__(self, shop: ShopKnowledge, menu: AdCatalogue, *, seed: int) -> None:
@@ -135,23 +185,45 @@ class OneAd:
         ads = self.menu.open_ads
         worth = order_worth(self.shop.past, self.shop.prices, 0.0).mean(0)
         self.value = np.full(len(self.menu), -np.inf)
-        self.value[ads] = probability[ads] * worth[TEXTS[ads // self.menu.looks, 2]]
+        self.value[ads] = probability[ads] * worth[TEXTS[ads // self.menu.n_looks, 2]]
         self.ad = np.full(len(log.treated), self.value.argmax())
 
-    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, observation: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Return the ad and equally many impressions for all who are chosen."""
-        budget = moment.budget // (self.shop.campaign.weeks - moment.week)
-        return self.ad, spread_evenly(self.chosen(moment.able), budget, self.rng)
+        budget = observation.budget // (self.shop.campaign.weeks - observation.week)
+        return self.ad, spread_evenly(self.chosen(observation.eligible), budget, self.rng)
 
-    def chosen(self, able: np.ndarray) -> np.ndarray:
+    def chosen(self, eligible: np.ndarray) -> np.ndarray:
         """Return who is addressed."""
-        return able
+        return eligible
 
 
 class RFMRule(OneAd):
     """The better half by recency, frequency and money; their favourite category, else as `OneAd`.
 
     Each of the three is ranked, and the ranks are added up.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, Log, WeekView
+    >>> from pm_utils.loop.customer_profiles import PurchaseSummary
+    >>> from pm_utils.loop.planner import Prices
+    >>> from pm_utils.loop.response_data import ExplorationLog, ResponseLog
+    >>> from pm_utils.loop.strategies import RFMRule, ShopKnowledge
+    >>> rate, value = np.array([2.0, 0.5, 1.0, 0.2]), np.array([20.0, 20.0, 40.0, 10.0])
+    >>> counts = 1 + 9 * np.eye(4, 12, dtype=int)  # the fourth likes the fourth category
+    >>> past = PurchaseSummary(rate, value, np.zeros(4), 1 / rate, counts, weeks=10)
+    >>> banners = ExplorationLog(ResponseLog.empty(), np.zeros((2, 2, 4, 240)))
+    >>> prices, campaign = Prices(margin=0.3, promoted_share=0.3, cost=0.005), Campaign(weeks=1)
+    >>> shop, everybody = ShopKnowledge(past, banners, prices, campaign), np.ones(4, bool)
+    >>> strategy = RFMRule(shop, AdCatalogue.of(1), seed=0)
+    >>> strategy.learn(Log(everybody, weeks=1))  # before the first round
+    >>> view = WeekView(0, 0, everybody, everybody, fatigue=np.zeros(4), budget=8)
+    >>> ads, impressions = strategy.send(view)
+    >>> ads.tolist(), impressions.tolist()  # 20 ads of each category
+    ([0, 20, 40, 60], [4, 0, 4, 0])
     """
 
     def learn(self, log: Log) -> None:
@@ -164,9 +236,9 @@ class RFMRule(OneAd):
         self.ad = best[known.argmax(1)]
         self.score = sum(rankdata(x) for x in (-past.recency, past.rate, past.value))
 
-    def chosen(self, able: np.ndarray) -> np.ndarray:
+    def chosen(self, eligible: np.ndarray) -> np.ndarray:
         """Return the better half of those who can be addressed."""
-        return able & (self.score >= np.median(self.score[able]))
+        return eligible & (self.score >= np.median(self.score[eligible]))
 
 
 class Oracle:
@@ -185,6 +257,18 @@ class Oracle:
     menu : AdCatalogue
     caution : float
         Above 1, it plans as if ads tired more than they do, and so spreads them.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.campaign import Campaign, run_campaign
+    >>> from pm_utils.loop.strategies import Oracle
+    >>> from pm_utils.market import Market
+    >>> menu, campaign = AdCatalogue.of(1), Campaign(rounds=1, weeks=2)
+    >>> market = Market(10, seed=0, creatives=menu.creatives())
+    >>> done = run_campaign(market, Oracle(market, campaign, menu), campaign)
+    >>> bool(done.true_profit[0] > 0)  # dollars per treated customer, above sending nothing
+    True
     """
 
     def __init__(
@@ -195,25 +279,25 @@ class Oracle:
         self.campaign, self.market, everyone = campaign, market, np.arange(market.n_customers)
         looks = np.flatnonzero(menu.open_looks)
         look = looks[market.click_probability(everyone[:, None], looks).argmax(1)]
-        ads = np.arange(len(TEXTS)) * menu.looks + look[:, None]  # (N, 240)
+        ads = np.arange(len(TEXTS)) * menu.n_looks + look[:, None]  # (N, 240)
         who = np.broadcast_to(everyone[:, None], ads.shape)
         order = market.click_probability(who, ads) * market.conversion_probability(who, ads)
         kept = 1 - truth.displacement * (1 - np.exp(-hidden.order_rate))[:, None]
         profit = truth.margin * kept - truth.promoted_share * DISCOUNT_RATES[TEXTS[:, 2]]
-        gain = np.where(menu.texts, order * hidden.order_value[:, None] * profit, -np.inf)
+        gain = np.where(menu.open_texts, order * hidden.order_value[:, None] * profit, -np.inf)
         best = gain.argmax(1)
         self.ad, self.gain = ads[everyone, best], gain[everyone, best]
 
     def learn(self, log: Log) -> None:
         """Learn nothing."""
 
-    def send(self, moment: WeekView) -> tuple[np.ndarray, np.ndarray]:
+    def send(self, observation: WeekView) -> tuple[np.ndarray, np.ndarray]:
         """Return the plan of the week."""
-        c, truth = self.campaign, self.market.truth
-        left = (c.rounds - moment.round) * c.weeks - moment.week
-        gain = np.where(moment.able, self.gain, -np.inf)
+        campaign, truth = self.campaign, self.market.truth
+        weeks = campaign.weeks - observation.week
+        left = (campaign.rounds - observation.round - 1) * campaign.weeks + weeks
+        gain = np.where(observation.eligible, self.gain, -np.inf)
         cost = truth.impression_cost + annoyance_cost(self.market, left)
-        settings = {"decay": self.caution * truth.fatigue, "cost": cost, "most": c.most}
-        return self.ad, allocate_impressions(
-            gain, moment.fatigue, **settings, budget=moment.budget // (c.weeks - moment.week)
-        )
+        settings = {"fatigue_effect": self.caution * truth.fatigue, "cost": cost}
+        settings |= {"frequency_cap": campaign.frequency_cap, "budget": observation.budget // weeks}
+        return self.ad, allocate_impressions(gain, observation.fatigue, **settings)

@@ -32,10 +32,10 @@ def test_chapters_come_in_order_with_their_graph(book):
     assert chapters.with_upstream(found, ["03-c"]) == {"01-a", "02-b", "03-c"}
 
 
-@pytest.mark.parametrize("wish", ["03", "3", "03-c", "03-c.ipynb"])
-def test_a_chapter_is_selected_by_number_or_name(book, wish):
+@pytest.mark.parametrize("requested", ["03", "3", "03-c", "03-c.ipynb"])
+def test_a_chapter_is_selected_by_number_or_name(book, requested):
     book.chapter("03-c")
-    assert chapters.select(chapters.discover(book.project, []), wish, []) == "03-c"
+    assert chapters.select(chapters.discover(book.project, []), requested, []) == "03-c"
 
 
 def test_an_unknown_chapter_is_told_with_those_that_exist(book):

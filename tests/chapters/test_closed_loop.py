@@ -21,7 +21,7 @@ from pm_utils.loop.strategies import OneAd, Oracle, ResponseStrategy, RFMRule, S
 from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
 from tests.support.market_world import made_up_households
 
-CAMPAIGN = Campaign(rounds=3, weeks=2, budget=2.0, most=5)
+CAMPAIGN = Campaign(rounds=3, weeks=2, budget=2.0, frequency_cap=5)
 N = 1200
 
 
@@ -36,10 +36,10 @@ def world() -> closed_loop.World:
     net = learn_profile(past, past.counts, epochs=3, seed=0)
     banners = subsample_negatives(log, (N, len(menu)))
     shop = ShopKnowledge(past, banners, Prices.of(market), CAMPAIGN)
-    settings = {"first": 200, "steps": 30}
+    settings = {"first_steps": 200, "steps": 30}
     profile = learned_profile(net, past)
     base = RandomEffects(DeepResponse(profile, menu, seed=0, **settings), menu)
-    base.fit(banners, ResponseLog.none())
+    base.fit(banners, ResponseLog.empty())
     return closed_loop.World(market, shop, profile, settings, base)
 
 
@@ -81,7 +81,8 @@ def test_the_books_count_orders_after_clicks(world, runs):
     assert attributed_profit(log, shop, menu) == pytest.approx(want / log.treated.sum())
     rounds = [attributed_profit(log, shop, menu, weeks=slice(w, w + 2)) for w in (0, 2, 4)]
     assert sum(rounds) == pytest.approx(attributed_profit(log, shop, menu))
-    assert attributed_profit(log, shop, menu, displaced=0.5) < attributed_profit(log, shop, menu)
+    less = attributed_profit(log, shop, menu, cannibalisation=0.5)
+    assert less < attributed_profit(log, shop, menu)
 
 
 def test_what_is_measured_stands_beside_the_truth(world, runs):
@@ -96,7 +97,7 @@ def test_what_is_measured_stands_beside_the_truth(world, runs):
 
 
 def test_nobody_beats_the_oracle_and_learning_beats_rules(runs):
-    whole = {name: done.true.sum() for name, done in runs.items()}
+    whole = {name: done.true_profit.sum() for name, done in runs.items()}
     best = whole.pop("oracle")
     assert max(whole.values()) < best
     for learner in ("our loop", "logistic targeting"):
@@ -105,7 +106,7 @@ def test_nobody_beats_the_oracle_and_learning_beats_rules(runs):
 
 
 def test_the_null_is_far_below(runs):
-    assert runs["null"].true.sum() < 0.6 * runs["our loop"].true.sum()
+    assert runs["null"].true_profit.sum() < 0.6 * runs["our loop"].true_profit.sum()
 
 
 def test_all_spend_the_same_budget_on_the_same_customers(runs):
@@ -118,7 +119,7 @@ def test_all_spend_the_same_budget_on_the_same_customers(runs):
 
 def test_the_oracle_picks_the_best_ad_of_the_whole_menu(world):
     menu = AdCatalogue.of(2)
-    menu.texts[::3] = False
+    menu.open_texts[::3] = False
     oracle, market = Oracle(world.market, CAMPAIGN, menu), world.market
     who, ads = np.arange(60)[:, None], menu.open_ads
     t, c = market.truth, market.truth_of_customers
@@ -142,8 +143,8 @@ def test_a_cautious_oracle_spreads_its_impressions(world):
     assert served[1] > served[0]
 
 
-def moment(able: np.ndarray, budget: int = 1000) -> WeekView:
-    return WeekView(1, 0, able, np.ones(len(able), bool), np.zeros(len(able)), budget)
+def observation(treated: np.ndarray, budget: int = 1000) -> WeekView:
+    return WeekView(1, 0, treated, np.ones(len(treated), bool), np.zeros(len(treated)), budget)
 
 
 def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(world):
@@ -152,7 +153,7 @@ def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(world):
     for make, share in ((OneAd, 1.0), (RFMRule, 0.5)):
         strategy = make(world.shop, menu, seed=0)
         strategy.learn(empty)
-        ads, impressions = strategy.send(moment(able, 3 * N))
+        ads, impressions = strategy.send(observation(able, 3 * N))
         assert impressions.sum() == 3 * N // 2
         assert (impressions > 0).sum() == pytest.approx(share * able.sum(), abs=2)
         kinds = len(np.unique(ads))
@@ -168,7 +169,7 @@ def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
     for paced in (True, False):
         learner = ResponseStrategy(world.base, world.shop, menu, paced=paced)
         learner.learn(Log(able, 2))
-        ads, impressions = learner.send(moment(able))
+        ads, impressions = learner.send(observation(able))
         assert set(ads[impressions > 0]) <= set(menu.open_ads)
         assert not impressions[~able].any()
         spent[paced] = impressions.sum()
@@ -186,13 +187,13 @@ def test_without_uplift_discounts_are_deeper(world):
 
 
 def test_an_open_loop_learns_once(world):
-    for again, lessons in ((False, 1), (True, 3)):
+    for relearn, lessons in ((False, 1), (True, 3)):
         model = LogisticResponse(plain_profile(world.shop.past), AdCatalogue.of(2))
         learner = ResponseStrategy(
-            RandomEffects(model, AdCatalogue.of(2)), world.shop, AdCatalogue.of(2), again=again
+            RandomEffects(model, AdCatalogue.of(2)), world.shop, AdCatalogue.of(2), relearn=relearn
         )
         run_campaign(world.market, learner, CAMPAIGN)
-        assert len(learner.displaced) == lessons
+        assert len(learner.cannibalisation_rates) == lessons
 
 
 def test_variants_lack_what_they_are_named_for(world):
@@ -200,10 +201,10 @@ def test_variants_lack_what_they_are_named_for(world):
     assert len(made["studio (old ads only)"].menu.open_ads) == 7
     assert made["profile"].model.model.traits.shape[1] == 2
     assert not made["profile"].model.model.affinity.any()
-    assert made["own record"].model.sweeps == 0
+    assert made["own record"].model.em_steps == 0
     assert not made["uplift (all orders count)"].incremental
     assert not made["pacing"].paced
-    assert not made["learning again"].again
+    assert not made["learning again"].relearn
     assert len({id(each.model) for each in made.values()}) == len(made)  # none teaches another
 
 

@@ -27,7 +27,7 @@ def test_an_ad_is_its_text_times_looks_plus_its_look():
 
 
 def test_levels_of_different_attributes_never_share_a_code():
-    levels = AdCatalogue.of(6).levels()
+    levels = AdCatalogue.of(6).codes()
     ranges = [set(column) for column in levels.T]
     assert [len(codes) for codes in ranges] == [12, 4, 5, 6]
     assert set.union(*ranges) == set(range(27))
@@ -41,7 +41,7 @@ def test_only_texts_and_looks_that_are_open_may_be_sent():
 
 def test_an_archive_has_few_texts_in_one_look_and_none_that_is_closed():
     menu = AdCatalogue.of(4)
-    menu.texts[:100] = False
+    menu.open_texts[:100] = False
     old = menu.archive(10, np.random.default_rng(0))
     assert len(old.open_ads) == 10
     assert (old.open_ads % 4 == 0).all()
@@ -118,9 +118,9 @@ def test_a_garbled_picture_does_not_pass(drawn, monkeypatch):
     assert draw_ads(menu, np.random.default_rng(0))[1].mean() < 0.02
 
 
-def test_marks_stand_at_the_levels():
+def test_the_one_hot_table_has_ones_at_the_codes():
     menu = AdCatalogue.of(2)
-    marks = menu.marks()
-    assert marks.shape == (480, 23)
-    assert (marks.sum(1) == 4).all()
-    assert np.array_equal(np.nonzero(marks)[1].reshape(-1, 4), menu.levels())
+    one_hot = menu.one_hot()
+    assert one_hot.shape == (480, 23)
+    assert (one_hot.sum(1) == 4).all()
+    assert np.array_equal(np.nonzero(one_hot)[1].reshape(-1, 4), menu.codes())

@@ -13,28 +13,29 @@ from pm_utils.market.dynamics import ORDER_WEEKS
 from tests.support.market_world import small_market
 
 ADS = Creatives(*(np.arange(40) % n for n in (12, 4, 5, 6, 4, 5, 2)))
-SHORT = Campaign(rounds=2, weeks=2, budget=1.0, most=3, holdout=0.25)
+SHORT = Campaign(rounds=2, weeks=2, budget=1.0, frequency_cap=3, holdout=0.25)
 
 
 class Always:
     """Shows one ad to all that are treated; remembers what it was told."""
 
     def __init__(self, ad: int = 3, impressions: int = 1) -> None:
-        self.ad, self.impressions, self.moments, self.told = ad, impressions, [], []
+        self.ad, self.impressions, self.observations, self.told = ad, impressions, [], []
 
     def learn(self, log: Log) -> None:
         self.told.append(len(log.shown))
 
-    def send(self, moment: campaign.WeekView) -> tuple[np.ndarray, np.ndarray]:
-        self.moments.append(moment)
-        return np.full(len(moment.able), self.ad), np.where(moment.able, self.impressions, 0)
+    def send(self, observation: campaign.WeekView) -> tuple[np.ndarray, np.ndarray]:
+        self.observations.append(observation)
+        eligible = observation.eligible
+        return np.full(len(eligible), self.ad), np.where(eligible, self.impressions, 0)
 
 
 class Nothing(Always):
     """Sends nothing."""
 
-    def send(self, moment: campaign.WeekView) -> tuple[np.ndarray, np.ndarray]:
-        return np.full(len(moment.able), -1), np.zeros(len(moment.able), int)
+    def send(self, observation: campaign.WeekView) -> tuple[np.ndarray, np.ndarray]:
+        return np.full(len(observation.eligible), -1), np.zeros(len(observation.eligible), int)
 
 
 # --- Incremental profit --------------------------------------------------------------------------
@@ -98,7 +99,7 @@ def test_profit_is_what_the_market_pays_on_average():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"rounds": 0}, {"weeks": 0}, {"most": 0}, {"budget": 0}, {"holdout": 0}]
+    "wrong", [{"rounds": 0}, {"weeks": 0}, {"frequency_cap": 0}, {"budget": 0}, {"holdout": 0}]
 )
 def test_a_campaign_needs_something_to_do_and_somebody_on_either_side(wrong):
     with pytest.raises(ValueError, match="give"):
@@ -117,21 +118,21 @@ def test_a_strategy_of_ones_own_needs_two_methods_and_nothing_to_inherit():
         def learn(self, log):
             pass
 
-        def send(self, moment):
-            return np.full(len(moment.able), -1), np.zeros(len(moment.able), int)
+        def send(self, observation):
+            return np.full(len(observation.eligible), -1), np.zeros(len(observation.eligible), int)
 
     silent, market = Silent(), small_market(200, creatives=ADS)
     assert isinstance(silent, campaign.Strategy)
     done = run_campaign(market, silent, SHORT)
     assert len(done.log.shown) == SHORT.rounds * SHORT.weeks
     assert not done.impressions.any()
-    assert not done.true.any()  # against never sending anything
+    assert not done.true_profit.any()  # against never sending anything
 
 
 def test_what_cannot_both_learn_and_send_is_no_strategy():
     class OnlySends:
-        def send(self, moment):
-            return moment.able - 1, moment.able.astype(int)
+        def send(self, observation):
+            return observation.eligible - 1, observation.eligible.astype(int)
 
     assert not isinstance(OnlySends(), campaign.Strategy)
 
@@ -140,33 +141,33 @@ def test_a_strategy_learns_before_each_round_and_sees_the_budget_shrink():
     market, spy = small_market(400, creatives=ADS), Always()
     done = run_campaign(market, spy, SHORT)
     assert spy.told == [0, 2]
-    assert [(m.round, m.week) for m in spy.moments] == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    first, second, third, _ = (m.budget for m in spy.moments)
+    assert [(m.round, m.week) for m in spy.observations] == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    first, second, third, _ = (m.budget for m in spy.observations)
     assert first == third == 2 * 300
-    assert second == first - spy.moments[0].able.sum()
+    assert second == first - spy.observations[0].eligible.sum()
     assert done.impressions == pytest.approx([2, 2], abs=0.1)  # some have left
-    assert not spy.moments[0].able[~done.log.treated].any()
+    assert not spy.observations[0].eligible[~done.log.treated].any()
 
 
 def test_what_a_run_earned_is_the_sum_of_its_weeks():
     market, spy = small_market(400, creatives=ADS), Always(ad=5)
     done = run_campaign(market, spy, SHORT)
-    first = spy.moments[0]
+    first = spy.observations[0]
     who = np.flatnonzero(first.treated)
     ads, once = np.full(len(who), 5), np.ones(len(who), int)
     week = [incremental_profit(market, who, ads, once, np.zeros(len(who))).sum() / 300]
-    alive = who[spy.moments[1].reachable[who]]
-    tired = spy.moments[1].fatigue[alive]
+    alive = who[spy.observations[1].reachable[who]]
+    tired = spy.observations[1].fatigue[alive]
     assert tired == pytest.approx(market.truth.retention)
     week.append(
         incremental_profit(market, alive, ads[: len(alive)], once[: len(alive)], tired).sum() / 300
     )
-    assert done.true[0] == pytest.approx(sum(week))
+    assert done.true_profit[0] == pytest.approx(sum(week))
 
 
 def test_nothing_earns_nothing():
     done = run_campaign(small_market(400, creatives=ADS), Nothing(), SHORT)
-    assert not done.true.any()
+    assert not done.true_profit.any()
     assert not done.impressions.any()
 
 
@@ -174,15 +175,15 @@ def test_the_rules_bind():
     market = small_market(400, creatives=ADS)
 
     class Cheat(Always):
-        def send(self, moment):
-            return np.full(len(moment.able), 1), np.ones(len(moment.able), int)
+        def send(self, observation):
+            return np.full(len(observation.eligible), 1), np.ones(len(observation.eligible), int)
 
     with pytest.raises(ValueError, match="held-out"):
         run_campaign(market, Cheat(), SHORT)
     with pytest.raises(ValueError, match="budget"):
         run_campaign(market, Always(impressions=3), SHORT)
     with pytest.raises(ValueError, match="budget"):
-        run_campaign(market, Always(impressions=4), Campaign(budget=100, most=3))
+        run_campaign(market, Always(impressions=4), Campaign(budget=100, frequency_cap=3))
 
 
 def test_the_log_holds_what_happened_and_nothing_hidden():

@@ -18,14 +18,14 @@ from tests.support.market_world import small_market
 # --- The planner ---------------------------------------------------------------------------------
 
 
-def best_by_trying(gain, fatigue, cost, *, decay, most, budget) -> float:
+def best_by_trying(gain, fatigue, cost, *, fatigue_effect, frequency_cap, budget) -> float:
     """The largest worth of any plan."""
-    j = np.arange(most)
+    j = np.arange(frequency_cap)
     best = 0.0
-    for counts in product(range(most + 1), repeat=len(gain)):
+    for counts in product(range(frequency_cap + 1), repeat=len(gain)):
         if sum(counts) <= budget:
             worth = [
-                (g * np.exp(-decay * (f + j[:k])) - c).sum()
+                (g * np.exp(-fatigue_effect * (f + j[:k])) - c).sum()
                 for g, f, c, k in zip(gain, fatigue, cost, counts, strict=True)
             ]
             best = max(best, sum(worth))
@@ -36,7 +36,7 @@ def best_by_trying(gain, fatigue, cost, *, decay, most, budget) -> float:
 def test_no_plan_is_worth_more(seed):
     rng = np.random.default_rng(seed)
     gain, fatigue, cost = rng.normal(0.05, 0.05, 4), rng.uniform(0, 9, 4), rng.uniform(0, 0.05, 4)
-    rules = {"decay": 0.2, "most": 3, "budget": int(rng.integers(0, 9))}
+    rules = {"fatigue_effect": 0.2, "frequency_cap": 3, "budget": int(rng.integers(0, 9))}
     counts = allocate_impressions(gain, fatigue, cost=cost, **rules)
     j = np.arange(3)
     got = sum(
@@ -48,15 +48,17 @@ def test_no_plan_is_worth_more(seed):
 
 
 def test_equal_customers_cannot_break_the_budget():
-    counts = allocate_impressions(np.ones(10), np.zeros(10), decay=0.0, cost=0.1, most=4, budget=7)
+    counts = allocate_impressions(
+        np.ones(10), np.zeros(10), fatigue_effect=0.0, cost=0.1, frequency_cap=4, budget=7
+    )
     assert counts.sum() == 7
 
 
 def test_the_tired_wait_and_the_forbidden_get_nothing():
     gain, tired = np.array([1.0, 1.0, -np.inf]), np.array([0.0, 8.0, 0.0])
-    counts = allocate_impressions(gain, tired, decay=0.1, cost=0.0, most=4, budget=4)
-    assert counts.tolist() == [4, 0, 0]
-    assert allocate_impressions(gain, tired, decay=0.1, cost=2.0, most=4, budget=4).sum() == 0
+    rules = {"fatigue_effect": 0.1, "frequency_cap": 4, "budget": 4}
+    assert allocate_impressions(gain, tired, cost=0.0, **rules).tolist() == [4, 0, 0]
+    assert allocate_impressions(gain, tired, cost=2.0, **rules).sum() == 0
 
 
 def test_spread_is_even_and_spends_everything():

@@ -21,6 +21,6 @@ def test_no_effect_leaps():
     record[0, :, 0] = 1  # one customer, who saw every ad once and clicked on each
     rare = np.full((2, 5, len(MENU)), -9, np.float32)
 
-    found = RandomEffects(fixed(rare), MENU, sweeps=1, variance=100.0)
-    found.fit(response_data.ExplorationLog(ResponseLog.none(), record), ResponseLog.none())
+    found = RandomEffects(fixed(rare), MENU, em_steps=1, variance=100.0)
+    found.fit(response_data.ExplorationLog(ResponseLog.empty(), record), ResponseLog.empty())
     assert 1 < np.abs(found.effects).max() <= 2  # the likelihood is made normal twice

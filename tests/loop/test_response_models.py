@@ -147,8 +147,8 @@ def test_networks_read_rows_beside_what_is_known(past, banners):
     own = []
     for known in (0.0, 3.0):
         offset = np.column_stack([np.full(len(rows.ad), known), np.zeros(len(rows.ad))])
-        net = DeepResponse(plain, MENU, first=300)
-        net.fit(replace(rows, offset=offset.astype(np.float32)), ResponseLog.none())
+        net = DeepResponse(plain, MENU, first_steps=300)
+        net.fit(replace(rows, offset=offset.astype(np.float32)), ResponseLog.empty())
         own.append(net.logits().mean((1, 2)))
     assert own[1][0] - own[0][0] == pytest.approx(-3, abs=0.5)
     assert own[1][1] - own[0][1] == pytest.approx(0, abs=0.5)
@@ -165,8 +165,8 @@ def test_the_loss_is_the_log_loss_of_clicks_and_of_orders():
 def test_networks_side_by_side_do_not_touch_each_other():
     torch.manual_seed(0)
     nets = ResponseNets(3, 5, 27)
-    x, marks = torch.randn(3, 10, 6), torch.eye(27)[torch.randint(27, (3, 10))]
-    nets(x, marks, torch.ones(3, 10))[1].sum().backward()
+    x, one_hot = torch.randn(3, 10, 6), torch.eye(27)[torch.randint(27, (3, 10))]
+    nets(x, one_hot, torch.ones(3, 10))[1].sum().backward()
     grads = nets.inner.weight.grad.abs().sum((1, 2))
     assert grads[1] > 0
     assert grads[0] == grads[2] == 0
@@ -176,14 +176,14 @@ def test_neither_biases_nor_fatigue_are_penalised(past):
     deep = DeepResponse(customer_profiles.plain_profile(past), MENU)
     free = {id(part) for part in deep.optimizer.param_groups[1]["params"]}
     nets = deep.nets
-    assert free == {id(part) for part in (nets.inner.bias, nets.wide.bias, nets.tired)}
+    assert free == {id(part) for part in (nets.inner.bias, nets.wide.bias, nets.fatigue_effect)}
 
 
 def test_fatigue_lowers_clicks_and_not_orders():
     torch.manual_seed(0)
     nets = ResponseNets(1, 5, 27)
-    x, marks = torch.randn(1, 4, 6), torch.eye(27)[torch.randint(27, (1, 4))]
-    fresh, tired = (nets(x, marks, torch.full((1, 4), f)) for f in (0.0, 10.0))
+    x, one_hot = torch.randn(1, 4, 6), torch.eye(27)[torch.randint(27, (1, 4))]
+    fresh, tired = (nets(x, one_hot, torch.full((1, 4), f)) for f in (0.0, 10.0))
     assert (fresh - tired)[..., 0].detach().numpy() == pytest.approx(0.2, abs=1e-5)
     assert torch.equal(fresh[..., 1], tired[..., 1])
 
@@ -191,13 +191,13 @@ def test_fatigue_lowers_clicks_and_not_orders():
 @pytest.fixture(scope="module")
 def models(past, banners):
     plain = customer_profiles.plain_profile(past)
-    deep = DeepResponse(plain, MENU, first=400, decay=10.0)
+    deep = DeepResponse(plain, MENU, first_steps=400, weight_decay=10.0)
     logistic = LogisticResponse(plain, MENU)
     average = LogisticResponse(plain, MENU, personal=False)
-    null = DeepResponse(plain, MENU, first=400, decay=10.0)
+    null = DeepResponse(plain, MENU, first_steps=400, weight_decay=10.0)
     for model in (deep, logistic, average):
-        model.fit(banners.rows, ResponseLog.none())
-    null.fit(shuffled(banners.rows, np.random.default_rng(0)), ResponseLog.none())
+        model.fit(banners.rows, ResponseLog.empty())
+    null.fit(shuffled(banners.rows, np.random.default_rng(0)), ResponseLog.empty())
     return {"deep": deep, "logistic": logistic, "average": average, "null": null}
 
 
@@ -209,9 +209,9 @@ def pairs(model) -> np.ndarray:
         return np.array([z @ model.coef[0][:-1], z @ model.coef[1]])
     near = model.affinity[who, model.category[ads]][:, None]
     x = torch.cat([model.traits[who], near], 1).expand(model.members, -1, -1)
-    marks = model.marks[ads].expand(model.members, -1, -1)
+    one_hot = model.one_hot[ads].expand(model.members, -1, -1)
     with torch.no_grad():
-        return model.nets(x, marks, torch.zeros(model.members, 3)).mean(0).T.numpy()
+        return model.nets(x, one_hot, torch.zeros(model.members, 3)).mean(0).T.numpy()
 
 
 @pytest.mark.parametrize("name", ["deep", "logistic", "average"])
@@ -250,14 +250,14 @@ def test_effects_that_are_the_same_for_all_are(models):
 @pytest.fixture(scope="module")
 def effects(past, banners) -> RandomEffects:
     made = RandomEffects(LogisticResponse(customer_profiles.plain_profile(past), MENU), MENU)
-    made.fit(banners, ResponseLog.none())
+    made.fit(banners, ResponseLog.empty())
     return made
 
 
 def test_own_records_improve_on_the_model_and_shuffled_ones_do_not(market, effects, banners):
     dealt = RandomEffects(effects.model, MENU)
     dealt.fit(
-        response_data.shuffled_exploration(banners, np.random.default_rng(0)), ResponseLog.none()
+        response_data.shuffled_exploration(banners, np.random.default_rng(0)), ResponseLog.empty()
     )
     with_own, shuffled_own = (
         [np.log(x / (1 - x)) for x in e.probabilities()] for e in (effects, dealt)
@@ -278,8 +278,8 @@ def test_variances_of_effects_are_found():
     record = np.stack([[shown, clicks], [clicks, np.zeros_like(clicks)]])
     flat = np.full((2, n, len(MENU)), -3, np.float32)
 
-    found = RandomEffects(fixed(flat), MENU, sweeps=20)
-    found.fit(response_data.ExplorationLog(ResponseLog.none(), record), ResponseLog.none())
+    found = RandomEffects(fixed(flat), MENU, em_steps=20)
+    found.fit(response_data.ExplorationLog(ResponseLog.empty(), record), ResponseLog.empty())
     clicks, orders = np.split(found.effects, [found.x[0].shape[1]], axis=1)
     level = clicks @ found.x[0].mean(0)
     assert np.corrcoef(level, height)[0, 1] > 0.95
@@ -294,16 +294,16 @@ def test_rows_are_read_beside_the_effects_that_chose_them(effects, banners):
     rows = ResponseLog(
         who, ad, zero, zero, zero, zero, zero.astype(bool), np.zeros((3, 2), np.float32)
     )
-    offset = effects._beside(rows).offset
+    offset = effects._with_offset(rows).offset
     for k, probability in enumerate(effects.probabilities()):
         own = np.log(probability / (1 - probability)) - effects.logits[k]
         assert offset[:, k] == pytest.approx(own[who, ad], abs=1e-4)
     assert np.abs(offset).max() > 0.01
 
 
-def test_without_sweeps_nobody_departs_from_the_model(effects, banners):
-    usual = RandomEffects(effects.model, MENU, sweeps=0)
-    usual.fit(banners, ResponseLog.none())
+def test_without_em_steps_nobody_departs_from_the_model(effects, banners):
+    usual = RandomEffects(effects.model, MENU, em_steps=0)
+    usual.fit(banners, ResponseLog.empty())
     assert not usual.effects.any()
     probability = usual.probabilities()[0]
     assert probability == pytest.approx(1 / (1 + np.exp(-usual.logits[0])), rel=1e-4)
@@ -319,16 +319,16 @@ def test_a_tiring_audience_is_noticed(past):
         who, ad, fatigue, one, clicks, zero, np.ones(n, bool), np.zeros((n, 2), np.float32)
     )
     plain = customer_profiles.plain_profile(past)
-    for model in (DeepResponse(plain, MENU, first=300), LogisticResponse(plain, MENU)):
-        model.fit(rows, ResponseLog.none())
-        assert model.fatigue == pytest.approx(0.055, abs=0.02)
+    for model in (DeepResponse(plain, MENU, first_steps=300), LogisticResponse(plain, MENU)):
+        model.fit(rows, ResponseLog.empty())
+        assert model.fatigue_effect == pytest.approx(0.055, abs=0.02)
 
 
 def test_the_same_seed_learns_the_same(past, banners):
     small = Profile(*(part[:N] for part in vars(customer_profiles.plain_profile(past)).values()))
-    nets = [DeepResponse(small, MENU, first=5, seed=3) for _ in range(2)]
+    nets = [DeepResponse(small, MENU, first_steps=5, seed=3) for _ in range(2)]
     for net in nets:
-        net.fit(banners.rows, ResponseLog.none())
+        net.fit(banners.rows, ResponseLog.empty())
     assert np.array_equal(*(net.logits() for net in nets))
 
 

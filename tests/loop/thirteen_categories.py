@@ -1,4 +1,4 @@
-"""A market with a thirteenth category and a fifth tone; `test_loop_other_market` runs this file.
+"""A market with a thirteenth category and a fifth tone; `test_other_market` runs this file.
 
 Levels are read while the package is imported. So this needs a process of its own, where they are
 added first, as if the table in `pm_utils.market.creatives` had them.
@@ -50,7 +50,7 @@ from pm_utils.measurement import post_click
 from tests.support.market_world import made_up_households, small_market
 
 N, WEEKS, BANNERS = 500, 40, 120
-CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, most=6)
+CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, frequency_cap=6)
 MENU = AdCatalogue.of(2)
 FANS = np.arange(N) % 2 == 0  # of the new tone
 
@@ -66,16 +66,16 @@ def world() -> closed_loop.World:
     study = {"weeks": WEEKS, "banners": BANNERS, "epochs": 2}
     past, banners, profile = study_customers(made, seed=0, **study)
     shop = strategies.ShopKnowledge(past, banners, planner.Prices.of(made), CAMPAIGN)
-    settings = {"first": 100, "steps": 20}
+    settings = {"first_steps": 100, "steps": 20}
     base = RandomEffects(DeepResponse(profile, MENU, seed=0, **settings), MENU)
-    base.fit(banners, ResponseLog.none())
+    base.fit(banners, ResponseLog.empty())
     return closed_loop.World(made, shop, profile, settings, base)
 
 
 @pytest.fixture(scope="module")
 def players(world) -> dict[str, object]:
-    optimizers = (closed_loop.competing_strategies, closed_loop.ablations, closed_loop.privileged)
-    return {name: each for make in optimizers for name, each in make(world, MENU).items()}
+    makers = (closed_loop.competing_strategies, closed_loop.ablations, closed_loop.privileged)
+    return {name: each for make in makers for name, each in make(world, MENU).items()}
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ def runs(world, players) -> dict:
 @pytest.fixture(scope="module")
 def logistic(world) -> LogisticResponse:
     model = LogisticResponse(plain_profile(world.shop.past), MENU)
-    model.fit(world.shop.banners.rows, ResponseLog.none())
+    model.fit(world.shop.banners.rows, ResponseLog.empty())
     return model
 
 
@@ -96,7 +96,7 @@ def ad_of(category: str, tone: str, discount: str, look: int) -> int:
         tuple(ATTRIBUTES[k][i] for k, i in zip(("category", "tone", "discount"), text, strict=True))
         for text in TEXTS
     ]
-    return names.index((category, tone, discount)) * MENU.looks + look
+    return names.index((category, tone, discount)) * MENU.n_looks + look
 
 
 # --- Ads -----------------------------------------------------------------------------------------
@@ -117,9 +117,9 @@ def test_the_package_reads_the_longer_table():
 def test_an_ad_is_marked_at_its_own_levels(category, tone):
     ad = ad_of(category, tone, "50%", 1)
     at = [CATEGORIES.index(category), 13 + TONES.index(tone), 13 + 5 + 4, 13 + 5 + 5 + 1]
-    assert np.flatnonzero(MENU.marks()[ad]).tolist() == at
-    assert MENU.marks().shape == (len(MENU), 13 + 5 + 5 + 2)
-    assert np.flatnonzero(one_hot_texts()[ad // MENU.looks]).tolist() == at[:3]
+    assert np.flatnonzero(MENU.one_hot()[ad]).tolist() == at
+    assert MENU.one_hot().shape == (len(MENU), 13 + 5 + 5 + 2)
+    assert np.flatnonzero(one_hot_texts()[ad // MENU.n_looks]).tolist() == at[:3]
     said = MENU.creatives().take(np.array([ad]))
     assert said.codes()[0, :3].tolist() == [CATEGORIES.index(category), TONES.index(tone), 4]
 
@@ -171,10 +171,10 @@ NEWEST = ("garden", "solemn", "none", 0)
 
 def test_networks_say_the_same_of_a_pair_alone_and_among_all(world):
     model, (customer, ad) = world.base.model, some_pairs()
-    levels = MENU.levels()[ad]
+    levels = MENU.codes()[ad]
     near = world.profile.affinity[customer, levels[:, 0]]
     x = torch.as_tensor(np.column_stack([world.profile.traits[customer], near]))
-    inputs = [each.expand(model.members, *each.shape) for each in (x, model.marks[ad])]
+    inputs = [each.expand(model.members, *each.shape) for each in (x, model.one_hot[ad])]
     with torch.no_grad():
         alone = model.nets(*inputs, torch.zeros(model.members, len(ad))).mean(0).T
     assert model.logits()[:, customer, ad] == pytest.approx(alone.numpy(), abs=1e-4)
@@ -192,7 +192,7 @@ def test_the_regression_says_the_same_of_a_pair_alone_and_among_all(logistic):
 def test_the_liking_of_the_new_tone_reaches_its_coefficient(world):
     """On average over all customers, more like it than dislike it."""
     model = LogisticResponse(no_profile(world.shop.past), MENU, personal=False)
-    model.fit(world.shop.banners.rows, ResponseLog.none())
+    model.fit(world.shop.banners.rows, ResponseLog.empty())
     tones = model.coef[0][1 + 13 : 1 + 13 + 5]
     assert tones.argmax() == SOLEMN
     assert tones[SOLEMN] - tones.mean() > 3 * np.delete(tones, SOLEMN).std()
@@ -218,10 +218,10 @@ def test_fans_of_the_new_tone_are_told_from_the_others_by_their_own_effects(worl
 def test_everybody_plays(players, runs):
     assert {"our loop", "logistic targeting", "RFM rule", "oracle"} < set(players)
     for done in runs.values():
-        assert np.isfinite(done.true).all()
+        assert np.isfinite(done.true_profit).all()
         assert (done.impressions > 0).all()
         assert (done.impressions <= CAMPAIGN.budget * CAMPAIGN.weeks).all()
-    total = {name: done.true.sum() for name, done in runs.items()}
+    total = {name: done.true_profit.sum() for name, done in runs.items()}
     assert max(total, key=total.get) == "oracle"
     assert max(total["our loop"], total["logistic targeting"]) > total["null"]
 

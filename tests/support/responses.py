@@ -24,4 +24,6 @@ def campaign_log(weeks: int = 6) -> Log:
 def fixed(logits: np.ndarray) -> SimpleNamespace:
     """A model that has nothing to learn."""
     traits = np.zeros((logits.shape[1], 1))
-    return SimpleNamespace(traits=traits, fatigue=0.0, fit=lambda *_: None, logits=lambda: logits)
+    return SimpleNamespace(
+        traits=traits, fatigue_effect=0.0, fit=lambda *_: None, logits=lambda: logits
+    )

@@ -237,7 +237,7 @@ def _read(name: str, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _customers(log: list) -> pd.DataFrame:
-    told = _read(
+    demographics = _read(
         "demographics",
         {
             "household_id": "customer_id",
@@ -251,8 +251,12 @@ def _customers(log: list) -> pd.DataFrame:
         },
     )
     ids = np.unique(_read("transactions", {"household_id": "customer_id"})["customer_id"])
-    log.append(("customers", "no demographics", len(ids) - len(told), len(told), len(ids)))
-    customers = told.set_index("customer_id").reindex(ids).rename_axis("customer_id").reset_index()
+    log.append(
+        ("customers", "no demographics", len(ids) - len(demographics), len(demographics), len(ids))
+    )
+    customers = (
+        demographics.set_index("customer_id").reindex(ids).rename_axis("customer_id").reset_index()
+    )
     for column, levels in (ORDERED | UNORDERED).items():
         dtype = pd.CategoricalDtype(levels, ordered=column in ORDERED)
         customers[column] = customers[column].astype(dtype)

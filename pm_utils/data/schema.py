@@ -75,9 +75,9 @@ class NaiveTime(_Kind):
     accepts = (types.is_datetime64_dtype,)
 
 
-def number(least: int = 0) -> Any:
+def number(minimum: int = 0) -> Any:
     """Return a field for a finite number, by default one that is not negative."""
-    return pa.Field(ge=least, lt=np.inf)
+    return pa.Field(ge=minimum, lt=np.inf)
 
 
 def moment() -> Any:
@@ -171,7 +171,7 @@ class Exposures(pa.DataFrameModel):
 
     product_id: Id
     store_id: Id
-    week: Number = number(least=1)
+    week: Number = number(minimum=1)
     display_location: Text
     mailer_location: Text
 
@@ -437,9 +437,9 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _day(moment: pd.Timestamp) -> str:
-    """Return a moment as text, without its time at midnight."""
-    return str(moment.date()) if moment == moment.normalize() else str(moment)
+def _day(time: pd.Timestamp) -> str:
+    """Return a time as text, without its time at midnight."""
+    return str(time.date()) if time == time.normalize() else str(time)
 
 
 @dataclass(frozen=True)
@@ -524,9 +524,9 @@ def _order_is_split(lines: pd.DataFrame, _: Any, __: tuple) -> np.ndarray:
 
 def _outside_campaign(responses: pd.DataFrame, campaigns: pd.DataFrame, _: tuple) -> np.ndarray:
     dates = campaigns.set_index("campaign_id").reindex(responses["campaign_id"])
-    moment = responses["responded_at"].to_numpy()
+    responded_at = responses["responded_at"].to_numpy()
     day_after = dates["ends_on"].to_numpy() + np.timedelta64(1, "D")
-    return (moment < dates["starts_on"].to_numpy()) | (moment >= day_after)
+    return (responded_at < dates["starts_on"].to_numpy()) | (responded_at >= day_after)
 
 
 CROSS_RULES: list[Rule] = [

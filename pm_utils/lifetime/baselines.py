@@ -20,13 +20,13 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     """
     trees = {"loss": "poisson", "learning_rate": 0.05, "min_samples_leaf": 60, "max_iter": 120}
     trees |= {"early_stopping": False}  # else it depends on the number of rows
-    found = {
+    models = {
         f"Poisson regression, {a:g}": PoissonRegressor(alpha=a, max_iter=300) for a in STRENGTHS
     }
     for leaves in LEAVES:
         model = HistGradientBoostingRegressor(max_leaf_nodes=leaves, random_state=seed, **trees)
-        found[f"boosting, {leaves} leaves"] = model
-    return found
+        models[f"boosting, {leaves} leaves"] = model
+    return models
 
 
 def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> np.ndarray:

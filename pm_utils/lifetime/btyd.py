@@ -21,7 +21,7 @@ LOG_BOUND = 12.0  # the fit keeps the logarithm of each parameter within this of
 def bgnbd_log_likelihood(
     parameters: ArrayLike, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return each customer's log likelihood and its slopes.
+    r"""Return each customer's log likelihood and its gradient.
 
     .. math::
         L = \frac{\Gamma(r+x)\,\alpha^r}{\Gamma(r)} \left[
@@ -51,22 +51,23 @@ def bgnbd_log_likelihood(
     """
     r, alpha, a, b = np.asarray(parameters, dtype=float)
     x, t_x, T = (np.asarray(part, dtype=float) for part in (frequency, recency, age))
-    again = x > 0
+    repeats = x > 0
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
     common += gammaln(a + b) - gammaln(a + b + x) - gammaln(b)
-    stays = gammaln(b + x) - (r + x) * np.log(alpha + T)
-    before = np.where(again, b + x - 1, 1.0)  # where x = 0 the second term is left out
-    gone = np.log(a) + gammaln(before) - (r + x) * np.log(alpha + t_x)
-    gone = np.where(again, gone, -np.inf)
-    value = common + np.logaddexp(stays, gone)
-    left = np.exp(gone - np.logaddexp(stays, gone))  # the second term's share of the bracket
-    here = 1 - left
+    log_stays = gammaln(b + x) - (r + x) * np.log(alpha + T)
+    before = np.where(repeats, b + x - 1, 1.0)  # where x = 0 the second term is left out
+    log_gone = np.log(a) + gammaln(before) - (r + x) * np.log(alpha + t_x)
+    log_gone = np.where(repeats, log_gone, -np.inf)
+    log_bracket = np.logaddexp(log_stays, log_gone)
+    value = common + log_bracket
+    gone_share = np.exp(log_gone - log_bracket)  # the second term's share of the bracket
+    alive_share = 1 - gone_share
     either = psi(a + b) - psi(a + b + x)
-    log_rate = here * np.log(alpha + T) + left * np.log(alpha + t_x)
+    log_rate = alive_share * np.log(alpha + T) + gone_share * np.log(alpha + t_x)
     by_r = psi(r + x) - psi(r) + np.log(alpha) - log_rate
-    by_alpha = r / alpha - (r + x) * (here / (alpha + T) + left / (alpha + t_x))
-    by_a = either + left / a
-    by_b = either - psi(b) + here * psi(b + x) + left * psi(before)
+    by_alpha = r / alpha - (r + x) * (alive_share / (alpha + T) + gone_share / (alpha + t_x))
+    by_a = either + gone_share / a
+    by_b = either - psi(b) + alive_share * psi(b + x) + gone_share * psi(before)
     return value, np.column_stack([by_r * r, by_alpha * alpha, by_a * a, by_b * b])
 
 
@@ -106,13 +107,15 @@ class BetaGeoNBD:
             value, gradients = bgnbd_log_likelihood(parameters, *rows.T)
             return count @ value, count @ gradients
 
-        return cls(*_most_likely(log_likelihood, 4))
+        return cls(*_maximise_likelihood(log_likelihood, 4))
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> float:
         """Return the total log likelihood of some customers, in nats."""
         return float(bgnbd_log_likelihood(astuple(self), frequency, recency, age)[0].sum())
 
-    def alive(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> np.ndarray:
+    def probability_alive(
+        self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+    ) -> np.ndarray:
         """Return the probability that each customer has not left yet → (N,)."""
         x, t_x, T = (np.asarray(part, dtype=float) for part in (frequency, recency, age))
         before = np.where(x > 0, self.b + x - 1, 1.0)
@@ -120,16 +123,16 @@ class BetaGeoNBD:
         odds += (self.r + x) * (np.log(self.alpha + T) - np.log(self.alpha + t_x))
         return np.where(x > 0, expit(-odds), 1.0)
 
-    def silent(
+    def probability_no_order(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
     ) -> np.ndarray:
         """Return the probability of no order at all in the weeks to come → (N,).
 
         Whoever is still there has a rate that is gamma distributed with shape r + x and rate
-        alpha + T, so stays silent with chance ((alpha + T) / (alpha + T + weeks))^(r + x).
+        alpha + T, so orders nothing with probability ((alpha + T) / (alpha + T + weeks))^(r + x).
         """
         x, T = np.asarray(frequency, dtype=float), np.asarray(age, dtype=float)
-        alive = self.alive(frequency, recency, age)
+        alive = self.probability_alive(frequency, recency, age)
         quiet = ((self.alpha + T) / (self.alpha + T + weeks)) ** (self.r + x)
         return 1 - alive + alive * quiet
 
@@ -160,7 +163,8 @@ class BetaGeoNBD:
         a = self.a + 1e-6 * (abs(self.a - 1) < 1e-6)  # at 1 the formula is 0 / 0, with a limit
         z = weeks / (alpha + T + weeks)
         never = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
-        return (a + b + x - 1) / (a - 1) * (1 - never) * self.alive(frequency, recency, age)
+        alive = self.probability_alive(frequency, recency, age)
+        return (a + b + x - 1) / (a - 1) * (1 - never) * alive
 
 
 # ------------------------------------------------------------------ how much: Gamma–Gamma
@@ -169,7 +173,7 @@ class BetaGeoNBD:
 def gamma_gamma_log_likelihood(
     parameters: ArrayLike, frequency: ArrayLike, value: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    r"""Return each customer's log likelihood of a mean order value, and its slopes.
+    r"""Return each customer's log likelihood of a mean order value, and its gradient.
 
     .. math::
         L = \frac{\Gamma(px+q)}{\Gamma(px)\,\Gamma(q)} \,
@@ -235,7 +239,7 @@ class GammaGamma:
             likelihood, gradients = gamma_gamma_log_likelihood(parameters, x[known], mean[known])
             return likelihood.sum(), gradients.sum(0)
 
-        return cls(*_most_likely(log_likelihood, 3))
+        return cls(*_maximise_likelihood(log_likelihood, 3))
 
     def expected_value(self, frequency: ArrayLike, value: ArrayLike) -> np.ndarray:
         """Return each customer's expected order value in dollars, shrunk towards all → (N,).
@@ -251,17 +255,17 @@ class GammaGamma:
         return self.p * (self.v + x * mean) / (self.p * x + self.q - 1)
 
 
-def _most_likely(log_likelihood: Callable, count: int) -> np.ndarray:
-    """Return the `count` parameters above 0 that maximise a log likelihood, by their logarithms."""
-    scale = max(abs(log_likelihood(np.ones(count))[0]), 1.0)
+def _maximise_likelihood(log_likelihood: Callable, n_parameters: int) -> np.ndarray:
+    """Return the parameters above 0 that maximise a log likelihood, sought by their logarithms."""
+    scale = max(abs(log_likelihood(np.ones(n_parameters))[0]), 1.0)
 
     def loss(log_parameters: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradients = log_likelihood(np.exp(log_parameters))
         return -value / scale, -gradients / scale
 
-    bounds = [(-LOG_BOUND, LOG_BOUND)] * count
+    bounds = [(-LOG_BOUND, LOG_BOUND)] * n_parameters
     options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 1000, "maxfun": 3000}
-    found = minimize(
-        loss, np.zeros(count), jac=True, method="L-BFGS-B", bounds=bounds, options=options
+    result = minimize(
+        loss, np.zeros(n_parameters), jac=True, method="L-BFGS-B", bounds=bounds, options=options
     )
-    return np.exp(found.x)
+    return np.exp(result.x)

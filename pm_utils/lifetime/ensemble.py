@@ -175,7 +175,7 @@ class ValueEnsemble:
         for member in range(members):
             torch.manual_seed(1000 * seed + member)
             net = LifetimeValueNet(*sizes, dropout=dropout)
-            net.start_at(value)
+            net.initialise_biases(value)
             settings |= {"weight_decay": 0.01, "seed": 1000 * seed + member}
             fit(net, inputs, value, loss=ziln_loss, **settings)
             ensemble.nets.append(net)
@@ -191,6 +191,6 @@ class ValueEnsemble:
         inputs = self.inputs(rows)
         return [predict(net, inputs) for net in self.nets]
 
-    def dollars(self, rows: ValueRows) -> np.ndarray:
+    def predict(self, rows: ValueRows) -> np.ndarray:
         """Return the expected value of each customer → (N,)."""
         return np.mean([ziln_mean(output).numpy() for output in self.outputs(rows)], axis=0)

@@ -1,4 +1,4 @@
-"""Lifetime value: a network for a customer's chance to spend at all, and how much if so."""
+"""Lifetime value: a network for a customer's probability to spend at all, and how much if so."""
 
 import math
 
@@ -45,7 +45,7 @@ class LifetimeValueNet(nn.Module):
         return self.deep(self.hidden(x)) + self.wide(x)
 
     @torch.no_grad()
-    def start_at(self, value: Tensor) -> None:
+    def initialise_biases(self, value: Tensor) -> None:
         """Set the biases to what fits all customers alike; value (N,) in dollars, some above 0."""
         log = value[value > 0].log()
         share = (value > 0).double().mean().clamp(0.01, 0.99)

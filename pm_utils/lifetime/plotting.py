@@ -50,7 +50,7 @@ def decile_lines(
     Parameters
     ----------
     tables : dict of DataFrame
-        From `lifetime_metrics.decile_table`; bars are 95 % intervals of the actual mean.
+        From `scores.decile_table`; bars are 95 % intervals of the actual mean.
     colors : dict
         One colour per table.
     unit : str

@@ -11,7 +11,7 @@ from pm_utils.evaluation.bootstrap import percentile_interval
 SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
 
 
-def _weights(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
+def _checked(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
     actual, predicted = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
     if actual.shape != predicted.shape or actual.ndim != 1:
         raise ValueError(
@@ -34,9 +34,9 @@ def _by_value(values: np.ndarray, *amounts: np.ndarray) -> tuple[np.ndarray, ...
     return code, *(np.add.reduceat(part[:, order], starts, axis=1) for part in amounts)
 
 
-def _value(scores: np.ndarray, weight: ArrayLike | None) -> float | np.ndarray:
-    alone = weight is None or np.ndim(weight) == 1
-    return float(scores[0]) if alone else scores
+def _float_if_single(scores: np.ndarray, weight: ArrayLike | None) -> float | np.ndarray:
+    single = weight is None or np.ndim(weight) == 1
+    return float(scores[0]) if single else scores
 
 
 def spearman(
@@ -48,14 +48,14 @@ def spearman(
     ----------
     actual, predicted : arrays of shape (N,)
     weight : array of shape (N,) or (R, N), optional
-        How often each customer counts, as from `metrics.bootstrap_weights`.
+        How often each customer counts, as from `pm_utils.evaluation.bootstrap.bootstrap_weights`.
 
     Returns
     -------
     float, or array of shape (R,)
         Not a number where either side is the same for all.
     """
-    actual, predicted, w = _weights(actual, predicted, weight)
+    actual, predicted, w = _checked(actual, predicted, weight)
     ranks = []
     for values in (actual, predicted):
         code, held = _by_value(values, w)
@@ -66,7 +66,7 @@ def spearman(
         scores = (w * first * second).sum(1) / np.sqrt(
             (w * first**2).sum(1) * (w * second**2).sum(1)
         )
-    return _value(scores, weight)
+    return _float_if_single(scores, weight)
 
 
 def normalised_gini(
@@ -93,7 +93,7 @@ def normalised_gini(
     ----------
     Wang, Liu & Miao (2019), A deep probabilistic model for customer lifetime value prediction.
     """
-    actual, predicted, w = _weights(actual, predicted, weight)
+    actual, predicted, w = _checked(actual, predicted, weight)
     if actual.min() < 0 or not actual.any():
         raise ValueError("a Gini coefficient needs dollars of at least 0, and some above it")
 
@@ -103,7 +103,7 @@ def normalised_gini(
         dollars /= dollars[:, -1:]
         return (count * (dollars + np.diff(dollars, axis=1, prepend=0) * -0.5)).sum(1) - 0.5
 
-    return _value(area(predicted) / area(actual), weight)
+    return _float_if_single(area(predicted) / area(actual), weight)
 
 
 def value_scores(
@@ -122,12 +122,12 @@ def value_scores(
         By `SCORES`: Spearman and normalised Gini judge the order, MAE (mean absolute error in
         dollars) and total (predicted over actual) the level.
     """
-    a, p, w = _weights(actual, predicted, weight)
+    a, p, w = _checked(actual, predicted, weight)
     return {
         "Spearman": spearman(actual, predicted, weight),
         "normalised Gini": normalised_gini(actual, predicted, weight),
-        "MAE": _value(w @ np.abs(a - p) / w.sum(1), weight),
-        "total": _value((w @ p) / (w @ a), weight),
+        "MAE": _float_if_single(w @ np.abs(a - p) / w.sum(1), weight),
+        "total": _float_if_single((w @ p) / (w @ a), weight),
     }
 
 
@@ -153,7 +153,7 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     ValueError
         When there are fewer than two customers per part.
     """
-    actual, predicted, _ = _weights(actual, predicted, None)
+    actual, predicted, _ = _checked(actual, predicted, None)
     if len(actual) < 2 * bins:
         raise ValueError(f"{len(actual)} customers in {bins} parts: give at least two in each")
     parts = np.array_split(np.argsort(predicted, kind="stable"), bins)
@@ -210,8 +210,8 @@ def value_score_intervals(
     low, high : DataFrame
         One row per model.
     """
-    drawn = {k: value_scores(actual, dollars, weight) for k, dollars in predicted.items()}
-    ends = pd.DataFrame(drawn).T.map(percentile_interval)
+    resampled = {k: value_scores(actual, dollars, weight) for k, dollars in predicted.items()}
+    ends = pd.DataFrame(resampled).T.map(percentile_interval)
     return tuple(ends.map(lambda pair, end=end: pair[end]) for end in (0, 1))
 
 
@@ -233,8 +233,8 @@ def paired_value_gain(
     -------
     (float, float)
     """
-    drawn = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
-    return percentile_interval(drawn[0] - drawn[1])
+    resampled = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
+    return percentile_interval(resampled[0] - resampled[1])
 
 
 def best_model(points: pd.DataFrame, metric: str) -> str:

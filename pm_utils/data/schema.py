@@ -217,6 +217,15 @@ class Violation:
         That row's key and the offending value, by column.
     expected : str
         What would be right.
+
+    Examples
+    --------
+    >>> from pm_utils.data import Violation
+    >>> row = {"order_id": 100, "amount": -1.5}
+    >>> print(Violation("order_lines", "amount", "below 0", 1, 3, row, "at least 0"))
+    order_lines.amount: below 0 (1 row)
+    first: index 3, order_id=100, amount=-1.5
+    expected: at least 0
     """
 
     table: str
@@ -245,6 +254,18 @@ class ShopError(ValueError):
     """Tables that are no shop, with every rule that they break in `violations`.
 
     Explained in chapter ``data-preparation``.
+
+    Attributes
+    ----------
+    violations : list of Violation
+
+    Examples
+    --------
+    >>> from pm_utils.data import ShopError, Violation
+    >>> print(ShopError([Violation("orders", "*", "unknown table", 0, None, {}, "one of ...")]))
+    the tables break 1 rule:
+    1. orders: unknown table
+       expected: one of ...
     """
 
     def __init__(self, violations: list[Violation]) -> None:
@@ -277,6 +298,23 @@ def check_tables(
     ------
     ShopError
         When a rule is broken; it lists all of them.
+
+    Examples
+    --------
+    Contact 8 is of no customer. A table that is not given is not looked up.
+
+    >>> import pandas as pd
+    >>> from pm_utils.data import ShopError
+    >>> from pm_utils.data.schema import MODELS, check_tables
+    >>> columns = MODELS["customers"].to_schema().columns
+    >>> customers = pd.DataFrame(dict.fromkeys(columns, ["7"]))
+    >>> contacts = pd.DataFrame({"campaign_id": ["1", "1"], "customer_id": ["7", "8"]})
+    >>> check_tables({"contacts": contacts})
+    >>> try:
+    ...     check_tables({"customers": customers, "contacts": contacts})
+    ... except ShopError as error:
+    ...     [violation.rule for violation in error.violations]
+    ['unknown customer']
     """
     tables = tables if isinstance(tables, Mapping) else {}
     violations, usable = name_violations(list(tables)), {}

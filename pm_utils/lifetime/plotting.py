@@ -54,6 +54,9 @@ def decile_lines(
     colors : dict
         One colour per table.
     unit : str
+        Of both axes.
+    scale : str
+        ``linear`` or ``log``, for both axes.
     """
     figure, axes = plt.subplots(figsize=(7, 3.6))
     most = max(table[["predicted", "actual"]].to_numpy().max() for table in tables.values())

@@ -25,7 +25,8 @@ def value_with_effort(
     Parameters
     ----------
     margin, churn_probability : arrays that broadcast
-        Dollars per week and h, of customers who are there.
+        Dollars per week, and h, the probability of leaving at a week's end, of customers who are
+        there.
     dollars : array that broadcasts
         c, at least 0.
     scale : float
@@ -38,6 +39,18 @@ def value_with_effort(
     Returns
     -------
     array, broadcast
+        Dollars; those that are spent are not taken off.
+
+    Examples
+    --------
+    With γ = h = 1 / 2, a dollar a week is worth 1 / (1 - 1/4). One dollar halves h for two weeks:
+    1 + 3/8 + (3/8)² / (1 - 1/4).
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import value_with_effort
+    >>> plan = {"scale": 1 / np.log(2), "weeks": 2, "discount_factor": 0.5}
+    >>> value_with_effort(1.0, 0.5, np.array([0, 1]), **plan).round(4)
+    array([1.3333, 1.5625])
     """
     kept = discount_factor * (1 - churn_probability * np.exp(-np.asarray(dollars) / scale))
     usual = discount_factor * (1 - churn_probability)
@@ -67,12 +80,27 @@ def keeping_gain(
         The probability that one who is there leaves at a week's end.
     max_dollars : int
         Dollars to look at, K.
-    value_weeks, scale, weeks, discount_factor
-        As in `value_with_effort`, which this turns `value` into.
+    value_weeks : int
+        The weeks that `value` adds up.
+    scale, weeks, discount_factor
+        As in `value_with_effort`.
 
     Returns
     -------
     array of shape (N, K + 1), dollars; the first column is 0
+
+    Examples
+    --------
+    Three customers. A dollar brings most where there is value *and* a risk to lose it.
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import keeping_gain
+    >>> plan = {"value_weeks": 52, "scale": 20, "weeks": 52, "discount_factor": 0.998}
+    >>> value, churn_probability = np.array([100, 100, 0]), np.array([0.001, 0.02, 0.02])
+    >>> keeping_gain(value, churn_probability, 2, **plan).round(1)
+    array([[0. , 1.6, 3.2],
+           [0. , 4.5, 9. ],
+           [0. , 0. , 0. ]])
     """
     paid = retained_value(
         1.0, discount_factor, retention=1 - churn_probability, periods=value_weeks
@@ -101,6 +129,19 @@ def weekly_risk(
         The probability per week if it were the same for all.
     own : array of shape (N,)
         By logistic regression.
+
+    Examples
+    --------
+    Three in four left within two weeks: half per week, if the risk is the same for all.
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import weekly_risk
+    >>> features, churned = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 1, 1, 1]) == 1
+    >>> same, own = weekly_risk(features, churned, np.array([[0.0], [3.0]]), weeks=2)
+    >>> same
+    0.5
+    >>> (own < same).tolist()
+    [True, False]
     """
     model = LogisticRegression(C=0.1, max_iter=500).fit(features, churned)
     probabilities = churned.mean(), model.predict_proba(others)[:, 1]
@@ -132,6 +173,17 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     ------
     ValueError
         When the budget is below 0.
+
+    Examples
+    --------
+    The first dollar on the first customer brings 5, the second 2; on the second customer 3 and 0.5.
+    The fourth dollar would bring less than it costs, so stays in the till.
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import spend_budget
+    >>> gain = np.array([[0, 5, 7], [0, 3, 3.5]])
+    >>> spend_budget(gain, 2), spend_budget(gain, 4), spend_budget(gain, 4, min_gain=0)
+    (array([1, 1]), array([2, 1]), array([2, 2]))
     """
     if budget < 0:
         raise ValueError(f"budget is {budget}: give at least 0 dollars")

@@ -42,6 +42,21 @@ def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
     References
     ----------
     Fader, Hardie & Lee (2005), "Counting your customers" the easy way.
+
+    Examples
+    --------
+    Customer 7 came on three days, twice on the second. The first day adds neither an
+    order nor dollars.
+
+    >>> import pandas as pd
+    >>> from pm_utils.lifetime.rfm import rfm_summary
+    >>> days = ["2017-01-01", "2017-01-08 09:00", "2017-01-08 17:00", "2017-01-22", "2017-01-15"]
+    >>> orders = pd.DataFrame({"customer_id": [7, 7, 7, 7, 3], "amount": [5.0, 20, 4, 6, 9]})
+    >>> orders["ordered_at"] = pd.to_datetime(days, format="ISO8601")
+    >>> rfm_summary(orders, "2017-02-12").reset_index()
+       customer_id  frequency  recency  age  value
+    0            3          0      0.0  4.0    0.0
+    1            7          2      3.0  6.0   15.0
     """
     today = np.datetime64(pd.Timestamp(as_of), "D")
     day = orders["ordered_at"].to_numpy().astype("datetime64[D]")
@@ -83,6 +98,18 @@ def days_with_order(orders: pd.DataFrame, customers: pd.Index, start: Any, end: 
     Returns
     -------
     array of shape (N,), int64
+        In the order of `customers`.
+
+    Examples
+    --------
+    Two orders of one day count once, those of the end not at all, and who has none gets 0.
+
+    >>> import pandas as pd
+    >>> from pm_utils.lifetime.rfm import days_with_order
+    >>> days = pd.to_datetime(["2017-01-08", "2017-01-08", "2017-01-22"])
+    >>> orders = pd.DataFrame({"customer_id": [7, 7, 7], "ordered_at": days})
+    >>> days_with_order(orders, pd.Index([3, 7]), "2017-01-01", "2017-01-22")
+    array([0, 1])
     """
     when = orders["ordered_at"]
     rows = orders[(when >= pd.Timestamp(start)) & (when < pd.Timestamp(end))]
@@ -111,6 +138,18 @@ def weekly_dispersion(orders: pd.DataFrame, as_of: Any, *, min_weeks: int = 8) -
     -------
     Series
         By ``customer_id``; who has no order in the whole weeks is left out too.
+
+    Examples
+    --------
+    Two customers of eight weeks: one comes every Monday, the other on the first three days only.
+
+    >>> import pandas as pd
+    >>> from pm_utils.lifetime.rfm import weekly_dispersion
+    >>> mondays = pd.date_range("2017-01-02", periods=8, freq="7D")
+    >>> bout = pd.date_range("2017-01-02", periods=3)
+    >>> orders = pd.DataFrame({"customer_id": 8 * [1] + 3 * [2], "ordered_at": [*mondays, *bout]})
+    >>> weekly_dispersion(orders, "2017-02-27").round(3).to_dict()
+    {1: 0.0, 2: 3.0}
     """
     today = np.datetime64(pd.Timestamp(as_of), "D")
     day = orders["ordered_at"].to_numpy().astype("datetime64[D]")

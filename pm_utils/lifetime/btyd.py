@@ -374,7 +374,7 @@ class GammaGamma:
         return self.p * (self.v + x * mean) / (self.p * x + self.q - 1)
 
 
-def _maximise_likelihood(log_likelihood: Callable, n_parameters: int) -> np.ndarray:
+def _maximise_likelihood(log_likelihood: Callable, n_parameters: int) -> list[float]:
     """Return the parameters above 0 that maximise a log likelihood, sought by their logarithms."""
     scale = max(abs(log_likelihood(np.ones(n_parameters))[0]), 1.0)
 
@@ -387,4 +387,4 @@ def _maximise_likelihood(log_likelihood: Callable, n_parameters: int) -> np.ndar
     result = minimize(
         loss, np.zeros(n_parameters), jac=True, method="L-BFGS-B", bounds=bounds, options=options
     )
-    return np.exp(result.x)
+    return np.exp(result.x).tolist()

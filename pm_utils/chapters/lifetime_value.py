@@ -81,7 +81,7 @@ def holdout_facts(
         "orders_ratio": expected.sum() / came.sum(),
         "naive_ratio": (weeks * x / T).sum() / came.sum(),
         "silent": (came == 0).sum(),
-        "silent_expected": model.silent(weeks, *history).sum(),
+        "silent_expected": model.probability_no_order(weeks, *history).sum(),
         "long": long.sum(),
         "long_ratio": came[long].sum() / expected[long].sum(),
     }
@@ -98,7 +98,7 @@ def null_dollars(
     for shuffle in range(shuffles):
         mixed = replace(rows, value=rng.permutation(rows.value))
         net = ValueEnsemble.train(mixed, members=1, seed=seed + 100 + shuffle, **settings)
-        found.append(net.dollars(later))
+        found.append(net.predict(later))
     return found
 
 
@@ -141,7 +141,7 @@ def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFram
         for name, model in lifetime_baselines(seed).items():
             dollars[name + view] = fitted_dollars(model, train, later)
         ensemble = ValueEnsemble.train(train, seed=seed, **settings)
-        dollars["network" + view] = ensemble.dollars(later)
+        dollars["network" + view] = ensemble.predict(later)
     table = value_score_table(next(iter(views.values()))[1].value, dollars)
     gini = table["normalised Gini"]
     return table, {kind: gini[gini.index.str.startswith(kind)].idxmax() for kind in MODEL_KINDS}

@@ -232,7 +232,7 @@ class CohortStudy:
         orders = buying.expected_orders(self.year, x, t_x, T) / self.year
         return (
             self._per_week() * orders * spending.expected_value(x, mean),
-            buying.alive(x, t_x, T),
+            buying.probability_alive(x, t_x, T),
         )
 
     def limit(self) -> tuple[np.ndarray, np.ndarray]:
@@ -289,10 +289,10 @@ class RetentionBudget:
             value, leaving, self.most, discount_factor=world.discount_factor, **weeks
         )
 
-    def gifts(self, value: np.ndarray, leaving: np.ndarray, *, least: float = 1.0) -> np.ndarray:
-        """Spend the budget by some beliefs → dollars (N,); `least` as in `spend_budget`."""
+    def gifts(self, value: np.ndarray, leaving: np.ndarray, *, min_gain: float = 1.0) -> np.ndarray:
+        """Spend the budget by some beliefs → dollars (N,); `min_gain` as in `spend_budget`."""
         gain = self.gain(value, leaving)
-        return spend_budget(gain, self.per_customer * len(value), least=least)
+        return spend_budget(gain, self.per_customer * len(value), min_gain=min_gain)
 
     @cached_property
     def truly(self) -> np.ndarray:

@@ -92,6 +92,20 @@ class Shop:
         What was changed in the tables: decision, rows concerned, rows before and after.
     read_exposures : callable or None
         Called once, when `exposures` is first touched; what it returns is checked then.
+
+    Examples
+    --------
+    Your own tables become a shop by `from_frames`, which checks them; the class itself does not.
+
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> contacts = pd.DataFrame({"campaign_id": [1, 1], "customer_id": [7, 8]})
+    >>> shop = Shop.from_frames({"contacts": contacts})
+    >>> shop
+    Shop
+      contacts                2
+    >>> shop.customers is None
+    True
     """
 
     customers: pd.DataFrame | None = None
@@ -135,10 +149,19 @@ class Shop:
 
         Examples
         --------
-        >>> shop = Shop.from_frames({"contacts": pd.DataFrame({"campaign_id": [1, 1],
-        ...                                                    "customer_id": [7, 8]})})
-        >>> len(shop.contacts)
-        2
+        A contact that is there twice is no shop.
+
+        >>> import pandas as pd
+        >>> from pm_utils.data import Shop, ShopError
+        >>> contacts = pd.DataFrame({"campaign_id": [1, 1], "customer_id": [7, 7]})
+        >>> try:
+        ...     Shop.from_frames({"contacts": contacts})
+        ... except ShopError as error:
+        ...     print(error)
+        the tables break 1 rule:
+        1. contacts.campaign_id, customer_id: duplicate key (1 row)
+           first: index 1, campaign_id=1, customer_id=7
+           expected: one row per key
         """
         check_tables(frames, period=period, unlisted_products=tuple(unlisted_products))
         frames = dict(frames)
@@ -191,6 +214,14 @@ def load_shop(tables: str | Iterable[str] | None = None) -> Shop:
     ------
     ShopError
         When a name is no table, or the installed files break a rule.
+
+    Examples
+    --------
+    >>> from pm_utils.data import load_shop
+    >>> load_shop(["campaigns", "contacts"])
+    Shop
+      campaigns              27
+      contacts            6,589
     """
     names = list(MODELS if tables is None else [tables] if isinstance(tables, str) else tables)
     if wrong := name_violations(names):
@@ -221,6 +252,21 @@ def redemptions_on_visits(shop: Shop, ordered_at: pd.Series) -> float:
     Returns
     -------
     float
+        From 0 to 1.
+
+    Examples
+    --------
+    Customer 1 redeemed on the 5th and the 6th, but shopped on the 5th and the 7th.
+
+    >>> import pandas as pd
+    >>> from pm_utils.data import Shop
+    >>> from pm_utils.data.journey import redemptions_on_visits
+    >>> redeemed = pd.to_datetime(["2017-03-05", "2017-03-06"])
+    >>> responses = pd.DataFrame({"customer_id": [1, 1], "responded_at": redeemed})
+    >>> shop = Shop(order_lines=pd.DataFrame({"customer_id": [1, 1]}), responses=responses)
+    >>> ordered_at = pd.Series(pd.to_datetime(["2017-03-05 18:00", "2017-03-07 09:00"]))
+    >>> redemptions_on_visits(shop, ordered_at)
+    0.5
     """
     redeemed = pd.MultiIndex.from_frame(shop.responses[["customer_id", "responded_at"]])
     customers = shop.order_lines["customer_id"]
@@ -237,7 +283,7 @@ def _read(name: str, columns: Mapping[str, str]) -> pd.DataFrame:
 
 
 def _customers(log: list) -> pd.DataFrame:
-    told = _read(
+    demographics = _read(
         "demographics",
         {
             "household_id": "customer_id",
@@ -251,8 +297,12 @@ def _customers(log: list) -> pd.DataFrame:
         },
     )
     ids = np.unique(_read("transactions", {"household_id": "customer_id"})["customer_id"])
-    log.append(("customers", "no demographics", len(ids) - len(told), len(told), len(ids)))
-    customers = told.set_index("customer_id").reindex(ids).rename_axis("customer_id").reset_index()
+    log.append(
+        ("customers", "no demographics", len(ids) - len(demographics), len(demographics), len(ids))
+    )
+    customers = (
+        demographics.set_index("customer_id").reindex(ids).rename_axis("customer_id").reset_index()
+    )
     for column, levels in (ORDERED | UNORDERED).items():
         dtype = pd.CategoricalDtype(levels, ordered=column in ORDERED)
         customers[column] = customers[column].astype(dtype)

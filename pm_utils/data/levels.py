@@ -23,8 +23,18 @@ def merge_levels(column: pd.Series, bands: dict[str, int]) -> pd.Series:
     Raises
     ------
     ValueError
-        When the column is not an ordered categorical, or the last band does not end at the last
-        level.
+        When the column is not an ordered categorical, or the bands do not rise to the last level.
+
+    Examples
+    --------
+    The first level is "low", those up to the third are "middle", and so on.
+
+    >>> import pandas as pd
+    >>> from pm_utils.data.levels import merge_levels
+    >>> ages = pd.CategoricalDtype(["19-24", "25-34", "35-44", "45-54"], ordered=True)
+    >>> column = pd.Series(["19-24", "35-44", "45-54", None], dtype=ages)
+    >>> merge_levels(column, {"low": 1, "middle": 3, "high": 4}).tolist()
+    ['low', 'middle', 'high', nan]
     """
     if not isinstance(column.dtype, pd.CategoricalDtype) or not column.cat.ordered:
         raise ValueError(f"{column.name} has no ordered categories: merge only ordered levels")

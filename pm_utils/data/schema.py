@@ -75,9 +75,9 @@ class NaiveTime(_Kind):
     accepts = (types.is_datetime64_dtype,)
 
 
-def number(least: int = 0) -> Any:
+def number(minimum: int = 0) -> Any:
     """Return a field for a finite number, by default one that is not negative."""
-    return pa.Field(ge=least, lt=np.inf)
+    return pa.Field(ge=minimum, lt=np.inf)
 
 
 def moment() -> Any:
@@ -171,7 +171,7 @@ class Exposures(pa.DataFrameModel):
 
     product_id: Id
     store_id: Id
-    week: Number = number(least=1)
+    week: Number = number(minimum=1)
     display_location: Text
     mailer_location: Text
 
@@ -217,6 +217,15 @@ class Violation:
         That row's key and the offending value, by column.
     expected : str
         What would be right.
+
+    Examples
+    --------
+    >>> from pm_utils.data import Violation
+    >>> row = {"order_id": 100, "amount": -1.5}
+    >>> print(Violation("order_lines", "amount", "below 0", 1, 3, row, "at least 0"))
+    order_lines.amount: below 0 (1 row)
+    first: index 3, order_id=100, amount=-1.5
+    expected: at least 0
     """
 
     table: str
@@ -245,6 +254,18 @@ class ShopError(ValueError):
     """Tables that are no shop, with every rule that they break in `violations`.
 
     Explained in chapter ``data-preparation``.
+
+    Attributes
+    ----------
+    violations : list of Violation
+
+    Examples
+    --------
+    >>> from pm_utils.data import ShopError, Violation
+    >>> print(ShopError([Violation("orders", "*", "unknown table", 0, None, {}, "one of ...")]))
+    the tables break 1 rule:
+    1. orders: unknown table
+       expected: one of ...
     """
 
     def __init__(self, violations: list[Violation]) -> None:
@@ -277,6 +298,23 @@ def check_tables(
     ------
     ShopError
         When a rule is broken; it lists all of them.
+
+    Examples
+    --------
+    Contact 8 is of no customer. A table that is not given is not looked up.
+
+    >>> import pandas as pd
+    >>> from pm_utils.data import ShopError
+    >>> from pm_utils.data.schema import MODELS, check_tables
+    >>> columns = MODELS["customers"].to_schema().columns
+    >>> customers = pd.DataFrame(dict.fromkeys(columns, ["7"]))
+    >>> contacts = pd.DataFrame({"campaign_id": ["1", "1"], "customer_id": ["7", "8"]})
+    >>> check_tables({"contacts": contacts})
+    >>> try:
+    ...     check_tables({"customers": customers, "contacts": contacts})
+    ... except ShopError as error:
+    ...     [violation.rule for violation in error.violations]
+    ['unknown customer']
     """
     tables = tables if isinstance(tables, Mapping) else {}
     violations, usable = name_violations(list(tables)), {}
@@ -437,9 +475,9 @@ def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _day(moment: pd.Timestamp) -> str:
-    """Return a moment as text, without its time at midnight."""
-    return str(moment.date()) if moment == moment.normalize() else str(moment)
+def _day(time: pd.Timestamp) -> str:
+    """Return a time as text, without its time at midnight."""
+    return str(time.date()) if time == time.normalize() else str(time)
 
 
 @dataclass(frozen=True)
@@ -524,9 +562,9 @@ def _order_is_split(lines: pd.DataFrame, _: Any, __: tuple) -> np.ndarray:
 
 def _outside_campaign(responses: pd.DataFrame, campaigns: pd.DataFrame, _: tuple) -> np.ndarray:
     dates = campaigns.set_index("campaign_id").reindex(responses["campaign_id"])
-    moment = responses["responded_at"].to_numpy()
+    responded_at = responses["responded_at"].to_numpy()
     day_after = dates["ends_on"].to_numpy() + np.timedelta64(1, "D")
-    return (moment < dates["starts_on"].to_numpy()) | (moment >= day_after)
+    return (responded_at < dates["starts_on"].to_numpy()) | (responded_at >= day_after)
 
 
 CROSS_RULES: list[Rule] = [

@@ -40,6 +40,16 @@ def retained_value(
     References
     ----------
     Gupta et al. (2006), Modeling customer lifetime value.
+
+    Examples
+    --------
+    Eight dollars a period, the first now: 8 + 2 + 0.5 in three periods.
+
+    >>> from pm_utils.lifetime.discounting import retained_value
+    >>> float(retained_value(8, 0.5, retention=0.5, periods=3))
+    10.5
+    >>> retained_value(8, 0.5, retention=[0.0, 0.5, 1.0]).round(2)  # without end
+    array([ 8.  , 10.67, 16.  ])
     """
     for name, value in {"discount_factor": discount_factor, "retention": retention}.items():
         if not np.all((np.asarray(value) >= 0) & (np.asarray(value) <= 1)):

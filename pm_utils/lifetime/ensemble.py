@@ -33,6 +33,19 @@ class ValueRows:
         Numbers; the profile may have no column.
     value : array of shape (N,)
         Dollars, at least 0.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.lifetime.ensemble import ValueRows
+    >>> features = pd.DataFrame({"orders": [1.0, 4.0, 2.0]})
+    >>> profile = pd.DataFrame({"profile_00": [0.5, -0.5, 0.0]})
+    >>> rows = ValueRows(features, profile, np.array([0.0, 30.0, 12.0]))
+    >>> rows.take(rows.value > 0).table()
+       profile_00  orders
+    1        -0.5     4.0
+    2         0.0     2.0
     """
 
     features: pd.DataFrame
@@ -70,7 +83,7 @@ def shop_rows(shop: Shop, dates: Iterable[Any], *, weeks: int, profiles: pd.Data
     Parameters
     ----------
     shop : Shop
-        As in `features.customer_features`.
+        As in `pm_utils.customers.features.customer_features`.
     dates : iterable of date-like
         Each with an `as_of` among the profiles.
     weeks : int
@@ -105,13 +118,28 @@ def against_own_habit(features: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     features : DataFrame
-        From `features.customer_features`.
+        From `pm_utils.customers.features.customer_features`, unscaled.
 
     Returns
     -------
     DataFrame
         ``orders_missed``, log(1 + orders expected since the last one), and ``recent_spend_ratio``
         and ``recent_order_ratio``, logarithms of the last eight weeks' rate over the usual one.
+
+    Examples
+    --------
+    Both order once a week. The first ordered seven days ago and spends as usual; the second has
+    been away for eight weeks.
+
+    >>> import pandas as pd
+    >>> from pm_utils.lifetime.ensemble import against_own_habit
+    >>> columns = {"orders_per_week": [1.0, 1.0], "spend_per_week": [20.0, 20.0]}
+    >>> columns |= {"recency_days": [7.0, 56.0]}
+    >>> columns |= {"recent_spend": [160.0, 0.0], "recent_orders": [8.0, 0.0]}
+    >>> against_own_habit(pd.DataFrame(columns)).round(2)
+       orders_missed  recent_spend_ratio  recent_order_ratio
+    0           0.69                0.00                 0.0
+    1           2.20               -3.04                -2.4
     """
     orders, spend = features["orders_per_week"], features["spend_per_week"]
     missed = features["recency_days"] / 7 * orders
@@ -149,6 +177,19 @@ class ValueEnsemble:
     nets : list of LifetimeValueNet
     scaling : Scaling
         Learned on the training rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.lifetime.ensemble import ValueEnsemble, ValueRows
+    >>> features = pd.DataFrame({"orders": [0.0, 1.0, 2.0, 3.0]})
+    >>> rows = ValueRows(features, features.iloc[:, :0], np.array([0.0, 3.0, 9.0, 27.0]))
+    >>> ensemble = ValueEnsemble.train(rows, members=2, epochs=1, hidden=4, seed=0)
+    >>> [tuple(output.shape) for output in ensemble.outputs(rows)]  # one per network
+    [(4, 3), (4, 3)]
+    >>> ensemble.predict(rows).shape  # their mean
+    (4,)
     """
 
     nets: list[LifetimeValueNet]
@@ -167,7 +208,20 @@ class ValueEnsemble:
         batch_size: int = 512,
         seed: int = 0,
     ) -> Self:
-        """Train `members` networks that differ in their seed; see `training.fit`."""
+        """Train `members` networks that differ in their seed; see `training.fit`.
+
+        Parameters
+        ----------
+        rows : ValueRows
+            Customers to learn from, some of value above 0.
+        members, epochs, hidden, batch_size : int
+            Networks, passes over the rows, hidden units, and rows per step.
+        dropout : float
+            Share of hidden units dropped while training.
+        learning_rate : float
+        seed : int
+            Network k learns with seed 1000 `seed` + k.
+        """
         ensemble = cls([], Scaling.learn(rows.features))
         inputs, value = ensemble.inputs(rows), torch.tensor(rows.value, dtype=torch.float32)
         sizes = rows.profile.shape[1], rows.features.shape[1], hidden
@@ -175,7 +229,7 @@ class ValueEnsemble:
         for member in range(members):
             torch.manual_seed(1000 * seed + member)
             net = LifetimeValueNet(*sizes, dropout=dropout)
-            net.start_at(value)
+            net.initialise_biases(value)
             settings |= {"weight_decay": 0.01, "seed": 1000 * seed + member}
             fit(net, inputs, value, loss=ziln_loss, **settings)
             ensemble.nets.append(net)
@@ -191,6 +245,6 @@ class ValueEnsemble:
         inputs = self.inputs(rows)
         return [predict(net, inputs) for net in self.nets]
 
-    def dollars(self, rows: ValueRows) -> np.ndarray:
+    def predict(self, rows: ValueRows) -> np.ndarray:
         """Return the expected value of each customer → (N,)."""
         return np.mean([ziln_mean(output).numpy() for output in self.outputs(rows)], axis=0)

@@ -1,4 +1,4 @@
-"""Lifetime value: a network for a customer's chance to spend at all, and how much if so."""
+"""Lifetime value: a network for a customer's probability to spend at all, and how much if so."""
 
 import math
 
@@ -27,6 +27,21 @@ class LifetimeValueNet(nn.Module):
     References
     ----------
     Wang, Liu & Miao (2019), A deep probabilistic model for customer lifetime value prediction.
+
+    Examples
+    --------
+    Two customers, with a profile of two numbers and three features each. Before training, the
+    biases are set to what fits all customers alike: half of these spend.
+
+    >>> import torch
+    >>> from pm_utils.lifetime.networks import LifetimeValueNet
+    >>> net = LifetimeValueNet(profile_dim=2, feature_dim=3)
+    >>> net(torch.zeros(2, 2), torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
+    >>> net.initialise_biases(torch.tensor([0.0, 10.0, 0.0, 1000.0]))
+    >>> logit, mu, _ = net.deep.bias.tolist()
+    >>> round(logit, 3), round(mu, 3)  # log 1, log 100
+    (0.0, 4.605)
     """
 
     def __init__(
@@ -45,7 +60,7 @@ class LifetimeValueNet(nn.Module):
         return self.deep(self.hidden(x)) + self.wide(x)
 
     @torch.no_grad()
-    def start_at(self, value: Tensor) -> None:
+    def initialise_biases(self, value: Tensor) -> None:
         """Set the biases to what fits all customers alike; value (N,) in dollars, some above 0."""
         log = value[value > 0].log()
         share = (value > 0).double().mean().clamp(0.01, 0.99)
@@ -82,6 +97,16 @@ def ziln_loss(output: Tensor, value: Tensor) -> Tensor:
     References
     ----------
     Wang, Liu & Miao (2019), A deep probabilistic model for customer lifetime value prediction.
+
+    Examples
+    --------
+    Who is thought to spend with p = 1 / 2 and does not costs log 2, whatever μ and σ.
+
+    >>> import torch
+    >>> from pm_utils.lifetime.networks import ziln_loss
+    >>> output = torch.tensor([[0.0, 5.0, 1.0]])
+    >>> round(ziln_loss(output, torch.tensor([0.0])).item(), 3)
+    0.693
     """
     logit, mu, raw = output.unbind(1)
     spent = value > 0
@@ -96,6 +121,18 @@ def ziln_mean(output: Tensor) -> Tensor:
     """Return the expected dollars, p exp(μ + σ²/2), from the three numbers (B, 3) → (B,).
 
     Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    With p = 1 / 2, μ = log 10 and σ = 1: more than half of exp(μ) = 10 dollars, since the tail is
+    long.
+
+    >>> import math
+    >>> import torch
+    >>> from pm_utils.lifetime.networks import ziln_mean
+    >>> raw = math.log(math.e - 1)  # softplus makes it 1
+    >>> round(ziln_mean(torch.tensor([[0.0, math.log(10), raw]])).item(), 2)
+    8.24
     """
     logit, mu, raw = output.unbind(1)
     return logit.sigmoid() * (mu + _sigma(raw) ** 2 / 2).exp()

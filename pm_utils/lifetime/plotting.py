@@ -50,10 +50,13 @@ def decile_lines(
     Parameters
     ----------
     tables : dict of DataFrame
-        From `lifetime_metrics.decile_table`; bars are 95 % intervals of the actual mean.
+        From `scores.decile_table`; bars are 95 % intervals of the actual mean.
     colors : dict
         One colour per table.
     unit : str
+        Of both axes.
+    scale : str
+        ``linear`` or ``log``, for both axes.
     """
     figure, axes = plt.subplots(figsize=(7, 3.6))
     most = max(table[["predicted", "actual"]].to_numpy().max() for table in tables.values())

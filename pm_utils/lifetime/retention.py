@@ -8,7 +8,7 @@ from pm_utils.lifetime.discounting import retained_value
 
 def value_with_effort(
     margin: np.ndarray,
-    leaving: np.ndarray,
+    churn_probability: np.ndarray,
     dollars: np.ndarray,
     *,
     scale: float,
@@ -17,19 +17,20 @@ def value_with_effort(
 ) -> np.ndarray:
     r"""Return the value without end of customers on whose staying some dollars are spent now.
 
-    The assumption: c dollars multiply the chance of leaving by :math:`e^{-c / \text{scale}}` for
-    some weeks, then it is what it was.
+    The assumption: c dollars multiply the probability of leaving by
+    :math:`e^{-c / \text{scale}}` for some weeks, then it is what it was.
 
     Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
-    margin, leaving : arrays that broadcast
-        Dollars per week and h, of customers who are there.
+    margin, churn_probability : arrays that broadcast
+        Dollars per week, and h, the probability of leaving at a week's end, of customers who are
+        there.
     dollars : array that broadcasts
         c, at least 0.
     scale : float
-        Dollars that cut the chance to 1 / e.
+        Dollars that cut the probability to 1 / e.
     weeks : int
         How long the effect lasts.
     discount_factor : float
@@ -38,16 +39,28 @@ def value_with_effort(
     Returns
     -------
     array, broadcast
+        Dollars; those that are spent are not taken off.
+
+    Examples
+    --------
+    With γ = h = 1 / 2, a dollar a week is worth 1 / (1 - 1/4). One dollar halves h for two weeks:
+    1 + 3/8 + (3/8)² / (1 - 1/4).
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import value_with_effort
+    >>> plan = {"scale": 1 / np.log(2), "weeks": 2, "discount_factor": 0.5}
+    >>> value_with_effort(1.0, 0.5, np.array([0, 1]), **plan).round(4)
+    array([1.3333, 1.5625])
     """
-    kept = discount_factor * (1 - leaving * np.exp(-np.asarray(dollars) / scale))
-    usual = discount_factor * (1 - leaving)
+    kept = discount_factor * (1 - churn_probability * np.exp(-np.asarray(dollars) / scale))
+    usual = discount_factor * (1 - churn_probability)
     return margin * ((1 - kept**weeks) / (1 - kept) + kept**weeks / (1 - usual))
 
 
 def keeping_gain(
     value: np.ndarray,
-    leaving: np.ndarray,
-    most: int,
+    churn_probability: np.ndarray,
+    max_dollars: int,
     *,
     value_weeks: int,
     scale: float,
@@ -62,51 +75,81 @@ def keeping_gain(
     ----------
     value : array of shape (N,)
         Expected discounted margin of the next `value_weeks` weeks; for those who may have left,
-        already times the chance that they have not.
-    leaving : array of shape (N,)
-        The chance that one who is there leaves at a week's end.
-    most : int
+        already times the probability that they have not.
+    churn_probability : array of shape (N,)
+        The probability that one who is there leaves at a week's end.
+    max_dollars : int
         Dollars to look at, K.
-    value_weeks, scale, weeks, discount_factor
-        As in `value_with_effort`, which this turns `value` into.
+    value_weeks : int
+        The weeks that `value` adds up.
+    scale, weeks, discount_factor
+        As in `value_with_effort`.
 
     Returns
     -------
     array of shape (N, K + 1), dollars; the first column is 0
+
+    Examples
+    --------
+    Three customers. A dollar brings most where there is value *and* a risk to lose it.
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import keeping_gain
+    >>> plan = {"value_weeks": 52, "scale": 20, "weeks": 52, "discount_factor": 0.998}
+    >>> value, churn_probability = np.array([100, 100, 0]), np.array([0.001, 0.02, 0.02])
+    >>> keeping_gain(value, churn_probability, 2, **plan).round(1)
+    array([[0. , 1.6, 3.2],
+           [0. , 4.5, 9. ],
+           [0. , 0. , 0. ]])
     """
-    paid = retained_value(1.0, discount_factor, retention=1 - leaving, periods=value_weeks)
+    paid = retained_value(
+        1.0, discount_factor, retention=1 - churn_probability, periods=value_weeks
+    )
     effect = {"scale": scale, "weeks": weeks, "discount_factor": discount_factor}
-    worth = value_with_effort(1.0, leaving[:, None], np.arange(most + 1), **effect)
+    worth = value_with_effort(1.0, churn_probability[:, None], np.arange(max_dollars + 1), **effect)
     return (value / paid)[:, None] * (worth - worth[:, :1])
 
 
 def weekly_risk(
-    features: np.ndarray, left: np.ndarray, later: np.ndarray, *, weeks: int
+    features: np.ndarray, churned: np.ndarray, others: np.ndarray, *, weeks: int
 ) -> tuple[float, np.ndarray]:
     """Learn from who left how likely each customer is to leave in a week.
 
     Parameters
     ----------
-    features, later : arrays of shape (M, F) and (N, F)
+    features, others : arrays of shape (M, F) and (N, F)
         Of customers whose fate is known, and of those to predict.
-    left : array of shape (M,), bool
+    churned : array of shape (M,), bool
         Who left within `weeks` weeks.
     weeks : int
 
     Returns
     -------
     same : float
-        The chance per week if it were the same for all.
+        The probability per week if it were the same for all.
     own : array of shape (N,)
         By logistic regression.
+
+    Examples
+    --------
+    Three in four left within two weeks: half per week, if the risk is the same for all.
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import weekly_risk
+    >>> features, churned = np.array([[0.0], [1.0], [2.0], [3.0]]), np.array([0, 1, 1, 1]) == 1
+    >>> same, own = weekly_risk(features, churned, np.array([[0.0], [3.0]]), weeks=2)
+    >>> same
+    0.5
+    >>> (own < same).tolist()
+    [True, False]
     """
-    model = LogisticRegression(C=0.1, max_iter=500).fit(features, left)
-    probabilities = left.mean(), model.predict_proba(later)[:, 1]
+    model = LogisticRegression(C=0.1, max_iter=500).fit(features, churned)
+    probabilities = churned.mean(), model.predict_proba(others)[:, 1]
     same, own = (1 - (1 - probability) ** (1 / weeks) for probability in probabilities)
     return float(same), own
 
 
-def spend_budget(gain: np.ndarray, budget: int, *, least: float = 1.0) -> np.ndarray:
+def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.ndarray:
     """Spend a budget dollar by dollar, each where it brings most and more than it costs.
 
     Explained in chapter ``lifetime-value``.
@@ -118,7 +161,7 @@ def spend_budget(gain: np.ndarray, budget: int, *, least: float = 1.0) -> np.nda
         earlier ones, or they are taken to bring as little as the least before.
     budget : int
         Dollars; at most N K are spent.
-    least : float
+    min_gain : float
         A dollar that brings no more than this stays in the till; 0 spends whatever helps at all.
 
     Returns
@@ -130,10 +173,21 @@ def spend_budget(gain: np.ndarray, budget: int, *, least: float = 1.0) -> np.nda
     ------
     ValueError
         When the budget is below 0.
+
+    Examples
+    --------
+    The first dollar on the first customer brings 5, the second 2; on the second customer 3 and 0.5.
+    The fourth dollar would bring less than it costs, so stays in the till.
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.retention import spend_budget
+    >>> gain = np.array([[0, 5, 7], [0, 3, 3.5]])
+    >>> spend_budget(gain, 2), spend_budget(gain, 4), spend_budget(gain, 4, min_gain=0)
+    (array([1, 1]), array([2, 1]), array([2, 2]))
     """
     if budget < 0:
         raise ValueError(f"budget is {budget}: give at least 0 dollars")
-    each = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
-    best = np.argsort(-each, axis=None, kind="stable")[:budget]
-    best = best[each.ravel()[best] > least]
-    return np.bincount(best // each.shape[1], minlength=len(gain))
+    marginal = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
+    best = np.argsort(-marginal, axis=None, kind="stable")[:budget]
+    best = best[marginal.ravel()[best] > min_gain]
+    return np.bincount(best // marginal.shape[1], minlength=len(gain))

@@ -11,7 +11,7 @@ from pm_utils.evaluation.bootstrap import percentile_interval
 SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
 
 
-def _weights(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
+def _checked(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
     actual, predicted = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
     if actual.shape != predicted.shape or actual.ndim != 1:
         raise ValueError(
@@ -34,9 +34,9 @@ def _by_value(values: np.ndarray, *amounts: np.ndarray) -> tuple[np.ndarray, ...
     return code, *(np.add.reduceat(part[:, order], starts, axis=1) for part in amounts)
 
 
-def _value(scores: np.ndarray, weight: ArrayLike | None) -> float | np.ndarray:
-    alone = weight is None or np.ndim(weight) == 1
-    return float(scores[0]) if alone else scores
+def _float_if_single(scores: np.ndarray, weight: ArrayLike | None) -> float | np.ndarray:
+    single = weight is None or np.ndim(weight) == 1
+    return float(scores[0]) if single else scores
 
 
 def spearman(
@@ -48,14 +48,29 @@ def spearman(
     ----------
     actual, predicted : arrays of shape (N,)
     weight : array of shape (N,) or (R, N), optional
-        How often each customer counts, as from `metrics.bootstrap_weights`.
+        How often each customer counts, as from `pm_utils.evaluation.bootstrap.bootstrap_weights`.
 
     Returns
     -------
     float, or array of shape (R,)
         Not a number where either side is the same for all.
+
+    Raises
+    ------
+    ValueError
+        When the lists differ in length, are empty, or a prediction is missing.
+
+    Examples
+    --------
+    Only the order counts, not the level. Here the last two are in the wrong order, or tied.
+
+    >>> from pm_utils.lifetime.scores import spearman
+    >>> round(spearman([0, 5, 20, 30], [1, 2, 900, 800]), 3)
+    0.8
+    >>> round(spearman([0, 5, 20, 30], [1, 2, 800, 800]), 3)
+    0.949
     """
-    actual, predicted, w = _weights(actual, predicted, weight)
+    actual, predicted, w = _checked(actual, predicted, weight)
     ranks = []
     for values in (actual, predicted):
         code, held = _by_value(values, w)
@@ -66,7 +81,7 @@ def spearman(
         scores = (w * first * second).sum(1) / np.sqrt(
             (w * first**2).sum(1) * (w * second**2).sum(1)
         )
-    return _value(scores, weight)
+    return _float_if_single(scores, weight)
 
 
 def normalised_gini(
@@ -83,17 +98,33 @@ def normalised_gini(
     actual : array of shape (N,), dollars, at least 0 and not all 0
     predicted : array of shape (N,)
     weight : array of shape (N,) or (R, N), optional
+        As in `spearman`.
 
     Returns
     -------
     float, or array of shape (R,)
         1 for the true order, near 0 for a random one, -1 for the reverse.
 
+    Raises
+    ------
+    ValueError
+        As in `spearman`, and when dollars are below 0 or all 0.
+
     References
     ----------
     Wang, Liu & Miao (2019), A deep probabilistic model for customer lifetime value prediction.
+
+    Examples
+    --------
+    Who brings much should stand first; a prediction that is equal for all is worth nothing.
+
+    >>> from pm_utils.lifetime.scores import normalised_gini
+    >>> round(normalised_gini([3, 1, 0], [8, 9, 7]), 3)
+    0.333
+    >>> abs(round(normalised_gini([3, 1, 0], [5, 5, 5]), 3))
+    0.0
     """
-    actual, predicted, w = _weights(actual, predicted, weight)
+    actual, predicted, w = _checked(actual, predicted, weight)
     if actual.min() < 0 or not actual.any():
         raise ValueError("a Gini coefficient needs dollars of at least 0, and some above it")
 
@@ -103,7 +134,7 @@ def normalised_gini(
         dollars /= dollars[:, -1:]
         return (count * (dollars + np.diff(dollars, axis=1, prepend=0) * -0.5)).sum(1) - 0.5
 
-    return _value(area(predicted) / area(actual), weight)
+    return _float_if_single(area(predicted) / area(actual), weight)
 
 
 def value_scores(
@@ -115,19 +146,29 @@ def value_scores(
     ----------
     actual, predicted : arrays of shape (N,), dollars
     weight : array of shape (N,) or (R, N), optional
+        As in `spearman`.
 
     Returns
     -------
     dict
         By `SCORES`: Spearman and normalised Gini judge the order, MAE (mean absolute error in
         dollars) and total (predicted over actual) the level.
+
+    Examples
+    --------
+    The order is right, the level twice too high.
+
+    >>> from pm_utils.lifetime.scores import value_scores
+    >>> scores = value_scores([0.0, 2.0, 10.0], [1.0, 3.0, 20.0])
+    >>> {name: round(score, 3) for name, score in scores.items()}
+    {'Spearman': 1.0, 'normalised Gini': 1.0, 'MAE': 4.0, 'total': 2.0}
     """
-    a, p, w = _weights(actual, predicted, weight)
+    a, p, w = _checked(actual, predicted, weight)
     return {
         "Spearman": spearman(actual, predicted, weight),
         "normalised Gini": normalised_gini(actual, predicted, weight),
-        "MAE": _value(w @ np.abs(a - p) / w.sum(1), weight),
-        "total": _value((w @ p) / (w @ a), weight),
+        "MAE": _float_if_single(w @ np.abs(a - p) / w.sum(1), weight),
+        "total": _float_if_single((w @ p) / (w @ a), weight),
     }
 
 
@@ -152,8 +193,16 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     ------
     ValueError
         When there are fewer than two customers per part.
+
+    Examples
+    --------
+    >>> from pm_utils.lifetime.scores import decile_table
+    >>> decile_table([1.0, 3.0, 9.0, 11.0], [3.0, 3.0, 8.0, 8.0], bins=2).reset_index()
+       part  predicted  actual  error
+    0     1        3.0     2.0    1.0
+    1     2        8.0    10.0    1.0
     """
-    actual, predicted, _ = _weights(actual, predicted, None)
+    actual, predicted, _ = _checked(actual, predicted, None)
     if len(actual) < 2 * bins:
         raise ValueError(f"{len(actual)} customers in {bins} parts: give at least two in each")
     parts = np.array_split(np.argsort(predicted, kind="stable"), bins)
@@ -166,7 +215,18 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
 
 
 def decile_error(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> float:
-    """Return the mean over parts of |predicted - actual| / actual; see `decile_table`."""
+    """Return the mean over parts of |predicted - actual| / actual; see `decile_table`.
+
+    Lower is better; infinite where a part brought nothing of what was predicted.
+
+    Examples
+    --------
+    Two parts: 3 predicted for 2, and 8 for 10, so half of (1/2 + 1/5).
+
+    >>> from pm_utils.lifetime.scores import decile_error
+    >>> round(decile_error([1.0, 3.0, 9.0, 11.0], [3.0, 3.0, 8.0, 8.0], bins=2), 3)
+    0.35
+    """
     table = decile_table(actual, predicted, bins=bins)
     return float(((table["predicted"] - table["actual"]).abs() / table["actual"]).mean())
 
@@ -175,6 +235,26 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
     """Score several models: one row each, the columns of `SCORES` and ``decile error``.
 
     Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    actual : array of shape (N,), dollars
+    predicted : dict of arrays of shape (N,)
+        By model; at least 20 customers, for ten parts.
+
+    Returns
+    -------
+    DataFrame
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.scores import value_score_table
+    >>> dollars = np.arange(1.0, 21.0)
+    >>> value_score_table(dollars, {"oracle": dollars, "twice": 2 * dollars}).round(2)
+            Spearman  normalised Gini   MAE  total  decile error
+    oracle       1.0              1.0   0.0    1.0           0.0
+    twice        1.0              1.0  10.5    2.0           1.0
     """
     rows = {
         name: value_scores(actual, dollars) | {"decile error": decile_error(actual, dollars)}
@@ -187,6 +267,14 @@ def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Serie
     """Return the mean over several predictions of each of `SCORES`, as for several nulls.
 
     Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    One prediction in the true order and one in the reverse: they cancel.
+
+    >>> from pm_utils.lifetime.scores import mean_scores
+    >>> mean_scores([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).abs().round(2).to_dict()
+    {'Spearman': 0.0, 'normalised Gini': 0.0, 'MAE': 0.67, 'total': 1.0}
     """
     return pd.DataFrame([value_scores(actual, dollars) for dollars in predicted]).mean()
 
@@ -209,9 +297,21 @@ def value_score_intervals(
     -------
     low, high : DataFrame
         One row per model.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.bootstrap import bootstrap_weights
+    >>> from pm_utils.lifetime.scores import value_score_intervals
+    >>> dollars, weight = np.arange(1.0, 21.0), bootstrap_weights(20, 50, seed=0)
+    >>> low, high = value_score_intervals(dollars, {"a dollar more": dollars + 1}, weight)
+    >>> low["MAE"].tolist(), high["MAE"].tolist()  # off by one dollar in every resample
+    ([1.0], [1.0])
+    >>> (low["total"] < high["total"]).tolist()
+    [True]
     """
-    drawn = {k: value_scores(actual, dollars, weight) for k, dollars in predicted.items()}
-    ends = pd.DataFrame(drawn).T.map(percentile_interval)
+    resampled = {k: value_scores(actual, dollars, weight) for k, dollars in predicted.items()}
+    ends = pd.DataFrame(resampled).T.map(percentile_interval)
     return tuple(ends.map(lambda pair, end=end: pair[end]) for end in (0, 1))
 
 
@@ -232,14 +332,42 @@ def paired_value_gain(
     Returns
     -------
     (float, float)
+        For an error such as MAE, an interval below 0 speaks for `first`.
+
+    Examples
+    --------
+    The first model is off by one dollar everywhere, the second by three.
+
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.bootstrap import bootstrap_weights
+    >>> from pm_utils.lifetime.scores import paired_value_gain
+    >>> dollars, weight = np.arange(1.0, 21.0), bootstrap_weights(20, 50, seed=0)
+    >>> paired_value_gain("MAE", dollars, dollars + 1, dollars + 3, weight)
+    (-2.0, -2.0)
     """
-    drawn = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
-    return percentile_interval(drawn[0] - drawn[1])
+    resampled = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
+    return percentile_interval(resampled[0] - resampled[1])
 
 
 def best_model(points: pd.DataFrame, metric: str) -> str:
     """Return the row of a `value_score_table` that is best by a metric whose direction is known.
 
     Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    points : DataFrame
+        From `value_score_table`.
+    metric : str
+        One of `SCORES`; by all but those marked "higher", the lowest value wins, so ``total``,
+        best near 1, is none to choose by.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.lifetime.scores import best_model
+    >>> points = pd.DataFrame({"Spearman": [0.6, 0.7], "MAE": [9.0, 12.0]}, ["trees", "network"])
+    >>> best_model(points, "Spearman"), best_model(points, "MAE")
+    ('network', 'trees')
     """
     return points[metric].idxmax() if SCORES[metric] == "higher" else points[metric].idxmin()

@@ -162,7 +162,7 @@ def test_the_true_gains_earn_at_least_what_any_belief_earns(market, lived):
     real = retention.keeping_gain(value, risk, 60, value_weeks=52, **PLAN)
 
     def earned(belief):
-        dollars = retention.spend_budget(belief, 3 * len(who), least=0)
+        dollars = retention.spend_budget(belief, 3 * len(who), min_gain=0)
         return real[np.arange(len(who)), dollars].sum()
 
     past = lived.spend[who, :39].sum(1)

@@ -44,13 +44,13 @@ def test_the_likelihood_is_the_papers_formula():
     )
 
 
-def test_a_slope_by_hand():
+def test_a_gradient_by_hand():
     """For one who never came again the log likelihood is r log(α / (α + T)): no a, no b in it."""
     gradients = btyd.bgnbd_log_likelihood((2.0, 1.0, 5.0, 3.0), [0], [0], [3])[1][0]
     assert gradients == pytest.approx([2 * np.log(1 / 4), 2 * (1 - 1 / 4), 0, 0])
 
 
-def numeric_slopes(function, parameters, step=1e-5):
+def numeric_gradients(function, parameters, step=1e-5):
     logs = np.log(parameters)
     moved = [(logs + step * unit, logs - step * unit) for unit in np.eye(len(logs))]
     return np.column_stack(
@@ -60,11 +60,11 @@ def numeric_slopes(function, parameters, step=1e-5):
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.05, 20), min_size=4, max_size=4))
-def test_slopes_are_those_of_the_likelihood(parameters):
+def test_gradients_are_those_of_the_likelihood(parameters):
     def function(p):
         return btyd.bgnbd_log_likelihood(p, *HISTORIES)
 
-    numeric = numeric_slopes(function, parameters)
+    numeric = numeric_gradients(function, parameters)
     assert function(parameters)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
 
 
@@ -114,7 +114,7 @@ def test_planted_parameters_are_recovered(drawn):
     assert found.log_likelihood(*drawn[:3]) > PLANTED.log_likelihood(*drawn[:3])
 
 
-def test_the_fit_is_where_no_slope_is_left(drawn):
+def test_the_fit_is_where_no_gradient_is_left(drawn):
     found = BetaGeoNBD.fit(*(part[:500] for part in drawn[:3]))
     gradients = btyd.bgnbd_log_likelihood(astuple(found), *(part[:500] for part in drawn[:3]))[1]
     assert gradients.sum(0) == pytest.approx(np.zeros(4), abs=0.01)
@@ -133,12 +133,12 @@ def test_a_fit_to_histories_without_leaving_finds_none():
     t_x = np.where(x > 0, T * rng.random(2000) ** (1 / np.maximum(x, 1)), 0)
     found = BetaGeoNBD.fit(x, t_x, T)
     assert found.a / (found.a + found.b) < 1e-3
-    assert found.alive(x, t_x, T).mean() > 0.99
+    assert found.probability_alive(x, t_x, T).mean() > 0.99
 
 
-def test_the_chance_to_be_there_is_calibrated(drawn):
+def test_the_probability_to_be_there_is_calibrated(drawn):
     x, t_x, T, alive, _ = drawn
-    probability = PLANTED.alive(x, t_x, T)
+    probability = PLANTED.probability_alive(x, t_x, T)
     for low, high in ((0, 0.2), (0.2, 0.6), (0.6, 0.9), (0.9, 1.01)):
         part = (probability >= low) & (probability < high)
         error = np.sqrt(probability[part] @ (1 - probability[part])) / part.sum()
@@ -157,11 +157,11 @@ def test_expected_orders_are_the_mean_of_what_comes(drawn):
 
 def test_silence_is_as_frequent_as_expected(drawn):
     x, t_x, T, _, came = drawn
-    probability = PLANTED.silent(20, x, t_x, T)
+    probability = PLANTED.probability_no_order(20, x, t_x, T)
     assert (came == 0).mean() == pytest.approx(probability.mean(), abs=0.02)
     recent = t_x > 35
     assert (came[recent] == 0).mean() == pytest.approx(probability[recent].mean(), abs=0.03)
-    assert PLANTED.silent(0, x, t_x, T) == pytest.approx(np.ones(len(x)))
+    assert PLANTED.probability_no_order(0, x, t_x, T) == pytest.approx(np.ones(len(x)))
 
 
 def test_the_expectation_is_the_papers_formula():
@@ -183,13 +183,13 @@ def test_an_a_of_one_is_the_limit_of_its_neighbours():
 
 
 def test_who_never_came_again_cannot_have_left():
-    assert PUBLISHED.alive([0, 1], [0, 0.1], [30, 30]).tolist()[0] == 1
-    assert PUBLISHED.alive([0, 1], [0, 0.1], [30, 30])[1] < 1
+    assert PUBLISHED.probability_alive([0, 1], [0, 0.1], [30, 30]).tolist()[0] == 1
+    assert PUBLISHED.probability_alive([0, 1], [0, 0.1], [30, 30])[1] < 1
 
 
 def test_the_longer_the_silence_the_less_likely_is_a_return():
     last = np.linspace(1, 38, 20)
-    probability = PUBLISHED.alive(np.full(20, 6), last, np.full(20, 39))
+    probability = PUBLISHED.probability_alive(np.full(20, 6), last, np.full(20, 39))
     assert (np.diff(probability) > 0).all()
 
 
@@ -217,11 +217,11 @@ def test_a_spend_likelihood_by_hand():
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.floats(0.2, 20), min_size=3, max_size=3))
-def test_slopes_of_the_spend_likelihood(parameters):
+def test_gradients_of_the_spend_likelihood(parameters):
     def function(p):
         return btyd.gamma_gamma_log_likelihood(p, [1, 4, 40], [3.0, 30.0, 11.0])
 
-    numeric = numeric_slopes(function, parameters)
+    numeric = numeric_gradients(function, parameters)
     assert function(parameters)[1] == pytest.approx(numeric, rel=1e-4, abs=1e-5)
 
 

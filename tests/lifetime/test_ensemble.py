@@ -1,4 +1,4 @@
-"""Rows to learn lifetime value from, the ensemble against its null, and its rivals."""
+"""Rows to learn lifetime value from, the ensemble against its null, and the baselines."""
 
 import numpy as np
 import pandas as pd
@@ -131,7 +131,7 @@ def ensemble(parts):
 
 
 def test_it_learns_order_and_level(parts, ensemble):
-    scores = value_scores(parts[1].value, ensemble.dollars(parts[1]))
+    scores = value_scores(parts[1].value, ensemble.predict(parts[1]))
     assert scores["Spearman"] > 0.65
     assert scores["normalised Gini"] > 0.7
     assert 0.85 < scores["total"] < 1.15
@@ -141,31 +141,31 @@ def test_shuffled_targets_teach_nothing(parts, ensemble):
     nulls = lifetime_value.null_dollars(*parts, shuffles=3, seed=0, epochs=30, batch_size=128)
     assert len(nulls) == 3
     assert not np.allclose(nulls[0], nulls[1])
-    real = np.abs(ensemble.dollars(parts[1]) - parts[1].value).mean()
+    real = np.abs(ensemble.predict(parts[1]) - parts[1].value).mean()
     assert min(np.abs(null - parts[1].value).mean() for null in nulls) > 1.2 * real
     assert np.mean([spearman(parts[1].value, null) for null in nulls]) < 0.4
 
 
 def test_the_profile_is_read(parts, ensemble):
     blind = ValueEnsemble.train(parts[0].without_profile(), members=1, epochs=30, batch_size=128)
-    dollars = blind.dollars(parts[1].without_profile())
-    with_it = spearman(parts[1].value, ensemble.dollars(parts[1]))
+    dollars = blind.predict(parts[1].without_profile())
+    with_it = spearman(parts[1].value, ensemble.predict(parts[1]))
     assert with_it > spearman(parts[1].value, dollars) + 0.03
 
 
 def test_members_differ_and_their_mean_is_given(parts, ensemble):
     first, second = (
-        ValueEnsemble([net], ensemble.scaling).dollars(parts[1]) for net in ensemble.nets
+        ValueEnsemble([net], ensemble.scaling).predict(parts[1]) for net in ensemble.nets
     )
     assert not np.allclose(first, second)
-    assert ensemble.dollars(parts[1]) == pytest.approx((first + second) / 2)
+    assert ensemble.predict(parts[1]) == pytest.approx((first + second) / 2)
     assert [len(output) for output in ensemble.outputs(parts[1])] == [1500, 1500]
 
 
 def test_the_same_seed_gives_the_same_network(parts):
     few = parts[0].take(np.arange(200))
     once, again, other = (
-        ValueEnsemble.train(few, members=1, epochs=2, seed=seed).dollars(parts[1])
+        ValueEnsemble.train(few, members=1, epochs=2, seed=seed).predict(parts[1])
         for seed in (3, 3, 4)
     )
     assert (once == again).all()
@@ -181,7 +181,7 @@ def test_later_rows_do_not_move_the_scaling(parts, ensemble):
 
 
 @pytest.mark.parametrize("name", ["Poisson regression, 0.01", "boosting, 4 leaves"])
-def test_a_rival_learns_and_has_the_mean_right(parts, name):
+def test_a_baseline_learns_and_has_the_mean_right(parts, name):
     train, later = parts
     model = baselines.lifetime_baselines(0)[name]
     dollars = baselines.fitted_dollars(model, train, later)
@@ -191,7 +191,7 @@ def test_a_rival_learns_and_has_the_mean_right(parts, name):
     assert own.sum() == pytest.approx(train.value.sum(), rel=0.01)
 
 
-def test_a_rival_does_not_depend_on_the_currency(parts):
+def test_a_baseline_does_not_depend_on_the_currency(parts):
     train, later = parts
     cents = ValueRows(train.features, train.profile, 100 * train.value)
     model = baselines.lifetime_baselines(0)["Poisson regression, 0.01"]

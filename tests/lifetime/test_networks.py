@@ -61,14 +61,14 @@ def test_sigma_has_a_floor_and_a_ceiling():
     )
 
 
-def test_slopes_are_finite_where_values_are_extreme():
+def test_gradients_are_finite_where_values_are_extreme():
     output = torch.tensor([[80.0, 0.0, 9.0], [-80.0, 3.0, -9.0], [0, 9.0, 0.0]], requires_grad=True)
     ziln_loss(output, torch.tensor([0.0, 1e6, 1e-3])).backward()
     assert torch.isfinite(output.grad).all()
     assert output.grad[0, 1:].tolist() == [0, 0]  # nothing came: the amount says nothing
 
 
-def test_the_slope_of_the_chance_is_what_was_said_minus_what_came():
+def test_the_gradient_of_the_logit_is_what_was_said_minus_what_came():
     output = torch.tensor([[0.4, 1.0, 0.0], [0.4, 1.0, 0.0]], requires_grad=True)
     ziln_loss(output, torch.tensor([0.0, 2.0])).backward()
     p = torch.tensor(0.4).sigmoid().item()
@@ -79,7 +79,7 @@ def test_it_starts_where_all_customers_are_alike():
     torch.manual_seed(0)
     net = LifetimeValueNet(2, 3)
     value = torch.tensor([0.0, math.e, math.e**3, math.e**2])
-    net.start_at(value)
+    net.initialise_biases(value)
     with torch.no_grad():
         net.deep.weight.zero_()
     logit, mu, sigma = net(numbers(5, 2), numbers(5, 3))[0].tolist()
@@ -90,7 +90,7 @@ def test_it_starts_where_all_customers_are_alike():
 
 def test_a_shop_in_which_all_spend_the_same_starts_within_bounds():
     net = LifetimeValueNet(0, 1)
-    net.start_at(torch.full((9,), 7.0))
+    net.initialise_biases(torch.full((9,), 7.0))
     assert torch.isfinite(net.deep.bias).all()
     assert net.deep.bias[0].sigmoid().item() == pytest.approx(0.99)
 
@@ -129,7 +129,7 @@ def planted(n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor
 def trained(x: torch.Tensor, value: torch.Tensor, seed: int = 0) -> LifetimeValueNet:
     torch.manual_seed(seed)
     net = LifetimeValueNet(0, 3, 16)
-    net.start_at(value)
+    net.initialise_biases(value)
     settings = {"loss": ziln_loss, "epochs": 12, "learning_rate": 1e-2, "seed": seed}
     fit(net, [torch.zeros(len(x), 0), x], value, **settings)
     return net

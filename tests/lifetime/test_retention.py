@@ -69,12 +69,12 @@ def test_the_budget_is_spent_as_well_as_any_plan_could():
         assert dollars.sum() <= budget
         assert (gain[np.arange(3), dollars] - dollars).sum() == pytest.approx(best)
     assert retention.spend_budget(gain, 12).sum() < 12  # some dollars would not come back
-    assert retention.spend_budget(gain, 7, least=0).sum() == 7
+    assert retention.spend_budget(gain, 7, min_gain=0).sum() == 7
 
 
 def test_no_dollar_goes_where_it_brings_nothing():
     gain = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0.5, 0.9, 0.8]])
-    assert retention.spend_budget(gain, 100, least=0).tolist() == [1, 0, 2]
+    assert retention.spend_budget(gain, 100, min_gain=0).tolist() == [1, 0, 2]
     assert retention.spend_budget(gain, 0).tolist() == [0, 0, 0]
     with pytest.raises(ValueError, match="budget is -1"):
         retention.spend_budget(gain, -1)
@@ -83,4 +83,4 @@ def test_no_dollar_goes_where_it_brings_nothing():
 def test_a_late_bargain_is_not_reached_through_an_early_loss():
     """Later dollars count as no better than earlier ones, so the plan never skips one."""
     gain = np.array([[0.0, 0.1, 9.0], [0.0, 0.2, 0.3]])
-    assert retention.spend_budget(gain, 1, least=0).tolist() == [0, 1]
+    assert retention.spend_budget(gain, 1, min_gain=0).tolist() == [0, 1]

@@ -55,7 +55,7 @@ def test_dispersion_by_hand():
     days = ["2017-01-02", "2017-01-03", "2017-01-04", "2017-01-10", "2017-01-18", "2017-01-24"]
     rows = [(1, day, 1.0) for day in [*days, "2017-01-24 09:00"]]
     late = (2, "2017-01-20", 1.0)
-    found = rfm.weekly_dispersion(orders(*rows, late), "2017-01-30", least=4)
+    found = rfm.weekly_dispersion(orders(*rows, late), "2017-01-30", min_weeks=4)
     assert found.index.tolist() == [1]
     assert found.loc[1] == pytest.approx(1 / 1.5)
 

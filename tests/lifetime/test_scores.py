@@ -38,8 +38,10 @@ def test_a_gini_by_hand():
 def test_a_gini_is_one_for_the_true_order_and_minus_one_for_its_reverse():
     assert normalised_gini(ACTUAL, ACTUAL) == pytest.approx(1)
     assert normalised_gini(ACTUAL, -ACTUAL) == pytest.approx(-1)
-    luck = [normalised_gini(ACTUAL, np.random.default_rng(k).random(300)) for k in range(40)]
-    assert abs(np.mean(luck)) < 0.05
+    random_orders = [
+        normalised_gini(ACTUAL, np.random.default_rng(k).random(300)) for k in range(40)
+    ]
+    assert abs(np.mean(random_orders)) < 0.05
 
 
 def test_order_scores_do_not_see_the_level():

@@ -201,7 +201,15 @@ def _ad_value(market, policy: Policy, discount_factor: float, customers: np.ndar
 
 
 def lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
-    """Return the mean of γ^l where l = min(whole weeks of an exponential delay, LATEST - 1)."""
+    """Return the mean of γ^l where l = min(whole weeks of an exponential delay, LATEST - 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.dynamics import lateness
+    >>> lateness(np.array([0.1, 1e6]), 0.9).round(3)  # at once; in the last week, 0.9 ** 3
+    array([1.   , 0.729])
+    """
     tail = np.exp(-7 / delay)
     weeks = np.arange(ORDER_WEEKS - 1)
     on_time = ((discount_factor * tail[..., None]) ** weeks).sum(-1) * (1 - tail)

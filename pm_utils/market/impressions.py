@@ -31,6 +31,28 @@ class ImpressionLog:
         Days from click to order; NaN where there is none.
     order_value : float32
         Dollars paid; 0 where there is no order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import ImpressionLog
+    >>> log = ImpressionLog(
+    ...     customer=np.array([0, 1]),
+    ...     creative=np.array([3, 3]),
+    ...     position=np.array([0, 2]),
+    ...     propensity=np.array([0.5, 0.5]),
+    ...     click=np.array([True, False]),
+    ...     visit=np.array([True, False]),
+    ...     conversion=np.array([True, False]),
+    ...     delay=np.array([2.5, np.nan]),
+    ...     order_value=np.array([40.0, 0.0]),
+    ... )
+    >>> len(log)
+    2
+    >>> log.frame()[["customer", "creative", "click", "delay", "order_value"]]
+       customer  creative  click  delay  order_value
+    0         0         3   True    2.5         40.0
+    1         1         3  False    NaN          0.0
     """
 
     customer: np.ndarray

@@ -47,6 +47,13 @@ def wilson(hits: float, tries: float, *, level: float = 0.95) -> tuple[float, fl
     References
     ----------
     Wilson (1927); Brown, Cai & DasGupta (2001), Interval estimation for a binomial proportion.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.rates import wilson
+    >>> low, high = wilson(0, 10)  # no hit is no proof of a rate of 0
+    >>> round(low, 2), round(high, 2)
+    (0.0, 0.28)
     """
     if not 0 <= hits <= tries:
         raise ValueError(f"{hits} hits among {tries} tries: give 0 <= hits <= tries")
@@ -78,6 +85,20 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
     References
     ----------
     Deng, Knoblich & Lu (2018), Applying the delta method in metric analytics.
+
+    Examples
+    --------
+    Ten of twenty impressions were clicked, by one of two customers or by both alike:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.rates import clustered_rate
+    >>> shown = np.array([10, 10])
+    >>> one = clustered_rate(np.array([0, 10]), shown)
+    >>> both = clustered_rate(np.array([5, 5]), shown)
+    >>> round(one.low, 2), round(one.high, 2), round(one.design_effect)  # as good as one row
+    (0.05, 0.95, 20)
+    >>> round(both.low, 2), round(both.high, 2), round(both.design_effect)
+    (0.3, 0.7, 1)
     """
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     if (part < 0).any() or (part > whole).any():

@@ -412,8 +412,8 @@ def _read_motion(clips: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _vertex(before: np.ndarray, peak: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Return where the parabola through three neighbours peaks, -0.5 to 0.5 from the middle."""
-    bend = before - 2 * peak + after
-    return np.clip((before - after) / np.minimum(2 * bend, -1e-9), -0.5, 0.5)
+    curvature = before - 2 * peak + after
+    return np.clip((before - after) / np.minimum(2 * curvature, -1e-9), -0.5, 0.5)
 
 
 def _loops(clips: np.ndarray) -> np.ndarray:

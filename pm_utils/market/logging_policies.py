@@ -162,10 +162,10 @@ class Table:
         """Check the probabilities and add them up for the search."""
         table = np.asarray(self.table, dtype=np.float64)
         object.__setattr__(self, "table", _checked(table, table.shape))
-        reached = np.minimum(np.cumsum(table, axis=1), 1.0)
-        reached[:, -1] = 1.0
-        marks = np.ceil(reached * 2**BITS).astype(np.int32)
-        object.__setattr__(self, "_marks", marks.ravel())
+        cumulative = np.minimum(np.cumsum(table, axis=1), 1.0)
+        cumulative[:, -1] = 1.0
+        in_units = np.ceil(cumulative * 2**BITS).astype(np.int32)
+        object.__setattr__(self, "_cumulative", in_units.ravel())
         object.__setattr__(self, "_propensity", table.astype(np.float32).ravel())
 
     @property
@@ -179,9 +179,9 @@ class Table:
 
     @cached_property
     def _line(self) -> np.ndarray:
-        """Where each ad ends: the marks of all customers as one ascending line."""
+        """Where each ad ends: the cumulative probabilities of all customers, one ascending line."""
         row = np.arange(len(self.table), dtype=np.int64)
-        return (row << BITS).repeat(self.n_creatives) + self._marks
+        return (row << BITS).repeat(self.n_creatives) + self._cumulative
 
     @cached_property
     def _guide(self) -> np.ndarray:
@@ -196,19 +196,19 @@ class Table:
         ----------
         Chen & Asau (1974), On generating random variates from an empirical distribution.
         """
-        goal = _whole(u)
+        goal = _fixed_point(u)
         cell = self._guide[customers * np.int64(STARTS) + (goal >> (BITS - START_BITS))]
-        cell += self._marks[cell] <= goal
-        late = np.flatnonzero(self._marks[cell] <= goal)
+        cell += self._cumulative[cell] <= goal
+        late = np.flatnonzero(self._cumulative[cell] <= goal)
         for _ in range(LINEAR_STEPS):
             cell[late] += 1
-            late = late[self._marks[cell[late]] <= goal[late]]
+            late = late[self._cumulative[cell[late]] <= goal[late]]
         cell[late] = self._find(customers[late], goal[late])  # a crowded stretch
         return self._ads(customers, cell)
 
     def search(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what `choose` returns, without a guide: for tables that are asked once."""
-        return self._ads(customers, self._find(customers, _whole(u)))
+        return self._ads(customers, self._find(customers, _fixed_point(u)))
 
     def _find(self, customers: np.ndarray, goal: np.ndarray) -> np.ndarray:
         place = (customers.astype(np.int64) << BITS) + goal
@@ -219,7 +219,7 @@ class Table:
         return (cell - at).astype(np.int32), self._propensity[cell]
 
 
-def _whole(u: np.ndarray) -> np.ndarray:
+def _fixed_point(u: np.ndarray) -> np.ndarray:
     """Write numbers from 0 to 1 in whole units of 2⁻²⁴, the largest one being the last below 1."""
     return np.minimum((u * np.float32(2**BITS)).astype(np.int32), 2**BITS - 1)
 

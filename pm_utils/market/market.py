@@ -112,7 +112,7 @@ class Market:
         broken = plant_defect(self.truth_of_customers, stage, customers, factor)
         return self._changed(truth_of_customers=broken)
 
-    def with_luck(self, seed: int) -> "Market":
+    def with_event_seed(self, seed: int) -> "Market":
         """Return the same customers and ads, to whom other things happen.
 
         Parameters
@@ -127,7 +127,7 @@ class Market:
         return market
 
     def of(self, customers: np.ndarray) -> "Market":
-        """Return a market of some customers, one as often as named; each copy has its own luck.
+        """Return a market of some customers, one as often as named; each copy has its own events.
 
         Parameters
         ----------
@@ -283,9 +283,10 @@ class Market:
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome is {outcome!r}: give one of {', '.join(OUTCOMES)}")
         _check_flight(impressions, days)
-        who = _codes("customer", customer, 0, self.n_customers)
-        what = _codes("creative", creative, 0, len(self.creatives))
-        return expected_uplift(self, who, what, impressions=impressions, days=days)[outcome]
+        customer = _codes("customer", customer, 0, self.n_customers)
+        creative = _codes("creative", creative, 0, len(self.creatives))
+        uplift = expected_uplift(self, customer, creative, impressions=impressions, days=days)
+        return uplift[outcome]
 
     def policy_value(self, policy: Policy | Callable, reward: np.ndarray) -> float:
         """Return the mean over all customers of a policy's expected reward.

@@ -104,7 +104,7 @@ class Households:
         ``average_order_value`` (dollars), ``discount_share`` (retail discount over amount before
         it), ``coupon_order_share`` (orders with a coupon over orders) and ``share_<category>``
         (of the spend that `SOLD_AS` maps).
-    mixture : array of shape (H, TYPES)
+    mixture : array of shape (H, N_TYPES)
         How much of each type of shopper the household is; rows sum to one.
     taste : array of shape (H, 12)
         Shares of spend by category as the factorisation has them; rows sum to one.
@@ -245,7 +245,7 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    mixture : array of shape (H, TYPES)
+    mixture : array of shape (H, N_TYPES)
         Rows sum to one.
     taste : array of shape (H, 12)
         The shares that the types reconstruct; rows sum to one, no entry is zero.

@@ -206,7 +206,7 @@ def draw_customers(
 
     Returns
     -------
-    Customers
+    CustomerTruth
     """
     index = np.arange(n_customers)
 
@@ -282,7 +282,7 @@ def click_probability(
     Parameters
     ----------
     truth : TruthParameters
-    customers : Customers
+    customers : CustomerTruth
     who : array of integers
         Customers; broadcasts with the ads: shape (N,) pairs each with its ad, (N, 1) crosses all.
     ads : Creatives

@@ -161,6 +161,12 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
 def two_means(outcome: np.ndarray, second: np.ndarray) -> Comparison:
     """Compare two means with unequal variances, large samples (Welch).
 
+    Parameters
+    ----------
+    outcome : array of shape (N,)
+    second : boolean array of shape (N,)
+        Who got the second variant; at least two customers in each group.
+
     Examples
     --------
     >>> import numpy as np
@@ -277,8 +283,8 @@ def mixture_sprt(total: np.ndarray, n: np.ndarray, *, tau2: float = 1.0) -> np.n
     >>> mixture_sprt(np.array([0, 20, 36]), 100).round(1)  # stop at 1 / 0.05 = 20 or more
     array([ 0.1,  0.7, 60.8])
     """
-    spread = 1 + np.asarray(n, float) * tau2
-    return np.exp(tau2 * np.square(total) / (2 * spread)) / np.sqrt(spread)
+    variance = 1 + np.asarray(n, float) * tau2  # of S_n / sqrt(n) over all effects
+    return np.exp(tau2 * np.square(total) / (2 * variance)) / np.sqrt(variance)
 
 
 def always_valid_p(ratio: np.ndarray) -> np.ndarray:
@@ -369,8 +375,8 @@ def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
     >>> float((adjusted.var() / spend.var()).round(2))
     0.09
     """
-    apart = covariate - covariate.mean()
-    return outcome - apart * (apart @ outcome / (apart @ apart))
+    centred = covariate - covariate.mean()
+    return outcome - centred * (centred @ outcome / (centred @ centred))
 
 
 def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator) -> np.ndarray:

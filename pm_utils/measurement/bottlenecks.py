@@ -118,7 +118,7 @@ def bottlenecks(
     repeats, seed : int
         Resamples of customers, both logs of one together.
     alpha : float
-        Chance that a healthy funnel is blamed anywhere: divided among all cells (Bonferroni).
+        Probability that a healthy funnel is blamed anywhere: divided among all cells (Bonferroni).
 
     Returns
     -------
@@ -145,10 +145,11 @@ def bottlenecks(
     """
     size, count = len(now), groups.shape[1]
     stages = list(MARKET_STAGES[1:])
-    spread = [(groups[:, :, None] * each[:, None, :]).reshape(size, -1) for each in (now, before)]
-    sums = [each.sum(0).reshape(count, 5) for each in spread]
+    logs = (now, before)
+    by_segment = [(groups[:, :, None] * each[:, None, :]).reshape(size, -1) for each in logs]
+    sums = [each.sum(0).reshape(count, 5) for each in by_segment]
     weight = bootstrap_weights(size, repeats, seed).astype(float)
-    drawn = [(weight @ each).reshape(repeats, count, 5) for each in spread]
+    drawn = [(weight @ each).reshape(repeats, count, 5) for each in by_segment]
     lost = lost_profit(*sums)
     error = lost_profit(*drawn).std(axis=0, ddof=1)
     half = norm.ppf(1 - alpha / lost.size) * error

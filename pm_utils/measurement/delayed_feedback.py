@@ -1,8 +1,8 @@
 r"""Orders that have not come yet: conversion rate and delay learned together.
 
-At the cut-off a click is e days old. With p the chance that it ever converts and an exponential
-delay of rate λ (mean 1 / λ days), a click whose order came after d days has the likelihood
-:math:`p \lambda e^{-\lambda d}`, and one without an order
+At the cut-off a click is e days old. With p the probability that it ever converts and an
+exponential delay of rate λ (mean 1 / λ days), a click whose order came after d days has the
+likelihood :math:`p \lambda e^{-\lambda d}`, and one without an order
 
 .. math::
     1 - p + p e^{-\lambda e}
@@ -115,7 +115,7 @@ class DelayedFeedbackNet(nn.Module):
         self, features: int, *, hidden: int = 0, rate: float = 0.1, mean_delay: float = 3.0
     ) -> None:
         super().__init__()
-        self.share = (
+        self.shared = (
             nn.Sequential(nn.Linear(features, hidden), nn.ReLU()) if hidden else nn.Identity()
         )
         self.head = nn.Linear(hidden or features, 2)
@@ -125,7 +125,7 @@ class DelayedFeedbackNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, F) → logit and log rate (B, 2)."""
-        return self.head(self.share(x))
+        return self.head(self.shared(x))
 
 
 def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
@@ -169,7 +169,7 @@ def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
 def fit_delays(
     features: np.ndarray, seen: SeenClicks, *, hidden: int, epochs: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit the delayed feedback model and return each click's chance and mean delay.
+    """Fit the delayed feedback model and return each click's probability and mean delay.
 
     Explained in chapter ``funnel``.
 
@@ -241,7 +241,7 @@ def reading(
     Parameters
     ----------
     fits : dict of pairs
-        Chance and mean delay of every click, by the model's name, as `fit_delays` returns them.
+        Probability and mean delay of every click, by the model's name, from `fit_delays`.
     seen : SeenClicks
     truth : pair of arrays of shape (K,)
     waits : sequence of float
@@ -273,10 +273,9 @@ def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray)
     >>> delay_by(device, np.array([0.1, 0.3, 0.2]), np.array([2.0, 6.0, 3.0])).round(1).to_dict()
     {'desktop': 3.0, 'phone': 5.0}
     """
-    sums = (
-        pd.DataFrame({"chance": probability, "days": probability * mean_delay}).groupby(group).sum()
-    )
-    return sums["days"] / sums["chance"]
+    parts = pd.DataFrame({"probability": probability, "days": probability * mean_delay})
+    sums = parts.groupby(group).sum()
+    return sums["days"] / sums["probability"]
 
 
 def from_ripe_clicks(seen: SeenClicks, wait: float) -> tuple[float, float]:

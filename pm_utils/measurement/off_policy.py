@@ -225,38 +225,38 @@ def reward_table(
     """
     table = np.empty((len(context), n_ads))
     for fold in range(2):
-        rows, asked = customer % 2 != fold, np.arange(fold, len(context), 2)
+        rows, held_out = customer % 2 != fold, np.arange(fold, len(context), 2)
         seen = context[customer[rows]], ad[rows], reward[rows]
         fit = _slopes_by_ad if interactions else _main_effects
-        table[asked] = fit(*seen, context[asked], n_ads, ridge)
+        table[held_out] = fit(*seen, context[held_out], n_ads, ridge)
     return table
 
 
 def _main_effects(
-    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, asked: np.ndarray, n_ads: int, ridge: float
+    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, x_new: np.ndarray, n_ads: int, ridge: float
 ) -> np.ndarray:
     coefficients, intercept = _ridge(np.hstack([x, np.eye(n_ads)[ad]]), reward, ridge)
     slopes, shifts = np.split(coefficients, [x.shape[1]])
-    return (asked @ slopes)[:, None] + shifts + intercept
+    return (x_new @ slopes)[:, None] + shifts + intercept
 
 
 def _slopes_by_ad(
-    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, asked: np.ndarray, n_ads: int, ridge: float
+    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, x_new: np.ndarray, n_ads: int, ridge: float
 ) -> np.ndarray:
-    table = np.full((len(asked), n_ads), reward.mean())
+    table = np.full((len(x_new), n_ads), reward.mean())
     for m in np.unique(ad):
         rows = np.flatnonzero(ad == m)
         slopes, intercept = _ridge(x[rows], reward[rows], ridge)
-        table[:, m] = asked @ slopes + intercept
+        table[:, m] = x_new @ slopes + intercept
     return table
 
 
 def _ridge(x: np.ndarray, target: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
     """Solve the normal equations of a ridge regression → slopes (D,) and a free intercept."""
-    middle, mean = x.mean(0), target.mean()
-    square = x.T @ x - len(x) * np.outer(middle, middle) + strength * np.eye(x.shape[1])
-    slopes = np.linalg.solve(square, x.T @ target - len(x) * middle * mean)
-    return slopes, mean - middle @ slopes
+    x_mean, target_mean = x.mean(0), target.mean()
+    square = x.T @ x - len(x) * np.outer(x_mean, x_mean) + strength * np.eye(x.shape[1])
+    slopes = np.linalg.solve(square, x.T @ target - len(x) * x_mean * target_mean)
+    return slopes, target_mean - x_mean @ slopes
 
 
 def evaluate_policy(
@@ -326,8 +326,8 @@ def evaluate_policy(
 def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray:
     r"""Return the weight of each customer's history up to each week → (T, N).
 
-    A policy that always decides the same way has chance one for its own action and zero for any
-    other, so :math:`w_t = \prod_{u \le t} [\pi(s_u) = a_u] / \pi_0(a_u \mid s_u)`.
+    A policy that always decides the same way has probability one for its own action and zero for
+    any other, so :math:`w_t = \prod_{u \le t} [\pi(s_u) = a_u] / \pi_0(a_u \mid s_u)`.
 
     Explained in chapter ``budget-policy``.
 

@@ -35,8 +35,8 @@ class PairCounts:
     codes : array of shape (C, 7), int64
         The ad's attributes.
     numbers : array of shape (C, 17), float32
-        The customer's receipts in deviations from the mean, and how far the customer's share of
-        the ad's category exceeds the average one.
+        The customer's `observed_features`, and how far the customer's share of the ad's category
+        exceeds the average one.
     counts : array of shape (C, 3), float32
         Impressions, clicks, and clicks with an order.
 
@@ -69,11 +69,11 @@ class PairCounts:
 
     def table(self) -> np.ndarray:
         """Return codes as indicators, and numbers → (C, 55), for logistic regression."""
-        marks = [
+        one_hot = [
             np.eye(n, dtype=np.float32)[code]
             for n, code in zip(ATTRIBUTE_LEVELS, self.codes.T, strict=True)
         ]
-        return np.hstack([*marks, self.numbers])
+        return np.hstack([*one_hot, self.numbers])
 
     def coarse_table(self) -> np.ndarray:
         """Return codes, and numbers rounded to twentieths → (C, 24), for boosted trees.
@@ -92,18 +92,18 @@ class PairCounts:
         return PairCounts(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def hiding(self, columns: Sequence[int]) -> "PairCounts":
-        """Return the pairs with some of the receipts, by number, set to their mean."""
+        """Return the pairs with some of the numbers, by column, set to their mean."""
         numbers = self.numbers.copy()
         numbers[:, columns] = 0
         return replace(self, numbers=numbers)
 
     def expected(self, click: np.ndarray, conversion: np.ndarray) -> "PairCounts":
-        """Return the pairs with the counts that they have on average, which luck cannot touch.
+        """Return the pairs with their expected counts, free of sampling noise.
 
         Parameters
         ----------
         click, conversion : arrays of shape (C,)
-            True chances of a click, and of an order after one: only a simulation knows them.
+            True P(click) and P(order | click): only a simulation knows them.
         """
         shown = self.counts[:, 0]
         counts = np.column_stack([shown, shown * click, shown * click * conversion])
@@ -191,7 +191,7 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     counts = np.column_stack([np.bincount(step, minlength=size) for step in steps])
     held = np.flatnonzero(counts[:, 0])
     customer, creative = np.divmod(held, ads)
-    tastes = about[:, -level_counts("category")["category"] :]  # the last of the receipts
+    tastes = about[:, -level_counts("category")["category"] :]  # the last of the features
     fit_to = tastes[customer, market.creatives.category[creative]]
     return PairCounts(
         customer=customer,
@@ -204,7 +204,7 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
 
 def train_post_click_towers(
     loss: Callable[[Tensor, Tensor], Tensor],
-    cells: PairCounts,
+    pairs: PairCounts,
     *,
     epochs: int,
     seed: int,
@@ -218,7 +218,7 @@ def train_post_click_towers(
     Parameters
     ----------
     loss : callable
-    cells : PairCounts
+    pairs : PairCounts
     epochs, seed : int
     towers, hidden : int
         Three towers for the doubly robust loss.
@@ -243,14 +243,14 @@ def train_post_click_towers(
     >>> net(*pairs.inputs()).shape  # logits of P(click) and P(order | click)
     torch.Size([8, 2])
     """
-    shown, clicks, orders = cells.counts.sum(0)
+    shown, clicks, orders = pairs.counts.sum(0)
     rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
     torch.manual_seed(seed)
-    net = EntireSpaceNet(ATTRIBUTE_LEVELS, cells.numbers.shape[1], hidden=hidden, rates=rates)
+    net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
     fit(
         net,
-        cells.inputs(),
-        torch.tensor(cells.counts),
+        pairs.inputs(),
+        torch.tensor(pairs.counts),
         loss=loss,
         epochs=epochs,
         batch_size=2048,
@@ -261,7 +261,7 @@ def train_post_click_towers(
     return net
 
 
-def post_click_probability(net: EntireSpaceNet, cells: PairCounts) -> np.ndarray:
+def post_click_probability(net: EntireSpaceNet, pairs: PairCounts) -> np.ndarray:
     """Return P(order | click) of every pair → (C,).
 
     Explained in chapter ``funnel``.
@@ -284,10 +284,10 @@ def post_click_probability(net: EntireSpaceNet, cells: PairCounts) -> np.ndarray
     >>> probability.shape, bool(((probability > 0) & (probability < 1)).all())
     ((2,), True)
     """
-    return sigmoid(predict(net, cells.inputs())[:, CONVERSION].double().numpy())
+    return sigmoid(predict(net, pairs.inputs())[:, CONVERSION].double().numpy())
 
 
-def rate_by_ad(cells: PairCounts) -> np.ndarray:
+def rate_by_ad(pairs: PairCounts) -> np.ndarray:
     """Return orders over clicks of the pair's ad, as a dashboard shows it → (C,).
 
     Explained in chapter ``funnel``.
@@ -308,16 +308,16 @@ def rate_by_ad(cells: PairCounts) -> np.ndarray:
     >>> rate_by_ad(pairs)
     array([0.25, 0.25])
     """
-    clicks, orders = (np.bincount(cells.creative, cells.counts[:, k]) for k in (1, 2))
+    clicks, orders = (np.bincount(pairs.creative, pairs.counts[:, k]) for k in (1, 2))
     overall = orders.sum() / clicks.sum()
     rate = np.divide(orders, clicks, out=np.full(len(clicks), overall), where=clicks > 0)
-    return rate[cells.creative]
+    return rate[pairs.creative]
 
 
 def fit_counts(
     model: ClassifierMixin, table: np.ndarray, hits: np.ndarray, tries: np.ndarray
 ) -> np.ndarray:
-    """Fit a classifier to hits among tries and return its chance for every row.
+    """Fit a classifier to hits among tries and return its probability for every row.
 
     Parameters
     ----------
@@ -358,18 +358,18 @@ def _boosting(trees: int, leaves: int, seed: int) -> HistGradientBoostingClassif
     )
 
 
-def post_click_baselines(cells: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
+def post_click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
     r"""Fit logistic regression and boosting to the clicks, plain and with inverse propensities.
 
-    A click that had the chance :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand
-    for everybody who was shown an ad. The chance is boosted over all impressions; clicks are rare,
-    so their counts are taken for Poisson.
+    A click that had the probability :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked
+    stand for everybody who was shown an ad. That probability is boosted over all impressions;
+    clicks are rare, so their counts are taken for Poisson.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    cells : PairCounts
+    pairs : PairCounts
     trees, seed : int
 
     Returns
@@ -396,8 +396,8 @@ def post_click_baselines(cells: PairCounts, *, trees: int, seed: int) -> dict[st
     logistic, weighted [0.25 0.25]
     boosting, weighted [0.25 0.25]
     """
-    wide, narrow = cells.table(), cells.coarse_table()
-    shown, clicks, orders = cells.counts.T.astype(float)
+    wide, narrow = pairs.table(), pairs.coarse_table()
+    shown, clicks, orders = pairs.counts.T.astype(float)
     shape = {"max_iter": trees // 2, "max_leaf_nodes": 12, "learning_rate": 0.1}
     model = HistGradientBoostingRegressor(
         loss="poisson", early_stopping=False, random_state=seed, **shape
@@ -417,7 +417,7 @@ def post_click_baselines(cells: PairCounts, *, trees: int, seed: int) -> dict[st
 def expected_auc(
     score: np.ndarray, probability: np.ndarray, weight: np.ndarray
 ) -> float | np.ndarray:
-    """Return the AUC that a score has on average over outcomes drawn from true chances.
+    """Return the AUC that a score has on average over outcomes drawn from true probabilities.
 
     Parameters
     ----------
@@ -444,14 +444,16 @@ def expected_auc(
     return roc_auc(target, np.tile(score, 2), both)
 
 
-def relative_bias(guess: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | np.ndarray:
-    """Return by how much a mean guess exceeds the mean truth, as a share of it.
+def relative_bias(
+    predicted: np.ndarray, truth: np.ndarray, weight: np.ndarray
+) -> float | np.ndarray:
+    """Return by how much a mean prediction exceeds the mean truth, as a share of it.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    guess, truth : arrays of shape (C,)
+    predicted, truth : arrays of shape (C,)
     weight : array of shape (C,) or (R, C)
 
     Examples
@@ -462,13 +464,13 @@ def relative_bias(guess: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> f
     >>> round(float(bias), 2)  # 0.3 on average instead of 0.25
     0.2
     """
-    return (weight @ guess) / (weight @ truth) - 1
+    return (weight @ predicted) / (weight @ truth) - 1
 
 
 def score_against_truth(
-    probabilities: dict[str, np.ndarray], truth: np.ndarray, cells: PairCounts
+    probabilities: dict[str, np.ndarray], truth: np.ndarray, pairs: PairCounts
 ) -> pd.DataFrame:
-    """Score conversion models against the true chances, where only a simulation can.
+    """Score conversion models against the true probabilities, where only a simulation can.
 
     Explained in chapter ``funnel``.
 
@@ -477,7 +479,7 @@ def score_against_truth(
     probabilities : dict of arrays of shape (C,)
     truth : array of shape (C,)
         The true P(order | click).
-    cells : PairCounts
+    pairs : PairCounts
 
     Returns
     -------
@@ -504,7 +506,7 @@ def score_against_truth(
     truth                 0.0                0.78                0.0
     rate of the clicked   0.6                0.50                0.3
     """
-    shown, clicks = cells.counts[:, 0].astype(float), cells.counts[:, 1].astype(float)
+    shown, clicks = pairs.counts[:, 0].astype(float), pairs.counts[:, 1].astype(float)
     rows = {
         name: (
             relative_bias(probability, truth, shown),
@@ -521,7 +523,7 @@ def compare_estimates(
     first: np.ndarray,
     second: np.ndarray,
     truth: np.ndarray,
-    cells: PairCounts,
+    pairs: PairCounts,
     *,
     repeats: int,
     seed: int,
@@ -535,7 +537,7 @@ def compare_estimates(
     metric : {"bias", "AUC off the clicks"}
         Of a bias, its size.
     first, second, truth : arrays of shape (C,)
-    cells : PairCounts
+    pairs : PairCounts
     repeats, seed : int
         Resamples of customers; both models are scored on the same ones.
 
@@ -566,11 +568,11 @@ def compare_estimates(
     """
     if metric not in POST_CLICK_METRICS[:2]:
         raise ValueError(f"{metric!r} cannot be compared: give one of {POST_CLICK_METRICS[:2]}")
-    homes, row = np.unique(cells.customer, return_inverse=True)
-    shown, clicks = cells.counts[:, :2].T.astype(float)
-    gaps = []
-    for some in np.array_split(bootstrap_weights(len(homes), repeats, seed), -(-repeats // 20)):
-        drawn = some[:, row]  # (20, C)
+    customers, row = np.unique(pairs.customer, return_inverse=True)
+    shown, clicks = pairs.counts[:, :2].T.astype(float)
+    resamples, gaps = bootstrap_weights(len(customers), repeats, seed), []
+    for weights in np.array_split(resamples, -(-repeats // 20)):
+        drawn = weights[:, row]  # (20, C)
         if metric == "bias":
             pair = [abs(relative_bias(each, truth, drawn * shown)) for each in (first, second)]
         else:

@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate, its 95 % interval, and how many times its variance exceeds that of free rows.
+    """A rate, its 95 % interval, and its variance over that of independent rows.
 
     Attributes
     ----------
@@ -107,10 +107,12 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
     if reached == 0:
         return Rate(np.nan, 0.0, 1.0, 1.0)
     rate = part.sum() / total
-    free = rate * (1 - rate) / total
-    excess = 1.0
-    if free > 0 and reached > 1:
+    independent = rate * (1 - rate) / total  # the variance if rows were
+    design_effect = 1.0
+    if independent > 0 and reached > 1:
         variance = ((part - rate * whole) ** 2).sum() / total**2 * reached / (reached - 1)
-        excess = max(1.0, variance / free)
-    worth = reached if free == 0 else total / excess  # no variance seen: count customers, not rows
-    return Rate(float(rate), *wilson(rate * worth, worth, level=level), float(excess))
+        design_effect = max(1.0, variance / independent)
+    # where no variance is seen, count customers, not rows
+    effective_size = reached if independent == 0 else total / design_effect
+    low, high = wilson(rate * effective_size, effective_size, level=level)
+    return Rate(float(rate), low, high, float(design_effect))

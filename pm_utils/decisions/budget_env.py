@@ -373,7 +373,7 @@ class BudgetEnv(gymnasium.Env):
         """Begin a campaign; the seed decides all its luck, the customers stay the same."""
         super().reset(seed=seed)
         draw = int(self.np_random.integers(2**31))
-        self._played, self._state = self.market.with_luck(draw), self.market.rested()
+        self._played, self._state = self.market.with_event_seed(draw), self.market.rested()
         self._left = self.campaign.flights
         return self._observation(), self._info(0, 0)
 

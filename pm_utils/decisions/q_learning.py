@@ -508,7 +508,7 @@ def record(
     seed : int
         Of all luck.
     """
-    market, rng, rows = market.with_luck(seed), np.random.default_rng([seed, 2]), []
+    market, rng, rows = market.with_event_seed(seed), np.random.default_rng([seed, 2]), []
     choices, n = len(market.creatives) + 1, market.n_customers
     each, probability = Episodes(forecast, campaign, episodes=n), epsilon / choices
     state, twin = market.rested(), market.rested()

@@ -109,6 +109,17 @@ def read_text(tokens: np.ndarray) -> TextReading:
     Returns
     -------
     TextReading
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.ad_reader import read_text
+    >>> from pm_utils.market.headlines import copy_grammar
+    >>> headline = "Tick tock: 10% off right now! Meaty biscuits end soon! Time is up!"
+    >>> shuffled = "Time is up! Meaty biscuits end soon! Tick tock: 10% off right now!"
+    >>> found = read_text(copy_grammar().encode([headline, shuffled]))
+    >>> found.category, found.discount, found.valid  # the words say pets and 10 % in any order
+    (array([10, 10]), array([1, 1]), array([ True, False]))
     """
     grammar, tokens = copy_grammar(), np.asarray(tokens)
     shape, n_words = grammar.reachable.shape[:3], len(grammar.words)
@@ -136,6 +147,19 @@ def read_images(images: np.ndarray) -> ImageReading:
     ------
     ValueError
         If the shape is another, or brightness is not finite or counts up to 255.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import random_creatives
+    >>> from pm_utils.market.ad_reader import read_images
+    >>> from pm_utils.market.renderer import render_images
+    >>> ad = random_creatives(1, np.random.default_rng(0))
+    >>> found = read_images(render_images(ad, np.random.default_rng(1)))
+    >>> bool(found.category == ad.category), bool(found.valid)
+    (True, True)
+    >>> bool(read_images(np.full((1, 32, 32, 3), 0.5)).valid)  # grey is no ad
+    False
     """
     images = np.asarray(images, dtype=np.float32)
     if images.shape[1:] != (renderer.SIZE, renderer.SIZE, 3):
@@ -336,6 +360,19 @@ def read_clips(clips: np.ndarray) -> ClipReading:
     ------
     ValueError
         If there are fewer frames, or the last ones are no pictures.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import random_creatives
+    >>> from pm_utils.market.ad_reader import read_clips
+    >>> from pm_utils.market.renderer import render_clips
+    >>> ad = random_creatives(1, np.random.default_rng(0))
+    >>> clip = render_clips(ad, np.random.default_rng(1))
+    >>> bool(read_clips(clip).motion == ad.motion)
+    True
+    >>> read_clips(clip[:, [-1] * 12]).frozen  # the last picture twelve times
+    array([ True])
     """
     clips = np.asarray(clips, dtype=np.float32)
     if clips.ndim != 5 or clips.shape[1] <= _SPAN + _LAG:
@@ -375,8 +412,8 @@ def _read_motion(clips: np.ndarray) -> tuple[np.ndarray, ...]:
 
 def _vertex(before: np.ndarray, peak: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Return where the parabola through three neighbours peaks, -0.5 to 0.5 from the middle."""
-    bend = before - 2 * peak + after
-    return np.clip((before - after) / np.minimum(2 * bend, -1e-9), -0.5, 0.5)
+    curvature = before - 2 * peak + after
+    return np.clip((before - after) / np.minimum(2 * curvature, -1e-9), -0.5, 0.5)
 
 
 def _loops(clips: np.ndarray) -> np.ndarray:

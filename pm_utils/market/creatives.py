@@ -28,7 +28,14 @@ DISCOUNT_RATES = np.array(
 
 
 def level_counts(*names: str) -> dict[str, int]:
-    """Return how many levels some attributes have, in the order given, by default all of them."""
+    """Return how many levels some attributes have, in the order given, by default all of them.
+
+    Examples
+    --------
+    >>> from pm_utils.market.creatives import level_counts
+    >>> level_counts("tone", "speed")
+    {'tone': 4, 'speed': 2}
+    """
     return {name: len(ATTRIBUTES[name]) for name in names or ATTRIBUTES}
 
 
@@ -44,6 +51,12 @@ def level_columns(counts: Mapping[str, int]) -> dict[str, slice]:
     -------
     dict of slice
         The first starts at 0, each other one where the one before ends.
+
+    Examples
+    --------
+    >>> from pm_utils.market.creatives import level_columns
+    >>> level_columns({"tone": 4, "speed": 2})
+    {'tone': slice(0, 4, None), 'speed': slice(4, 6, None)}
     """
     ends = np.cumsum(list(counts.values())).tolist()
     return {
@@ -75,6 +88,23 @@ class Creatives:
     ----------
     category, tone, discount, palette, layout, motion, speed : arrays of shape (N,), int64
         ``speed`` has no effect where ``motion`` is still.
+
+    Examples
+    --------
+    >>> from pm_utils.market import ATTRIBUTES, Creatives
+    >>> ads = Creatives(
+    ...     category=[0, 2],
+    ...     tone=[0, 3],
+    ...     discount=[0, 4],
+    ...     palette=[1, 1],
+    ...     layout=[0, 0],
+    ...     motion=[0, 0],
+    ...     speed=[0, 0],
+    ... )
+    >>> len(ads), ads.codes().shape
+    (2, (2, 7))
+    >>> ATTRIBUTES["category"][ads.category[1]], ATTRIBUTES["discount"][ads.discount[1]]
+    ('bakery', '50%')
     """
 
     category: np.ndarray
@@ -121,5 +151,12 @@ def random_creatives(n: int, rng: np.random.Generator) -> Creatives:
     """Draw ads whose attributes are independent and uniform.
 
     Explained in chapter ``creative-optimisation``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import random_creatives
+    >>> random_creatives(3, np.random.default_rng(0)).codes().shape  # three ads, seven attributes
+    (3, 7)
     """
     return Creatives(*(rng.integers(len(levels), size=n) for levels in ATTRIBUTES.values()))

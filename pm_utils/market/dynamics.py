@@ -29,7 +29,7 @@ from pm_utils.market.logging_policies import Policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
 
 WEEK_STREAM = 5
-ORDER_WEEKS = 4  # an ad's order comes in the week of the click or at most LATEST - 1 weeks later
+ORDER_WEEKS = 4  # an ad's order comes in the week of the click or at most ORDER_WEEKS - 1 later
 _ORGANIC, _ORGANIC_VALUE, _CLICK, _CONVERT, _DELAY, _DISPLACE, _AD_VALUE, _LEAVE = range(8)
 
 
@@ -43,7 +43,7 @@ class MarketState:
     alive : (N,) bool
         Who has not left.
     fatigue : (N,) float64
-    pending : (N, LATEST, 3) float64
+    pending : (N, ORDER_WEEKS, 3) float64
         Orders, dollars and profit due from earlier clicks in this week and the next ones.
     """
 
@@ -107,12 +107,14 @@ def advance(
         clicks[who] += clicked
         conversions[rows] += 1
         coin = uniform(keys[_DISPLACE], rows * PER_CUSTOMER + j)
-        free = (organic[rows] == 0) | (coin >= truth.displacement)
-        price = ad_order_prices(hidden, rows, j, ~free, keys[_AD_VALUE], keys[_ORGANIC_VALUE])
+        incremental = (organic[rows] == 0) | (coin >= truth.displacement)
+        price = ad_order_prices(
+            hidden, rows, j, ~incremental, keys[_AD_VALUE], keys[_ORGANIC_VALUE]
+        )
         discount = market.promoted_discount[creative[rows]]
-        pending[rows, late, 0] += free
-        pending[rows, late, 1] += price * (free - discount)
-        pending[rows, late, 2] += price * (truth.margin * free - discount)
+        pending[rows, late, 0] += incremental
+        pending[rows, late, 1] += price * (incremental - discount)
+        pending[rows, late, 2] += price * (truth.margin * incremental - discount)
     organic_spend = organic_value(hidden, everyone, organic, keys[_ORGANIC_VALUE])
     cost = truth.impression_cost * shown
     outcome = WeekOutcome(
@@ -139,11 +141,11 @@ def _impression(market, who, creative, fatigue, j, keys):
     """
     probability = market.click_probability(who, creative, fatigue=fatigue + j)
     clicked = uniform(keys[_CLICK], who * PER_CUSTOMER + j) < probability
-    rows, what = who[clicked], creative[clicked]
-    convert = market.conversion_probability(rows, what)
+    rows, creative = who[clicked], creative[clicked]
+    convert = market.conversion_probability(rows, creative)
     bought = uniform(keys[_CONVERT], rows * PER_CUSTOMER + j) < convert
-    rows, what = rows[bought], what[bought]
-    days = market.mean_delay(rows, what) * exponential(keys[_DELAY], rows * PER_CUSTOMER + j)
+    rows, creative = rows[bought], creative[bought]
+    days = market.mean_delay(rows, creative) * exponential(keys[_DELAY], rows * PER_CUSTOMER + j)
     return clicked, rows, np.minimum(days / 7, ORDER_WEEKS - 1).astype(np.int64)
 
 
@@ -166,10 +168,10 @@ def expected_lifetime_value(
     for _ in range(_settled(truth.retention, k) if weeks is None else weeks):
         strain = fatigue + k
         organic = rate * np.exp(-hidden.annoyance[customers] * strain)
-        kept = 1 - truth.displacement * (1 - np.exp(-organic))
+        incremental_share = 1 - truth.displacement * (1 - np.exp(-organic))
         seen = decay**fatigue * (1 - decay**k) / (1 - decay) if truth.fatigue else float(k)
         week = truth.margin * value * organic - truth.impression_cost * k
-        week = week + seen * value * (truth.margin * kept * gain - loss)
+        week = week + seen * value * (truth.margin * incremental_share * gain - loss)
         leaving = np.minimum(hidden.leaving[customers] * np.exp(truth.leaving_fatigue * strain), 1)
         total += weight * alive * week
         alive, weight = alive * (1 - leaving), weight * discount_factor
@@ -201,7 +203,15 @@ def _ad_value(market, policy: Policy, discount_factor: float, customers: np.ndar
 
 
 def lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
-    """Return the mean of γ^l where l = min(whole weeks of an exponential delay, LATEST - 1)."""
+    """Return the mean of γ^l where l = min(whole weeks of an exponential delay, ORDER_WEEKS - 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.dynamics import lateness
+    >>> lateness(np.array([0.1, 1e6]), 0.9).round(3)  # at once; in the last week, 0.9 ** 3
+    array([1.   , 0.729])
+    """
     tail = np.exp(-7 / delay)
     weeks = np.arange(ORDER_WEEKS - 1)
     on_time = ((discount_factor * tail[..., None]) ** weeks).sum(-1) * (1 - tail)

@@ -99,11 +99,11 @@ def run_experiment(
 
 
 def _flight(
-    market, who: np.ndarray, creative: np.ndarray, impressions: int, days: float, busy, keys
+    market, who: np.ndarray, creative: np.ndarray, impressions: int, days: float, has_organic, keys
 ) -> dict[str, np.ndarray]:
     """Return what a flight of impressions does within the window, by customer.
 
-    `busy` (B,) says who has an organic order in the window that an ad's order may displace.
+    `has_organic` (B,) says who has an organic order in the window that an ad's order may displace.
     """
     truth, hidden = market.truth, market.truth_of_customers
     click = market.click_probability(who, creative)
@@ -116,7 +116,7 @@ def _flight(
         clicked = uniform(keys[_CLICK], counter) < click * np.exp(-truth.fatigue * j)
         ordered = clicked & (uniform(keys[_CONVERT], counter) < convert)
         ordered &= delay * exponential(keys[_DELAY], counter) <= days
-        displaced = busy & (uniform(keys[_DISPLACE], counter) < truth.displacement)
+        displaced = has_organic & (uniform(keys[_DISPLACE], counter) < truth.displacement)
         price = ad_order_prices(hidden, who, j, displaced, keys[_AD_VALUE], keys[_ORGANIC_VALUE])
         total["clicks"] += clicked
         total["conversions"] += ordered
@@ -148,19 +148,19 @@ def expected_uplift(
     without = hidden.order_rate[who] * days / 7
     organic = without * np.exp(-hidden.annoyance[who] * impressions)
     in_time = 1 - np.exp(-days / market.mean_delay(who, creative))
-    one = market.click_probability(who, creative).astype(np.float64)
-    one = one * market.conversion_probability(who, creative) * in_time
-    each = one[..., None] * np.exp(-truth.fatigue * np.arange(impressions))
-    conversions, none = each.sum(-1), np.prod(1 - each, axis=-1)
-    kept = 1 - truth.displacement * (1 - np.exp(-organic))
+    rested = market.click_probability(who, creative).astype(np.float64)
+    rested = rested * market.conversion_probability(who, creative) * in_time
+    by_impression = rested[..., None] * np.exp(-truth.fatigue * np.arange(impressions))
+    conversions, no_conversion = by_impression.sum(-1), np.prod(1 - by_impression, axis=-1)
+    incremental_share = 1 - truth.displacement * (1 - np.exp(-organic))
     value, discount = hidden.order_value[who], market.promoted_discount[creative]
     gross = value * (organic - without)
     cost = truth.impression_cost * impressions
     return {
-        "orders": organic - without + conversions * kept,
-        "bought": np.exp(-without) - np.exp(-organic) * none,
-        "spend": gross + conversions * value * (kept - discount),
+        "orders": organic - without + conversions * incremental_share,
+        "bought": np.exp(-without) - np.exp(-organic) * no_conversion,
+        "spend": gross + conversions * value * (incremental_share - discount),
         "profit": truth.margin * gross
-        + conversions * value * (truth.margin * kept - discount)
+        + conversions * value * (truth.margin * incremental_share - discount)
         - cost,
     }

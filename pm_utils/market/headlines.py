@@ -212,6 +212,21 @@ class Automaton:
     """Weighted, acyclic and deterministic; equal nodes are stored once, children before parents.
 
     A node is a tuple of edges (word, probability, child), sorted by word. Node 0 is the end.
+
+    Examples
+    --------
+    "Big sale" and "big offer" share their first word, so that it is said for sure:
+
+    >>> from pm_utils.market.headlines import Automaton
+    >>> graph = Automaton()
+    >>> end = graph.phrase("<eos>", Automaton.END)
+    >>> start = graph.choose([(0.25, "big sale"), (0.75, "big offer")], end)
+    >>> words = list(graph.words)
+    >>> [(words[word], probability) for word, probability, _ in graph.nodes[start]]
+    [('big', 1.0)]
+    >>> after = graph.nodes[start][0][2]
+    >>> [(words[word], probability) for word, probability, _ in graph.nodes[after]]
+    [('sale', 0.25), ('offer', 0.75)]
     """
 
     END = 0
@@ -353,6 +368,20 @@ class CopyGrammar:
         Number of different headlines.
     reachable : array of shape (12, 4, 5, V), bool
         Which words some headline with these attributes contains.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import random_creatives
+    >>> from pm_utils.market.headlines import copy_grammar
+    >>> grammar, ads = copy_grammar(), random_creatives(2, np.random.default_rng(0))
+    >>> tokens = grammar.sample(ads, np.random.default_rng(0))
+    >>> grammar.decode(tokens)[0]
+    'Tick tock: 10% off right now! Meaty biscuits end soon! Time is up!'
+    >>> grammar.log_prob(tokens, ads).round(1)
+    array([-11.5, -12.9])
+    >>> grammar.log_prob(tokens[::-1], ads)  # each headline with the other's ad
+    array([-inf, -inf])
     """
 
     def __init__(self) -> None:

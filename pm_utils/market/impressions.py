@@ -11,7 +11,7 @@ from pm_utils.market.truth import mean_delay, order_values, visit_probability
 
 IMPRESSION_STREAM = 3
 BLOCK = 1 << 15  # impressions drawn at a time: what fits the processor's cache
-_WHO, _WHAT, _VISIT, _ORDER, _DELAY, _VALUE = range(6)
+_CUSTOMER_AND_AD, _POSITION_AND_CLICK, _VISIT, _ORDER, _DELAY, _VALUE = range(6)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -31,6 +31,28 @@ class ImpressionLog:
         Days from click to order; NaN where there is none.
     order_value : float32
         Dollars paid; 0 where there is no order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import ImpressionLog
+    >>> log = ImpressionLog(
+    ...     customer=np.array([0, 1]),
+    ...     creative=np.array([3, 3]),
+    ...     position=np.array([0, 2]),
+    ...     propensity=np.array([0.5, 0.5]),
+    ...     click=np.array([True, False]),
+    ...     visit=np.array([True, False]),
+    ...     conversion=np.array([True, False]),
+    ...     delay=np.array([2.5, np.nan]),
+    ...     order_value=np.array([40.0, 0.0]),
+    ... )
+    >>> len(log)
+    2
+    >>> log.frame()[["customer", "creative", "click", "delay", "order_value"]]
+       customer  creative  click  delay  order_value
+    0         0         3   True    2.5         40.0
+    1         1         3  False    NaN          0.0
     """
 
     customer: np.ndarray
@@ -78,12 +100,13 @@ def simulate_impressions(
     for first in range(0, n, BLOCK):
         rows = slice(first, min(first + BLOCK, n))
         counter = np.arange(start + rows.start, start + rows.stop, dtype=np.uint64)
-        who, customer_u = _split(random_bits(keys[_WHO], counter))
-        slot, click_u = _split(random_bits(keys[_WHAT], counter))
-        customer = ((who * size) >> np.uint64(32)).astype(np.int32)
+        customer_bits, policy_u = _split(random_bits(keys[_CUSTOMER_AND_AD], counter))
+        position_bits, click_u = _split(random_bits(keys[_POSITION_AND_CLICK], counter))
+        customer = ((customer_bits * size) >> np.uint64(32)).astype(np.int32)
         customer = customer if pool is None else pool[customer].astype(np.int32)
-        creative, propensity = policy.choose(customer, customer_u)
-        position = ((slot * np.uint64(len(examination))) >> np.uint64(32)).astype(np.int8)
+        creative, propensity = policy.choose(customer, policy_u)
+        position = (position_bits * np.uint64(len(examination))) >> np.uint64(32)
+        position = position.astype(np.int8)
         cell = customer * np.int64(len(market.creatives)) + creative
         log.customer[rows], log.creative[rows] = customer, creative
         log.position[rows], log.propensity[rows] = position, propensity
@@ -105,12 +128,12 @@ def _follow_clicks(market, log: ImpressionLog, start: int, keys: list) -> None:
     visit = visit_probability(market.truth, market.truth_of_customers, who, ads)
     log.visit[clicked] = uniform(keys[_VISIT], start + clicked) < visit
     visited = clicked[log.visit[clicked]]
-    who, what = log.customer[visited], log.creative[visited]
-    bought = uniform(keys[_ORDER], start + visited) < market.order_probability(who, what)
+    who, creative = log.customer[visited], log.creative[visited]
+    bought = uniform(keys[_ORDER], start + visited) < market.order_probability(who, creative)
     log.conversion[visited] = bought
-    orders, who, what = visited[bought], who[bought], what[bought]
-    ads = market.creatives.take(what)
+    orders, who, creative = visited[bought], who[bought], creative[bought]
+    ads = market.creatives.take(creative)
     days = mean_delay(market.truth, market.truth_of_customers, who, ads)
     log.delay[orders] = days * exponential(keys[_DELAY], start + orders)
     price = order_values(market.truth_of_customers, who, uniform(keys[_VALUE], start + orders))
-    log.order_value[orders] = price * (1 - market.promoted_discount[what])
+    log.order_value[orders] = price * (1 - market.promoted_discount[creative])

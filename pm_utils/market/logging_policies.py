@@ -40,6 +40,14 @@ class Uniform:
     """Every ad with the same probability.
 
     Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import Uniform
+    >>> creative, propensity = Uniform(4).choose(np.array([0, 1, 2]), np.array([0.0, 0.3, 0.99]))
+    >>> creative, propensity
+    (array([0, 1, 3], dtype=int32), array([0.25, 0.25, 0.25], dtype=float32))
     """
 
     n_creatives: int
@@ -67,6 +75,18 @@ class EpsilonGreedy:
     n_creatives : int
     epsilon : float
         How often any ad is drawn uniformly, from 0 to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import EpsilonGreedy
+    >>> policy = EpsilonGreedy(best=[2, 0, 1], n_creatives=4, epsilon=0.2)
+    >>> policy.probabilities(np.array([0, 1]))
+    array([[0.05, 0.05, 0.85, 0.05],
+           [0.85, 0.05, 0.05, 0.05]], dtype=float32)
+    >>> creative, propensity = policy.choose(np.array([0, 0]), np.array([0.02, 0.9]))
+    >>> creative, propensity.round(2)  # below 0.2 any ad, else the customer's own
+    (array([0, 2], dtype=int32), array([0.05, 0.85], dtype=float32))
     """
 
     best: np.ndarray
@@ -105,6 +125,14 @@ def fixed(creative: int, n_customers: int, n_creatives: int) -> EpsilonGreedy:
     """Return the policy that shows one ad to all.
 
     Explained in chapter ``creative-optimisation``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import fixed
+    >>> fixed(1, n_customers=3, n_creatives=2).probabilities(np.array([0, 2]))
+    array([[0., 1.],
+           [0., 1.]], dtype=float32)
     """
     return EpsilonGreedy(np.full(n_customers, creative), n_creatives)
 
@@ -117,6 +145,15 @@ class Table:
     ----------
     table : array of shape (N, M)
         Probabilities at least 0; rows sum to one.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import Table
+    >>> policy = Table(np.array([[0.25, 0.75], [1.0, 0.0]]))
+    >>> creative, propensity = policy.choose(np.array([0, 0, 1]), np.array([0.2, 0.3, 0.99]))
+    >>> creative, propensity
+    (array([0, 1, 0], dtype=int32), array([0.25, 0.75, 1.  ], dtype=float32))
     """
 
     table: np.ndarray
@@ -125,10 +162,10 @@ class Table:
         """Check the probabilities and add them up for the search."""
         table = np.asarray(self.table, dtype=np.float64)
         object.__setattr__(self, "table", _checked(table, table.shape))
-        reached = np.minimum(np.cumsum(table, axis=1), 1.0)
-        reached[:, -1] = 1.0
-        marks = np.ceil(reached * 2**BITS).astype(np.int32)
-        object.__setattr__(self, "_marks", marks.ravel())
+        cumulative = np.minimum(np.cumsum(table, axis=1), 1.0)
+        cumulative[:, -1] = 1.0
+        in_units = np.ceil(cumulative * 2**BITS).astype(np.int32)
+        object.__setattr__(self, "_cumulative", in_units.ravel())
         object.__setattr__(self, "_propensity", table.astype(np.float32).ravel())
 
     @property
@@ -142,9 +179,9 @@ class Table:
 
     @cached_property
     def _line(self) -> np.ndarray:
-        """Where each ad ends: the marks of all customers as one ascending line."""
+        """Where each ad ends: the cumulative probabilities of all customers, one ascending line."""
         row = np.arange(len(self.table), dtype=np.int64)
-        return (row << BITS).repeat(self.n_creatives) + self._marks
+        return (row << BITS).repeat(self.n_creatives) + self._cumulative
 
     @cached_property
     def _guide(self) -> np.ndarray:
@@ -159,19 +196,19 @@ class Table:
         ----------
         Chen & Asau (1974), On generating random variates from an empirical distribution.
         """
-        goal = _whole(u)
+        goal = _fixed_point(u)
         cell = self._guide[customers * np.int64(STARTS) + (goal >> (BITS - START_BITS))]
-        cell += self._marks[cell] <= goal
-        late = np.flatnonzero(self._marks[cell] <= goal)
+        cell += self._cumulative[cell] <= goal
+        late = np.flatnonzero(self._cumulative[cell] <= goal)
         for _ in range(LINEAR_STEPS):
             cell[late] += 1
-            late = late[self._marks[cell[late]] <= goal[late]]
+            late = late[self._cumulative[cell[late]] <= goal[late]]
         cell[late] = self._find(customers[late], goal[late])  # a crowded stretch
         return self._ads(customers, cell)
 
     def search(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what `choose` returns, without a guide: for tables that are asked once."""
-        return self._ads(customers, self._find(customers, _whole(u)))
+        return self._ads(customers, self._find(customers, _fixed_point(u)))
 
     def _find(self, customers: np.ndarray, goal: np.ndarray) -> np.ndarray:
         place = (customers.astype(np.int64) << BITS) + goal
@@ -182,7 +219,7 @@ class Table:
         return (cell - at).astype(np.int32), self._propensity[cell]
 
 
-def _whole(u: np.ndarray) -> np.ndarray:
+def _fixed_point(u: np.ndarray) -> np.ndarray:
     """Write numbers from 0 to 1 in whole units of 2⁻²⁴, the largest one being the last below 1."""
     return np.minimum((u * np.float32(2**BITS)).astype(np.int32), 2**BITS - 1)
 
@@ -196,6 +233,15 @@ class Computed:
     function : callable
         Customers (B,) → probabilities (B, M); rows sum to one.
     n_creatives : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import Computed
+    >>> policy = Computed(lambda customers: np.tile([0.25, 0.75], (len(customers), 1)), 2)
+    >>> creative, propensity = policy.choose(np.array([0, 7]), np.array([0.2, 0.3]))
+    >>> creative, propensity
+    (array([0, 1], dtype=int32), array([0.25, 0.75], dtype=float32))
     """
 
     function: Callable[[np.ndarray], np.ndarray]
@@ -227,6 +273,14 @@ def as_policy(policy: Policy | Callable, n_creatives: int) -> Policy:
     ------
     ValueError
         When the policy is for a different number of ads.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.logging_policies import as_policy
+    >>> policy = as_policy(lambda customers: np.tile([0.5, 0.5], (len(customers), 1)), 2)
+    >>> policy.probabilities(np.array([3]))
+    array([[0.5, 0.5]])
     """
     if not hasattr(policy, "choose"):
         return Computed(policy, n_creatives)

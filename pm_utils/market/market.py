@@ -57,6 +57,17 @@ class Market:
     ------
     ValueError
         When a number is out of range.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import Market, Uniform
+    >>> market = Market(3, seed=0)
+    >>> len(market.customers), len(market.creatives), market.click_table.shape
+    (3, 200, (3, 200))
+    >>> value = market.policy_value(Uniform(200), market.click_table)  # of every ad alike
+    >>> bool(np.isclose(value, market.click_table.mean()))
+    True
     """
 
     def __init__(
@@ -101,7 +112,7 @@ class Market:
         broken = plant_defect(self.truth_of_customers, stage, customers, factor)
         return self._changed(truth_of_customers=broken)
 
-    def with_luck(self, seed: int) -> "Market":
+    def with_event_seed(self, seed: int) -> "Market":
         """Return the same customers and ads, to whom other things happen.
 
         Parameters
@@ -116,7 +127,7 @@ class Market:
         return market
 
     def of(self, customers: np.ndarray) -> "Market":
-        """Return a market of some customers, one as often as named; each copy has its own luck.
+        """Return a market of some customers, one as often as named; each copy has its own events.
 
         Parameters
         ----------
@@ -177,6 +188,17 @@ class Market:
         Returns
         -------
         array of floats, broadcast
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pm_utils.market import Market
+        >>> market, customer, creative = Market(3, seed=0), np.arange(3), np.arange(2)
+        >>> market.click_probability(customer[:, None], creative).shape  # all three with both ads
+        (3, 2)
+        >>> first, last = (market.click_probability(0, creative, position=slot) for slot in (0, 3))
+        >>> (last / first).round(2)  # how often the last slot is looked at
+        array([0.4, 0.4])
         """
         slots = len(self.truth.examination)
         seen = np.array(self.truth.examination)[_codes("position", position, 0, slots)]
@@ -247,13 +269,24 @@ class Market:
         -------
         array of floats, broadcast
             By the formulas of `pm_utils.market.experiments`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pm_utils.market import Market
+        >>> market = Market(3, seed=0)
+        >>> market.true_uplift(np.arange(3), np.array([0, 0, 5])).shape  # three pairs
+        (3,)
+        >>> market.true_uplift(np.array([0]), np.array([0]), impressions=0)  # no ad, no effect
+        array([0.])
         """
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome is {outcome!r}: give one of {', '.join(OUTCOMES)}")
         _check_flight(impressions, days)
-        who = _codes("customer", customer, 0, self.n_customers)
-        what = _codes("creative", creative, 0, len(self.creatives))
-        return expected_uplift(self, who, what, impressions=impressions, days=days)[outcome]
+        customer = _codes("customer", customer, 0, self.n_customers)
+        creative = _codes("creative", creative, 0, len(self.creatives))
+        uplift = expected_uplift(self, customer, creative, impressions=impressions, days=days)
+        return uplift[outcome]
 
     def policy_value(self, policy: Policy | Callable, reward: np.ndarray) -> float:
         """Return the mean over all customers of a policy's expected reward.
@@ -303,6 +336,15 @@ class Market:
         Returns
         -------
         ImpressionLog
+
+        Examples
+        --------
+        >>> from pm_utils.market import Market, Uniform
+        >>> market = Market(3, seed=0)
+        >>> log = market.impressions(Uniform(200), 1_000)
+        >>> second_half = market.impressions(Uniform(200), 500, start=500)
+        >>> bool((log.click[500:] == second_half.click).all())
+        True
         """
         if n < 0 or start < 0:
             raise ValueError(f"n is {n} and start is {start}: give numbers of at least 0")
@@ -361,6 +403,17 @@ class Market:
             ``propensity`` (of what happened), ``clicks``, ``conversions``, the outcomes
             ``orders``, ``bought``, ``spend`` and ``profit``, organic orders included, and what no
             real experiment shows: each outcome's potential values ``…_without`` and ``…_with``.
+
+        Examples
+        --------
+        >>> from pm_utils.market import Market, fixed
+        >>> market = Market(40, seed=0)
+        >>> trial = market.experiment(fixed(7, n_customers=40, n_creatives=200), treated=0.5)
+        >>> len(trial), sorted(trial["creative"].unique().tolist())  # -1: held out
+        (40, [-1, 7])
+        >>> held_out = trial[~trial["treated"]]
+        >>> bool((held_out["spend"] == held_out["spend_without"]).all())
+        True
         """
         if not 0 <= treated <= 1:
             raise ValueError(f"treated is {treated}: give a probability")
@@ -397,6 +450,17 @@ class Market:
         -------
         MarketState, WeekOutcome
             An ad to somebody who has left reaches nobody and costs nothing.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from pm_utils.market import Market
+        >>> market = Market(3, seed=0)
+        >>> state, outcome = market.step(market.rested(), np.array([0, 5, -1]), impressions=2)
+        >>> outcome.impressions
+        array([2, 2, 0])
+        >>> state.week, state.fatigue  # a week keeps 70 % of it
+        (1, array([1.4, 1.4, 0. ]))
         """
         creative = _codes("creative", creative, -1, len(self.creatives))
         if creative.shape != (self.n_customers,):
@@ -432,6 +496,14 @@ class Market:
         -------
         array of shape (B,)
             Dollars, by the formula of `pm_utils.market.dynamics`.
+
+        Examples
+        --------
+        >>> from pm_utils.market import Market, Uniform
+        >>> market = Market(3, seed=0)
+        >>> year = market.lifetime_value(None, weeks=52)  # of organic orders alone
+        >>> year.shape, bool((market.lifetime_value(None) > year).all())
+        ((3,), True)
         """
         if not 0 < discount_factor <= 1:
             raise ValueError(f"discount_factor is {discount_factor}: give one in (0, 1]")

@@ -14,17 +14,17 @@ _COUNT, _VALUE, _DAY, _CATEGORY, _COUPON = range(5)
 
 def simulate_orders(market, weeks: int, *, customers: np.ndarray) -> pd.DataFrame:
     """Draw organic orders of customers who stay; see `Market.orders`."""
-    reached = np.cumsum(market.households.taste, axis=1)
-    reached[:, -1] = 1.0
+    cumulative = np.cumsum(market.households.taste, axis=1)
+    cumulative[:, -1] = 1.0
     coupon = market.households.record["coupon_order_share"].to_numpy()
-    parts = [_week(market, week, customers, reached, coupon) for week in range(weeks)]
+    parts = [_week(market, week, customers, cumulative, coupon) for week in range(weeks)]
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["category"] = pd.Categorical.from_codes(columns["category"], list(CATEGORIES))
     return pd.DataFrame(columns)
 
 
 def _week(
-    market, week: int, customers: np.ndarray, reached: np.ndarray, coupon: np.ndarray
+    market, week: int, customers: np.ndarray, cumulative: np.ndarray, coupon: np.ndarray
 ) -> dict:
     hidden = market.truth_of_customers
     keys = [stream_key(market.seed, ORGANIC_STREAM, week, name) for name in range(5)]
@@ -38,6 +38,6 @@ def _week(
         "week": np.full(len(who), week),
         "day": week * 7 + 7 * uniform(keys[_DAY], counter),
         "order_value": order_values(hidden, who, uniform(keys[_VALUE], counter)),
-        "category": (uniform(keys[_CATEGORY], counter)[:, None] >= reached[household]).sum(1),
+        "category": (uniform(keys[_CATEGORY], counter)[:, None] >= cumulative[household]).sum(1),
         "coupon": uniform(keys[_COUPON], counter) < coupon[household],
     }

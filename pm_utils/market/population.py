@@ -104,7 +104,7 @@ class Households:
         ``average_order_value`` (dollars), ``discount_share`` (retail discount over amount before
         it), ``coupon_order_share`` (orders with a coupon over orders) and ``share_<category>``
         (of the spend that `SOLD_AS` maps).
-    mixture : array of shape (H, TYPES)
+    mixture : array of shape (H, N_TYPES)
         How much of each type of shopper the household is; rows sum to one.
     taste : array of shape (H, 12)
         Shares of spend by category as the factorisation has them; rows sum to one.
@@ -114,6 +114,27 @@ class Households:
         Orders per week.
     order_mean, order_variation : arrays of shape (H,)
         Dollars per order, and their coefficient of variation.
+
+    Examples
+    --------
+    A market of three made-up households, who differ in how often they order:
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.market import Market
+    >>> from pm_utils.market.population import Households
+    >>> households = Households(
+    ...     record=pd.DataFrame(index=pd.Index([7, 8, 9], name="customer_id")),
+    ...     mixture=np.full((3, 8), 1 / 8),
+    ...     taste=np.full((3, 12), 1 / 12),
+    ...     price_sensitivity=np.array([1, 3, 5]) / 6,
+    ...     order_rate=np.array([0.5, 1.0, 2.0]),
+    ...     order_mean=np.full(3, 20.0),
+    ...     order_variation=np.full(3, 0.5),
+    ... )
+    >>> market = Market(10, seed=0, households=households)
+    >>> bool(market.customers["customer_id"].isin([7, 8, 9]).all())
+    True
     """
 
     record: pd.DataFrame
@@ -126,7 +147,15 @@ class Households:
 
 
 def category_codes(products: pd.DataFrame) -> np.ndarray:
-    """Return each product's code among the twelve categories of ads, or -1 → (P,)."""
+    """Return each product's code among the twelve categories of ads, or -1 → (P,).
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.market.population import category_codes
+    >>> category_codes(pd.DataFrame({"category": ["COFFEE", "CHEESE", "CIGARETTES"]}))
+    array([ 0,  1, -1])
+    """
     check_levels("category", SOLD_AS, "pm_utils.market.population.SOLD_AS")
     code = {sold: k for k, name in enumerate(CATEGORIES) for sold in SOLD_AS[name]}
     return products["category"].astype(object).map(code).fillna(-1).to_numpy(dtype=np.int64)
@@ -216,10 +245,20 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Returns
     -------
-    mixture : array of shape (H, TYPES)
+    mixture : array of shape (H, N_TYPES)
         Rows sum to one.
     taste : array of shape (H, 12)
         The shares that the types reconstruct; rows sum to one, no entry is zero.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.population import factorise
+    >>> mixture, taste = factorise(np.random.default_rng(0).gamma(0.5, 40.0, (30, 12)))
+    >>> mixture.shape, taste.shape
+    ((30, 8), (30, 12))
+    >>> bool(np.allclose(taste.sum(1), 1)), bool((taste > 0).all())
+    (True, True)
     """
     mean = np.maximum(spend.sum(0) / spend.sum(), 1e-6)
     shares = spend + PRIOR_SPEND * mean

@@ -20,7 +20,14 @@ _LAST = np.uint64(31)
 
 
 def stream_key(seed: int, *name: int) -> np.uint64:
-    """Return the key of a stream of numbers; streams with different names are unrelated."""
+    """Return the key of a stream of numbers; streams with different names are unrelated.
+
+    Examples
+    --------
+    >>> from pm_utils.market.randomness import stream_key
+    >>> bool(stream_key(0, 1) == stream_key(0, 1)), bool(stream_key(0, 1) == stream_key(0, 2))
+    (True, False)
+    """
     return np.random.SeedSequence(seed, spawn_key=name).generate_state(1, np.uint64)[0]
 
 
@@ -36,6 +43,15 @@ def random_bits(key: np.uint64, counter: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of the same shape, uint64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.randomness import random_bits, stream_key
+    >>> key = stream_key(0, 1)
+    >>> whole, half = random_bits(key, np.arange(1_000)), random_bits(key, np.arange(500, 1_000))
+    >>> bool((whole[500:] == half).all())  # batches do not matter
+    True
     """
     bits = np.asarray(counter).astype(np.uint64)  # a copy, mixed in place
     bits *= GOLDEN
@@ -74,6 +90,13 @@ def poisson(rate: np.ndarray, u: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of int64
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.randomness import poisson
+    >>> poisson(np.array([0.1, 1.0, 4.0]), np.array([0.5, 0.5, 0.5]))  # the medians
+    array([0, 1, 4])
     """
     rate, u = np.broadcast_arrays(np.asarray(rate, np.float64), u)
     count = np.zeros(rate.shape, np.int64)

@@ -166,6 +166,14 @@ class Scene:
         Shift of the badge: 0 none, 1 right, 2 down, 3 both, one pixel each.
     pace : float
         Speed relative to slow or fast.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.renderer import Scene
+    >>> scene = Scene.from_uniform(np.full((1, 8), 0.5))  # the middle of each range
+    >>> scene.x, scene.size, scene.gain
+    (array([0.]), array([1.]), array([0.97]))
     """
 
     x: np.ndarray
@@ -254,7 +262,17 @@ def _box(left: float, top: float, right: float, bottom: float, colour: tuple) ->
 
 
 def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
-    """Lay one overlay or picture (..., 3 or 4) under another overlay (..., 4)."""
+    """Lay one overlay or picture (..., 3 or 4) under another overlay (..., 4).
+
+    Examples
+    --------
+    Half of a white overlay on black:
+
+    >>> import numpy as np
+    >>> from pm_utils.market.renderer import over
+    >>> over(np.zeros(3), np.array([0.5, 0.5, 0.5, 0.5]))  # colour times opacity, opacity
+    array([0.5, 0.5, 0.5])
+    """
     channels = below.shape[-1]
     return below * (1 - above[..., 3:]) + above[..., :channels]
 
@@ -381,6 +399,15 @@ def render_images(creatives: Creatives, rng: np.random.Generator) -> np.ndarray:
     Returns
     -------
     array of shape (N, 32, 32, 3), float32 in [0, 1]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import random_creatives
+    >>> from pm_utils.market.renderer import render_images
+    >>> ads = random_creatives(2, np.random.default_rng(0))
+    >>> render_images(ads, np.random.default_rng(1)).shape
+    (2, 32, 32, 3)
     """
     return _render(creatives, rng, frames=1)[:, 0]
 
@@ -398,6 +425,15 @@ def render_clips(creatives: Creatives, rng: np.random.Generator) -> np.ndarray:
     -------
     array of shape (N, 12, 32, 32, 3), float32 in [0, 1]
         12 frames; a still ad shows the same picture twelve times, with new noise.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import random_creatives
+    >>> from pm_utils.market.renderer import render_clips
+    >>> ads = random_creatives(2, np.random.default_rng(0))
+    >>> render_clips(ads, np.random.default_rng(1)).shape
+    (2, 12, 32, 32, 3)
     """
     return _render(creatives, rng, frames=FRAMES)
 
@@ -416,7 +452,18 @@ def _render(creatives: Creatives, rng: np.random.Generator, frames: int) -> np.n
 
 
 def velocity(creatives: Creatives, scene: Scene) -> np.ndarray:
-    """Return how fast each icon moves → (N, 2), pixels per frame right and down."""
+    """Return how fast each icon moves → (N, 2), pixels per frame right and down.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import Creatives
+    >>> from pm_utils.market.renderer import Scene, velocity
+    >>> zero, middle = [0], Scene.from_uniform(np.full((1, 8), 0.5))
+    >>> slow_up = Creatives(zero, zero, zero, zero, zero, motion=[3], speed=[0])
+    >>> velocity(slow_up, middle)  # y is down, and a slow ad goes half a pixel per frame
+    array([[ 0. , -0.5]])
+    """
     pace = SPEEDS[creatives.speed] * scene.pace
     return DIRECTIONS[creatives.motion] * pace[:, None]
 
@@ -436,6 +483,13 @@ def contact_sheet(images: np.ndarray, *, columns: int, scale: int = 4) -> np.nda
     """Lay pictures (N, 32, 32, 3) out in rows on white, each pixel a square of scale × scale.
 
     Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market.renderer import contact_sheet
+    >>> contact_sheet(np.zeros((6, 32, 32, 3)), columns=3, scale=2).shape  # with a white rim each
+    (136, 204, 3)
     """
     if len(images) % columns:
         raise ValueError(f"{len(images)} pictures do not fill rows of {columns}")

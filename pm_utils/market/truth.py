@@ -96,6 +96,13 @@ class TruthParameters:
         customers, of what nothing explains.
     individuality : float
         Standard deviation of the logarithm of a customer's order rate over the household's.
+
+    Examples
+    --------
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(fatigue=0.0)  # a market in which nobody tires of ads
+    >>> truth.fatigue, truth.margin
+    (0.0, 0.3)
     """
 
     examination: tuple[float, ...] = (1.0, 0.75, 0.55, 0.4)
@@ -199,7 +206,7 @@ def draw_customers(
 
     Returns
     -------
-    Customers
+    CustomerTruth
     """
     index = np.arange(n_customers)
 
@@ -275,7 +282,7 @@ def click_probability(
     Parameters
     ----------
     truth : TruthParameters
-    customers : Customers
+    customers : CustomerTruth
     who : array of integers
         Customers; broadcasts with the ads: shape (N,) pairs each with its ad, (N, 1) crosses all.
     ads : Creatives

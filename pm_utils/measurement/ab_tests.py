@@ -45,6 +45,14 @@ def sample_size(rate: float, lift: float, *, power: float = 0.8, alpha: float = 
     -------
     float
         By statsmodels, with Cohen's effect size :math:`2 \\arcsin \\sqrt p`.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.ab_tests import sample_size
+    >>> round(sample_size(0.05, 0.1))  # to see 5.5 % instead of 5 %
+    31217
+    >>> round(sample_size(0.05, 0.05))  # half the lift takes about four times as many
+    122107
     """
     effect = proportion_effectsize(rate * (1 + lift), rate)
     return float(NormalIndPower().solve_power(effect, power=power, alpha=alpha))
@@ -54,6 +62,13 @@ def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.0
     """Return P(found if there) for numbers of customers per variant; see `sample_size`.
 
     Explained in chapter ``creative-optimisation``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import power
+    >>> power(0.05, 0.1, np.array([3_000, 31_217])).round(2)
+    array([0.14, 0.8 ])
     """
     effect = proportion_effectsize(rate * (1 + lift), rate)
     return NormalIndPower().power(effect, np.asarray(customers, float), alpha)
@@ -65,6 +80,15 @@ def simulated_power(
     """Return the share of simulated tests of two proportions with \\|z\\| above 1.96.
 
     Explained in chapter ``creative-optimisation``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import simulated_power
+    >>> rng = np.random.default_rng(0)
+    >>> share = simulated_power(0.05, 0.1, 31_217, runs=1_000, rng=rng)
+    >>> bool(abs(share - 0.8) < 0.05)  # as `power` says
+    True
     """
     clicks = rng.binomial(customers, [rate, rate * (1 + lift)], size=(runs, 2)) / customers
     pooled = clicks.mean(1)
@@ -81,6 +105,15 @@ def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comp
     ----------
     clicks, customers : (int, int)
         Of the first and the second variant.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.ab_tests import two_proportions
+    >>> found = two_proportions((50, 80), (1_000, 1_000))
+    >>> round(found.difference, 3), round(found.low, 3), round(found.high, 3)  # second less first
+    (0.03, 0.008, 0.052)
+    >>> round(found.p_value, 4)
+    0.0065
     """
     p_value = proportions_ztest(clicks, customers)[1]
     pairs = clicks[1], customers[1], clicks[0], customers[0]
@@ -107,6 +140,15 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
     References
     ----------
     Deng, Knoblich & Lu (2018), Applying the delta method in metric analytics.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import two_ratios
+    >>> clicks, impressions = np.array([0, 1, 2, 1]), np.array([10, 10, 10, 10])
+    >>> found = two_ratios(clicks, impressions, np.array([False, False, True, True]))
+    >>> round(found.difference, 3), round(found.p_value, 3)  # 3 of 20 against 1 of 20
+    (0.1, 0.046)
     """
     ratio, variance = [], []
     for group in (~second, second):
@@ -117,7 +159,23 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
 
 
 def two_means(outcome: np.ndarray, second: np.ndarray) -> Comparison:
-    """Compare two means with unequal variances, large samples (Welch)."""
+    """Compare two means with unequal variances, large samples (Welch).
+
+    Parameters
+    ----------
+    outcome : array of shape (N,)
+    second : boolean array of shape (N,)
+        Who got the second variant; at least two customers in each group.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import two_means
+    >>> dollars, second = np.array([1.0, 3, 4, 6]), np.array([False, False, True, True])
+    >>> found = two_means(dollars, second)
+    >>> round(found.difference, 2), round(found.low, 2), round(found.high, 2)
+    (3.0, 0.23, 5.77)
+    """
     groups = outcome[~second], outcome[second]
     error = np.sqrt(sum(group.var(ddof=1) / len(group) for group in groups))
     return _normal(groups[1].mean() - groups[0].mean(), error)
@@ -148,6 +206,18 @@ def false_alarms(
     dict of str to float
         Share of p-values below 0.05 by ``impressions`` (`two_proportions`) and by ``customers``
         (`two_ratios`).
+
+    Examples
+    --------
+    Fifty customers click on all of their ten ads and fifty on none, so that impressions of one
+    customer are all alike:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import false_alarms
+    >>> clicks, impressions = np.repeat([0, 10], 50), np.full(100, 10)
+    >>> shares = false_alarms(clicks, impressions, runs=400, rng=np.random.default_rng(0))
+    >>> shares["impressions"] > 0.4, shares["customers"] < 0.1
+    (True, True)
     """
     y, n = np.asarray(part, float), np.asarray(whole, float)
     each = np.column_stack([y, n, y * y, y * n, n * n])
@@ -171,6 +241,14 @@ def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> floa
         How many each variant got.
     planned : tuple of float
         Their planned shares; they sum to one.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.ab_tests import sample_ratio
+    >>> sample_ratio((500, 500), (0.5, 0.5))
+    1.0
+    >>> round(sample_ratio((5_000, 5_300), (0.5, 0.5)), 4)  # look for the fault before the effect
+    0.0031
     """
     expected = np.array(planned) * sum(customers)
     return float(chisquare(customers, expected).pvalue)
@@ -197,13 +275,28 @@ def mixture_sprt(total: np.ndarray, n: np.ndarray, *, tau2: float = 1.0) -> np.n
     References
     ----------
     Robbins (1970); Johari, Pekelis & Walsh (2015), Always valid inference.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import mixture_sprt
+    >>> mixture_sprt(np.array([0, 20, 36]), 100).round(1)  # stop at 1 / 0.05 = 20 or more
+    array([ 0.1,  0.7, 60.8])
     """
-    spread = 1 + np.asarray(n, float) * tau2
-    return np.exp(tau2 * np.square(total) / (2 * spread)) / np.sqrt(spread)
+    variance = 1 + np.asarray(n, float) * tau2  # of S_n / sqrt(n) over all effects
+    return np.exp(tau2 * np.square(total) / (2 * variance)) / np.sqrt(variance)
 
 
 def always_valid_p(ratio: np.ndarray) -> np.ndarray:
-    """Return min(1, 1 / the largest likelihood ratio so far) along the last axis."""
+    """Return min(1, 1 / the largest likelihood ratio so far) along the last axis.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import always_valid_p
+    >>> always_valid_p(np.array([0.5, 40, 2]))  # it never rises again
+    array([1.   , 0.025, 0.025])
+    """
     return np.minimum(1, 1 / np.maximum.accumulate(ratio, axis=-1))
 
 
@@ -230,6 +323,13 @@ def peeking(
         The share of runs that have called a winner at that look or before: ``fixed`` by
         \\|z\\| > 1.96 at any look, ``always valid`` by the mixture SPRT, and ``once`` by \\|z\\| >
         1.96 at that look alone.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.ab_tests import peeking
+    >>> called = peeking(20, runs=2_000, seed=0)  # twenty looks where there is no effect
+    >>> {name: round(float(share[-1]), 1) for name, share in called.items()}
+    {'once': 0.1, 'fixed': 0.2, 'always valid': 0.0}
     """
     rng, n = np.random.default_rng(seed), np.arange(1, looks + 1)
     found = {name: np.zeros(looks) for name in ("once", "fixed", "always valid")}
@@ -261,9 +361,22 @@ def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
     References
     ----------
     Deng, Xu, Kohavi & Walker (2013).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import cuped
+    >>> spend, spend_before = np.array([1.0, 2, 3, 6]), np.array([10.0, 20, 30, 40])
+    >>> adjusted = cuped(spend, spend_before)
+    >>> adjusted.round(1)
+    array([3.4, 2.8, 2.2, 3.6])
+    >>> float(adjusted.mean().round(2)), float(spend.mean())  # the mean stays
+    (3.0, 3.0)
+    >>> float((adjusted.var() / spend.var()).round(2))
+    0.09
     """
-    apart = covariate - covariate.mean()
-    return outcome - apart * (apart @ outcome / (apart @ apart))
+    centred = covariate - covariate.mean()
+    return outcome - centred * (centred @ outcome / (centred @ centred))
 
 
 def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -280,6 +393,14 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
     -------
     array of shape (draws,) or (draws, K)
         The same splits for every column.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import placebo_effects
+    >>> effects = placebo_effects(np.arange(10.0), draws=500, rng=np.random.default_rng(0))
+    >>> effects.shape, bool(abs(effects.mean()) < 0.3)
+    ((500,), True)
     """
     second = random_halves(len(outcome), draws=draws, rng=rng)
     inside = second.sum(1)[0]
@@ -288,7 +409,15 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
 
 
 def random_halves(size: int, *, draws: int, rng: np.random.Generator) -> np.ndarray:
-    """Return 1 for half of the customers, drawn anew in each row, and 0 else → (draws, N)."""
+    """Return 1 for half of the customers, drawn anew in each row, and 0 else → (draws, N).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import random_halves
+    >>> random_halves(5, draws=3, rng=np.random.default_rng(0)).sum(1)  # two of five
+    array([2., 2., 2.], dtype=float32)
+    """
     first = np.tile(np.arange(size) < size // 2, (draws, 1))
     return rng.permuted(first, axis=1).astype(np.float32)
 
@@ -317,6 +446,17 @@ def variance_ratios(
     -------
     DataFrame
         One row per covariate: ``promised``, 1 - ρ², and ``measured`` over the splits.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import variance_ratios
+    >>> spend = np.arange(40.0)
+    >>> covariates = {"itself": spend, "who comes in pairs": np.tile([0.0, 1.0], 20)}
+    >>> variance_ratios(spend, covariates, draws=500, rng=np.random.default_rng(0)).round(1)
+                        promised  measured
+    itself                   0.0       0.0
+    who comes in pairs       1.0       1.0
     """
     promised = [1 - np.corrcoef(x, outcome)[0, 1] ** 2 for x in covariates.values()]
     columns = [outcome, *(cuped(outcome, x) for x in covariates.values())]

@@ -72,6 +72,16 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     array of shape (..., 3)
         Negative where the present rate is the higher; 0 where a rate has nobody to count. The
         later stages of one that nobody passes any more count at their attainable rates.
+
+    Examples
+    --------
+    Clicks have halved; all else is as it was, and an order still brings 30 dollars:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.bottlenecks import lost_profit
+    >>> before = np.array([1_000, 40, 36, 4, 120])
+    >>> lost_profit(np.array([1_000, 20, 18, 2, 60]), before).round(2)
+    array([60.,  0.,  0.])
     """
     both = now + before
     value = _ratio(both[..., 4], both[..., 3])
@@ -108,7 +118,7 @@ def bottlenecks(
     repeats, seed : int
         Resamples of customers, both logs of one together.
     alpha : float
-        Chance that a healthy funnel is blamed anywhere: divided among all cells (Bonferroni).
+        Probability that a healthy funnel is blamed anywhere: divided among all cells (Bonferroni).
 
     Returns
     -------
@@ -116,13 +126,30 @@ def bottlenecks(
         One row per segment and stage, the largest proven loss first: ``stage``, ``segment``,
         ``rate``, ``attainable``, ``lost`` (dollars), its interval ``low`` and ``high`` at the
         divided level, and ``proven``, whether that excludes zero from above.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.bottlenecks import bottlenecks, named
+    >>> before = np.tile([100, 10, 8, 4, 80], (20, 1))
+    >>> now = before.copy()
+    >>> now[:10, 1:] //= 2  # ten new customers click half as often
+    >>> segments = np.repeat(np.eye(2), 10, axis=0)
+    >>> report = bottlenecks(now, before, segments, ["new", "old"], repeats=50, seed=0)
+    >>> report[["stage", "segment", "rate", "attainable", "lost", "proven"]].head(2)
+       stage segment  rate  attainable   lost  proven
+    0  click     new  0.05         0.1  400.0    True
+    1  visit     new  0.80         0.8    0.0   False
+    >>> named(report)
+    ('click', 'new')
     """
     size, count = len(now), groups.shape[1]
     stages = list(MARKET_STAGES[1:])
-    spread = [(groups[:, :, None] * each[:, None, :]).reshape(size, -1) for each in (now, before)]
-    sums = [each.sum(0).reshape(count, 5) for each in spread]
+    logs = (now, before)
+    by_segment = [(groups[:, :, None] * each[:, None, :]).reshape(size, -1) for each in logs]
+    sums = [each.sum(0).reshape(count, 5) for each in by_segment]
     weight = bootstrap_weights(size, repeats, seed).astype(float)
-    drawn = [(weight @ each).reshape(repeats, count, 5) for each in spread]
+    drawn = [(weight @ each).reshape(repeats, count, 5) for each in by_segment]
     lost = lost_profit(*sums)
     error = lost_profit(*drawn).std(axis=0, ddof=1)
     half = norm.ppf(1 - alpha / lost.size) * error
@@ -165,6 +192,18 @@ def market_segments(customers: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     -------
     array of shape (N,), integers from 0 to 5
     list of six str
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.measurement.bottlenecks import market_segments
+    >>> orders, discounts = [0.1, 0.2, 1.0, 1.1, 3.0, 4.0], [0.0, 0.3, 0.1, 0.2, 0.0, 0.4]
+    >>> customers = pd.DataFrame({"orders_per_week": orders, "discount_share": discounts})
+    >>> segment, names = market_segments(customers)
+    >>> segment
+    array([0, 1, 2, 3, 4, 5])
+    >>> names[5]
+    'orders often, bargains'
     """
     often = pd.qcut(customers["orders_per_week"].rank(method="first"), 3, labels=False)
     saves = pd.qcut(customers["discount_share"].rank(method="first"), 2, labels=False)

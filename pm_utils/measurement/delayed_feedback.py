@@ -1,8 +1,8 @@
 r"""Orders that have not come yet: conversion rate and delay learned together.
 
-At the cut-off a click is e days old. With p the chance that it ever converts and an exponential
-delay of rate λ (mean 1 / λ days), a click whose order came after d days has the likelihood
-:math:`p \lambda e^{-\lambda d}`, and one without an order
+At the cut-off a click is e days old. With p the probability that it ever converts and an
+exponential delay of rate λ (mean 1 / λ days), a click whose order came after d days has the
+likelihood :math:`p \lambda e^{-\lambda d}`, and one without an order
 
 .. math::
     1 - p + p e^{-\lambda e}
@@ -69,6 +69,17 @@ def seen_by(cut_off: float, clicked_at: np.ndarray, delay: np.ndarray) -> SeenCl
     ------
     ValueError
         When a click lies after the cut-off.
+
+    Examples
+    --------
+    On day 10, of three clicks one has brought an order, one will bring it four days later, and one
+    never will. The last two look alike.
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import seen_by
+    >>> seen = seen_by(10, np.array([0, 9, 4]), np.array([2, 5, np.nan]))
+    >>> seen.converted, seen.days
+    (array([ True, False, False]), array([2., 1., 6.]))
     """
     age = cut_off - np.asarray(clicked_at, float)
     if (age < 0).any():
@@ -87,13 +98,24 @@ class DelayedFeedbackNet(nn.Module):
         Hidden units that both share; 0 leaves the linear model of the paper.
     rate, mean_delay : float
         What the output biases start from.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.measurement.delayed_feedback import DelayedFeedbackNet
+    >>> net = DelayedFeedbackNet(3, rate=0.2, mean_delay=5.0)
+    >>> output = net(torch.zeros(2, 3))
+    >>> output.shape
+    torch.Size([2, 2])
+    >>> output[:, 0].sigmoid().tolist(), output[:, 1].neg().exp().tolist()  # P(converts), mean days
+    ([0.20000000298023224, 0.20000000298023224], [5.0, 5.0])
     """
 
     def __init__(
         self, features: int, *, hidden: int = 0, rate: float = 0.1, mean_delay: float = 3.0
     ) -> None:
         super().__init__()
-        self.share = (
+        self.shared = (
             nn.Sequential(nn.Linear(features, hidden), nn.ReLU()) if hidden else nn.Identity()
         )
         self.head = nn.Linear(hidden or features, 2)
@@ -103,7 +125,7 @@ class DelayedFeedbackNet(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Features (B, F) → logit and log rate (B, 2)."""
-        return self.head(self.share(x))
+        return self.head(self.shared(x))
 
 
 def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
@@ -120,6 +142,20 @@ def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
     -------
     Tensor
         Scalar, nats per click.
+
+    Examples
+    --------
+    With p = 1/2 and a mean delay of one day, a click of today that has not converted costs next to
+    nothing, an old one :math:`-\\log(1 - p)`:
+
+    >>> import torch
+    >>> from pm_utils.measurement.delayed_feedback import delayed_feedback_loss
+    >>> for seen in ([0.0, 0.0], [0.0, 100.0], [1.0, 1.0]):  # converted, days
+    ...     loss = delayed_feedback_loss(torch.zeros(1, 2), torch.tensor([seen]))
+    ...     print(round(float(loss), 2))
+    0.0
+    0.69
+    1.69
     """
     logit, log_rate = output.unbind(1)
     converted, days = seen.unbind(1)
@@ -133,7 +169,7 @@ def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
 def fit_delays(
     features: np.ndarray, seen: SeenClicks, *, hidden: int, epochs: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Fit the delayed feedback model and return each click's chance and mean delay.
+    """Fit the delayed feedback model and return each click's probability and mean delay.
 
     Explained in chapter ``funnel``.
 
@@ -149,6 +185,22 @@ def fit_delays(
     -------
     probability, mean_delay : arrays of shape (K,)
         P(converts ever), and days.
+
+    Examples
+    --------
+    Half of the clicks convert, on average three days later; on day 10 orders are still to come:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import fit_delays, seen_by
+    >>> rng = np.random.default_rng(0)
+    >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
+    >>> seen = seen_by(10, rng.uniform(0, 10, 500), delay)
+    >>> probability, _ = fit_delays(np.zeros((500, 1)), seen, hidden=0, epochs=120, seed=0)
+    >>> will_convert = np.isfinite(delay).mean()
+    >>> bool(seen.converted.mean() < 0.8 * will_convert)
+    True
+    >>> bool(abs(probability[0] - will_convert) < 0.02)
+    True
     """
     torch.manual_seed(seed)
     rate = max(seen.converted.mean(), 1e-3)
@@ -162,7 +214,16 @@ def fit_delays(
 
 
 def delay_summary(probability: np.ndarray, mean_delay: np.ndarray) -> tuple[float, float]:
-    """Return the mean conversion rate, and the mean delay of a conversion in days."""
+    """Return the mean conversion rate, and the mean delay of a conversion in days.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import delay_summary
+    >>> rate, days = delay_summary(np.array([0.2, 0.6]), np.array([4.0, 8.0]))
+    >>> round(rate, 1), round(days, 1)  # who converts more often counts more
+    (0.4, 7.0)
+    """
     return float(probability.mean()), float(np.average(mean_delay, weights=probability))
 
 
@@ -180,7 +241,7 @@ def reading(
     Parameters
     ----------
     fits : dict of pairs
-        Chance and mean delay of every click, by the model's name, as `fit_delays` returns them.
+        Probability and mean delay of every click, by the model's name, from `fit_delays`.
     seen : SeenClicks
     truth : pair of arrays of shape (K,)
     waits : sequence of float
@@ -203,11 +264,18 @@ def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray)
     """Return the mean delay of a conversion in each group of clicks, in days.
 
     Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import delay_by
+    >>> device = np.array(["phone", "phone", "desktop"])
+    >>> delay_by(device, np.array([0.1, 0.3, 0.2]), np.array([2.0, 6.0, 3.0])).round(1).to_dict()
+    {'desktop': 3.0, 'phone': 5.0}
     """
-    sums = (
-        pd.DataFrame({"chance": probability, "days": probability * mean_delay}).groupby(group).sum()
-    )
-    return sums["days"] / sums["chance"]
+    parts = pd.DataFrame({"probability": probability, "days": probability * mean_delay})
+    sums = parts.groupby(group).sum()
+    return sums["days"] / sums["probability"]
 
 
 def from_ripe_clicks(seen: SeenClicks, wait: float) -> tuple[float, float]:
@@ -223,6 +291,15 @@ def from_ripe_clicks(seen: SeenClicks, wait: float) -> tuple[float, float]:
     ------
     ValueError
         When no click is that old, or none of those has converted.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import from_ripe_clicks, seen_by
+    >>> clicked_at, delay = np.array([0, 2, 9, 9]), np.array([3, np.nan, 4, np.nan])
+    >>> seen = seen_by(10, clicked_at, delay)
+    >>> from_ripe_clicks(seen, 0), from_ripe_clicks(seen, 5)  # fresh clicks pull the rate down
+    ((0.25, 3.0), (0.5, 3.0))
     """
     ripe = seen.age >= wait
     came = ripe & seen.converted

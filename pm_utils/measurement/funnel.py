@@ -17,6 +17,28 @@ def market_funnel(log: ImpressionLog, n_customers: int) -> pd.DataFrame:
     """Count each customer's impressions, clicks, visits and orders → (N, 4).
 
     Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.market import ImpressionLog
+    >>> from pm_utils.measurement.funnel import market_funnel
+    >>> log = ImpressionLog(
+    ...     customer=np.array([0, 0, 1]),
+    ...     creative=np.array([3, 4, 3]),
+    ...     position=np.zeros(3, int),
+    ...     propensity=np.full(3, 0.1),
+    ...     click=np.array([True, True, False]),
+    ...     visit=np.array([True, False, False]),
+    ...     conversion=np.array([True, False, False]),
+    ...     delay=np.array([2.5, np.nan, np.nan]),
+    ...     order_value=np.array([40.0, 0.0, 0.0]),
+    ... )
+    >>> market_funnel(log, n_customers=3)  # the third was shown nothing
+       impression  click  visit  order
+    0           2      2      1      1
+    1           1      0      0      0
+    2           0      0      0      0
     """
     steps = (log.customer, *(log.customer[step] for step in (log.click, log.visit, log.conversion)))
     counts = [np.bincount(step, minlength=n_customers) for step in steps]
@@ -40,6 +62,22 @@ def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
         Per pair of stages ``reached``, ``passed``, ``rate``, its interval ``low`` and ``high``
         by customers, ``design effect``, and ``row low`` and ``row high``, the interval that takes
         rows for independent.
+
+    Examples
+    --------
+    Three customers were shown ten, ten and twenty ads:
+
+    >>> import pandas as pd
+    >>> from pm_utils.measurement.funnel import funnel_rates
+    >>> counts = pd.DataFrame({"impression": [10, 10, 20], "click": [0, 2, 6], "order": [0, 0, 3]})
+    >>> rates = funnel_rates(counts)
+    >>> rates[["reached", "passed", "rate"]]
+                        reached  passed   rate
+    impression → click       40       8  0.200
+    click → order             8       3  0.375
+    impression → order       40       3  0.075
+    >>> (rates["high"] - rates["low"] >= rates["row high"] - rates["row low"]).all().item()
+    True
     """
     stages = list(counts)
     pairs = [*zip(stages, stages[1:], strict=False), (stages[0], stages[-1])]

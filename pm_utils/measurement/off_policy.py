@@ -39,6 +39,13 @@ def effective_sample_size(weight: np.ndarray) -> float:
     r"""Return :math:`(\sum w)^2 / \sum w^2`: how many rows of equal weight are as good.
 
     Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import effective_sample_size
+    >>> effective_sample_size(np.ones(4)), effective_sample_size(np.array([4.0, 0, 0, 0]))
+    (4.0, 1.0)
     """
     total = np.square(weight).sum()
     return float(weight.sum() ** 2 / total) if total else 0.0
@@ -52,6 +59,14 @@ def direct_method(expected: np.ndarray, customer: np.ndarray) -> Estimate:
     expected : array of shape (n,)
         The inner sum of each row.
     customer : array of shape (n,), integers
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import direct_method
+    >>> found = direct_method(np.array([0.2, 0.4]), customer=np.array([0, 1]))
+    >>> round(found.value, 2)
+    0.3
     """
     value = expected.mean()
     return _interval(value, expected - value, customer, float(len(expected)))
@@ -69,6 +84,19 @@ def inverse_propensity(reward: np.ndarray, weight: np.ndarray, customer: np.ndar
     References
     ----------
     Horvitz & Thompson (1952).
+
+    Examples
+    --------
+    The old policy showed two ads alike, the new one always shows the first, which paid twice:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import inverse_propensity
+    >>> reward, weight = np.array([1.0, 0, 1, 0]), np.array([2.0, 0, 2, 0])
+    >>> found = inverse_propensity(reward, weight, customer=np.arange(4))
+    >>> found.value, found.effective_size
+    (1.0, 2.0)
+    >>> found.covers(0.5)
+    True
     """
     value = (weight * reward).mean()
     return _interval(value, weight * reward - value, customer, effective_sample_size(weight))
@@ -85,6 +113,19 @@ def self_normalised(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray
     References
     ----------
     Swaminathan & Joachims (2015), The self-normalized estimator for counterfactual learning.
+
+    Examples
+    --------
+    The new policy's ad, which always pays 1, came up three times of four instead of twice. IPS
+    puts its value too high; the weights' own sum corrects that:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import inverse_propensity, self_normalised
+    >>> reward, weight = np.array([1.0, 1, 1, 0]), np.array([2.0, 2, 2, 0])
+    >>> inverse_propensity(reward, weight, np.arange(4)).value
+    1.5
+    >>> self_normalised(reward, weight, np.arange(4)).value
+    1.0
     """
     if not weight.sum() > 0:
         raise ValueError("all weights are 0: the old policy never showed what the new one would")
@@ -118,6 +159,17 @@ def doubly_robust(
     References
     ----------
     Dudík, Langford & Li (2011), Doubly robust policy evaluation and learning.
+
+    Examples
+    --------
+    The model expects half of the true reward everywhere; the log corrects it:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import doubly_robust
+    >>> reward, weight = np.array([1.0, 0, 1, 0]), np.array([2.0, 0, 2, 0])
+    >>> model = np.full(4, 0.5)
+    >>> doubly_robust(reward, weight, np.arange(4), expected=model, predicted=model).value
+    1.0
     """
     each = expected + weight * (reward - predicted)
     value = each.mean()
@@ -158,41 +210,53 @@ def reward_table(
     -------
     array of shape (N, M)
         Customers of odd number are predicted from those of even number and vice versa.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import reward_table
+    >>> customer, ad, reward = np.arange(4), np.array([0, 0, 1, 1]), np.array([1.0, 1, 0, 0])
+    >>> table = reward_table(np.zeros((4, 1)), 2, customer, ad, reward, ridge=0.01)
+    >>> table.round(1)  # the first ad pays, also for those who have not seen it
+    array([[1., 0.],
+           [1., 0.],
+           [1., 0.],
+           [1., 0.]])
     """
     table = np.empty((len(context), n_ads))
     for fold in range(2):
-        rows, asked = customer % 2 != fold, np.arange(fold, len(context), 2)
+        rows, held_out = customer % 2 != fold, np.arange(fold, len(context), 2)
         seen = context[customer[rows]], ad[rows], reward[rows]
         fit = _slopes_by_ad if interactions else _main_effects
-        table[asked] = fit(*seen, context[asked], n_ads, ridge)
+        table[held_out] = fit(*seen, context[held_out], n_ads, ridge)
     return table
 
 
 def _main_effects(
-    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, asked: np.ndarray, n_ads: int, ridge: float
+    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, x_new: np.ndarray, n_ads: int, ridge: float
 ) -> np.ndarray:
     coefficients, intercept = _ridge(np.hstack([x, np.eye(n_ads)[ad]]), reward, ridge)
     slopes, shifts = np.split(coefficients, [x.shape[1]])
-    return (asked @ slopes)[:, None] + shifts + intercept
+    return (x_new @ slopes)[:, None] + shifts + intercept
 
 
 def _slopes_by_ad(
-    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, asked: np.ndarray, n_ads: int, ridge: float
+    x: np.ndarray, ad: np.ndarray, reward: np.ndarray, x_new: np.ndarray, n_ads: int, ridge: float
 ) -> np.ndarray:
-    table = np.full((len(asked), n_ads), reward.mean())
+    table = np.full((len(x_new), n_ads), reward.mean())
     for m in np.unique(ad):
         rows = np.flatnonzero(ad == m)
         slopes, intercept = _ridge(x[rows], reward[rows], ridge)
-        table[:, m] = asked @ slopes + intercept
+        table[:, m] = x_new @ slopes + intercept
     return table
 
 
 def _ridge(x: np.ndarray, target: np.ndarray, strength: float) -> tuple[np.ndarray, float]:
     """Solve the normal equations of a ridge regression → slopes (D,) and a free intercept."""
-    middle, mean = x.mean(0), target.mean()
-    square = x.T @ x - len(x) * np.outer(middle, middle) + strength * np.eye(x.shape[1])
-    slopes = np.linalg.solve(square, x.T @ target - len(x) * middle * mean)
-    return slopes, mean - middle @ slopes
+    x_mean, target_mean = x.mean(0), target.mean()
+    square = x.T @ x - len(x) * np.outer(x_mean, x_mean) + strength * np.eye(x.shape[1])
+    slopes = np.linalg.solve(square, x.T @ target - len(x) * x_mean * target_mean)
+    return slopes, target_mean - x_mean @ slopes
 
 
 def evaluate_policy(
@@ -219,6 +283,30 @@ def evaluate_policy(
     -------
     dict of str to Estimate
         ``DM``, ``IPS``, ``SNIPS`` and ``DR``.
+
+    Examples
+    --------
+    A log of two ads, shown alike; a new policy always shows the second:
+
+    >>> import numpy as np
+    >>> from pm_utils.market import ImpressionLog
+    >>> from pm_utils.measurement.off_policy import evaluate_policy
+    >>> no = np.zeros(4, bool)
+    >>> log = ImpressionLog(
+    ...     customer=np.arange(4),
+    ...     creative=np.array([0, 1, 0, 1]),
+    ...     position=np.zeros(4, int),
+    ...     propensity=np.full(4, 0.5),
+    ...     click=np.array([False, True, False, False]),
+    ...     visit=no,
+    ...     conversion=no,
+    ...     delay=np.full(4, np.nan),
+    ...     order_value=np.zeros(4),
+    ... )
+    >>> always_second, model = np.tile([0.0, 1.0], (4, 1)), np.full((4, 2), 0.25)
+    >>> estimates = evaluate_policy(log, always_second, model)
+    >>> {name: estimate.value for name, estimate in estimates.items()}
+    {'DM': 0.25, 'IPS': 0.5, 'SNIPS': 0.5, 'DR': 0.5}
     """
     who, ad = old_log.customer, old_log.creative
     reward = np.asarray(old_log.click if reward is None else reward, float)
@@ -238,8 +326,8 @@ def evaluate_policy(
 def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray:
     r"""Return the weight of each customer's history up to each week → (T, N).
 
-    A policy that always decides the same way has chance one for its own action and zero for any
-    other, so :math:`w_t = \prod_{u \le t} [\pi(s_u) = a_u] / \pi_0(a_u \mid s_u)`.
+    A policy that always decides the same way has probability one for its own action and zero for
+    any other, so :math:`w_t = \prod_{u \le t} [\pi(s_u) = a_u] / \pi_0(a_u \mid s_u)`.
 
     Explained in chapter ``budget-policy``.
 
@@ -249,6 +337,16 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
         Where the new policy would have done what the log did.
     propensity : array of shape (T, N)
         Probability with which the log did it.
+
+    Examples
+    --------
+    The second customer's history parts with the new policy in week 2 and counts no more:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import trajectory_weights
+    >>> trajectory_weights(np.array([[True, True], [True, False]]), np.full((2, 2), 0.5))
+    array([[2., 2.],
+           [4., 0.]])
     """
     return np.cumprod(agrees / propensity, axis=0)
 
@@ -272,6 +370,16 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
     References
     ----------
     Precup, Sutton and Singh (2000), Eligibility traces for off-policy policy evaluation. ICML.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.off_policy import per_decision
+    >>> reward = np.array([[1.0, 3.0], [5.0, 0.0]])  # (T, N): two weeks of two customers
+    >>> weight = np.array([[2.0, 2.0], [4.0, 0.0]])
+    >>> found = per_decision(reward, weight)
+    >>> found.value, found.effective_size  # (1 + 3) / 2 in week 1, 5 in week 2
+    (7.0, 1.0)
     """
     if not (weight.sum(1) > 0).all():
         raise ValueError("some week has no weight: nobody's history agrees with the new policy")
@@ -298,6 +406,17 @@ def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
     {'refuse', 'keep', 'recommend'}
         *refuse* where the effective size is below `least_size`, whatever the estimate says;
         *recommend* where the interval lies above the old policy's whole interval; *keep* else.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.off_policy import Estimate, recommend
+    >>> old = Estimate(0.10, 0.09, 0.11, 5_000)
+    >>> recommend(Estimate(0.15, 0.12, 0.18, 800), old, least_size=100)
+    'recommend'
+    >>> recommend(Estimate(0.15, 0.10, 0.20, 800), old, least_size=100)  # the intervals overlap
+    'keep'
+    >>> recommend(Estimate(0.50, 0.40, 0.60, 20), old, least_size=100)
+    'refuse'
     """
     if not new.effective_size >= least_size:
         return "refuse"

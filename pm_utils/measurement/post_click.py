@@ -35,10 +35,26 @@ class PairCounts:
     codes : array of shape (C, 7), int64
         The ad's attributes.
     numbers : array of shape (C, 17), float32
-        The customer's receipts in deviations from the mean, and how far the customer's share of
-        the ad's category exceeds the average one.
+        The customer's `observed_features`, and how far the customer's share of the ad's category
+        exceeds the average one.
     counts : array of shape (C, 3), float32
         Impressions, clicks, and clicks with an order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts
+    >>> pairs = PairCounts(
+    ...     customer=np.array([0, 1]),
+    ...     creative=np.array([0, 0]),
+    ...     codes=np.zeros((2, 7), int),
+    ...     numbers=np.zeros((2, 17), np.float32),
+    ...     counts=np.array([[10, 2, 1], [5, 0, 0]], np.float32),
+    ... )
+    >>> pairs.table().shape, pairs.coarse_table().shape  # attributes one-hot, and as codes
+    ((2, 55), (2, 24))
+    >>> pairs.rows_of(customer=np.array([1]), creative=np.array([0]))
+    array([1])
     """
 
     customer: np.ndarray
@@ -53,11 +69,11 @@ class PairCounts:
 
     def table(self) -> np.ndarray:
         """Return codes as indicators, and numbers → (C, 55), for logistic regression."""
-        marks = [
+        one_hot = [
             np.eye(n, dtype=np.float32)[code]
             for n, code in zip(ATTRIBUTE_LEVELS, self.codes.T, strict=True)
         ]
-        return np.hstack([*marks, self.numbers])
+        return np.hstack([*one_hot, self.numbers])
 
     def coarse_table(self) -> np.ndarray:
         """Return codes, and numbers rounded to twentieths → (C, 24), for boosted trees.
@@ -76,18 +92,18 @@ class PairCounts:
         return PairCounts(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def hiding(self, columns: Sequence[int]) -> "PairCounts":
-        """Return the pairs with some of the receipts, by number, set to their mean."""
+        """Return the pairs with some of the numbers, by column, set to their mean."""
         numbers = self.numbers.copy()
         numbers[:, columns] = 0
         return replace(self, numbers=numbers)
 
     def expected(self, click: np.ndarray, conversion: np.ndarray) -> "PairCounts":
-        """Return the pairs with the counts that they have on average, which luck cannot touch.
+        """Return the pairs with their expected counts, free of sampling noise.
 
         Parameters
         ----------
         click, conversion : arrays of shape (C,)
-            True chances of a click, and of an order after one: only a simulation knows them.
+            True P(click) and P(order | click): only a simulation knows them.
         """
         shown = self.counts[:, 0]
         counts = np.column_stack([shown, shown * click, shown * click * conversion])
@@ -111,6 +127,23 @@ def observed_features(customers: pd.DataFrame) -> np.ndarray:
     -------
     array of shape (N, 16), float32
         In deviations from the mean, at most 3.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.measurement.post_click import observed_features
+    >>> customers = pd.DataFrame(
+    ...     {
+    ...         "orders_per_week": [0.5, 2.0],
+    ...         "average_order_value": [40.0, 20.0],
+    ...         "discount_share": [0.1, 0.2],
+    ...         "coupon_order_share": [0.0, 0.1],
+    ...         "share_drinks": [0.5, 0.3],
+    ...     }
+    ... )
+    >>> observed_features(customers).round(2)  # a column for each
+    array([[-1.,  1., -1., -1.,  1.],
+           [ 1., -1.,  1.,  1., -1.]], dtype=float32)
     """
     shares = customers.filter(like="share_").to_numpy()
     columns = [
@@ -138,6 +171,18 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     -------
     PairCounts
         Those pairs that the log holds.
+
+    Examples
+    --------
+    >>> from pm_utils.market import Market, Uniform
+    >>> from pm_utils.measurement.post_click import aggregate_log
+    >>> market = Market(20, seed=0)
+    >>> log = market.impressions(Uniform(200), 1_000)
+    >>> pairs = aggregate_log(market, log)
+    >>> len(pairs.counts) < 1_000  # some pairs have met more than once
+    True
+    >>> bool(pairs.counts[:, 0].sum() == 1_000), bool(pairs.counts[:, 1].sum() == log.click.sum())
+    (True, True)
     """
     ads, about = len(market.creatives), observed_features(market.customers)
     pair = log.customer * np.int64(ads) + log.creative
@@ -146,7 +191,7 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     counts = np.column_stack([np.bincount(step, minlength=size) for step in steps])
     held = np.flatnonzero(counts[:, 0])
     customer, creative = np.divmod(held, ads)
-    tastes = about[:, -level_counts("category")["category"] :]  # the last of the receipts
+    tastes = about[:, -level_counts("category")["category"] :]  # the last of the features
     fit_to = tastes[customer, market.creatives.category[creative]]
     return PairCounts(
         customer=customer,
@@ -159,7 +204,7 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
 
 def train_post_click_towers(
     loss: Callable[[Tensor, Tensor], Tensor],
-    cells: PairCounts,
+    pairs: PairCounts,
     *,
     epochs: int,
     seed: int,
@@ -173,7 +218,7 @@ def train_post_click_towers(
     Parameters
     ----------
     loss : callable
-    cells : PairCounts
+    pairs : PairCounts
     epochs, seed : int
     towers, hidden : int
         Three towers for the doubly robust loss.
@@ -181,15 +226,31 @@ def train_post_click_towers(
     Returns
     -------
     EntireSpaceNet
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, train_post_click_towers
+    >>> from pm_utils.measurement.post_click_networks import entire_space_loss
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(8),
+    ...     creative=np.zeros(8, int),
+    ...     codes=np.zeros((8, 7), int),
+    ...     numbers=np.zeros((8, 17), np.float32),
+    ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
+    ... )
+    >>> net = train_post_click_towers(entire_space_loss, pairs, epochs=1, seed=0)
+    >>> net(*pairs.inputs()).shape  # logits of P(click) and P(order | click)
+    torch.Size([8, 2])
     """
-    shown, clicks, orders = cells.counts.sum(0)
+    shown, clicks, orders = pairs.counts.sum(0)
     rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
     torch.manual_seed(seed)
-    net = EntireSpaceNet(ATTRIBUTE_LEVELS, cells.numbers.shape[1], hidden=hidden, rates=rates)
+    net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
     fit(
         net,
-        cells.inputs(),
-        torch.tensor(cells.counts),
+        pairs.inputs(),
+        torch.tensor(pairs.counts),
         loss=loss,
         epochs=epochs,
         batch_size=2048,
@@ -200,29 +261,63 @@ def train_post_click_towers(
     return net
 
 
-def post_click_probability(net: EntireSpaceNet, cells: PairCounts) -> np.ndarray:
+def post_click_probability(net: EntireSpaceNet, pairs: PairCounts) -> np.ndarray:
     """Return P(order | click) of every pair → (C,).
 
     Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.measurement.post_click import PairCounts, post_click_probability
+    >>> from pm_utils.measurement.post_click_networks import EntireSpaceNet
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(2),
+    ...     creative=np.zeros(2, int),
+    ...     codes=np.zeros((2, 7), int),
+    ...     numbers=np.zeros((2, 17), np.float32),
+    ...     counts=np.ones((2, 3), np.float32),
+    ... )
+    >>> net = EntireSpaceNet([12, 4, 5, 6, 4, 5, 2], 17, rates=(0.05, 0.2))
+    >>> probability = post_click_probability(net, pairs)
+    >>> probability.shape, bool(((probability > 0) & (probability < 1)).all())
+    ((2,), True)
     """
-    return sigmoid(predict(net, cells.inputs())[:, CONVERSION].double().numpy())
+    return sigmoid(predict(net, pairs.inputs())[:, CONVERSION].double().numpy())
 
 
-def rate_by_ad(cells: PairCounts) -> np.ndarray:
+def rate_by_ad(pairs: PairCounts) -> np.ndarray:
     """Return orders over clicks of the pair's ad, as a dashboard shows it → (C,).
 
     Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    An ad without clicks gets the rate of all ads, here one order of four clicks:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, rate_by_ad
+    >>> pairs = PairCounts(
+    ...     customer=np.array([0, 0]),
+    ...     creative=np.array([0, 1]),
+    ...     codes=np.zeros((2, 7), int),
+    ...     numbers=np.zeros((2, 17), np.float32),
+    ...     counts=np.array([[9, 4, 1], [9, 0, 0]], np.float32),
+    ... )
+    >>> rate_by_ad(pairs)
+    array([0.25, 0.25])
     """
-    clicks, orders = (np.bincount(cells.creative, cells.counts[:, k]) for k in (1, 2))
+    clicks, orders = (np.bincount(pairs.creative, pairs.counts[:, k]) for k in (1, 2))
     overall = orders.sum() / clicks.sum()
     rate = np.divide(orders, clicks, out=np.full(len(clicks), overall), where=clicks > 0)
-    return rate[cells.creative]
+    return rate[pairs.creative]
 
 
 def fit_counts(
     model: ClassifierMixin, table: np.ndarray, hits: np.ndarray, tries: np.ndarray
 ) -> np.ndarray:
-    """Fit a classifier to hits among tries and return its chance for every row.
+    """Fit a classifier to hits among tries and return its probability for every row.
 
     Parameters
     ----------
@@ -234,6 +329,15 @@ def fit_counts(
     Returns
     -------
     array of shape (C,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from pm_utils.measurement.post_click import fit_counts
+    >>> hits, tries = np.array([1, 3]), np.array([4, 4])
+    >>> fit_counts(LogisticRegression(C=1e6), np.array([[0.0], [1.0]]), hits, tries).round(2)
+    array([0.25, 0.75])
     """
     weight = np.concatenate([hits, tries - hits])
     row = np.tile(np.arange(len(table)), 2)[weight > 0]
@@ -254,27 +358,46 @@ def _boosting(trees: int, leaves: int, seed: int) -> HistGradientBoostingClassif
     )
 
 
-def post_click_baselines(cells: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
+def post_click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
     r"""Fit logistic regression and boosting to the clicks, plain and with inverse propensities.
 
-    A click that had the chance :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand
-    for everybody who was shown an ad. The chance is boosted over all impressions; clicks are rare,
-    so their counts are taken for Poisson.
+    A click that had the probability :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked
+    stand for everybody who was shown an ad. That probability is boosted over all impressions;
+    clicks are rare, so their counts are taken for Poisson.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    cells : PairCounts
+    pairs : PairCounts
     trees, seed : int
 
     Returns
     -------
     dict of arrays of shape (C,)
         P(order | click) by each.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, post_click_baselines
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(8),
+    ...     creative=np.zeros(8, int),
+    ...     codes=np.zeros((8, 7), int),
+    ...     numbers=np.zeros((8, 17), np.float32),
+    ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
+    ... )
+    >>> found = post_click_baselines(pairs, trees=2, seed=0)
+    >>> for name, probability in found.items():
+    ...     print(name, probability[:2].round(2))  # nothing tells the pairs apart: 1 of 4
+    logistic [0.25 0.25]
+    boosting [0.25 0.25]
+    logistic, weighted [0.25 0.25]
+    boosting, weighted [0.25 0.25]
     """
-    wide, narrow = cells.table(), cells.coarse_table()
-    shown, clicks, orders = cells.counts.T.astype(float)
+    wide, narrow = pairs.table(), pairs.coarse_table()
+    shown, clicks, orders = pairs.counts.T.astype(float)
     shape = {"max_iter": trees // 2, "max_leaf_nodes": 12, "learning_rate": 0.1}
     model = HistGradientBoostingRegressor(
         loss="poisson", early_stopping=False, random_state=seed, **shape
@@ -294,7 +417,7 @@ def post_click_baselines(cells: PairCounts, *, trees: int, seed: int) -> dict[st
 def expected_auc(
     score: np.ndarray, probability: np.ndarray, weight: np.ndarray
 ) -> float | np.ndarray:
-    """Return the AUC that a score has on average over outcomes drawn from true chances.
+    """Return the AUC that a score has on average over outcomes drawn from true probabilities.
 
     Parameters
     ----------
@@ -305,29 +428,49 @@ def expected_auc(
     Returns
     -------
     float, or array of shape (R,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import expected_auc
+    >>> probability, once = np.array([0.2, 0.8]), np.ones(2)
+    >>> round(expected_auc(probability, probability, once), 2)  # the truth itself does not reach 1
+    0.8
+    >>> round(expected_auc(once, probability, once), 2)  # ties count half
+    0.5
     """
     target = np.repeat([1, 0], len(score))
     both = np.concatenate([weight * probability, weight * (1 - probability)], axis=-1)
     return roc_auc(target, np.tile(score, 2), both)
 
 
-def relative_bias(guess: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float | np.ndarray:
-    """Return by how much a mean guess exceeds the mean truth, as a share of it.
+def relative_bias(
+    predicted: np.ndarray, truth: np.ndarray, weight: np.ndarray
+) -> float | np.ndarray:
+    """Return by how much a mean prediction exceeds the mean truth, as a share of it.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    guess, truth : arrays of shape (C,)
+    predicted, truth : arrays of shape (C,)
     weight : array of shape (C,) or (R, C)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import relative_bias
+    >>> bias = relative_bias(np.array([0.2, 0.4]), np.array([0.1, 0.4]), np.ones(2))
+    >>> round(float(bias), 2)  # 0.3 on average instead of 0.25
+    0.2
     """
-    return (weight @ guess) / (weight @ truth) - 1
+    return (weight @ predicted) / (weight @ truth) - 1
 
 
 def score_against_truth(
-    probabilities: dict[str, np.ndarray], truth: np.ndarray, cells: PairCounts
+    probabilities: dict[str, np.ndarray], truth: np.ndarray, pairs: PairCounts
 ) -> pd.DataFrame:
-    """Score conversion models against the true chances, where only a simulation can.
+    """Score conversion models against the true probabilities, where only a simulation can.
 
     Explained in chapter ``funnel``.
 
@@ -336,7 +479,7 @@ def score_against_truth(
     probabilities : dict of arrays of shape (C,)
     truth : array of shape (C,)
         The true P(order | click).
-    cells : PairCounts
+    pairs : PairCounts
 
     Returns
     -------
@@ -344,8 +487,26 @@ def score_against_truth(
         One row per model: ``bias`` of the mean over all impressions, relative to the true mean;
         ``AUC off the clicks``, expected, over the impressions that were not clicked;
         ``calibration error`` against the truth, over pairs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, score_against_truth
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(20),
+    ...     creative=np.zeros(20, int),
+    ...     codes=np.zeros((20, 7), int),
+    ...     numbers=np.zeros((20, 17), np.float32),
+    ...     counts=np.repeat(np.array([[10, 0, 0], [10, 5, 4]], np.float32), 10, axis=0),
+    ... )
+    >>> truth = np.repeat([0.2, 0.8], 10)  # P(order | click)
+    >>> models = {"truth": truth, "rate of the clicked": np.full(20, 0.8)}
+    >>> score_against_truth(models, truth, pairs).round(2)
+                         bias  AUC off the clicks  calibration error
+    truth                 0.0                0.78                0.0
+    rate of the clicked   0.6                0.50                0.3
     """
-    shown, clicks = cells.counts[:, 0].astype(float), cells.counts[:, 1].astype(float)
+    shown, clicks = pairs.counts[:, 0].astype(float), pairs.counts[:, 1].astype(float)
     rows = {
         name: (
             relative_bias(probability, truth, shown),
@@ -362,7 +523,7 @@ def compare_estimates(
     first: np.ndarray,
     second: np.ndarray,
     truth: np.ndarray,
-    cells: PairCounts,
+    pairs: PairCounts,
     *,
     repeats: int,
     seed: int,
@@ -376,7 +537,7 @@ def compare_estimates(
     metric : {"bias", "AUC off the clicks"}
         Of a bias, its size.
     first, second, truth : arrays of shape (C,)
-    cells : PairCounts
+    pairs : PairCounts
     repeats, seed : int
         Resamples of customers; both models are scored on the same ones.
 
@@ -388,14 +549,30 @@ def compare_estimates(
     ------
     ValueError
         When the metric is neither.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, compare_estimates
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(4),
+    ...     creative=np.zeros(4, int),
+    ...     codes=np.zeros((4, 7), int),
+    ...     numbers=np.zeros((4, 17), np.float32),
+    ...     counts=np.tile(np.array([10, 4, 1], np.float32), (4, 1)),
+    ... )
+    >>> truth = np.full(4, 0.25)
+    >>> low, high = compare_estimates("bias", truth, 2 * truth, truth, pairs, repeats=50, seed=0)
+    >>> low, high  # below 0: the first is less biased
+    (-1.0, -1.0)
     """
     if metric not in POST_CLICK_METRICS[:2]:
         raise ValueError(f"{metric!r} cannot be compared: give one of {POST_CLICK_METRICS[:2]}")
-    homes, row = np.unique(cells.customer, return_inverse=True)
-    shown, clicks = cells.counts[:, :2].T.astype(float)
-    gaps = []
-    for some in np.array_split(bootstrap_weights(len(homes), repeats, seed), -(-repeats // 20)):
-        drawn = some[:, row]  # (20, C)
+    customers, row = np.unique(pairs.customer, return_inverse=True)
+    shown, clicks = pairs.counts[:, :2].T.astype(float)
+    resamples, gaps = bootstrap_weights(len(customers), repeats, seed), []
+    for weights in np.array_split(resamples, -(-repeats // 20)):
+        drawn = weights[:, row]  # (20, C)
         if metric == "bias":
             pair = [abs(relative_bias(each, truth, drawn * shown)) for each in (first, second)]
         else:
@@ -424,6 +601,18 @@ def scoreboard_rows(
     Returns
     -------
     dict of dicts
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.measurement.post_click import POST_CLICK_METRICS, scoreboard_rows
+    >>> names = ["truth", "null", "rate by ad", "logistic", "boosting", "ESMM"]
+    >>> bias = [0.0, 0.5, 0.6, -0.3, 0.4, 0.1]
+    >>> scores = pd.DataFrame({metric: bias for metric in POST_CLICK_METRICS}, index=names)
+    >>> classical = ["logistic", "boosting"]
+    >>> rows = scoreboard_rows(scores, naive="rate by ad", classical=classical, deep="ESMM")
+    >>> float(rows["bias"]["classical"]), float(rows["AUC off the clicks"]["classical"])
+    (0.3, 0.4)
     """
     size = scores.abs()
     null = size[size.index.str.startswith("null")].mean()

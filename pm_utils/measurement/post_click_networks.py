@@ -35,6 +35,15 @@ class EntireSpaceNet(nn.Module):
     References
     ----------
     Ma et al. (2018), Entire space multi-task model.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.measurement.post_click_networks import EntireSpaceNet
+    >>> net = EntireSpaceNet([3, 2], numbers=4, rates=(0.02, 0.1))
+    >>> codes, numbers = torch.tensor([[2, 0], [1, 1]]), torch.zeros(2, 4)
+    >>> net(codes, numbers).shape  # a batch of two: logits of P(click) and P(order | click)
+    torch.Size([2, 2])
     """
 
     def __init__(
@@ -74,7 +83,15 @@ class EntireSpaceNet(nn.Module):
 
 
 def log_complement(log_p: Tensor) -> Tensor:
-    """Return log(1 - p) from log p < 0 without cancellation."""
+    """Return log(1 - p) from log p < 0 without cancellation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.measurement.post_click_networks import log_complement
+    >>> log_complement(torch.log(torch.tensor([0.25, 0.5]))).exp()
+    tensor([0.7500, 0.5000])
+    """
     log_p = log_p.clamp(max=-1e-7)
     near_one = log_p > -0.6931
     safe = torch.where(near_one, log_p, torch.full_like(log_p, -1.0))
@@ -105,6 +122,17 @@ def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
     References
     ----------
     Ma et al. (2018), eq. 3.
+
+    Examples
+    --------
+    With P(click) and P(order | click) of 1/2, an impression without a click also teaches the
+    conversion tower: both did not come together, :math:`-\\log(1/2) - \\log(3/4)`.
+
+    >>> import torch
+    >>> from pm_utils.measurement.post_click_networks import entire_space_loss
+    >>> loss = entire_space_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0, 0.0]]))
+    >>> round(float(loss), 3)
+    0.981
     """
     shown, clicks, orders = counts.unbind(1)
     log_both = logsigmoid(logits[:, CLICK]) + logsigmoid(logits[:, CONVERSION])
@@ -116,6 +144,16 @@ def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
     """Return the log loss of clicks, and that of orders among the clicked: the naive pair.
 
     Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    An impression without a click says nothing of conversion, and costs :math:`-\\log(1/2)` here:
+
+    >>> import torch
+    >>> from pm_utils.measurement.post_click_networks import clicked_loss
+    >>> loss = clicked_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0, 0.0]]))
+    >>> round(float(loss), 3)
+    0.693
     """
     shown, clicks, orders = counts.unbind(1)
     click = _cross_entropy(logits[:, CLICK], clicks, shown)
@@ -150,6 +188,19 @@ def doubly_robust_loss(logits: Tensor, counts: Tensor, *, floor: float = 0.003) 
     ----------
     Wang et al. (2019), Doubly robust joint learning for recommendation on data missing not at
     random. Wang et al. (2022), ESCM2: entire space counterfactual multi-task model.
+
+    Examples
+    --------
+    The imputer expects a conversion of 0.88, the conversion tower one of 0.5. An impression that
+    was not clicked draws the tower to the imputer:
+
+    >>> import torch
+    >>> from pm_utils.measurement.post_click_networks import CONVERSION, doubly_robust_loss
+    >>> logits = torch.tensor([[0.0, 0.0, 2.0], [0.0, 0.0, 2.0]], requires_grad=True)
+    >>> counts = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, 0.0]])  # clicked and ordered; nothing
+    >>> doubly_robust_loss(logits, counts).backward()
+    >>> bool(logits.grad[1, CONVERSION] < 0)
+    True
     """
     shown, clicks, orders = counts.unbind(1)
     seen = _cross_entropy(logits[:, CLICK], clicks, shown)

@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 @dataclass(frozen=True)
 class Rate:
-    """A rate, its 95 % interval, and how many times its variance exceeds that of free rows.
+    """A rate, its 95 % interval, and its variance over that of independent rows.
 
     Attributes
     ----------
@@ -47,6 +47,13 @@ def wilson(hits: float, tries: float, *, level: float = 0.95) -> tuple[float, fl
     References
     ----------
     Wilson (1927); Brown, Cai & DasGupta (2001), Interval estimation for a binomial proportion.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.rates import wilson
+    >>> low, high = wilson(0, 10)  # no hit is no proof of a rate of 0
+    >>> round(low, 2), round(high, 2)
+    (0.0, 0.28)
     """
     if not 0 <= hits <= tries:
         raise ValueError(f"{hits} hits among {tries} tries: give 0 <= hits <= tries")
@@ -78,6 +85,20 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
     References
     ----------
     Deng, Knoblich & Lu (2018), Applying the delta method in metric analytics.
+
+    Examples
+    --------
+    Ten of twenty impressions were clicked, by one of two customers or by both alike:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.rates import clustered_rate
+    >>> shown = np.array([10, 10])
+    >>> one = clustered_rate(np.array([0, 10]), shown)
+    >>> both = clustered_rate(np.array([5, 5]), shown)
+    >>> round(one.low, 2), round(one.high, 2), round(one.design_effect)  # as good as one row
+    (0.05, 0.95, 20)
+    >>> round(both.low, 2), round(both.high, 2), round(both.design_effect)
+    (0.3, 0.7, 1)
     """
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     if (part < 0).any() or (part > whole).any():
@@ -86,10 +107,12 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
     if reached == 0:
         return Rate(np.nan, 0.0, 1.0, 1.0)
     rate = part.sum() / total
-    free = rate * (1 - rate) / total
-    excess = 1.0
-    if free > 0 and reached > 1:
+    independent = rate * (1 - rate) / total  # the variance if rows were
+    design_effect = 1.0
+    if independent > 0 and reached > 1:
         variance = ((part - rate * whole) ** 2).sum() / total**2 * reached / (reached - 1)
-        excess = max(1.0, variance / free)
-    worth = reached if free == 0 else total / excess  # no variance seen: count customers, not rows
-    return Rate(float(rate), *wilson(rate * worth, worth, level=level), float(excess))
+        design_effect = max(1.0, variance / independent)
+    # where no variance is seen, count customers, not rows
+    effective_size = reached if independent == 0 else total / design_effect
+    low, high = wilson(rate * effective_size, effective_size, level=level)
+    return Rate(float(rate), low, high, float(design_effect))

@@ -257,7 +257,7 @@ def env_of(flights: int = 150) -> BudgetEnv:
 def luck_of(seed: int):
     """Return the market with the luck that `BudgetEnv.reset` draws from a seed."""
     generator, _ = gymnasium.utils.seeding.np_random(seed)
-    return CROWD.with_luck(int(generator.integers(2**31)))
+    return CROWD.with_event_seed(int(generator.integers(2**31)))
 
 
 def played(env: BudgetEnv, plan: np.ndarray, seed: int) -> list[tuple]:

@@ -145,16 +145,16 @@ def test_orders_are_counted_under_their_own_category(world):
 
 def test_receipts_fit_to_the_category_of_the_ad():
     small = small_market(200)
-    cells = post_click.aggregate_log(
+    pairs = post_click.aggregate_log(
         small, small.impressions(Uniform(len(small.creatives)), 20_000)
     )
-    garden = cells.codes[:, 0] == GARDEN
+    garden = pairs.codes[:, 0] == GARDEN
     shares = small.customers["share_garden"].to_numpy()
     lift = np.log((shares + 0.01) / (shares.mean() + 0.01))
-    want = ((lift - lift.mean()) / lift.std()).clip(-3, 3)[cells.customer[garden]]
+    want = ((lift - lift.mean()) / lift.std()).clip(-3, 3)[pairs.customer[garden]]
     assert garden.any()
-    assert cells.numbers[garden, -1] == pytest.approx(want, abs=1e-5)
-    assert cells.numbers.shape[1] == 4 + 13 + 1
+    assert pairs.numbers[garden, -1] == pytest.approx(want, abs=1e-5)
+    assert pairs.numbers.shape[1] == 4 + 13 + 1
 
 
 # --- What it learns ------------------------------------------------------------------------------

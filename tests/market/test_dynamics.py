@@ -290,7 +290,7 @@ def test_bad_input_is_named(call, message):
 def test_other_luck_befalls_the_same_customers():
     market = small_market(2000, truth=LOUD)
     plan = [BEST[:2000]] * 3
-    other = market.with_luck(7)
+    other = market.with_event_seed(7)
     assert other.truth_of_customers is market.truth_of_customers
     assert (other.click_table == market.click_table).all()
     (_, mine), (_, theirs) = play(market, plan, 2), play(other, plan, 2)
@@ -304,10 +304,10 @@ def test_other_luck_befalls_the_same_customers():
 def test_a_markets_own_luck_is_its_seed():
     market = small_market(500, truth=LOUD)
     plan = [BEST[:500]] * 3
-    for same in (market.with_luck(0), market.with_luck(7).with_luck(0)):
+    for same in (market.with_event_seed(0), market.with_event_seed(7).with_event_seed(0)):
         for a, b in zip(play(market, plan, 2)[1], play(same, plan, 2)[1], strict=True):
             assert (a.profit == b.profit).all()
-    once, twice = (play(market.with_luck(7), plan, 2)[1] for _ in range(2))
+    once, twice = (play(market.with_event_seed(7), plan, 2)[1] for _ in range(2))
     assert all((a.profit == b.profit).all() for a, b in zip(once, twice, strict=True))
 
 
@@ -360,7 +360,7 @@ def test_defects_and_other_ads_go_with_the_customers():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: MARKET.with_luck(-1), "seed is -1"),
+        (lambda: MARKET.with_event_seed(-1), "seed is -1"),
         (lambda: MARKET.of(np.array([0, 4000])), "customers holds 4000"),
         (lambda: MARKET.of(np.array([True, False])), "customers is of type bool"),
     ],

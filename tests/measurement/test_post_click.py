@@ -19,30 +19,30 @@ def world():
     ads = random_creatives(12, np.random.default_rng(0))
     market = small_market(700, creatives=ads)
     log = market.impressions(Uniform(len(market.creatives)), 300_000)
-    cells = post_click.aggregate_log(market, log)
+    pairs = post_click.aggregate_log(market, log)
     click, truth = (
-        table[cells.customer, cells.creative].astype(float)
+        table[pairs.customer, pairs.creative].astype(float)
         for table in (market.click_table, market.conversion_table)
     )
-    return market, log, cells, click, truth
+    return market, log, pairs, click, truth
 
 
 def test_cells_hold_every_impression_once():
-    market, log, cells, _, _ = world()
-    assert cells.counts.sum(0).tolist() == [len(log), log.click.sum(), log.conversion.sum()]
-    pairs = np.unique(np.column_stack([log.customer, log.creative]), axis=0)
-    assert np.array_equal(np.column_stack([cells.customer, cells.creative]), pairs)
-    row = cells.rows_of(log.customer[:500].astype(int), log.creative[:500].astype(int))
-    assert np.array_equal(cells.customer[row], log.customer[:500])
-    assert np.array_equal(cells.creative[row], log.creative[:500])
-    assert np.array_equal(cells.codes[row], market.creatives.codes()[log.creative[:500]])
+    market, log, pairs, _, _ = world()
+    assert pairs.counts.sum(0).tolist() == [len(log), log.click.sum(), log.conversion.sum()]
+    held = np.unique(np.column_stack([log.customer, log.creative]), axis=0)
+    assert np.array_equal(np.column_stack([pairs.customer, pairs.creative]), held)
+    row = pairs.rows_of(log.customer[:500].astype(int), log.creative[:500].astype(int))
+    assert np.array_equal(pairs.customer[row], log.customer[:500])
+    assert np.array_equal(pairs.creative[row], log.creative[:500])
+    assert np.array_equal(pairs.codes[row], market.creatives.codes()[log.creative[:500]])
 
 
 def test_the_last_number_is_the_taste_for_the_ads_category():
-    market, _, cells, _, _ = world()
-    category = market.creatives.category[cells.creative]
-    own = cells.numbers[np.arange(len(category)), 4 + category]
-    assert np.array_equal(cells.numbers[:, -1], own)
+    market, _, pairs, _, _ = world()
+    category = market.creatives.category[pairs.creative]
+    own = pairs.numbers[np.arange(len(category)), 4 + category]
+    assert np.array_equal(pairs.numbers[:, -1], own)
 
 
 def test_receipts_are_scaled_and_show_nothing_hidden():
@@ -56,36 +56,36 @@ def test_receipts_are_scaled_and_show_nothing_hidden():
 
 
 def test_what_is_not_known_is_the_same_for_all():
-    cells = world()[2]
-    blind = cells.hiding(range(4))
+    pairs = world()[2]
+    blind = pairs.hiding(range(4))
     assert not blind.numbers[:, :4].any()
-    assert np.array_equal(blind.numbers[:, 4:], cells.numbers[:, 4:])
-    assert np.array_equal(blind.counts, cells.counts)
+    assert np.array_equal(blind.numbers[:, 4:], pairs.numbers[:, 4:])
+    assert np.array_equal(blind.counts, pairs.counts)
 
 
 def test_a_table_marks_each_code_once():
-    cells = world()[2].take(np.arange(50))
-    table = cells.table()
+    pairs = world()[2].take(np.arange(50))
+    table = pairs.table()
     width = sum(post_click.ATTRIBUTE_LEVELS)
     assert table.shape == (50, width + 17)
     assert (table[:, :width].sum(1) == 7).all()
-    assert len(cells.counts) == 50
+    assert len(pairs.counts) == 50
 
 
 def test_a_coarse_table_has_few_values_close_to_the_numbers():
-    cells = world()[2]
-    coarse = cells.coarse_table()
-    assert np.array_equal(coarse[:, :7], cells.codes)
-    assert np.abs(coarse[:, 7:] - cells.numbers).max() < 0.026
+    pairs = world()[2]
+    coarse = pairs.coarse_table()
+    assert np.array_equal(coarse[:, :7], pairs.codes)
+    assert np.abs(coarse[:, 7:] - pairs.numbers).max() < 0.026
     assert max(len(np.unique(column)) for column in coarse.T) < 255
 
 
 def test_shuffled_cells_keep_their_totals_and_lose_their_link():
-    _, _, cells, click, _ = world()
-    mixed = cells.shuffled(0)
-    assert np.array_equal(mixed.counts.sum(0), cells.counts.sum(0))
-    assert np.array_equal(mixed.numbers, cells.numbers)
-    rate, link = (c.counts[:, 1] / c.counts[:, 0] for c in (mixed, cells))
+    _, _, pairs, click, _ = world()
+    mixed = pairs.shuffled(0)
+    assert np.array_equal(mixed.counts.sum(0), pairs.counts.sum(0))
+    assert np.array_equal(mixed.numbers, pairs.numbers)
+    rate, link = (c.counts[:, 1] / c.counts[:, 0] for c in (mixed, pairs))
     assert np.corrcoef(link, click)[0, 1] > 0.15
     assert abs(np.corrcoef(rate, click)[0, 1]) < 0.03
 
@@ -103,18 +103,18 @@ def test_counts_fit_as_their_rows_do():
 
 
 def test_the_rate_by_ad_is_orders_over_clicks():
-    _, log, cells, _, _ = world()
-    rate = post_click.rate_by_ad(cells)
+    _, log, pairs, _, _ = world()
+    rate = post_click.rate_by_ad(pairs)
     of = log.creative == 5
     expected = log.conversion[of].sum() / log.click[of].sum()
-    assert rate[cells.creative == 5] == pytest.approx(expected)
+    assert rate[pairs.creative == 5] == pytest.approx(expected)
 
 
 def test_an_ad_without_clicks_gets_the_overall_rate():
     counts = np.array([[9, 4, 1], [9, 0, 0]], np.float32)
     codes, numbers = np.zeros((2, 7), int), np.zeros((2, 17), np.float32)
-    cells = post_click.PairCounts(np.arange(2), np.arange(2), codes, numbers, counts)
-    assert post_click.rate_by_ad(cells).tolist() == [0.25, 0.25]
+    pairs = post_click.PairCounts(np.arange(2), np.arange(2), codes, numbers, counts)
+    assert post_click.rate_by_ad(pairs).tolist() == [0.25, 0.25]
 
 
 def test_expected_auc_is_the_mean_over_drawn_outcomes():
@@ -142,16 +142,16 @@ def test_no_score_ranks_better_than_the_truth():
 
 
 def test_relative_bias_weights_both_means():
-    guess, truth = np.array([0.2, 0.4]), np.array([0.1, 0.4])
-    assert post_click.relative_bias(guess, truth, np.array([3.0, 1])) == pytest.approx(3 / 7)
-    both = post_click.relative_bias(guess, truth, np.array([[1.0, 0], [0, 1]]))
+    predicted, truth = np.array([0.2, 0.4]), np.array([0.1, 0.4])
+    assert post_click.relative_bias(predicted, truth, np.array([3.0, 1])) == pytest.approx(3 / 7)
+    both = post_click.relative_bias(predicted, truth, np.array([[1.0, 0], [0, 1]]))
     assert both.tolist() == pytest.approx([1, 0])
 
 
 def test_the_truth_is_judged_right_and_the_clicked_rate_is_not():
-    _, _, cells, click, truth = world()
-    rate = np.full(len(truth), cells.counts[:, 2].sum() / cells.counts[:, 1].sum())
-    table = post_click.score_against_truth({"truth": truth, "clicked rate": rate}, truth, cells)
+    _, _, pairs, click, truth = world()
+    rate = np.full(len(truth), pairs.counts[:, 2].sum() / pairs.counts[:, 1].sum())
+    table = post_click.score_against_truth({"truth": truth, "clicked rate": rate}, truth, pairs)
     assert table.loc["truth", "bias"] == 0
     assert table.loc["truth", "calibration error"] == pytest.approx(0, abs=1e-12)
     assert table.loc["truth", "AUC off the clicks"] > 0.6
@@ -162,51 +162,51 @@ def test_the_truth_is_judged_right_and_the_clicked_rate_is_not():
 
 
 def test_a_trained_net_beats_its_null_and_the_clicked_rate():
-    _, _, cells, _, truth = world()
+    _, _, pairs, _, truth = world()
     nets = {
         name: post_click.train_post_click_towers(entire_space_loss, rows, epochs=12, seed=0)
-        for name, rows in {"net": cells, "null": cells.shuffled(1)}.items()
+        for name, rows in {"net": pairs, "null": pairs.shuffled(1)}.items()
     }
     probability = {
-        name: post_click.post_click_probability(net, cells) for name, net in nets.items()
+        name: post_click.post_click_probability(net, pairs) for name, net in nets.items()
     }
-    table = post_click.score_against_truth(probability, truth, cells)
+    table = post_click.score_against_truth(probability, truth, pairs)
     assert abs(table.loc["net", "bias"]) < 0.5 * table.loc["null", "bias"]
     assert table.loc["net", "AUC off the clicks"] > table.loc["null", "AUC off the clicks"] + 0.1
     assert table.loc["null", "AUC off the clicks"] == pytest.approx(0.5, abs=0.08)
 
 
 def test_rivals_are_biased_less_than_the_clicked_rate_and_rank():
-    _, _, cells, _, truth = world()
-    probability = post_click.post_click_baselines(cells, trees=40, seed=0)
+    _, _, pairs, _, truth = world()
+    probability = post_click.post_click_baselines(pairs, trees=40, seed=0)
     names = ["logistic", "boosting", "logistic, weighted", "boosting, weighted"]
     assert list(probability) == names
-    table = post_click.score_against_truth(probability, truth, cells)
+    table = post_click.score_against_truth(probability, truth, pairs)
     assert (table["bias"] < 0.25).all()
     assert (table["AUC off the clicks"] > 0.6).all()
     assert table.loc[names[3], "bias"] < table.loc[names[1], "bias"]
 
 
 def test_expected_counts_are_those_of_many_logs():
-    market, _, cells, click, truth = world()
-    expected = cells.expected(click * np.mean(market.truth.examination), truth)
-    assert np.array_equal(expected.counts[:, 0], cells.counts[:, 0])
-    gap = expected.counts.sum(0) / cells.counts.sum(0) - 1
+    market, _, pairs, click, truth = world()
+    expected = pairs.expected(click * np.mean(market.truth.examination), truth)
+    assert np.array_equal(expected.counts[:, 0], pairs.counts[:, 0])
+    gap = expected.counts.sum(0) / pairs.counts.sum(0) - 1
     assert gap == pytest.approx([0, 0, 0], abs=0.12)
 
 
 def test_without_luck_nothing_is_left_out_where_features_show_all():
-    _, _, cells, _, _ = world()
-    taste = np.clip(cells.numbers[:, 4].astype(float), -2, 2)
+    _, _, pairs, _, _ = world()
+    taste = np.clip(pairs.numbers[:, 4].astype(float), -2, 2)
     click, conversion = 0.1 + 0.03 * taste, 0.2 + 0.05 * taste
-    hidden = np.random.default_rng(0).choice([-0.4, 0.4], cells.customer.max() + 1)[cells.customer]
+    hidden = np.random.default_rng(0).choice([-0.4, 0.4], pairs.customer.max() + 1)[pairs.customer]
     bias = []
     for cause in (0.0, hidden):
         true = click * np.exp(cause), conversion * np.exp(cause)
         net = post_click.train_post_click_towers(
-            entire_space_loss, cells.expected(*true), epochs=12, seed=0
+            entire_space_loss, pairs.expected(*true), epochs=12, seed=0
         )
-        bias.append(post_click.post_click_probability(net, cells).mean() / true[1].mean() - 1)
+        bias.append(post_click.post_click_probability(net, pairs).mean() / true[1].mean() - 1)
     assert bias[0] == pytest.approx(0, abs=0.03)
     # E[e^2h] / E[e^h]^2 - 1; the few numbers of so few customers tell some of who is who
     expected = 2 * (np.exp(0.8) + np.exp(-0.8)) / (np.exp(0.4) + np.exp(-0.4)) ** 2 - 1
@@ -214,27 +214,27 @@ def test_without_luck_nothing_is_left_out_where_features_show_all():
 
 
 def test_a_comparison_is_paired_and_zero_for_twins():
-    _, _, cells, _, truth = world()
+    _, _, pairs, _, truth = world()
     settings = {"repeats": 20, "seed": 0}
     for metric in ("bias", "AUC off the clicks"):
-        assert post_click.compare_estimates(metric, truth, truth, truth, cells, **settings) == (
+        assert post_click.compare_estimates(metric, truth, truth, truth, pairs, **settings) == (
             0,
             0,
         )
-    worse = post_click.compare_estimates("bias", truth, 1.3 * truth, truth, cells, **settings)
+    worse = post_click.compare_estimates("bias", truth, 1.3 * truth, truth, pairs, **settings)
     assert worse == pytest.approx((-0.3, -0.3))
     blurred = truth + np.random.default_rng(0).normal(0, 0.1, len(truth))
     low, high = post_click.compare_estimates(
-        "AUC off the clicks", truth, blurred, truth, cells, **settings
+        "AUC off the clicks", truth, blurred, truth, pairs, **settings
     )
     assert 0 < low < high
 
 
 def test_a_metric_without_a_comparison_is_rejected():
-    _, _, cells, _, truth = world()
+    _, _, pairs, _, truth = world()
     with pytest.raises(ValueError, match="calibration error"):
         post_click.compare_estimates(
-            "calibration error", truth, truth, truth, cells, repeats=2, seed=0
+            "calibration error", truth, truth, truth, pairs, repeats=2, seed=0
         )
 
 

@@ -27,6 +27,15 @@ def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarr
     -------
     arrays of shape (M,)
         Which ad; in how many attributes it agrees.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.baselines import closest_request
+    >>> archived = np.array([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0]])
+    >>> asked = np.array([[1, 1, 0, 0, 0], [2, 2, 2, 0, 0]])
+    >>> closest_request(archived, asked)  # the second request agrees with both in two
+    (array([1, 0]), array([4, 2], dtype=int8))
     """
     agree = np.zeros((len(asked), len(attributes)), dtype=np.int8)
     for column in range(asked.shape[1]):
@@ -51,6 +60,17 @@ def additive_gaussian(
     Returns
     -------
     array of shape (M, 32, 32, 3) in [0, 1]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.baselines import additive_gaussian
+    >>> rng = np.random.default_rng(0)
+    >>> images, attributes = image_archive(8, rng)
+    >>> drawn = additive_gaussian(images, attributes, attributes[:2], rng)
+    >>> drawn.shape, bool(drawn.min() >= 0), bool(drawn.max() <= 1)
+    ((2, 32, 32, 3), True, True)
     """
     flat, levels = (
         images.flatten(1).numpy(),
@@ -75,6 +95,25 @@ class PCAGaussian:
         Archived ads as strokes.
     attributes : array of shape (N, 5)
         What they show.
+
+    Examples
+    --------
+    With spread 0 the mean ad is painted, the same one each time.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.baselines import PCAGaussian
+    >>> from pm_utils.creatives.image.networks import Strokes
+    >>> rng = np.random.default_rng(0)
+    >>> images, attributes = image_archive(20, rng)
+    >>> strokes = Strokes(images, count=4, seed=0)
+    >>> model = PCAGaussian(strokes, strokes.weigh(images), attributes)
+    >>> asked = attributes[[0, 0]]
+    >>> for spread in (0.0, 1.0):
+    ...     first, second = model.draw(asked, rng, spread=spread)
+    ...     print(np.array_equal(first, second))
+    True
+    False
     """
 
     def __init__(self, strokes: Strokes, weights: Tensor, attributes: np.ndarray) -> None:

@@ -19,6 +19,14 @@ def classified(model: AttributeNet, images: Tensor) -> np.ndarray:
     """Return the likeliest level of each attribute → (N, 5).
 
     Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.image.evaluation import classified
+    >>> from pm_utils.creatives.image.networks import AttributeNet
+    >>> classified(AttributeNet(features=8), torch.zeros(2, 32, 32, 3)).shape
+    (2, 5)
     """
     heads = predict(model, [images]).split(IMAGE_LEVELS, 1)
     return torch.stack([head.argmax(1) for head in heads], dim=1).numpy()
@@ -39,6 +47,20 @@ def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndar
     -------
     arrays of shape (N,)
         The share of the five attributes that are as asked; 1 where the ad counts and all are.
+
+    Examples
+    --------
+    One real ad, asked for as it is and with another palette: four of five attributes are right
+    then, and the ad is not complete.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.evaluation import as_asked
+    >>> images, attributes = image_archive(1, np.random.default_rng(0))
+    >>> asked = np.repeat(attributes, 2, axis=0)
+    >>> asked[1, 3] = (asked[1, 3] + 1) % 6
+    >>> as_asked(np.repeat(images.numpy(), 2, axis=0), asked)
+    (array([1. , 0.8]), array([1., 0.]))
     """
     said, valid = attributes_read(images)
     right = said == asked
@@ -56,6 +78,23 @@ class Judge:
     images : Tensor of shape (N, 32, 32, 3)
         Real ads that nobody trained on.
     attributes : array of shape (N, 5)
+
+    Examples
+    --------
+    Features are counted from the mean of the real ads, in their deviations. (`score` needs more
+    ads than features and levels together.)
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.evaluation import Judge
+    >>> from pm_utils.creatives.image.networks import AttributeNet
+    >>> images, attributes = image_archive(2, np.random.default_rng(0))
+    >>> judge = Judge(AttributeNet(features=3), images, attributes)
+    >>> verdict = judge.look(images.numpy(), attributes)
+    >>> np.allclose(verdict.features.mean(0), 0, atol=1e-3), verdict.joint.shape
+    (True, (2, 34))
+    >>> verdict.complete
+    array([1., 1.])
     """
 
     def __init__(self, classifier: AttributeNet, images: Tensor, attributes: np.ndarray) -> None:
@@ -108,6 +147,20 @@ class Verdict:
         Which attributes are read as asked.
     valid : array of shape (M,), bool
         Whether the ad counts.
+
+    Examples
+    --------
+    Only an ad with all five attributes as asked is complete.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.evaluation import Verdict
+    >>> right = np.array([[True, True, True, True, False], [True] * 5, [True] * 5])
+    >>> verdict = Verdict(
+    ...     asked=np.zeros((3, 5)), features=np.zeros((3, 2)), right=right,
+    ...     valid=np.array([True, True, False]),
+    ... )
+    >>> verdict.share, verdict.complete
+    (array([0.8, 1. , 1. ]), array([0., 1., 0.]))
     """
 
     asked: np.ndarray
@@ -156,6 +209,16 @@ def mode_coverage(
     References
     ----------
     Naeem et al. (2020), Reliable fidelity and diversity metrics for generative models, eq. 5.
+
+    Examples
+    --------
+    Two groups of real ads; ads for one of them alone cover half of all.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.evaluation import mode_coverage
+    >>> real = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> mode_coverage(real, np.array([[0.5], [0.6]]), neighbours=1)
+    0.5
     """
     real, fake = torch.as_tensor(real), torch.as_tensor(fake)
     reach = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values  # itself comes first
@@ -166,6 +229,16 @@ def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.nd
     """Return the closest of other pictures: root mean square difference (N,), which one (N,).
 
     Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.image.evaluation import nearest_image
+    >>> black, white = torch.zeros(32, 32, 3), torch.ones(32, 32, 3)
+    >>> grey = torch.full((1, 32, 32, 3), 0.75)
+    >>> difference, which = nearest_image(grey, torch.stack([black, white]))
+    >>> round(float(difference[0]), 3), which
+    (0.25, array([1]))
     """
     flat = torch.as_tensor(images).flatten(1)
     found = torch.cdist(flat, others.flatten(1)).min(1)
@@ -182,6 +255,15 @@ def noise_spread(images: np.ndarray, repeats: int) -> float:
     images : array of shape (N · repeats, 32, 32, 3)
         `repeats` ads of the first request, then those of the second…
     repeats : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.evaluation import noise_spread
+    >>> ads = np.zeros((4, 32, 32, 3))  # two ads of each of two requests
+    >>> ads[1] = 1.0  # the first two differ, the last two do not
+    >>> noise_spread(ads, repeats=2)
+    0.5
     """
     groups = images.reshape(-1, repeats, images[0].size)
     return float(np.sqrt(groups.var(axis=1, ddof=1).mean()))

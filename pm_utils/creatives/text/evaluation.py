@@ -25,6 +25,18 @@ def share_of_gain(
         Probability of a click of each customer.
     weight : array of shape (N,), optional
         How much each customer counts.
+
+    Examples
+    --------
+    0 is the best single ad for everybody, 1 the best ad for each; a worse choice is below 0.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.evaluation import share_of_gain
+    >>> single, oracle = np.array([0.02, 0.02, 0.02]), np.array([0.02, 0.03, 0.07])
+    >>> round(share_of_gain(np.array([0.02, 0.01, 0.06]), single, oracle), 3)
+    0.5
+    >>> round(share_of_gain(np.array([0.02, 0.01, 0.02]), single, oracle), 3)
+    -0.167
     """
     got, least, most = (np.average(v, weights=weight) for v in (value, single, oracle))
     return float((got - least) / (most - least))

@@ -48,6 +48,17 @@ class BackoffNGram:
     References
     ----------
     Witten & Bell (1991), The zero-frequency problem, IEEE Transactions on Information Theory 37.
+
+    Examples
+    --------
+    In one text, word 3 came twice and the end (2) once: n = 3, d = 2. Below the empty context each
+    of 2, 3 and 4 has 1/3, so P(3) = (2 + 2/3) / (3 + 2), and 4, never seen, keeps (2/3) / 5.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.ngram import BackoffNGram
+    >>> model = BackoffNGram(5, order=1).fit(np.array([[1, 3, 3, 2]]))
+    >>> model.distribution(np.array([[0, 1]])).round(3)
+    array([[0.   , 0.   , 0.333, 0.533, 0.133]])
     """
 
     def __init__(
@@ -164,7 +175,17 @@ class BackoffNGram:
 
 
 def cross_entropy(log_prob: np.ndarray, tokens: np.ndarray) -> float:
-    """Return nats per predicted token from the log probabilities of headlines (N,)."""
+    """Return nats per predicted token from the log probabilities of headlines (N,).
+
+    Examples
+    --------
+    Two headlines of two and one predicted tokens; the pads (0) do not count.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.ngram import cross_entropy
+    >>> cross_entropy(np.array([-4.0, -2.0]), np.array([[1, 3, 2], [1, 2, 0]]))
+    2.0
+    """
     return float(-log_prob.sum() / (np.asarray(tokens)[:, 1:] != PAD).sum())
 
 

@@ -78,6 +78,21 @@ def logistic_liking(profile: np.ndarray, counts: Tensor, *, strength: float = 0.
     -------
     array of shape (N, 240)
         Logits up to a constant.
+
+    Examples
+    --------
+    The first of two customers clicks on all ads of category 0 and no others, the second on all
+    the others: the best ad of the one is of category 0, and so is the worst ad of the other.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.text.evaluation import ADS
+    >>> from pm_utils.creatives.text.training import logistic_liking
+    >>> clicks = torch.tensor(np.array([ADS[:, 0] == 0, ADS[:, 0] != 0]))  # (2, 240)
+    >>> counts = torch.stack([clicks, ~clicks], 2).float()
+    >>> liking = logistic_liking(np.array([[1.0], [-1.0]]), counts)
+    >>> ADS[[liking[0].argmax(), liking[1].argmin()], 0].tolist()
+    [0, 0]
     """
     x = np.column_stack([np.ones(len(profile)), profile]).astype(np.float32)
     z = np.hstack([np.eye(n, dtype=np.float32)[ADS[:, i]] for i, n in enumerate(SHAPE)])
@@ -136,6 +151,19 @@ def token_nats(model: AdCopyGPT, codes: Tensor, tokens: np.ndarray) -> np.ndarra
     """Return the surprise of each token after ``<bos>`` → (N, T - 1), nats, 0 at pads.
 
     Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    A writer without weights finds all five words equally likely: log 5 nats each, 0 at the pad.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import AdCopyGPT, GPTConfig
+    >>> from pm_utils.creatives.text.training import token_nats
+    >>> gpt = AdCopyGPT(GPTConfig(5, code_dim=3, layers=1, heads=2, width=8))
+    >>> _ = torch.nn.init.zeros_(gpt.words.weight)
+    >>> token_nats(gpt, torch.zeros(1, 3), np.array([[1, 4, 2, 0]])).round(2)
+    array([[1.61, 1.61, 0.  ]], dtype=float32)
     """
     target, parts = torch.tensor(tokens), []
     for rows in torch.arange(len(target)).split(500):

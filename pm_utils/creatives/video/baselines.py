@@ -29,6 +29,21 @@ class LinearClips:
     components : int
     strength : float
         Ridge penalty of the dynamics.
+
+    Examples
+    --------
+    The dynamics of a motion are learned from clips with that motion: ask for no other.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.video.archive import clip_archive
+    >>> from pm_utils.creatives.video.baselines import LinearClips
+    >>> rng = np.random.default_rng(0)
+    >>> clips, codes = clip_archive(12, rng)
+    >>> linear = LinearClips(components=3).fit(clips, codes)
+    >>> linear.states(clips).shape
+    (12, 12, 3)
+    >>> linear.sample(codes[:2], rng, boldness=0.0).shape
+    torch.Size([2, 12, 3, 32, 32])
     """
 
     def __init__(self, components: int = 96, strength: float = 1.0) -> None:
@@ -152,6 +167,17 @@ def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.G
     -------
     Tensor of shape (M, 12, 3, 32, 32)
         Where several fit best, any of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.video.baselines import stills
+    >>> clips = torch.rand(2, 12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> codes = np.array([[0, 0, 0, 1], [5, 1, 2, 1]])
+    >>> made = stills(clips, codes, np.array([[5, 1, 3, 4]]), np.random.default_rng(0))
+    >>> all(torch.equal(frame, clips[1, -1]) for frame in made[0])
+    True
     """
     fits = (codes[None, :, :3] == asked[:, None, :3]).sum(2) + 0.5 * rng.random(
         (len(asked), len(codes))
@@ -163,6 +189,17 @@ def best_still(clips: Tensor) -> Tensor:
     """Repeat of each clip the frame that comes closest to all its frames → clips.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    The frame in the middle of all is the closest, not the last one.
+
+    >>> import torch
+    >>> from pm_utils.creatives.video.baselines import best_still
+    >>> clip = torch.linspace(0, 1, 12).view(1, 12, 1, 1, 1).expand(1, 12, 3, 32, 32)
+    >>> still = best_still(clip)
+    >>> still.shape, round(still[0, 0, 0, 0, 0].item(), 2)
+    (torch.Size([1, 12, 3, 32, 32]), 0.45)
     """
     frames = clips.flatten(2)
     errors = torch.cdist(frames, frames).square().sum(2)  # (N, 12)
@@ -184,6 +221,14 @@ def noise_left(still: Tensor) -> float:
     ------
     ValueError
         When there is no clip.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.baselines import noise_left
+    >>> clip = torch.tensor([0.4, 0.6]).repeat(6).view(1, 12, 1, 1, 1).expand(1, 12, 3, 32, 32)
+    >>> round(noise_left(clip), 4)  # the variance is 12 / 11 of 0.1²
+    0.1044
     """
     if not len(still):
         raise ValueError("no still clip to measure the noise on: hold out more clips")

@@ -66,7 +66,7 @@ def generator_loss(fake_logit: Tensor, *, saturating: bool = False) -> Tensor:
 
 
 def gradient_penalty(critic: nn.Module, weights: Tensor, request: Tensor) -> Tensor:
-    """Return R₁, the mean squared slope of the critic at real ads.
+    """Return R₁, the mean squared length of the critic's gradient at real ads.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from torch import Tensor
 from pm_utils.creatives.image.evaluation import as_asked
 from pm_utils.creatives.image.networks import IMAGE_LEVELS, Strokes, image_request
 
-SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried for the calm Gaussian
+SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried by `best_spread`
 
 
 def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -72,12 +72,12 @@ def additive_gaussian(
     >>> drawn.shape, bool(drawn.min() >= 0), bool(drawn.max() <= 1)
     ((2, 32, 32, 3), True, True)
     """
-    flat, levels = (
+    flat, one_hot = (
         images.flatten(1).numpy(),
         image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy(),
     )
-    model = Ridge(alpha=1.0).fit(levels, flat)
-    deviation = (flat - model.predict(levels)).std(axis=0)
+    model = Ridge(alpha=1.0).fit(one_hot, flat)
+    deviation = (flat - model.predict(one_hot)).std(axis=0)
     drawn = model.predict(image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy())
     drawn += deviation * rng.standard_normal(drawn.shape, dtype=np.float32)
     return drawn.clip(0, 1).reshape(-1, *images.shape[1:])
@@ -110,7 +110,7 @@ class PCAGaussian:
     >>> model = PCAGaussian(strokes, strokes.weigh(images), attributes)
     >>> asked = attributes[[0, 0]]
     >>> for spread in (0.0, 1.0):
-    ...     first, second = model.draw(asked, rng, spread=spread)
+    ...     first, second = model.sample(asked, rng, spread=spread)
     ...     print(np.array_equal(first, second))
     True
     False
@@ -119,12 +119,12 @@ class PCAGaussian:
     def __init__(self, strokes: Strokes, weights: Tensor, attributes: np.ndarray) -> None:
         self.strokes = strokes
         self.pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
-        known = self.pairs.fit_transform(self._levels(attributes))
+        known = self.pairs.fit_transform(self._one_hot(attributes))
         self.mean = Ridge(alpha=1.0).fit(known, weights.numpy())
-        rest = LedoitWolf().fit(weights.numpy() - self.mean.predict(known))
-        self.root = np.linalg.cholesky(rest.covariance_)
+        covariance = LedoitWolf().fit(weights.numpy() - self.mean.predict(known))
+        self.cholesky = np.linalg.cholesky(covariance.covariance_)
 
-    def draw(
+    def sample(
         self, asked: np.ndarray, rng: np.random.Generator, *, spread: float = 1.0
     ) -> np.ndarray:
         """Draw one ad per request.
@@ -147,12 +147,12 @@ class PCAGaussian:
         """
         if spread < 0:
             raise ValueError(f"spread is {spread}, give a factor of at least 0")
-        drawn = self.mean.predict(self.pairs.transform(self._levels(asked)))
-        drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.root.T
+        drawn = self.mean.predict(self.pairs.transform(self._one_hot(asked)))
+        drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.cholesky.T
         return self.strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
 
     @staticmethod
-    def _levels(attributes: np.ndarray) -> np.ndarray:
+    def _one_hot(attributes: np.ndarray) -> np.ndarray:
         return image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy()
 
 
@@ -164,5 +164,5 @@ def best_spread(baseline: PCAGaussian, trial: np.ndarray, *, seed: int) -> float
     share = {}
     for spread in SPREADS:
         rng = np.random.default_rng(seed)  # the same noise for each
-        share[spread] = as_asked(baseline.draw(trial, rng, spread=spread), trial)[1].mean()
+        share[spread] = as_asked(baseline.sample(trial, rng, spread=spread), trial)[1].mean()
     return max(share, key=share.__getitem__)

@@ -1,4 +1,4 @@
-"""Chapter 05 around its networks: archive, training, rivals without a network, and the judge."""
+"""What drawn ads are worth: read by the market, and beside real ones in a classifier's features."""
 
 from dataclasses import dataclass
 
@@ -62,9 +62,9 @@ def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndar
     >>> as_asked(np.repeat(images.numpy(), 2, axis=0), asked)
     (array([1. , 0.8]), array([1., 0.]))
     """
-    said, valid = attributes_read(images)
-    right = said == asked
-    return right.mean(axis=1), (right.all(axis=1) & valid).astype(float)
+    shown, valid = attributes_read(images)
+    correct = shown == asked
+    return correct.mean(axis=1), (correct.all(axis=1) & valid).astype(float)
 
 
 class Judge:
@@ -111,8 +111,8 @@ class Judge:
 
     def look(self, images: np.ndarray, asked: np.ndarray) -> "Verdict":
         """Look at ads (M, 32, 32, 3) that were drawn for requests (M, 5), and let them be read."""
-        said, valid = attributes_read(images)
-        return Verdict(asked, self.features(images), said == asked, valid)
+        shown, valid = attributes_read(images)
+        return Verdict(asked, self.features(images), shown == asked, valid)
 
     def score(self, verdict: "Verdict") -> pd.Series:
         """Judge a set of ads.
@@ -143,7 +143,7 @@ class Verdict:
     ----------
     asked : array of shape (M, 5)
     features : array of shape (M, F)
-    right : array of shape (M, 5), bool
+    correct : array of shape (M, 5), bool
         Which attributes are read as asked.
     valid : array of shape (M,), bool
         Whether the ad counts.
@@ -154,9 +154,9 @@ class Verdict:
 
     >>> import numpy as np
     >>> from pm_utils.creatives.image.evaluation import Verdict
-    >>> right = np.array([[True, True, True, True, False], [True] * 5, [True] * 5])
+    >>> correct = np.array([[True, True, True, True, False], [True] * 5, [True] * 5])
     >>> verdict = Verdict(
-    ...     asked=np.zeros((3, 5)), features=np.zeros((3, 2)), right=right,
+    ...     asked=np.zeros((3, 5)), features=np.zeros((3, 2)), correct=correct,
     ...     valid=np.array([True, True, False]),
     ... )
     >>> verdict.share, verdict.complete
@@ -165,7 +165,7 @@ class Verdict:
 
     asked: np.ndarray
     features: np.ndarray
-    right: np.ndarray
+    correct: np.ndarray
     valid: np.ndarray
 
     @property
@@ -176,19 +176,19 @@ class Verdict:
     @property
     def share(self) -> np.ndarray:
         """The share of the five attributes that are as asked → (M,)."""
-        return self.right.mean(axis=1)
+        return self.correct.mean(axis=1)
 
     @property
     def complete(self) -> np.ndarray:
         """1 where the ad counts and shows all that was asked → (M,)."""
-        return (self.right.all(axis=1) & self.valid).astype(float)
+        return (self.correct.all(axis=1) & self.valid).astype(float)
 
 
 def with_request(features: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Put the request's plain levels, scaled to deviations of 1, beside features → (N, F + 31)."""
-    levels = image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy()
+    one_hot = image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy()
     share = np.repeat([1 / n for n in IMAGE_LEVELS], IMAGE_LEVELS)
-    return np.hstack([features, levels / np.sqrt(share * (1 - share))])
+    return np.hstack([features, one_hot / np.sqrt(share * (1 - share))])
 
 
 def mode_coverage(
@@ -221,8 +221,8 @@ def mode_coverage(
     0.5
     """
     real, fake = torch.as_tensor(real), torch.as_tensor(fake)
-    reach = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values  # itself comes first
-    return (torch.cdist(real, fake).amin(1) < reach).double().mean().item()
+    radius = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values  # itself comes first
+    return (torch.cdist(real, fake).amin(1) < radius).double().mean().item()
 
 
 def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.ndarray]:

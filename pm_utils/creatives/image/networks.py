@@ -94,8 +94,8 @@ class Strokes(nn.Module):
         torch.manual_seed(seed)
         flat = images.flatten(1)
         mean = flat.mean(0)
-        _, length, strokes = torch.svd_lowrank(flat - mean, q=count + 10, niter=2)
-        deviation, strokes = length[:count] / len(flat) ** 0.5, strokes[:, :count]
+        _, singular_values, strokes = torch.svd_lowrank(flat - mean, q=count + 10, niter=2)
+        deviation, strokes = singular_values[:count] / len(flat) ** 0.5, strokes[:, :count]
         scale = deviation**0.5 * deviation.mean() ** 0.5
         self.register_buffer("mean", mean)
         self.register_buffer("strokes", strokes.contiguous())  # (3072, K)
@@ -203,18 +203,21 @@ class AdImageCritic(nn.Module):
 
     def __init__(self, strokes: int, width: int = 256) -> None:
         super().__init__()
-        self.look = nn.Linear(strokes, width)
+        self.first = nn.Linear(strokes, width)
         self.gate = nn.Linear(REQUEST_DIM, 2 * width)
-        self.think = nn.Linear(width, width)
-        self.real = nn.Linear(width, 1)
-        self.fits = nn.Linear(REQUEST_DIM, width)
+        self.second = nn.Linear(width, width)
+        self.unconditional = nn.Linear(width, 1)
+        self.projection = nn.Linear(REQUEST_DIM, width)
 
     def forward(self, weights: Tensor, request: Tensor) -> Tensor:
         """Weights (B, K) or (S, B, K), request (B, R) → logits (B,) or (S, B)."""
-        loud, shift = self.gate(request).chunk(2, 1)
-        h = leaky_relu(self.look(weights) * (1 + loud) + shift, 0.2)
-        h = leaky_relu(self.think(h), 0.2)  # (..., B, W)
-        return self.real(h).squeeze(-1) + (h * self.fits(request)).sum(-1) / h.shape[-1] ** 0.5
+        scale, shift = self.gate(request).chunk(2, 1)
+        h = leaky_relu(self.first(weights) * (1 + scale) + shift, 0.2)
+        h = leaky_relu(self.second(h), 0.2)  # (..., B, W)
+        return (
+            self.unconditional(h).squeeze(-1)
+            + (h * self.projection(request)).sum(-1) / h.shape[-1] ** 0.5
+        )
 
 
 class AdImageGAN(nn.Module):
@@ -256,17 +259,17 @@ class AdImageGAN(nn.Module):
             self.generator.vary.weight.mul_(0.3)
         self.average.load_state_dict(self.generator.state_dict())
 
-    def follow(self, keep: float) -> None:
-        """Move the average a little towards the generator: keep · average + (1 - keep) · now."""
+    def update_average(self, decay: float) -> None:
+        """Move the average a little towards the generator: decay · average + (1 - decay) · now."""
         average, now = list(self.average.parameters()), list(self.generator.parameters())
         with torch.no_grad():
-            torch._foreach_lerp_(average, now, 1 - keep)
+            torch._foreach_lerp_(average, now, 1 - decay)
 
     @torch.no_grad()
     def sample(self, attributes: np.ndarray, *, seed: int = 0) -> np.ndarray:
         """Draw one ad per request → (N, 32, 32, 3) in [0, 1]."""
-        draw = torch.Generator().manual_seed(seed)
-        noise = torch.randn(len(attributes), self.generator.noise_dim, generator=draw)
+        rng = torch.Generator().manual_seed(seed)
+        noise = torch.randn(len(attributes), self.generator.noise_dim, generator=rng)
         return self.strokes.paint(self.average(noise, image_request(attributes))).numpy()
 
 
@@ -306,15 +309,15 @@ class AdImageFlow(nn.Module):
     def forward(self, place: Tensor, time: Tensor, request: Tensor) -> Tensor:
         """Place (B, K), time (B,) in [0, 1], request (B, R) → velocity (B, K)."""
         angle = time.unsqueeze(1) * torch.pi * 2.0 ** torch.arange(8)  # (B, 8)
-        clock = torch.cat([angle.sin(), angle.cos()], 1)
-        h = self.body(torch.cat([place, clock], 1), request)
+        time_features = torch.cat([angle.sin(), angle.cos()], 1)
+        h = self.body(torch.cat([place, time_features], 1), request)
         return self.mean(request) - place + self.out(h)
 
     @torch.no_grad()
     def sample(self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16) -> np.ndarray:
         """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1]."""
-        draw, request = torch.Generator().manual_seed(seed), image_request(attributes)
-        place = torch.randn(len(request), len(self.strokes.scale), generator=draw)
+        rng, request = torch.Generator().manual_seed(seed), image_request(attributes)
+        place = torch.randn(len(request), len(self.strokes.scale), generator=rng)
         for step in range(steps):
             time = torch.full((len(place),), step / steps)
             middle = place + self(place, time, request) / (2 * steps)
@@ -383,7 +386,7 @@ class AttributeNet(nn.Module):
 
     def __init__(self, features: int = 32) -> None:
         super().__init__()
-        self.eyes = nn.Sequential(
+        self.backbone = nn.Sequential(
             *(nn.Conv2d(3, 16, 4, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),  # (B, 16, 16, 16)
             *(nn.Conv2d(16, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),  # (B, 32, 8, 8)
             *(nn.Conv2d(32, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU()),  # (B, 48, 4, 4)
@@ -393,7 +396,7 @@ class AttributeNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Pictures (B, 32, 32, 3) → features (B, F)."""
-        return self.eyes(2 * images.permute(0, 3, 1, 2) - 1)
+        return self.backbone(2 * images.permute(0, 3, 1, 2) - 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (B, 32, 32, 3) → logits of all levels side by side (B, 31)."""

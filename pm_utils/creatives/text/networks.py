@@ -83,15 +83,15 @@ class ResponseModel(nn.Module):
         self.generator, self.dropout = generator, nn.Dropout(dropout)
         self.register_buffer("attributes", attributes)
         levels = (attributes.amax(0) + 1).tolist()
-        self.levels = nn.ModuleList(nn.Embedding(n, width) for n in levels)
+        self.tables = nn.ModuleList(nn.Embedding(n, width) for n in levels)
         self.mix = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.appeal = nn.Linear(width, 1)
-        for table in self.levels:
+        for table in self.tables:
             nn.init.normal_(table.weight, std=0.4)  # held-out loss preferred it to 0.1 and 1
 
     def embeddings(self) -> Tensor:
         """Return the embedding of every ad in the catalogue → (M, D)."""
-        parts = [table(self.attributes[:, i]) for i, table in enumerate(self.levels)]
+        parts = [table(self.attributes[:, i]) for i, table in enumerate(self.tables)]
         total = torch.stack(parts).sum(0)
         return total + self.mix(total)
 
@@ -134,8 +134,8 @@ def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
     >>> [round(click_loss(logit, counts).item(), 4) for logit in (torch.zeros(1, 1), rate.logit())]
     [0.6931, 0.5623]
     """
-    missed = counts[..., 0] * logsigmoid(logits) + counts[..., 1] * logsigmoid(-logits)
-    return -missed.sum() / counts.sum()
+    log_likelihood = counts[..., 0] * logsigmoid(logits) + counts[..., 1] * logsigmoid(-logits)
+    return -log_likelihood.sum() / counts.sum()
 
 
 def response_counts(
@@ -252,7 +252,7 @@ class AdCopyGPT(nn.Module):
         self.config = config
         self.prefix = nn.Linear(config.code_dim, config.width)
         self.words = nn.Embedding(config.n_words, config.width)
-        self.places = nn.Embedding(config.length, config.width)
+        self.positions = nn.Embedding(config.length, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         for name, weight in self.named_parameters():
@@ -266,16 +266,16 @@ class AdCopyGPT(nn.Module):
         Raises
         ------
         ValueError
-            When there are more tokens than places.
+            When there are more tokens than positions.
         """
         if tokens.shape[1] > self.config.length:
-            raise ValueError(f"{tokens.shape[1]} tokens, {self.config.length} places: cut them")
+            raise ValueError(f"{tokens.shape[1]} tokens, {self.config.length} positions: cut them")
         x = torch.cat([self.prefix(code).unsqueeze(1), self.words(tokens[:, 1:])], 1)
         return self._run(x, 0, [None] * len(self.blocks))[0]
 
     def _run(self, x: Tensor, start: int, cache: list) -> tuple[Tensor, Cache]:
-        """States from place `start` on and what earlier ones left → logits, what all leave."""
-        x = x + self.places.weight[start : start + x.shape[1]]  # (B, T, W)
+        """States from position `start` on and what earlier ones left → logits, what all leave."""
+        x = x + self.positions.weight[start : start + x.shape[1]]  # (B, T, W)
         kept = []
         for block, past in zip(self.blocks, cache, strict=True):
             x, left = block(x, past)
@@ -298,14 +298,14 @@ class AdCopyGPT(nn.Module):
         Tensor of shape (B, length), int64
             ``<bos>``, words, ``<eos>``, ``<pad>``; without ``<eos>`` where none came.
         """
-        draw = torch.Generator().manual_seed(seed)
+        rng = torch.Generator().manual_seed(seed)
         tokens = torch.full((len(code), self.config.length), PAD)
         tokens[:, 0] = BOS
         x, cache = self.prefix(code).unsqueeze(1), [None] * len(self.blocks)
         for t in range(1, self.config.length):
             logits, cache = self._run(x, t - 1, cache)
             ended = (tokens[:, t - 1] == EOS) | ((tokens[:, t - 1] == PAD) & (t > 1))
-            tokens[:, t] = torch.where(ended, PAD, pick(logits[:, -1], temperature, draw))
+            tokens[:, t] = torch.where(ended, PAD, pick(logits[:, -1], temperature, rng))
             x = self.words(tokens[:, t : t + 1])
         return tokens
 
@@ -333,11 +333,13 @@ def pick(logits: Tensor, temperature: float, generator: torch.Generator) -> Tens
     """
     if temperature == 0:
         return logits.argmax(1)
-    shares = (logits / temperature).softmax(1).cumsum(1)
-    if not shares[:, -1].isfinite().all():
-        raise ValueError("logits / temperature is not finite: train again, or draw less carefully")
-    drawn = torch.rand(len(logits), 1, generator=generator) * shares[:, -1:]  # below the last
-    return torch.searchsorted(shares, drawn, right=True).squeeze(1)
+    cumulative = (logits / temperature).softmax(1).cumsum(1)
+    if not cumulative[:, -1].isfinite().all():
+        raise ValueError(
+            "logits / temperature is not finite: train again, or raise the temperature"
+        )
+    drawn = torch.rand(len(logits), 1, generator=generator) * cumulative[:, -1:]  # below the last
+    return torch.searchsorted(cumulative, drawn, right=True).squeeze(1)
 
 
 def next_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:

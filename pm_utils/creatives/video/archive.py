@@ -31,18 +31,18 @@ def clip_creatives(codes: np.ndarray) -> Creatives:
     >>> as_codes(ads).tolist()
     [[3, 0, 1, 0], [3, 0, 1, 2]]
     """
-    category, palette, layout, cell = np.asarray(codes).T
+    category, palette, layout, motion = np.asarray(codes).T
     none = np.zeros(len(category), dtype=int)
     return Creatives(
-        category, none, none, palette, layout, (cell + 1) // 2, (cell + 1) % 2 * (cell > 0)
+        category, none, none, palette, layout, (motion + 1) // 2, (motion + 1) % 2 * (motion > 0)
     )
 
 
 def as_codes(ads: Creatives) -> np.ndarray:
     """Return category, palette, layout and motion of ads → (N, 4); undoes `clip_creatives`."""
     moving = 2 * ads.motion - 1 + ads.speed
-    cell = np.where(ads.motion > 0, moving, 0)
-    return np.stack([ads.category, ads.palette, ads.layout, cell], axis=1)
+    motion = np.where(ads.motion > 0, moving, 0)
+    return np.stack([ads.category, ads.palette, ads.layout, motion], axis=1)
 
 
 def clip_request(codes: np.ndarray) -> Tensor:

@@ -27,8 +27,8 @@ class LinearClips:
     Parameters
     ----------
     components : int
-    strength : float
-        Ridge penalty of the dynamics.
+    penalty : float
+        Of the ridge regression that finds the dynamics.
 
     Examples
     --------
@@ -46,27 +46,27 @@ class LinearClips:
     torch.Size([2, 12, 3, 32, 32])
     """
 
-    def __init__(self, components: int = 96, strength: float = 1.0) -> None:
-        few = {"svd_solver": "randomized", "iterated_power": 2, "random_state": 0}
-        self.pca = PCA(components, **few)
-        self.strength = strength
+    def __init__(self, components: int = 96, penalty: float = 1.0) -> None:
+        settings = {"svd_solver": "randomized", "iterated_power": 2, "random_state": 0}
+        self.pca = PCA(components, **settings)
+        self.penalty = penalty
 
     def fit(self, clips: Tensor, codes: np.ndarray) -> "LinearClips":
         """Learn from clips (N, 12, 3, 32, 32) and codes (N, 4)."""
         frames = clips.flatten(2).numpy()  # (N, 12, 3072)
-        some = np.arange(len(frames)) % FRAMES
-        self.pca.fit(np.concatenate([frames[:, -1], frames[np.arange(len(frames)), some]]))
+        frame = np.arange(len(frames)) % FRAMES
+        self.pca.fit(np.concatenate([frames[:, -1], frames[np.arange(len(frames)), frame]]))
         states = self.states(clips)
         known = self._pairs(codes)
         self.last = Ridge(1.0).fit(known, states[:, -1])
-        rest = states[:, -1] - self.last.predict(known)
-        self.spread = np.linalg.cholesky(np.cov(rest.T) + 1e-6 * np.eye(rest.shape[1]))
-        self.back = {}
-        for cell in np.unique(codes[:, 3]):
-            rows = codes[:, 3] == cell
+        residual = states[:, -1] - self.last.predict(known)
+        self.cholesky = np.linalg.cholesky(np.cov(residual.T) + 1e-6 * np.eye(residual.shape[1]))
+        self.dynamics = {}
+        for motion in np.unique(codes[:, 3]):
+            rows = codes[:, 3] == motion
             seen = self._seen(states[rows, 1:], codes[rows])
-            goal = states[rows, :-1].reshape(len(seen), -1)
-            self.back[cell] = Ridge(self.strength).fit(seen, goal)
+            target = states[rows, :-1].reshape(len(seen), -1)
+            self.dynamics[motion] = Ridge(self.penalty).fit(seen, target)
         return self
 
     def states(self, clips: Tensor) -> np.ndarray:
@@ -79,10 +79,10 @@ class LinearClips:
         states = [last]
         for _ in range(FRAMES - 1):
             before = np.empty_like(last)
-            for cell in np.unique(codes[:, 3]):
-                rows = codes[:, 3] == cell
+            for motion in np.unique(codes[:, 3]):
+                rows = codes[:, 3] == motion
                 seen = self._seen(states[0][rows, None], codes[rows])
-                before[rows] = self.back[cell].predict(seen)
+                before[rows] = self.dynamics[motion].predict(seen)
             states.insert(0, before)
         flat = self.pca.inverse_transform(np.concatenate(states))  # frame by frame
         clips = flat.reshape(FRAMES, len(last), 3, SIZE, SIZE).swapaxes(0, 1)
@@ -97,7 +97,7 @@ class LinearClips:
         real clips, 0 takes the mean.
         """
         mean = self.last.predict(self._pairs(codes))
-        drawn = boldness * rng.standard_normal(mean.shape) @ self.spread.T
+        drawn = boldness * rng.standard_normal(mean.shape) @ self.cholesky.T
         return self.unroll(mean + drawn, codes)
 
     @staticmethod
@@ -118,7 +118,7 @@ class LinearClips:
         What the attributes do not say is projected on its first principal axes.
         """
         mean = self.last.predict(self._pairs(codes))
-        _, axes = np.linalg.eigh(self.spread @ self.spread.T)
+        _, axes = np.linalg.eigh(self.cholesky @ self.cholesky.T)
         kept = axes[:, -numbers:]
         return mean + (states - mean) @ kept @ kept.T
 

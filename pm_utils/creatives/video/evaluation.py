@@ -37,10 +37,10 @@ def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray)
     ['category', 'palette', 'motion']
     """
     heads = predict(model, [clips]).split(JUDGED, 1)
-    right = [
+    correct = [
         (h.argmax(1).numpy() == codes[:, i]).mean() for h, i in zip(heads, (0, 1, 3), strict=True)
     ]
-    return pd.Series(right, ["category", "palette", "motion"])
+    return pd.Series(correct, ["category", "palette", "motion"])
 
 
 def squared_errors(first: Tensor, second: Tensor) -> Tensor:
@@ -64,9 +64,9 @@ def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Ge
 
     Explained in chapter ``ad-video``.
     """
-    draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     with torch.no_grad():  # in small parts, which stay in the cache
-        parts = [model.sample(part, draw) for part in clip_request(asked).split(50)]
+        parts = [model.sample(part, generator) for part in clip_request(asked).split(50)]
     return as_filmed(torch.cat(parts), rng)
 
 
@@ -139,19 +139,19 @@ def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
     ['direction', 'motion', 'counts', 'valid']
     ['valid', 'frozen']
     """
-    (said, reading), wanted = read_attributes(clips), clip_creatives(asked)
-    right = said.codes() == wanted.codes()
+    (shown, reading), wanted = read_attributes(clips), clip_creatives(asked)
+    correct = shown.codes() == wanted.codes()
     verdict = {
-        "direction": said.motion == wanted.motion,
-        "motion": as_codes(said)[:, 3] == asked[:, 3],
-        "counts": reading.valid & right.all(axis=1),
+        "direction": shown.motion == wanted.motion,
+        "motion": as_codes(shown)[:, 3] == asked[:, 3],
+        "counts": reading.valid & correct.all(axis=1),
     }
     flags = {name: getattr(reading, name) for name in ("valid", "frozen", "looping")}
     return pd.DataFrame(verdict | flags)
 
 
 def ads_in_clips(clips: Tensor) -> np.ndarray:
-    """Return which ad of `CATALOGUE` each clip is → (N,), -1 where it is no valid one.
+    """Return which ad of `CLIP_CATALOGUE` each clip is → (N,), -1 where it is no valid one.
 
     Explained in chapter ``ad-video``.
 
@@ -166,9 +166,9 @@ def ads_in_clips(clips: Tensor) -> np.ndarray:
     >>> ads_in_clips(torch.cat([real, grey])).tolist()
     [700, -1]
     """
-    said, reading = read_attributes(clips)
-    plain = (said.tone == 0) & (said.discount == 0)
-    number = np.ravel_multi_index(tuple(as_codes(said).T), CODE_COUNTS)
+    shown, reading = read_attributes(clips)
+    plain = (shown.tone == 0) & (shown.discount == 0)
+    number = np.ravel_multi_index(tuple(as_codes(shown).T), CODE_COUNTS)
     return np.where(reading.valid & plain, number, -1)
 
 

@@ -214,19 +214,19 @@ class AdVideoVAE(nn.Module):
 
     def decode(self, code: Tensor, request: Tensor, frames: Tensor | None = None) -> Tensor:
         """Code (B, Z), request (B, 31) → mean of p, at some frames or all (B, T, 3, 32, 32)."""
-        look, move = code.split(self.parts, 1)
+        content_code, motion_code = code.split(self.parts, 1)
         content, motion = request.split([CONTENT, MOTION], 1)
-        velocity = STRETCH * self.velocity(torch.cat([move, motion], 1))
+        velocity = STRETCH * self.velocity(torch.cat([motion_code, motion], 1))
         path = travel(velocity.view(-1, FRAMES - 1, 2))
-        return self.painter(look, content, path if frames is None else path[:, frames])
+        return self.painter(content_code, content, path if frames is None else path[:, frames])
 
     def forward(self, clip: Tensor, request: Tensor) -> Tensor:
         """Clip, request → both terms of the negative ELBO of each clip, in nats (B, 2)."""
         mean, log_variance = self.encode(clip, request)
         code = mean + (log_variance / 2).exp() * torch.randn_like(mean)
-        few = torch.randperm(FRAMES)[: self.frames] if self.training else torch.arange(FRAMES)
-        error = (self.decode(code, request, few) - clip[:, few]).square().flatten(1).sum(1)
-        surprise = gaussian_nats(error * FRAMES / len(few), self.log_sigma)
+        frames = torch.randperm(FRAMES)[: self.frames] if self.training else torch.arange(FRAMES)
+        error = (self.decode(code, request, frames) - clip[:, frames]).square().flatten(1).sum(1)
+        surprise = gaussian_nats(error * FRAMES / len(frames), self.log_sigma)
         return torch.stack([surprise, kl_to_standard(mean, log_variance)], 1)
 
     def reconstruct(self, clip: Tensor, request: Tensor) -> Tensor:
@@ -393,17 +393,17 @@ class ClipCritic(nn.Module):
 
     def __init__(self, frames: int, request_dim: int) -> None:
         super().__init__()
-        self.patches = Patches(3 * frames, 48)
-        self.shapes = nn.Conv2d(48, 64, 3, stride=2, padding=1)
-        self.think = nn.Linear(64 * 4 * 4, 64)
-        self.real, self.fits = nn.Linear(64, 1), nn.Linear(request_dim, 64)
+        self.first = Patches(3 * frames, 48)
+        self.second = nn.Conv2d(48, 64, 3, stride=2, padding=1)
+        self.hidden = nn.Linear(64 * 4 * 4, 64)
+        self.unconditional, self.projection = nn.Linear(64, 1), nn.Linear(request_dim, 64)
 
     def forward(self, frames: Tensor, request: Tensor) -> Tensor:
         """Frames (B, T, 3, 32, 32), request (B, R) → logit (B,)."""
-        h = leaky_relu(self.patches(frames.flatten(1, 2)), 0.2)  # (B, 48, 8, 8)
-        h = leaky_relu(self.shapes(h), 0.2).flatten(1)  # (B, 64 · 4 · 4)
-        h = leaky_relu(self.think(h), 0.2)
-        return self.real(h).squeeze(1) + (h * self.fits(request)).sum(1) / 8
+        h = leaky_relu(self.first(frames.flatten(1, 2)), 0.2)  # (B, 48, 8, 8)
+        h = leaky_relu(self.second(h), 0.2).flatten(1)  # (B, 64 · 4 · 4)
+        h = leaky_relu(self.hidden(h), 0.2)
+        return self.unconditional(h).squeeze(1) + (h * self.projection(request)).sum(1) / 8
 
 
 class AdVideoGAN(nn.Module):
@@ -428,9 +428,9 @@ class AdVideoGAN(nn.Module):
     >>> from pm_utils.creatives.video.networks import REQUEST, AdVideoGAN
     >>> gan, request = AdVideoGAN(width=8), torch.zeros(2, REQUEST)
     >>> frames = torch.zeros(2, 6, 3, 32, 32)
-    >>> [frames.shape[1] for frames, _ in gan.views(frames, request, 0)]
+    >>> [frames.shape[1] for frames, _ in gan.critic_inputs(frames, request, 0)]
     [1, 5]
-    >>> [logit.shape for logit in gan.judge(frames, request, 0)]
+    >>> [logit.shape for logit in gan.critic_logits(frames, request, 0)]
     [torch.Size([2]), torch.Size([2])]
     """
 
@@ -446,28 +446,28 @@ class AdVideoGAN(nn.Module):
         self.generator.painter.load_state_dict(painter.state_dict())
         self.average.load_state_dict(self.generator.state_dict())
 
-    def follow(self, keep: float) -> None:
-        """Move the average a little towards the generator: keep · average + (1 - keep) · now."""
+    def update_average(self, decay: float) -> None:
+        """Move the average a little towards the generator: decay · average + (1 - decay) · now."""
         average, now = list(self.average.parameters()), list(self.generator.parameters())
         with torch.no_grad():
-            torch._foreach_lerp_(average, now, 1 - keep)
+            torch._foreach_lerp_(average, now, 1 - decay)
 
-    def critics(self) -> list[nn.Parameter]:
+    def critic_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of both critics."""
         return [*self.image_critic.parameters(), *self.motion_critic.parameters()]
 
     @staticmethod
-    def views(frames: Tensor, request: Tensor, look: int) -> list[tuple[Tensor, Tensor]]:
+    def critic_inputs(frames: Tensor, request: Tensor, frame: int) -> list[tuple[Tensor, Tensor]]:
         """Six frames (B, 6, 3, 32, 32), request, which frame → what each critic sees."""
         content, motion = request.split([CONTENT, MOTION], 1)
         changes = frames[:, 1:] - frames[:, :-1]
-        return [(frames[:, look : look + 1] - 0.5, content), (changes, motion)]
+        return [(frames[:, frame : frame + 1] - 0.5, content), (changes, motion)]
 
-    def judge(self, frames: Tensor, request: Tensor, look: int) -> list[Tensor]:
+    def critic_logits(self, frames: Tensor, request: Tensor, frame: int) -> list[Tensor]:
         """Six frames, request, which frame → logits of the image and the motion critic, (B,)."""
         critics = (self.image_critic, self.motion_critic)
-        views = self.views(frames, request, look)
-        return [critic(*view) for critic, view in zip(critics, views, strict=True)]
+        inputs = self.critic_inputs(frames, request, frame)
+        return [critic(*seen) for critic, seen in zip(critics, inputs, strict=True)]
 
 
 class ClipClassifier(nn.Module):
@@ -489,15 +489,15 @@ class ClipClassifier(nn.Module):
 
     def __init__(self, features: int = 24) -> None:
         super().__init__()
-        self.look = nn.Sequential(Patches(3, 24), nn.ReLU(), nn.Flatten())
-        self.move = nn.Sequential(Patches(18, 32), nn.ReLU(), nn.Flatten())
+        self.picture = nn.Sequential(Patches(3, 24), nn.ReLU(), nn.Flatten())
+        self.changes = nn.Sequential(Patches(18, 32), nn.ReLU(), nn.Flatten())
         self.mix = nn.Sequential(nn.Linear(56 * 8 * 8, 96), nn.ReLU(), nn.Linear(96, features))
         self.heads = nn.Linear(features, sum(JUDGED))
 
     def features(self, clip: Tensor) -> Tensor:
         """Clip (B, 12, 3, 32, 32) → features (B, F)."""
         changes = (clip[:, 1::2] - clip[:, ::2]).flatten(1, 2)  # (B, 6 · 3, 32, 32)
-        seen = [self.look(clip[:, -1] - 0.5), self.move(4 * changes)]
+        seen = [self.picture(clip[:, -1] - 0.5), self.changes(4 * changes)]
         return self.mix(torch.cat(seen, 1))
 
     def forward(self, clip: Tensor) -> Tensor:

@@ -1,1 +1,1 @@
-"""Still ads: a conditional GAN, a flow, rivals without a network, and their judges."""
+"""Still ads: a conditional GAN, a flow, baselines without a network, and their judges."""

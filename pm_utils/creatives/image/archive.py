@@ -24,6 +24,14 @@ def image_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]
     """Render ads with random attributes → pictures (n, 32, 32, 3), attributes (n, 5).
 
     Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> images, attributes = image_archive(2, np.random.default_rng(0))
+    >>> images.shape, attributes.shape
+    (torch.Size([2, 32, 32, 3]), (2, 5))
     """
     creatives = random_creatives(n, rng)
     return torch.from_numpy(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]

@@ -10,7 +10,7 @@ from torch import Tensor
 from pm_utils.creatives.image.evaluation import as_asked
 from pm_utils.creatives.image.networks import IMAGE_LEVELS, Strokes, image_request
 
-SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried for the calm Gaussian
+SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried by `best_spread`
 
 
 def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,6 +27,15 @@ def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarr
     -------
     arrays of shape (M,)
         Which ad; in how many attributes it agrees.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.baselines import closest_request
+    >>> archived = np.array([[0, 0, 0, 0, 0], [1, 1, 1, 0, 0]])
+    >>> asked = np.array([[1, 1, 0, 0, 0], [2, 2, 2, 0, 0]])
+    >>> closest_request(archived, asked)  # the second request agrees with both in two
+    (array([1, 0]), array([4, 2], dtype=int8))
     """
     agree = np.zeros((len(asked), len(attributes)), dtype=np.int8)
     for column in range(asked.shape[1]):
@@ -51,13 +60,24 @@ def additive_gaussian(
     Returns
     -------
     array of shape (M, 32, 32, 3) in [0, 1]
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.baselines import additive_gaussian
+    >>> rng = np.random.default_rng(0)
+    >>> images, attributes = image_archive(8, rng)
+    >>> drawn = additive_gaussian(images, attributes, attributes[:2], rng)
+    >>> drawn.shape, bool(drawn.min() >= 0), bool(drawn.max() <= 1)
+    ((2, 32, 32, 3), True, True)
     """
-    flat, levels = (
+    flat, one_hot = (
         images.flatten(1).numpy(),
         image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy(),
     )
-    model = Ridge(alpha=1.0).fit(levels, flat)
-    deviation = (flat - model.predict(levels)).std(axis=0)
+    model = Ridge(alpha=1.0).fit(one_hot, flat)
+    deviation = (flat - model.predict(one_hot)).std(axis=0)
     drawn = model.predict(image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy())
     drawn += deviation * rng.standard_normal(drawn.shape, dtype=np.float32)
     return drawn.clip(0, 1).reshape(-1, *images.shape[1:])
@@ -75,17 +95,36 @@ class PCAGaussian:
         Archived ads as strokes.
     attributes : array of shape (N, 5)
         What they show.
+
+    Examples
+    --------
+    With spread 0 the mean ad is painted, the same one each time.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.baselines import PCAGaussian
+    >>> from pm_utils.creatives.image.networks import Strokes
+    >>> rng = np.random.default_rng(0)
+    >>> images, attributes = image_archive(20, rng)
+    >>> strokes = Strokes(images, count=4, seed=0)
+    >>> model = PCAGaussian(strokes, strokes.weigh(images), attributes)
+    >>> asked = attributes[[0, 0]]
+    >>> for spread in (0.0, 1.0):
+    ...     first, second = model.sample(asked, rng, spread=spread)
+    ...     print(np.array_equal(first, second))
+    True
+    False
     """
 
     def __init__(self, strokes: Strokes, weights: Tensor, attributes: np.ndarray) -> None:
         self.strokes = strokes
         self.pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
-        known = self.pairs.fit_transform(self._levels(attributes))
+        known = self.pairs.fit_transform(self._one_hot(attributes))
         self.mean = Ridge(alpha=1.0).fit(known, weights.numpy())
-        rest = LedoitWolf().fit(weights.numpy() - self.mean.predict(known))
-        self.root = np.linalg.cholesky(rest.covariance_)
+        covariance = LedoitWolf().fit(weights.numpy() - self.mean.predict(known))
+        self.cholesky = np.linalg.cholesky(covariance.covariance_)
 
-    def draw(
+    def sample(
         self, asked: np.ndarray, rng: np.random.Generator, *, spread: float = 1.0
     ) -> np.ndarray:
         """Draw one ad per request.
@@ -108,12 +147,12 @@ class PCAGaussian:
         """
         if spread < 0:
             raise ValueError(f"spread is {spread}, give a factor of at least 0")
-        drawn = self.mean.predict(self.pairs.transform(self._levels(asked)))
-        drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.root.T
+        drawn = self.mean.predict(self.pairs.transform(self._one_hot(asked)))
+        drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.cholesky.T
         return self.strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
 
     @staticmethod
-    def _levels(attributes: np.ndarray) -> np.ndarray:
+    def _one_hot(attributes: np.ndarray) -> np.ndarray:
         return image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy()
 
 
@@ -125,5 +164,5 @@ def best_spread(baseline: PCAGaussian, trial: np.ndarray, *, seed: int) -> float
     share = {}
     for spread in SPREADS:
         rng = np.random.default_rng(seed)  # the same noise for each
-        share[spread] = as_asked(baseline.draw(trial, rng, spread=spread), trial)[1].mean()
+        share[spread] = as_asked(baseline.sample(trial, rng, spread=spread), trial)[1].mean()
     return max(share, key=share.__getitem__)

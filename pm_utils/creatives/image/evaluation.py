@@ -1,4 +1,4 @@
-"""Chapter 05 around its networks: archive, training, rivals without a network, and the judge."""
+"""What drawn ads are worth: read by the market, and beside real ones in a classifier's features."""
 
 from dataclasses import dataclass
 
@@ -19,6 +19,14 @@ def classified(model: AttributeNet, images: Tensor) -> np.ndarray:
     """Return the likeliest level of each attribute → (N, 5).
 
     Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.image.evaluation import classified
+    >>> from pm_utils.creatives.image.networks import AttributeNet
+    >>> classified(AttributeNet(features=8), torch.zeros(2, 32, 32, 3)).shape
+    (2, 5)
     """
     heads = predict(model, [images]).split(IMAGE_LEVELS, 1)
     return torch.stack([head.argmax(1) for head in heads], dim=1).numpy()
@@ -39,10 +47,24 @@ def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndar
     -------
     arrays of shape (N,)
         The share of the five attributes that are as asked; 1 where the ad counts and all are.
+
+    Examples
+    --------
+    One real ad, asked for as it is and with another palette: four of five attributes are right
+    then, and the ad is not complete.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.evaluation import as_asked
+    >>> images, attributes = image_archive(1, np.random.default_rng(0))
+    >>> asked = np.repeat(attributes, 2, axis=0)
+    >>> asked[1, 3] = (asked[1, 3] + 1) % 6
+    >>> as_asked(np.repeat(images.numpy(), 2, axis=0), asked)
+    (array([1. , 0.8]), array([1., 0.]))
     """
-    said, valid = attributes_read(images)
-    right = said == asked
-    return right.mean(axis=1), (right.all(axis=1) & valid).astype(float)
+    shown, valid = attributes_read(images)
+    correct = shown == asked
+    return correct.mean(axis=1), (correct.all(axis=1) & valid).astype(float)
 
 
 class Judge:
@@ -56,6 +78,23 @@ class Judge:
     images : Tensor of shape (N, 32, 32, 3)
         Real ads that nobody trained on.
     attributes : array of shape (N, 5)
+
+    Examples
+    --------
+    Features are counted from the mean of the real ads, in their deviations. (`score` needs more
+    ads than features and levels together.)
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.archive import image_archive
+    >>> from pm_utils.creatives.image.evaluation import Judge
+    >>> from pm_utils.creatives.image.networks import AttributeNet
+    >>> images, attributes = image_archive(2, np.random.default_rng(0))
+    >>> judge = Judge(AttributeNet(features=3), images, attributes)
+    >>> verdict = judge.look(images.numpy(), attributes)
+    >>> np.allclose(verdict.features.mean(0), 0, atol=1e-3), verdict.joint.shape
+    (True, (2, 34))
+    >>> verdict.complete
+    array([1., 1.])
     """
 
     def __init__(self, classifier: AttributeNet, images: Tensor, attributes: np.ndarray) -> None:
@@ -72,8 +111,8 @@ class Judge:
 
     def look(self, images: np.ndarray, asked: np.ndarray) -> "Verdict":
         """Look at ads (M, 32, 32, 3) that were drawn for requests (M, 5), and let them be read."""
-        said, valid = attributes_read(images)
-        return Verdict(asked, self.features(images), said == asked, valid)
+        shown, valid = attributes_read(images)
+        return Verdict(asked, self.features(images), shown == asked, valid)
 
     def score(self, verdict: "Verdict") -> pd.Series:
         """Judge a set of ads.
@@ -104,15 +143,29 @@ class Verdict:
     ----------
     asked : array of shape (M, 5)
     features : array of shape (M, F)
-    right : array of shape (M, 5), bool
+    correct : array of shape (M, 5), bool
         Which attributes are read as asked.
     valid : array of shape (M,), bool
         Whether the ad counts.
+
+    Examples
+    --------
+    Only an ad with all five attributes as asked is complete.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.evaluation import Verdict
+    >>> correct = np.array([[True, True, True, True, False], [True] * 5, [True] * 5])
+    >>> verdict = Verdict(
+    ...     asked=np.zeros((3, 5)), features=np.zeros((3, 2)), correct=correct,
+    ...     valid=np.array([True, True, False]),
+    ... )
+    >>> verdict.share, verdict.complete
+    (array([0.8, 1. , 1. ]), array([0., 1., 0.]))
     """
 
     asked: np.ndarray
     features: np.ndarray
-    right: np.ndarray
+    correct: np.ndarray
     valid: np.ndarray
 
     @property
@@ -123,19 +176,19 @@ class Verdict:
     @property
     def share(self) -> np.ndarray:
         """The share of the five attributes that are as asked → (M,)."""
-        return self.right.mean(axis=1)
+        return self.correct.mean(axis=1)
 
     @property
     def complete(self) -> np.ndarray:
         """1 where the ad counts and shows all that was asked → (M,)."""
-        return (self.right.all(axis=1) & self.valid).astype(float)
+        return (self.correct.all(axis=1) & self.valid).astype(float)
 
 
 def with_request(features: np.ndarray, asked: np.ndarray) -> np.ndarray:
     """Put the request's plain levels, scaled to deviations of 1, beside features → (N, F + 31)."""
-    levels = image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy()
+    one_hot = image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy()
     share = np.repeat([1 / n for n in IMAGE_LEVELS], IMAGE_LEVELS)
-    return np.hstack([features, levels / np.sqrt(share * (1 - share))])
+    return np.hstack([features, one_hot / np.sqrt(share * (1 - share))])
 
 
 def mode_coverage(
@@ -156,16 +209,36 @@ def mode_coverage(
     References
     ----------
     Naeem et al. (2020), Reliable fidelity and diversity metrics for generative models, eq. 5.
+
+    Examples
+    --------
+    Two groups of real ads; ads for one of them alone cover half of all.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.evaluation import mode_coverage
+    >>> real = np.array([[0.0], [1.0], [10.0], [11.0]])
+    >>> mode_coverage(real, np.array([[0.5], [0.6]]), neighbours=1)
+    0.5
     """
     real, fake = torch.as_tensor(real), torch.as_tensor(fake)
-    reach = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values  # itself comes first
-    return (torch.cdist(real, fake).amin(1) < reach).double().mean().item()
+    radius = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values  # itself comes first
+    return (torch.cdist(real, fake).amin(1) < radius).double().mean().item()
 
 
 def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.ndarray]:
     """Return the closest of other pictures: root mean square difference (N,), which one (N,).
 
     Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.image.evaluation import nearest_image
+    >>> black, white = torch.zeros(32, 32, 3), torch.ones(32, 32, 3)
+    >>> grey = torch.full((1, 32, 32, 3), 0.75)
+    >>> difference, which = nearest_image(grey, torch.stack([black, white]))
+    >>> round(float(difference[0]), 3), which
+    (0.25, array([1]))
     """
     flat = torch.as_tensor(images).flatten(1)
     found = torch.cdist(flat, others.flatten(1)).min(1)
@@ -182,6 +255,15 @@ def noise_spread(images: np.ndarray, repeats: int) -> float:
     images : array of shape (N · repeats, 32, 32, 3)
         `repeats` ads of the first request, then those of the second…
     repeats : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.evaluation import noise_spread
+    >>> ads = np.zeros((4, 32, 32, 3))  # two ads of each of two requests
+    >>> ads[1] = 1.0  # the first two differ, the last two do not
+    >>> noise_spread(ads, repeats=2)
+    0.5
     """
     groups = images.reshape(-1, repeats, images[0].size)
     return float(np.sqrt(groups.var(axis=1, ddof=1).mean()))

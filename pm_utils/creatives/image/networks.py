@@ -35,6 +35,16 @@ def image_request(attributes: np.ndarray) -> Tensor:
     -------
     Tensor of shape (N, REQUEST_DIM), float32
         One 1 for each level and one for each pair of the layout with another level.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.image.networks import IMAGE_LEVELS, image_request
+    >>> IMAGE_LEVELS
+    (12, 4, 5, 6, 4)
+    >>> request = image_request(np.array([[3, 0, 4, 5, 2]]))
+    >>> request.shape, request.sum().item()  # five levels and four pairs with the layout
+    (torch.Size([1, 139]), 9.0)
     """
     codes = torch.as_tensor(attributes, dtype=torch.long)
     parts = [one_hot(codes[:, i], n) for i, n in enumerate(IMAGE_LEVELS)]
@@ -62,6 +72,21 @@ class Strokes(nn.Module):
     References
     ----------
     Halko, Martinsson & Tropp (2011), Finding structure with randomness.
+
+    Examples
+    --------
+    Twenty pictures that are sums of two patterns need two strokes: nothing is lost.
+
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import Strokes
+    >>> rng = torch.Generator().manual_seed(0)
+    >>> patterns = torch.rand(20, 2, generator=rng) @ torch.rand(2, 3072, generator=rng) / 2
+    >>> images = patterns.view(20, 32, 32, 3)
+    >>> strokes = Strokes(images, count=2, seed=0)
+    >>> strokes.weigh(images).shape
+    torch.Size([20, 2])
+    >>> torch.allclose(strokes.paint(strokes.weigh(images)), images, atol=1e-4)
+    True
     """
 
     def __init__(self, images: Tensor, count: int, *, seed: int) -> None:
@@ -69,8 +94,8 @@ class Strokes(nn.Module):
         torch.manual_seed(seed)
         flat = images.flatten(1)
         mean = flat.mean(0)
-        _, length, strokes = torch.svd_lowrank(flat - mean, q=count + 10, niter=2)
-        deviation, strokes = length[:count] / len(flat) ** 0.5, strokes[:, :count]
+        _, singular_values, strokes = torch.svd_lowrank(flat - mean, q=count + 10, niter=2)
+        deviation, strokes = singular_values[:count] / len(flat) ** 0.5, strokes[:, :count]
         scale = deviation**0.5 * deviation.mean() ** 0.5
         self.register_buffer("mean", mean)
         self.register_buffer("strokes", strokes.contiguous())  # (3072, K)
@@ -87,7 +112,21 @@ class Strokes(nn.Module):
 
 
 class GatedLayers(nn.Module):
-    """Layers that add to their input, each as loud as the request wants it."""
+    """Layers that add to their input, each as loud as the request wants it.
+
+    Parameters
+    ----------
+    inputs, width, layers : int
+        Width of the input without the request, width of the layers, and their number.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import REQUEST_DIM, GatedLayers
+    >>> body = GatedLayers(inputs=4, width=8, layers=2)
+    >>> body(torch.zeros(2, 4), torch.zeros(2, REQUEST_DIM)).shape
+    torch.Size([2, 8])
+    """
 
     def __init__(self, inputs: int, width: int, layers: int) -> None:
         super().__init__()
@@ -107,6 +146,21 @@ class AdImageGenerator(nn.Module):
     """Noise and a request → the weights of an ad's strokes.
 
     Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    strokes, noise_dim, width : int
+        Number of strokes, numbers of noise per ad, and width of the hidden layers.
+
+    Examples
+    --------
+    Not pixels come out but the weights of strokes, which `Strokes.paint` turns into a picture.
+
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import REQUEST_DIM, AdImageGenerator
+    >>> generator = AdImageGenerator(strokes=5, noise_dim=4, width=8)
+    >>> generator(torch.zeros(2, 4), torch.zeros(2, REQUEST_DIM)).shape
+    torch.Size([2, 5])
     """
 
     def __init__(self, strokes: int, noise_dim: int = 32, width: int = 256) -> None:
@@ -126,25 +180,44 @@ class AdImageCritic(nn.Module):
 
     Explained in chapter ``ad-images``.
 
+    Parameters
+    ----------
+    strokes, width : int
+        Number of strokes, and width of the hidden layers.
+
     References
     ----------
     Miyato & Koyama (2018), cGANs with projection discriminator.
+
+    Examples
+    --------
+    Real and generated ads for the same requests can be judged in one call.
+
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import REQUEST_DIM, AdImageCritic
+    >>> critic, request = AdImageCritic(strokes=5, width=8), torch.zeros(2, REQUEST_DIM)
+    >>> critic(torch.zeros(2, 5), request).shape
+    torch.Size([2])
+    >>> real, fake = critic(torch.zeros(2, 2, 5), request)  # each (2,)
     """
 
     def __init__(self, strokes: int, width: int = 256) -> None:
         super().__init__()
-        self.look = nn.Linear(strokes, width)
+        self.first = nn.Linear(strokes, width)
         self.gate = nn.Linear(REQUEST_DIM, 2 * width)
-        self.think = nn.Linear(width, width)
-        self.real = nn.Linear(width, 1)
-        self.fits = nn.Linear(REQUEST_DIM, width)
+        self.second = nn.Linear(width, width)
+        self.unconditional = nn.Linear(width, 1)
+        self.projection = nn.Linear(REQUEST_DIM, width)
 
     def forward(self, weights: Tensor, request: Tensor) -> Tensor:
         """Weights (B, K) or (S, B, K), request (B, R) → logits (B,) or (S, B)."""
-        loud, shift = self.gate(request).chunk(2, 1)
-        h = leaky_relu(self.look(weights) * (1 + loud) + shift, 0.2)
-        h = leaky_relu(self.think(h), 0.2)  # (..., B, W)
-        return self.real(h).squeeze(-1) + (h * self.fits(request)).sum(-1) / h.shape[-1] ** 0.5
+        scale, shift = self.gate(request).chunk(2, 1)
+        h = leaky_relu(self.first(weights) * (1 + scale) + shift, 0.2)
+        h = leaky_relu(self.second(h), 0.2)  # (..., B, W)
+        return (
+            self.unconditional(h).squeeze(-1)
+            + (h * self.projection(request)).sum(-1) / h.shape[-1] ** 0.5
+        )
 
 
 class AdImageGAN(nn.Module):
@@ -156,6 +229,16 @@ class AdImageGAN(nn.Module):
     ----------
     strokes : Strokes
     noise_dim, width : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import AdImageGAN, Strokes
+    >>> images = torch.rand(20, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    >>> gan = AdImageGAN(Strokes(images, count=5, seed=0), noise_dim=4, width=8)
+    >>> gan.sample(np.array([[3, 0, 4, 5, 2], [11, 3, 0, 0, 0]]), seed=0).shape
+    (2, 32, 32, 3)
     """
 
     def __init__(self, strokes: Strokes, noise_dim: int = 32, width: int = 256) -> None:
@@ -176,17 +259,17 @@ class AdImageGAN(nn.Module):
             self.generator.vary.weight.mul_(0.3)
         self.average.load_state_dict(self.generator.state_dict())
 
-    def follow(self, keep: float) -> None:
-        """Move the average a little towards the generator: keep · average + (1 - keep) · now."""
+    def update_average(self, decay: float) -> None:
+        """Move the average a little towards the generator: decay · average + (1 - decay) · now."""
         average, now = list(self.average.parameters()), list(self.generator.parameters())
         with torch.no_grad():
-            torch._foreach_lerp_(average, now, 1 - keep)
+            torch._foreach_lerp_(average, now, 1 - decay)
 
     @torch.no_grad()
     def sample(self, attributes: np.ndarray, *, seed: int = 0) -> np.ndarray:
         """Draw one ad per request → (N, 32, 32, 3) in [0, 1]."""
-        draw = torch.Generator().manual_seed(seed)
-        noise = torch.randn(len(attributes), self.generator.noise_dim, generator=draw)
+        rng = torch.Generator().manual_seed(seed)
+        noise = torch.randn(len(attributes), self.generator.noise_dim, generator=rng)
         return self.strokes.paint(self.average(noise, image_request(attributes))).numpy()
 
 
@@ -203,6 +286,16 @@ class AdImageFlow(nn.Module):
     References
     ----------
     Lipman et al. (2023), Flow matching for generative modeling.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import AdImageFlow, Strokes
+    >>> images = torch.rand(20, 32, 32, 3, generator=torch.Generator().manual_seed(0))
+    >>> flow = AdImageFlow(Strokes(images, count=5, seed=0), width=8)
+    >>> flow.sample(np.array([[3, 0, 4, 5, 2]]), seed=0, steps=2).shape
+    (1, 32, 32, 3)
     """
 
     def __init__(self, strokes: Strokes, width: int = 256) -> None:
@@ -216,15 +309,15 @@ class AdImageFlow(nn.Module):
     def forward(self, place: Tensor, time: Tensor, request: Tensor) -> Tensor:
         """Place (B, K), time (B,) in [0, 1], request (B, R) → velocity (B, K)."""
         angle = time.unsqueeze(1) * torch.pi * 2.0 ** torch.arange(8)  # (B, 8)
-        clock = torch.cat([angle.sin(), angle.cos()], 1)
-        h = self.body(torch.cat([place, clock], 1), request)
+        time_features = torch.cat([angle.sin(), angle.cos()], 1)
+        h = self.body(torch.cat([place, time_features], 1), request)
         return self.mean(request) - place + self.out(h)
 
     @torch.no_grad()
     def sample(self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16) -> np.ndarray:
         """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1]."""
-        draw, request = torch.Generator().manual_seed(seed), image_request(attributes)
-        place = torch.randn(len(request), len(self.strokes.scale), generator=draw)
+        rng, request = torch.Generator().manual_seed(seed), image_request(attributes)
+        place = torch.randn(len(request), len(self.strokes.scale), generator=rng)
         for step in range(steps):
             time = torch.full((len(place),), step / steps)
             middle = place + self(place, time, request) / (2 * steps)
@@ -253,6 +346,19 @@ def flow_loss(
     -------
     Tensor
         Scalar.
+
+    Examples
+    --------
+    A line from 0 to 2 has velocity 2 all along. Who says so loses nothing; who stands still, 2².
+
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import flow_loss
+    >>> line = {"noise": torch.zeros(1, 1), "weights": torch.full((1, 1), 2.0)}
+    >>> line |= {"time": torch.tensor([0.5]), "request": torch.zeros(1, 3)}
+    >>> for velocity in (2.0, 0.0):
+    ...     print(flow_loss(lambda place, *_: torch.full_like(place, velocity), **line).item())
+    0.0
+    4.0
     """
     part = time.unsqueeze(1)
     place = (1 - part) * noise + part * weights
@@ -260,11 +366,27 @@ def flow_loss(
 
 
 class AttributeNet(nn.Module):
-    """A small convolutional classifier of all five attributes; its last layer gives features."""
+    """A small convolutional classifier of all five attributes; its last layer gives features.
+
+    Parameters
+    ----------
+    features : int
+        Width of the last layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import IMAGE_LEVELS, AttributeNet
+    >>> model, images = AttributeNet(features=8), torch.zeros(2, 32, 32, 3)
+    >>> model.features(images).shape, model(images).shape
+    (torch.Size([2, 8]), torch.Size([2, 31]))
+    >>> [head.shape[1] for head in model(images).split(IMAGE_LEVELS, 1)]
+    [12, 4, 5, 6, 4]
+    """
 
     def __init__(self, features: int = 32) -> None:
         super().__init__()
-        self.eyes = nn.Sequential(
+        self.backbone = nn.Sequential(
             *(nn.Conv2d(3, 16, 4, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),  # (B, 16, 16, 16)
             *(nn.Conv2d(16, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),  # (B, 32, 8, 8)
             *(nn.Conv2d(32, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU()),  # (B, 48, 4, 4)
@@ -274,7 +396,7 @@ class AttributeNet(nn.Module):
 
     def features(self, images: Tensor) -> Tensor:
         """Pictures (B, 32, 32, 3) → features (B, F)."""
-        return self.eyes(2 * images.permute(0, 3, 1, 2) - 1)
+        return self.backbone(2 * images.permute(0, 3, 1, 2) - 1)
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (B, 32, 32, 3) → logits of all levels side by side (B, 31)."""
@@ -282,6 +404,16 @@ class AttributeNet(nn.Module):
 
 
 def attribute_loss(logits: Tensor, attributes: Tensor) -> Tensor:
-    """Return the sum of five cross-entropies: logits (B, 31), codes (B, 5) → nats, a scalar."""
+    """Return the sum of five cross-entropies: logits (B, 31), codes (B, 5) → nats, a scalar.
+
+    Examples
+    --------
+    Equal logits cost the sum of the logs: log (12 · 4 · 5 · 6 · 4) nats.
+
+    >>> import torch
+    >>> from pm_utils.creatives.image.networks import attribute_loss
+    >>> round(attribute_loss(torch.zeros(1, 31), torch.tensor([[3, 0, 4, 5, 2]])).item(), 3)
+    8.659
+    """
     heads = logits.split(IMAGE_LEVELS, 1)
     return sum(cross_entropy(head, attributes[:, i]) for i, head in enumerate(heads))

@@ -89,29 +89,29 @@ def train_image_gan(
     Karras et al. (2020), Analyzing and improving the image quality of StyleGAN (penalty now and
     then).
     """
-    draw = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     optimizers = [
         torch.optim.Adam(part.parameters(), rate, betas=(0.0, 0.99), fused=True)
         for part, rate in ((gan.generator, generator_rate), (gan.critic, critic_rate))
     ]
-    scheduler = rise_and_fall(steps, _WARM_UP)
-    rates = [torch.optim.lr_scheduler.LambdaLR(optimizer, scheduler) for optimizer in optimizers]
+    factor = rise_and_fall(steps, _WARM_UP)
+    schedulers = [torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for optimizer in optimizers]
     if not generator_rate:  # then only the critic takes steps
-        rates = rates[1:]
+        schedulers = schedulers[1:]
     for step in range(steps):
         if watch and step % watch_every == 0:
             watch(gan, step)
-        rows = torch.randint(len(weights), (batch_size,), generator=draw)
+        rows = torch.randint(len(weights), (batch_size,), generator=rng)
         real, asked = weights[rows], request[rows]
-        noise = torch.randn(batch_size, gan.generator.noise_dim, generator=draw)
+        noise = torch.randn(batch_size, gan.generator.noise_dim, generator=rng)
         fake = gan.generator(noise, asked)
         now = penalty * PENALISE_EVERY * (step % PENALISE_EVERY == 0)
         _critic_step(gan, optimizers[1], real, fake.detach(), asked, penalty=now)
         if generator_rate:
             _generator_step(gan, optimizers[0], fake, asked)
-            gan.follow(min(0.995, (1 + step) / (10 + step)))
-        for rate in rates:
-            rate.step()
+            gan.update_average(min(0.995, (1 + step) / (10 + step)))
+        for scheduler in schedulers:
+            scheduler.step()
     if watch:
         watch(gan, steps)
 
@@ -137,7 +137,7 @@ def _critic_step(
 def _generator_step(
     gan: AdImageGAN, optimizer: torch.optim.Optimizer, fake: Tensor, asked: Tensor
 ) -> None:
-    gan.critic.requires_grad_(False)  # its slopes are not needed now
+    gan.critic.requires_grad_(False)  # its gradients are not needed now
     optimizer.zero_grad()
     generator_loss(gan.critic(fake, asked)).backward()
     optimizer.step()
@@ -167,14 +167,14 @@ def train_flow(
     learning_rate : float
         Adam's largest step.
     """
-    draw = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
-    rate = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(steps, _WARM_UP))
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(steps, _WARM_UP))
     for _ in range(steps):
-        rows = torch.randint(len(weights), (batch_size,), generator=draw)
-        noise = torch.randn(batch_size, weights.shape[1], generator=draw)
-        time = torch.rand(batch_size, generator=draw)
+        rows = torch.randint(len(weights), (batch_size,), generator=rng)
+        noise = torch.randn(batch_size, weights.shape[1], generator=rng)
+        time = torch.rand(batch_size, generator=rng)
         optimizer.zero_grad()
         flow_loss(flow, noise, weights[rows], time, request[rows]).backward()
         optimizer.step()
-        rate.step()
+        scheduler.step()

@@ -25,6 +25,18 @@ def share_of_gain(
         Probability of a click of each customer.
     weight : array of shape (N,), optional
         How much each customer counts.
+
+    Examples
+    --------
+    0 is the best single ad for everybody, 1 the best ad for each; a worse choice is below 0.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.evaluation import share_of_gain
+    >>> single, oracle = np.array([0.02, 0.02, 0.02]), np.array([0.02, 0.03, 0.07])
+    >>> round(share_of_gain(np.array([0.02, 0.01, 0.06]), single, oracle), 3)
+    0.5
+    >>> round(share_of_gain(np.array([0.02, 0.01, 0.02]), single, oracle), 3)
+    -0.167
     """
     got, least, most = (np.average(v, weights=weight) for v in (value, single, oracle))
     return float((got - least) / (most - least))
@@ -40,14 +52,14 @@ def ads_in_headlines(tokens: np.ndarray) -> np.ndarray:
     return np.where(read.valid, ad, -1)
 
 
-def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]) -> pd.DataFrame:
+def side_by_side(drafts: dict[str, Tensor], asked: np.ndarray, readers: list[str]) -> pd.DataFrame:
     """Lay out headlines by draft and reader, below what was asked for.
 
     Explained in chapter ``ad-text``.
 
     Parameters
     ----------
-    pages : dict of Tensor of shape (N, T), int64
+    drafts : dict of Tensor of shape (N, T), int64
         What was written, by the name of the draft.
     asked : array of shape (N,), int
         The ads, 0 to 239, that were asked for.
@@ -65,7 +77,7 @@ def side_by_side(pages: dict[str, Tensor], asked: np.ndarray, readers: list[str]
         ("full price", *ATTRIBUTES["discount"][1:]),
     ]
     names = [", ".join(level[i] for level, i in zip(levels, ad, strict=True)) for ad in ADS[asked]]
-    lines = {draft: copy_grammar().decode(page) for draft, page in pages.items()}
+    lines = {draft: copy_grammar().decode(tokens) for draft, tokens in drafts.items()}
     return pd.DataFrame({"asked for": names} | lines, index=readers).T
 
 

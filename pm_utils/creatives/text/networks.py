@@ -26,6 +26,13 @@ class AdGenerator(nn.Module):
     ----------
     profile_dim, output_dim : int
         Width of the profile and of the code.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import AdGenerator
+    >>> AdGenerator(profile_dim=3, output_dim=8)(torch.zeros(2, 3)).shape
+    torch.Size([2, 8])
     """
 
     def __init__(self, profile_dim: int = 32, output_dim: int = 128) -> None:
@@ -55,6 +62,19 @@ class ResponseModel(nn.Module):
     References
     ----------
     Huang et al. (2013), Learning deep structured semantic models for web search.
+
+    Examples
+    --------
+    Two customers, a catalogue of three ads: one logit for every pair.
+
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import AdGenerator, ResponseModel
+    >>> attributes = torch.tensor([[0, 0], [0, 1], [1, 0]])
+    >>> model = ResponseModel(AdGenerator(profile_dim=3, output_dim=8), attributes)
+    >>> model(torch.zeros(2, 3)).shape
+    torch.Size([2, 3])
+    >>> model.nearest(torch.zeros(2, 3), k=2).shape
+    torch.Size([2, 2])
     """
 
     def __init__(self, generator: AdGenerator, attributes: Tensor, *, dropout: float = 0.0) -> None:
@@ -63,15 +83,15 @@ class ResponseModel(nn.Module):
         self.generator, self.dropout = generator, nn.Dropout(dropout)
         self.register_buffer("attributes", attributes)
         levels = (attributes.amax(0) + 1).tolist()
-        self.levels = nn.ModuleList(nn.Embedding(n, width) for n in levels)
+        self.tables = nn.ModuleList(nn.Embedding(n, width) for n in levels)
         self.mix = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.appeal = nn.Linear(width, 1)
-        for table in self.levels:
+        for table in self.tables:
             nn.init.normal_(table.weight, std=0.4)  # held-out loss preferred it to 0.1 and 1
 
     def embeddings(self) -> Tensor:
         """Return the embedding of every ad in the catalogue → (M, D)."""
-        parts = [table(self.attributes[:, i]) for i, table in enumerate(self.levels)]
+        parts = [table(self.attributes[:, i]) for i, table in enumerate(self.tables)]
         total = torch.stack(parts).sum(0)
         return total + self.mix(total)
 
@@ -101,9 +121,21 @@ def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
     -------
     Tensor
         Scalar, nats per impression.
+
+    Examples
+    --------
+    One ad, shown four times to one customer and clicked once. Even odds cost log 2 per impression;
+    the least loss is that of the observed rate, a quarter.
+
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import click_loss
+    >>> counts = torch.tensor([[[1.0, 3.0]]])
+    >>> rate = torch.tensor([[0.25]])
+    >>> [round(click_loss(logit, counts).item(), 4) for logit in (torch.zeros(1, 1), rate.logit())]
+    [0.6931, 0.5623]
     """
-    missed = counts[..., 0] * logsigmoid(logits) + counts[..., 1] * logsigmoid(-logits)
-    return -missed.sum() / counts.sum()
+    log_likelihood = counts[..., 0] * logsigmoid(logits) + counts[..., 1] * logsigmoid(-logits)
+    return -log_likelihood.sum() / counts.sum()
 
 
 def response_counts(
@@ -124,6 +156,16 @@ def response_counts(
     -------
     Tensor of shape (N, M, 2), float32
         Impressions with a click and impressions without.
+
+    Examples
+    --------
+    Customer 0 saw ad 1 twice and clicked once; customer 1 saw ad 0 and did not click.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.networks import response_counts
+    >>> customer, creative, click = np.array([0, 0, 1]), np.array([1, 1, 0]), np.array([1, 0, 0])
+    >>> response_counts(customer, creative, click, shape=(2, 2)).tolist()
+    [[[0.0, 0.0], [1.0, 1.0]], [[0.0, 1.0], [0.0, 0.0]]]
     """
     cell = 2 * (customer.astype(np.int64) * shape[1] + creative) + ~click.astype(bool)
     counts = np.bincount(cell, minlength=2 * shape[0] * shape[1])
@@ -149,6 +191,15 @@ class Block(nn.Module):
     """One layer of a decoder: x + attention(norm(x)), then x + network(norm(x)).
 
     Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import Block, GPTConfig
+    >>> block = Block(GPTConfig(n_words=10, heads=2, width=8))
+    >>> states, (keys, values) = block(torch.zeros(1, 5, 8))
+    >>> states.shape, keys.shape  # keys: batch, heads, positions, width of a head
+    (torch.Size([1, 5, 8]), torch.Size([1, 2, 5, 4]))
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -183,6 +234,17 @@ class AdCopyGPT(nn.Module):
     Parameters
     ----------
     config : GPTConfig
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import AdCopyGPT, GPTConfig
+    >>> gpt = AdCopyGPT(GPTConfig(n_words=10, code_dim=3, length=6, layers=1, heads=2, width=8))
+    >>> code = torch.zeros(2, 3)
+    >>> gpt(code, torch.tensor([[1, 4, 5], [1, 7, 2]])).shape  # logits of the next words
+    torch.Size([2, 3, 10])
+    >>> gpt.generate(code).shape  # two headlines, each padded to `length`
+    torch.Size([2, 6])
     """
 
     def __init__(self, config: GPTConfig) -> None:
@@ -190,7 +252,7 @@ class AdCopyGPT(nn.Module):
         self.config = config
         self.prefix = nn.Linear(config.code_dim, config.width)
         self.words = nn.Embedding(config.n_words, config.width)
-        self.places = nn.Embedding(config.length, config.width)
+        self.positions = nn.Embedding(config.length, config.width)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(config.width)
         for name, weight in self.named_parameters():
@@ -204,16 +266,16 @@ class AdCopyGPT(nn.Module):
         Raises
         ------
         ValueError
-            When there are more tokens than places.
+            When there are more tokens than positions.
         """
         if tokens.shape[1] > self.config.length:
-            raise ValueError(f"{tokens.shape[1]} tokens, {self.config.length} places: cut them")
+            raise ValueError(f"{tokens.shape[1]} tokens, {self.config.length} positions: cut them")
         x = torch.cat([self.prefix(code).unsqueeze(1), self.words(tokens[:, 1:])], 1)
         return self._run(x, 0, [None] * len(self.blocks))[0]
 
     def _run(self, x: Tensor, start: int, cache: list) -> tuple[Tensor, Cache]:
-        """States from place `start` on and what earlier ones left → logits, what all leave."""
-        x = x + self.places.weight[start : start + x.shape[1]]  # (B, T, W)
+        """States from position `start` on and what earlier ones left → logits, what all leave."""
+        x = x + self.positions.weight[start : start + x.shape[1]]  # (B, T, W)
         kept = []
         for block, past in zip(self.blocks, cache, strict=True):
             x, left = block(x, past)
@@ -236,14 +298,14 @@ class AdCopyGPT(nn.Module):
         Tensor of shape (B, length), int64
             ``<bos>``, words, ``<eos>``, ``<pad>``; without ``<eos>`` where none came.
         """
-        draw = torch.Generator().manual_seed(seed)
+        rng = torch.Generator().manual_seed(seed)
         tokens = torch.full((len(code), self.config.length), PAD)
         tokens[:, 0] = BOS
         x, cache = self.prefix(code).unsqueeze(1), [None] * len(self.blocks)
         for t in range(1, self.config.length):
             logits, cache = self._run(x, t - 1, cache)
             ended = (tokens[:, t - 1] == EOS) | ((tokens[:, t - 1] == PAD) & (t > 1))
-            tokens[:, t] = torch.where(ended, PAD, pick(logits[:, -1], temperature, draw))
+            tokens[:, t] = torch.where(ended, PAD, pick(logits[:, -1], temperature, rng))
             x = self.words(tokens[:, t : t + 1])
         return tokens
 
@@ -255,14 +317,29 @@ def pick(logits: Tensor, temperature: float, generator: torch.Generator) -> Tens
     ------
     ValueError
         When words are to be drawn and a logit over the temperature is not finite.
+
+    Examples
+    --------
+    At temperature 0 the likeliest word is taken, the first of equals. A low temperature nearly
+    does the same; 1 draws from the softmax.
+
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import pick
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> pick(torch.tensor([[1.0, 3.0, 3.0]]), 0.0, generator).tolist()
+    [1]
+    >>> pick(torch.tensor([[1.0, 3.0, 2.0]]).repeat(4, 1), 0.01, generator).tolist()
+    [1, 1, 1, 1]
     """
     if temperature == 0:
         return logits.argmax(1)
-    shares = (logits / temperature).softmax(1).cumsum(1)
-    if not shares[:, -1].isfinite().all():
-        raise ValueError("logits / temperature is not finite: train again, or draw less carefully")
-    drawn = torch.rand(len(logits), 1, generator=generator) * shares[:, -1:]  # below the last
-    return torch.searchsorted(shares, drawn, right=True).squeeze(1)
+    cumulative = (logits / temperature).softmax(1).cumsum(1)
+    if not cumulative[:, -1].isfinite().all():
+        raise ValueError(
+            "logits / temperature is not finite: train again, or raise the temperature"
+        )
+    drawn = torch.rand(len(logits), 1, generator=generator) * cumulative[:, -1:]  # below the last
+    return torch.searchsorted(cumulative, drawn, right=True).squeeze(1)
 
 
 def next_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:
@@ -279,6 +356,16 @@ def next_word_loss(logits: Tensor, tokens: Tensor) -> Tensor:
     -------
     Tensor
         Scalar, nats per token.
+
+    Examples
+    --------
+    Equal logits over four words cost log 4 per token, however many pads (0) follow.
+
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import next_word_loss
+    >>> tokens = torch.tensor([[1, 3, 3, 2], [1, 2, 0, 0]])
+    >>> round(next_word_loss(torch.zeros(2, 4, 4), tokens).item(), 4)
+    1.3863
     """
     following = tokens[:, 1:]
     logits = logits[:, : following.shape[1]]

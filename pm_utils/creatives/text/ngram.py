@@ -12,12 +12,12 @@ _LEVELS = 100  # more than any attribute has
 
 
 class _Table(NamedTuple):
-    """What followed the contexts of one length: keys (K,), counts (K, V), their sums and kinds."""
+    """What followed the contexts of one length: keys (K,), counts (K, V), sums, distinct words."""
 
     keys: np.ndarray
     counts: csr_array
     total: np.ndarray
-    kinds: np.ndarray
+    distinct: np.ndarray
 
 
 class BackoffNGram:
@@ -48,6 +48,17 @@ class BackoffNGram:
     References
     ----------
     Witten & Bell (1991), The zero-frequency problem, IEEE Transactions on Information Theory 37.
+
+    Examples
+    --------
+    In one text, word 3 came twice and the end (2) once: n = 3, d = 2. Below the empty context each
+    of 2, 3 and 4 has 1/3, so P(3) = (2 + 2/3) / (3 + 2), and 4, never seen, keeps (2/3) / 5.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.ngram import BackoffNGram
+    >>> model = BackoffNGram(5, order=1).fit(np.array([[1, 3, 3, 2]]))
+    >>> model.distribution(np.array([[0, 1]])).round(3)
+    array([[0.   , 0.   , 0.333, 0.533, 0.133]])
     """
 
     def __init__(
@@ -85,8 +96,8 @@ class BackoffNGram:
             keys, row = np.unique(key, return_inverse=True)
             counts = csr_array((np.ones(len(word)), (row, word)), shape=(len(keys), self.n_words))
             counts.sum_duplicates()
-            total, kinds = counts.sum(axis=1), np.diff(counts.indptr)
-            self._tables.append(_Table(keys, counts, total, kinds))
+            total, distinct = counts.sum(axis=1), np.diff(counts.indptr)
+            self._tables.append(_Table(keys, counts, total, distinct))
         return self
 
     def _keys(self, last: np.ndarray, given: np.ndarray) -> list[np.ndarray]:
@@ -128,9 +139,11 @@ class BackoffNGram:
         probability[:, [PAD, BOS]] = 0
         probability /= probability.sum(axis=1, keepdims=True)
         for seen, row, table in self._known(last, attributes):
-            lean = self.strength * table.kinds[row, None]
-            own = table.counts[row].toarray()
-            probability[seen] = (own + lean * probability[seen]) / (table.total[row, None] + lean)
+            backoff = self.strength * table.distinct[row, None]
+            count = table.counts[row].toarray()
+            probability[seen] = (count + backoff * probability[seen]) / (
+                table.total[row, None] + backoff
+            )
         return probability
 
     def log_prob(self, tokens: np.ndarray, attributes: np.ndarray | None = None) -> np.ndarray:
@@ -139,9 +152,9 @@ class BackoffNGram:
         word, last, given = _positions(tokens, attributes)
         probability = np.full(len(word), 1 / (self.n_words - 2))  # of all but <pad> and <bos>
         for seen, row, table in self._known(last, given):
-            own = np.asarray(table.counts[row, word[seen]]).ravel()
-            lean = self.strength * table.kinds[row]
-            probability[seen] = (own + lean * probability[seen]) / (table.total[row] + lean)
+            count = np.asarray(table.counts[row, word[seen]]).ravel()
+            backoff = self.strength * table.distinct[row]
+            probability[seen] = (count + backoff * probability[seen]) / (table.total[row] + backoff)
         return np.bincount(
             np.nonzero(tokens[:, 1:] != PAD)[0], np.log(probability), minlength=len(tokens)
         )
@@ -154,17 +167,27 @@ class BackoffNGram:
         tokens[:, 0] = BOS
         before = np.full(n, PAD)
         for t in range(1, length):
-            open_ = (tokens[:, t - 1] != EOS) & (tokens[:, t - 1] != PAD)
+            unfinished = (tokens[:, t - 1] != EOS) & (tokens[:, t - 1] != PAD)
             last = np.stack([before, tokens[:, t - 1]], axis=1)
-            reached = self.distribution(last, attributes).cumsum(axis=1)
-            word = (reached < rng.random((n, 1)) * reached[:, -1:]).sum(axis=1)
-            tokens[:, t] = np.where(open_, word, PAD)
+            cumulative = self.distribution(last, attributes).cumsum(axis=1)
+            word = (cumulative < rng.random((n, 1)) * cumulative[:, -1:]).sum(axis=1)
+            tokens[:, t] = np.where(unfinished, word, PAD)
             before = tokens[:, t - 1]
         return tokens
 
 
 def cross_entropy(log_prob: np.ndarray, tokens: np.ndarray) -> float:
-    """Return nats per predicted token from the log probabilities of headlines (N,)."""
+    """Return nats per predicted token from the log probabilities of headlines (N,).
+
+    Examples
+    --------
+    Two headlines of two and one predicted tokens; the pads (0) do not count.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.ngram import cross_entropy
+    >>> cross_entropy(np.array([-4.0, -2.0]), np.array([[1, 3, 2], [1, 2, 0]]))
+    2.0
+    """
     return float(-log_prob.sum() / (np.asarray(tokens)[:, 1:] != PAD).sum())
 
 
@@ -173,7 +196,7 @@ def _positions(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return each predicted word (n,), the two before it (n, 2) and its text's attributes."""
     padded = np.pad(np.asarray(tokens), ((0, 0), (1, 0)), constant_values=PAD)
-    row, place = np.nonzero(padded[:, 2:] != PAD)
-    last = np.stack([padded[row, place], padded[row, place + 1]], axis=1)
+    row, position = np.nonzero(padded[:, 2:] != PAD)
+    last = np.stack([padded[row, position], padded[row, position + 1]], axis=1)
     given = None if attributes is None else np.asarray(attributes)[row]
-    return padded[row, place + 2], last, given
+    return padded[row, position + 2], last, given

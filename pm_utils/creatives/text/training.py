@@ -50,13 +50,15 @@ def train_response_towers(
     torch.manual_seed(seed)
     model = ResponseModel(AdGenerator(profile.shape[1], 128), torch.tensor(ADS))
     settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1.4e-2, "seed": seed}
-    watch = [profile[choose]], counts[choose]
+    held_out = [profile[choose]], counts[choose]
     inputs, settings["weight_decay"] = [profile[learn]], 0.01
-    fit(model, inputs, counts[learn], loss=click_loss, validation=watch, **settings)
-    return model, click_loss(predict(model, watch[0]), watch[1]).item()
+    fit(model, inputs, counts[learn], loss=click_loss, validation=held_out, **settings)
+    return model, click_loss(predict(model, held_out[0]), held_out[1]).item()
 
 
-def logistic_liking(profile: np.ndarray, counts: Tensor, *, strength: float = 0.03) -> np.ndarray:
+def logistic_liking(
+    profile: np.ndarray, counts: Tensor, *, inverse_penalty: float = 0.03
+) -> np.ndarray:
     r"""Rank ads for everyone by a logistic regression on products of profile and attribute level.
 
     With profile x (a one included) and levels z of an ad, the logit is :math:`x^\top W z` plus that
@@ -71,26 +73,41 @@ def logistic_liking(profile: np.ndarray, counts: Tensor, *, strength: float = 0.
     profile : array of shape (N, P)
     counts : Tensor of shape (N, 240, 2)
         From `pm_utils.creatives.text.networks.response_counts`.
-    strength : float
-        Inverse of the ridge penalty.
+    inverse_penalty : float
+        Of the ridge, `C` in scikit-learn: more fits the log more closely.
 
     Returns
     -------
     array of shape (N, 240)
         Logits up to a constant.
+
+    Examples
+    --------
+    The first of two customers clicks on all ads of category 0 and no others, the second on all
+    the others: the best ad of the one is of category 0, and so is the worst ad of the other.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.text.evaluation import ADS
+    >>> from pm_utils.creatives.text.training import logistic_liking
+    >>> clicks = torch.tensor(np.array([ADS[:, 0] == 0, ADS[:, 0] != 0]))  # (2, 240)
+    >>> counts = torch.stack([clicks, ~clicks], 2).float()
+    >>> liking = logistic_liking(np.array([[1.0], [-1.0]]), counts)
+    >>> ADS[[liking[0].argmax(), liking[1].argmin()], 0].tolist()
+    [0, 0]
     """
     x = np.column_stack([np.ones(len(profile)), profile]).astype(np.float32)
     z = np.hstack([np.eye(n, dtype=np.float32)[ADS[:, i]] for i, n in enumerate(SHAPE)])
-    clicks, shown = counts[..., 0].numpy(), counts.sum(2).numpy()
+    clicks, impressions = counts[..., 0].numpy(), counts.sum(2).numpy()
     xx, zz = ((v[:, :, None] * v[:, None]).reshape(len(v), -1) for v in (x, z))
     p, k = x.shape[1], z.shape[1]
-    weights, base = np.zeros((p, k)), np.log(clicks.sum() / (shown - clicks).sum())
+    weights, offset = np.zeros((p, k)), np.log(clicks.sum() / (impressions - clicks).sum())
     for _ in range(6):
-        probability = sigmoid(base + x @ weights.astype(np.float32) @ z.T)  # (N, 240)
-        gradient = x.T @ (clicks - shown * probability) @ z - weights / strength
-        hessian = xx.T @ (shown * probability * (1 - probability)) @ zz  # (P P, K K)
+        probability = sigmoid(offset + x @ weights.astype(np.float32) @ z.T)  # (N, 240)
+        gradient = x.T @ (clicks - impressions * probability) @ z - weights / inverse_penalty
+        hessian = xx.T @ (impressions * probability * (1 - probability)) @ zz  # (P P, K K)
         hessian = hessian.reshape(p, p, k, k).transpose(0, 2, 1, 3).reshape(p * k, p * k)
-        step = np.linalg.solve(hessian + np.eye(p * k) / strength, gradient.ravel())
+        step = np.linalg.solve(hessian + np.eye(p * k) / inverse_penalty, gradient.ravel())
         weights += step.reshape(p, k)
     return x @ weights @ z.T
 
@@ -136,6 +153,19 @@ def token_nats(model: AdCopyGPT, codes: Tensor, tokens: np.ndarray) -> np.ndarra
     """Return the surprise of each token after ``<bos>`` → (N, T - 1), nats, 0 at pads.
 
     Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    A writer without weights finds all five words equally likely: log 5 nats each, 0 at the pad.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.text.networks import AdCopyGPT, GPTConfig
+    >>> from pm_utils.creatives.text.training import token_nats
+    >>> gpt = AdCopyGPT(GPTConfig(5, code_dim=3, layers=1, heads=2, width=8))
+    >>> _ = torch.nn.init.zeros_(gpt.words.weight)
+    >>> token_nats(gpt, torch.zeros(1, 3), np.array([[1, 4, 2, 0]])).round(2)
+    array([[1.61, 1.61, 0.  ]], dtype=float32)
     """
     target, parts = torch.tensor(tokens), []
     for rows in torch.arange(len(target)).split(500):

@@ -21,25 +21,41 @@ def clip_creatives(codes: np.ndarray) -> Creatives:
     The code of a motion is 0 for still, then left slow, left fast, right slow and so on.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.creatives.video.archive import as_codes, clip_creatives
+    >>> ads = clip_creatives([[3, 0, 1, 0], [3, 0, 1, 2]])  # a still one, and left fast
+    >>> ads.motion.tolist(), ads.speed.tolist()
+    ([0, 1], [0, 1])
+    >>> as_codes(ads).tolist()
+    [[3, 0, 1, 0], [3, 0, 1, 2]]
     """
-    category, palette, layout, cell = np.asarray(codes).T
+    category, palette, layout, motion = np.asarray(codes).T
     none = np.zeros(len(category), dtype=int)
     return Creatives(
-        category, none, none, palette, layout, (cell + 1) // 2, (cell + 1) % 2 * (cell > 0)
+        category, none, none, palette, layout, (motion + 1) // 2, (motion + 1) % 2 * (motion > 0)
     )
 
 
 def as_codes(ads: Creatives) -> np.ndarray:
     """Return category, palette, layout and motion of ads → (N, 4); undoes `clip_creatives`."""
     moving = 2 * ads.motion - 1 + ads.speed
-    cell = np.where(ads.motion > 0, moving, 0)
-    return np.stack([ads.category, ads.palette, ads.layout, cell], axis=1)
+    motion = np.where(ads.motion > 0, moving, 0)
+    return np.stack([ads.category, ads.palette, ads.layout, motion], axis=1)
 
 
 def clip_request(codes: np.ndarray) -> Tensor:
     """Write codes (N, 4) as numbers 0 and 1, one per level → (N, 31).
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.creatives.video.archive import clip_request
+    >>> request = clip_request([[3, 0, 1, 2]])  # 12 categories, 6 palettes, 4 layouts, 9 motions
+    >>> request.nonzero()[:, 1].tolist()
+    [3, 12, 19, 24]
     """
     columns = torch.as_tensor(np.asarray(codes), dtype=torch.long).unbind(1)
     parts = [one_hot(column, n) for column, n in zip(columns, CODE_COUNTS, strict=True)]
@@ -50,6 +66,13 @@ def shoot(codes: np.ndarray, rng: np.random.Generator) -> Tensor:
     """Render a real clip of each ad, codes (N, 4), in a new scene → (N, 12, 3, 32, 32).
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.video.archive import shoot
+    >>> shoot(np.array([[3, 0, 1, 2]]), np.random.default_rng(0)).shape
+    torch.Size([1, 12, 3, 32, 32])
     """
     clips = torch.from_numpy(render_clips(clip_creatives(codes), rng))
     return clips.permute(0, 1, 4, 2, 3).contiguous()

@@ -27,31 +27,46 @@ class LinearClips:
     Parameters
     ----------
     components : int
-    strength : float
-        Ridge penalty of the dynamics.
+    penalty : float
+        Of the ridge regression that finds the dynamics.
+
+    Examples
+    --------
+    The dynamics of a motion are learned from clips with that motion: ask for no other.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.video.archive import clip_archive
+    >>> from pm_utils.creatives.video.baselines import LinearClips
+    >>> rng = np.random.default_rng(0)
+    >>> clips, codes = clip_archive(12, rng)
+    >>> linear = LinearClips(components=3).fit(clips, codes)
+    >>> linear.states(clips).shape
+    (12, 12, 3)
+    >>> linear.sample(codes[:2], rng, boldness=0.0).shape
+    torch.Size([2, 12, 3, 32, 32])
     """
 
-    def __init__(self, components: int = 96, strength: float = 1.0) -> None:
-        few = {"svd_solver": "randomized", "iterated_power": 2, "random_state": 0}
-        self.pca = PCA(components, **few)
-        self.strength = strength
+    def __init__(self, components: int = 96, penalty: float = 1.0) -> None:
+        settings = {"svd_solver": "randomized", "iterated_power": 2, "random_state": 0}
+        self.pca = PCA(components, **settings)
+        self.penalty = penalty
 
     def fit(self, clips: Tensor, codes: np.ndarray) -> "LinearClips":
         """Learn from clips (N, 12, 3, 32, 32) and codes (N, 4)."""
         frames = clips.flatten(2).numpy()  # (N, 12, 3072)
-        some = np.arange(len(frames)) % FRAMES
-        self.pca.fit(np.concatenate([frames[:, -1], frames[np.arange(len(frames)), some]]))
+        frame = np.arange(len(frames)) % FRAMES
+        self.pca.fit(np.concatenate([frames[:, -1], frames[np.arange(len(frames)), frame]]))
         states = self.states(clips)
         known = self._pairs(codes)
         self.last = Ridge(1.0).fit(known, states[:, -1])
-        rest = states[:, -1] - self.last.predict(known)
-        self.spread = np.linalg.cholesky(np.cov(rest.T) + 1e-6 * np.eye(rest.shape[1]))
-        self.back = {}
-        for cell in np.unique(codes[:, 3]):
-            rows = codes[:, 3] == cell
+        residual = states[:, -1] - self.last.predict(known)
+        self.cholesky = np.linalg.cholesky(np.cov(residual.T) + 1e-6 * np.eye(residual.shape[1]))
+        self.dynamics = {}
+        for motion in np.unique(codes[:, 3]):
+            rows = codes[:, 3] == motion
             seen = self._seen(states[rows, 1:], codes[rows])
-            goal = states[rows, :-1].reshape(len(seen), -1)
-            self.back[cell] = Ridge(self.strength).fit(seen, goal)
+            target = states[rows, :-1].reshape(len(seen), -1)
+            self.dynamics[motion] = Ridge(self.penalty).fit(seen, target)
         return self
 
     def states(self, clips: Tensor) -> np.ndarray:
@@ -64,10 +79,10 @@ class LinearClips:
         states = [last]
         for _ in range(FRAMES - 1):
             before = np.empty_like(last)
-            for cell in np.unique(codes[:, 3]):
-                rows = codes[:, 3] == cell
+            for motion in np.unique(codes[:, 3]):
+                rows = codes[:, 3] == motion
                 seen = self._seen(states[0][rows, None], codes[rows])
-                before[rows] = self.back[cell].predict(seen)
+                before[rows] = self.dynamics[motion].predict(seen)
             states.insert(0, before)
         flat = self.pca.inverse_transform(np.concatenate(states))  # frame by frame
         clips = flat.reshape(FRAMES, len(last), 3, SIZE, SIZE).swapaxes(0, 1)
@@ -82,7 +97,7 @@ class LinearClips:
         real clips, 0 takes the mean.
         """
         mean = self.last.predict(self._pairs(codes))
-        drawn = boldness * rng.standard_normal(mean.shape) @ self.spread.T
+        drawn = boldness * rng.standard_normal(mean.shape) @ self.cholesky.T
         return self.unroll(mean + drawn, codes)
 
     @staticmethod
@@ -103,7 +118,7 @@ class LinearClips:
         What the attributes do not say is projected on its first principal axes.
         """
         mean = self.last.predict(self._pairs(codes))
-        _, axes = np.linalg.eigh(self.spread @ self.spread.T)
+        _, axes = np.linalg.eigh(self.cholesky @ self.cholesky.T)
         kept = axes[:, -numbers:]
         return mean + (states - mean) @ kept @ kept.T
 
@@ -152,6 +167,17 @@ def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.G
     -------
     Tensor of shape (M, 12, 3, 32, 32)
         Where several fit best, any of them.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.video.baselines import stills
+    >>> clips = torch.rand(2, 12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    >>> codes = np.array([[0, 0, 0, 1], [5, 1, 2, 1]])
+    >>> made = stills(clips, codes, np.array([[5, 1, 3, 4]]), np.random.default_rng(0))
+    >>> all(torch.equal(frame, clips[1, -1]) for frame in made[0])
+    True
     """
     fits = (codes[None, :, :3] == asked[:, None, :3]).sum(2) + 0.5 * rng.random(
         (len(asked), len(codes))
@@ -163,6 +189,17 @@ def best_still(clips: Tensor) -> Tensor:
     """Repeat of each clip the frame that comes closest to all its frames → clips.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    The frame in the middle of all is the closest, not the last one.
+
+    >>> import torch
+    >>> from pm_utils.creatives.video.baselines import best_still
+    >>> clip = torch.linspace(0, 1, 12).view(1, 12, 1, 1, 1).expand(1, 12, 3, 32, 32)
+    >>> still = best_still(clip)
+    >>> still.shape, round(still[0, 0, 0, 0, 0].item(), 2)
+    (torch.Size([1, 12, 3, 32, 32]), 0.45)
     """
     frames = clips.flatten(2)
     errors = torch.cdist(frames, frames).square().sum(2)  # (N, 12)
@@ -184,6 +221,14 @@ def noise_left(still: Tensor) -> float:
     ------
     ValueError
         When there is no clip.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.baselines import noise_left
+    >>> clip = torch.tensor([0.4, 0.6]).repeat(6).view(1, 12, 1, 1, 1).expand(1, 12, 3, 32, 32)
+    >>> round(noise_left(clip), 4)  # the variance is 12 / 11 of 0.1²
+    0.1044
     """
     if not len(still):
         raise ValueError("no still clip to measure the noise on: hold out more clips")

@@ -25,18 +25,36 @@ def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray)
     """Return the share of clips whose category, palette and motion the classifier tells.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.video.evaluation import classifier_accuracy
+    >>> from pm_utils.creatives.video.networks import ClipClassifier
+    >>> clips, codes = torch.zeros(2, 12, 3, 32, 32), np.array([[3, 0, 1, 2], [4, 0, 1, 2]])
+    >>> classifier_accuracy(ClipClassifier(features=8), clips, codes).index.tolist()
+    ['category', 'palette', 'motion']
     """
     heads = predict(model, [clips]).split(JUDGED, 1)
-    right = [
+    correct = [
         (h.argmax(1).numpy() == codes[:, i]).mean() for h, i in zip(heads, (0, 1, 3), strict=True)
     ]
-    return pd.Series(right, ["category", "palette", "motion"])
+    return pd.Series(correct, ["category", "palette", "motion"])
 
 
 def squared_errors(first: Tensor, second: Tensor) -> Tensor:
     """Return the mean squared difference of each clip, over its numbers → (N,).
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.evaluation import squared_errors
+    >>> clips = torch.zeros(2, 12, 3, 32, 32)
+    >>> squared_errors(clips, clips + torch.tensor([0.5, 1.0]).view(2, 1, 1, 1, 1)).tolist()
+    [0.25, 1.0]
     """
     return (first - second).square().flatten(1).mean(1)
 
@@ -46,9 +64,9 @@ def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Ge
 
     Explained in chapter ``ad-video``.
     """
-    draw = torch.Generator().manual_seed(int(rng.integers(2**31)))
+    generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     with torch.no_grad():  # in small parts, which stay in the cache
-        parts = [model.sample(part, draw) for part in clip_request(asked).split(50)]
+        parts = [model.sample(part, generator) for part in clip_request(asked).split(50)]
     return as_filmed(torch.cat(parts), rng)
 
 
@@ -56,6 +74,14 @@ def clip_features(model: ClipClassifier, clips: Tensor) -> np.ndarray:
     """Return the classifier's features of clips → (N, F).
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.evaluation import clip_features
+    >>> from pm_utils.creatives.video.networks import ClipClassifier
+    >>> clip_features(ClipClassifier(features=8), torch.zeros(2, 12, 3, 32, 32)).shape
+    (2, 8)
     """
     return predict(model.features, [clips], batch_size=200).numpy()
 
@@ -64,6 +90,16 @@ def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Serie
     """Return both terms of the negative ELBO and their sum, nats per clip.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.evaluation import held_out_nats
+    >>> from pm_utils.creatives.video.networks import REQUEST, AdVideoVAE
+    >>> model = AdVideoVAE(content_dim=3, motion_dim=2, width=8)
+    >>> nats = held_out_nats(model, torch.zeros(2, 12, 3, 32, 32), torch.zeros(2, REQUEST))
+    >>> nats.index.tolist()
+    ['-E log p', 'KL', 'negative ELBO']
     """
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -88,26 +124,51 @@ def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
     DataFrame of bool, one row per clip
         *Motion* is direction and speed. A clip *counts* if it is a valid ad and shows and does all
         that was asked for. A still ad is rightly *frozen*.
+
+    Examples
+    --------
+    A real clip is as asked. Frozen, it is still a valid ad, but not one that moves to the left.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.video.archive import shoot
+    >>> from pm_utils.creatives.video.evaluation import evaluate_clips, freeze
+    >>> asked, rng = np.array([[3, 0, 1, 2]]), np.random.default_rng(0)
+    >>> clip = shoot(asked, rng)
+    >>> for found in (evaluate_clips(clip, asked), evaluate_clips(freeze(clip, rng), asked)):
+    ...     print(found.columns[found.loc[0]].tolist())
+    ['direction', 'motion', 'counts', 'valid']
+    ['valid', 'frozen']
     """
-    (said, reading), wanted = read_attributes(clips), clip_creatives(asked)
-    right = said.codes() == wanted.codes()
+    (shown, reading), wanted = read_attributes(clips), clip_creatives(asked)
+    correct = shown.codes() == wanted.codes()
     verdict = {
-        "direction": said.motion == wanted.motion,
-        "motion": as_codes(said)[:, 3] == asked[:, 3],
-        "counts": reading.valid & right.all(axis=1),
+        "direction": shown.motion == wanted.motion,
+        "motion": as_codes(shown)[:, 3] == asked[:, 3],
+        "counts": reading.valid & correct.all(axis=1),
     }
     flags = {name: getattr(reading, name) for name in ("valid", "frozen", "looping")}
     return pd.DataFrame(verdict | flags)
 
 
 def ads_in_clips(clips: Tensor) -> np.ndarray:
-    """Return which ad of `CATALOGUE` each clip is → (N,), -1 where it is no valid one.
+    """Return which ad of `CLIP_CATALOGUE` each clip is → (N,), -1 where it is no valid one.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.video.archive import CLIP_CATALOGUE, shoot
+    >>> from pm_utils.creatives.video.evaluation import ads_in_clips
+    >>> real = shoot(CLIP_CATALOGUE[[700]], np.random.default_rng(0))
+    >>> grey = torch.full_like(real, 0.5)
+    >>> ads_in_clips(torch.cat([real, grey])).tolist()
+    [700, -1]
     """
-    said, reading = read_attributes(clips)
-    plain = (said.tone == 0) & (said.discount == 0)
-    number = np.ravel_multi_index(tuple(as_codes(said).T), CODE_COUNTS)
+    shown, reading = read_attributes(clips)
+    plain = (shown.tone == 0) & (shown.discount == 0)
+    number = np.ravel_multi_index(tuple(as_codes(shown).T), CODE_COUNTS)
     return np.where(reading.valid & plain, number, -1)
 
 
@@ -115,6 +176,17 @@ def change_energy(clips: Tensor) -> np.ndarray:
     """Return the mean squared change from frame to frame, less that of noise alone → (N,).
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    Noise alone has an energy of about 0.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.video.archive import shoot
+    >>> from pm_utils.creatives.video.evaluation import change_energy
+    >>> still_and_moving = shoot(np.array([[3, 0, 1, 0], [3, 0, 1, 2]]), np.random.default_rng(0))
+    >>> change_energy(still_and_moving) > 0.001
+    array([False,  True])
     """
     change = (clips[:, 1:] - clips[:, :-1]).square().flatten(1).mean(1)
     return change.numpy() - 2 * NOISE**2
@@ -126,6 +198,18 @@ def change_autocorrelation(clips: Tensor) -> np.ndarray:
     Lag 1 is left out: two neighbouring changes share a frame, and its noise.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    A clip that repeats every four frames repeats its changes: lags 4 and 8 stand out.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.video.archive import shoot
+    >>> from pm_utils.creatives.video.evaluation import change_autocorrelation, loop
+    >>> rng = np.random.default_rng(0)
+    >>> looping = loop(shoot(np.array([[3, 0, 1, 2]]), rng), rng, period=4)
+    >>> change_autocorrelation(looping)[0] > 0.5  # lags 2 to 8
+    array([False, False,  True, False, False, False,  True])
     """
     change = (clips[:, 1:] - clips[:, :-1]).flatten(2)  # (N, 11, P)
     parts = []

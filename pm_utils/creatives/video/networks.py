@@ -51,6 +51,21 @@ def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
     References
     ----------
     Jaderberg et al. (2015), Spatial transformer networks.
+
+    Examples
+    --------
+    A pixel moves two to the right and one down; by half a pixel, it is shared by two.
+
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import carry
+    >>> layer = torch.zeros(1, 1, 32, 32)
+    >>> layer[0, 0, 10, 10] = 1.0
+    >>> path = torch.tensor([[[2.0, 1.0], [0.5, 0.0]]])
+    >>> moved = carry(layer, path, torch.ones(1))  # (B, T, C, 32, 32)
+    >>> moved[0, 0, 0].nonzero().tolist()
+    [[11, 12]]
+    >>> moved[0, 1, 0, 10, 10:12]
+    tensor([0.5000, 0.5000])
     """
     pixel = torch.arange(SIZE) - (SIZE - 1) / 2
     from_path = pixel[:, None] - path[..., None, None]  # (B, T, 2, 32, 1)
@@ -61,7 +76,16 @@ def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
 
 
 def travel(velocity: Tensor) -> Tensor:
-    """Turn velocities (B, T - 1, 2) into a path (B, T, 2) that ends at 0."""
+    """Turn velocities (B, T - 1, 2) into a path (B, T, 2) that ends at 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import travel
+    >>> velocity = torch.tensor([[[1.0, 0.0], [2.0, 0.5]]])  # right and down, pixels per frame
+    >>> travel(velocity).tolist()
+    [[[-3.0, -0.5], [-2.0, -0.5], [0.0, 0.0]]]
+    """
     to_go = -velocity.flip(1).cumsum(1).flip(1)
     return nn.functional.pad(to_go, (0, 0, 0, 1))
 
@@ -90,6 +114,15 @@ class ClipPainter(nn.Module):
     ----------
     Vondrick, Pirsiavash & Torralba (2016), Generating videos with scene dynamics (a foreground with
     its mask over a still background).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import CONTENT, ClipPainter
+    >>> painter = ClipPainter(code_dim=2, width=8)
+    >>> path = torch.zeros(1, 4, 2)  # four frames in which nothing moves
+    >>> painter(torch.zeros(1, 2), torch.zeros(1, CONTENT), path).shape
+    torch.Size([1, 4, 3, 32, 32])
     """
 
     def __init__(self, code_dim: int, width: int) -> None:
@@ -135,6 +168,17 @@ class AdVideoVAE(nn.Module):
     Kingma & Welling (2014), Auto-encoding variational Bayes.
     Sohn, Lee & Yan (2015), Learning structured output representation using deep conditional
     generative models.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import REQUEST, AdVideoVAE
+    >>> vae = AdVideoVAE(content_dim=3, motion_dim=2, width=8)
+    >>> clip, request = torch.zeros(2, 12, 3, 32, 32), torch.zeros(2, REQUEST)
+    >>> vae(clip, request).shape  # -log p and KL of each clip
+    torch.Size([2, 2])
+    >>> vae.reconstruct(clip, request).shape
+    torch.Size([2, 12, 3, 32, 32])
     """
 
     def __init__(
@@ -170,19 +214,19 @@ class AdVideoVAE(nn.Module):
 
     def decode(self, code: Tensor, request: Tensor, frames: Tensor | None = None) -> Tensor:
         """Code (B, Z), request (B, 31) → mean of p, at some frames or all (B, T, 3, 32, 32)."""
-        look, move = code.split(self.parts, 1)
+        content_code, motion_code = code.split(self.parts, 1)
         content, motion = request.split([CONTENT, MOTION], 1)
-        velocity = STRETCH * self.velocity(torch.cat([move, motion], 1))
+        velocity = STRETCH * self.velocity(torch.cat([motion_code, motion], 1))
         path = travel(velocity.view(-1, FRAMES - 1, 2))
-        return self.painter(look, content, path if frames is None else path[:, frames])
+        return self.painter(content_code, content, path if frames is None else path[:, frames])
 
     def forward(self, clip: Tensor, request: Tensor) -> Tensor:
         """Clip, request → both terms of the negative ELBO of each clip, in nats (B, 2)."""
         mean, log_variance = self.encode(clip, request)
         code = mean + (log_variance / 2).exp() * torch.randn_like(mean)
-        few = torch.randperm(FRAMES)[: self.frames] if self.training else torch.arange(FRAMES)
-        error = (self.decode(code, request, few) - clip[:, few]).square().flatten(1).sum(1)
-        surprise = gaussian_nats(error * FRAMES / len(few), self.log_sigma)
+        frames = torch.randperm(FRAMES)[: self.frames] if self.training else torch.arange(FRAMES)
+        error = (self.decode(code, request, frames) - clip[:, frames]).square().flatten(1).sum(1)
+        surprise = gaussian_nats(error * FRAMES / len(frames), self.log_sigma)
         return torch.stack([surprise, kl_to_standard(mean, log_variance)], 1)
 
     def reconstruct(self, clip: Tensor, request: Tensor) -> Tensor:
@@ -210,6 +254,16 @@ def gaussian_nats(squared_error: Tensor, log_sigma: Tensor) -> Tensor:
     -------
     Tensor of shape (B,)
         Nats per clip.
+
+    Examples
+    --------
+    A density may be above 1 and its nats below 0: here the deviation is 0.1.
+
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import PIXELS, gaussian_nats
+    >>> nats = gaussian_nats(torch.tensor([0.0, 0.01 * PIXELS]), torch.tensor(0.1).log())
+    >>> (nats / PIXELS).numpy().round(2)  # per number; an error of one deviation costs half a nat
+    array([-1.38, -0.88], dtype=float32)
     """
     constant = PIXELS * (log_sigma + math.log(2 * math.pi) / 2)
     return squared_error / (2 * (2 * log_sigma).exp()) + constant
@@ -219,12 +273,33 @@ def kl_to_standard(mean: Tensor, log_variance: Tensor) -> Tensor:
     """Return KL(N(mean, variance) ‖ N(0, 1)), summed over the code: (B, Z) twice → nats (B,).
 
     Explained in chapter ``ad-video``.
+
+    References
+    ----------
+    Kingma & Welling (2014), Auto-encoding variational Bayes, appendix B.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import kl_to_standard
+    >>> mean = torch.tensor([[0.0, 0.0], [1.0, 2.0]])
+    >>> kl_to_standard(mean, log_variance=torch.zeros(2, 2)).tolist()  # half of 1² + 2²
+    [0.0, 2.5]
     """
     return (mean**2 + log_variance.exp() - 1 - log_variance).sum(1) / 2
 
 
 def negative_elbo(terms: Tensor, _: Tensor) -> Tensor:
-    """Add both terms (B, 2), average over clips → nats per clip, a scalar."""
+    """Add both terms (B, 2), average over clips → nats per clip, a scalar.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import negative_elbo
+    >>> terms = torch.tensor([[100.0, 3.0], [90.0, 5.0]])  # -log p and KL of two clips
+    >>> negative_elbo(terms, terms).item()
+    99.0
+    """
     return terms.sum(1).mean()
 
 
@@ -241,6 +316,15 @@ class ClipGenerator(nn.Module):
     References
     ----------
     Tulyakov et al. (2018), MoCoGAN: decomposing motion and content for video generation.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import REQUEST, ClipGenerator
+    >>> generator = ClipGenerator(code_dim=2, noise_dim=2, width=8)
+    >>> request, rng = torch.zeros(2, REQUEST), torch.Generator().manual_seed(0)
+    >>> generator.sample(request, rng).shape, generator.sample(request, rng, every=2).shape
+    (torch.Size([2, 12, 3, 32, 32]), torch.Size([2, 6, 3, 32, 32]))
     """
 
     def __init__(self, code_dim: int = 8, noise_dim: int = 4, width: int = 96) -> None:
@@ -266,7 +350,15 @@ class ClipGenerator(nn.Module):
 
 
 class Patches(nn.Linear):
-    """A convolution whose 4 × 4 patches do not overlap, as one matrix product."""
+    """A convolution whose 4 × 4 patches do not overlap, as one matrix product.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import Patches
+    >>> Patches(channels=3, features=5)(torch.zeros(2, 3, 32, 32)).shape
+    torch.Size([2, 5, 8, 8])
+    """
 
     def __init__(self, channels: int, features: int) -> None:
         super().__init__(16 * channels, features)
@@ -290,21 +382,28 @@ class ClipCritic(nn.Module):
     References
     ----------
     Miyato & Koyama (2018), cGANs with projection discriminator.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import ClipCritic
+    >>> ClipCritic(frames=5, request_dim=9)(torch.zeros(2, 5, 3, 32, 32), torch.zeros(2, 9)).shape
+    torch.Size([2])
     """
 
     def __init__(self, frames: int, request_dim: int) -> None:
         super().__init__()
-        self.patches = Patches(3 * frames, 48)
-        self.shapes = nn.Conv2d(48, 64, 3, stride=2, padding=1)
-        self.think = nn.Linear(64 * 4 * 4, 64)
-        self.real, self.fits = nn.Linear(64, 1), nn.Linear(request_dim, 64)
+        self.first = Patches(3 * frames, 48)
+        self.second = nn.Conv2d(48, 64, 3, stride=2, padding=1)
+        self.hidden = nn.Linear(64 * 4 * 4, 64)
+        self.unconditional, self.projection = nn.Linear(64, 1), nn.Linear(request_dim, 64)
 
     def forward(self, frames: Tensor, request: Tensor) -> Tensor:
         """Frames (B, T, 3, 32, 32), request (B, R) → logit (B,)."""
-        h = leaky_relu(self.patches(frames.flatten(1, 2)), 0.2)  # (B, 48, 8, 8)
-        h = leaky_relu(self.shapes(h), 0.2).flatten(1)  # (B, 64 · 4 · 4)
-        h = leaky_relu(self.think(h), 0.2)
-        return self.real(h).squeeze(1) + (h * self.fits(request)).sum(1) / 8
+        h = leaky_relu(self.first(frames.flatten(1, 2)), 0.2)  # (B, 48, 8, 8)
+        h = leaky_relu(self.second(h), 0.2).flatten(1)  # (B, 64 · 4 · 4)
+        h = leaky_relu(self.hidden(h), 0.2)
+        return self.unconditional(h).squeeze(1) + (h * self.projection(request)).sum(1) / 8
 
 
 class AdVideoGAN(nn.Module):
@@ -320,6 +419,19 @@ class AdVideoGAN(nn.Module):
     ----------
     width : int
         Of the hidden layers that draw.
+
+    Examples
+    --------
+    Both critics look at every second frame: one at a single frame, one at the five changes.
+
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import REQUEST, AdVideoGAN
+    >>> gan, request = AdVideoGAN(width=8), torch.zeros(2, REQUEST)
+    >>> frames = torch.zeros(2, 6, 3, 32, 32)
+    >>> [frames.shape[1] for frames, _ in gan.critic_inputs(frames, request, 0)]
+    [1, 5]
+    >>> [logit.shape for logit in gan.critic_logits(frames, request, 0)]
+    [torch.Size([2]), torch.Size([2])]
     """
 
     def __init__(self, width: int = 96) -> None:
@@ -334,28 +446,28 @@ class AdVideoGAN(nn.Module):
         self.generator.painter.load_state_dict(painter.state_dict())
         self.average.load_state_dict(self.generator.state_dict())
 
-    def follow(self, keep: float) -> None:
-        """Move the average a little towards the generator: keep · average + (1 - keep) · now."""
+    def update_average(self, decay: float) -> None:
+        """Move the average a little towards the generator: decay · average + (1 - decay) · now."""
         average, now = list(self.average.parameters()), list(self.generator.parameters())
         with torch.no_grad():
-            torch._foreach_lerp_(average, now, 1 - keep)
+            torch._foreach_lerp_(average, now, 1 - decay)
 
-    def critics(self) -> list[nn.Parameter]:
+    def critic_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of both critics."""
         return [*self.image_critic.parameters(), *self.motion_critic.parameters()]
 
     @staticmethod
-    def views(frames: Tensor, request: Tensor, look: int) -> list[tuple[Tensor, Tensor]]:
+    def critic_inputs(frames: Tensor, request: Tensor, frame: int) -> list[tuple[Tensor, Tensor]]:
         """Six frames (B, 6, 3, 32, 32), request, which frame → what each critic sees."""
         content, motion = request.split([CONTENT, MOTION], 1)
         changes = frames[:, 1:] - frames[:, :-1]
-        return [(frames[:, look : look + 1] - 0.5, content), (changes, motion)]
+        return [(frames[:, frame : frame + 1] - 0.5, content), (changes, motion)]
 
-    def judge(self, frames: Tensor, request: Tensor, look: int) -> list[Tensor]:
+    def critic_logits(self, frames: Tensor, request: Tensor, frame: int) -> list[Tensor]:
         """Six frames, request, which frame → logits of the image and the motion critic, (B,)."""
         critics = (self.image_critic, self.motion_critic)
-        views = self.views(frames, request, look)
-        return [critic(*view) for critic, view in zip(critics, views, strict=True)]
+        inputs = self.critic_inputs(frames, request, frame)
+        return [critic(*seen) for critic, seen in zip(critics, inputs, strict=True)]
 
 
 class ClipClassifier(nn.Module):
@@ -365,19 +477,27 @@ class ClipClassifier(nn.Module):
     ----------
     features : int
         Width of the last layer.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import JUDGED, ClipClassifier
+    >>> logits = ClipClassifier(features=8)(torch.zeros(2, 12, 3, 32, 32))
+    >>> [head.shape[1] for head in logits.split(JUDGED, 1)]  # category, palette, motion
+    [12, 6, 9]
     """
 
     def __init__(self, features: int = 24) -> None:
         super().__init__()
-        self.look = nn.Sequential(Patches(3, 24), nn.ReLU(), nn.Flatten())
-        self.move = nn.Sequential(Patches(18, 32), nn.ReLU(), nn.Flatten())
+        self.picture = nn.Sequential(Patches(3, 24), nn.ReLU(), nn.Flatten())
+        self.changes = nn.Sequential(Patches(18, 32), nn.ReLU(), nn.Flatten())
         self.mix = nn.Sequential(nn.Linear(56 * 8 * 8, 96), nn.ReLU(), nn.Linear(96, features))
         self.heads = nn.Linear(features, sum(JUDGED))
 
     def features(self, clip: Tensor) -> Tensor:
         """Clip (B, 12, 3, 32, 32) → features (B, F)."""
         changes = (clip[:, 1::2] - clip[:, ::2]).flatten(1, 2)  # (B, 6 · 3, 32, 32)
-        seen = [self.look(clip[:, -1] - 0.5), self.move(4 * changes)]
+        seen = [self.picture(clip[:, -1] - 0.5), self.changes(4 * changes)]
         return self.mix(torch.cat(seen, 1))
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -386,6 +506,16 @@ class ClipClassifier(nn.Module):
 
 
 def classifier_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the sum of three cross-entropies: logits (B, 27), codes (B, 3) → nats, a scalar."""
+    """Return the sum of three cross-entropies: logits (B, 27), codes (B, 3) → nats, a scalar.
+
+    Examples
+    --------
+    Equal logits cost the sum of the logs: log (12 · 6 · 9) nats.
+
+    >>> import torch
+    >>> from pm_utils.creatives.video.networks import classifier_loss
+    >>> round(classifier_loss(torch.zeros(1, 27), torch.tensor([[3, 0, 2]])).item(), 3)
+    6.474
+    """
     heads = logits.split(JUDGED, 1)
     return sum(cross_entropy(head, labels[:, i]) for i, head in enumerate(heads))

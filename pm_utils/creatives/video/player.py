@@ -20,6 +20,13 @@ def describe(codes: np.ndarray) -> str:
     """Say what an ad, codes (4,), shows and does.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.creatives.video.player import describe
+    >>> describe(np.array([3, 0, 1, 2]))
+    'snacks, red, left, left fast'
     """
     category, palette, layout = (
         ATTRIBUTES[name][code] for name, code in zip(CLIP_LEVELS, codes[:3], strict=True)

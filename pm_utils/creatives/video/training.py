@@ -66,6 +66,14 @@ def mean_error_sigma() -> float:
     2σ² = P.
 
     Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    Far above any error of a pixel between 0 and 1: such a loss hardly listens to the clip.
+
+    >>> from pm_utils.creatives.video.training import mean_error_sigma
+    >>> round(mean_error_sigma(), 1)
+    135.8
     """
     return math.sqrt(PIXELS / 2)
 
@@ -83,7 +91,7 @@ def train_clip_gan(
     """Train a generator against both critics, in place.
 
     What the painter has learned already may only change slowly; motion learns fast. Real and
-    generated frames get noise, and R₁ holds the critics' slopes at real ones: without either the
+    generated frames get noise, and R₁ holds the critics' gradients at real ones: without either the
     critics win within some steps.
 
     Explained in chapter ``ad-video``.
@@ -102,22 +110,22 @@ def train_clip_gan(
     Tulyakov et al. (2018), MoCoGAN: decomposing motion and content for video generation.
     Mescheder, Geiger & Nowozin (2018), Which training methods for GANs do actually converge?
     """
-    draw = torch.Generator().manual_seed(seed)
+    rng = torch.Generator().manual_seed(seed)
     optimizers = _optimizers(gan)
-    share = rise_and_fall(steps, warm_up=30)
-    scheduler = [torch.optim.lr_scheduler.LambdaLR(optimizer, share) for optimizer in optimizers]
+    factor = rise_and_fall(steps, warm_up=30)
+    schedulers = [torch.optim.lr_scheduler.LambdaLR(optimizer, factor) for optimizer in optimizers]
     for step in range(steps):
         if watch and step % watch_every == 0:
             watch(gan, step)
-        rows = torch.randint(len(clips), (16,), generator=draw)
-        look, asked = step % (FRAMES // 2), request[rows]
-        real, fake = clips[rows, 1::2], gan.generator.sample(asked, draw, every=2)
-        real, fake = (x + BLUR * torch.randn(x.shape, generator=draw) for x in (real, fake))
-        _critics_step(gan, optimizers[1], real, fake.detach(), asked, look, penalise=step % 4 == 0)
-        _generator_step(gan, optimizers[0], fake, asked, look)
-        gan.follow(min(0.95, (1 + step) / (10 + step)))
-        for rate in scheduler:
-            rate.step()
+        rows = torch.randint(len(clips), (16,), generator=rng)
+        frame, asked = step % (FRAMES // 2), request[rows]
+        real, fake = clips[rows, 1::2], gan.generator.sample(asked, rng, every=2)
+        real, fake = (x + BLUR * torch.randn(x.shape, generator=rng) for x in (real, fake))
+        _critics_step(gan, optimizers[1], real, fake.detach(), asked, frame, penalise=step % 4 == 0)
+        _generator_step(gan, optimizers[0], fake, asked, frame)
+        gan.update_average(min(0.95, (1 + step) / (10 + step)))
+        for scheduler in schedulers:
+            scheduler.step()
     if watch:
         watch(gan, steps)
 
@@ -127,7 +135,7 @@ def _optimizers(gan: AdVideoGAN) -> tuple[torch.optim.Optimizer, torch.optim.Opt
     moves = {"params": [*gan.generator.motion.parameters(), *gan.generator.velocity.parameters()]}
     common = {"betas": (0.0, 0.99), "fused": True}
     generator = torch.optim.Adam([draws, moves], 1e-2, **common)
-    return generator, torch.optim.Adam(gan.critics(), 5e-3, **common)
+    return generator, torch.optim.Adam(gan.critic_parameters(), 5e-3, **common)
 
 
 def _critics_step(
@@ -136,17 +144,17 @@ def _critics_step(
     real: Tensor,
     fake: Tensor,
     asked: Tensor,
-    look: int,
+    frame: int,
     *,
     penalise: bool,
 ) -> None:
-    logits = gan.judge(torch.cat([real, fake]), asked.repeat(2, 1), look)
+    logits = gan.critic_logits(torch.cat([real, fake]), asked.repeat(2, 1), frame)
     loss = sum(critic_loss(*logit.chunk(2)) for logit in logits)
     if penalise:  # one step in four, so four times as much
         critics = (gan.image_critic, gan.motion_critic)
-        views = gan.views(real, asked, look)
-        gradients = (frame_penalty(c, *view) for c, view in zip(critics, views, strict=True))
-        loss = loss + 4 * PENALTY / 2 * sum(gradients)
+        inputs = gan.critic_inputs(real, asked, frame)
+        penalties = (frame_penalty(c, *seen) for c, seen in zip(critics, inputs, strict=True))
+        loss = loss + 4 * PENALTY / 2 * sum(penalties)
     optimizer.zero_grad()
     loss.backward()
     optimizer.step()
@@ -162,12 +170,12 @@ def frame_penalty(critic: ClipCritic, frames: Tensor, request: Tensor) -> Tensor
 
 
 def _generator_step(
-    gan: AdVideoGAN, optimizer: torch.optim.Optimizer, fake: Tensor, asked: Tensor, look: int
+    gan: AdVideoGAN, optimizer: torch.optim.Optimizer, fake: Tensor, asked: Tensor, frame: int
 ) -> None:
     for part in (gan.image_critic, gan.motion_critic):
         part.requires_grad_(False)
     optimizer.zero_grad()
-    sum(generator_loss(logit) for logit in gan.judge(fake, asked, look)).backward()
+    sum(generator_loss(logit) for logit in gan.critic_logits(fake, asked, frame)).backward()
     optimizer.step()
     for part in (gan.image_critic, gan.motion_critic):
         part.requires_grad_(True)

@@ -26,7 +26,7 @@ def test_the_best_spread_is_the_one_with_most_complete_ads():
     pictures, asked = archive.image_archive(6, np.random.default_rng(2))
 
     class Baseline:
-        def draw(self, *_, spread):
+        def sample(self, *_, spread):
             return pictures.numpy() if spread == 0.5 else pictures.numpy()[::-1]
 
     assert baselines.best_spread(Baseline(), asked, seed=0) == 0.5

@@ -58,7 +58,7 @@ def test_training_moves_both_networks_and_repeats_with_its_seed(world):
         training.train_image_gan(run, weights, request, steps=12, seed=seed, batch_size=16)
     states = [run.state_dict() for run in runs]
     before = raw_gan(world).state_dict()
-    for name in ("generator.vary.weight", "critic.look.weight", "average.vary.weight"):
+    for name in ("generator.vary.weight", "critic.first.weight", "average.vary.weight"):
         assert torch.equal(states[0][name], states[1][name]), name
         assert not torch.equal(states[0][name], states[2][name]), name
         assert not torch.equal(states[0][name], before[name]), name
@@ -125,7 +125,7 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
     weights[:, 1] += 0.2 * noise
     known = torch.tensor(weights, dtype=torch.float32)
     asked = np.tile([3, 0, 0, 0, 1], (500, 1))
-    drawn = baselines.PCAGaussian(strokes, known, attributes).draw(asked, rng)
+    drawn = baselines.PCAGaussian(strokes, known, attributes).sample(asked, rng)
     back = strokes.weigh(torch.tensor(drawn)).numpy()
     assert back[:, 0].mean() == pytest.approx(1, abs=0.15)
     assert np.corrcoef(back[:, 0], back[:, 1])[0, 1] > 0.7
@@ -137,16 +137,16 @@ def test_the_spread_scales_the_noise_around_one_mean(world):
     baseline = baselines.PCAGaussian(strokes, weights, attributes)
     for spread in (0.0, 0.25, 0.5, 1.0):
         rng = np.random.default_rng(1)
-        ads = baseline.draw(asked, rng, spread=spread)
+        ads = baseline.sample(asked, rng, spread=spread)
         drawn[spread] = strokes.weigh(torch.tensor(ads)).numpy()
     assert np.abs(drawn[0.0] - drawn[0.0][0]).max() < 1e-4
     size = {spread: found.std(0).mean() for spread, found in drawn.items()}
     assert size[0.5] == pytest.approx(2 * size[0.25], rel=0.1)
     assert size[0.5] < size[1.0]
-    whole = baseline.draw(asked, np.random.default_rng(1))
+    whole = baseline.sample(asked, np.random.default_rng(1))
     assert np.allclose(strokes.weigh(torch.tensor(whole)).numpy(), drawn[1.0])  # the default is 1
     with pytest.raises(ValueError, match="-1"):
-        baseline.draw(asked, rng, spread=-1)
+        baseline.sample(asked, rng, spread=-1)
 
 
 def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
@@ -154,7 +154,7 @@ def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
     baseline, after = baselines.PCAGaussian(strokes, weights, attributes), []
     for spread in (0.0, 1.0):
         rng = np.random.default_rng(1)
-        baseline.draw(attributes[:3], rng, spread=spread)
+        baseline.sample(attributes[:3], rng, spread=spread)
         after.append(rng.random())
     assert after[0] == after[1]
 

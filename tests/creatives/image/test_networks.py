@@ -117,7 +117,7 @@ def test_the_average_follows_slowly_and_is_not_trained():
     before = model.average.vary.bias.clone()
     with torch.no_grad():
         model.generator.vary.bias += 1
-    model.follow(0.9)
+    model.update_average(0.9)
     assert torch.allclose(model.average.vary.bias - before, torch.full((5,), 0.1), atol=1e-6)
     assert not any(weight.requires_grad for weight in model.average.parameters())
 
@@ -211,11 +211,11 @@ def test_the_critic_adds_realism_and_fit():
     weights, request = torch.randn(6, 5), image_request(random_attributes(6))
     with torch.no_grad():
         whole = critic(weights, request)
-        critic.fits.weight.zero_()
-        critic.fits.bias.zero_()
+        critic.projection.weight.zero_()
+        critic.projection.bias.zero_()
         realism = critic(weights, request)
-        critic.real.weight.zero_()
-        critic.real.bias.fill_(7.0)
+        critic.unconditional.weight.zero_()
+        critic.unconditional.bias.fill_(7.0)
         assert torch.allclose(critic(weights, request), torch.full((6,), 7.0))
     assert (whole - realism).abs().min() > 1e-6
 

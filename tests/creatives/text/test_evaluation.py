@@ -71,7 +71,7 @@ def test_judging_counts_by_hand():
 
 def test_logistic_liking_is_scikit_learns_regression_on_the_products():
     profile, counts, _ = planted_counts()
-    liking = training.logistic_liking(profile, counts, strength=0.3)
+    liking = training.logistic_liking(profile, counts, inverse_penalty=0.3)
     level = np.hstack([np.eye(n)[ADS[:, i]] for i, n in enumerate(evaluation.SHAPE)])
     x = np.column_stack([np.ones(300), profile])
     products = (x[:, None, :, None] * level[None, :, None, :]).reshape(300 * 240, -1)

@@ -20,7 +20,7 @@ from pm_utils.creatives.text.networks import (
 from pm_utils.learning.training import fit, predict
 from pm_utils.market.headlines import BOS, EOS, PAD
 
-V, D, T = 11, 6, 8  # words, width of the code, places
+V, D, T = 11, 6, 8  # words, width of the code, positions
 CONFIG = GPTConfig(V, code_dim=D, length=T, layers=2, heads=2, width=16)
 ADS = torch.tensor([[k, t] for k in range(3) for t in range(2)])  # six ads of two attributes
 
@@ -247,9 +247,9 @@ def test_gradients_reach_every_parameter():
     model, (code, tokens) = AdCopyGPT(CONFIG), batch()
     next_word_loss(model(code, tokens[:, :-1]), tokens).backward()
     for name, weight in model.named_parameters():
-        reached = weight.grad if name != "places.weight" else weight.grad[:-1]
+        reached = weight.grad if name != "positions.weight" else weight.grad[:-1]
         assert reached.abs().max() > 0, name
-    assert model.places.weight.grad[-1].abs().max() == 0  # no input stands there
+    assert model.positions.weight.grad[-1].abs().max() == 0  # no input stands there
     towers = ResponseModel(AdGenerator(4, 16), ADS)
     profile, counts = planted(20)
     click_loss(towers(profile), counts).backward()
@@ -274,7 +274,7 @@ def test_weights_start_as_gpt_2_does_and_the_embedding_serves_both_ends():
 
 
 def test_too_many_tokens_are_refused():
-    with pytest.raises(ValueError, match="9 tokens, 8 places"):
+    with pytest.raises(ValueError, match="9 tokens, 8 positions"):
         gpt()(torch.zeros(1, D), torch.ones(1, T + 1, dtype=torch.long))
 
 

@@ -39,7 +39,7 @@ def planted(n: int) -> tuple[torch.Tensor, np.ndarray]:
 
 def test_linear_dynamics_find_planted_ones_and_each_motion_has_its_own():
     clips, codes = planted(80)
-    model = baselines.LinearClips(2, strength=1e-3).fit(clips, codes)
+    model = baselines.LinearClips(2, penalty=1e-3).fit(clips, codes)
     again = model.unroll(model.states(clips)[:, -1], codes)
     assert evaluation.squared_errors(again, clips).max() < 1e-3 * clips.square().mean()
     wrong = codes.copy()

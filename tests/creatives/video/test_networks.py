@@ -290,23 +290,27 @@ def frames_of(*shape: int) -> torch.Tensor:
 def test_the_image_critic_sees_one_frame_and_the_content():
     gan, frames = AdVideoGAN(), frames_of(2)
     request = requests((0, 1, 2, 3), (0, 1, 2, 3))
-    before = gan.judge(frames, request, 4)[0]
+    before = gan.critic_logits(frames, request, 4)[0]
     changed, moved = frames.clone(), requests((0, 1, 2, 8), (0, 1, 2, 0))
     changed[:, :4] = 0
-    assert torch.allclose(gan.judge(changed, moved, 4)[0], before)
-    assert not torch.allclose(gan.judge(frames, request, 3)[0], before)
-    assert not torch.allclose(gan.judge(frames, requests(*[(5, 1, 2, 3)] * 2), 4)[0], before)
+    assert torch.allclose(gan.critic_logits(changed, moved, 4)[0], before)
+    assert not torch.allclose(gan.critic_logits(frames, request, 3)[0], before)
+    assert not torch.allclose(
+        gan.critic_logits(frames, requests(*[(5, 1, 2, 3)] * 2), 4)[0], before
+    )
 
 
 def test_the_motion_critic_sees_changes_and_the_motion():
     gan, frames = AdVideoGAN(), frames_of(2)
     request = requests((0, 1, 2, 3), (0, 1, 2, 3))
-    before = gan.judge(frames, request, 0)[1]
+    before = gan.critic_logits(frames, request, 0)[1]
     picture = torch.rand(2, 1, 3, SIZE, SIZE)  # the same in all frames, so no motion
     other = requests((7, 0, 0, 3), (8, 3, 3, 3))
-    assert torch.allclose(gan.judge(frames + picture, other, 0)[1], before, atol=1e-4)
-    assert not torch.allclose(gan.judge(frames.flip(1), request, 0)[1], before)
-    assert not torch.allclose(gan.judge(frames, requests(*[(0, 1, 2, 4)] * 2), 0)[1], before)
+    assert torch.allclose(gan.critic_logits(frames + picture, other, 0)[1], before, atol=1e-4)
+    assert not torch.allclose(gan.critic_logits(frames.flip(1), request, 0)[1], before)
+    assert not torch.allclose(
+        gan.critic_logits(frames, requests(*[(0, 1, 2, 4)] * 2), 0)[1], before
+    )
 
 
 def test_a_critic_with_one_frame_is_an_image_critic():
@@ -324,10 +328,10 @@ def test_the_average_follows_and_begins_with_the_painter():
     with torch.no_grad():
         gan.generator.velocity.bias.fill_(1.0)
         gan.average.velocity.bias.fill_(0.0)
-    gan.follow(0.9)
+    gan.update_average(0.9)
     assert gan.average.velocity.bias.tolist() == pytest.approx([0.1, 0.1])
     assert not any(weight.requires_grad for weight in gan.average.parameters())
-    assert len(gan.critics()) == 2 * len(list(gan.image_critic.parameters()))
+    assert len(gan.critic_parameters()) == 2 * len(list(gan.image_critic.parameters()))
 
 
 # --- The classifier ------------------------------------------------------------------------------

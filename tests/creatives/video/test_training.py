@@ -90,7 +90,7 @@ def test_the_gan_trains_both_sides_and_reports_in_time(lesson):
     for name, weight in results[1].named_parameters():
         assert not torch.equal(weight, before[name]), name
         assert torch.equal(weight, dict(results[0].named_parameters())[name]), name
-    assert all(weight.requires_grad for weight in gan.critics())
+    assert all(weight.requires_grad for weight in gan.critic_parameters())
 
 
 def test_the_penalty_is_the_squared_slope():

@@ -32,23 +32,25 @@ class BanditPolicy(Protocol):
 
     Examples
     --------
-    This one mostly shows the ad with the best click rate so far, sometimes any other (ε-greedy).
+    This one mostly shows the ad with the best click rate so far, sometimes any other.
 
-    >>> class Curious:
-    ...     def __init__(self, n_ads, replications, *, share=0.1, seed=0):
-    ...         self.share, self.rng = share, np.random.default_rng(seed)
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import click_counts, play_bandit
+    >>> class EpsilonGreedyAds:
+    ...     def __init__(self, n_ads, replications, *, epsilon=0.1, seed=0):
+    ...         self.epsilon, self.rng = epsilon, np.random.default_rng(seed)
     ...         self.counts = np.ones((replications, n_ads, 2))  # clicks and misses
     ...
     ...     def choose(self, customers):
     ...         best = (self.counts[..., 0] / self.counts.sum(2)).argmax(1)[:, None]
     ...         other = self.rng.integers(self.counts.shape[1], size=customers.shape)
-    ...         return np.where(self.rng.random(customers.shape) < self.share, other, best)
+    ...         return np.where(self.rng.random(customers.shape) < self.epsilon, other, best)
     ...
     ...     def learn(self, customers, ads, clicks):
     ...         self.counts += click_counts(ads, clicks, self.counts.shape[1])
     >>> truth = np.tile([0.1, 0.5, 0.2], (100, 1))  # P(click) of 100 customers on 3 ads
     >>> game = {"rounds": 20, "batch": 50, "replications": 4, "seed": 0}
-    >>> earned = play(Curious(3, 4), truth, **game)
+    >>> earned = play_bandit(EpsilonGreedyAds(3, 4), truth, **game)
     >>> earned.shape
     (20, 4)
     >>> bool(earned[-1].min() > 0.4)  # in every replication it has found the second ad

@@ -353,7 +353,9 @@ class BudgetEnv(gymnasium.Env):
 
     Examples
     --------
-    >>> env = BudgetEnv(Market(3, seed=0), Campaign(weeks=8, impressions=20, flights=100))
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, BudgetEnv
+    >>> from pm_utils.market import Market
+    >>> env = BudgetEnv(Market(3, seed=0), BudgetCampaign(weeks=8, impressions=20, flights=100))
     >>> observation, info = env.reset(seed=0)
     >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
     >>> observation.shape  # weeks left, flights left, and three numbers for each customer

@@ -74,6 +74,12 @@ def more_or_fewer(gap: tuple[float, float]) -> str:
     """Say what an interval of a difference shows: "more", "fewer" or neither.
 
     Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_images import more_or_fewer
+    >>> [more_or_fewer(gap) for gap in ((0.1, 0.3), (-0.3, -0.1), (-0.1, 0.1))]
+    ['more', 'fewer', 'neither clearly more nor fewer']
     """
     low, high = gap
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"

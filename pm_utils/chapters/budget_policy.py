@@ -233,7 +233,18 @@ def stacked(pairs: Sequence[Forecast], rows: np.ndarray) -> Forecast:
 
 
 def member_table(pairs: int) -> pd.DataFrame:
-    """Return the kind and the pair of each network that `learn_pairs` trains, a row each."""
+    """Return the kind and the pair of each network that `learn_pairs` trains, a row each.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import member_table
+    >>> member_table(2)
+                 kind  pair
+    0         network     0
+    1         network     1
+    2  cut for an end     0
+    3            null     0
+    """
     second = range(0, pairs, 2)
     kinds = [(NETWORK_KINDS[0], pair) for pair in range(pairs)]
     kinds += [(kind, pair) for kind in NETWORK_KINDS[1:] for pair in second]

@@ -67,6 +67,17 @@ def score(found: dict[str, list[Estimate]], truth: float) -> pd.DataFrame:
     DataFrame
         For each estimator: mean ``relative error``, relative ``bias``, the share of logs whose
         ``95 % interval holds`` the truth, and the mean ``effective size``.
+
+    Examples
+    --------
+    Two logs: one estimate is 10 % too low, but its interval holds the truth; one is 20 % too high.
+
+    >>> from pm_utils.chapters.creative_optimisation import score
+    >>> from pm_utils.measurement.off_policy import Estimate
+    >>> found = {"IPS": [Estimate(0.9, 0.8, 1.0, 50.0), Estimate(1.2, 1.1, 1.3, 50.0)]}
+    >>> score(found, truth=1.0).round(2)
+         relative error  bias  95 % interval holds  effective size
+    IPS            0.15  0.05                  0.5            50.0
     """
     rows = {}
     for name, many in found.items():
@@ -99,6 +110,15 @@ def compare_errors(
     DataFrame
         Mean error ``saved``, the 95 % interval ``from`` … ``to``, and the ``verdict``, which is
         *better* or *worse* only where the interval excludes zero.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.creative_optimisation import compare_errors
+    >>> error = pd.DataFrame({"IPS": [0.25, 0.5, 0.75], "DR": [0.125, 0.375, 0.625]})  # three logs
+    >>> table = compare_errors(error, [("IPS", "DR")], repeats=10, seed=0)
+    >>> table.loc["DR against IPS", ["saved", "verdict"]].astype(str).tolist()
+    ['0.125', 'better']
     """
     draws, rows = bootstrap_weights(len(error), repeats, seed), {}
     for baseline, name in pairs:

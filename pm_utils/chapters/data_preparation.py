@@ -39,6 +39,19 @@ def recipe(raw_data: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         The same rows with ``total_purchase`` and ``avg_order_value``, both scaled to 0..1.
+
+    Examples
+    --------
+    The total of a customer stands in each of their rows, the first order included: a leak.
+
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.data_preparation import recipe
+    >>> orders = pd.DataFrame({"user_id": [1, 1, 2], "order_amount": [10.0, 30.0, 20.0]})
+    >>> recipe(orders)
+       user_id  order_amount  total_purchase  avg_order_value
+    0        1          10.0             1.0              0.0
+    1        1          30.0             1.0              0.0
+    2        2          20.0             0.0              0.0
     """
     raw_data = raw_data.copy()
     amount = raw_data["order_amount"].groupby(raw_data["user_id"])

@@ -52,6 +52,19 @@ def interval_coverage(
     DataFrame
         Per stage ``true rate``, the shares of 95 % intervals ``by rows`` and ``by customers``
         that hold it, and the mean ``design effect``.
+
+    Examples
+    --------
+    Where half of the customers always click and half never do, rows are no independent draws: ten
+    impressions of a customer say what one says.
+
+    >>> import numpy as np
+    >>> from pm_utils.chapters.funnel import interval_coverage
+    >>> sizes = {"customers": 40, "impressions": 10, "studies": 50}
+    >>> probability = np.array([[0.0], [1.0]])
+    >>> table = interval_coverage(probability, **sizes, rng=np.random.default_rng(0))
+    >>> bool(table.loc[0, "by customers"] > table.loc[0, "by rows"])
+    True
     """
     reach = np.cumprod(np.column_stack([np.ones(len(probabilities)), probabilities]), axis=1).mean(
         0
@@ -164,6 +177,21 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
     dict
         ``lowest rate`` among all cells; ``largest fall`` of a rate, relative to what it was; and
         ``largest proven loss`` in dollars, None where none is proven.
+
+    Examples
+    --------
+    The order rate is the lowest, as ever; clicks fell by half; only the visits' loss is proven.
+
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import blame
+    >>> columns = ["stage", "segment", "rate", "attainable", "proven"]
+    >>> rows = [("visit", "often", 0.6, 0.9, True), ("click", "rare", 0.05, 0.1, False)]
+    >>> report = pd.DataFrame([*rows, ("order", "rare", 0.01, 0.01, False)], columns=columns)
+    >>> for reading, cell in blame(report).items():
+    ...     print(reading, cell)
+    lowest rate ('order', 'rare')
+    largest fall ('click', 'rare')
+    largest proven loss ('visit', 'often')
     """
     fall = report["rate"] / report["attainable"].where(report["attainable"] > 0)
     rows = {"lowest rate": report["rate"].idxmin(), "largest fall": fall.idxmin()}

@@ -36,6 +36,17 @@ def readings(
     DataFrame
         Indexed by horizon: ``as printed`` in the source (costs not discounted), ``rate for the
         factor`` (γ taken for a rate), ``corrected``, and ``with leaving``, in dollars.
+
+    Examples
+    --------
+    A margin of 10 dollars a period without end: at a rate of 25 %, γ is 0.8 and the sum is
+    10 / (1 - 0.8); if a quarter leaves each period, it is 10 / (1 - 0.6).
+
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value import readings
+    >>> table = readings(30, 20, rate=0.25, leaving=0.25, horizons=[np.inf])
+    >>> table.loc["no end", ["corrected", "with leaving"]].round(2).tolist()
+    [50.0, 25.0]
     """
     factor, margin, rows = discount_factor_from_rate(rate), revenue - cost, {}
     for periods in horizons:

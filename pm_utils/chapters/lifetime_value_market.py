@@ -71,6 +71,16 @@ def order_table(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     DataFrame
         ``customer_id`` (the row), ``ordered_at``, ``amount``, for `lifetime.rfm_summary`. The first
         week begins on 1 January 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value_market import order_table
+    >>> order_table(np.array([[2, 0, 1]]), np.array([[30.0, 0.0, 12.0]]))
+       customer_id ordered_at  amount
+    0            0 2017-01-02    15.0
+    1            0 2017-01-06    15.0
+    2            0 2017-01-18    12.0
     """
     who, week = np.nonzero(orders)
     count = orders[who, week]
@@ -97,6 +107,15 @@ def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     -------
     DataFrame
         One row per customer; counts, dollars and weeks as log(1 + x).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value_market import cohort_features
+    >>> features = cohort_features(np.array([[1, 0, 2, 0, 0]]), np.array([[10, 0, 30, 0, 0]]))
+    >>> np.expm1(features)[["orders", "order_value", "silence", "longest_gap"]].round(2)
+       orders  order_value  silence  longest_gap
+    0     3.0        13.33      2.0          2.0
     """
     weeks, active = orders.shape[1], orders > 0
     place = np.where(active, np.arange(weeks), -1)
@@ -141,6 +160,16 @@ def probability_alive(
     Returns
     -------
     array of shape (N,)
+
+    Examples
+    --------
+    The longer the silence of one who orders weekly, the surer it is that they have left.
+
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value_market import probability_alive
+    >>> silence = np.array([0, 1, 4])
+    >>> probability_alive(silence, order_rate=np.ones(3), leaving=np.full(3, 0.1)).round(2)
+    array([0.9 , 0.69, 0.07])
     """
     q = (1 - leaving) * np.exp(-order_rate)
     gone = leaving * (1 - q ** (silence + 1)) / (1 - q)

@@ -54,6 +54,18 @@ class BudgetCampaign:
         k, of one ad to one customer in one week.
     flights : int
         B: how many flights the budget pays for.
+
+    Raises
+    ------
+    ValueError
+        When a number is below 1.
+
+    Examples
+    --------
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign
+    >>> BudgetCampaign(weeks=8, impressions=20, flights=0)
+    Traceback (most recent call last):
+    ValueError: flights is 0: give at least 1
     """
 
     weeks: int
@@ -81,6 +93,16 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     Returns
     -------
     boolean array of shape (E, n)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import within_budget
+    >>> wanted = np.array([[True, True, True, False]])
+    >>> within_budget(wanted, left=np.array([2]), priority=np.array([[1, 3, 2, 9]]))
+    array([[False,  True,  True, False]])
+    >>> within_budget(wanted, left=np.array([2]), priority=np.zeros((1, 4)))
+    array([[ True,  True, False, False]])
     """
     order = np.argsort(np.where(wanted, -priority, np.inf), axis=1, kind="stable")
     place = np.empty_like(order)
@@ -105,6 +127,24 @@ class Forecast:
     truth : TruthParameters
     impressions : int
         k.
+
+    Examples
+    --------
+    Two customers who order for 10 dollars, half of it margin, on one impression in ten or in five.
+    Nobody orders without ads, and nobody tires of them.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import Forecast
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> forecast.immediate(np.zeros(2), weeks_after=0)  # nothing shown, and the ad
+    array([[0. , 0.5],
+           [0. , 1. ]])
     """
 
     conversions: np.ndarray
@@ -260,6 +300,27 @@ class Episodes:
     ------
     ValueError
         When the customers cannot be divided into so many campaigns.
+
+    Examples
+    --------
+    One campaign of two customers, of whom the second brings more; one flight is paid for.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=1))
+    >>> everybody = np.array([[1, 1]])  # the first ad
+    >>> state, step = episodes.step(episodes.start(), everybody, priority=np.array([[0.5, 1.0]]))
+    >>> step.reward, step.refused
+    (array([[0., 1.]]), array([1]))
+    >>> state.left
+    array([0])
     """
 
     def __init__(

@@ -62,6 +62,27 @@ def play_flights(episodes: Episodes, policy: FlightPolicy) -> Played:
     """Play campaigns to their end.
 
     Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    A flight to the first customer earns 0.50 dollars, to the second 1.00, in either week. Two are
+    paid for. Greedy sends both at once; a threshold keeps the second for who brings more.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import greedy, play_flights, threshold
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=2))
+    >>> play_flights(episodes, greedy).profit  # a customer, by week
+    array([[0.75, 0.  ]])
+    >>> play_flights(episodes, threshold(0.75)).profit
+    array([[0.5, 0.5]])
     """
     state, weeks = episodes.start(), []
     for _ in range(episodes.campaign.weeks):
@@ -90,7 +111,25 @@ def random_choice(seed: int) -> FlightPolicy:
 
 
 def everyone(seed: int) -> FlightPolicy:
-    """Return the policy that sends everybody their most profitable ad until the money is gone."""
+    """Return the policy that sends everybody their most profitable ad until the money is gone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import everyone
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=1))
+    >>> action, priority = everyone(seed=0)(episodes, episodes.start())
+    >>> action  # more than can be paid for: the priority, which is random, decides
+    array([[1, 1]])
+    """
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
@@ -131,7 +170,20 @@ def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Fl
 
 
 def pace(campaign: BudgetCampaign, state: State, pacing: float | np.ndarray) -> np.ndarray:
-    """Return by how much a controller multiplies its bar or its price → (E,)."""
+    """Return by how much a controller multiplies its bar or its price → (E,).
+
+    Examples
+    --------
+    Half of the money is gone after a quarter of the weeks: the bar rises to :math:`e^{4 / 4}`.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, State
+    >>> from pm_utils.decisions.planning import pace
+    >>> campaign = BudgetCampaign(weeks=4, impressions=20, flights=8)
+    >>> state = State(1, np.array([4]), fatigue=np.zeros((1, 2)), alive=np.ones((1, 2), bool))
+    >>> pace(campaign, state, pacing=4.0).round(2)
+    array([2.72])
+    """
     ahead = 1 - state.left / campaign.flights - state.week / campaign.weeks
     return np.exp(pacing * ahead)
 
@@ -159,6 +211,26 @@ def tune_policy(
         The values to try of each setting; every combination is played, all side by side.
     worlds : iterable of Episodes
         For tuning only: never those that the policy is judged on.
+
+    Examples
+    --------
+    Two flights over two weeks, which earn 0.50 dollars with the first customer and 1.00 with the
+    second: only a threshold between the two keeps both for the second.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import threshold, tune_policy
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> worlds = [Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=2))]
+    >>> best, profit = tune_policy(threshold, {"level": [0.0, 0.75, 2.0]}, worlds)
+    >>> best, round(profit, 2)  # dollars a customer
+    ({'level': 0.75}, 1.0)
     """
     tried, earned = np.array(list(product(*grid.values()))), []  # (K, settings)
     for world in worlds:
@@ -185,6 +257,27 @@ class LagrangianPlans:
         Of N customers.
     weeks : int
         T; tables have :math:`2^{T - 1}` rows of N.
+
+    Examples
+    --------
+    Of two weeks; a flight earns 0.50 dollars with the first customer and 1.00 with the second.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import Forecast
+    >>> from pm_utils.decisions.planning import LagrangianPlans
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> plans = LagrangianPlans(forecast, weeks=2)
+    >>> plans.solve(price=0.75)[0]  # dollars: only the second is worth it, twice
+    array([0. , 0.5])
+    >>> bound, price = plans.bound(flights=2)
+    >>> round(bound, 2)  # dollars a customer: both flights to the second
+    1.0
     """
 
     def __init__(self, forecast: Forecast, weeks: int) -> None:
@@ -263,6 +356,23 @@ def lattice(forecast: Forecast, weeks: int) -> list[np.ndarray]:
 
     The row of a history is its bits, the latest week lowest; row j has the sequels 2 j, nothing
     shown, and 2 j + 1.
+
+    Examples
+    --------
+    Flights have ten impressions, and a week keeps 70 % of the fatigue.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import Forecast
+    >>> from pm_utils.decisions.planning import lattice
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(retention=0.7)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=10,
+    ... )
+    >>> [fatigue.round(1).tolist() for fatigue in lattice(forecast, weeks=3)]
+    [[0.0], [0.0, 7.0], [0.0, 7.0, 4.9, 11.9]]
     """
     levels = [np.zeros(1)]
     for _ in range(weeks - 1):
@@ -298,6 +408,29 @@ def small_optimum(forecast: Forecast, campaign: BudgetCampaign) -> tuple[float, 
     ------
     ValueError
         When there are not two customers.
+
+    Examples
+    --------
+    A flight earns 0.50 dollars with the first customer and 1.00 with the second, in either week:
+    the best plan for two sends both to the second.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Forecast
+    >>> from pm_utils.decisions.planning import exact_value, small_optimum
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=2, impressions=1, flights=2)
+    >>> optimum, policy = small_optimum(forecast, campaign)
+    >>> round(optimum, 2)
+    2.0
+    >>> exact_value(forecast, campaign, policy)[1]  # the ad of each week and customer
+    array([[0, 1],
+           [0, 1]])
     """
     if len(forecast) != 2:
         raise ValueError(f"{len(forecast)} customers: the exact plan is for two")
@@ -388,6 +521,29 @@ def exact_value(
         Dollars, all customers together.
     array of shape (weeks, n)
         The action of each week if nobody leaves.
+
+    Examples
+    --------
+    Greedy spends both flights in the first week: 0.50 dollars from one customer, 1.00 from the
+    other.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Forecast
+    >>> from pm_utils.decisions.planning import exact_value, greedy
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=2, impressions=1, flights=2)
+    >>> profit, actions = exact_value(forecast, campaign, greedy)
+    >>> round(profit, 2)
+    1.5
+    >>> actions
+    array([[1, 1],
+           [0, 0]])
     """
     value, path = exact_values(forecast, campaign, lambda plan: policy, plans=1)
     return float(value[0]), path[:, 0]

@@ -37,6 +37,25 @@ class JointView:
     campaign : BudgetCampaign
     customers : int, optional
         n, of each campaign; by default there is one campaign, of all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.q_learning import JointView
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters()
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=8, impressions=1, flights=5)
+    >>> observer = JointView(forecast, campaign)
+    >>> observer.actions.tolist()  # an ad or none for each of two customers
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
+    >>> observer.observation(Episodes(forecast, campaign).start()).shape  # 7 + 5 + 2 + 2
+    (1, 16)
     """
 
     def __init__(
@@ -83,6 +102,26 @@ class PricedView:
         Its budget is never in the way.
     price : array of shape (E,)
         Dollars a flight, on top of what it costs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.q_learning import PricedView
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters()
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1), value=np.full(2, 10.0),
+    ...     rate=np.zeros(2), annoyance=np.zeros(2), leaving=np.full(2, 1e-9),
+    ...     truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=8, impressions=1, flights=5)
+    >>> observer = PricedView(forecast, campaign, price=np.full(2, 0.5))
+    >>> start = Episodes(forecast, campaign, episodes=2).start()
+    >>> observer.observation(start).shape  # week 7, fatigue 1, customer 2, actions 2
+    (2, 12)
+    >>> observer.action_mask(start).shape
+    (2, 2)
     """
 
     def __init__(self, forecast: Forecast, campaign: BudgetCampaign, price: np.ndarray) -> None:
@@ -167,6 +206,17 @@ class Replay:
     ----------
     capacity : int
         Transitions of each member.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.decisions.q_learning import Replay, Transitions
+    >>> replay = Replay(capacity=2)
+    >>> for reward in (1.0, 2.0, 3.0):
+    ...     replay.add(Transitions(*[torch.tensor([[reward]])] * 8))
+    >>> (batch,) = replay.sample(100, torch.Generator().manual_seed(0), batches=1)
+    >>> batch.reward.unique()  # the first was overwritten
+    tensor([2., 3.])
     """
 
     def __init__(self, capacity: int) -> None:
@@ -394,6 +444,22 @@ def td_loss(
     squared : bool
         Whether errors count by their squares, which aim at the mean of a reward full of luck. The
         Huber loss, used otherwise, aims below it: most flights bring nothing, a few a lot.
+
+    Examples
+    --------
+    A network that values everything at 0 is off by 1 where an end brought 1.
+
+    >>> import torch
+    >>> from pm_utils.decisions.networks import DeepQPolicy
+    >>> from pm_utils.decisions.q_learning import Transitions, td_loss
+    >>> policy = DeepQPolicy(n_inputs=1, n_actions=2)
+    >>> for weight in policy.parameters():
+    ...     weight.data *= 0
+    >>> seen, mask = torch.ones(1, 1, 1), torch.ones(1, 1, 2, dtype=torch.bool)
+    >>> action, reward, yes = torch.tensor([[0]]), torch.ones(1, 1), torch.tensor([[True]])
+    >>> batch = Transitions(seen, mask, action, reward, yes, ~yes, seen, mask)
+    >>> [td_loss(policy, policy, batch, squared=squared).item() for squared in (False, True)]
+    [0.5, 1.0]
     """
     values = policy(batch.observation)
     with torch.no_grad():
@@ -582,6 +648,22 @@ def learn_from_log(
     References
     ----------
     Le, Voloshin and Yue (2019), Batch policy learning under constraints. ICML.
+
+    Examples
+    --------
+    A log of two campaigns of one week: the first action brought nothing, the second brought 1.
+
+    >>> import torch
+    >>> from pm_utils.decisions.networks import DeepQPolicy
+    >>> from pm_utils.decisions.q_learning import QLearningConfig, Transitions, learn_from_log
+    >>> seen, mask = torch.ones(1, 2, 1), torch.ones(1, 2, 2, dtype=torch.bool)
+    >>> action, ends = torch.tensor([[0, 1]]), torch.tensor([[True, True]])
+    >>> log = Transitions(seen, mask, action, action.float(), ends, ~ends, seen, mask)
+    >>> policy = DeepQPolicy(n_inputs=1, n_actions=2, width=8)
+    >>> config = QLearningConfig(steps=40, batch_size=16, learning_rate=0.03)
+    >>> learn_from_log(policy, log, config, seed=0)
+    >>> [round(value, 1) for value in policy(seen)[0, 0].abs().tolist()]
+    [0.0, 1.0]
     """
     generator, target_network = torch.Generator().manual_seed(seed), _copy(policy)
     optimizer, falling = _adam(policy, config)
@@ -600,7 +682,15 @@ def learn_from_log(
 
 
 def next_choices(chosen: np.ndarray) -> Tensor:
-    """Return what follows each row of `transitions_of`, from choices (T, N) → (1, T N)."""
+    """Return what follows each row of `transitions_of`, from choices (T, N) → (1, T N).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.q_learning import next_choices
+    >>> next_choices(np.array([[1, 2], [3, 4]]))  # two weeks, two customers
+    tensor([[3, 4, 3, 4]])
+    """
     return torch.from_numpy(np.concatenate([chosen[1:], chosen[-1:]]).reshape(1, -1))
 
 

@@ -39,7 +39,7 @@ def repeat(
     misses : bool
         Let the reward be 1 where nobody clicks, rather than where somebody does.
     interactions : bool
-        Whether the reward model gives every ad its own slopes, as in `reward_table`.
+        Whether the reward model gives every ad its own coefficients, as in `reward_table`.
 
     Returns
     -------
@@ -81,10 +81,10 @@ def score(found: dict[str, list[Estimate]], truth: float) -> pd.DataFrame:
     """
     rows = {}
     for name, many in found.items():
-        off = np.array([one.value for one in many]) / truth - 1
+        error = np.array([one.value for one in many]) / truth - 1
         holds = np.mean([one.covers(truth) for one in many])
         effective = np.mean([one.effective_size for one in many])
-        rows[name] = [np.abs(off).mean(), off.mean(), holds, effective]
+        rows[name] = [np.abs(error).mean(), error.mean(), holds, effective]
     columns = ["relative error", "bias", "95 % interval holds", "effective size"]
     return pd.DataFrame(rows, index=columns).T
 
@@ -101,7 +101,7 @@ def compare_errors(
     error : DataFrame
         One row per log, one column per estimator.
     pairs : list of (str, str)
-        A rival, and the estimator that is compared with it.
+        A baseline, and the estimator that is compared with it.
     repeats, seed : int
         Resamples of the logs.
 
@@ -120,10 +120,10 @@ def compare_errors(
     >>> table.loc["DR against IPS", ["saved", "verdict"]].astype(str).tolist()
     ['0.125', 'better']
     """
-    draws, rows = bootstrap_weights(len(error), repeats, seed), {}
+    weights, rows = bootstrap_weights(len(error), repeats, seed), {}
     for baseline, name in pairs:
         first, second = error[baseline].to_numpy(), error[name].to_numpy()
-        low, high = paired_interval(first, second, draws)
+        low, high = paired_interval(first, second, weights)
         verdict = "better" if low > 0 else "worse" if high < 0 else "cannot be told apart"
         rows[f"{name} against {baseline}"] = [(first - second).mean(), low, high, verdict]
     return pd.DataFrame(rows, index=["saved", "from", "to", "verdict"]).T

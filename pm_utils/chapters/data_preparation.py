@@ -91,7 +91,7 @@ def leak_ladder(
     spend = spend_between(shop, day, day + WINDOW)
     model = KNeighborsRegressor(neighbours)
 
-    def crossed(rows: np.ndarray, customers: pd.Index) -> float:
+    def cross_validated(rows: np.ndarray, customers: pd.Index) -> float:
         """Five random folds; the error is averaged by customer first."""
         folds = KFold(5, shuffle=True, random_state=seed)
         target = spend[customers]
@@ -105,7 +105,7 @@ def leak_ladder(
     raw = raw[["total_purchase", "avg_order_value"]]
     single = raw[~raw.index.duplicated()]
 
-    def ahead(seen: pd.DataFrame) -> float:
+    def trained_earlier(seen: pd.DataFrame) -> float:
         """Train on the earlier date, with a scaler that has seen some rows."""
         scaler = MinMaxScaler().fit(seen)
         past = spend_between(shop, earlier, earlier + WINDOW)[before.index]
@@ -113,11 +113,11 @@ def leak_ladder(
         return float((spend[now.index] - forecast).abs().mean())
 
     errors = [
-        crossed(raw.to_numpy(), raw.index),
-        crossed(single.to_numpy(), single.index),
-        crossed(MinMaxScaler().fit_transform(now), now.index),
-        ahead(pd.concat([before, now])),
-        ahead(before),
+        cross_validated(raw.to_numpy(), raw.index),
+        cross_validated(single.to_numpy(), single.index),
+        cross_validated(MinMaxScaler().fit_transform(now), now.index),
+        trained_earlier(pd.concat([before, now])),
+        trained_earlier(before),
     ]
     return pd.Series(errors, index=LADDER_STEPS, name="error")
 

@@ -39,7 +39,7 @@ def interval_coverage(
     Parameters
     ----------
     probabilities : array of shape (N, S)
-        Each customer's true chance to pass each stage, given that they reached it.
+        Each customer's true probability to pass each stage, given that they reached it.
     customers : int
         Drawn with replacement for each study.
     impressions : float
@@ -73,15 +73,15 @@ def interval_coverage(
     held = np.zeros((3, probabilities.shape[1]))
     for _ in range(studies):
         who = probabilities[rng.integers(len(probabilities), size=customers)]
-        whole = rng.geometric(1 / impressions, size=customers)
+        reached = rng.geometric(1 / impressions, size=customers)
         for stage in range(probabilities.shape[1]):
-            part = rng.binomial(whole, who[:, stage])
-            rate = clustered_rate(part, whole)
-            low, high = wilson(part.sum(), whole.sum())
+            passed = rng.binomial(reached, who[:, stage])
+            rate = clustered_rate(passed, reached)
+            low, high = wilson(passed.sum(), reached.sum())
             held[0, stage] += low <= truth[stage] <= high
             held[1, stage] += rate.low <= truth[stage] <= rate.high
             held[2, stage] += rate.design_effect
-            whole = part
+            reached = passed
     names = ["by rows", "by customers", "design effect"]
     return pd.DataFrame(held.T / studies, columns=names).assign(**{"true rate": truth})
 
@@ -109,7 +109,7 @@ def true_profit(market: Market, impressions: int) -> np.ndarray:
 
 
 def ads_by(market: Market) -> pd.DataFrame:
-    """Choose each customer's ad by the true chance of an order after a click, and by true profit.
+    """Choose each customer's ad by the true P(order | click), and by true profit.
 
     Explained in chapter ``funnel``.
 
@@ -212,7 +212,7 @@ def trials(
     impressions : int
         Of each log, with ads at random.
     factor : float
-        Multiplies the stage's chance for one segment, drawn anew for each trial.
+        Multiplies the stage's probability for one segment, drawn anew for each trial.
     rng : numpy Generator
 
     Returns
@@ -233,6 +233,6 @@ def trials(
                 truth = (stage, names[where])
             now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
             found = blame(bottlenecks(now, before, groups, names, repeats=200, seed=0))
-            right = {reading: cell == truth for reading, cell in found.items()}
-            rows.append({"planted": stage or "nothing"} | right)
+            correct = {reading: cell == truth for reading, cell in found.items()}
+            rows.append({"planted": stage or "nothing"} | correct)
     return pd.DataFrame(rows)

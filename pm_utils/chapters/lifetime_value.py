@@ -78,7 +78,7 @@ def holdout_facts(
     Returns
     -------
     dict
-        ``rate`` (mean orders per week) and ``leaving`` (mean chance after an order) as fitted;
+        ``rate`` (mean orders per week) and ``leaving`` (mean probability after an order) as fitted;
         ``orders_ratio`` and ``naive_ratio``, orders expected by the model and by the past rate over
         those that came; ``silent`` and ``silent_expected``, customers without any; ``long``,
         customers silent for more than eight weeks before, and ``long_ratio``, orders that came from
@@ -107,8 +107,8 @@ def null_dollars(
     """
     rng, found = np.random.default_rng([seed, 11]), []
     for shuffle in range(shuffles):
-        mixed = replace(rows, value=rng.permutation(rows.value))
-        net = ValueEnsemble.train(mixed, members=1, seed=seed + 100 + shuffle, **settings)
+        shuffled = replace(rows, value=rng.permutation(rows.value))
+        net = ValueEnsemble.train(shuffled, members=1, seed=seed + 100 + shuffle, **settings)
         found.append(net.dollars(later))
     return found
 

@@ -1,7 +1,7 @@
 """Chapter 11: lifetime value where it is known, in histories from the simulated market.
 
-In a week's end a customer leaves for good with a chance h of their own (`pm_utils.market.truth`).
-Nobody tells the shop; it sees weeks without an order."""
+In a week's end a customer leaves for good with a probability h of their own
+(`pm_utils.market.truth`). Nobody tells the shop; it sees weeks without an order."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -142,9 +142,9 @@ def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
 def probability_alive(
     silence: np.ndarray, order_rate: np.ndarray, leaving: np.ndarray
 ) -> np.ndarray:
-    r"""Return the chance that a customer is still there, for one who knows all but that.
+    r"""Return the probability that a customer is still there, for one who knows all but that.
 
-    After k weeks without an order, with order rate λ, chance of leaving h and
+    After k weeks without an order, with order rate λ, probability of leaving h and
     :math:`q = (1 - h) e^{-\lambda}`, the odds against are
 
     .. math::
@@ -253,7 +253,7 @@ class CohortStudy:
         return self._per_week() * self.seen[1][self.others].mean(1)
 
     def bgnbd(self) -> tuple[np.ndarray, np.ndarray]:
-        """Value of the year and chance to be there of the others, by BG/NBD and Gamma–Gamma."""
+        """Value of the year and P(alive) of the others, by BG/NBD and Gamma–Gamma."""
         table = rfm_summary(order_table(*self.seen), START + self.watched * WEEK)
         x, t_x, T, mean = table.to_numpy().T
         buying, spending = BetaGeoNBD.fit(x, t_x, T), GammaGamma.fit(x, mean)
@@ -265,7 +265,7 @@ class CohortStudy:
         )
 
     def limit(self) -> tuple[np.ndarray, np.ndarray]:
-        """Value of the year and chance to be there by one who knows all but who has left."""
+        """Value of the year and P(alive) by one who knows all but who has left."""
         truth, settings = self.market.truth_of_customers, {"discount_factor": self.discount_factor}
         silence = np.expm1(cohort_features(*self.seen)["silence"].to_numpy()[self.others]).round()
         there = probability_alive(
@@ -275,7 +275,7 @@ class CohortStudy:
         return value * there, there
 
     def risks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weekly chances to leave of the others, the same for all and each one's own.
+        """Weekly probabilities to leave of the others, the same for all and each one's own.
 
         Learned from the followed who ordered in the year's first quarter; who did not in the last
         counts as having left.
@@ -296,26 +296,26 @@ class RetentionBudget:
 
     Attributes
     ----------
-    watched : CohortStudy
+    study : CohortStudy
     scale : float
-        Dollars that cut a customer's chance to leave to 1 / e, for a year.
+        Dollars that cut a customer's probability to leave to 1 / e, for a year.
     per_customer : int
         The budget in dollars over the number of customers.
     most : int
         Dollars that one customer may get.
     """
 
-    watched: CohortStudy
+    study: CohortStudy
     scale: float
     per_customer: int
     most: int = 200
 
     def gain(self, value: np.ndarray, leaving: np.ndarray) -> np.ndarray:
         """What each dollar is believed to bring → (N, most + 1); see `keeping_gain`."""
-        world = self.watched
-        weeks = {"value_weeks": world.year, "weeks": world.year, "scale": self.scale}
+        study = self.study
+        weeks = {"value_weeks": study.year, "weeks": study.year, "scale": self.scale}
         return keeping_gain(
-            value, leaving, self.most, discount_factor=world.discount_factor, **weeks
+            value, leaving, self.most, discount_factor=study.discount_factor, **weeks
         )
 
     def gifts(self, value: np.ndarray, leaving: np.ndarray, *, least: float = 1.0) -> np.ndarray:
@@ -324,15 +324,15 @@ class RetentionBudget:
         return spend_budget(gain, self.per_customer * len(value), least=least)
 
     @cached_property
-    def truly(self) -> np.ndarray:
+    def true_gain(self) -> np.ndarray:
         """What each dollar truly brings → (N, most + 1)."""
-        leaving = self.watched.market.truth_of_customers.leaving[self.watched.others]
-        return self.gain(self.watched.true_value(self.watched.year), leaving)
+        leaving = self.study.market.truth_of_customers.leaving[self.study.others]
+        return self.gain(self.study.true_value(self.study.year), leaving)
 
     def profit(self, gifts: np.ndarray) -> np.ndarray:
         """True profit from each customer, dollars brought less dollars spent → (N,)."""
-        return self.truly[np.arange(len(gifts)), gifts] - gifts
+        return self.true_gain[np.arange(len(gifts)), gifts] - gifts
 
     def oracle(self) -> np.ndarray:
         """The gifts of one who knows value, risk, and who has left."""
-        return spend_budget(self.truly, self.per_customer * len(self.truly))
+        return spend_budget(self.true_gain, self.per_customer * len(self.true_gain))

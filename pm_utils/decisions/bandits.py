@@ -126,8 +126,8 @@ def play_bandit(
     """
     earned = np.empty((rounds, replications))
     for t in range(rounds):
-        who, click_rng = (np.random.default_rng([seed, t, part]) for part in range(2))
-        customers = who.integers(len(truth), size=(replications, batch))
+        customer_rng, click_rng = (np.random.default_rng([seed, t, part]) for part in range(2))
+        customers = customer_rng.integers(len(truth), size=(replications, batch))
         ads = policy.choose(customers)
         probability = truth[customers, ads]
         policy.learn(customers, ads, click_rng.random(probability.shape) < probability)
@@ -190,11 +190,11 @@ class TestThenCommit:
     __test__ = False  # pytest takes the name for a test's
 
     def __init__(self, n_ads: int, replications: int, *, rounds: int) -> None:
-        self.counts, self.left = np.zeros((replications, n_ads, 2)), rounds
+        self.counts, self.rounds_left = np.zeros((replications, n_ads, 2)), rounds
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return ads in turn while the test lasts, then the winner."""
-        if self.left > 0:
+        if self.rounds_left > 0:
             turn = np.arange(customers.shape[1]) % self.counts.shape[1]
             return np.broadcast_to(turn, customers.shape)
         rate = self.counts[..., 0] / np.maximum(self.counts.sum(2), 1)
@@ -202,9 +202,9 @@ class TestThenCommit:
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Count, while the test lasts."""
-        if self.left > 0:
+        if self.rounds_left > 0:
             self.counts += click_counts(ads, clicks, self.counts.shape[1])
-            self.left -= 1
+            self.rounds_left -= 1
 
 
 def click_counts(ads: np.ndarray, clicks: np.ndarray, n_ads: int) -> np.ndarray:
@@ -332,9 +332,9 @@ class LinUCB:
         self, context: np.ndarray, n_ads: int, replications: int, *, alpha: float, ridge: float = 1
     ) -> None:
         self.context, self.alpha = np.asarray(context, float), np.float32(alpha)
-        self.single = self.context.astype(np.float32)
+        self.context32 = self.context.astype(np.float32)
         width = self.context.shape[1]
-        self.upper = i, j = np.triu_indices(width)
+        self.upper_triangle = i, j = np.triu_indices(width)
         pairs = self.context[:, i] * self.context[:, j] * np.where(i < j, 2, 1)
         self.pairs = pairs.astype(np.float32)  # x xᵀ of every customer, above the diagonal twice
         self.a = np.tile(ridge * np.eye(width), (replications, n_ads, 1, 1))
@@ -342,13 +342,13 @@ class LinUCB:
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return the ad with the largest upper bound."""
-        inverse, (i, j) = np.linalg.inv(self.a), self.upper
+        inverse, (i, j) = np.linalg.inv(self.a), self.upper_triangle
         ads = np.empty(customers.shape, np.int64)
         for r, who in enumerate(customers):
-            slopes = np.einsum("mde,me->dm", inverse[r], self.b[r]).astype(np.float32)
-            mean = self.single @ slopes  # (N, M)
-            doubt = self.pairs @ inverse[r][:, i, j].T.astype(np.float32)
-            ads[r] = (mean + self.alpha * np.sqrt(doubt)).argmax(1)[who]
+            weights = np.einsum("mde,me->dm", inverse[r], self.b[r]).astype(np.float32)
+            mean = self.context32 @ weights  # (N, M)
+            variance = self.pairs @ inverse[r][:, i, j].T.astype(np.float32)
+            ads[r] = (mean + self.alpha * np.sqrt(variance)).argmax(1)[who]
         return ads
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
@@ -478,7 +478,7 @@ class DeepThompson:
         self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate, fused=True)
         self.steps, self.batch_size = steps, batch_size
         self.prior, self.doubt = prior_precision, torch.tensor(doubt).reshape(-1, 1, 1, 1)
-        self.draws = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
         self.seen: list[tuple[Tensor, ...]] = []
         precision = prior_precision * torch.eye(self.nets.ads.shape[2])
         self.precision = precision.repeat(replications, n_ads, 1, 1)
@@ -488,9 +488,9 @@ class DeepThompson:
         """Draw weights (R, M, F, B / SHARING) and return the ad with the largest logit."""
         phi = self.nets.features(self.context[torch.as_tensor(customers)])  # (R, B, F)
         phi = pad(phi, (0, 0, 0, -phi.shape[1] % SHARING)).unflatten(1, (-1, SHARING))
-        spread = self.doubt * torch.linalg.cholesky(torch.linalg.inv(self.precision))
-        noise = torch.randn(*spread.shape[:3], phi.shape[1], generator=self.draws)
-        drawn = self.nets.ads[..., None] + spread @ noise
+        scale = self.doubt * torch.linalg.cholesky(torch.linalg.inv(self.precision))
+        noise = torch.randn(*scale.shape[:3], phi.shape[1], generator=self.generator)
+        drawn = self.nets.ads[..., None] + scale @ noise
         logit = phi @ drawn.permute(0, 3, 2, 1)  # (R, B / SHARING, SHARING, M)
         return logit.argmax(3).flatten(1)[:, : customers.shape[1]].numpy()
 
@@ -500,22 +500,22 @@ class DeepThompson:
         self.seen.append(tuple(torch.tensor(np.array(part)) for part in parts))
         past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
         size, n = (self.steps, len(ads), self.batch_size), past[0].shape[1]
-        drawn = torch.randint(n, size, generator=self.draws)
+        drawn = torch.randint(n, size, generator=self.generator)
         rows = drawn.transpose(0, 1).flatten(1)  # (R, steps · rows)
         batches = [part.gather(1, rows).split(self.batch_size, 1) for part in past]
         for batch in zip(*batches, strict=True):
             self._step(*batch, n=n)
-        self._sharpen(*self.seen[-1][:2])
+        self._update_precision(*self.seen[-1][:2])
 
     def _step(self, customers: Tensor, ads: Tensor, clicks: Tensor, *, n: int) -> None:
         self.optimizer.zero_grad()
         logit = self.nets(self.context[customers], ads)
-        fit = binary_cross_entropy_with_logits(logit, clicks) * len(logit)
-        (fit + self.prior / (2 * n) * self.nets.ads.square().sum()).backward()
+        log_loss = binary_cross_entropy_with_logits(logit, clicks) * len(logit)
+        (log_loss + self.prior / (2 * n) * self.nets.ads.square().sum()).backward()
         self.optimizer.step()
 
     @torch.no_grad()
-    def _sharpen(self, customers: Tensor, ads: Tensor) -> None:
+    def _update_precision(self, customers: Tensor, ads: Tensor) -> None:
         """Add a round to the precision, with the features that the network has now."""
         x = self.context[customers]
         probability = self.nets(x, ads).sigmoid()
@@ -583,9 +583,9 @@ def tournament(
 
 
 def shares_of_gain(
-    earned: dict[str, np.ndarray], least: str, most: str, *, rounds: slice = slice(None)
+    earned: dict[str, np.ndarray], baseline: str, oracle: str, *, rounds: slice = slice(None)
 ) -> dict[str, np.ndarray]:
-    """Return (earned - least) / (most - least) of every player and replication → (R,).
+    """Return (earned - baseline) / (oracle - baseline) of every player and replication → (R,).
 
     Explained in chapter ``creative-optimisation``.
 
@@ -593,7 +593,7 @@ def shares_of_gain(
     ----------
     earned : dict of arrays of shape (rounds, R)
         From `tournament`; a player of fewer replications played the first of them.
-    least, most : str
+    baseline, oracle : str
         Players who define 0 and 1.
     rounds : slice
         Those that count.
@@ -608,13 +608,13 @@ def shares_of_gain(
     {'fixed': 0.0, 'ours': 0.5, 'oracle': 1.0}
     """
     total = {name: clicks[rounds].sum(0) for name, clicks in earned.items()}
-    low, high = total[least], total[most]
+    low, high = total[baseline], total[oracle]
     return {
         name: (each - low[: len(each)]) / (high - low)[: len(each)] for name, each in total.items()
     }
 
 
-def bandit_standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd.DataFrame:
+def bandit_standings(earned: dict[str, np.ndarray], baseline: str, oracle: str) -> pd.DataFrame:
     """Return each player's regret with half its 95 % interval, and shares of the gain.
 
     Parameters are those of `shares_of_gain`.
@@ -632,12 +632,12 @@ def bandit_standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd
     >>> bandit_standings(earned, "fixed", "oracle").loc["late"].tolist()
     [375.0, 0.0, 0.25, 1.0]
     """
-    quarter = slice(-(len(earned[most]) // 4), None)
-    whole = shares_of_gain(earned, least, most)
-    late = shares_of_gain(earned, least, most, rounds=quarter)
+    quarter = slice(-(len(earned[oracle]) // 4), None)
+    whole = shares_of_gain(earned, baseline, oracle)
+    late = shares_of_gain(earned, baseline, oracle, rounds=quarter)
     rows = {}
     for name, clicks in earned.items():
-        lost = 1000 * (earned[most][:, : clicks.shape[1]] - clicks).mean(0)
+        lost = 1000 * (earned[oracle][:, : clicks.shape[1]] - clicks).mean(0)
         rows[name] = [*mean_and_margin(lost), whole[name].mean(), late[name].mean()]
     columns = ["clicks lost per 1,000", "±", "share of oracle gain", "the same, last quarter"]
     return pd.DataFrame(rows, index=columns).T

@@ -64,7 +64,7 @@ class DeepQPolicy(nn.Module):
             self.layers.append(StackedLinear(drawn * bound))
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Situation (S, B, D) → values (S, B, A)."""
+        """Observation (S, B, D) → values (S, B, A)."""
         *inner, last = self.layers
         hidden = observation
         for layer in inner:
@@ -87,7 +87,7 @@ class DeepQPolicy(nn.Module):
 
     @torch.no_grad()
     def act(self, observation: Tensor, action_mask: Tensor) -> Tensor:
-        """Situation (S, B, D), possible (S, B, A) bool → best possible actions (S, B)."""
+        """Observation (S, B, D), action mask (S, B, A) bool → best possible actions (S, B)."""
         return best_action(self(observation), action_mask)
 
 
@@ -117,8 +117,8 @@ def double_q_target(
     r"""Return what a value should have been: :math:`r + \gamma \bar Q(s', \arg\max_a Q(s', a))`.
 
     The network that is learning picks the next action, its older copy values it. Nothing follows
-    an end (`terminated`). A cut (*truncated*) is no end, so it does not appear here: the situation
-    after it counts as any other.
+    an end (`terminated`). A cut (*truncated*) is no end, so it does not appear here: the
+    observation after it counts as any other.
 
     Explained in chapter ``budget-policy``.
 
@@ -127,7 +127,8 @@ def double_q_target(
     reward : Tensor of shape (...)
     terminated : bool Tensor of shape (...)
     next_online, next_target : Tensors of shape (..., A)
-        Values of the next situation by the learning network and by its older copy.
+        Values of the next observation by the learning network and by its older copy, the target
+        network.
     action_mask : bool Tensor of shape (..., A)
         What can be done there.
     discount_factor : float
@@ -144,8 +145,8 @@ def double_q_target(
     >>> import torch
     >>> from pm_utils.decisions.networks import double_q_target
     >>> ends, every = torch.tensor([False, True]), torch.ones(2, 2, dtype=torch.bool)
-    >>> online, older = torch.tensor([[0.0, 2.0]] * 2), torch.tensor([[5.0, 3.0]] * 2)
-    >>> double_q_target(torch.ones(2), ends, online, older, every)
+    >>> online, target = torch.tensor([[0.0, 2.0]] * 2), torch.tensor([[5.0, 3.0]] * 2)
+    >>> double_q_target(torch.ones(2), ends, online, target, every)
     tensor([4., 1.])
     """
     chosen = best_action(next_online, action_mask).unsqueeze(-1)

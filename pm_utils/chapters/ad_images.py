@@ -59,21 +59,27 @@ class GanTrace:
 
 def fake_logits(gan: AdImageGAN, attributes: np.ndarray, *, seed: int = 0) -> Tensor:
     """Return what the critic gives to fresh ads of the generator → logits (N,)."""
-    draw, request = torch.Generator().manual_seed(seed), image_request(attributes)
-    noise = torch.randn(len(request), gan.generator.noise_dim, generator=draw)
+    generator, request = torch.Generator().manual_seed(seed), image_request(attributes)
+    noise = torch.randn(len(request), gan.generator.noise_dim, generator=generator)
     return gan.critic(gan.generator(noise, request), request)
 
 
 def gradient_norm(gan: AdImageGAN, loss: Tensor) -> float:
     """Return the length of the gradient that a loss sends to the generator."""
-    slopes = torch.autograd.grad(loss, list(gan.generator.parameters()), retain_graph=True)
-    return torch.stack([slope.square().sum() for slope in slopes]).sum().sqrt().item()
+    gradients = torch.autograd.grad(loss, list(gan.generator.parameters()), retain_graph=True)
+    return torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt().item()
 
 
 def more_or_fewer(gap: tuple[float, float]) -> str:
     """Say what an interval of a difference shows: "more", "fewer" or neither.
 
     Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_images import more_or_fewer
+    >>> [more_or_fewer(gap) for gap in ((0.1, 0.3), (-0.3, -0.1), (-0.1, 0.1))]
+    ['more', 'fewer', 'neither clearly more nor fewer']
     """
     low, high = gap
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
@@ -101,8 +107,8 @@ def best_ads(market: Market, customers: np.ndarray) -> np.ndarray:
 
     Explained in chapter ``ad-images``.
     """
-    liking = market.click_table[customers]
-    return market.creatives.codes()[liking.argmax(1)][:, : len(SHOWN)]
+    click_probability = market.click_table[customers]
+    return market.creatives.codes()[click_probability.argmax(1)][:, : len(SHOWN)]
 
 
 def true_clicks(market: Market, customers: np.ndarray, images: np.ndarray) -> np.ndarray:
@@ -110,5 +116,5 @@ def true_clicks(market: Market, customers: np.ndarray, images: np.ndarray) -> np
 
     Explained in chapter ``ad-images``.
     """
-    said, valid = attributes_read(images)
-    return valid * market.click_probability(customers, image_creatives(said))
+    attributes, valid = attributes_read(images)
+    return valid * market.click_probability(customers, image_creatives(attributes))

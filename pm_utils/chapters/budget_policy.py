@@ -71,7 +71,7 @@ def market_pays(
     campaign : BudgetCampaign
     policy : FlightPolicy
     runs : int
-        Campaigns; each has luck of its own, shared with its twin.
+        Campaigns; each has random events of its own, shared with its twin.
 
     Returns
     -------
@@ -89,7 +89,7 @@ def market_pays(
                 now = env.state
                 seen = State(now.week, np.array([left]), now.fatigue[None], now.alive[None])
                 wanted, priority = rule(episodes, seen)
-                within = within_budget((wanted > 0) & seen.alive, seen.left, priority)
+                within = within_budget((wanted > 0) & seen.alive, seen.flights_left, priority)
                 action = np.where(within, wanted, 0)[0]
                 _, reward, over, _, info = env.step(action)
                 total, left = total + reward, info["left"]
@@ -135,10 +135,10 @@ def best_threshold(pair: Forecast, campaign: BudgetCampaign, levels: int = 16) -
     pair : Forecast
     campaign : BudgetCampaign
     levels : int
-        Bars to try, from none to the largest gain of a first flight; each with all `PACINGS`.
+        Thresholds to try, from none to the largest gain of a first flight; each with all `PACINGS`.
     """
-    bars = np.linspace(0, first_flight(pair, campaign).max(), levels)
-    level, pacing = (each.ravel() for each in np.meshgrid(bars, PACINGS, indexing="ij"))
+    thresholds = np.linspace(0, first_flight(pair, campaign).max(), levels)
+    level, pacing = (each.ravel() for each in np.meshgrid(thresholds, PACINGS, indexing="ij"))
 
     def rule(plan: np.ndarray) -> FlightPolicy:
         return planning.threshold(level[plan], pacing[plan])
@@ -186,7 +186,7 @@ def learn_pairs(
     *,
     seed: int,
     copies: int = 8,
-    watch: Callable[[int, DeepQPolicy], None] | None = None,
+    callback: Callable[[int, DeepQPolicy], None] | None = None,
 ) -> DeepQPolicy:
     """Train a network for every pair, and for every second one a mistaken one and a null.
 
@@ -199,8 +199,8 @@ def learn_pairs(
     config : QLearningConfig
     seed : int
     copies : int
-        Campaigns of each network in a piece of play.
-    watch : callable, optional
+        Campaigns of each network in a rollout.
+    callback : callable, optional
         See `pm_utils.decisions.q_learning.learn`.
 
     Returns
@@ -214,26 +214,43 @@ def learn_pairs(
     observer = JointView(many, campaign, customers=2)
     net = DeepQPolicy(observer.n_inputs, len(observer.actions), members=len(table), seed=seed)
 
-    def draw(rng: np.random.Generator) -> tuple[Episodes, JointView]:
+    def sample_episodes(rng: np.random.Generator) -> tuple[Episodes, JointView]:
         campaign_seed = int(rng.integers(2**31))
         return Episodes(many, campaign, episodes=len(rows), seed=campaign_seed), observer
 
     flags = [torch.tensor((table["kind"] == kind).to_numpy()) for kind in NETWORK_KINDS[1:]]
     q_learning.learn(
-        net, draw, config, seed=seed, cut_is_end=flags[0], shuffled=flags[1], watch=watch
+        net,
+        sample_episodes,
+        config,
+        seed=seed,
+        truncated_as_terminated=flags[0],
+        shuffled=flags[1],
+        callback=callback,
     )
     return net
 
 
 def stacked(pairs: Sequence[Forecast], rows: np.ndarray) -> Forecast:
     """Return one forecast of the pairs that are named, pair after pair."""
-    names = ("conversions", "value", "rate", "annoyance", "leaving")
+    names = ("conversions", "order_value", "order_rate", "annoyance", "leaving")
     every = {name: np.concatenate([getattr(one, name) for one in pairs]) for name in names}
     return replace(pairs[0], **every).take((2 * rows[:, None] + [0, 1]).ravel())
 
 
 def member_table(pairs: int) -> pd.DataFrame:
-    """Return the kind and the pair of each network that `learn_pairs` trains, a row each."""
+    """Return the kind and the pair of each network that `learn_pairs` trains, a row each.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import member_table
+    >>> member_table(2)
+                 kind  pair
+    0         network     0
+    1         network     1
+    2  cut for an end     0
+    3            null     0
+    """
     second = range(0, pairs, 2)
     kinds = [(NETWORK_KINDS[0], pair) for pair in range(pairs)]
     kinds += [(kind, pair) for kind in NETWORK_KINDS[1:] for pair in second]
@@ -288,7 +305,7 @@ def learn_prices(
         Prices are uniform from 0 to this, dollars.
     seed : int
     customers : int
-        Customers of each network in a piece of play.
+        Customers of each network in a rollout.
 
     Returns
     -------
@@ -297,16 +314,16 @@ def learn_prices(
     """
     free, size = replace(campaign, flights=campaign.weeks), (members + nulls) * customers
 
-    def draw(rng: np.random.Generator) -> tuple[Episodes, PricedView]:
+    def sample_episodes(rng: np.random.Generator) -> tuple[Episodes, PricedView]:
         drawn = forecast.take(rng.integers(len(forecast), size=size))
         observer = PricedView(drawn, free, rng.uniform(0, highest, size))
         return Episodes(drawn, free, episodes=size, seed=int(rng.integers(2**31))), observer
 
-    observer = draw(np.random.default_rng(0))[1]
+    observer = sample_episodes(np.random.default_rng(0))[1]
     options = {"members": members + nulls, "forecast": True, "seed": seed}
     net = DeepQPolicy(observer.n_inputs, observer.n_actions, **options)
     shuffled = torch.arange(members + nulls) >= members
-    q_learning.learn(net, draw, config, seed=seed, shuffled=shuffled)
+    q_learning.learn(net, sample_episodes, config, seed=seed, shuffled=shuffled)
     return net
 
 
@@ -351,14 +368,14 @@ def crowd_policies(
     dict of lists
         One policy of each kind, and one for each member of the network.
     """
-    bars = {"level": price * np.geomspace(0.25, 3, 12), "pacing": PACINGS}
+    thresholds = {"level": price * np.geomspace(0.25, 3, 12), "pacing": PACINGS}
     prices = {"price": price * np.geomspace(0.6, 1.7, 4), "pacing": PACINGS[:4]}
     members = [partial(q_learning.priced_policy, net.member(i)) for i in range(net.members)]
     return {
         "random": [planning.random_choice(seed)],
         "always send": [planning.everyone(seed)],
         "greedy": [planning.greedy],
-        "tuned threshold": [tune_rule(planning.threshold, worlds, bars)],
+        "tuned threshold": [tune_rule(planning.threshold, worlds, thresholds)],
         "network": [tune_rule(member, worlds[:2], prices) for member in members],
     }
 
@@ -380,7 +397,7 @@ def play_crowd(
 
 
 def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.ndarray:
-    """Return what a policy would have done in every situation of a log → (T, N).
+    """Return what a policy would have done in every state of a log → (T, N).
 
     Explained in chapter ``budget-policy``.
 
@@ -413,9 +430,11 @@ def with_probability(rule: FlightPolicy, epsilon: float, seed: int) -> FlightPol
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         rng = np.random.default_rng([seed, state.week, 3])
-        ruled, priority = rule(episodes, state)
-        drawn = rng.integers(episodes.forecast.conversions.shape[1] + 1, size=episodes.shape)
-        return np.where(rng.random(episodes.shape) < epsilon, drawn, ruled), priority
+        rule_action, priority = rule(episodes, state)
+        random_action = rng.integers(
+            episodes.forecast.conversions.shape[1] + 1, size=episodes.shape
+        )
+        return np.where(rng.random(episodes.shape) < epsilon, random_action, rule_action), priority
 
     return policy
 

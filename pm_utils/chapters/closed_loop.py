@@ -127,7 +127,7 @@ def competing_strategies(world: World, menu: AdCatalogue) -> dict[str, Strategy]
     Explained in chapter ``closed-loop``.
     """
     shop, seed = world.shop, world.market.seed
-    dealt = replace(
+    shuffled = replace(
         shop, banners=shuffled_exploration(shop.banners, np.random.default_rng([seed, 13]))
     )
     logistic = RandomEffects(LogisticResponse(plain_profile(shop.past), menu), menu)
@@ -136,7 +136,7 @@ def competing_strategies(world: World, menu: AdCatalogue) -> dict[str, Strategy]
         "RFM rule": RFMRule(shop, menu, seed=seed),
         "logistic targeting": ResponseStrategy(logistic, shop, menu),
         "our loop": ResponseStrategy(deepcopy(world.base), shop, menu),
-        "null": ResponseStrategy(world.deep(world.profile, menu), dealt, menu, null=True),
+        "null": ResponseStrategy(world.deep(world.profile, menu), shuffled, menu, null=True),
         "oracle": Oracle(world.market, shop.campaign, menu),
     }
 
@@ -147,16 +147,16 @@ def ablations(world: World, menu: AdCatalogue, *, archive: int = 30) -> dict[str
     Explained in chapter ``closed-loop``.
     """
     shop, rng = world.shop, np.random.default_rng([world.market.seed, 30])
-    blind = world.deep(no_profile(shop.past), menu)
-    usual = deepcopy(world.base)  # one of whom nobody departs, now or later
-    usual.em_steps, usual.effects = 0, 0 * usual.effects
+    no_features = world.deep(no_profile(shop.past), menu)
+    same_for_all = deepcopy(world.base)  # one of whom nobody departs, now or later
+    same_for_all.em_steps, same_for_all.effects = 0, 0 * same_for_all.effects
 
     def ours(menu: AdCatalogue = menu, **options) -> ResponseStrategy:
         return ResponseStrategy(deepcopy(world.base), shop, menu, **options)
 
     return {
-        "profile": ResponseStrategy(blind, shop, menu),
-        "own record": ResponseStrategy(usual, shop, menu),
+        "profile": ResponseStrategy(no_features, shop, menu),
+        "own record": ResponseStrategy(same_for_all, shop, menu),
         "studio (old ads only)": ours(menu.archive(archive, rng)),
         "uplift (all orders count)": ours(incremental=False),
         "pacing": ours(paced=False),
@@ -176,9 +176,9 @@ def privileged(world: World, menu: AdCatalogue) -> dict[str, ResponseStrategy]:
     traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
     affinity = np.arctanh(np.clip(hidden.interest, -0.98, 0.98))
     all_known = Profile(traits.astype(np.float32), affinity)
-    ours = ResponseStrategy(deepcopy(world.base), shop, menu, annoyance=later)
-    wise = ResponseStrategy(world.deep(all_known, menu), shop, menu, annoyance=later)
-    return {"told what ads cost later": ours, "told tastes as well": wise}
+    knows_later = ResponseStrategy(deepcopy(world.base), shop, menu, annoyance=later)
+    knows_tastes = ResponseStrategy(world.deep(all_known, menu), shop, menu, annoyance=later)
+    return {"told what ads cost later": knows_later, "told tastes as well": knows_tastes}
 
 
 def interest_found(affinity: np.ndarray, world: World) -> float:

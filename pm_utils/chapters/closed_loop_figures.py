@@ -53,6 +53,16 @@ def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
     ----------
     true : dict of arrays of shape (R, rounds)
         With one named ``oracle``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.closed_loop_figures import strategy_standings
+    >>> loop = np.array([[1.0, 3.0], [1.0, 3.0]])  # dollars in two replications of two rounds
+    >>> true = {"our loop": loop, "oracle": np.full((2, 2), 4.0)}
+    >>> table = strategy_standings(true).loc["our loop"]
+    >>> table[["$ per customer", "share of oracle", "share, last round"]].tolist()
+    [4.0, 0.5, 0.75]
     """
     best, rows = true["oracle"], {}
     for name, earned in true.items():
@@ -76,6 +86,17 @@ def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.Da
     DataFrame
         ``lost`` ($ per customer over all rounds, mean of the markets), then each market's,
         ``market 1`` and on; the variant that loses most comes last.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.closed_loop_figures import ablation_table
+    >>> true = {"our loop": np.array([[2.0, 3.0], [2.0, 4.0]])}  # dollars, (markets, rounds)
+    >>> true |= {"pacing": np.array([[2.0, 3.0], [2.0, 3.0]]), "profile": np.ones((2, 2))}
+    >>> ablation_table(true)
+             lost  market 1  market 2
+    pacing    0.5       0.0       1.0
+    profile   3.5       3.0       4.0
     """
     whole = true[full].sum(1)
     table = pd.DataFrame({k: whole - v.sum(1) for k, v in true.items() if k != full}).T
@@ -133,6 +154,14 @@ def compare_in_words(low: float, high: float, first: str, second: str) -> str:
     """Say in words which of two is ahead, given an interval for first minus second.
 
     Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop_figures import compare_in_words
+    >>> compare_in_words(0.1, 0.3, "the network", "the rule")
+    'the network is ahead of the rule'
+    >>> compare_in_words(-0.1, 0.3, "the network", "the rule")
+    'the network and the rule cannot be told apart'
     """
     if low > 0:
         return f"{first} is ahead of {second}"

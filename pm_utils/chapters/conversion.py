@@ -61,6 +61,16 @@ def naive_probability(
     Returns
     -------
     array of shape (N,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.conversion import naive_probability
+    >>> contacts = pd.DataFrame({"campaign_type": ["A"] * 4, "redeemed": [0, 1, 1, 0]})
+    >>> earlier = pd.Series(np.log1p([0, 0, 3, 0]))
+    >>> naive_probability(contacts, earlier, np.array([True, True, True, False])).round(2)
+    array([0.5 , 0.5 , 0.99, 0.5 ])
     """
     rows = contacts.assign(earlier=np.expm1(redemptions).round().clip(upper=2))
     return rate_by_cell(rows[train], rows, ["campaign_type", "earlier"])
@@ -81,6 +91,16 @@ def scoreboard_row(metric: str, points: pd.DataFrame) -> tuple[dict, str]:
     -------
     row : dict
     baseline : {"logistic", "boosting"}
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.conversion import scoreboard_row
+    >>> loss = [0.30, 0.22, 0.21, 0.20, 0.31]
+    >>> models = ["naive", "logistic", "boosting", "network", "null"]
+    >>> row, baseline = scoreboard_row("log loss", pd.DataFrame({"log loss": loss}, index=models))
+    >>> baseline, float(row["classical"]), row["better"]
+    ('boosting', 0.21, 'lower')
     """
     column, down = points[metric], metric == "log loss"
     baseline = str(column[["logistic", "boosting"]].sort_values(ascending=down).index[0])
@@ -187,6 +207,12 @@ def remedy_claim(remedy: str, change: tuple[float, float]) -> str:
     -------
     str
         With and without *cannot be told apart* where the interval holds zero.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.conversion import remedy_claim
+    >>> remedy_claim("pre-training", (-0.004, -0.001))
+    'Pre-training lowers the loss (95 % interval of the change: -0.0040 to -0.0010 nats).'
     """
     low, high = change
     facts = f"(95 % interval of the change: {low:+.4f} to {high:+.4f} nats)"

@@ -20,6 +20,12 @@ def kinds(models: Iterable[str]) -> dict[str, str]:
     -------
     dict
         ``"naive"``, ``"classical"`` or ``"deep"`` for each name.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.customer_profile import kinds
+    >>> kinds(["null", "last eight weeks", "logistic", "PurchaseCNN"])
+    {'last eight weeks': 'naive', 'logistic': 'classical', 'PurchaseCNN': 'deep'}
     """
     kind = dict.fromkeys(CLASSICAL, "classical") | dict.fromkeys(ENCODERS, "deep")
     kind |= {"last eight weeks": "naive", "three networks": "deep"}

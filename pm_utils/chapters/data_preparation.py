@@ -39,6 +39,19 @@ def recipe(raw_data: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         The same rows with ``total_purchase`` and ``avg_order_value``, both scaled to 0..1.
+
+    Examples
+    --------
+    The total of a customer stands in each of their rows, the first order included: a leak.
+
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.data_preparation import recipe
+    >>> orders = pd.DataFrame({"user_id": [1, 1, 2], "order_amount": [10.0, 30.0, 20.0]})
+    >>> recipe(orders)
+       user_id  order_amount  total_purchase  avg_order_value
+    0        1          10.0             1.0              0.0
+    1        1          30.0             1.0              0.0
+    2        2          20.0             0.0              0.0
     """
     raw_data = raw_data.copy()
     amount = raw_data["order_amount"].groupby(raw_data["user_id"])
@@ -78,7 +91,7 @@ def leak_ladder(
     spend = spend_between(shop, day, day + WINDOW)
     model = KNeighborsRegressor(neighbours)
 
-    def crossed(rows: np.ndarray, customers: pd.Index) -> float:
+    def cross_validated(rows: np.ndarray, customers: pd.Index) -> float:
         """Five random folds; the error is averaged by customer first."""
         folds = KFold(5, shuffle=True, random_state=seed)
         target = spend[customers]
@@ -92,7 +105,7 @@ def leak_ladder(
     raw = raw[["total_purchase", "avg_order_value"]]
     single = raw[~raw.index.duplicated()]
 
-    def ahead(seen: pd.DataFrame) -> float:
+    def trained_earlier(seen: pd.DataFrame) -> float:
         """Train on the earlier date, with a scaler that has seen some rows."""
         scaler = MinMaxScaler().fit(seen)
         past = spend_between(shop, earlier, earlier + WINDOW)[before.index]
@@ -100,11 +113,11 @@ def leak_ladder(
         return float((spend[now.index] - forecast).abs().mean())
 
     errors = [
-        crossed(raw.to_numpy(), raw.index),
-        crossed(single.to_numpy(), single.index),
-        crossed(MinMaxScaler().fit_transform(now), now.index),
-        ahead(pd.concat([before, now])),
-        ahead(before),
+        cross_validated(raw.to_numpy(), raw.index),
+        cross_validated(single.to_numpy(), single.index),
+        cross_validated(MinMaxScaler().fit_transform(now), now.index),
+        trained_earlier(pd.concat([before, now])),
+        trained_earlier(before),
     ]
     return pd.Series(errors, index=LADDER_STEPS, name="error")
 

@@ -39,7 +39,7 @@ def interval_coverage(
     Parameters
     ----------
     probabilities : array of shape (N, S)
-        Each customer's true chance to pass each stage, given that they reached it.
+        Each customer's true probability to pass each stage, given that they reached it.
     customers : int
         Drawn with replacement for each study.
     impressions : float
@@ -52,6 +52,19 @@ def interval_coverage(
     DataFrame
         Per stage ``true rate``, the shares of 95 % intervals ``by rows`` and ``by customers``
         that hold it, and the mean ``design effect``.
+
+    Examples
+    --------
+    Where half of the customers always click and half never do, rows are no independent draws: ten
+    impressions of a customer say what one says.
+
+    >>> import numpy as np
+    >>> from pm_utils.chapters.funnel import interval_coverage
+    >>> sizes = {"customers": 40, "impressions": 10, "studies": 50}
+    >>> probability = np.array([[0.0], [1.0]])
+    >>> table = interval_coverage(probability, **sizes, rng=np.random.default_rng(0))
+    >>> bool(table.loc[0, "by customers"] > table.loc[0, "by rows"])
+    True
     """
     reach = np.cumprod(np.column_stack([np.ones(len(probabilities)), probabilities]), axis=1).mean(
         0
@@ -60,15 +73,15 @@ def interval_coverage(
     held = np.zeros((3, probabilities.shape[1]))
     for _ in range(studies):
         who = probabilities[rng.integers(len(probabilities), size=customers)]
-        whole = rng.geometric(1 / impressions, size=customers)
+        reached = rng.geometric(1 / impressions, size=customers)
         for stage in range(probabilities.shape[1]):
-            part = rng.binomial(whole, who[:, stage])
-            rate = clustered_rate(part, whole)
-            low, high = wilson(part.sum(), whole.sum())
+            passed = rng.binomial(reached, who[:, stage])
+            rate = clustered_rate(passed, reached)
+            low, high = wilson(passed.sum(), reached.sum())
             held[0, stage] += low <= truth[stage] <= high
             held[1, stage] += rate.low <= truth[stage] <= rate.high
             held[2, stage] += rate.design_effect
-            whole = part
+            reached = passed
     names = ["by rows", "by customers", "design effect"]
     return pd.DataFrame(held.T / studies, columns=names).assign(**{"true rate": truth})
 
@@ -96,7 +109,7 @@ def true_profit(market: Market, impressions: int) -> np.ndarray:
 
 
 def ads_by(market: Market) -> pd.DataFrame:
-    """Choose each customer's ad by the true chance of an order after a click, and by true profit.
+    """Choose each customer's ad by the true P(order | click), and by true profit.
 
     Explained in chapter ``funnel``.
 
@@ -164,6 +177,21 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
     dict
         ``lowest rate`` among all cells; ``largest fall`` of a rate, relative to what it was; and
         ``largest proven loss`` in dollars, None where none is proven.
+
+    Examples
+    --------
+    The order rate is the lowest, as ever; clicks fell by half; only the visits' loss is proven.
+
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import blame
+    >>> columns = ["stage", "segment", "rate", "attainable", "proven"]
+    >>> rows = [("visit", "often", 0.6, 0.9, True), ("click", "rare", 0.05, 0.1, False)]
+    >>> report = pd.DataFrame([*rows, ("order", "rare", 0.01, 0.01, False)], columns=columns)
+    >>> for reading, cell in blame(report).items():
+    ...     print(reading, cell)
+    lowest rate ('order', 'rare')
+    largest fall ('click', 'rare')
+    largest proven loss ('visit', 'often')
     """
     fall = report["rate"] / report["attainable"].where(report["attainable"] > 0)
     rows = {"lowest rate": report["rate"].idxmin(), "largest fall": fall.idxmin()}
@@ -184,7 +212,7 @@ def trials(
     impressions : int
         Of each log, with ads at random.
     factor : float
-        Multiplies the stage's chance for one segment, drawn anew for each trial.
+        Multiplies the stage's probability for one segment, drawn anew for each trial.
     rng : numpy Generator
 
     Returns
@@ -205,6 +233,6 @@ def trials(
                 truth = (stage, names[where])
             now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
             found = blame(bottlenecks(now, before, groups, names, repeats=200, seed=0))
-            right = {reading: cell == truth for reading, cell in found.items()}
-            rows.append({"planted": stage or "nothing"} | right)
+            correct = {reading: cell == truth for reading, cell in found.items()}
+            rows.append({"planted": stage or "nothing"} | correct)
     return pd.DataFrame(rows)

@@ -1,4 +1,4 @@
-"""Figures of chapter 10: funnels, coverage, chances against the truth, delays and leaks."""
+"""Figures of chapter 10: funnels, coverage, probabilities against the truth, delays and leaks."""
 
 from collections.abc import Sequence
 
@@ -63,7 +63,7 @@ def coverage_bars(table: pd.DataFrame, names: Sequence[str]) -> Figure:
 
 
 def probabilities_by_click(click: np.ndarray, conversion: np.ndarray, *, bins: int = 10) -> Figure:
-    """Draw the true conversion chance by tenths of the true click chance.
+    """Draw the true conversion probability by tenths of the true click probability.
 
     Explained in chapter ``funnel``.
 
@@ -124,7 +124,7 @@ def probabilities_against_truth(
     *,
     bins: int = 10,
 ) -> Figure:
-    """Draw the true mean chance over the predicted one in bins of equal size, a line per model.
+    """Draw the true mean probability over the predicted one, in bins of equal size, by model.
 
     Explained in chapter ``funnel``.
     """

@@ -35,17 +35,17 @@ def known_truth(
     rate = np.bincount(log.item[learn], log.click[learn], items + 1) + log.click[learn].mean()
     probabilities = {"click rate": (rate / (shown + 1))[log.item[test]]}
     rows, click = [torch.from_numpy(part) for part in (log.item, log.history)], log.click[learn]
-    dealt = np.random.default_rng(seed).permutation(click)
+    shuffled = np.random.default_rng(seed).permutation(click)
     settings = {"epochs": epochs, "batch_size": 512, "learning_rate": 2e-2, "seed": seed}
     settings["loss"] = nn.functional.binary_cross_entropy_with_logits
-    for name, kind, goal in (
+    for name, kind, target in (
         ("pooled", PooledInterestNet, click),
         ("DIN", DeepInterestNet, click),
-        ("null", DeepInterestNet, dealt),
+        ("null", DeepInterestNet, shuffled),
     ):
         torch.manual_seed(seed)
         net = kind(items, hidden=(64, 32))
-        fit(net, [part[learn] for part in rows], torch.from_numpy(goal), **settings)
+        fit(net, [part[learn] for part in rows], torch.from_numpy(target), **settings)
         logits = predict(net, [part[test] for part in rows], batch_size=512)
         probabilities[name] = logits.sigmoid().double().numpy()
     return log.click[test], probabilities | {"oracle": log.probability[test]}

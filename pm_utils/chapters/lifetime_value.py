@@ -36,6 +36,17 @@ def readings(
     DataFrame
         Indexed by horizon: ``as printed`` in the source (costs not discounted), ``rate for the
         factor`` (γ taken for a rate), ``corrected``, and ``with leaving``, in dollars.
+
+    Examples
+    --------
+    A margin of 10 dollars a period without end: at a rate of 25 %, γ is 0.8 and the sum is
+    10 / (1 - 0.8); if a quarter leaves each period, it is 10 / (1 - 0.6).
+
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value import readings
+    >>> table = readings(30, 20, rate=0.25, leaving=0.25, horizons=[np.inf])
+    >>> table.loc["no end", ["corrected", "with leaving"]].round(2).tolist()
+    [50.0, 25.0]
     """
     factor, margin, rows = discount_factor_from_rate(rate), revenue - cost, {}
     for periods in horizons:
@@ -67,7 +78,7 @@ def holdout_facts(
     Returns
     -------
     dict
-        ``rate`` (mean orders per week) and ``leaving`` (mean chance after an order) as fitted;
+        ``rate`` (mean orders per week) and ``leaving`` (mean probability after an order) as fitted;
         ``orders_ratio`` and ``naive_ratio``, orders expected by the model and by the past rate over
         those that came; ``silent`` and ``silent_expected``, customers without any; ``long``,
         customers silent for more than eight weeks before, and ``long_ratio``, orders that came from
@@ -96,8 +107,8 @@ def null_dollars(
     """
     rng, found = np.random.default_rng([seed, 11]), []
     for shuffle in range(shuffles):
-        mixed = replace(rows, value=rng.permutation(rows.value))
-        net = ValueEnsemble.train(mixed, members=1, seed=seed + 100 + shuffle, **settings)
+        shuffled = replace(rows, value=rng.permutation(rows.value))
+        net = ValueEnsemble.train(shuffled, members=1, seed=seed + 100 + shuffle, **settings)
         found.append(net.predict(later))
     return found
 

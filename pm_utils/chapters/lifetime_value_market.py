@@ -1,7 +1,7 @@
 """Chapter 11: lifetime value where it is known, in histories from the simulated market.
 
-In a week's end a customer leaves for good with a chance h of their own (`pm_utils.market.truth`).
-Nobody tells the shop; it sees weeks without an order."""
+In a week's end a customer leaves for good with a probability h of their own
+(`pm_utils.market.truth`). Nobody tells the shop; it sees weeks without an order."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -71,6 +71,16 @@ def order_table(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     DataFrame
         ``customer_id`` (the row), ``ordered_at``, ``amount``, for `lifetime.rfm_summary`. The first
         week begins on 1 January 2017.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value_market import order_table
+    >>> order_table(np.array([[2, 0, 1]]), np.array([[30.0, 0.0, 12.0]]))
+       customer_id ordered_at  amount
+    0            0 2017-01-02    15.0
+    1            0 2017-01-06    15.0
+    2            0 2017-01-18    12.0
     """
     who, week = np.nonzero(orders)
     count = orders[who, week]
@@ -97,6 +107,15 @@ def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     -------
     DataFrame
         One row per customer; counts, dollars and weeks as log(1 + x).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value_market import cohort_features
+    >>> features = cohort_features(np.array([[1, 0, 2, 0, 0]]), np.array([[10, 0, 30, 0, 0]]))
+    >>> np.expm1(features)[["orders", "order_value", "silence", "longest_gap"]].round(2)
+       orders  order_value  silence  longest_gap
+    0     3.0        13.33      2.0          2.0
     """
     weeks, active = orders.shape[1], orders > 0
     place = np.where(active, np.arange(weeks), -1)
@@ -123,9 +142,9 @@ def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
 def probability_alive(
     silence: np.ndarray, order_rate: np.ndarray, leaving: np.ndarray
 ) -> np.ndarray:
-    r"""Return the chance that a customer is still there, for one who knows all but that.
+    r"""Return the probability that a customer is still there, for one who knows all but that.
 
-    After k weeks without an order, with order rate λ, chance of leaving h and
+    After k weeks without an order, with order rate λ, probability of leaving h and
     :math:`q = (1 - h) e^{-\lambda}`, the odds against are
 
     .. math::
@@ -141,6 +160,16 @@ def probability_alive(
     Returns
     -------
     array of shape (N,)
+
+    Examples
+    --------
+    The longer the silence of one who orders weekly, the surer it is that they have left.
+
+    >>> import numpy as np
+    >>> from pm_utils.chapters.lifetime_value_market import probability_alive
+    >>> silence = np.array([0, 1, 4])
+    >>> probability_alive(silence, order_rate=np.ones(3), leaving=np.full(3, 0.1)).round(2)
+    array([0.9 , 0.69, 0.07])
     """
     q = (1 - leaving) * np.exp(-order_rate)
     gone = leaving * (1 - q ** (silence + 1)) / (1 - q)
@@ -224,7 +253,7 @@ class CohortStudy:
         return self._per_week() * self.seen[1][self.others].mean(1)
 
     def bgnbd(self) -> tuple[np.ndarray, np.ndarray]:
-        """Value of the year and chance to be there of the others, by BG/NBD and Gamma–Gamma."""
+        """Value of the year and P(alive) of the others, by BG/NBD and Gamma–Gamma."""
         table = rfm_summary(order_table(*self.seen), START + self.watched * WEEK)
         x, t_x, T, mean = table.to_numpy().T
         buying, spending = BetaGeoNBD.fit(x, t_x, T), GammaGamma.fit(x, mean)
@@ -236,7 +265,7 @@ class CohortStudy:
         )
 
     def limit(self) -> tuple[np.ndarray, np.ndarray]:
-        """Value of the year and chance to be there by one who knows all but who has left."""
+        """Value of the year and P(alive) by one who knows all but who has left."""
         truth, settings = self.market.truth_of_customers, {"discount_factor": self.discount_factor}
         silence = np.expm1(cohort_features(*self.seen)["silence"].to_numpy()[self.others]).round()
         there = probability_alive(
@@ -246,7 +275,7 @@ class CohortStudy:
         return value * there, there
 
     def risks(self) -> tuple[np.ndarray, np.ndarray]:
-        """Weekly chances to leave of the others, the same for all and each one's own.
+        """Weekly probabilities to leave of the others, the same for all and each one's own.
 
         Learned from the followed who ordered in the year's first quarter; who did not in the last
         counts as having left.
@@ -267,26 +296,26 @@ class RetentionBudget:
 
     Attributes
     ----------
-    watched : CohortStudy
+    study : CohortStudy
     scale : float
-        Dollars that cut a customer's chance to leave to 1 / e, for a year.
+        Dollars that cut a customer's probability to leave to 1 / e, for a year.
     per_customer : int
         The budget in dollars over the number of customers.
     most : int
         Dollars that one customer may get.
     """
 
-    watched: CohortStudy
+    study: CohortStudy
     scale: float
     per_customer: int
     most: int = 200
 
     def gain(self, value: np.ndarray, leaving: np.ndarray) -> np.ndarray:
         """What each dollar is believed to bring → (N, most + 1); see `keeping_gain`."""
-        world = self.watched
-        weeks = {"value_weeks": world.year, "weeks": world.year, "scale": self.scale}
+        study = self.study
+        weeks = {"value_weeks": study.year, "weeks": study.year, "scale": self.scale}
         return keeping_gain(
-            value, leaving, self.most, discount_factor=world.discount_factor, **weeks
+            value, leaving, self.most, discount_factor=study.discount_factor, **weeks
         )
 
     def gifts(self, value: np.ndarray, leaving: np.ndarray, *, min_gain: float = 1.0) -> np.ndarray:
@@ -295,15 +324,15 @@ class RetentionBudget:
         return spend_budget(gain, self.per_customer * len(value), min_gain=min_gain)
 
     @cached_property
-    def truly(self) -> np.ndarray:
+    def true_gain(self) -> np.ndarray:
         """What each dollar truly brings → (N, most + 1)."""
-        leaving = self.watched.market.truth_of_customers.leaving[self.watched.others]
-        return self.gain(self.watched.true_value(self.watched.year), leaving)
+        leaving = self.study.market.truth_of_customers.leaving[self.study.others]
+        return self.gain(self.study.true_value(self.study.year), leaving)
 
     def profit(self, gifts: np.ndarray) -> np.ndarray:
         """True profit from each customer, dollars brought less dollars spent → (N,)."""
-        return self.truly[np.arange(len(gifts)), gifts] - gifts
+        return self.true_gain[np.arange(len(gifts)), gifts] - gifts
 
     def oracle(self) -> np.ndarray:
         """The gifts of one who knows value, risk, and who has left."""
-        return spend_budget(self.truly, self.per_customer * len(self.truly))
+        return spend_budget(self.true_gain, self.per_customer * len(self.true_gain))

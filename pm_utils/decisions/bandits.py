@@ -32,23 +32,25 @@ class BanditPolicy(Protocol):
 
     Examples
     --------
-    This one mostly shows the ad with the best click rate so far, sometimes any other (ε-greedy).
+    This one mostly shows the ad with the best click rate so far, sometimes any other.
 
-    >>> class Curious:
-    ...     def __init__(self, n_ads, replications, *, share=0.1, seed=0):
-    ...         self.share, self.rng = share, np.random.default_rng(seed)
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import click_counts, play_bandit
+    >>> class EpsilonGreedyAds:
+    ...     def __init__(self, n_ads, replications, *, epsilon=0.1, seed=0):
+    ...         self.epsilon, self.rng = epsilon, np.random.default_rng(seed)
     ...         self.counts = np.ones((replications, n_ads, 2))  # clicks and misses
     ...
     ...     def choose(self, customers):
     ...         best = (self.counts[..., 0] / self.counts.sum(2)).argmax(1)[:, None]
     ...         other = self.rng.integers(self.counts.shape[1], size=customers.shape)
-    ...         return np.where(self.rng.random(customers.shape) < self.share, other, best)
+    ...         return np.where(self.rng.random(customers.shape) < self.epsilon, other, best)
     ...
     ...     def learn(self, customers, ads, clicks):
     ...         self.counts += click_counts(ads, clicks, self.counts.shape[1])
     >>> truth = np.tile([0.1, 0.5, 0.2], (100, 1))  # P(click) of 100 customers on 3 ads
     >>> game = {"rounds": 20, "batch": 50, "replications": 4, "seed": 0}
-    >>> earned = play(Curious(3, 4), truth, **game)
+    >>> earned = play_bandit(EpsilonGreedyAds(3, 4), truth, **game)
     >>> earned.shape
     (20, 4)
     >>> bool(earned[-1].min() > 0.4)  # in every replication it has found the second ad
@@ -109,11 +111,23 @@ def play_bandit(
     -------
     array of shape (rounds, replications)
         Mean true P(click) of the ads shown in each round: the reward without the luck of clicks.
+
+    Examples
+    --------
+    A policy that always shows the better ad earns its click rate, whatever was clicked.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import Known, play_bandit
+    >>> truth = np.array([[0.1, 0.5]])  # one customer, two ads
+    >>> play_bandit(Known(truth.argmax(1)), truth, rounds=3, batch=4, replications=2, seed=0)
+    array([[0.5, 0.5],
+           [0.5, 0.5],
+           [0.5, 0.5]])
     """
     earned = np.empty((rounds, replications))
     for t in range(rounds):
-        who, click_rng = (np.random.default_rng([seed, t, part]) for part in range(2))
-        customers = who.integers(len(truth), size=(replications, batch))
+        customer_rng, click_rng = (np.random.default_rng([seed, t, part]) for part in range(2))
+        customers = customer_rng.integers(len(truth), size=(replications, batch))
         ads = policy.choose(customers)
         probability = truth[customers, ads]
         policy.learn(customers, ads, click_rng.random(probability.shape) < probability)
@@ -129,6 +143,14 @@ class Known:
     Parameters
     ----------
     ads : array of shape (N,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import Known
+    >>> oracle = Known(np.array([2, 0, 1]))  # the best ad of three customers
+    >>> oracle.choose(np.array([[1, 1, 2]]))
+    array([[0, 0, 1]])
     """
 
     def __init__(self, ads: np.ndarray) -> None:
@@ -151,16 +173,28 @@ class TestThenCommit:
     ----------
     n_ads, replications, rounds : int
         Ads, replications, and rounds of the test.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import TestThenCommit
+    >>> policy = TestThenCommit(2, 1, rounds=1)
+    >>> customers = np.zeros((1, 4), int)
+    >>> policy.choose(customers)
+    array([[0, 1, 0, 1]])
+    >>> policy.learn(customers, policy.choose(customers), np.array([[False, True, False, False]]))
+    >>> policy.choose(customers)
+    array([[1, 1, 1, 1]])
     """
 
     __test__ = False  # pytest takes the name for a test's
 
     def __init__(self, n_ads: int, replications: int, *, rounds: int) -> None:
-        self.counts, self.left = np.zeros((replications, n_ads, 2)), rounds
+        self.counts, self.rounds_left = np.zeros((replications, n_ads, 2)), rounds
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return ads in turn while the test lasts, then the winner."""
-        if self.left > 0:
+        if self.rounds_left > 0:
             turn = np.arange(customers.shape[1]) % self.counts.shape[1]
             return np.broadcast_to(turn, customers.shape)
         rate = self.counts[..., 0] / np.maximum(self.counts.sum(2), 1)
@@ -168,20 +202,36 @@ class TestThenCommit:
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Count, while the test lasts."""
-        if self.left > 0:
+        if self.rounds_left > 0:
             self.counts += click_counts(ads, clicks, self.counts.shape[1])
-            self.left -= 1
+            self.rounds_left -= 1
 
 
 def click_counts(ads: np.ndarray, clicks: np.ndarray, n_ads: int) -> np.ndarray:
-    """Count clicks and misses of each ad in each replication → (R, M, 2)."""
+    """Count clicks and misses of each ad in each replication → (R, M, 2).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import click_counts
+    >>> click_counts(np.array([[0, 1, 1]]), np.array([[True, False, True]]), n_ads=2).tolist()
+    [[[1, 0], [1, 1]]]
+    """
     rows = np.arange(len(ads))[:, None] * n_ads + ads
     cells = np.bincount((2 * rows + ~clicks).ravel(), minlength=2 * len(ads) * n_ads)
     return cells.reshape(len(ads), n_ads, 2)
 
 
 def rows_by_ad(ads: np.ndarray, n_ads: int) -> list[np.ndarray]:
-    """Return for each ad the places where it was shown, in order; ads of shape (B,)."""
+    """Return for each ad the places where it was shown, in order; ads of shape (B,).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import rows_by_ad
+    >>> [rows.tolist() for rows in rows_by_ad(np.array([1, 0, 1]), n_ads=3)]
+    [[1], [0, 2], []]
+    """
     ends = np.cumsum(np.bincount(ads, minlength=n_ads))
     return np.split(np.argsort(ads, kind="stable"), ends[:-1])
 
@@ -204,6 +254,19 @@ class Thompson:
     References
     ----------
     Thompson (1933); Russo et al. (2018), A tutorial on Thompson sampling.
+
+    Examples
+    --------
+    Three impressions of the second ad, two of them clicked, are added to its prior.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import Thompson
+    >>> policy, customers = Thompson(2, 1, prior=(1, 1)), np.zeros((1, 3), int)
+    >>> policy.learn(customers, np.array([[1, 1, 1]]), np.array([[True, False, True]]))
+    >>> policy.posterior.tolist()
+    [[[1.0, 1.0], [3.0, 2.0]]]
+    >>> policy.choose(customers).shape
+    (1, 3)
     """
 
     def __init__(
@@ -248,15 +311,30 @@ class LinUCB:
     References
     ----------
     Li, Chu, Langford & Schapire (2010), algorithm 1.
+
+    Examples
+    --------
+    Of a constant context, ad 0 was shown four times and clicked once: its mean is 1 / 5 and its
+    width :math:`\sqrt{1 / 5}`. Ad 1 is unknown: its mean is 0 and its width 1.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import LinUCB
+    >>> shown = np.zeros((1, 4), int)  # customer 0 four times, and ad 0 each time
+    >>> for alpha in (0.0, 1.0):
+    ...     policy = LinUCB(np.ones((1, 1)), 2, 1, alpha=alpha)
+    ...     policy.learn(shown, shown, np.array([[True, False, False, False]]))
+    ...     print(alpha, policy.choose(np.zeros((1, 1), int)))
+    0.0 [[0]]
+    1.0 [[1]]
     """
 
     def __init__(
         self, context: np.ndarray, n_ads: int, replications: int, *, alpha: float, ridge: float = 1
     ) -> None:
         self.context, self.alpha = np.asarray(context, float), np.float32(alpha)
-        self.single = self.context.astype(np.float32)
+        self.context32 = self.context.astype(np.float32)
         width = self.context.shape[1]
-        self.upper = i, j = np.triu_indices(width)
+        self.upper_triangle = i, j = np.triu_indices(width)
         pairs = self.context[:, i] * self.context[:, j] * np.where(i < j, 2, 1)
         self.pairs = pairs.astype(np.float32)  # x xᵀ of every customer, above the diagonal twice
         self.a = np.tile(ridge * np.eye(width), (replications, n_ads, 1, 1))
@@ -264,13 +342,13 @@ class LinUCB:
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return the ad with the largest upper bound."""
-        inverse, (i, j) = np.linalg.inv(self.a), self.upper
+        inverse, (i, j) = np.linalg.inv(self.a), self.upper_triangle
         ads = np.empty(customers.shape, np.int64)
         for r, who in enumerate(customers):
-            slopes = np.einsum("mde,me->dm", inverse[r], self.b[r]).astype(np.float32)
-            mean = self.single @ slopes  # (N, M)
-            doubt = self.pairs @ inverse[r][:, i, j].T.astype(np.float32)
-            ads[r] = (mean + self.alpha * np.sqrt(doubt)).argmax(1)[who]
+            weights = np.einsum("mde,me->dm", inverse[r], self.b[r]).astype(np.float32)
+            mean = self.context32 @ weights  # (N, M)
+            variance = self.pairs @ inverse[r][:, i, j].T.astype(np.float32)
+            ads[r] = (mean + self.alpha * np.sqrt(variance)).argmax(1)[who]
         return ads
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
@@ -296,6 +374,17 @@ class ClickNets(nn.Module):
     References
     ----------
     Cheng et al. (2016), Wide & deep learning for recommender systems.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.decisions.bandits import ClickNets
+    >>> nets = ClickNets(replications=2, width_in=3, hidden=4, n_ads=5, base_rate=0.03)
+    >>> logit = nets(torch.zeros(2, 7, 3), torch.zeros(2, 7, dtype=torch.int64))
+    >>> logit.shape
+    torch.Size([2, 7])
+    >>> round(logit[0, 0].sigmoid().item(), 2)  # an untrained network says the base rate
+    0.03
     """
 
     def __init__(
@@ -353,6 +442,18 @@ class DeepThompson:
     ----------
     Riquelme, Tucker & Snoek (2018), Deep Bayesian bandits showdown.
     Chapelle & Li (2011), An empirical evaluation of Thompson sampling, algorithm 3.
+
+    Examples
+    --------
+    Two kinds of customers, each with an ad of its own: three rounds of 64 find out which.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import DeepThompson, play_bandit
+    >>> context, truth = np.eye(2), np.array([[0.8, 0.1], [0.1, 0.8]])
+    >>> policy = DeepThompson(context, 2, 1, hidden=0, steps=8, learning_rate=0.1, base_rate=0.5)
+    >>> earned = play_bandit(policy, truth, rounds=3, batch=64, replications=1, seed=0)
+    >>> policy.expected().argmax(1)
+    array([0, 1])
     """
 
     def __init__(
@@ -377,7 +478,7 @@ class DeepThompson:
         self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate, fused=True)
         self.steps, self.batch_size = steps, batch_size
         self.prior, self.doubt = prior_precision, torch.tensor(doubt).reshape(-1, 1, 1, 1)
-        self.draws = torch.Generator().manual_seed(seed)
+        self.generator = torch.Generator().manual_seed(seed)
         self.seen: list[tuple[Tensor, ...]] = []
         precision = prior_precision * torch.eye(self.nets.ads.shape[2])
         self.precision = precision.repeat(replications, n_ads, 1, 1)
@@ -387,9 +488,9 @@ class DeepThompson:
         """Draw weights (R, M, F, B / SHARING) and return the ad with the largest logit."""
         phi = self.nets.features(self.context[torch.as_tensor(customers)])  # (R, B, F)
         phi = pad(phi, (0, 0, 0, -phi.shape[1] % SHARING)).unflatten(1, (-1, SHARING))
-        spread = self.doubt * torch.linalg.cholesky(torch.linalg.inv(self.precision))
-        noise = torch.randn(*spread.shape[:3], phi.shape[1], generator=self.draws)
-        drawn = self.nets.ads[..., None] + spread @ noise
+        scale = self.doubt * torch.linalg.cholesky(torch.linalg.inv(self.precision))
+        noise = torch.randn(*scale.shape[:3], phi.shape[1], generator=self.generator)
+        drawn = self.nets.ads[..., None] + scale @ noise
         logit = phi @ drawn.permute(0, 3, 2, 1)  # (R, B / SHARING, SHARING, M)
         return logit.argmax(3).flatten(1)[:, : customers.shape[1]].numpy()
 
@@ -399,22 +500,22 @@ class DeepThompson:
         self.seen.append(tuple(torch.tensor(np.array(part)) for part in parts))
         past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
         size, n = (self.steps, len(ads), self.batch_size), past[0].shape[1]
-        drawn = torch.randint(n, size, generator=self.draws)
+        drawn = torch.randint(n, size, generator=self.generator)
         rows = drawn.transpose(0, 1).flatten(1)  # (R, steps · rows)
         batches = [part.gather(1, rows).split(self.batch_size, 1) for part in past]
         for batch in zip(*batches, strict=True):
             self._step(*batch, n=n)
-        self._sharpen(*self.seen[-1][:2])
+        self._update_precision(*self.seen[-1][:2])
 
     def _step(self, customers: Tensor, ads: Tensor, clicks: Tensor, *, n: int) -> None:
         self.optimizer.zero_grad()
         logit = self.nets(self.context[customers], ads)
-        fit = binary_cross_entropy_with_logits(logit, clicks) * len(logit)
-        (fit + self.prior / (2 * n) * self.nets.ads.square().sum()).backward()
+        log_loss = binary_cross_entropy_with_logits(logit, clicks) * len(logit)
+        (log_loss + self.prior / (2 * n) * self.nets.ads.square().sum()).backward()
         self.optimizer.step()
 
     @torch.no_grad()
-    def _sharpen(self, customers: Tensor, ads: Tensor) -> None:
+    def _update_precision(self, customers: Tensor, ads: Tensor) -> None:
         """Add a round to the precision, with the features that the network has now."""
         x = self.context[customers]
         probability = self.nets(x, ads).sigmoid()
@@ -460,6 +561,18 @@ def tournament(
     policies : dict of BanditPolicy
         As they are after the last round.
     earned : dict of arrays of shape (rounds, R)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import Known, tournament
+    >>> truth = np.array([[0.1, 0.5]])
+    >>> players = {"first": lambda n: Known(np.zeros(1, int))}
+    >>> players["oracle"] = lambda n: Known(truth.argmax(1))
+    >>> sizes = {"first": 2, "oracle": 3}  # replications
+    >>> policies, earned = tournament(players, truth, sizes, rounds=4, batch=5, seed=0)
+    >>> {name: each.shape for name, each in earned.items()}
+    {'first': (4, 2), 'oracle': (4, 3)}
     """
     policies = {name: make(replications[name]) for name, make in players.items()}
     earned = {
@@ -470,9 +583,9 @@ def tournament(
 
 
 def shares_of_gain(
-    earned: dict[str, np.ndarray], least: str, most: str, *, rounds: slice = slice(None)
+    earned: dict[str, np.ndarray], baseline: str, oracle: str, *, rounds: slice = slice(None)
 ) -> dict[str, np.ndarray]:
-    """Return (earned - least) / (most - least) of every player and replication → (R,).
+    """Return (earned - baseline) / (oracle - baseline) of every player and replication → (R,).
 
     Explained in chapter ``creative-optimisation``.
 
@@ -480,31 +593,51 @@ def shares_of_gain(
     ----------
     earned : dict of arrays of shape (rounds, R)
         From `tournament`; a player of fewer replications played the first of them.
-    least, most : str
+    baseline, oracle : str
         Players who define 0 and 1.
     rounds : slice
         Those that count.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import shares_of_gain
+    >>> earned = {"fixed": np.full((1, 1), 0.25), "ours": np.full((1, 1), 0.5)}
+    >>> earned["oracle"] = np.full((1, 1), 0.75)
+    >>> {name: each.item() for name, each in shares_of_gain(earned, "fixed", "oracle").items()}
+    {'fixed': 0.0, 'ours': 0.5, 'oracle': 1.0}
     """
     total = {name: clicks[rounds].sum(0) for name, clicks in earned.items()}
-    low, high = total[least], total[most]
+    low, high = total[baseline], total[oracle]
     return {
         name: (each - low[: len(each)]) / (high - low)[: len(each)] for name, each in total.items()
     }
 
 
-def bandit_standings(earned: dict[str, np.ndarray], least: str, most: str) -> pd.DataFrame:
+def bandit_standings(earned: dict[str, np.ndarray], baseline: str, oracle: str) -> pd.DataFrame:
     """Return each player's regret with half its 95 % interval, and shares of the gain.
 
     Parameters are those of `shares_of_gain`.
 
     Explained in chapter ``creative-optimisation``.
+
+    Examples
+    --------
+    One player learns only in the last quarter: before, it loses half a click a customer.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import bandit_standings
+    >>> earned = {"fixed": np.full((4, 2), 0.25), "oracle": np.full((4, 2), 0.75)}  # (rounds, R)
+    >>> earned["late"] = np.array([[0.25, 0.25]] * 3 + [[0.75, 0.75]])
+    >>> bandit_standings(earned, "fixed", "oracle").loc["late"].tolist()
+    [375.0, 0.0, 0.25, 1.0]
     """
-    quarter = slice(-(len(earned[most]) // 4), None)
-    whole = shares_of_gain(earned, least, most)
-    late = shares_of_gain(earned, least, most, rounds=quarter)
+    quarter = slice(-(len(earned[oracle]) // 4), None)
+    whole = shares_of_gain(earned, baseline, oracle)
+    late = shares_of_gain(earned, baseline, oracle, rounds=quarter)
     rows = {}
     for name, clicks in earned.items():
-        lost = 1000 * (earned[most][:, : clicks.shape[1]] - clicks).mean(0)
+        lost = 1000 * (earned[oracle][:, : clicks.shape[1]] - clicks).mean(0)
         rows[name] = [*mean_and_margin(lost), whole[name].mean(), late[name].mean()]
     columns = ["clicks lost per 1,000", "±", "share of oracle gain", "the same, last quarter"]
     return pd.DataFrame(rows, index=columns).T
@@ -514,5 +647,13 @@ def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarr
     """Return the clicks lost against the oracle up to each round → (rounds, R).
 
     Explained in chapter ``creative-optimisation``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import total_regret
+    >>> total_regret(np.array([[0.25], [0.5]]), oracle=np.array([[0.5], [0.5]]), batch=100)
+    array([[25.],
+           [25.]])
     """
     return np.cumsum(oracle - earned, axis=0) * batch

@@ -54,6 +54,18 @@ class BudgetCampaign:
         k, of one ad to one customer in one week.
     flights : int
         B: how many flights the budget pays for.
+
+    Raises
+    ------
+    ValueError
+        When a number is below 1.
+
+    Examples
+    --------
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign
+    >>> BudgetCampaign(weeks=8, impressions=20, flights=0)
+    Traceback (most recent call last):
+    ValueError: flights is 0: give at least 1
     """
 
     weeks: int
@@ -81,6 +93,16 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     Returns
     -------
     boolean array of shape (E, n)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import within_budget
+    >>> wanted = np.array([[True, True, True, False]])
+    >>> within_budget(wanted, left=np.array([2]), priority=np.array([[1, 3, 2, 9]]))
+    array([[False,  True,  True, False]])
+    >>> within_budget(wanted, left=np.array([2]), priority=np.zeros((1, 4)))
+    array([[ True,  True, False, False]])
     """
     order = np.argsort(np.where(wanted, -priority, np.inf), axis=1, kind="stable")
     place = np.empty_like(order)
@@ -100,17 +122,35 @@ class Forecast:
         P(click and order) of a rested impression.
     discount : (M,) float64
         Share of an order that the ad takes off.
-    value, rate, annoyance, leaving : (N,) float64
+    order_value, order_rate, annoyance, leaving : (N,) float64
         Mean order value in dollars, organic orders per week, a and h.
     truth : TruthParameters
     impressions : int
         k.
+
+    Examples
+    --------
+    Two customers who order for 10 dollars, half of it margin, on one impression in ten or in five.
+    Nobody orders without ads, and nobody tires of them.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import Forecast
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> forecast.immediate(np.zeros(2), weeks_after=0)  # nothing shown, and the ad
+    array([[0. , 0.5],
+           [0. , 1. ]])
     """
 
     conversions: np.ndarray
     discount: np.ndarray
-    value: np.ndarray
-    rate: np.ndarray
+    order_value: np.ndarray
+    order_rate: np.ndarray
     annoyance: np.ndarray
     leaving: np.ndarray
     truth: TruthParameters = field(repr=False)
@@ -123,8 +163,8 @@ class Forecast:
         return cls(
             conversions=market.click_table.astype(float) * market.conversion_table,
             discount=market.promoted_discount,
-            value=hidden.order_value,
-            rate=hidden.order_rate,
+            order_value=hidden.order_value,
+            order_rate=hidden.order_rate,
             annoyance=hidden.annoyance,
             leaving=hidden.leaving,
             truth=market.truth,
@@ -133,12 +173,12 @@ class Forecast:
 
     def take(self, customers: np.ndarray) -> "Forecast":
         """Return the forecast of some customers, one as often as it is named."""
-        names = ("conversions", "value", "rate", "annoyance", "leaving")
+        names = ("conversions", "order_value", "order_rate", "annoyance", "leaving")
         return replace(self, **{name: getattr(self, name)[customers] for name in names})
 
     def __len__(self) -> int:
         """Return the number of customers."""
-        return len(self.value)
+        return len(self.order_value)
 
     @property
     def cost(self) -> float:
@@ -148,19 +188,19 @@ class Forecast:
     @property
     def organic(self) -> np.ndarray:
         """Dollars of profit a week from a customer who gets no ads → (N,)."""
-        return self.truth.margin * self.value * self.rate
+        return self.truth.margin * self.order_value * self.order_rate
 
     @cached_property
     def best_rested(self) -> np.ndarray:
         """What the best ad's orders are expected to bring from the rested → (N,)."""
-        return self.ads(np.zeros(len(self))).max(1)
+        return self.ad_profit(np.zeros(len(self))).max(1)
 
     def remaining(self, weeks: int) -> np.ndarray:
         """Return W: organic profit of so many weeks without ads → (N,)."""
         stay = 1 - self.leaving
         return self.organic * (1 - stay**weeks) / self.leaving
 
-    def ads(self, fatigue: np.ndarray) -> np.ndarray:
+    def ad_profit(self, fatigue: np.ndarray) -> np.ndarray:
         """Return the profit that each ad's orders are expected to bring → (..., N, M).
 
         Parameters
@@ -173,15 +213,17 @@ class Forecast:
         decay = np.exp(-truth.fatigue)
         seen = np.exp(-truth.fatigue * fatigue) * (1 - decay**k) / (1 - decay)
         margin = truth.margin * kept[..., None] - self.discount
-        return (seen * self.value)[..., None] * self.conversions * margin
+        return (seen * self.order_value)[..., None] * self.conversions * margin
 
     def side_effect(self, strain: np.ndarray, weeks_after: int) -> np.ndarray:
         """Return what a strain G does this week to organic orders and to leaving → (..., N)."""
-        annoyed = self.truth.margin * self.value * self._organic_rate(strain) - self.organic
-        return annoyed - (self.leaves(strain) - self.leaving) * self.remaining(weeks_after)
+        annoyed = self.truth.margin * self.order_value * self._organic_rate(strain) - self.organic
+        return annoyed - (self.leaving_probability(strain) - self.leaving) * self.remaining(
+            weeks_after
+        )
 
-    def leaves(self, strain: np.ndarray) -> np.ndarray:
-        """Return the chance to leave at the end of a week with strain G → (..., N)."""
+    def leaving_probability(self, strain: np.ndarray) -> np.ndarray:
+        """Return the probability to leave at the end of a week with strain G → (..., N)."""
         return np.minimum(self.leaving * np.exp(self.truth.leaving_fatigue * strain), 1)
 
     def immediate(self, fatigue: np.ndarray, weeks_after: int) -> np.ndarray:
@@ -200,14 +242,14 @@ class Forecast:
         """
         none = self.side_effect(fatigue, weeks_after)[..., None]
         shown = self.side_effect(fatigue + self.impressions, weeks_after)[..., None]
-        return np.concatenate([none, self.ads(fatigue) + shown - self.cost], axis=-1)
+        return np.concatenate([none, self.ad_profit(fatigue) + shown - self.cost], axis=-1)
 
     def next_fatigue(self, fatigue: np.ndarray, sent: np.ndarray) -> np.ndarray:
         """Return the fatigue at the start of the next week."""
         return self.truth.retention * (fatigue + self.impressions * sent)
 
     def _organic_rate(self, strain: np.ndarray) -> np.ndarray:
-        return self.rate * np.exp(-self.annoyance * strain)
+        return self.order_rate * np.exp(-self.annoyance * strain)
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,14 +259,14 @@ class State:
     Attributes
     ----------
     week : int
-    left : (E,) int64
+    flights_left : (E,) int64
         Flights that can still be paid for.
     fatigue : (E, n) float64
     alive : (E, n) bool
     """
 
     week: int
-    left: np.ndarray
+    flights_left: np.ndarray
     fatigue: np.ndarray
     alive: np.ndarray
 
@@ -260,6 +302,27 @@ class Episodes:
     ------
     ValueError
         When the customers cannot be divided into so many campaigns.
+
+    Examples
+    --------
+    One campaign of two customers, of whom the second brings more; one flight is paid for.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=1))
+    >>> everybody = np.array([[1, 1]])  # the first ad
+    >>> state, step = episodes.step(episodes.start(), everybody, priority=np.array([[0.5, 1.0]]))
+    >>> step.reward, step.refused
+    (array([[0., 1.]]), array([1]))
+    >>> state.flights_left
+    array([0])
     """
 
     def __init__(
@@ -319,16 +382,18 @@ class Episodes:
         """
         wanted = (action > 0) & state.alive
         priority = np.zeros(self.shape) if priority is None else priority
-        sent = within_budget(wanted, state.left, priority)
+        sent = within_budget(wanted, state.flights_left, priority)
         done = np.where(sent, action, 0)[..., None]
         reward = np.take_along_axis(self.immediate(state), done, axis=-1)[..., 0]
         strain = state.fatigue + self.campaign.impressions * sent
         rng = np.random.default_rng([self.seed, state.week])
         draw = rng.random((self.shape[0] // self.copies, self.shape[1]))
-        leaves = self.forecast.leaves(strain.ravel()).reshape(self.shape)
+        leaves = self.forecast.leaving_probability(strain.ravel()).reshape(self.shape)
         gone = np.tile(draw, (self.copies, 1)) < leaves
         fatigue = self.forecast.next_fatigue(state.fatigue, sent)
-        later = State(state.week + 1, state.left - sent.sum(1), fatigue, state.alive & ~gone)
+        later = State(
+            state.week + 1, state.flights_left - sent.sum(1), fatigue, state.alive & ~gone
+        )
         return later, Step(reward, sent, (wanted & ~sent).sum(1))
 
 
@@ -353,7 +418,9 @@ class BudgetEnv(gymnasium.Env):
 
     Examples
     --------
-    >>> env = BudgetEnv(Market(3, seed=0), Campaign(weeks=8, impressions=20, flights=100))
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, BudgetEnv
+    >>> from pm_utils.market import Market
+    >>> env = BudgetEnv(Market(3, seed=0), BudgetCampaign(weeks=8, impressions=20, flights=100))
     >>> observation, info = env.reset(seed=0)
     >>> observation, reward, terminated, truncated, info = env.step(env.action_space.sample())
     >>> observation.shape  # weeks left, flights left, and three numbers for each customer
@@ -373,7 +440,7 @@ class BudgetEnv(gymnasium.Env):
         """Begin a campaign; the seed decides all its luck, the customers stay the same."""
         super().reset(seed=seed)
         draw = int(self.np_random.integers(2**31))
-        self._played, self._state = self.market.with_event_seed(draw), self.market.rested()
+        self._market, self._state = self.market.with_event_seed(draw), self.market.rested()
         self._left = self.campaign.flights
         return self._observation(), self._info(0, 0)
 
@@ -383,7 +450,7 @@ class BudgetEnv(gymnasium.Env):
         wanted = (action > 0) & self._state.alive
         sent = within_budget(wanted[None], np.array([self._left]), np.zeros((1, len(action))))[0]
         shown = np.where(sent, action - 1, -1)
-        self._state, outcome = self._played.step(self._state, shown, self.campaign.impressions)
+        self._state, outcome = self._market.step(self._state, shown, self.campaign.impressions)
         self._left -= int(sent.sum())
         terminated = self._state.week == self.campaign.weeks
         reward = outcome.profit.sum()

@@ -30,6 +30,17 @@ class DeepQPolicy(nn.Module):
         then adds to it what follows later, which is all that it has to learn.
     seed : int
         Of the first weights.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.decisions.networks import DeepQPolicy
+    >>> policy = DeepQPolicy(n_inputs=4, n_actions=3, members=2)
+    >>> observation = torch.zeros(2, 5, 4)  # five for each of two members
+    >>> policy(observation).shape
+    torch.Size([2, 5, 3])
+    >>> policy.member(0)(observation[:1]).shape
+    torch.Size([1, 5, 3])
     """
 
     def __init__(
@@ -53,7 +64,7 @@ class DeepQPolicy(nn.Module):
             self.layers.append(StackedLinear(drawn * bound))
 
     def forward(self, observation: Tensor) -> Tensor:
-        """Situation (S, B, D) → values (S, B, A)."""
+        """Observation (S, B, D) → values (S, B, A)."""
         *inner, last = self.layers
         hidden = observation
         for layer in inner:
@@ -76,12 +87,21 @@ class DeepQPolicy(nn.Module):
 
     @torch.no_grad()
     def act(self, observation: Tensor, action_mask: Tensor) -> Tensor:
-        """Situation (S, B, D), possible (S, B, A) bool → best possible actions (S, B)."""
+        """Observation (S, B, D), action mask (S, B, A) bool → best possible actions (S, B)."""
         return best_action(self(observation), action_mask)
 
 
 def best_action(values: Tensor, action_mask: Tensor) -> Tensor:
-    """Return the action of highest value among the possible: (..., A), (..., A) → (...)."""
+    """Return the action of highest value among the possible: (..., A), (..., A) → (...).
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.decisions.networks import best_action
+    >>> values = torch.tensor([[1.0, 3.0, 2.0], [0.0, 0.0, -1.0]])
+    >>> best_action(values, torch.tensor([[True, False, True], [True, True, True]]))
+    tensor([2, 0])
+    """
     return values.masked_fill(~action_mask, IMPOSSIBLE).argmax(-1)
 
 
@@ -97,8 +117,8 @@ def double_q_target(
     r"""Return what a value should have been: :math:`r + \gamma \bar Q(s', \arg\max_a Q(s', a))`.
 
     The network that is learning picks the next action, its older copy values it. Nothing follows
-    an end (`terminated`). A cut (*truncated*) is no end, so it does not appear here: the situation
-    after it counts as any other.
+    an end (`terminated`). A cut (*truncated*) is no end, so it does not appear here: the
+    observation after it counts as any other.
 
     Explained in chapter ``budget-policy``.
 
@@ -107,7 +127,8 @@ def double_q_target(
     reward : Tensor of shape (...)
     terminated : bool Tensor of shape (...)
     next_online, next_target : Tensors of shape (..., A)
-        Values of the next situation by the learning network and by its older copy.
+        Values of the next observation by the learning network and by its older copy, the target
+        network.
     action_mask : bool Tensor of shape (..., A)
         What can be done there.
     discount_factor : float
@@ -115,6 +136,18 @@ def double_q_target(
     References
     ----------
     van Hasselt, Guez and Silver (2016), Deep reinforcement learning with double Q-learning. AAAI.
+
+    Examples
+    --------
+    The learning network would take the second action next, the older copy says that it brings 3;
+    nothing follows in the second row, which is an end.
+
+    >>> import torch
+    >>> from pm_utils.decisions.networks import double_q_target
+    >>> ends, every = torch.tensor([False, True]), torch.ones(2, 2, dtype=torch.bool)
+    >>> online, target = torch.tensor([[0.0, 2.0]] * 2), torch.tensor([[5.0, 3.0]] * 2)
+    >>> double_q_target(torch.ones(2), ends, online, target, every)
+    tensor([4., 1.])
     """
     chosen = best_action(next_online, action_mask).unsqueeze(-1)
     follows = next_target.gather(-1, chosen).squeeze(-1)
@@ -136,6 +169,16 @@ def conservative_penalty(values: Tensor, action: Tensor, action_mask: Tensor) ->
     References
     ----------
     Kumar, Zhou, Tucker and Levine (2020), Conservative Q-learning for offline RL. NeurIPS.
+
+    Examples
+    --------
+    Two actions of equal value cost log 2; where only one is possible, nothing is pulled down.
+
+    >>> import torch
+    >>> from pm_utils.decisions.networks import conservative_penalty
+    >>> mask = torch.tensor([[True, True], [True, False]])
+    >>> conservative_penalty(torch.zeros(2, 2), torch.tensor([0, 0]), mask)
+    tensor([0.6931, 0.0000])
     """
     total = values.masked_fill(~action_mask, IMPOSSIBLE).logsumexp(-1)
     return total - values.gather(-1, action.unsqueeze(-1)).squeeze(-1)

@@ -62,6 +62,27 @@ def play_flights(episodes: Episodes, policy: FlightPolicy) -> Played:
     """Play campaigns to their end.
 
     Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    A flight to the first customer earns 0.50 dollars, to the second 1.00, in either week. Two are
+    paid for. Greedy sends both at once; a threshold keeps the second for who brings more.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import greedy, play_flights, threshold
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=2))
+    >>> play_flights(episodes, greedy).profit  # a customer, by week
+    array([[0.75, 0.  ]])
+    >>> play_flights(episodes, threshold(0.75)).profit
+    array([[0.5, 0.5]])
     """
     state, weeks = episodes.start(), []
     for _ in range(episodes.campaign.weeks):
@@ -90,7 +111,25 @@ def random_choice(seed: int) -> FlightPolicy:
 
 
 def everyone(seed: int) -> FlightPolicy:
-    """Return the policy that sends everybody their most profitable ad until the money is gone."""
+    """Return the policy that sends everybody their most profitable ad until the money is gone.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import everyone
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=1))
+    >>> action, priority = everyone(seed=0)(episodes, episodes.start())
+    >>> action  # more than can be paid for: the priority, which is random, decides
+    array([[1, 1]])
+    """
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
@@ -104,14 +143,14 @@ def greedy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
 
     Explained in chapter ``budget-policy``.
     """
-    return _those_above(episodes.immediate(state), 0.0)
+    return _actions_above(episodes.immediate(state), 0.0)
 
 
 def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> FlightPolicy:
-    r"""Return the policy that sends what earns more than a bar that follows the spending.
+    r"""Return the policy that sends what earns more than a threshold that follows the spending.
 
-    The bar is :math:`\theta e^{\kappa (b - t)}` dollars a flight, with b the share of the budget
-    that is spent and t that of the weeks that are over: a proportional pacing controller.
+    The threshold is :math:`\theta e^{\kappa (b - t)}` dollars a flight, with b the share of the
+    budget that is spent and t that of the weeks that are over: a proportional pacing controller.
 
     Explained in chapter ``budget-policy``.
 
@@ -120,23 +159,36 @@ def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Fl
     level : float or array of shape (E,)
         θ.
     pacing : float or array of shape (E,)
-        κ; 0 leaves the bar where it is.
+        κ; 0 leaves the threshold where it is.
     """
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         least_gain = level * pace(episodes.campaign, state, pacing)
-        return _those_above(episodes.immediate(state), least_gain[:, None])
+        return _actions_above(episodes.immediate(state), least_gain[:, None])
 
     return policy
 
 
 def pace(campaign: BudgetCampaign, state: State, pacing: float | np.ndarray) -> np.ndarray:
-    """Return by how much a controller multiplies its bar or its price → (E,)."""
-    ahead = 1 - state.left / campaign.flights - state.week / campaign.weeks
+    """Return by how much a controller multiplies its threshold or its price → (E,).
+
+    Examples
+    --------
+    Half of the money is gone after a quarter of the weeks: the threshold is multiplied by e.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, State
+    >>> from pm_utils.decisions.planning import pace
+    >>> campaign = BudgetCampaign(weeks=4, impressions=20, flights=8)
+    >>> state = State(1, np.array([4]), fatigue=np.zeros((1, 2)), alive=np.ones((1, 2), bool))
+    >>> pace(campaign, state, pacing=4.0).round(2)
+    array([2.72])
+    """
+    ahead = 1 - state.flights_left / campaign.flights - state.week / campaign.weeks
     return np.exp(pacing * ahead)
 
 
-def _those_above(
+def _actions_above(
     value: np.ndarray, least_gain: np.ndarray | float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Turn values of choices (E, n, M + 1) into actions and priorities by what they gain."""
@@ -159,6 +211,26 @@ def tune_policy(
         The values to try of each setting; every combination is played, all side by side.
     worlds : iterable of Episodes
         For tuning only: never those that the policy is judged on.
+
+    Examples
+    --------
+    Two flights over two weeks, which earn 0.50 dollars with the first customer and 1.00 with the
+    second: only a threshold between the two keeps both for the second.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import threshold, tune_policy
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> worlds = [Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=2))]
+    >>> best, profit = tune_policy(threshold, {"level": [0.0, 0.75, 2.0]}, worlds)
+    >>> best, round(profit, 2)  # dollars a customer
+    ({'level': 0.75}, 1.0)
     """
     tried, earned = np.array(list(product(*grid.values()))), []  # (K, settings)
     for world in worlds:
@@ -185,6 +257,27 @@ class LagrangianPlans:
         Of N customers.
     weeks : int
         T; tables have :math:`2^{T - 1}` rows of N.
+
+    Examples
+    --------
+    Of two weeks; a flight earns 0.50 dollars with the first customer and 1.00 with the second.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import Forecast
+    >>> from pm_utils.decisions.planning import LagrangianPlans
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> plans = LagrangianPlans(forecast, weeks=2)
+    >>> plans.solve(price=0.75)[0]  # dollars: only the second is worth it, twice
+    array([0. , 0.5])
+    >>> bound, price = plans.bound(flights=2)
+    >>> round(bound, 2)  # dollars a customer: both flights to the second
+    1.0
     """
 
     def __init__(self, forecast: Forecast, weeks: int) -> None:
@@ -194,7 +287,10 @@ class LagrangianPlans:
         for week, fatigue in enumerate(self.fatigue):
             tired = np.broadcast_to(fatigue[:, None], (len(fatigue), len(forecast)))
             value = forecast.immediate(tired, weeks - 1 - week)
-            stays = 1 - forecast.leaves(tired), 1 - forecast.leaves(tired + forecast.impressions)
+            stays = (
+                1 - forecast.leaving_probability(tired),
+                1 - forecast.leaving_probability(tired + forecast.impressions),
+            )
             self._tables.append((value[..., 0], value[..., 1:].max(-1), *stays))
 
     def solve(self, price: float) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -241,7 +337,7 @@ class LagrangianPlans:
     def policy(self, price: float, pacing: float = 0.0) -> FlightPolicy:
         """Return the policy that follows these plans; a price tuned by `pace` if asked for.
 
-        The plans are solved for one price; pacing moves the bar that a gain has to clear.
+        The plans are solved for one price; pacing moves the threshold that a gain has to pass.
         """
         _, gains = self.solve(price)
 
@@ -263,6 +359,23 @@ def lattice(forecast: Forecast, weeks: int) -> list[np.ndarray]:
 
     The row of a history is its bits, the latest week lowest; row j has the sequels 2 j, nothing
     shown, and 2 j + 1.
+
+    Examples
+    --------
+    Flights have ten impressions, and a week keeps 70 % of the fatigue.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import Forecast
+    >>> from pm_utils.decisions.planning import lattice
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(retention=0.7)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=10,
+    ... )
+    >>> [fatigue.round(1).tolist() for fatigue in lattice(forecast, weeks=3)]
+    [[0.0], [0.0, 7.0], [0.0, 7.0, 4.9, 11.9]]
     """
     levels = [np.zeros(1)]
     for _ in range(weeks - 1):
@@ -298,11 +411,34 @@ def small_optimum(forecast: Forecast, campaign: BudgetCampaign) -> tuple[float, 
     ------
     ValueError
         When there are not two customers.
+
+    Examples
+    --------
+    A flight earns 0.50 dollars with the first customer and 1.00 with the second, in either week:
+    the best plan for two sends both to the second.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Forecast
+    >>> from pm_utils.decisions.planning import exact_value, small_optimum
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=2, impressions=1, flights=2)
+    >>> optimum, policy = small_optimum(forecast, campaign)
+    >>> round(optimum, 2)
+    2.0
+    >>> exact_value(forecast, campaign, policy)[1]  # the ad of each week and customer
+    array([[0, 1],
+           [0, 1]])
     """
     if len(forecast) != 2:
         raise ValueError(f"{len(forecast)} customers: the exact plan is for two")
     levels = lattice(forecast, campaign.weeks)
-    value = {there: np.zeros((2**campaign.weeks,) * 2) for there in _WHO}
+    value = {there: np.zeros((2**campaign.weeks,) * 2) for there in _SUBSETS}
     plans = []
     for week in reversed(range(campaign.weeks)):
         fatigue = levels[week]
@@ -310,27 +446,27 @@ def small_optimum(forecast: Forecast, campaign: BudgetCampaign) -> tuple[float, 
         now = forecast.immediate(np.repeat(fatigue[:, None], 2, axis=1), after)
         earned = np.stack([now[..., 0], now[..., 1:].max(-1)], axis=-1)  # (2**t, n, send)
         leaves = [
-            forecast.leaves(np.repeat(f[:, None], 2, axis=1))
+            forecast.leaving_probability(np.repeat(f[:, None], 2, axis=1))
             for f in (fatigue, fatigue + campaign.impressions)
         ]
         spent = _flights_sent(week)
         left = campaign.flights - spent[:, None] - spent[None, :]
-        values = {there: _choices(there, earned, leaves, left, value) for there in _WHO}
+        values = {there: _choice_values(there, earned, leaves, left, value) for there in _SUBSETS}
         value = {there: each.max(0) for there, each in values.items()}
         plans.append({there: each.argmax(0) for there, each in values.items()})
     plans = plans[::-1]
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         cell = np.abs(state.fatigue[..., None] - levels[state.week]).argmin(-1)  # (E, 2)
-        tables = np.stack([plans[state.week][there] for there in _WHO])
+        tables = np.stack([plans[state.week][there] for there in _SUBSETS])
         choice = tables[state.alive @ [2, 1], cell[:, 0], cell[:, 1]]
         best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
-        return best * np.array(_WHO)[choice], np.zeros(episodes.shape)
+        return best * np.array(_SUBSETS)[choice], np.zeros(episodes.shape)
 
     return float(value[True, True][0, 0]), policy
 
 
-_WHO = tuple(product((False, True), repeat=2))
+_SUBSETS = tuple(product((False, True), repeat=2))
 IMPOSSIBLE = -1e9  # dollars, the value of what cannot be done
 
 
@@ -340,7 +476,7 @@ def _flights_sent(week: int) -> np.ndarray:
     return sum((histories >> bit & 1 for bit in range(week)), np.zeros_like(histories))
 
 
-def _choices(
+def _choice_values(
     there: tuple[bool, bool],
     earned: np.ndarray,
     leaves: list[np.ndarray],
@@ -349,14 +485,14 @@ def _choices(
 ) -> np.ndarray:
     """Return the value of sending nobody, the second, the first, both → (4, 2**t, 2**t)."""
     found = []
-    for send in _WHO:
+    for send in _SUBSETS:
         action_mask = (left >= sum(send)) & all(np.array(there) | ~np.array(send))
         total = sum(
             there[i] * earned[:, i, int(send[i])].reshape((-1, 1) if i == 0 else (1, -1))
             for i in range(2)
         )
         total = total + np.zeros_like(left)
-        for stays in _WHO:
+        for stays in _SUBSETS:
             probability = 1.0
             for i in range(2):
                 gone = leaves[int(send[i])][:, i].reshape((-1, 1) if i == 0 else (1, -1))
@@ -388,6 +524,29 @@ def exact_value(
         Dollars, all customers together.
     array of shape (weeks, n)
         The action of each week if nobody leaves.
+
+    Examples
+    --------
+    Greedy spends both flights in the first week: 0.50 dollars from one customer, 1.00 from the
+    other.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Forecast
+    >>> from pm_utils.decisions.planning import exact_value, greedy
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=2, impressions=1, flights=2)
+    >>> profit, actions = exact_value(forecast, campaign, greedy)
+    >>> round(profit, 2)
+    1.5
+    >>> actions
+    array([[1, 1],
+           [0, 0]])
     """
     value, path = exact_values(forecast, campaign, lambda plan: policy, plans=1)
     return float(value[0]), path[:, 0]
@@ -422,7 +581,7 @@ def exact_values(
     n, plan = len(forecast) // plans, np.arange(plans)
     probability, total, path = np.ones(plans), np.zeros(plans), []
     state = Episodes(forecast, campaign, episodes=plans).start()
-    ends = np.array(list(product((True, False), repeat=n)))  # all stay first
+    stays = np.array(list(product((True, False), repeat=n)))  # all stay first
     for _ in range(campaign.weeks):
         known = forecast.take((plan[:, None] * n + np.arange(n)).ravel())
         episodes = Episodes(known, campaign, episodes=len(plan))
@@ -432,12 +591,15 @@ def exact_values(
         first = np.searchsorted(plan, np.arange(plans))
         path.append(np.where(step.sent, action, 0)[first])
         strain = later.fatigue / forecast.truth.retention
-        leaves = known.leaves(strain.ravel()).reshape(strain.shape)
-        odds = np.where(ends, 1 - leaves[:, None], leaves[:, None])  # (E, ends, n)
-        odds = np.where(state.alive[:, None], odds, ~ends).prod(-1) * probability[:, None]
-        kept, how = np.nonzero(odds)
-        probability, plan = odds[kept, how], plan[kept]
+        leaves = known.leaving_probability(strain.ravel()).reshape(strain.shape)
+        branch = np.where(stays, 1 - leaves[:, None], leaves[:, None])  # (E, branches, n)
+        branch = np.where(state.alive[:, None], branch, ~stays).prod(-1) * probability[:, None]
+        kept, which = np.nonzero(branch)
+        probability, plan = branch[kept, which], plan[kept]
         state = State(
-            later.week, later.left[kept], later.fatigue[kept], state.alive[kept] & ends[how]
+            later.week,
+            later.flights_left[kept],
+            later.fatigue[kept],
+            state.alive[kept] & stays[which],
         )
     return total, np.array(path)

@@ -1,13 +1,13 @@
 r"""Q-learning on campaigns: what the network sees, the replay of what happened, and the loop.
 
-Transitions are (situation, action, reward, terminated, next situation); several networks, the
+Transitions are (observation, action, reward, terminated, next observation); several networks, the
 *members*, learn side by side, each from its own experience, so arrays begin with (S, ...).
 
-Two *views* say what a situation is.
+Two *views* say what of a state a network observes.
 
 - `JointView`, the small world: one network chooses for all n customers of a campaign at once. It
   sees week, budget left, every fatigue, and who is there; actions are the :math:`(M+1)^n` joint
-  ones, and those that cost more than what is left are impossible.
+  ones, and those that cost more than what is left are masked.
 - `PricedView`, the large world: one network, shared by all customers, sees one at a time: week,
   fatigue, what each ad is worth, what ads do to organic orders, and the *price* of a flight, which
   stands for the budget. Rewards and values are in units of the best ad's profit plus what a flight
@@ -37,6 +37,25 @@ class JointView:
     campaign : BudgetCampaign
     customers : int, optional
         n, of each campaign; by default there is one campaign, of all.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.q_learning import JointView
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters()
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=8, impressions=1, flights=5)
+    >>> observer = JointView(forecast, campaign)
+    >>> observer.actions.tolist()  # an ad or none for each of two customers
+    [[0, 0], [0, 1], [1, 0], [1, 1]]
+    >>> observer.observation(Episodes(forecast, campaign).start()).shape  # 7 + 5 + 2 + 2
+    (1, 16)
     """
 
     def __init__(
@@ -46,12 +65,12 @@ class JointView:
         self.campaign, self.n_inputs = campaign, campaign.weeks - 1 + campaign.flights + 2 * n
         self.actions = np.stack(np.unravel_index(np.arange(choices**n), (choices,) * n), axis=1)
         self.flights = (self.actions > 0).sum(1)
-        worth = forecast.ads(np.zeros(len(forecast)))
+        worth = forecast.ad_profit(np.zeros(len(forecast)))
         self.unit = worth.reshape(-1, n * worth.shape[1]).max(1)  # dollars, (E,)
 
     def observation(self, state: State) -> np.ndarray:
         """Return the network's inputs → (E, D)."""
-        left = state.left[:, None] > np.arange(self.campaign.flights)
+        left = state.flights_left[:, None] > np.arange(self.campaign.flights)
         week = np.tile(state.week > np.arange(self.campaign.weeks - 1), (len(left), 1))
         each = [state.fatigue / self.campaign.impressions, state.alive]
         return np.concatenate([week, left, *each], axis=1).astype(np.float32)
@@ -59,9 +78,9 @@ class JointView:
     def action_mask(self, state: State) -> np.ndarray:
         """Return which joint actions are paid for and reach somebody → (E, A)."""
         reached = ((self.actions == 0) | state.alive[:, None, :]).all(-1)
-        return reached & (self.flights <= state.left[:, None])
+        return reached & (self.flights <= state.flights_left[:, None])
 
-    def act(self, action: np.ndarray) -> np.ndarray:
+    def customer_actions(self, action: np.ndarray) -> np.ndarray:
         """Turn joint actions (E,) into one for each customer (E, n)."""
         return self.actions[action]
 
@@ -83,6 +102,26 @@ class PricedView:
         Its budget is never in the way.
     price : array of shape (E,)
         Dollars a flight, on top of what it costs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.q_learning import PricedView
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters()
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> campaign = BudgetCampaign(weeks=8, impressions=1, flights=5)
+    >>> observer = PricedView(forecast, campaign, price=np.full(2, 0.5))
+    >>> start = Episodes(forecast, campaign, episodes=2).start()
+    >>> observer.observation(start).shape  # week 7, fatigue 1, customer 2, actions 2
+    (2, 12)
+    >>> observer.action_mask(start).shape
+    (2, 2)
     """
 
     def __init__(self, forecast: Forecast, campaign: BudgetCampaign, price: np.ndarray) -> None:
@@ -108,7 +147,7 @@ class PricedView:
         action_mask[:, 0] = True
         return action_mask
 
-    def act(self, action: np.ndarray) -> np.ndarray:
+    def customer_actions(self, action: np.ndarray) -> np.ndarray:
         """Turn actions (E,) into those of campaigns with one customer (E, 1)."""
         return action[:, None]
 
@@ -128,7 +167,7 @@ class Transitions:
     terminated: Tensor
     truncated: Tensor
     next_observation: Tensor
-    next_possible: Tensor
+    next_action_mask: Tensor
 
     def rows(self, index: Tensor) -> "Transitions":
         """Return the rows (..., S, b) of each member."""
@@ -167,6 +206,17 @@ class Replay:
     ----------
     capacity : int
         Transitions of each member.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.decisions.q_learning import Replay, Transitions
+    >>> replay = Replay(capacity=2)
+    >>> for reward in (1.0, 2.0, 3.0):
+    ...     replay.add(Transitions(*[torch.tensor([[reward]])] * 8))
+    >>> (batch,) = replay.sample(100, torch.Generator().manual_seed(0), batches=1)
+    >>> batch.reward.unique()  # the first was overwritten
+    tensor([2., 3.])
     """
 
     def __init__(self, capacity: int) -> None:
@@ -206,7 +256,7 @@ def collect(
     """Play a piece of many campaigns and return its transitions.
 
     Before the week `first`, flights go out at random, each campaign at a rate of its own; then the
-    members play, with a random action now and then. After `weeks` the piece is cut. The campaigns
+    members play, with a random action now and then. After `weeks` the rollout is cut. The campaigns
     whose last week was reached, or whose customers have all left, are *terminated*; the others are
     *truncated*.
 
@@ -229,18 +279,18 @@ def collect(
         sent = rng.random(episodes.shape) < rate
         state, _ = episodes.step(state, choice * sent, rng.random(episodes.shape))
     last = min(first + weeks, episodes.campaign.weeks)
-    here, action_mask = observer.observation(state), observer.action_mask(state)
+    seen, action_mask = observer.observation(state), observer.action_mask(state)
     for week in range(first, last):
-        action = _explore(policy, here, action_mask, members, epsilon, rng)
-        later, step = episodes.step(state, observer.act(action))
-        over = ~later.alive.any(1) | (later.week == episodes.campaign.weeks)
-        cut = ~over & (week == last - 1)
-        there = observer.observation(later), observer.action_mask(later)
+        action = _explore(policy, seen, action_mask, members, epsilon, rng)
+        later, step = episodes.step(state, observer.customer_actions(action))
+        terminated = ~later.alive.any(1) | (later.week == episodes.campaign.weeks)
+        truncated = ~terminated & (week == last - 1)
+        then = observer.observation(later), observer.action_mask(later)
         reward = observer.reward(step.reward, action).astype(np.float32)
-        row = [here, action_mask, action, reward, over, cut, *there]
+        row = [seen, action_mask, action, reward, terminated, truncated, *then]
         played = [torch.from_numpy(each).unflatten(0, (members, -1)) for each in row]
         parts.append(played)
-        state, (here, action_mask) = later, there
+        state, (seen, action_mask) = later, then
     return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
 
 
@@ -255,8 +305,8 @@ def _explore(
     shape = (members, -1)
     seen = torch.from_numpy(observation).unflatten(0, shape)
     best = policy.act(seen, torch.from_numpy(action_mask).unflatten(0, shape)).flatten().numpy()
-    any_possible = np.where(action_mask, rng.random(action_mask.shape), -1).argmax(1)
-    return np.where(rng.random(len(best)) < epsilon, any_possible, best)
+    any_allowed = np.where(action_mask, rng.random(action_mask.shape), -1).argmax(1)
+    return np.where(rng.random(len(best)) < epsilon, any_allowed, best)
 
 
 @dataclass(frozen=True)
@@ -273,12 +323,12 @@ class QLearningConfig:
         Transitions of each member in a step.
     learning_rate : float
         At first; it falls to a tenth along a cosine.
-    refresh : int
+    target_update_interval : int
         Steps between copies of the learning network to the older one.
-    every : int
-        Steps between pieces of play.
-    piece : int
-        Weeks of a piece.
+    rollout_interval : int
+        Steps between rollouts.
+    rollout_weeks : int
+        Weeks of a rollout.
     capacity : int
         Of the replay.
     epsilon : float
@@ -288,64 +338,66 @@ class QLearningConfig:
     steps: int = 1500
     batch_size: int = 128
     learning_rate: float = 3e-3
-    refresh: int = 100
-    every: int = 10
-    piece: int = 4
+    target_update_interval: int = 100
+    rollout_interval: int = 10
+    rollout_weeks: int = 4
     capacity: int = 20_000
     epsilon: float = 0.3
 
 
 def learn(
     policy: DeepQPolicy,
-    draw: Callable[[np.random.Generator], tuple[Episodes, JointView | PricedView]],
+    sample_episodes: Callable[[np.random.Generator], tuple[Episodes, JointView | PricedView]],
     config: QLearningConfig,
     *,
     seed: int,
     shuffled: Tensor | None = None,
-    cut_is_end: Tensor | None = None,
-    watch: Callable[[int, DeepQPolicy], None] | None = None,
+    truncated_as_terminated: Tensor | None = None,
+    callback: Callable[[int, DeepQPolicy], None] | None = None,
 ) -> None:
     """Train the members of a policy in place by double Q-learning with replay.
 
     Parameters
     ----------
     policy : DeepQPolicy
-    draw : callable
+    sample_episodes : callable
         From a generator to fresh campaigns, S times E, and what the network sees of them.
     config : QLearningConfig
     seed : int
     shuffled : bool Tensor of shape (S,), optional
         Members that get each other campaigns' rewards: the null.
-    cut_is_end : bool Tensor of shape (S,), optional
-        Members that make the mistake to take a truncated piece for the campaign's end.
-    watch : callable, optional
-        Called with the number of steps and the policy before each piece.
+    truncated_as_terminated : bool Tensor of shape (S,), optional
+        Members that make the mistake to take a truncated rollout for the campaign's end.
+    callback : callable, optional
+        Called with the number of steps and the policy before each rollout.
     """
     generator, rng = torch.Generator().manual_seed(seed), np.random.default_rng([seed, 1])
-    target_network = _copy(policy)
-    optimizer, falling = _adam(policy, config)
+    target_network = _network_like(policy)
+    optimizer, scheduler = _optimizer_and_scheduler(policy, config)
     replay = Replay(config.capacity)
     for step in range(config.steps):
-        if step % config.every == 0:
-            if watch:
-                watch(step, policy)
-            episodes, observer = draw(rng)
-            first = int(rng.integers(episodes.campaign.weeks))
-            options = {"first": first, "weeks": config.piece, "epsilon": config.epsilon, "rng": rng}
+        if step % config.rollout_interval == 0:
+            if callback:
+                callback(step, policy)
+            episodes, observer = sample_episodes(rng)
+            options = {"weeks": config.rollout_weeks, "epsilon": config.epsilon, "rng": rng}
+            options["first"] = int(rng.integers(episodes.campaign.weeks))
             replay.add(
                 _with_nulls(collect(episodes, observer, policy, **options), shuffled, generator)
             )
-            batches = replay.sample(config.batch_size, generator, config.every)
-        if step % config.refresh == 0:
+            batches = replay.sample(config.batch_size, generator, config.rollout_interval)
+        if step % config.target_update_interval == 0:
             target_network.load_state_dict(policy.state_dict())
         optimizer.zero_grad()
-        batch = batches[step % config.every]
-        td_loss(policy, target_network, batch, cut_is_end=cut_is_end).backward()
+        batch = batches[step % config.rollout_interval]
+        td_loss(
+            policy, target_network, batch, truncated_as_terminated=truncated_as_terminated
+        ).backward()
         optimizer.step()
-        falling.step()
+        scheduler.step()
 
 
-def _adam(
+def _optimizer_and_scheduler(
     policy: DeepQPolicy, config: QLearningConfig
 ) -> tuple[torch.optim.Adam, torch.optim.lr_scheduler.CosineAnnealingLR]:
     adam = torch.optim.Adam(policy.parameters(), lr=config.learning_rate, fused=True)
@@ -353,7 +405,7 @@ def _adam(
     return adam, torch.optim.lr_scheduler.CosineAnnealingLR(adam, config.steps, least)
 
 
-def _copy(policy: DeepQPolicy) -> DeepQPolicy:
+def _network_like(policy: DeepQPolicy) -> DeepQPolicy:
     members, n_inputs, width = policy.layers[0].weight.shape
     options = {"width": width, "members": members, "forecast": policy.forecast}
     return DeepQPolicy(n_inputs, policy.n_actions, **options)
@@ -374,7 +426,7 @@ def td_loss(
     batch: Transitions,
     *,
     conservative: Tensor | None = None,
-    cut_is_end: Tensor | None = None,
+    truncated_as_terminated: Tensor | None = None,
     next_action: Tensor | None = None,
     squared: bool = False,
 ) -> Tensor:
@@ -387,22 +439,38 @@ def td_loss(
     batch : Transitions
     conservative : Tensor of shape (S,), optional
         α, how much `conservative_penalty` counts.
-    cut_is_end : bool Tensor of shape (S,), optional
+    truncated_as_terminated : bool Tensor of shape (S,), optional
         As in `learn`.
     next_action : integer Tensor of shape (S, b), optional
-        What is done in the next situations, by default what the learning network thinks best.
+        What is done next, by default what the learning network thinks best.
     squared : bool
-        Whether errors count by their squares, which aim at the mean of a reward full of luck. The
+        Whether errors count by their squares, which aim at the mean of a reward full of noise. The
         Huber loss, used otherwise, aims below it: most flights bring nothing, a few a lot.
+
+    Examples
+    --------
+    A network that values everything at 0 is off by 1 where an end brought 1.
+
+    >>> import torch
+    >>> from pm_utils.decisions.networks import DeepQPolicy
+    >>> from pm_utils.decisions.q_learning import Transitions, td_loss
+    >>> policy = DeepQPolicy(n_inputs=1, n_actions=2)
+    >>> for weight in policy.parameters():
+    ...     weight.data *= 0
+    >>> seen, mask = torch.ones(1, 1, 1), torch.ones(1, 1, 2, dtype=torch.bool)
+    >>> action, reward, yes = torch.tensor([[0]]), torch.ones(1, 1), torch.tensor([[True]])
+    >>> batch = Transitions(seen, mask, action, reward, yes, ~yes, seen, mask)
+    >>> [td_loss(policy, policy, batch, squared=squared).item() for squared in (False, True)]
+    [0.5, 1.0]
     """
     values = policy(batch.observation)
     with torch.no_grad():
         end, follows = batch.terminated, target_network(batch.next_observation)
-        if cut_is_end is not None:
-            end = end | (batch.truncated & cut_is_end[:, None])
+        if truncated_as_terminated is not None:
+            end = end | (batch.truncated & truncated_as_terminated[:, None])
         if next_action is None:
             online = policy(batch.next_observation)
-            target = double_q_target(batch.reward, end, online, follows, batch.next_possible)
+            target = double_q_target(batch.reward, end, online, follows, batch.next_action_mask)
         else:
             target = batch.reward + follows.gather(-1, next_action[..., None])[..., 0] * ~end
     chosen = values.gather(-1, batch.action.unsqueeze(-1)).squeeze(-1)
@@ -421,7 +489,7 @@ def joint_policy(policy: DeepQPolicy, observer: JointView) -> FlightPolicy:
         shape = (policy.members, -1)
         here = map(torch.from_numpy, (observer.observation(state), observer.action_mask(state)))
         action = policy.act(*(each.unflatten(0, shape) for each in here)).flatten().numpy()
-        return observer.act(action), np.zeros(episodes.shape)
+        return observer.customer_actions(action), np.zeros(episodes.shape)
 
     return chosen
 
@@ -458,7 +526,7 @@ def priced_policy(
 
 @dataclass(frozen=True, eq=False)
 class FlightLog:
-    """What a campaign with known chances did to N customers in T weeks; arrays of shape (T, N).
+    """What a campaign with known propensities did to N customers in T weeks; arrays (T, N).
 
     Attributes
     ----------
@@ -506,7 +574,7 @@ def record(
     epsilon : float
         How often the action is drawn uniformly.
     seed : int
-        Of all luck.
+        Of everything random.
     """
     market, rng, rows = market.with_event_seed(seed), np.random.default_rng([seed, 2]), []
     choices, n = len(market.creatives) + 1, market.n_customers
@@ -516,14 +584,14 @@ def record(
         here = State(
             week, np.full(n, campaign.flights), state.fatigue[:, None], state.alive[:, None]
         )
-        ruled = rule(each, here)[0][:, 0]
-        drawn = rng.integers(choices, size=n)
-        action = np.where(rng.random(n) < epsilon, drawn, ruled) * state.alive
+        rule_action = rule(each, here)[0][:, 0]
+        random_action = rng.integers(choices, size=n)
+        action = np.where(rng.random(n) < epsilon, random_action, rule_action) * state.alive
         later, outcome = market.step(state, action - 1, campaign.impressions)
         twin, without = market.step(twin, np.full(n, -1))
         booked = (later.pending - state.pending)[:, :, 2].sum(1)
         reward = outcome.profit + booked - without.profit
-        propensity = np.where(state.alive, probability + (1 - epsilon) * (action == ruled), 1)
+        propensity = np.where(state.alive, probability + (1 - epsilon) * (action == rule_action), 1)
         rows.append((state.fatigue, state.alive, action, propensity, reward))
         state = later
     return FlightLog(*(np.stack(each) for each in zip(*rows, strict=True)))
@@ -538,11 +606,12 @@ def transitions_of(log: FlightLog, observer: PricedView) -> Transitions:
     weeks, parts = len(log.action), []
     stays = np.append(log.alive[1:], [np.zeros(log.alive.shape[1], bool)], axis=0)
     for week in range(weeks):
-        here, there = (_seen_at(log, observer, at) for at in (week, min(week + 1, weeks - 1)))
-        over = ~stays[week]
-        earned = log.reward[week] + over * log.reward[week + 1 :].sum(0)
+        seen, then = (_seen_at(log, observer, at) for at in (week, min(week + 1, weeks - 1)))
+        terminated = ~stays[week]
+        earned = log.reward[week] + terminated * log.reward[week + 1 :].sum(0)
         reward = observer.reward(earned[:, None], log.action[week])
-        row = [*here, log.action[week], reward.astype(np.float32), over, ~over & False, *there]
+        ends = terminated, np.zeros_like(terminated)  # nothing is truncated
+        row = [*seen, log.action[week], reward.astype(np.float32), *ends, *then]
         parts.append([torch.from_numpy(each)[None] for each in row])
     return Transitions(*(torch.cat(each, dim=1) for each in zip(*parts, strict=True)))
 
@@ -571,23 +640,39 @@ def learn_from_log(
     log : Transitions
         Of S members.
     config : QLearningConfig
-        `every`, `piece`, `capacity` and `epsilon` have no use here.
+        `rollout_interval`, `rollout_weeks`, `capacity` and `epsilon` have no use here.
     seed : int
     conservative : Tensor of shape (S,), optional
         α of `pm_utils.decisions.networks.conservative_penalty`.
     next_action : integer Tensor of shape (S, B), optional
-        What a policy does in each next situation: with it, the network learns the value of that
+        What a policy does next: with it, the network learns the value of that
         policy (*fitted Q evaluation*) instead of the best one.
 
     References
     ----------
     Le, Voloshin and Yue (2019), Batch policy learning under constraints. ICML.
+
+    Examples
+    --------
+    A log of two campaigns of one week: the first action brought nothing, the second brought 1.
+
+    >>> import torch
+    >>> from pm_utils.decisions.networks import DeepQPolicy
+    >>> from pm_utils.decisions.q_learning import QLearningConfig, Transitions, learn_from_log
+    >>> seen, mask = torch.ones(1, 2, 1), torch.ones(1, 2, 2, dtype=torch.bool)
+    >>> action, ends = torch.tensor([[0, 1]]), torch.tensor([[True, True]])
+    >>> log = Transitions(seen, mask, action, action.float(), ends, ~ends, seen, mask)
+    >>> policy = DeepQPolicy(n_inputs=1, n_actions=2, width=8)
+    >>> config = QLearningConfig(steps=40, batch_size=16, learning_rate=0.03)
+    >>> learn_from_log(policy, log, config, seed=0)
+    >>> [round(value, 1) for value in policy(seen)[0, 0].abs().tolist()]
+    [0.0, 1.0]
     """
-    generator, target_network = torch.Generator().manual_seed(seed), _copy(policy)
-    optimizer, falling = _adam(policy, config)
+    generator, target_network = torch.Generator().manual_seed(seed), _network_like(policy)
+    optimizer, scheduler = _optimizer_and_scheduler(policy, config)
     members, size = log.reward.shape
     for step in range(config.steps):
-        if step % config.refresh == 0:
+        if step % config.target_update_interval == 0:
             target_network.load_state_dict(policy.state_dict())
         index = torch.randint(size, (members, config.batch_size), generator=generator)
         options = {"conservative": conservative, "squared": True}
@@ -596,11 +681,19 @@ def learn_from_log(
         optimizer.zero_grad()
         td_loss(policy, target_network, log.rows(index), **options).backward()
         optimizer.step()
-        falling.step()
+        scheduler.step()
 
 
 def next_choices(chosen: np.ndarray) -> Tensor:
-    """Return what follows each row of `transitions_of`, from choices (T, N) → (1, T N)."""
+    """Return what follows each row of `transitions_of`, from choices (T, N) → (1, T N).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.q_learning import next_choices
+    >>> next_choices(np.array([[1, 2], [3, 4]]))  # two weeks, two customers
+    tensor([[3, 4, 3, 4]])
+    """
     return torch.from_numpy(np.concatenate([chosen[1:], chosen[-1:]]).reshape(1, -1))
 
 

@@ -72,12 +72,12 @@ def test_pairs_are_drawn_from_the_best_third_and_nobody_twice():
     gain = budget_policy.first_flight(forecast(), TIGHT).max(1)
     pairs = budget_policy.draw_pairs(forecast(), TIGHT, 5, 3)
     assert [len(each) for each in pairs] == [2] * 5
-    drawn = np.concatenate([each.rate for each in pairs])
-    best = forecast().rate[gain >= np.quantile(gain, 2 / 3)]
+    drawn = np.concatenate([each.order_rate for each in pairs])
+    best = forecast().order_rate[gain >= np.quantile(gain, 2 / 3)]
     assert len(set(drawn)) == 10
     assert set(drawn) <= set(best)
     again = budget_policy.draw_pairs(forecast(), TIGHT, 5, 4)
-    assert set(np.concatenate([each.rate for each in again])) != set(drawn)
+    assert set(np.concatenate([each.order_rate for each in again])) != set(drawn)
 
 
 def test_the_best_bar_is_no_worse_than_any_of_its_grid():
@@ -108,7 +108,11 @@ def test_members_are_named_in_the_order_in_which_they_learn():
 def test_networks_learn_their_pair_and_the_null_does_not():
     seen = []
     net = budget_policy.learn_pairs(
-        PAIRS, TIGHT, QLearningConfig(steps=500, piece=2), seed=1, watch=lambda s, n: seen.append(s)
+        PAIRS,
+        TIGHT,
+        QLearningConfig(steps=500, rollout_weeks=2),
+        seed=1,
+        callback=lambda s, n: seen.append(s),
     )
     table = budget_policy.shares_of_optimum(net, PAIRS, TIGHT, optimum())
     mean = table.groupby("kind")["share"].mean()
@@ -128,7 +132,9 @@ def test_networks_learn_their_pair_and_the_null_does_not():
 def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
     known, campaign = forecast(), BudgetCampaign(WEEKS, FLIGHT, 30)
     config = {"members": 2, "nulls": 2, "highest": 1.0, "seed": 0, "customers": 24}
-    net = budget_policy.learn_prices(known, campaign, QLearningConfig(steps=250, piece=2), **config)
+    net = budget_policy.learn_prices(
+        known, campaign, QLearningConfig(steps=250, rollout_weeks=2), **config
+    )
     assert net.members == 4
     tuning = [Episodes(known, campaign, seed=s) for s in (7, 8)]
     policies = budget_policy.crowd_policies(net, 0.3, tuning, seed=0)

@@ -43,8 +43,8 @@ def test_the_expected_profit_by_hand():
     one = Forecast(
         conversions=np.array([[0.2, 0.0]]),
         discount=np.array([0.1, 0.5]),
-        value=np.array([10.0]),
-        rate=np.array([half]),
+        order_value=np.array([10.0]),
+        order_rate=np.array([half]),
         annoyance=np.array([half / 3]),
         leaving=np.array([0.1]),
         truth=truth,
@@ -93,7 +93,7 @@ def test_the_expected_profit_is_the_markets_mean(simulated):
     who, fatigue, action, gain = simulated
     off = gain - expected_of(forecast(), simulated)
     parts = [action == choice for choice in range(4)] + [fatigue == 0, fatigue > 0]
-    parts += [forecast().rate[who] > np.median(forecast().rate)]
+    parts += [forecast().order_rate[who] > np.median(forecast().order_rate)]
     for number, part in enumerate(parts):
         assert abs(mean_z(off[part], 0)) < 4, number
 
@@ -131,7 +131,7 @@ def test_a_plan_that_never_changes_is_the_lifetime_value_of_its_weeks(ad):
     total, stays, fatigue = np.zeros(40), np.ones(40), np.zeros(40)
     for week in range(weeks):
         total += stays * known.immediate(fatigue, weeks - 1 - week)[:, ad + 1]
-        stays = stays * (1 - known.leaves(fatigue + FLIGHT))
+        stays = stays * (1 - known.leaving_probability(fatigue + FLIGHT))
         fatigue = known.next_fatigue(fatigue, 1)
     always = EpsilonGreedy(np.full(40, ad), 3)
     options = {"weeks": weeks, "discount_factor": 1.0}
@@ -177,12 +177,12 @@ def test_no_campaign_spends_more_than_it_has(seed, flights):
         before, earns = state, episodes.immediate(state)
         state, step = episodes.step(state, action, rng.random(episodes.shape))
         asked = ((action > 0) & before.alive).sum(1)
-        assert (step.sent.sum(1) == np.minimum(asked, before.left)).all()
+        assert (step.sent.sum(1) == np.minimum(asked, before.flights_left)).all()
         assert (step.refused == asked - step.sent.sum(1)).all()
-        assert (state.left == before.left - step.sent.sum(1)).all()
+        assert (state.flights_left == before.flights_left - step.sent.sum(1)).all()
         idle = ~step.sent  # refused, gone or not asked for: paid as if nothing had been asked
         assert (step.reward[idle] == earns[..., 0][idle]).all()
-    assert (state.left >= 0).all()
+    assert (state.flights_left >= 0).all()
 
 
 # --- Episodes -----------------------------------------------------------------------------------
@@ -203,7 +203,7 @@ def test_customers_leave_at_the_true_rate_and_for_good():
     assert not step.sent[gone].any()
     assert not state.alive[gone].any()
     assert (episodes.immediate(state)[~state.alive] == 0).all()
-    assert (state.left == 4 - 2 + gone[:, 0]).all()
+    assert (state.flights_left == 4 - 2 + gone[:, 0]).all()
 
 
 def test_an_episode_repeats_with_its_seed_alone():

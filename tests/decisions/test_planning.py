@@ -42,7 +42,7 @@ def brute_force(known, campaign, price=0.0):
 
     @cache
     def leaves(strain):
-        return known.leaves(np.array(strain))
+        return known.leaving_probability(np.array(strain))
 
     @cache
     def best(week, left, fatigue, alive):

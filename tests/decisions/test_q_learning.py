@@ -44,7 +44,7 @@ def a_state(week: int = 1) -> State:
 
 def test_joint_actions_are_all_combinations():
     observer = JointView(pair(), TIGHT)
-    actions = [tuple(row) for row in observer.act(np.arange(16))]
+    actions = [tuple(row) for row in observer.customer_actions(np.arange(16))]
     assert actions == list(product(range(4), repeat=2))
     assert (observer.flights == [sum(ad > 0 for ad in ads) for ads in actions]).all()
 
@@ -53,7 +53,7 @@ def test_joint_actions_are_possible_where_paid_for_and_seen():
     observer, state = JointView(pair(), TIGHT), a_state()
     action_mask = observer.action_mask(state)
     for e, (number, ads) in product(range(3), enumerate(product(range(4), repeat=2))):
-        paid = sum(ad > 0 for ad in ads) <= state.left[e]
+        paid = sum(ad > 0 for ad in ads) <= state.flights_left[e]
         seen = all(alive for ad, alive in zip(ads, state.alive[e], strict=True) if ad > 0)
         assert action_mask[e, number] == (paid and seen), (e, ads)
     assert action_mask.sum(1).tolist() == [16, 4, 1]
@@ -72,7 +72,7 @@ def test_what_the_joint_network_sees():
 
 def test_joint_rewards_are_dollars_in_units_of_the_best_ad():
     observer = JointView(pair(), TIGHT)
-    assert observer.unit == pytest.approx(pair().ads(np.zeros(2)).max())
+    assert observer.unit == pytest.approx(pair().ad_profit(np.zeros(2)).max())
     dollars = np.array([[1.0, 2.0], [-1.0, 0.5]])
     assert observer.reward(dollars, np.zeros(2)) * observer.unit == pytest.approx([3, -0.5])
 
@@ -105,7 +105,7 @@ def test_what_the_priced_network_sees():
     assert (seen[:, :3] == [1, 0, 0.5]).all()  # the week, and fatigue in flights
     unit = observer.unit[:, None]
     assert observer.unit == pytest.approx(
-        forecast().ads(np.zeros(40)).max(1) + observer.price + forecast().cost
+        forecast().ad_profit(np.zeros(40)).max(1) + observer.price + forecast().cost
     )
     assert seen[:, 3] * observer.unit == pytest.approx(observer.price + forecast().cost, rel=1e-5)
     now = forecast().immediate(np.full(40, 2.5), 1)
@@ -131,7 +131,7 @@ def test_priced_rewards_pay_the_price_of_a_flight():
     action = np.arange(40) % 2 * 3
     paid = observer.reward(dollars, action) * observer.unit
     assert paid == pytest.approx(1 - observer.price * (action > 0))
-    assert (observer.act(action) == action[:, None]).all()
+    assert (observer.customer_actions(action) == action[:, None]).all()
 
 
 @pytest.mark.parametrize("pacing", [0.0, 3.0])
@@ -141,7 +141,7 @@ def test_a_network_that_adds_nothing_is_a_threshold(pacing):
         for parameter in zero.parameters():
             parameter.zero_()
     worlds = Episodes(forecast().take(np.tile(np.arange(40), 3)), TIGHT, episodes=3)
-    state = replace(worlds.start(), week=1, left=np.array([0, 2, 3]))
+    state = replace(worlds.start(), week=1, flights_left=np.array([0, 2, 3]))
     state = replace(state, fatigue=np.random.default_rng(0).random((3, 40)) * 5)
     action, gain = q_learning.priced_policy(zero, 0.6, pacing)(worlds, state)
     expected, profit = planning.threshold(0.6, pacing)(worlds, state)
@@ -233,7 +233,7 @@ def test_a_situation_follows_the_one_before(play):
         x.reshape(2, 3, 50, -1) for x in (new.observation, new.next_observation)
     )  # (S, T, E, D)
     assert torch.equal(here[:, 1:], there[:, :-1])
-    before, after = (x.reshape(2, 3, 50, -1) for x in (new.action_mask, new.next_possible))
+    before, after = (x.reshape(2, 3, 50, -1) for x in (new.action_mask, new.next_action_mask))
     assert torch.equal(before[:, 1:], after[:, :-1])
     assert new.action_mask.gather(-1, new.action[..., None]).all()
 
@@ -311,7 +311,7 @@ def test_the_loss_is_the_sum_of_the_formula(squared, alpha, ends):
     options = {
         "conservative": torch.full((2,), alpha),
         "squared": squared,
-        "cut_is_end": torch.tensor(ends),
+        "truncated_as_terminated": torch.tensor(ends),
     }
     found = q_learning.td_loss(policy, target_network, a_batch(), **options)
     expected = slow_loss(policy, target_network, a_batch(), alpha, ends, squared)
@@ -334,7 +334,13 @@ def test_a_member_learns_from_its_own_rows_alone():
 # --- Learning by play -----------------------------------------------------------------------------
 
 CONFIG = QLearningConfig(
-    steps=400, batch_size=48, learning_rate=0.01, refresh=50, every=10, piece=1, capacity=2000
+    steps=400,
+    batch_size=48,
+    learning_rate=0.01,
+    target_update_interval=50,
+    rollout_interval=10,
+    rollout_weeks=1,
+    capacity=2000,
 )
 
 
@@ -351,9 +357,9 @@ def learned():
 
     policy = DeepQPolicy(observer.n_inputs, 16, width=32, members=members, seed=0)
     kind, watched = torch.arange(members) // 2, []
-    options = {"shuffled": kind == 1, "cut_is_end": kind == 2}
+    options = {"shuffled": kind == 1, "truncated_as_terminated": kind == 2}
     q_learning.learn(
-        policy, draw, CONFIG, seed=0, watch=lambda step, _: watched.append(step), **options
+        policy, draw, CONFIG, seed=0, callback=lambda step, _: watched.append(step), **options
     )
     values = [
         planning.exact_value(known, TIGHT, q_learning.joint_policy(policy.member(s), observer))[0]
@@ -385,7 +391,7 @@ def test_who_takes_a_cut_for_an_end_sees_this_week_alone(learned):
 
 
 def test_learning_is_watched_before_each_piece(learned):
-    assert learned[1] == list(range(0, CONFIG.steps, CONFIG.every))
+    assert learned[1] == list(range(0, CONFIG.steps, CONFIG.rollout_interval))
 
 
 def test_a_seed_is_a_training():
@@ -393,7 +399,7 @@ def test_a_seed_is_a_training():
         observer = PricedView(forecast(), ALONE, np.full(40, 0.5))
         worlds = Episodes(forecast(), ALONE, episodes=40, seed=1)
         policy = DeepQPolicy(observer.n_inputs, 4, width=8, members=2, forecast=True)
-        config = QLearningConfig(steps=12, batch_size=16, every=4, capacity=200)
+        config = QLearningConfig(steps=12, batch_size=16, rollout_interval=4, capacity=200)
         q_learning.learn(policy, lambda rng: (worlds, observer), config, seed=seed)
         return policy.layers[0].weight.detach()
 
@@ -572,7 +578,9 @@ def test_a_log_tells_the_value_of_another_policy(calm):
     )
     following = torch.cat([q_learning.next_choices(each) for each in 2 * chosen])
     policy = DeepQPolicy(observer.n_inputs, 4, width=32, members=4, forecast=True, seed=0)
-    config = QLearningConfig(steps=500, batch_size=192, learning_rate=0.01, refresh=50)
+    config = QLearningConfig(
+        steps=500, batch_size=192, learning_rate=0.01, target_update_interval=50
+    )
     q_learning.learn_from_log(policy, four, config, seed=0, next_action=following)
     start = Episodes(known, ALONE, episodes=2000).start()
     found = [

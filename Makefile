@@ -22,6 +22,7 @@ book: $(READY) ## execute the chapters that changed and build _build/html (PROFI
 test: $(READY) ## check style and run the tests
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --doctest-modules pm_utils
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
 lab: $(READY) ## open JupyterLab on the notebooks

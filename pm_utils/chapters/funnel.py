@@ -6,7 +6,12 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.market import Market, Policy, Uniform
-from pm_utils.measurement.bottlenecks import bottlenecks, market_segments, named, sums_of_log
+from pm_utils.measurement.bottlenecks import (
+    bottlenecks,
+    largest_proven_loss,
+    market_segments,
+    sums_of_log,
+)
 from pm_utils.measurement.funnel import MARKET_STAGES
 from pm_utils.measurement.rates import clustered_rate, wilson
 
@@ -196,7 +201,7 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
     fall = report["rate"] / report["attainable"].where(report["attainable"] > 0)
     rows = {"lowest rate": report["rate"].idxmin(), "largest fall": fall.idxmin()}
     found = {name: tuple(report.loc[row, ["stage", "segment"]]) for name, row in rows.items()}
-    return found | {"largest proven loss": named(report)}
+    return found | {"largest proven loss": largest_proven_loss(report)}
 
 
 def trials(

@@ -169,7 +169,7 @@ def bottlenecks(
     return table.sort_values(["proven", "lost"], ascending=False, ignore_index=True)
 
 
-def named(report: pd.DataFrame) -> tuple[str, str] | None:
+def largest_proven_loss(report: pd.DataFrame) -> tuple[str, str] | None:
     """Return stage and segment of the largest proven loss, None where nothing is proven.
 
     Explained in chapter ``funnel``.

@@ -227,7 +227,7 @@ def delay_summary(probability: np.ndarray, mean_delay: np.ndarray) -> tuple[floa
     return float(probability.mean()), float(np.average(mean_delay, weights=probability))
 
 
-def reading(
+def compare_delay_estimates(
     fits: dict[str, tuple[np.ndarray, np.ndarray]],
     seen: SeenClicks,
     truth: tuple[np.ndarray, np.ndarray],

@@ -129,7 +129,7 @@ def test_the_report_names_what_was_planted(seed, stage):
     broken = market.with_defect(stage, segment == where, 0.5)
     policy = Uniform(len(market.creatives))
     report = funnel.inspect(market, broken, policy, 1_500_000, seed=seed)
-    assert bottlenecks.named(report) == (stage, names[where])
+    assert bottlenecks.largest_proven_loss(report) == (stage, names[where])
     lost = 0.5 * funnel.true_profit(market, 1_500_000)[segment == where].sum()
     first = report.iloc[0]
     assert first["low"] < lost < first["high"]
@@ -142,7 +142,9 @@ def test_a_healthy_funnel_is_seldom_blamed():
         market = small_market(800, seed)
         policy = Uniform(len(market.creatives))
         blamed += (
-            bottlenecks.named(funnel.inspect(market, market, policy, 300_000, seed=seed))
+            bottlenecks.largest_proven_loss(
+                funnel.inspect(market, market, policy, 300_000, seed=seed)
+            )
             is not None
         )
     assert blamed <= 4  # 1 is expected; more than 4 has a chance of 0.3 %
@@ -189,7 +191,7 @@ def test_readings_of_a_report():
     assert found["lowest rate"] == ("click", "b")
     assert found["largest fall"] == ("order", "a")
     assert found["largest proven loss"] == ("visit", "a")
-    assert bottlenecks.named(report.assign(proven=False)) is None
+    assert bottlenecks.largest_proven_loss(report.assign(proven=False)) is None
 
 
 def test_trials_plant_every_stage_and_nothing():

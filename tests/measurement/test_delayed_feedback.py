@@ -153,7 +153,7 @@ def test_a_delay_counts_by_the_chance_that_there_is_one():
 def test_a_reading_holds_every_way_against_the_truth():
     x, probability, mean, at, waits = clicks(3000, 6)
     seen = delayed_feedback.seen_by(12, at, waits)
-    table = delayed_feedback.reading(
+    table = delayed_feedback.compare_delay_estimates(
         {"copy": (probability, mean)}, seen, (probability, mean), waits=(0, 6)
     )
     assert list(table.index) == [

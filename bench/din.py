@@ -67,8 +67,8 @@ class OurContender:
 
     def api_epoch(self, epoch: int) -> None:
         """The same after shuffling the rows, which is all that a caller has to do."""
-        draw = torch.Generator().manual_seed(epoch)
-        self.bare_epoch(torch.randperm(self.train, generator=draw).split(BATCH))
+        generator = torch.Generator().manual_seed(epoch)
+        self.bare_epoch(torch.randperm(self.train, generator=generator).split(BATCH))
 
     def score(self, batch: int) -> np.ndarray:
         """Chances of the test rows, in pieces whose layers fit a processor's cache."""
@@ -110,9 +110,9 @@ class Peer:
         """One pass as its `fit` makes it, without data loader and metrics."""
         self.model.train()
         for rows in batches:
-            chance = self.model(self.wide[rows]).squeeze(1)
+            probability = self.model(self.wide[rows]).squeeze(1)
             self.model.optim.zero_grad()
-            loss = binary_cross_entropy(chance, self.target[rows], reduction="sum")
+            loss = binary_cross_entropy(probability, self.target[rows], reduction="sum")
             (loss + self.model.get_regularization_loss()).backward()
             self.model.optim.step()
 
@@ -150,24 +150,24 @@ def compare(log: ClickLog, train: int, epochs: int) -> None:
             for batch in (1024, 8192):
                 took = min(seconds(lambda who=who, b=batch: who.score(b)) for _ in range(5))
                 taken.setdefault((who.name, f"score {batch}"), []).append(took)
-            chance = who.score(1024).astype(float)
+            probability = who.score(1024).astype(float)
             print(
-                f"epoch {epoch + 1}  {who.name:26s} AUC {roc_auc(click, chance):.4f}  "
-                f"log loss {loss(click, chance):.4f}",
+                f"epoch {epoch + 1}  {who.name:26s} AUC {roc_auc(click, probability):.4f}  "
+                f"log loss {loss(click, probability):.4f}",
                 flush=True,
             )
     for epoch in range(2):  # bare loops, on a part of the rows
-        draw = torch.Generator().manual_seed(epoch)
-        batches = torch.randperm(train, generator=draw)[: train // 4].split(BATCH)
+        generator = torch.Generator().manual_seed(epoch)
+        batches = torch.randperm(train, generator=generator)[: train // 4].split(BATCH)
         for who in contenders:
             took = seconds(lambda who=who, batches=batches: who.bare_epoch(batches))
             taken.setdefault((who.name, "train bare loop"), []).append(took)
     report(taken, {"train API": train, "train bare loop": train // 4}, len(log.click) - train)
 
 
-def loss(click: np.ndarray, chance: np.ndarray) -> float:
+def loss(click: np.ndarray, probability: np.ndarray) -> float:
     """Return the mean log loss in nats."""
-    return float(log_losses(click[None], chance[None])[0])
+    return float(log_losses(click[None], probability[None])[0])
 
 
 def report(taken: dict, rows: dict[str, int], scored: int) -> None:

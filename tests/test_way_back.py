@@ -1,6 +1,7 @@
 """What a chapter prints or calls says which chapter explains it."""
 
 import ast
+import re
 from pathlib import Path
 
 import nbformat
@@ -62,6 +63,31 @@ def test_what_a_chapter_uses_says_which_chapter_explains_it(path):
     named = {name: chapter_of(ast.get_docstring(node)) for name, node in used(code(path)).items()}
     assert len(named) > 3
     assert {name: slug for name, slug in named.items() if slug not in SLUGS} == {}
+
+
+def text(path: Path) -> str:
+    """All that a notebook says and does."""
+    return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells)
+
+
+def test_the_chapter_that_is_named_speaks_of_it():
+    chapters = {name[3:]: text(path) for name, path in NOTEBOOKS.items()}
+    silent = [
+        f"{module}.{node.name}: {slug}"
+        for module, tree in TREES.items()
+        for node in tree.body
+        if isinstance(node, DEFINED)
+        if (slug := chapter_of(ast.get_docstring(node))) in chapters
+        if not re.search(rf"\b{node.name}\b", chapters[slug])
+    ]
+    assert silent == []
+
+
+def test_no_chapter_explains_the_builder():
+    builder = {name: tree for name, tree in TREES.items() if ".builder." in name}
+    nodes = [n for tree in builder.values() for n in tree.body if isinstance(n, DEFINED)]
+    assert len(nodes) > 50
+    assert {chapter_of(ast.get_docstring(node)) for node in nodes} == {None}
 
 
 def test_every_chapter_that_is_named_exists():

@@ -20,7 +20,8 @@ def chapter_of(docstring: str | None) -> str | None:
     >>> chapter_of("Rank.\\n\\nExplained in chapter ``interest``.")
     'interest'
     """
-    named = EXPLAINED.search(docstring or "")
+    before_examples = (docstring or "").partition("\nExamples\n")[0]
+    named = EXPLAINED.search(before_examples)
     return named[1] if named else None
 
 
@@ -57,15 +58,15 @@ def _dotted(path: Path, package: Path) -> str:
 def _heading(folder: Path, package: Path) -> str:
     init = folder / "__init__.py"
     text = _docstring(init) if init.is_file() else ""
-    return f"## `{_dotted(folder, package)}`\n\n{_plain(text)}".rstrip()
+    return f"## `{_dotted(folder, package)}`\n\n{_opening(text)}".rstrip()
 
 
 def _docstring(path: Path) -> str:
     return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
 
 
-def _plain(text: str) -> str:
-    """Return the first paragraph and the next, without what MyST would read as a role."""
+def _opening(text: str) -> str:
+    """Return the first two paragraphs: what lives in a folder, and what does not."""
     return "\n\n".join(text.split("\n\n")[:2])
 
 
@@ -74,7 +75,9 @@ def _paragraph(path: Path, package: Path, pages: dict[str, str]) -> str:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     explained: dict[str, list[str]] = {}
     for node in tree.body:
-        slug = chapter_of(ast.get_docstring(node)) if isinstance(node, kinds) else None
+        if not isinstance(node, kinds) or node.name.startswith("_"):
+            continue
+        slug = chapter_of(ast.get_docstring(node))
         if slug in pages:
             explained.setdefault(slug, []).append(f"`{node.name}`")
     summary = (ast.get_docstring(tree) or "").split("\n\n")[0].replace("\n", " ")

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from pm_utils.decisions.budget_env import Forecast
 from pm_utils.decisions.planning import LagrangianPlans
-from pm_utils.evaluation.bootstrap import mean_and_margin
+from pm_utils.evaluation.replications import mean_and_margin
 from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 
 HUES = {

@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pm_utils.evaluation.bootstrap import mean_and_margin
+from pm_utils.evaluation.replications import mean_and_margin
 from pm_utils.page import plots
 
 STYLES = {

@@ -69,8 +69,8 @@ def order_table(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        ``customer_id`` (the row), ``ordered_at``, ``amount``, for `lifetime.rfm_summary`. The first
-        week begins on 1 January 2017.
+        ``customer_id`` (the row), ``ordered_at``, ``amount``, for
+        `pm_utils.lifetime.rfm.rfm_summary`. The first week begins on 1 January 2017.
 
     Examples
     --------

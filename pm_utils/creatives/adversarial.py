@@ -4,8 +4,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
-_WARM_UP = 50  # steps
-
 
 def critic_loss(real_logit: Tensor, fake_logit: Tensor) -> Tensor:
     """Return -V(D, G), which the critic lowers: nats, a scalar.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from pm_utils.evaluation.bootstrap import mean_and_margin
+from pm_utils.evaluation.replications import mean_and_margin
 from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16

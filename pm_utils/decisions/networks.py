@@ -10,7 +10,7 @@ from pm_utils.learning.stacked import StackedLinear
 
 
 class DeepQPolicy(nn.Module):
-    """Value what can be done in a situation (Mnih et al., 2015), for S networks at once.
+    """Value what can be done in a state (Mnih et al., 2015), for S networks at once.
 
     Each of the S members has weights of its own. One product of stacked matrices serves all, so
     that ten seeds cost little more time than one.

@@ -1,36 +1,7 @@
-"""Intervals from resampled units, and of means over replications."""
-
-from collections.abc import Sequence
+"""Intervals from resampled units."""
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import t as student
-
-
-def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
-    """Return the mean over replications and half of its 95 % interval (Student's t).
-
-    Explained in chapter ``creative-optimisation``.
-
-    Parameters
-    ----------
-    values : sequence of float
-        One per replication, two or more.
-
-    Returns
-    -------
-    (float, float)
-        The interval is the first number, give or take the second.
-
-    Examples
-    --------
-    >>> from pm_utils.evaluation.bootstrap import mean_and_margin
-    >>> mean, margin = mean_and_margin([1.0, 2.0, 3.0])
-    >>> mean, round(margin, 3)  # 4.303 · 1 / √3
-    (2.0, 2.484)
-    """
-    values, n = np.asarray(values), len(values)
-    return float(values.mean()), float(student.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)
 
 
 def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:

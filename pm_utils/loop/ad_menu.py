@@ -14,7 +14,6 @@ from pm_utils.market.creatives import level_columns, level_counts
 from pm_utils.market.renderer import render_images
 
 SAID = ("category", "tone", "discount")  # what a text says
-TEXTS = ADS  # (240, 3): codes of `SAID`
 PALETTES, LAYOUTS = level_counts("palette", "layout").values()
 LOOKS = np.array(
     [(p, (p + q) % LAYOUTS) for q in range(LAYOUTS) for p in range(PALETTES)]
@@ -34,7 +33,7 @@ class AdCatalogue:
     n_looks : int
         How many of `LOOKS` there are pictures in.
     open_texts : (240,) bool
-        Which of `TEXTS` may be sent.
+        Which of `ADS` may be sent.
     open_looks : (n_looks,) bool
         Which looks may be.
 
@@ -60,11 +59,11 @@ class AdCatalogue:
     @classmethod
     def of(cls, n_looks: int) -> "AdCatalogue":
         """Return the menu with the first looks, before anything is proof-read."""
-        return cls(n_looks, np.ones(len(TEXTS), bool), np.ones(n_looks, bool))
+        return cls(n_looks, np.ones(len(ADS), bool), np.ones(n_looks, bool))
 
     def __len__(self) -> int:
         """Return the number of ads, sendable or not."""
-        return len(TEXTS) * self.n_looks
+        return len(ADS) * self.n_looks
 
     @property
     def open_ads(self) -> np.ndarray:
@@ -84,7 +83,7 @@ class AdCatalogue:
     def creatives(self) -> Creatives:
         """Return what the ads are meant to be."""
         text, look = np.divmod(np.arange(len(self)), self.n_looks)
-        codes = np.column_stack([TEXTS[text], LOOKS[look]])
+        codes = np.column_stack([ADS[text], LOOKS[look]])
         return Creatives(*codes.T, *np.zeros((2, len(codes)), int))
 
     def codes(self) -> np.ndarray:
@@ -93,7 +92,7 @@ class AdCatalogue:
         Codes count on: categories come first, then tones, discounts and looks.
         """
         text, look = np.divmod(np.arange(len(self)), self.n_looks)
-        return np.column_stack([TEXTS[text], look]) + [at.start for at in self.columns.values()]
+        return np.column_stack([ADS[text], look]) + [at.start for at in self.columns.values()]
 
     def one_hot(self) -> np.ndarray:
         """Return 1 at the levels of each ad, 0 elsewhere → (M, 21 + looks), float32."""
@@ -104,7 +103,7 @@ class AdCatalogue:
 
     def archive(self, n_texts: int, rng: np.random.Generator) -> "AdCatalogue":
         """Return what a shop without a studio has: a few of the texts, all in one look."""
-        few = np.zeros(len(TEXTS), bool)
+        few = np.zeros(len(ADS), bool)
         few[rng.choice(np.flatnonzero(self.open_texts), n_texts, replace=False)] = True
         return AdCatalogue(self.n_looks, few, np.arange(self.n_looks) == 0)
 
@@ -116,14 +115,15 @@ def one_hot_texts() -> Tensor:
 
     Examples
     --------
-    >>> from pm_utils.loop.ad_menu import TEXTS, one_hot_texts
-    >>> TEXTS[1].tolist()  # drinks, plain, 10 % off
+    >>> from pm_utils.creatives.text.evaluation import ADS
+    >>> from pm_utils.loop.ad_menu import one_hot_texts
+    >>> ADS[1].tolist()  # drinks, plain, 10 % off
     [0, 0, 1]
     >>> one_hot_texts()[1].nonzero().flatten().tolist()
     [0, 12, 17]
     """
     return torch.tensor(
-        np.hstack([np.eye(n)[TEXTS[:, i]] for i, n in enumerate(level_counts(*SAID).values())])
+        np.hstack([np.eye(n)[ADS[:, i]] for i, n in enumerate(level_counts(*SAID).values())])
     ).float()
 
 
@@ -148,12 +148,12 @@ def write_texts(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray
     """
     prefix, history = one_hot_texts(), []
     page = writer.generate(prefix).numpy()
-    history.append(ads_in_headlines(page) == np.arange(len(TEXTS)))
+    history.append(ads_in_headlines(page) == np.arange(len(ADS)))
     for attempt in range(1, tries):
         wrong = np.flatnonzero(~history[-1])
         if len(wrong):
             page[wrong] = writer.generate(prefix[wrong], temperature=0.7, seed=seed + attempt)
-        history.append(ads_in_headlines(page) == np.arange(len(TEXTS)))
+        history.append(ads_in_headlines(page) == np.arange(len(ADS)))
     return page, np.array(history)
 
 

@@ -168,6 +168,8 @@ class Strategy(Protocol):
     --------
     In the first round this one shows the ads in turn, later the one with most clicks so far.
 
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import Campaign, run_campaign
     >>> from pm_utils.market import Market, random_creatives
     >>> class MostClicked:
     ...     def __init__(self, n_ads):

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from pm_utils.customers.networks import UserProfileNet
-from pm_utils.learning.scaling import standard_scores
+from pm_utils.learning.standardise import standard_scores
 from pm_utils.learning.training import fit, predict
 
 
@@ -205,10 +205,6 @@ class Profile:
     affinity: np.ndarray
 
 
-def _standard(columns: np.ndarray) -> np.ndarray:
-    return standard_scores(columns).numpy()
-
-
 def _basics(past: PurchaseSummary) -> np.ndarray:
     return np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
 
@@ -236,7 +232,7 @@ def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float
     affinity = np.log(shares / shares.mean(0))
     apart = np.sqrt(shares / shares.mean(0)) - 1
     main = np.linalg.svd(apart - apart.mean(0), full_matrices=False)[0][:, :components]
-    traits = _standard(np.column_stack([_basics(past), main]))
+    traits = standard_scores(np.column_stack([_basics(past), main])).numpy()
     return Profile(traits, affinity.astype(np.float32))
 
 
@@ -245,10 +241,12 @@ def learned_profile(net: UserProfileNet, past: PurchaseSummary) -> Profile:
     inputs = [torch.tensor(profile_inputs(past), dtype=torch.float32)]
     shares = torch.softmax(predict(net, inputs), 1).numpy()
     hidden = predict(net.profile, inputs).numpy()
-    traits = np.hstack([plain_profile(past).traits, _standard(hidden)])
+    traits = np.hstack([plain_profile(past).traits, standard_scores(hidden).numpy()])
     return Profile(traits, np.log(shares / shares.mean(0)).astype(np.float32))
 
 
 def no_profile(past: PurchaseSummary) -> Profile:
     """Return only what the till knows: activity and order value, nothing of what was bought."""
-    return Profile(_standard(_basics(past)[:, :2]), np.zeros(past.counts.shape, np.float32))
+    return Profile(
+        standard_scores(_basics(past)[:, :2]).numpy(), np.zeros(past.counts.shape, np.float32)
+    )

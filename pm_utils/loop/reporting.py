@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from pm_utils.loop.ad_menu import TEXTS, AdCatalogue
+from pm_utils.creatives.text.evaluation import ADS
+from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.campaign import Log, Run, impact_estimates
 from pm_utils.loop.planner import cannibalisation_rate, order_worth
 from pm_utils.loop.strategies import ShopKnowledge
@@ -50,7 +51,7 @@ def attributed_profit(
         log.rows(weeks.start or 0, weeks.stop),
         order_worth(shop.past, shop.prices, cannibalisation),
     )
-    discount = TEXTS[rows["creative"] // menu.n_looks, 2]
+    discount = ADS[rows["creative"] // menu.n_looks, 2]
     earned = (rows["conversions"] * worth[rows["customer"], discount]).sum()
     spent = shop.prices.cost * rows["impressions"].sum()
     return float((earned - spent) / log.treated.sum())

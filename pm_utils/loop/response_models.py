@@ -11,8 +11,9 @@ from torch.nn.functional import softplus
 
 from pm_utils.learning.newton import inverses, newton_logistic
 from pm_utils.learning.stacked import StackedLinear
+from pm_utils.learning.standardise import standard_scores
 from pm_utils.loop.ad_menu import AdCatalogue
-from pm_utils.loop.customer_profiles import Profile, _standard
+from pm_utils.loop.customer_profiles import Profile
 from pm_utils.loop.response_data import ExplorationLog, ResponseLog
 from pm_utils.market import DISCOUNT_RATES
 
@@ -405,7 +406,7 @@ class RandomEffects:
         one_hot, one = menu.one_hot(), np.ones((len(menu), 1), np.float32)
         shown = [one_hot[:, menu.columns[name]] for name in ("category", "tone", "look")]
         rate = DISCOUNT_RATES[menu.creatives().discount]
-        root, rate = (_standard(x[:, None]) for x in (np.sqrt(rate), rate))
+        root, rate = (standard_scores(x[:, None]).numpy() for x in (np.sqrt(rate), rate))
         self.x = [np.hstack([one, *shown, root]), np.hstack([one, rate])]
         size = sum(x.shape[1] for x in self.x)
         self.mean, self.cov = np.zeros(size), variance * np.eye(size)

@@ -9,7 +9,8 @@ import numpy as np
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from pm_utils.loop.ad_menu import TEXTS, AdCatalogue
+from pm_utils.creatives.text.evaluation import ADS
+from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.campaign import Campaign, Log, WeekView
 from pm_utils.loop.customer_profiles import PurchaseSummary, no_profile, plain_profile
 from pm_utils.loop.planner import (
@@ -126,7 +127,7 @@ class ResponseStrategy:
     def _best(self, probability: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Return each customer's best ad and its gain in dollars, given probabilities (N, M)."""
         worth, ads = order_worth(self.shop.past, self.shop.prices, share), self.menu.open_ads
-        discount = TEXTS[ads // self.menu.n_looks, 2]
+        discount = ADS[ads // self.menu.n_looks, 2]
         gain = probability[:, ads] * worth.astype(np.float32)[:, discount]
         best = gain.argmax(1)
         return ads[best], gain[np.arange(len(gain)), best].astype(float)
@@ -185,7 +186,7 @@ class OneAd:
         ads = self.menu.open_ads
         worth = order_worth(self.shop.past, self.shop.prices, 0.0).mean(0)
         self.value = np.full(len(self.menu), -np.inf)
-        self.value[ads] = probability[ads] * worth[TEXTS[ads // self.menu.n_looks, 2]]
+        self.value[ads] = probability[ads] * worth[ADS[ads // self.menu.n_looks, 2]]
         self.ad = np.full(len(log.treated), self.value.argmax())
 
     def send(self, observation: WeekView) -> tuple[np.ndarray, np.ndarray]:
@@ -279,11 +280,11 @@ class Oracle:
         self.campaign, self.market, everyone = campaign, market, np.arange(market.n_customers)
         looks = np.flatnonzero(menu.open_looks)
         look = looks[market.click_probability(everyone[:, None], looks).argmax(1)]
-        ads = np.arange(len(TEXTS)) * menu.n_looks + look[:, None]  # (N, 240)
+        ads = np.arange(len(ADS)) * menu.n_looks + look[:, None]  # (N, 240)
         who = np.broadcast_to(everyone[:, None], ads.shape)
         order = market.click_probability(who, ads) * market.conversion_probability(who, ads)
         kept = 1 - truth.displacement * (1 - np.exp(-hidden.order_rate))[:, None]
-        profit = truth.margin * kept - truth.promoted_share * DISCOUNT_RATES[TEXTS[:, 2]]
+        profit = truth.margin * kept - truth.promoted_share * DISCOUNT_RATES[ADS[:, 2]]
         gain = np.where(menu.open_texts, order * hidden.order_value[:, None] * profit, -np.inf)
         best = gain.argmax(1)
         self.ad, self.gain = ads[everyone, best], gain[everyone, best]

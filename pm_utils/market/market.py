@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from pm_utils.market import truth as formulas
+from pm_utils.market import truth as truth_formulas
 from pm_utils.market.creatives import DISCOUNT_RATES, Creatives, random_creatives
 from pm_utils.market.dynamics import (
     MarketState,
@@ -203,15 +203,15 @@ class Market:
         slots = len(self.truth.examination)
         seen = np.array(self.truth.examination)[_codes("position", position, 0, slots)]
         tired = np.exp(-self.truth.fatigue * np.asarray(fatigue, dtype=float))
-        return self._true(formulas.click_probability, customer, creative) * (seen * tired)
+        return self._true(truth_formulas.click_probability, customer, creative) * (seen * tired)
 
     def visit_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the true P(visit | click); arguments as in `click_probability`."""
-        return self._true(formulas.visit_probability, customer, creative)
+        return self._true(truth_formulas.visit_probability, customer, creative)
 
     def order_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the true P(order | visit); arguments as in `click_probability`."""
-        return self._true(formulas.order_probability, customer, creative)
+        return self._true(truth_formulas.order_probability, customer, creative)
 
     def conversion_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the true P(order | click), visit times order; as in `click_probability`."""
@@ -220,7 +220,7 @@ class Market:
 
     def mean_delay(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the mean days from click to order; arguments as in `click_probability`."""
-        return self._true(formulas.mean_delay, customer, creative)
+        return self._true(truth_formulas.mean_delay, customer, creative)
 
     @cached_property
     def click_table(self) -> np.ndarray:

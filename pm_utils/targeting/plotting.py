@@ -1,4 +1,4 @@
-"""Figures of lists: calibration, profit, importance."""
+"""Figures of contacts and lists: campaigns, calibration, profit, importance."""
 
 from collections.abc import Sequence
 

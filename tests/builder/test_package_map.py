@@ -24,6 +24,13 @@ def other():
     """Explained in chapter ``gone``."""
 
 
+def _private():
+    """Say.
+
+    Explained in chapter ``interest``.
+    """
+
+
 def helper():
     """Nobody explains it."""
 '''
@@ -48,6 +55,15 @@ def test_each_module_can_be_referred_to_and_leads_to_the_chapters_that_exist(pac
     )
 
 
-@pytest.mark.parametrize("text", [None, "", "Explained in chapter interest.", "``interest``"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        None,
+        "",
+        "Explained in chapter interest.",
+        "``interest``",
+        "Say.\n\nExamples\n--------\nExplained in chapter ``interest``.",
+    ],
+)
 def test_a_docstring_without_the_sentence_names_no_chapter(text):
     assert chapter_of(text) is None

@@ -7,7 +7,7 @@ import pytest
 
 from pm_utils.chapters import budget_policy_figures as figures
 from pm_utils.decisions.planning import LagrangianPlans
-from pm_utils.evaluation.bootstrap import mean_and_margin
+from pm_utils.evaluation.replications import mean_and_margin
 from tests.support.campaign_world import WEEKS, pair
 
 

@@ -1,11 +1,12 @@
-"""What chapter 13 studies before its campaign."""
+"""Chapter 13: its study, its planner, its reports and its strategies."""
 
 import numpy as np
 import pytest
 
 from pm_utils.chapters import closed_loop
+from pm_utils.creatives.text.evaluation import ADS
 from pm_utils.loop import reporting
-from pm_utils.loop.ad_menu import TEXTS, AdCatalogue
+from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.campaign import Campaign, Log, Strategy, WeekView, run_campaign
 from pm_utils.loop.customer_profiles import (
     learn_profile,
@@ -75,7 +76,7 @@ def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(wo
 def test_the_books_count_orders_after_clicks(world, runs):
     menu, shop, log = AdCatalogue.of(2), world.shop, runs["our loop"].log
     rows = log.rows()
-    discount = TEXTS[rows["creative"] // 2, 2]
+    discount = ADS[rows["creative"] // 2, 2]
     value = shop.past.value[rows["customer"]] * (0.3 - 0.3 * DISCOUNT_RATES[discount])
     want = (rows["conversions"] * value).sum() - 0.005 * rows["impressions"].sum()
     assert attributed_profit(log, shop, menu) == pytest.approx(want / log.treated.sum())
@@ -182,7 +183,7 @@ def test_without_uplift_discounts_are_deeper(world):
     learner.learn(log)
     click, order = learner.model.probabilities()
     best = [learner._best(click * order, share)[0] for share in (0.0, 0.5)]
-    deep = [DISCOUNT_RATES[TEXTS[ads // 2, 2]] for ads in best]
+    deep = [DISCOUNT_RATES[ADS[ads // 2, 2]] for ads in best]
     assert deep[0].mean() > deep[1].mean()
 
 

@@ -14,7 +14,7 @@ from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
 from pm_utils.learning.scaling import Scaling
 from pm_utils.targeting.redemption.ensemble import Ensemble, train_nets
-from tests.support.ensembles import PROFILE, world
+from tests.support.redemption_world import PROFILE, world
 
 
 def test_the_naive_rule_knows_type_and_none_one_or_more_redemptions():

@@ -8,8 +8,6 @@ from pm_utils.chapters import creative_optimisation
 from pm_utils.market import EpsilonGreedy, Uniform, random_creatives
 from tests.support.market_world import small_market
 
-# --- In the market -----------------------------------------------------------------------------
-
 
 @pytest.fixture(scope="module")
 def world():

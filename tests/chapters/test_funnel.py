@@ -46,9 +46,6 @@ def test_the_true_rate_of_a_later_stage_counts_those_who_reach_it():
     assert held["true rate"].tolist() == pytest.approx([0.5, (0.09 + 0.09) / 1.0])
 
 
-# --- The simulated funnel --------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
 def market():
     return small_market(1500)

@@ -7,7 +7,7 @@ import pytest
 from pm_utils.chapters import lifetime_value_market
 from pm_utils.lifetime import retention, rfm
 from pm_utils.lifetime.scores import spearman
-from tests.support.lifetime_market import PLAN
+from tests.support.lifetime_plan import PLAN
 from tests.support.market_world import small_market
 
 ORDERS = np.array([[0, 2, 0, 1, 0], [1, 0, 0, 0, 0], [0, 0, 0, 0, 0], [0, 0, 0, 0, 8]])

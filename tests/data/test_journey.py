@@ -11,7 +11,7 @@ import pytest
 from pm_utils.data import Shop, ShopError, load_shop
 from pm_utils.data.journey import CLEANING, PERIOD, UNLISTED_PRODUCTS, redemptions_on_visits
 from pm_utils.data.schema import MODELS
-from tests.support.data import exposures, small_frames, violations_of
+from tests.support.shop_tables import exposures, small_frames, violations_of
 
 TABLES = [name for name in MODELS if name != "exposures"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from pm_utils.data import Shop, ShopError
 from pm_utils.data.schema import CROSS_RULES, KEYS, check_tables
-from tests.support.data import exposures, small_frames, violations_of
+from tests.support.shop_tables import exposures, small_frames, violations_of
 
 
 @pytest.mark.parametrize("tables", [None, [], small_frames()["contacts"], "contacts"])

@@ -1,4 +1,4 @@
-"""Steps of chapter 08: scores against scikit-learn, resampled households, tuned baselines."""
+"""Scores of probabilities and paired comparisons, by hand and against scikit-learn."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ from pm_utils.evaluation.probabilities import (
     score_table,
 )
 from pm_utils.formulas import sigmoid
-from tests.support.conversion import world
+from tests.support.calibration_world import world
 
 
 def test_scores_are_those_of_scikit_learn():

@@ -6,12 +6,9 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from pm_utils.evaluation import recommendation
 from pm_utils.evaluation.bootstrap import bootstrap_weights
-from tests.support.interest import C
+from tests.support.interest_world import C
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-
-
-# --- Metrics ---------------------------------------------------------------------------------
 
 
 RNG = np.random.default_rng(0)

@@ -6,8 +6,6 @@ from sklearn.linear_model import LogisticRegression
 
 from pm_utils.learning.newton import newton_logistic
 
-# --- Models --------------------------------------------------------------------------------------
-
 
 def test_newton_finds_what_scikit_learn_finds():
     rng = np.random.default_rng(0)

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.learning.scaling import FARTHEST, Scaling, standard_scores
+from pm_utils.learning.scaling import FARTHEST, Scaling
+from pm_utils.learning.standardise import standard_scores
 
 
 def test_scaling_learns_on_its_rows_and_bounds_others():

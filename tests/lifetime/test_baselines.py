@@ -2,8 +2,6 @@
 
 from pm_utils.lifetime import baselines
 
-# --- Models -------------------------------------------------------------------------------
-
 
 def test_baselines_are_one_regression_per_strength_and_trees_per_size():
     names = list(baselines.lifetime_baselines(0))

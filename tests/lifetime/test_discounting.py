@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from pm_utils import formulas
 from pm_utils.lifetime import discounting
 
-# --- A margin that comes again ------------------------------------------------------------
-
 
 def test_a_retained_value_by_hand():
     """At γ = 0.5 and s = 0.5: 8 + 2 + 0.5 = 10.5 in three periods, 8 / (1 − 1/4) without end."""

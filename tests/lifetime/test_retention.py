@@ -9,7 +9,7 @@ from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
 from pm_utils.lifetime import retention
 from pm_utils.lifetime.scores import spearman
-from tests.support.lifetime_market import PLAN
+from tests.support.lifetime_plan import PLAN
 
 
 def test_a_value_with_effort_by_hand():
@@ -40,9 +40,6 @@ def test_risk_is_worth_as_much_attention_as_value():
     value, risk = np.array([100.0, 100.0]), np.array([0.001, 0.01])
     calm, restless = retention.keeping_gain(value, risk, 20, value_weeks=52, **PLAN)[:, 20]
     assert restless > 2 * calm
-
-
-# --- Who leaves, and the budget ------------------------------------------------------------
 
 
 def test_planted_risks_are_learned():

@@ -6,8 +6,6 @@ import pytest
 
 from pm_utils.lifetime import rfm
 
-# --- A history in three numbers ------------------------------------------------------------
-
 
 def orders(*rows):
     table = pd.DataFrame(rows, columns=["customer_id", "ordered_at", "amount"])

@@ -1,16 +1,16 @@
-"""The studio: a menu that counts, headlines proof-read, pictures that say what was asked."""
+"""The catalogue of ads: every text in every look, written, drawn and proof-read."""
 
 import numpy as np
 import pytest
 import torch
 
-from pm_utils.creatives.text.evaluation import ads_in_headlines
-from pm_utils.loop.ad_menu import LOOKS, TEXTS, AdCatalogue, draw_ads, one_hot_texts, write_texts
+from pm_utils.creatives.text.evaluation import ADS, ads_in_headlines
+from pm_utils.loop.ad_menu import LOOKS, AdCatalogue, draw_ads, one_hot_texts, write_texts
 from pm_utils.market.headlines import copy_grammar
 
 
 def test_texts_and_looks_are_all_different_and_a_few_looks_already_differ_in_both():
-    assert len({tuple(text) for text in TEXTS}) == 240
+    assert len({tuple(text) for text in ADS}) == 240
     assert len({tuple(look) for look in LOOKS}) == 24
     assert set(LOOKS[:6, 0]) == set(range(6))
     assert set(LOOKS[:6, 1]) == set(range(4))
@@ -22,7 +22,7 @@ def test_an_ad_is_its_text_times_looks_plus_its_look():
     assert len(menu) == len(ads) == 720
     ad = 17 * 3 + 2
     codes = [getattr(ads, k)[ad] for k in ("category", "tone", "discount", "palette", "layout")]
-    assert codes == [*TEXTS[17], *LOOKS[2]]
+    assert codes == [*ADS[17], *LOOKS[2]]
     assert not ads.motion.any()
 
 

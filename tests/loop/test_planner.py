@@ -15,8 +15,6 @@ from pm_utils.loop.planner import (
 from pm_utils.market import TruthParameters
 from tests.support.market_world import small_market
 
-# --- The planner ---------------------------------------------------------------------------------
-
 
 def best_by_trying(gain, fatigue, cost, *, fatigue_effect, frequency_cap, budget) -> float:
     """The largest worth of any plan."""

@@ -6,7 +6,7 @@ from pm_utils.loop import response_data
 from pm_utils.loop.response_data import ResponseLog, from_campaign
 from pm_utils.loop.response_models import RandomEffects
 from pm_utils.market.dynamics import ORDER_WEEKS
-from tests.support.responses import MENU, campaign_log, fixed
+from tests.support.loop_world import MENU, campaign_log, fixed
 
 
 def test_orders_are_read_only_where_none_can_still_come():

@@ -19,8 +19,8 @@ from pm_utils.loop.response_models import (
     response_loss,
 )
 from pm_utils.market import TruthParameters, Uniform
+from tests.support.loop_world import MENU, N, campaign_log, fixed
 from tests.support.market_world import small_market
-from tests.support.responses import MENU, N, campaign_log, fixed
 
 
 @pytest.fixture(scope="module")

@@ -39,8 +39,9 @@ from pm_utils.chapters import closed_loop
 from pm_utils.chapters.closed_loop import study_customers
 from pm_utils.creatives.image import networks
 from pm_utils.creatives.text import evaluation
+from pm_utils.creatives.text.evaluation import ADS
 from pm_utils.loop import planner, strategies
-from pm_utils.loop.ad_menu import LOOKS, TEXTS, AdCatalogue, one_hot_texts
+from pm_utils.loop.ad_menu import LOOKS, AdCatalogue, one_hot_texts
 from pm_utils.loop.campaign import Campaign, Log, incremental_profit, run_campaign
 from pm_utils.loop.customer_profiles import no_profile, plain_profile
 from pm_utils.loop.response_data import ResponseLog
@@ -94,7 +95,7 @@ def ad_of(category: str, tone: str, discount: str, look: int) -> int:
     """Return the ad that says and shows this, by going through all texts."""
     names = [
         tuple(ATTRIBUTES[k][i] for k, i in zip(("category", "tone", "discount"), text, strict=True))
-        for text in TEXTS
+        for text in ADS
     ]
     return names.index((category, tone, discount)) * MENU.n_looks + look
 
@@ -108,7 +109,7 @@ def test_the_package_reads_the_longer_table():
     assert CATEGORIES[GARDEN] == "garden"
     assert TONES[SOLEMN] == "solemn"
     assert population.CATEGORIES == CATEGORIES
-    assert len(TEXTS) == len(evaluation.ADS) == 13 * 5 * 5
+    assert len(ADS) == 13 * 5 * 5
     assert len(LOOKS) == 24
 
 

@@ -284,9 +284,6 @@ def test_bad_input_is_named(call, message):
         call()
 
 
-# --- Other luck, other customers ------------------------------------------------------------------
-
-
 def test_other_luck_befalls_the_same_customers():
     market = small_market(2000, truth=LOUD)
     plan = [BEST[:2000]] * 3

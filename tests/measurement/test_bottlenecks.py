@@ -5,8 +5,6 @@ import pytest
 
 from pm_utils.measurement import bottlenecks
 
-# --- What leaks ------------------------------------------------------------------------------
-
 
 def test_lost_profit_by_hand():
     now = np.array([1000.0, 100, 50, 10, 200])

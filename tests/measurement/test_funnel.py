@@ -5,8 +5,6 @@ import pandas as pd
 from pm_utils.data import Shop
 from pm_utils.measurement.funnel import contact_funnel, front_page_funnel
 
-# --- The real funnels, on a shop made by hand ------------------------------------------------
-
 
 def tiny_shop() -> Shop:
     day = pd.Timestamp

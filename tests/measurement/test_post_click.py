@@ -1,4 +1,4 @@
-"""Cells, rivals, what receipts leave out, and how conversion models are judged."""
+"""Conversion after the click: counts of pairs, baselines, and what observed features leave out."""
 
 from functools import cache
 

@@ -6,8 +6,6 @@ from statsmodels.stats.proportion import proportion_confint
 
 from pm_utils.measurement import rates
 
-# --- Rates -----------------------------------------------------------------------------------
-
 
 @pytest.mark.parametrize(("hits", "tries"), [(0, 10), (3, 10), (10, 10), (30, 1500)])
 def test_wilson_is_that_of_statsmodels(hits, tries):

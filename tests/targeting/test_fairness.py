@@ -1,4 +1,4 @@
-"""Gain, profit, importance and gaps by hand, and against models that know nothing."""
+"""Gaps between groups are found where they are planted, and not elsewhere."""
 
 import numpy as np
 import pandas as pd

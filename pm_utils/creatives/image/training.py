@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.creatives.adversarial import _WARM_UP, critic_loss, generator_loss, gradient_penalty
+from pm_utils.creatives.adversarial import critic_loss, generator_loss, gradient_penalty
 from pm_utils.creatives.image.networks import (
     AdImageFlow,
     AdImageGAN,
@@ -16,6 +16,9 @@ from pm_utils.creatives.image.networks import (
     flow_loss,
 )
 from pm_utils.learning.training import fit, rise_and_fall
+
+_WARM_UP = 50  # steps
+
 
 PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pm_utils.learning.training import predict
 from pm_utils.targeting.interest.networks import DeepInterestNet
-from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Pairs, Snapshots
+from pm_utils.targeting.interest.samples import DAYS_SINCE, GAP_BANDS, Pairs, Snapshots
 from pm_utils.targeting.interest.training import Reader
 
 
@@ -42,7 +42,9 @@ def attention_by_gap(
     net.eval()
     weight = predict(attend, [candidate, snapshot], batch_size=512).abs().numpy()
     past = snapshots.history[pairs.snapshot]
-    gap = np.take_along_axis(snapshots.own[pairs.snapshot, :, _GAP], np.maximum(past - 1, 0), 1)
+    gap = np.take_along_axis(
+        snapshots.own[pairs.snapshot, :, DAYS_SINCE], np.maximum(past - 1, 0), 1
+    )
     band = np.digitize(np.expm1(gap), GAP_BANDS)
     same = past == pairs.candidate[:, None] + 1
     names = ["≤ 1 week", *(f"≤ {days // 7} weeks" for days in GAP_BANDS[1:]), "longer ago"]
@@ -93,7 +95,7 @@ def picks(
         weight = torch.cat([net.attend(torch.tensor([c + 1]), history, events) for c in candidates])
     share = (weight.abs() / weight.abs().sum(1, keepdim=True)).numpy()
     past = snapshots.history[snapshot]
-    days = np.rint(np.expm1(snapshots.own[snapshot, past - 1, _GAP])).astype(int)
+    days = np.rint(np.expm1(snapshots.own[snapshot, past - 1, DAYS_SINCE])).astype(int)
     rows = {
         names[c].lower(): [
             f"{names[past[j] - 1].lower()} ({share[i, j]:.0%}, {days[j]} days)" if past[j] else ""

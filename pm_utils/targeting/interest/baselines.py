@@ -7,7 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pm_utils.customers.purchase_log import HISTORY_COLUMNS
-from pm_utils.targeting.interest.samples import _GAP, GAP_BANDS, Pairs, Snapshots, pair_facts
+from pm_utils.targeting.interest.samples import DAYS_SINCE, GAP_BANDS, Pairs, Snapshots, pair_facts
 
 
 def naive_probabilities(
@@ -54,7 +54,7 @@ def naive_probabilities(
 
     def cell(part: Snapshots) -> np.ndarray:
         orders = np.rint(np.expm1(part.own[:, :, HISTORY_COLUMNS.index("orders_8w")]))
-        band = np.digitize(np.expm1(part.own[:, :, _GAP]), GAP_BANDS)
+        band = np.digitize(np.expm1(part.own[:, :, DAYS_SINCE]), GAP_BANDS)
         return np.minimum(orders, 8).astype(int) * (len(GAP_BANDS) + 1) + band
 
     counted, size = cell(train).ravel(), 9 * (len(GAP_BANDS) + 1)

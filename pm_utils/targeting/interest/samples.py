@@ -29,7 +29,7 @@ PAIR_COLUMNS = (
 )
 EVENTS = len(HISTORY_COLUMNS)  # what is known of a past item: its own first columns
 GAP_BANDS = (7, 14, 28, 56, 112)  # days
-_RATE, _GAP = HISTORY_COLUMNS.index("orders_per_8w"), HISTORY_COLUMNS.index("days_since")
+_RATE, DAYS_SINCE = HISTORY_COLUMNS.index("orders_per_8w"), HISTORY_COLUMNS.index("days_since")
 
 
 @dataclass(frozen=True)
@@ -255,7 +255,7 @@ def snapshots(
         who = purchase_log.known_customers(log, date)
         who = who[active[who]]
         own = pair_history(log, date)[who]
-        gap = np.where(own[:, :, _RATE] > 0, own[:, :, _GAP], np.inf)
+        gap = np.where(own[:, :, _RATE] > 0, own[:, :, DAYS_SINCE], np.inf)
         latest = np.argsort(gap, axis=1, kind="stable")[:, :length]
         known = np.isfinite(np.take_along_axis(gap, latest, 1))
         context = purchase_log.customer_context(log, date)[who]

@@ -1,8 +1,7 @@
-"""Campaign contacts of a shop, and what was known of each on the day its campaign started.
+"""Campaign contacts of a shop: who was addressed when, who redeemed, and the log behind it.
 
-One row is a *contact*: a household that a campaign addressed. Everything is counted strictly before
-the start: purchases, coupons at the till, redemptions of earlier campaigns. Only what the shop
-itself decides, whom it addresses with which offers for how long, is known on the day."""
+One row is a *contact*: a household that a campaign addressed.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pm_utils.learning.members import Members
 from pm_utils.learning.scaling import Scaling
-from pm_utils.learning.stacked import Members
 from pm_utils.learning.training import fit, predict
 from pm_utils.targeting.redemption.networks import ConversionPredictNet, DeepCrossing
 

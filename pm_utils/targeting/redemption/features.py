@@ -1,7 +1,8 @@
-"""What a campaign offers, what a household likes, and how the two meet.
+"""What was known of a contact on the day its campaign started: household, offer, and their match.
 
-Everything is counted strictly before a campaign's start; see
-`pm_utils.targeting.redemption.contacts`.
+Everything is counted strictly before the start: purchases, coupons at the till, redemptions of
+earlier campaigns. Only what the shop itself decides, whom it addresses with which offers for how
+long, is known on the day.
 """
 
 from collections.abc import Iterable

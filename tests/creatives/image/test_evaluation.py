@@ -1,4 +1,4 @@
-"""Chapter 05's steps: training that moves what it should, rivals and measures known by hand."""
+"""Still ads: training that moves what it should, baselines and judges known by hand."""
 
 import numpy as np
 import pytest

@@ -13,7 +13,7 @@ from pm_utils.creatives.text.evaluation import (
     share_of_gain,
 )
 from pm_utils.market.headlines import EOS, PAD, copy_grammar
-from tests.support.copywriting import archive_of, planted_counts
+from tests.support.headline_world import archive_of, planted_counts
 
 
 def test_ads_are_all_combinations_in_the_order_of_their_number():

@@ -1,4 +1,4 @@
-"""Chapter 04's steps: towers that beat their null, shares by hand, headlines judged by hand."""
+"""Towers learn planted tastes, and the writer what it is asked for."""
 
 import numpy as np
 import torch
@@ -6,7 +6,7 @@ import torch
 from pm_utils.creatives.text import training
 from pm_utils.creatives.text.evaluation import share_of_gain
 from pm_utils.market.headlines import PAD
-from tests.support.copywriting import archive_of, planted_counts
+from tests.support.headline_world import archive_of, planted_counts
 
 
 def test_logistic_liking_finds_planted_tastes():

@@ -1,4 +1,4 @@
-"""Codes of clips come back from every form."""
+"""Clips: codes that come back, faults of motion that are caught, baselines, a player."""
 
 import base64
 import io
@@ -12,8 +12,8 @@ from PIL import Image
 from pm_utils.creatives.video import archive, baselines, evaluation, player
 from pm_utils.creatives.video.archive import CLIP_CATALOGUE, CODE_COUNTS
 from pm_utils.market.renderer import FRAMES, NOISE, SIZE
+from tests.support.clip_world import rng
 from tests.support.html_elements import elements
-from tests.support.video import rng
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Chapter 06's steps: codes and clips, rivals on planted dynamics, faults caught, a player."""
+"""Clips without a network: what is still, and what the noise is."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,7 @@ import torch
 from pm_utils.creatives.video import archive, baselines, evaluation
 from pm_utils.creatives.video.archive import CLIP_CATALOGUE
 from pm_utils.market.renderer import FRAMES, SIZE
-from tests.support.video import rng
-
-# --- Rivals without a network --------------------------------------------------------------------
+from tests.support.clip_world import rng
 
 
 def test_the_best_still_is_the_frame_with_the_least_error():

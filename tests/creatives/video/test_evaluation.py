@@ -8,7 +8,7 @@ from pm_utils.creatives.video import baselines, evaluation
 from pm_utils.creatives.video.archive import CLIP_CATALOGUE
 from pm_utils.creatives.video.networks import AdVideoVAE
 from pm_utils.market.renderer import FRAMES, NOISE, SIZE
-from tests.support.video import rng
+from tests.support.clip_world import rng
 
 
 def test_energy_by_hand():

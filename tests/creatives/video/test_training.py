@@ -9,8 +9,6 @@ from pm_utils.creatives.video.archive import CLIP_CATALOGUE
 from pm_utils.creatives.video.networks import AdVideoGAN, gaussian_nats
 from pm_utils.market.renderer import SIZE
 
-# --- Training ------------------------------------------------------------------------------------
-
 
 @pytest.fixture(scope="module")
 def lesson() -> tuple[torch.Tensor, torch.Tensor]:

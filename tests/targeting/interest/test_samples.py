@@ -1,4 +1,4 @@
-"""The interest task: nothing leaks, sampling is put right, metrics by hand, a log with a truth."""
+"""The interest task: nothing leaks, and sampling is put right."""
 
 import numpy as np
 import pandas as pd
@@ -10,7 +10,7 @@ from pm_utils.customers.purchase_log import HISTORY_COLUMNS, PurchaseLog
 from pm_utils.data import Shop
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.targeting.interest import baselines, samples
-from tests.support.interest import DAY, LOG, TEST, TRAIN, C, H, log_of, on
+from tests.support.interest_world import DAY, LOG, TEST, TRAIN, C, H, log_of, on
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

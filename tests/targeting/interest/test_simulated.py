@@ -8,9 +8,6 @@ from pm_utils.targeting.interest import simulated
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
-# --- A log with a truth ----------------------------------------------------------------------
-
-
 def test_simulated_clicks_happen_with_their_chances_and_histories_show_tastes():
     log = simulated.simulated_clicks(60_000, users=500, items=50, length=10, seed=1)
     assert log.click.mean() == pytest.approx(log.probability.mean(), abs=0.006)

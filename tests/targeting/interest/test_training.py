@@ -11,7 +11,7 @@ from pm_utils.customers.purchase_log import CONTEXT_COLUMNS, HISTORY_COLUMNS
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.targeting.interest import attention, samples, training
 from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
-from tests.support.interest import TEST, TRAIN
+from tests.support.interest_world import TEST, TRAIN
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

@@ -15,7 +15,7 @@ from pm_utils.targeting.redemption.baselines import (
     rate_by_cell,
     tune_baselines,
 )
-from tests.support.conversion import world
+from tests.support.calibration_world import world
 
 
 def test_tuning_puts_the_least_log_loss_on_later_rows_first():

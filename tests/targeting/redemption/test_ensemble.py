@@ -7,10 +7,10 @@ import torch
 from pm_utils.chapters.conversion import COUPONS, train_final
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
+from pm_utils.learning.members import Members
 from pm_utils.learning.scaling import Scaling
-from pm_utils.learning.stacked import Members
 from pm_utils.targeting.redemption.ensemble import Ensemble, new_net, penalty, squared, train_nets
-from tests.support.ensembles import PROFILE, world
+from tests.support.redemption_world import PROFILE, world
 
 
 def test_the_penalty_by_hand():

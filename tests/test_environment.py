@@ -54,7 +54,8 @@ LOCK, HERE = "-r requirements.lock", "-e ."
 @pytest.mark.parametrize(
     ("conda", "pip", "fault"),
     [
-        (["python=3.12", "pip", "make"], [LOCK, HERE], "python=3.12 is not the Python"),
+        (["python=3.10", "pip", "make"], [LOCK, HERE], "python=3.10 is not the Python"),
+        (["python=3.15", "pip", "make"], [LOCK, HERE], "python=3.15 is not the Python"),
         (["python=3", "pip", "make"], [LOCK, HERE], "python=3 is not the Python"),
         (["python", "pip", "make"], [LOCK, HERE], "python is not the Python"),
         (["pip", "make"], [LOCK, HERE], "conda installs"),

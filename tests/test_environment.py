@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.support import wheels
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -114,3 +116,22 @@ def test_jupyterlab_loads_every_extension_it_is_given():
     text = told.stdout + told.stderr
     assert re.search(r"jupyterlab-myst v[\d.]+ .*enabled.*OK", text), text
     assert "is not compatible" not in text
+
+
+def test_the_check_of_wheels_names_what_is_wrong():
+    told = (
+        "Collecting numpy==2.4.6\n"
+        "WARNING: The candidate selected for download or install is a yanked version: 'old' x\n"
+        "ERROR: No matching distribution found for scipy==1.18\n"
+    )
+    assert wheels.problems(told) == [
+        "ERROR: No matching distribution found for scipy==1.18",
+        "old: its publisher withdrew this version",
+    ]
+    assert wheels.problems("Collecting numpy==2.4.6\nWould install numpy-2.4.6\n") == []
+
+
+def test_the_check_of_wheels_asks_for_each_python_of_the_range():
+    allowed = Requirement(f"python{PROJECT['requires-python']}").specifier
+    minors = [f"3.{minor}" for minor in range(8, 30) if f"3.{minor}.0" in allowed]
+    assert wheels.versions() == minors == ["3.11", "3.12", "3.13", "3.14"]

@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 OLDEST_PYTHON, NEWEST_PYTHON = (3, 11), (3, 14)
-ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT = Path(__file__).resolve().parents[2]
 SOURCES = ("requirements.lock", "pyproject.toml")
 STAMP, INSTALL_LOCK = "pm-stamp.json", "pm-install.lock"
 PATIENT_SECONDS = 3600.0
@@ -125,17 +125,19 @@ def probe(environment: Path) -> dict[str, Any] | None:
 
 def source_hashes() -> dict[str, str]:
     """Return the hash of each file that says what is installed."""
-    return {name: hashlib.sha256((ROOT / name).read_bytes()).hexdigest() for name in SOURCES}
+    return {name: hashlib.sha256((CHECKOUT / name).read_bytes()).hexdigest() for name in SOURCES}
 
 
 def own_name() -> str:
     """Return the name under which this checkout itself is installed."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["name"]
+    return tomllib.loads((CHECKOUT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "name"
+    ]
 
 
 def faults_inside(packages: dict[str, str]) -> list[str]:
     """Return what the packages of an environment lack: pins, and this checkout."""
-    unmet = unmet_pins(read_pins(ROOT / "requirements.lock"), packages)
+    unmet = unmet_pins(read_pins(CHECKOUT / "requirements.lock"), packages)
     if canonical(own_name()) not in {canonical(name) for name in packages if name}:
         unmet.append(f"{own_name()} missing")
     return unmet
@@ -238,7 +240,7 @@ def start(python: Path | str, *words: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         text=True,
         errors="replace",
-        cwd=ROOT,
+        cwd=CHECKOUT,
         env=kept | {"PIP_USER": "0"},  # a user's own default would leave the environment
     )
 
@@ -320,7 +322,7 @@ def fill(environment: Path) -> None:
         When pip fails, or a pin is not installed afterwards.
     """
     (environment / STAMP).unlink(missing_ok=True)
-    hashes, pins = source_hashes(), read_pins(ROOT / "requirements.lock")
+    hashes, pins = source_hashes(), read_pins(CHECKOUT / "requirements.lock")
     pip(environment, "-r", "requirements.lock", follow=Counter(pins).follow)
     show("  this checkout")
     own = ("--no-deps", "--no-build-isolation", "-e", ".")

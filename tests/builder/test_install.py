@@ -26,7 +26,7 @@ HERE = list(sys.version_info[:2])
 def checkout(tmp_path, monkeypatch):
     """A checkout in a folder with a blank, which the functions of the installer see too."""
     fake = FakeCheckout(tmp_path / "my book")
-    monkeypatch.setattr(install, "ROOT", fake.root)
+    monkeypatch.setattr(install, "CHECKOUT", fake.root)
     return fake
 
 

@@ -13,6 +13,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
+from tests.support import wheels
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -54,7 +56,8 @@ LOCK, HERE = "-r requirements.lock", "-e ."
 @pytest.mark.parametrize(
     ("conda", "pip", "fault"),
     [
-        (["python=3.12", "pip", "make"], [LOCK, HERE], "python=3.12 is not the Python"),
+        (["python=3.10", "pip", "make"], [LOCK, HERE], "python=3.10 is not the Python"),
+        (["python=3.15", "pip", "make"], [LOCK, HERE], "python=3.15 is not the Python"),
         (["python=3", "pip", "make"], [LOCK, HERE], "python=3 is not the Python"),
         (["python", "pip", "make"], [LOCK, HERE], "python is not the Python"),
         (["pip", "make"], [LOCK, HERE], "conda installs"),
@@ -101,6 +104,8 @@ def test_what_is_installed_is_what_is_locked():
 def test_no_file_names_a_package_index():
     words = re.compile(r"(index-url|find-links|https?://[^\s\"')]*(pypi|pythonhosted|conda\.io))")
     named = ("requirements.lock", "environment.yml", "pyproject.toml", "Makefile", ".ci/run")
+    named += ("README.md", "Dockerfile", ".devcontainer/devcontainer.json")
+    named += (".github/workflows/ci.yml", "pm_utils/builder/install.py")
     assert not [name for name in named if words.search((ROOT / name).read_text())]
 
 
@@ -113,3 +118,22 @@ def test_jupyterlab_loads_every_extension_it_is_given():
     text = told.stdout + told.stderr
     assert re.search(r"jupyterlab-myst v[\d.]+ .*enabled.*OK", text), text
     assert "is not compatible" not in text
+
+
+def test_the_check_of_wheels_names_what_is_wrong():
+    told = (
+        "Collecting numpy==2.4.6\n"
+        "WARNING: The candidate selected for download or install is a yanked version: 'old' x\n"
+        "ERROR: No matching distribution found for scipy==1.18\n"
+    )
+    assert wheels.problems(told) == [
+        "ERROR: No matching distribution found for scipy==1.18",
+        "old: its publisher withdrew this version",
+    ]
+    assert wheels.problems("Collecting numpy==2.4.6\nWould install numpy-2.4.6\n") == []
+
+
+def test_the_check_of_wheels_asks_for_each_python_of_the_range():
+    allowed = Requirement(f"python{PROJECT['requires-python']}").specifier
+    minors = [f"3.{minor}" for minor in range(8, 30) if f"3.{minor}.0" in allowed]
+    assert wheels.versions() == minors == ["3.11", "3.12", "3.13", "3.14"]

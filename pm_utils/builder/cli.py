@@ -1,4 +1,4 @@
-"""The command line: ``pm book``, ``pm run``, ``pm status`` and ``pm seeds``."""
+"""The command line: ``pm book``, ``pm run``, ``pm status``, ``pm seeds`` and ``pm doctor``."""
 
 import argparse
 import json
@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from pm_utils.builder import bounds, chapters, html, key, pages, profiles, runs
+from pm_utils.builder import bounds, chapters, doctor, html, key, pages, profiles, runs
 from pm_utils.builder.progress import report
 from pm_utils.builder.project import BuildError, Project
 from pm_utils.builder.runs import Task
@@ -41,6 +41,8 @@ def parser() -> argparse.ArgumentParser:
     seeds = with_jobs(command("seeds", "Run a chapter under many seeds, write tests/bounds.json."))
     seeds.add_argument("chapter", help="a number or a name")
     seeds.add_argument("--runs", type=_several, default=10, help="how many seeds (default: 10)")
+    text = "Say whether this machine has what the book needs, and what to do where not."
+    doctor.add_options(commands.add_parser("doctor", help=text, description=text))
     return top
 
 
@@ -227,7 +229,18 @@ def _seeded(project: Project, task: Task, number: int) -> list[Task]:
     return tasks
 
 
-COMMANDS = {"book": book, "run": run, "status": status, "seeds": seeds}
+def examine_machine(project: Project, options: argparse.Namespace) -> int:
+    """Say whether this machine has what the book needs."""
+    return doctor.report_health(as_json=options.json)
+
+
+COMMANDS = {
+    "book": book,
+    "run": run,
+    "status": status,
+    "seeds": seeds,
+    "doctor": examine_machine,
+}
 
 if __name__ == "__main__":
     sys.exit(main())

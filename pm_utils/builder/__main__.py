@@ -1,0 +1,18 @@
+"""``python -m pm_utils.builder book``: the command ``pm``, where there is no make and no script."""
+
+import sys
+
+
+def main() -> int:
+    """Run the command line; the doctor alone runs where packages are missing."""
+    if sys.argv[1:2] == ["doctor"]:
+        from pm_utils.builder import doctor
+
+        return doctor.main(sys.argv[2:])
+    from pm_utils.builder import cli
+
+    return cli.main()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -24,8 +24,8 @@ test: $(READY) ## check style and run the tests
 	$(VENV)/bin/ruff format --check .
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-lab: $(READY) ## open JupyterLab on the notebooks
-	$(VENV)/bin/jupyter lab --notebook-dir=notebooks
+lab: $(READY) ## open JupyterLab on working copies of the chapters, in play/
+	$(VENV)/bin/pm play --lab
 
 seeds: $(READY) ## measure the bounds of a chapter over ten seeds: make seeds CHAPTER=03
 	$(VENV)/bin/pm seeds $(CHAPTER)

@@ -246,7 +246,7 @@ def play(project: Project, options: argparse.Namespace) -> int:
     for name in names:
         for file in tasks[name].chapter.needs:
             if not any((place / file).is_file() for place in tasks[name].inputs):
-                print(f"{name} needs {file}: `pm run {artifacts.giver_of(file)}` gives it")
+                print(f"{name} needs {file}: {artifacts.remedy(file)}")
     return runs.open_lab(project, project.play) if options.lab else 0
 
 

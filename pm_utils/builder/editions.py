@@ -16,6 +16,7 @@ from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.project import BuildError, Project, write_whole
 from pm_utils.builder.runs import NOTEBOOK
 from pm_utils.builder.working_copies import (
+    EXERCISE,
     Words,
     read_numbers,
     read_words,
@@ -24,7 +25,6 @@ from pm_utils.builder.working_copies import (
 )
 
 FOLDED = {"source_hidden": True, "outputs_hidden": True}
-EXERCISE = re.compile(r"^[`:]{3,}\{exercise\}.*\n(?::.*\n)*?:label: *(\S+)", re.M)
 NOTE = {
     "play": "A working copy: change what you like. `pm play --renew` brings the original back. ",
     "student": "The student edition: exercises without solutions. ",

@@ -17,7 +17,7 @@ from pm_utils.builder.chapters import Chapter
 from pm_utils.builder.project import BuildError, Project
 
 NOT_RUN = "… (not run yet)"
-RECORD = "application/papermill.record/text/plain"
+GLUED = "application/papermill.record/text/plain"
 CODE_OR_ROLE = re.compile(r"(?:\{([A-Za-z][\w:.+-]*)\})?(?<!`)(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.S)
 TITLED = re.compile(r"(.+?)\s*<([^<>]+)>", re.S)
 FENCE = re.compile(r"( *)(`{3,}|~{3,}|:{3,}(?=\{))(?:\{([\w:.+-]+)\})?(.*)")
@@ -27,7 +27,7 @@ MATH_LABEL = re.compile(
 )
 TARGET = re.compile(r"^\(([\w:.-]+)\)= *\n+(?:#+ +(.+)$)?", re.M)
 EXERCISE = re.compile(r"^[`:]{3,}\{exercise\}.*\n(?::.*\n)*?:label: *(\S+)", re.M)
-SILENT = {"contents", "toctree", "tableofcontents", "bibliography", "index", "solution-end"}
+UNSEEN = {"contents", "toctree", "tableofcontents", "bibliography", "index", "solution-end"}
 CODE = {"code", "code-block", "code-cell", "sourcecode"}
 
 
@@ -147,7 +147,7 @@ def stored_numbers(notebook: NotebookNode) -> dict[str, str]:
         output.metadata["scrapbook"]["name"]: text
         for output in outputs
         if "scrapbook" in output.get("metadata", {})
-        and (text := output.data.get(RECORD, output.data.get("text/plain")))
+        and (text := output.data.get(GLUED, output.data.get("text/plain")))
     }
 
 
@@ -216,7 +216,7 @@ def _options(body: list[str]) -> tuple[dict[str, str], str]:
 
 def _directive(name: str, argument: str, options: dict[str, str], body: str, words: Words) -> str:
     """Return a directive as plain Markdown; one that is not known becomes a quotation."""
-    if name in SILENT:
+    if name in UNSEEN:
         return ""
     if name == "math":
         return _display(f"{argument}\n{body}".strip(), words.labels.get(options.get("label", "")))

@@ -109,15 +109,21 @@ def load(name: str) -> Any:
         return read(found[0])
     if found:
         return read(max(found, key=lambda path: path.stat().st_mtime_ns))
-    raise StoreError(f"{name} is missing: {_remedy(name)} (looked in {_listed(places)})")
+    raise StoreError(f"{name} is missing: {remedy(name)} (looked in {_listed(places)})")
 
 
 def _listed(places: list[Path]) -> str:
     return ", ".join(map(str, dict.fromkeys(places)))
 
 
-def _remedy(name: str) -> str:
-    """Return the command that makes an artifact, as typed at the root of the checkout."""
+def remedy(name: str) -> str:
+    """Return the command that makes an artifact, as typed at the root of the checkout.
+
+    Parameters
+    ----------
+    name : str
+        A file name, as in ``"customer_profiles.parquet"``.
+    """
     pm = Path(sys.executable).with_name("pm")
     if not pm.exists() and not pm.with_suffix(".exe").exists():
         command = "pm"

@@ -45,8 +45,8 @@ test: setup ## check style and run the tests
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2 --doctest-modules pm_utils
 	OMP_NUM_THREADS=1 $(VENV)/bin/python -m pytest -n 2
 
-lab: setup ## open JupyterLab on the notebooks
-	$(VENV)/bin/jupyter lab --notebook-dir=notebooks
+lab: setup ## open JupyterLab on working copies of the chapters, in play/
+	$(VENV)/bin/pm play --lab
 
 seeds: setup ## measure the bounds of a chapter over ten seeds: make seeds CHAPTER=03
 	$(VENV)/bin/pm seeds $(CHAPTER)

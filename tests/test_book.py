@@ -289,6 +289,41 @@ def test_every_exercise_has_an_executed_hidden_solution(path):
 
 
 @each_notebook
+def test_exercises_and_solutions_are_tagged_cells_of_their_own(path):
+    for cell in read(path).cells:
+        prose = cell.cell_type == "markdown"
+        gates = SOLUTION.findall(cell.source) if prose else []
+        poses = prose and re.search(r"^[`:]{3,}\{exercise\}", cell.source, re.M)
+        assert bool(poses) == ("exercise" in tags(cell)), cell.id
+        if poses:
+            assert re.fullmatch(r"(`{3,})\{exercise\}\n.*?\n\1", cell.source, re.S), cell.id
+        assert len(gates) <= 1, cell.id
+        if gates and gates[0][0]:
+            assert cell.source.startswith("```{solution-start}"), cell.id
+        elif gates:
+            assert cell.source.endswith("```{solution-end}\n```"), cell.id
+
+
+@each_notebook
+def test_every_cell_of_a_solution_is_tagged_and_no_other(path):
+    inside = False
+    for cell in read(path).cells:
+        gates = SOLUTION.findall(cell.source) if cell.cell_type == "markdown" else []
+        assert ("solution" in tags(cell)) == (inside or bool(gates)), cell.id
+        inside = bool(gates[0][0]) if gates else inside
+
+
+@each_notebook
+def test_every_solution_says_what_checks_an_answer_or_why_nothing_does(path):
+    code = [c for c in cells(path, "code") if "solution" in tags(c)]
+    asked = [c.metadata["self_check"] for c in code if "self_check" in c.metadata]
+    assert len(asked) == len(directives(prose(path), "exercise"))
+    for spec in asked:
+        assert set(spec) in ({"answer", "expression", "digits"}, {"none"})
+        ast.parse(spec.get("expression", "1"), mode="eval")
+
+
+@each_notebook
 def test_images_and_drawn_figures_have_alt_text(path):
     assert images_without_alt(prose(path)) == []
     for cell in cells(path, "code"):

@@ -1,4 +1,4 @@
-"""The command line: ``pm book``, ``pm run``, ``pm status``, ``pm seeds`` and ``pm doctor``."""
+"""The command line: ``pm book``, ``run``, ``status``, ``seeds``, ``doctor`` and the editions."""
 
 import argparse
 import json
@@ -6,12 +6,24 @@ import os
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-from pm_utils.builder import bounds, chapters, doctor, html, key, pages, profiles, runs
+from pm_utils.builder import (
+    bounds,
+    chapters,
+    doctor,
+    editions,
+    html,
+    key,
+    pages,
+    profiles,
+    runs,
+)
 from pm_utils.builder.progress import report
 from pm_utils.builder.project import BuildError, Project
 from pm_utils.builder.runs import Task
+from pm_utils.page import artifacts
 
 INTERRUPTED = 130
 
@@ -43,6 +55,15 @@ def parser() -> argparse.ArgumentParser:
     seeds.add_argument("--runs", type=_several, default=10, help="how many seeds (default: 10)")
     text = "Say whether this machine has what the book needs, and what to do where not."
     doctor.add_options(commands.add_parser("doctor", help=text, description=text))
+    play = command("play", "Write working copies of the chapters into play/.")
+    play.add_argument("chapter", nargs="?", help="a number or a name (default: all)")
+    play.add_argument("--lab", action="store_true", help="then open JupyterLab there")
+    student = command("student", "Write the chapters without solutions into a folder.")
+    solutions = command("solutions", "Write the chapters with solutions into a folder.")
+    for sub in (student, solutions):
+        sub.add_argument("folder", metavar="DIR", help="where to write")
+    for sub in (play, student, solutions):
+        sub.add_argument("--renew", action="store_true", help="replace the copies that are there")
     return top
 
 
@@ -240,6 +261,54 @@ COMMANDS = {
     "status": status,
     "seeds": seeds,
     "doctor": examine_machine,
+def play(project: Project, options: argparse.Namespace) -> int:
+    """Write working copies, keep those that are there, and open JupyterLab if asked to."""
+    tasks, name = load_tasks(project, options)
+    names = [name] if name else list(tasks)
+    _write(project, options, names, kind="play", folder=project.play)
+    for name in names:
+        for file in tasks[name].chapter.needs:
+            if not any((place / file).is_file() for place in tasks[name].inputs):
+                print(f"{name} needs {file}: {artifacts.remedy(file)}")
+    return runs.open_lab(project, project.play) if options.lab else 0
+
+
+def student(project: Project, options: argparse.Namespace) -> int:
+    """Write the edition without solutions."""
+    return _edition(project, options, "student")
+
+
+def solutions(project: Project, options: argparse.Namespace) -> int:
+    """Write the edition with solutions."""
+    return _edition(project, options, "solutions")
+
+
+def _edition(project: Project, options: argparse.Namespace, kind: str) -> int:
+    tasks, _ = load_tasks(project, options)
+    _write(project, options, list(tasks), kind=kind, folder=Path(options.folder))
+    return 0
+
+
+def _write(
+    project: Project, options: argparse.Namespace, names: list[str], *, kind: str, folder: Path
+) -> None:
+    found = chapters.discover(project, [])
+    made = editions.all_editions(project, found, names, kind=kind, profile=options.profile)
+    written = editions.write_editions(project, made, folder, renew=options.renew)
+    print(f"{folder}: {sum(written.values())} written")
+    if kept := [name for name, new in written.items() if not new]:
+        print(f"kept as they are, --renew replaces them: {', '.join(kept)}")
+    unread = [n for n in names if not (project.runs(options.profile) / n / runs.NOTEBOOK).is_file()]
+    if unread := [name for name in unread if written[name]]:
+        print(
+            f"without numbers in the text, for they were never run: {', '.join(unread)}; "
+            "`pm run NN`, then this command with --renew puts them in"
+        )
+
+
+COMMANDS = {
+    **{"book": book, "run": run, "status": status, "seeds": seeds},
+    **{"play": play, "student": student, "solutions": solutions},
 }
 
 if __name__ == "__main__":

@@ -9,12 +9,15 @@ from nbformat import NotebookNode
 
 from pm_utils.builder import runs
 from pm_utils.builder.chapters import Chapter, tags
+from pm_utils.builder.editions import executed_edition
 from pm_utils.builder.key import PACKAGE
 from pm_utils.builder.package_map import package_map
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
+from pm_utils.builder.working_copies import read_words
 
 INJECTED = "injected-parameters"
+DOWNLOADS = "downloads"
 
 
 def publish(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
@@ -99,19 +102,33 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
 
 def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
     """Write every chapter's page and the included tables, touching only what changes."""
+    words = read_words(project, {name: task.chapter for name, task in tasks.items()})
     for name, task in tasks.items():
+        download = project.generated / DOWNLOADS / f"{name}.ipynb"
         if outcomes[name].good:
             executed = nbformat.read(task.folder / runs.NOTEBOOK, as_version=4)
             page = assemble(task.chapter, executed)
+            write_whole(
+                download, nbformat.writes(executed_edition(task.chapter, page, words)) + "\n"
+            )
+            page.cells.append(_download(name))
         else:
+            download.unlink(missing_ok=True)
             page = substitute(task.chapter, outcomes[name].reason)
         write_whole(project.pages / f"{name}.ipynb", nbformat.writes(page) + "\n")
-    for path in project.pages.glob("*"):
+    for path in [*project.pages.glob("*"), *(project.generated / DOWNLOADS).glob("*")]:
         if path.stem not in tasks and path.is_file():
             path.unlink()
     write_whole(project.generated / "scoreboard.md", scoreboard_table(project, tasks))
     write_whole(project.generated / "built.md", built_table(tasks, outcomes))
     write_whole(project.generated / "package.md", package_map(project.root / PACKAGE, list(tasks)))
+
+
+def _download(name: str) -> NotebookNode:
+    """Return the cell that ends a page: the way to the executed notebook."""
+    link = f"{{download}}`{name}.ipynb <../_generated/{DOWNLOADS}/{name}.ipynb>`"
+    text = f"---\n\nThis chapter as an executed notebook, numbers in place: {link}."
+    return nbformat.v4.new_markdown_cell(text, id="download")
 
 
 def scoreboard_table(project: Project, tasks: dict[str, Task]) -> str:

@@ -81,6 +81,11 @@ class Project:
         return self.book / "_generated"
 
     @property
+    def play(self) -> Path:
+        """The reader's working copies."""
+        return self.root / "play"
+
+    @property
     def build(self) -> Path:
         """All that the builder keeps."""
         return self.root / "_build"

@@ -10,6 +10,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -389,6 +390,14 @@ def _environment(project: Project, task: Task, work: Path) -> dict[str, str]:
             "IPYTHONDIR": str(project.build / "ipython"),  # not the reader's start-up files
         }
     )
+
+
+def open_lab(project: Project, folder: Path) -> int:
+    """Open JupyterLab on a folder, in the environment of a run: one thread, the same figures."""
+    command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"]
+    path = [str(project.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    threads = ONE_THREAD | KEEP_MEMORY | {"PYTHONPATH": os.pathsep.join(path)}
+    return subprocess.run(command, cwd=project.root, env=os.environ | threads).returncode
 
 
 def _missing(task: Task, work: Path) -> str | None:

@@ -8,6 +8,7 @@ the last quick build left: once `pm book` runs a chapter again, what JupyterLab 
 
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 class StoreError(Exception):
     """An artifact that cannot be written or read, with what to do about it."""
+
+    def _render_traceback_(self) -> list[str]:
+        """Show a notebook's reader what to do, in place of the calls that led here."""
+        return [f"StoreError: {self}"]
 
 
 def output_dir() -> Path:
@@ -104,10 +109,46 @@ def load(name: str) -> Any:
         return read(found[0])
     if found:
         return read(max(found, key=lambda path: path.stat().st_mtime_ns))
-    raise StoreError(
-        f"{name} is in none of {', '.join(map(str, places))}: run the chapter that gives it "
-        "(`pm book` runs all, `pm run NN` one)"
-    )
+    raise StoreError(f"{name} is missing: {remedy(name)} (looked in {_listed(places)})")
+
+
+def _listed(places: list[Path]) -> str:
+    return ", ".join(map(str, dict.fromkeys(places)))
+
+
+def remedy(name: str) -> str:
+    """Return the command that makes an artifact, as typed at the root of the checkout.
+
+    Parameters
+    ----------
+    name : str
+        A file name, as in ``"customer_profiles.parquet"``.
+    """
+    pm = Path(sys.executable).with_name("pm")
+    if not pm.exists() and not pm.with_suffix(".exe").exists():
+        command = "pm"
+    else:
+        command = str(pm.relative_to(ROOT)) if pm.is_relative_to(ROOT) else str(pm)
+    giver = giver_of(name)
+    return f"`{command} run {giver}` gives it" if giver else "no chapter gives it, check the name"
+
+
+def giver_of(name: str) -> str | None:
+    """Return the number of the chapter that gives an artifact, None where none says so.
+
+    Parameters
+    ----------
+    name : str
+        A file name, as in ``"customer_profiles.parquet"``.
+    """
+    for path in sorted((ROOT / "notebooks").glob("[0-9][0-9]*.ipynb")):
+        try:
+            metadata = json.loads(path.read_text(encoding="utf-8"))["metadata"]
+            if name in metadata["pm"]["gives"]:
+                return path.name[:2]
+        except (OSError, ValueError, KeyError, TypeError):  # the builder says what is wrong
+            continue
+    return None
 
 
 def _write_frame(path: Path, frame: pd.DataFrame) -> None:

@@ -170,8 +170,29 @@ def test_a_missing_artifact_is_told_by_name_place_and_command(places, monkeypatc
     monkeypatch.setenv("PM_INPUTS", str(places / "needed"))
     with pytest.raises(StoreError) as told:
         artifacts.load("customer_profiles.parquet")
-    for word in ("customer_profiles.parquet", str(places / "needed"), "pm book", "pm run NN"):
+    for word in ("customer_profiles.parquet", str(places / "needed"), "pm run"):
         assert word in str(told.value)
+
+
+def test_a_missing_artifact_names_its_chapter_in_one_line_and_no_place_twice(places, monkeypatch):
+    monkeypatch.delenv("PM_INPUTS")
+    monkeypatch.delenv("PM_OUTPUT")
+    monkeypatch.setattr(artifacts, "ROOT", places)
+    (places / "notebooks").mkdir()
+    (places / "notebooks" / "02-broken.ipynb").write_text("{")
+    metadata = {"metadata": {"pm": {"gives": ["x.json"]}}}
+    (places / "notebooks" / "07-seven.ipynb").write_text(json.dumps(metadata))
+    monkeypatch.setattr(artifacts.sys, "executable", str(places / ".venv" / "bin" / "python"))
+    (places / ".venv" / "bin").mkdir(parents=True)
+    (places / ".venv" / "bin" / "pm").write_text("")
+    with pytest.raises(StoreError) as told:
+        artifacts.load("x.json")
+    command = os.path.join(".venv", "bin", "pm")
+    assert str(told.value).startswith(f"x.json is missing: `{command} run 07` gives it")
+    assert str(told.value).count(str(places / "_build" / "lab")) == 1
+    assert told.value._render_traceback_() == [f"StoreError: {told.value}"]
+    with pytest.raises(StoreError, match="no chapter gives it, check the name"):
+        artifacts.load("y.json")
 
 
 def test_the_output_directory_is_made_where_the_builder_says(places, monkeypatch):

@@ -255,12 +255,6 @@ def examine_machine(project: Project, options: argparse.Namespace) -> int:
     return doctor.report_health(as_json=options.json)
 
 
-COMMANDS = {
-    "book": book,
-    "run": run,
-    "status": status,
-    "seeds": seeds,
-    "doctor": examine_machine,
 def play(project: Project, options: argparse.Namespace) -> int:
     """Write working copies, keep those that are there, and open JupyterLab if asked to."""
     tasks, name = load_tasks(project, options)
@@ -307,8 +301,14 @@ def _write(
 
 
 COMMANDS = {
-    **{"book": book, "run": run, "status": status, "seeds": seeds},
-    **{"play": play, "student": student, "solutions": solutions},
+    "book": book,
+    "run": run,
+    "status": status,
+    "seeds": seeds,
+    "doctor": examine_machine,
+    "play": play,
+    "student": student,
+    "solutions": solutions,
 }
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The pages that come from runs: executed chapters, and the tables that prose pages include."""
 
 import copy
-import shutil
 from typing import Any
 
 import nbformat
@@ -41,10 +40,10 @@ def forget_pages(project: Project, profile: str, names: set[str]) -> None:
     folders = [project.runs(profile), project.build / "failed" / "runs" / profile]
     for path in [path for folder in folders for path in folder.glob("*")]:
         if path.name not in names:
-            shutil.rmtree(path)
+            project.remove(path)
     for path in project.results(profile).glob("*.json"):
         if path.stem not in names:
-            path.unlink()
+            project.remove(path)
 
 
 def assemble(chapter: Chapter, executed: NotebookNode) -> NotebookNode:

@@ -197,8 +197,10 @@ def select(chapters: dict[str, Chapter], wish: str, problems: list[str]) -> str 
     """Return the name of the chapter that a number or a name means; append a problem if none."""
     for name in chapters:
         if wish in (name, name[:2], f"{name}.ipynb") or (
-            wish.isdigit() and int(wish) == int(name[:2])
+            wish.isdecimal() and wish.lstrip("0") == name[:2].lstrip("0")
         ):
             return name
-    problems.append(f"there is no chapter {wish}: {', '.join(chapters) or 'there are none'}")
+    problems.append(
+        f"there is no chapter {wish or repr(wish)}: {', '.join(chapters) or 'there are none'}"
+    )
     return None

@@ -10,7 +10,8 @@ from pm_utils.builder import runs
 from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.key import PACKAGE
 from pm_utils.builder.package_map import package_map
-from pm_utils.builder.project import Project, write_whole
+from pm_utils.builder.progress import say
+from pm_utils.builder.project import BuildError, Project, explain, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
 
 INJECTED = "injected-parameters"
@@ -27,6 +28,8 @@ def publish(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcom
         What was run and how it ended, by chapter.
     """
     for name, outcome in outcomes.items():
+        if name not in tasks:
+            continue
         target = project.results(tasks[name].profile) / f"{name}.json"
         scoreboard = tasks[name].folder / SCOREBOARD
         if outcome.good and scoreboard.is_file():
@@ -96,12 +99,38 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
     return page
 
 
-def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
-    """Write every chapter's page and the included tables, touching only what changes."""
+def check_stored(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
+    """Fail in `outcomes` each chapter whose stored run cannot be shown, and say why."""
     for name, task in tasks.items():
         if outcomes[name].good:
-            executed = nbformat.read(task.folder / runs.NOTEBOOK, as_version=4)
-            page = assemble(task.chapter, executed)
+            try:
+                executed_page(task)
+                runs.check_scoreboard(task.folder)
+            except Exception as error:  # whatever is wrong with one run, the others are shown
+                reason = f"failed at its page: {explain(error)}"
+                outcomes[name] = Outcome(
+                    "failed", f"{reason} (remove {task.folder} to run it again)"
+                )
+                publish(project, tasks, {name: outcomes[name]})
+                say(f"{name}: {outcomes[name].reason}")
+
+
+def executed_page(task: Task) -> NotebookNode:
+    """Return the page of a chapter with the outputs of its stored run."""
+    return assemble(task.chapter, nbformat.read(task.folder / runs.NOTEBOOK, as_version=4))
+
+
+def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
+    """Write every chapter's page and the included tables, touching only what changes.
+
+    A chapter whose stored run cannot be shown becomes a failed one in `outcomes`.
+    """
+    if project.pages.is_symlink():
+        raise BuildError([f"{project.pages} is a link: remove it, pm removes old pages there"])
+    check_stored(project, tasks, outcomes)
+    for name, task in tasks.items():
+        if outcomes[name].good:
+            page = executed_page(task)
         else:
             page = substitute(task.chapter, outcomes[name].reason)
         write_whole(project.pages / f"{name}.ipynb", nbformat.writes(page) + "\n")

@@ -54,6 +54,8 @@ def explain(error: Exception) -> str:
         what = " → ".join(files) or "a file"
         remedy = REMEDIES.get(error.errno)
         return f"{what}: {error.strerror}" + (f" ({remedy})" if remedy else "")
+    if isinstance(error, BuildError):
+        return str(error)
     if isinstance(error, MemoryError):
         return "MemoryError: memory ran out (run fewer chapters side by side with --jobs)"
     lines = str(error).strip().splitlines()
@@ -246,9 +248,9 @@ def write_whole(path: Path, text: str) -> bool:
     return True
 
 
-def end_with_children(*_: Any) -> NoReturn:
+def end_with_children(*_: Any, status: int = 130) -> NoReturn:
     """End this process and all that it started, at once. It serves as a signal's handler too."""
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
-    os._exit(130)
+    os._exit(status)

@@ -219,7 +219,7 @@ def start(book, *words, deaf=False):
 
 @pytest.mark.parametrize(
     ("how", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_an_interrupted_run_leaves_nothing_half_done(book, capsys, how, status):
     """The first chapter is done and kept, the second is in its last cell when the end comes."""

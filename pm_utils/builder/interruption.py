@@ -1,5 +1,6 @@
 """Signals that end the builder: Ctrl-C, SIGTERM, and a terminal that closes."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -51,10 +52,8 @@ class Interruption:
 
     def tell(self) -> None:
         """Say that the builder was interrupted."""
-        try:
+        with contextlib.suppress(OSError):  # the terminal has gone
             print("interrupted: finished chapters are kept, call again to go on", file=sys.stderr)
-        except OSError:  # the terminal has gone
-            pass
 
     def _end(self, number: int, _: FrameType | None) -> None:
         again, self.number = self.number is not None, number

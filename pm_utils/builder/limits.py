@@ -2,9 +2,10 @@
 
 import json
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nbformat import NotebookNode
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 class LimitError(Exception):
@@ -26,8 +27,8 @@ class Limits:
     seconds: float = 3600
     output_mb: float = 10
 
-    def of(self, cell: NotebookNode) -> "Limits":
-        """Return a cell's own limits, from ``{"pm": {"seconds": …, "output_mb": …}}`` in its metadata.
+    def of(self, cell: "NotebookNode") -> "Limits":
+        """Return a cell's own limits: ``{"pm": {"seconds": …, "output_mb": …}}`` in its metadata.
 
         Raises
         ------

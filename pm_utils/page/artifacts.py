@@ -160,7 +160,7 @@ _FORMATS: dict[str, tuple[Callable[[Path, Any], None], Callable[[Path], Any]]] =
 
 
 def _format(name: str) -> tuple[Callable[[Path, Any], None], Callable[[Path], Any]]:
-    if not isinstance(name, str) or set(name) & set("/\\:\0") or name.startswith("."):
+    if not isinstance(name, str) or set(name) & set("/\\:\0") or name in ("", ".", ".."):
         raise StoreError(f"{name!r}: give the name of a file as a text, without directories")
     suffix = Path(name).suffix
     if suffix not in _FORMATS:

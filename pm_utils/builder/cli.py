@@ -287,7 +287,7 @@ def _seeded(project: Project, task: "Task", number: int) -> list["Task"]:
     return tasks
 
 
-def clean(project: Project, options: argparse.Namespace) -> int:
+def remove_built(project: Project, options: argparse.Namespace) -> int:
     """Remove all that is built but the lock, which keeps other builders out meanwhile."""
     with project.lock():
         project.clean()
@@ -299,7 +299,7 @@ COMMANDS: dict[str, Callable[[Project, argparse.Namespace], int]] = {
     "run": run,
     "status": status,
     "seeds": seeds,
-    "clean": clean,
+    "clean": remove_built,
 }
 
 if __name__ == "__main__":

@@ -44,7 +44,6 @@ def check_toc(project: Project, names: list[str], problems: list[str]) -> None:
     except Exception as error:  # of any class, when a list stands where a mapping has to be
         problems.append(f"_toc.yml is no table of contents: {' '.join(str(error).split())}")
     listed = _files(content)
-    problems += [f"_toc.yml lists {name} {listed.count(name)} times" for name in _twice(listed)]
     problems += [
         f"_toc.yml lists {name}, but book/{name} does not exist"
         for name in listed
@@ -76,10 +75,6 @@ def check_config(project: Project, problems: list[str]) -> None:
     for error in checker(rules).iter_errors(content):
         place = ".".join(map(str, error.absolute_path))
         problems.append(f"_config.yml, {place or 'as a whole'}: {error.message[:300]}")
-
-
-def _twice(names: list[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})
 
 
 def _page_exists(project: Project, name: str) -> bool:

@@ -60,4 +60,5 @@ bench: setup ## measure DeepInterestNet beside the same network of deepctr-torch
 	$(VENV)/bin/python bench/din.py
 
 clean: ## remove everything that is built, but not the environment
-	rm -rf _build book/chapters book/_generated
+	@if [ -x $(VENV)/bin/pm ]; then $(VENV)/bin/pm clean; \
+	else rm -rf _build book/chapters book/_generated; fi

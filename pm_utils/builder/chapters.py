@@ -219,8 +219,9 @@ def select(chapters: dict[str, Chapter], requested: str, problems: list[str]) ->
     """
     for name in chapters:
         if requested in (name, name[:2], f"{name}.ipynb") or (
-            requested.isdigit() and int(requested) == int(name[:2])
+            requested.isdecimal() and requested.lstrip("0") == name[:2].lstrip("0")
         ):
             return name
-    problems.append(f"there is no chapter {requested}: {', '.join(chapters) or 'there are none'}")
+    existing = ", ".join(chapters) or "there are none"
+    problems.append(f"there is no chapter {requested or repr(requested)}: {existing}")
     return None

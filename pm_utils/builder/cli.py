@@ -1,31 +1,28 @@
-"""The command line: ``pm book``, ``run``, ``status``, ``seeds``, ``doctor`` and the editions."""
+"""The command line: ``pm book``, ``run``, ``status``, ``seeds``, ``clean``, ``doctor``, editions.
+
+What takes long to import is imported in functions, once signals are listened to.
+"""
 
 import argparse
 import json
 import os
-import signal
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pm_utils.builder import (
-    bounds,
-    chapters,
-    doctor,
-    editions,
-    html,
-    key,
-    pages,
-    profiles,
-    runs,
-)
-from pm_utils.builder.progress import report
-from pm_utils.builder.project import BuildError, Project
-from pm_utils.builder.runs import Task
-from pm_utils.page import artifacts
+from pm_utils.builder import doctor
+from pm_utils.builder.interruption import Interruption
+from pm_utils.builder.limits import Limits
+from pm_utils.builder.progress import go_deaf, report, say
+from pm_utils.builder.project import BuildError, Project, explain
 
-INTERRUPTED = 130
+if TYPE_CHECKING:
+    from pm_utils.builder.chapters import Chapter
+    from pm_utils.builder.runs import Outcome, Task
+
+NOBODY_READS = 141
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
         cores = os.cpu_count() or 1
         text = "chapters side by side (default: one per core)"
         sub.add_argument("--jobs", type=_positive, default=cores, help=text)
+        text = f"how long one cell may run (default: {Limits.seconds:g}; 0: no limit)"
+        sub.add_argument("--cell-seconds", type=_seconds, default=Limits.seconds, help=text)
         return sub
 
     book = with_jobs(command("book", "Run what is out of date and build the HTML."))
@@ -53,6 +52,8 @@ def parser() -> argparse.ArgumentParser:
     seeds = with_jobs(command("seeds", "Run a chapter under many seeds, write tests/bounds.json."))
     seeds.add_argument("chapter", help="a number or a name")
     seeds.add_argument("--runs", type=_several, default=10, help="how many seeds (default: 10)")
+    text = "Remove all that is built, unless another pm works."
+    commands.add_parser("clean", help=text, description=text)
     text = "Say whether this machine has what the book needs, and what to do where not."
     doctor.add_options(commands.add_parser("doctor", help=text, description=text))
     play = command("play", "Write working copies of the chapters into play/.")
@@ -65,6 +66,13 @@ def parser() -> argparse.ArgumentParser:
     for sub in (play, student, solutions):
         sub.add_argument("--renew", action="store_true", help="replace the copies that are there")
     return top
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError("give a number of seconds of at least 0")
+    return number
 
 
 def _positive(text: str) -> int:
@@ -92,24 +100,46 @@ def main(arguments: list[str] | None = None) -> int:
     -------
     int
         0 when all is well, 1 when something failed, 2 for a wrong call or a wrong repository,
-        130 when interrupted.
+        130 when interrupted, 143 when terminated, 141 when nobody reads what it says.
     """
-    options = parser().parse_args(arguments)
-    handler = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
+    with Interruption() as interruption:
+        options = parser().parse_args(arguments)
+        from pm_utils.builder import bounds, html, pages  # noqa: F401 - and all that they import
+
+        interruption.at_once = False
+        try:
+            return _main(options)
+        except BaseException:  # a library may have turned KeyboardInterrupt into its own error
+            if interruption.number is None:
+                raise
+            interruption.tell()
+            return interruption.status
+
+
+def _main(options: argparse.Namespace) -> int:
+    """Carry out a command; what it refuses and what the system refuses becomes a sentence."""
     try:
-        return COMMANDS[options.command](Project.find(), options)
+        status = COMMANDS[options.command](Project.find(), options)
+        sys.stdout.flush()
+        return status
     except BuildError as error:
         for problem in error.problems:
             print(f"error: {problem}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted: finished chapters are kept, call again to go on", file=sys.stderr)
-        return INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, handler)
+    except BrokenPipeError:  # as with ``pm status | head -1``
+        go_deaf()
+        return NOBODY_READS
+    except OSError as error:
+        print(f"error: {explain(error)}", file=sys.stderr)
+        return 1
 
 
-def load_tasks(project: Project, options: argparse.Namespace) -> tuple[dict[str, Task], str | None]:
+def load_tasks(
+    project: Project, options: argparse.Namespace
+) -> tuple[dict[str, "Task"], str | None]:
     """Read chapters, profile and table of contents; report all that is wrong together.
 
     Returns
@@ -122,32 +152,50 @@ def load_tasks(project: Project, options: argparse.Namespace) -> tuple[dict[str,
     BuildError
         When anything is wrong.
     """
+    from pm_utils.builder import chapters, html, profiles, runs
+
     problems: list[str] = []
     found = chapters.discover(project, problems)
     changes = profiles.load_profile(project, options.profile, found, problems)
     requested = getattr(options, "chapter", None)
-    name = chapters.select(found, requested, problems) if requested else None
+    name = chapters.select(found, requested, problems) if requested is not None else None
     if options.command == "book":
+        html.check_config(project, problems)
         html.check_toc(project, list(found), problems)
     if problems:
         raise BuildError(problems)
     return runs.chapter_tasks(project, options.profile, found, changes), name
 
 
-def _chapters(tasks: dict[str, Task]) -> dict[str, chapters.Chapter]:
+def _run_all(
+    project: Project, tasks: dict[str, "Task"], options: argparse.Namespace, *, cold: bool = False
+) -> dict[str, "Outcome"]:
+    """Run tasks as the options say and publish the result of each chapter as soon as it ends."""
+    from pm_utils.builder import pages, runs
+
+    chapters = {label: task for label, task in tasks.items() if label == task.chapter.name}
+
+    def publish(label: str, outcome: "Outcome") -> None:
+        pages.publish(project, chapters, {label: outcome})
+
+    limits = Limits(seconds=options.cell_seconds)
+    settings = {"jobs": options.jobs, "cold": cold, "limits": limits, "ended": publish}
+    with report() as shown:
+        return runs.run_all(project, tasks, report=shown, **settings)
+
+
+def _chapters(tasks: dict[str, "Task"]) -> dict[str, "Chapter"]:
     return {name: task.chapter for name, task in tasks.items()}
 
 
 def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
+    from pm_utils.builder import html, pages
+
     tasks, _ = load_tasks(project, options)
     with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
         pages.forget_pages(project, options.profile, set(tasks))
-        with report() as shown:
-            outcomes = runs.run_all(
-                project, tasks, jobs=options.jobs, report=shown, cold=options.cold
-            )
-        pages.publish(project, tasks, outcomes)
+        outcomes = _run_all(project, tasks, options, cold=options.cold)
         pages.write_pages(project, tasks, outcomes)
         counts = [outcome.status for outcome in outcomes.values()]
         labels = {
@@ -156,7 +204,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
             "failed": "failed",
             "left out": "skipped",
         }
-        print("chapters: " + ", ".join(f"{counts.count(s)} {t}" for t, s in labels.items()))
+        say("chapters: " + ", ".join(f"{counts.count(s)} {t}" for t, s in labels.items()))
         good = all(outcome.good for outcome in outcomes.values())
         if options.cold:
             html.forget_html(project)
@@ -165,22 +213,23 @@ def book(project: Project, options: argparse.Namespace) -> int:
         except html.HtmlError as error:
             print(f"the HTML has warnings or errors:\n{error}", file=sys.stderr)
             return 1
-    print("HTML: built" if changed else "HTML: unchanged")
-    print(f"open {project.build / 'html' / 'index.html'}")
+    say("HTML: built" if changed else "HTML: unchanged")
+    say(f"open {project.build / 'html' / 'index.html'}")
     return 0 if good else 1
 
 
 def run(project: Project, options: argparse.Namespace) -> int:
     """Run one chapter, and what it needs, where they are out of date."""
+    from pm_utils.builder import chapters
+
     tasks, name = load_tasks(project, options)
     wanted = chapters.with_upstream(_chapters(tasks), [name])
     tasks = {name: task for name, task in tasks.items() if name in wanted}
-    with project.lock(), report() as shown:
-        outcomes = runs.run_all(project, tasks, jobs=options.jobs, report=shown)
-        pages.publish(project, tasks, outcomes)
+    with project.lock():
+        outcomes = _run_all(project, tasks, options)
     for label, outcome in outcomes.items():
         if outcome.status == "current":
-            print(f"{label}: unchanged")
+            say(f"{label}: unchanged")
     return 0 if all(outcome.good for outcome in outcomes.values()) else 1
 
 
@@ -197,7 +246,9 @@ def status(project: Project, options: argparse.Namespace) -> int:
     return 0
 
 
-def _state(project: Project, task: Task) -> dict[str, Any]:
+def _state(project: Project, task: "Task") -> dict[str, Any]:
+    from pm_utils.builder import key, runs
+
     reason, record = runs.stale_reason(task), runs.read_record(task.folder)
     failure = runs.read_record(project.aside("failed", task.folder))
     state = "out of date" if reason else "up to date"
@@ -210,16 +261,15 @@ def _state(project: Project, task: Task) -> dict[str, Any]:
 
 def seeds(project: Project, options: argparse.Namespace) -> int:
     """Run a chapter under seeds 0, 1, … and write its bounds."""
+    from pm_utils.builder import bounds, chapters, runs
     from pm_utils.page import scoreboard
 
     tasks, name = load_tasks(project, options)
     above = chapters.with_upstream(_chapters(tasks), [name]) - {name}
     tasks_above = {other: tasks[other] for other in above}
     seeded = {task.label: task for task in _seeded(project, tasks[name], options.runs)}
-    with project.lock(), report() as shown:
-        todo = tasks_above | seeded
-        outcomes = runs.run_all(project, todo, jobs=options.jobs, report=shown)
-        pages.publish(project, tasks_above, {other: outcomes[other] for other in tasks_above})
+    with project.lock():
+        outcomes = _run_all(project, tasks_above | seeded, options)
     if not all(outcome.good for outcome in outcomes.values()):
         print("tests/bounds.json is left as it was: not every run succeeded", file=sys.stderr)
         return 1
@@ -236,7 +286,7 @@ def seeds(project: Project, options: argparse.Namespace) -> int:
     return 0
 
 
-def _seeded(project: Project, task: Task, number: int) -> list[Task]:
+def _seeded(project: Project, task: "Task", number: int) -> list["Task"]:
     """Return a chapter's task under each of the first seeds, stored apart from the book's runs."""
     folder = project.build / "seeds" / task.profile / task.chapter.name
     tasks = []
@@ -250,6 +300,13 @@ def _seeded(project: Project, task: Task, number: int) -> list[Task]:
     return tasks
 
 
+def remove_built(project: Project, options: argparse.Namespace) -> int:
+    """Remove all that is built but the lock, which keeps other builders out meanwhile."""
+    with project.lock():
+        project.clean()
+    return 0
+
+
 def examine_machine(project: Project, options: argparse.Namespace) -> int:
     """Say whether this machine has what the book needs."""
     return doctor.report_health(as_json=options.json)
@@ -257,6 +314,9 @@ def examine_machine(project: Project, options: argparse.Namespace) -> int:
 
 def play(project: Project, options: argparse.Namespace) -> int:
     """Write working copies, keep those that are there, and open JupyterLab if asked to."""
+    from pm_utils.builder import runs
+    from pm_utils.page import artifacts
+
     tasks, name = load_tasks(project, options)
     names = [name] if name else list(tasks)
     _write(project, options, names, kind="play", folder=project.play)
@@ -286,6 +346,8 @@ def _edition(project: Project, options: argparse.Namespace, kind: str) -> int:
 def _write(
     project: Project, options: argparse.Namespace, names: list[str], *, kind: str, folder: Path
 ) -> None:
+    from pm_utils.builder import chapters, editions, runs
+
     found = chapters.discover(project, [])
     made = editions.all_editions(project, found, names, kind=kind, profile=options.profile)
     written = editions.write_editions(project, made, folder, renew=options.renew)
@@ -300,11 +362,12 @@ def _write(
         )
 
 
-COMMANDS = {
+COMMANDS: dict[str, Callable[[Project, argparse.Namespace], int]] = {
     "book": book,
     "run": run,
     "status": status,
     "seeds": seeds,
+    "clean": remove_built,
     "doctor": examine_machine,
     "play": play,
     "student": student,

@@ -20,7 +20,7 @@ import psutil
 from jupyter_client import AsyncKernelManager
 from jupyter_client.provisioning import LocalProvisioner
 
-from pm_utils.builder.project import end_with_children
+from pm_utils.builder.project import end_with_children, explain
 
 RUNNER = ("papermill", "ipykernel.kernelapp")
 CHAPTER_LIBRARIES = (
@@ -31,8 +31,10 @@ CHAPTER_LIBRARIES = (
     *("sklearn.pipeline", "statsmodels.stats.proportion", "gymnasium", "jinja2"),
 )
 LOOK_SECONDS = 0.25
+LONGEST_MESSAGE = 300
 FORKS = sys.platform == "linux"  # libraries of other systems do not survive a fork
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def libraries(sources: list[str]) -> list[str]:
@@ -115,7 +117,13 @@ def serve(receiver: Connection, others: tuple[Connection, ...], root: str, paren
     sys.path.insert(0, root)
     from ipykernel.kernelapp import IPKernelApp
 
-    IPKernelApp.launch_instance([*arguments, f"--IPKernelApp.parent_handle={parent}"])
+    class WholeOutput(IPKernelApp):
+        def init_iopub(self, context: Any) -> None:
+            context.sndhwm = 0  # else output is dropped once 1,000 messages wait
+            super().init_iopub(context)
+
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server may ignore it
+    WholeOutput.launch_instance([*arguments, f"--IPKernelApp.parent_handle={parent}"])
 
 
 class ForkedKernelManager(AsyncKernelManager):
@@ -183,6 +191,8 @@ class Memory:
 def last_line(error: Exception) -> str:
     """Return what the last line of a traceback says, the message's first line if it has many.
 
+    It is cut after `LONGEST_MESSAGE` characters, and has none that a page or a terminal refuses.
+
     Examples
     --------
     >>> from pm_utils.builder.execute import last_line
@@ -193,8 +203,36 @@ def last_line(error: Exception) -> str:
     """
     name, text = getattr(error, "ename", type(error).__name__), getattr(error, "evalue", str(error))
     lines = _ANSI.sub("", str(text)).strip().splitlines()
-    more = " …" if len(lines) > 1 else ""
-    return f"{name}: {lines[0]}{more}" if lines else name
+    line = f"{name}: {lines[0]}" if lines else name
+    more = " …" if len(lines) > 1 or len(line) > LONGEST_MESSAGE else ""
+    line = line[:LONGEST_MESSAGE].encode("utf-8", "backslashreplace").decode()
+    return _CONTROL.sub(" ", line) + more
+
+
+class CellError(Exception):
+    """What a kernel said when a cell failed: the class and the text of the error."""
+
+    def __init__(self, reply: dict[str, Any]) -> None:
+        self.ename, self.evalue = reply.get("ename") or "Error", reply.get("evalue") or ""
+        if self.ename == "SystemExit":
+            self.evalue = "the cells below were not run: leave out sys.exit(), or raise an error"
+        super().__init__(self.ename, self.evalue)
+
+
+def cause(error: Exception) -> str:
+    """Return why a notebook ended before its end, in one line."""
+    from nbclient.exceptions import DeadKernelError
+
+    if isinstance(error, DeadKernelError):
+        status = ForkedKernelManager.kernel.poll() if FORKS else None
+        ended = {
+            None: "",
+            -9: " (killed; perhaps memory ran out: run fewer side by side by --jobs)",
+        }
+        return last_line(error) + ended.get(status, f" (its process ended with {status})")
+    if isinstance(error, OSError) and error.errno is not None:
+        return explain(error)
+    return last_line(error)
 
 
 def run_job(job: dict[str, Any], emit: Any, **settings: Any) -> None:
@@ -203,8 +241,9 @@ def run_job(job: dict[str, Any], emit: Any, **settings: Any) -> None:
     Parameters
     ----------
     job : dict
-        ``notebook`` (a path, executed in place), ``parameters`` to inject and ``cells``, the
-        identifiers of the code cells.
+        ``notebook`` (a path, executed in place), ``parameters`` to inject, ``cells``, the
+        identifiers of the code cells, and ``limits``, by name, as `pm_utils.builder.limits.Limits`
+        takes them.
     emit : callable
         Takes an event: ``{"cell": i}`` when code cell i (from 1) starts, at the end
         ``{"error": text or None, "peak_memory_mb": float}``, see `Memory`.
@@ -212,7 +251,14 @@ def run_job(job: dict[str, Any], emit: Any, **settings: Any) -> None:
         For papermill.
     """
     import papermill
+    from papermill.engines import papermill_engines
 
+    from pm_utils.builder.client import LimitedEngine
+    from pm_utils.builder.limits import Limits
+
+    papermill_engines.register("limited", LimitedEngine)
+    path = job["notebook"].replace("{", "{{").replace("}", "}}")  # papermill formats paths
+    replies: list[dict[str, Any]] = []
     numbers = {identifier: i for i, identifier in enumerate(job["cells"], start=1)}
     memory = Memory()
 
@@ -221,20 +267,31 @@ def run_job(job: dict[str, Any], emit: Any, **settings: Any) -> None:
         if number := numbers.get(cell.get("id")):
             emit({"cell": number})
 
+    def end_cell(execute_reply: dict[str, Any], **_: Any) -> None:
+        replies.append(execute_reply["content"])
+
     error = None
     try:
         papermill.execute_notebook(
-            job["notebook"],
-            job["notebook"],
+            path,
+            path,
             job["parameters"],
+            engine_name="limited",
+            limits=Limits(**job["limits"]),
             progress_bar=False,
             request_save_on_cell_execute=False,
             on_cell_execute=start_cell,
+            on_cell_error=end_cell,
             **settings,
         )
     except Exception as exception:  # whatever ends a notebook is reported with its cell
-        print(exception, file=sys.stderr, flush=True)
-        error = last_line(exception)
+        with contextlib.suppress(OSError):  # the disk may be full
+            print(exception, file=sys.stderr, flush=True)
+        error = cause(exception)
+    if replies:  # papermill passes over sys.exit(), and over what errors without a traceback say
+        error = cause(CellError(replies[0]))
+        with contextlib.suppress(OSError):
+            print(error, file=sys.stderr, flush=True)
     emit({"error": error, "peak_memory_mb": round(memory.peak_mb, 1)})
 
 

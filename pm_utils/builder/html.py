@@ -1,6 +1,7 @@
 """HTML by Jupyter Book: only when a page changed, warnings as errors."""
 
 import contextlib
+import importlib.resources
 import json
 import re
 import shutil
@@ -10,12 +11,15 @@ from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import yaml
+from sphinx_external_toc.parsing import parse_toc_data
 
 from pm_utils.builder.key import digest
 from pm_utils.builder.project import Project, write_whole
 
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
+PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -31,10 +35,20 @@ def check_toc(project: Project, names: list[str], problems: list[str]) -> None:
         problems.append("_toc.yml is missing")
         return
     try:
-        listed = _files(yaml.safe_load(path.read_text(encoding="utf-8")))
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         problems.append(f"_toc.yml is no valid YAML: {' '.join(str(error).split())}")
         return
+    try:
+        parse_toc_data(content)
+    except Exception as error:  # of any class, when a list stands where a mapping has to be
+        problems.append(f"_toc.yml is no table of contents: {' '.join(str(error).split())}")
+    listed = _files(content)
+    problems += [
+        f"_toc.yml lists {name}, but book/{name} does not exist"
+        for name in listed
+        if not name.startswith("chapters/") and not _page_exists(project, name)
+    ]
     listed = [file.removeprefix("chapters/") for file in listed if file.startswith("chapters/")]
     problems += [f"_toc.yml has no line `- file: chapters/{n}`" for n in names if n not in listed]
     existing = {file.stem for file in project.sources}
@@ -43,6 +57,29 @@ def check_toc(project: Project, names: list[str], problems: list[str]) -> None:
         for name in listed
         if name.removesuffix(".ipynb") not in existing
     ]
+
+
+def check_config(project: Project, problems: list[str]) -> None:
+    """Append a problem when Jupyter Book will not accept `_config.yml`."""
+    path = project.root / "_config.yml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        problems.append("_config.yml is missing")
+        return
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        problems.append(f"_config.yml is no valid YAML: {' '.join(str(error).split())}")
+        return
+    schema = importlib.resources.files("jupyter_book").joinpath("config_schema.json")
+    checker = jsonschema.validators.validator_for(rules := json.loads(schema.read_text("utf-8")))
+    for error in checker(rules).iter_errors(content):
+        place = ".".join(map(str, error.absolute_path))
+        problems.append(f"_config.yml, {place or 'as a whole'}: {error.message[:300]}")
+
+
+def _page_exists(project: Project, name: str) -> bool:
+    path = project.book / name
+    return path.is_file() or any(path.with_name(path.name + s).is_file() for s in PAGE_SUFFIXES)
 
 
 def _files(node: Any) -> list[str]:
@@ -100,7 +137,9 @@ def renderer(
     """
     command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
     held = {} if lock is None or sys.platform == "win32" else {"pass_fds": (lock,)}
-    process = subprocess.Popen(command, cwd=project.root, stdin=subprocess.PIPE, **held)
+    process = subprocess.Popen(
+        command, cwd=project.root, stdin=subprocess.PIPE, start_new_session=True, **held
+    )  # a session of its own: Ctrl-C is the builder's alone, which ends it
     try:
         yield process
     finally:

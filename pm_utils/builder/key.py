@@ -34,8 +34,16 @@ def digest(value: Any) -> str:
     16
     """
     if not isinstance(value, bytes):
-        value = json.dumps(value, sort_keys=True, default=repr).encode()
+        value = json.dumps(plain(value), sort_keys=True, default=repr).encode()
     return hashlib.sha256(value).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """Return a value with texts for keys, as JSON writes them, so that keys can be sorted."""
+    if isinstance(value, dict):
+        texts = {k: k if isinstance(k, str) else json.dumps(k, default=repr) for k in value}
+        return {texts[k]: plain(v) for k, v in value.items()}
+    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 class Modules:

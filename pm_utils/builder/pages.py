@@ -1,7 +1,6 @@
 """The pages that come from runs: executed chapters, and the tables that prose pages include."""
 
 import copy
-import shutil
 from typing import Any
 
 import nbformat
@@ -12,7 +11,8 @@ from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.editions import executed_edition
 from pm_utils.builder.key import PACKAGE
 from pm_utils.builder.package_map import package_map
-from pm_utils.builder.project import Project, write_whole
+from pm_utils.builder.progress import say
+from pm_utils.builder.project import BuildError, Project, explain, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
 from pm_utils.builder.working_copies import read_words
 
@@ -31,6 +31,8 @@ def publish(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcom
         What was run and how it ended, by chapter.
     """
     for name, outcome in outcomes.items():
+        if name not in tasks:
+            continue
         target = project.results(tasks[name].profile) / f"{name}.json"
         scoreboard = tasks[name].folder / SCOREBOARD
         if outcome.good and scoreboard.is_file():
@@ -44,10 +46,10 @@ def forget_pages(project: Project, profile: str, names: set[str]) -> None:
     folders = [project.runs(profile), project.build / "failed" / "runs" / profile]
     for path in [path for folder in folders for path in folder.glob("*")]:
         if path.name not in names:
-            shutil.rmtree(path)
+            project.remove(path)
     for path in project.results(profile).glob("*.json"):
         if path.stem not in names:
-            path.unlink()
+            project.remove(path)
 
 
 def assemble(chapter: Chapter, executed: NotebookNode) -> NotebookNode:
@@ -100,14 +102,40 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
     return page
 
 
+def check_stored(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
+    """Fail in `outcomes` each chapter whose stored run cannot be shown, and say why."""
+    for name, task in tasks.items():
+        if outcomes[name].good:
+            try:
+                executed_page(task)
+                runs.check_scoreboard(task.folder)
+            except Exception as error:  # whatever is wrong with one run, the others are shown
+                reason = f"failed at its page: {explain(error)}"
+                outcomes[name] = Outcome(
+                    "failed", f"{reason} (remove {task.folder} to run it again)"
+                )
+                publish(project, tasks, {name: outcomes[name]})
+                say(f"{name}: {outcomes[name].reason}")
+
+
+def executed_page(task: Task) -> NotebookNode:
+    """Return the page of a chapter with the outputs of its stored run."""
+    return assemble(task.chapter, nbformat.read(task.folder / runs.NOTEBOOK, as_version=4))
+
+
 def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
-    """Write every chapter's page and the included tables, touching only what changes."""
+    """Write every chapter's page and the included tables, touching only what changes.
+
+    A chapter whose stored run cannot be shown becomes a failed one in `outcomes`.
+    """
+    if project.pages.is_symlink():
+        raise BuildError([f"{project.pages} is a link: remove it, pm removes old pages there"])
+    check_stored(project, tasks, outcomes)
     words = read_words(project, {name: task.chapter for name, task in tasks.items()})
     for name, task in tasks.items():
         download = project.generated / DOWNLOADS / f"{name}.ipynb"
         if outcomes[name].good:
-            executed = nbformat.read(task.folder / runs.NOTEBOOK, as_version=4)
-            page = assemble(task.chapter, executed)
+            page = executed_page(task)
             write_whole(
                 download, nbformat.writes(executed_edition(task.chapter, page, words)) + "\n"
             )

@@ -30,13 +30,15 @@ def load_profile(
         Per chapter the values that differ from those in its notebook.
     """
     path = project.notebooks / f"{profile}.yml"
+    known = sorted(file.stem for file in project.notebooks.glob("*.yml"))
     try:
+        if profile not in known:  # looked up before it is joined: it may be a path
+            raise FileNotFoundError(profile)
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
-        known = ", ".join(sorted(file.stem for file in project.notebooks.glob("*.yml")))
-        problems.append(f"there is no profile {profile}: {known or 'there are none'}")
+        problems.append(f"there is no profile {profile}: {', '.join(known) or 'there are none'}")
         content = {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         problems.append(f"{path.name} is no valid YAML: {' '.join(str(error).split())}")
         content = {}
     changes: dict[str, dict[str, Any]] = {name: {} for name in chapters}

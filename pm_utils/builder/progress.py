@@ -1,7 +1,25 @@
 """What a run shows: live bars on a terminal, plain lines elsewhere."""
 
+import contextlib
+import os
 import sys
 from typing import Any
+
+
+def say(text: str) -> None:
+    """Print a line at once; that nobody reads it or the disk is full stops no build."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        go_deaf()
+    except OSError:  # the line is lost, what is built is not
+        pass
+
+
+def go_deaf() -> None:
+    """Lead standard output nowhere: its reader has gone."""
+    with contextlib.suppress(OSError, ValueError):  # a test's has no descriptor
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 class Lines:
@@ -27,7 +45,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print a line at once."""
-        print(text, flush=True)
+        say(text)
 
     def start(self, label: str, cells: int) -> None:
         """Say that a chapter with this many code cells starts."""
@@ -35,6 +53,10 @@ class Lines:
 
     def cell(self, label: str, number: int) -> None:
         """Note that a code cell starts; plain lines leave this out."""
+
+    def long(self, label: str, cell: str, seconds: float) -> None:
+        """Say which code cell has been running for long."""
+        self.say(f"{label}: still in {cell}, for {seconds:.0f} s")
 
     def finish(self, label: str, seconds: float, peak_memory_mb: float) -> None:
         """Say that a chapter is done."""
@@ -81,6 +103,9 @@ class Bars(Lines):
     def cell(self, label: str, number: int) -> None:
         """Move a chapter's bar to the code cell that runs."""
         self.progress.update(self.tasks[label], completed=number)
+
+    def long(self, label: str, cell: str, seconds: float) -> None:
+        """Say nothing: the bar shows it."""
 
     def finish(self, label: str, seconds: float, peak_memory_mb: float) -> None:
         """Replace the bar by a line."""

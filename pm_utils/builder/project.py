@@ -1,7 +1,10 @@
 """Where things lie in a checkout, and the lock that keeps two builders apart."""
 
 import contextlib
+import errno
 import os
+import re
+import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +15,22 @@ import psutil
 from filelock import lock_descriptor
 
 PATIENCE_SECONDS = 1.0
+PLAIN_NAME = re.compile(r"\w[\w.-]*")
+REMEDIES = {
+    errno.ENOSPC: "free some space and call again",
+    errno.EDQUOT: "free some space and call again",
+    errno.EACCES: "make it yours (did another user build here?) and call again",
+    errno.EPERM: "make it yours (did another user build here?) and call again",
+    errno.EROFS: "make it writable and call again",
+    errno.EXDEV: "keep all of _build on one device",
+    errno.ENOENT: "it went while it was needed; let nothing but pm remove files of _build",
+    errno.ENOTDIR: "a file stands where a folder has to be: remove it",
+    errno.EEXIST: "something stands where pm writes: remove it",
+    errno.EISDIR: "a folder stands where a file has to be: remove it",
+}
+
+
+LOCK, HOLDER = "pm.lock", "pm.pid"
 
 
 class BuildError(Exception):
@@ -26,6 +45,21 @@ class BuildError(Exception):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+def explain(error: Exception) -> str:
+    """Return one sentence on what went wrong with files or memory, with the file and the remedy."""
+    if isinstance(error, OSError) and error.errno is not None:
+        files = [str(name) for name in (error.filename, error.filename2) if name is not None]
+        what = " → ".join(files) or "a file"
+        remedy = REMEDIES.get(error.errno)
+        return f"{what}: {error.strerror}" + (f" ({remedy})" if remedy else "")
+    if isinstance(error, BuildError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "MemoryError: memory ran out (run fewer chapters side by side with --jobs)"
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -91,16 +125,50 @@ class Project:
         return self.root / "_build"
 
     def runs(self, profile: str) -> Path:
-        """Return the directory with one folder per finished chapter."""
-        return self.build / "runs" / profile
+        """Return the directory with one folder per finished chapter.
+
+        Raises
+        ------
+        BuildError
+            When the profile's name could lead elsewhere.
+        """
+        return self.build / "runs" / plain_name(profile, "profile")
 
     def results(self, profile: str) -> Path:
-        """Return the directory with one scoreboard per chapter."""
-        return self.build / "results" / profile
+        """Return the directory with one scoreboard per chapter, see `runs`."""
+        return self.build / "results" / plain_name(profile, "profile")
 
     def aside(self, kind: str, folder: Path) -> Path:
         """Return where the unfinished, replaced or failed run of a folder in `build` lies."""
         return self.build / kind / folder.relative_to(self.build)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file or a folder below `build`, if it is there; of a link the link alone.
+
+        Raises
+        ------
+        BuildError
+            When the path leads out of `build`, by its name or by a link on the way.
+        """
+        build, place = self.build.resolve(), path.parent.resolve()
+        if path.name in ("", "..") or not place.is_relative_to(build):
+            problem = f"{path} leads out of {self.build}, so it is not removed: "
+            raise BuildError([problem + f"is {path.parent} a link? Put a folder in its place"])
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+    def clean(self) -> None:
+        """Remove all that the builder has written but its lock, which the caller holds."""
+        for path in sorted(self.build.glob("*")):
+            if path.name not in (LOCK, HOLDER):
+                self.remove(path)
+        for path in (self.pages, self.generated):
+            if path.is_symlink():
+                path.unlink()
+            elif path.exists():
+                shutil.rmtree(path)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[int]:
@@ -113,11 +181,16 @@ class Project:
         Raises
         ------
         BuildError
-            When another process holds it for longer than `PATIENCE_SECONDS`.
+            When another process holds it for longer than `PATIENCE_SECONDS`, or `build` cannot
+            be written.
         """
-        self.build.mkdir(exist_ok=True)
-        holder = self.build / "pm.pid"  # apart: nobody else may read a locked file on Windows
-        with open(self.build / "pm.lock", "ab") as file:
+        holder = self.build / HOLDER  # apart: nobody else may read a locked file on Windows
+        try:
+            self.build.mkdir(exist_ok=True)
+            file = open(self.build / LOCK, "ab")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise BuildError([f"pm keeps all it makes in _build: {explain(error)}"]) from error
+        with file:
             if not _locked(file.fileno()):
                 pid = holder.read_text("utf-8") if holder.is_file() else "unknown"
                 raise BuildError(
@@ -125,6 +198,20 @@ class Project:
                 )
             write_whole(holder, str(os.getpid()))
             yield file.fileno()
+
+
+def plain_name(name: str, what: str) -> str:
+    """Return a name that is joined to a path, checked: it cannot lead to another directory.
+
+    Raises
+    ------
+    BuildError
+        When it has other characters than letters, digits, ``_``, ``-`` and ``.``, or starts with
+        ``-`` or ``.``.
+    """
+    if not PLAIN_NAME.fullmatch(name):
+        raise BuildError([f"{name!r} is no name of a {what}: use letters, digits, _, - and ."])
+    return name
 
 
 def _locked(descriptor: int) -> bool:
@@ -166,14 +253,19 @@ def write_whole(path: Path, text: str) -> bool:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):  # half a file would take the space of a full disk
+            temporary.unlink(missing_ok=True)
+        raise
     return True
 
 
-def end_with_children(*_: Any) -> NoReturn:
+def end_with_children(*_: Any, status: int = 130) -> NoReturn:
     """End this process and all that it started, at once. It serves as a signal's handler too."""
     for child in psutil.Process().children(recursive=True):
         with contextlib.suppress(psutil.NoSuchProcess):
             child.kill()
-    os._exit(130)
+    os._exit(status)

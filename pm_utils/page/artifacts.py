@@ -17,6 +17,7 @@ from typing import Any
 import pandas as pd
 
 ROOT = Path(__file__).resolve().parents[2]
+TAKEN = ("record.json", "notebook.ipynb", "log.txt")  # the builder's own files beside artifacts
 
 
 class StoreError(Exception):
@@ -38,7 +39,8 @@ def input_dirs() -> list[Path]:
     """Return the directories that artifacts are looked for in."""
     named = os.environ.get("PM_INPUTS")
     if named is not None:
-        return [Path(part) for part in named.split(os.pathsep) if part]
+        separator = "\n" if "\n" in named else os.pathsep  # a path may have a colon in it
+        return [Path(part) for part in named.split(separator) if part]
     return [ROOT / "_build" / "lab", *sorted((ROOT / "_build" / "runs" / "quick").glob("*"))]
 
 
@@ -64,9 +66,11 @@ def save(name: str, value: Any) -> Path:
     Raises
     ------
     StoreError
-        When the suffix is none of the four.
+        When the name has a directory in it or is the builder's, or the suffix is none of the four.
     """
     write, _ = _format(name)
+    if name in TAKEN:
+        raise StoreError(f"{name}: the builder writes a file of this name, choose another")
     target = output_dir() / name
     handle, temporary = tempfile.mkstemp(suffix=target.suffix, dir=target.parent)
     os.close(handle)
@@ -100,7 +104,7 @@ def load(name: str) -> Any:
     Raises
     ------
     StoreError
-        When no directory holds it or the suffix is unknown.
+        When no directory holds it, the name has a directory in it or the suffix is unknown.
     """
     _, read = _format(name)
     places = [*input_dirs(), output_dir()]
@@ -197,6 +201,8 @@ _FORMATS: dict[str, tuple[Callable[[Path, Any], None], Callable[[Path], Any]]] =
 
 
 def _format(name: str) -> tuple[Callable[[Path, Any], None], Callable[[Path], Any]]:
+    if not isinstance(name, str) or set(name) & set("/\\:\0") or name in ("", ".", ".."):
+        raise StoreError(f"{name!r}: give the name of a file as a text, without directories")
     suffix = Path(name).suffix
     if suffix not in _FORMATS:
         raise StoreError(f"{name}: give a name that ends in one of {', '.join(_FORMATS)}")

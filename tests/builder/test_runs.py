@@ -219,7 +219,7 @@ def start(book, *words, deaf=False):
 
 @pytest.mark.parametrize(
     ("how", "status"),
-    [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -signal.SIGKILL)],
+    [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_an_interrupted_run_leaves_nothing_half_done(book, capsys, how, status):
     """The first chapter is done and kept, the second is in its last cell when the end comes."""
@@ -423,3 +423,197 @@ def test_what_took_longest_runs_first(book, capsys):
         out = pm(capsys, "book", "--cold", "--jobs", "1")[1].out
         begun = [line.split(":")[0] for line in out.splitlines() if ": started" in line]
         assert begun == [slow, fast]
+
+
+def test_sys_exit_is_a_failure_and_the_page_shows_no_half_chapter(book, capsys):
+    book.chapter("01-a", "import sys", "sys.exit()", "print('after')")
+    book.chapter("02-b", "raise SystemExit(0)", "print('after')")
+    book.chapter("03-c", "print('good')")
+    book.toc("01-a", "02-b", "03-c")
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (1, {"03-c"})
+    assert "01-a: failed in code cell 4 of 5 (code-1): SystemExit: the cells below" in told.out
+    assert "02-b: failed in code cell 3 of 4 (code-0): SystemExit" in told.out
+
+
+def test_rude_chapters_fail_alone_with_a_sentence(book, capsys):
+    """What they do hurts the builder's own work on them, outside of their cells."""
+    book.chapter("01-a", "import shutil", "shutil.rmtree(out)")
+    book.chapter("02-b", '(out / "scoreboard.json").write_bytes(b"\\xff")')
+    book.chapter("03-c", '(out / "scoreboard.json").write_text(\'{"rows": 3}\')')
+    book.chapter("04-d", score("04-d", deep='"high"'))
+    book.chapter("05-e", "%nosuchmagic 3")
+    book.chapter("06-f", "raise ValueError('x' * 10**6)")
+    book.chapter("07-g", "print(m)", parameters="seed = 0\nm = {1: 'a', 'b': 2, (3, 4): None}")
+    book.chapter("08-h", "exit()", "import time; time.sleep(60)")
+    names = [path.stem for path in book.project.sources]
+    book.toc(*names)
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (1, {"07-g"}), told.out
+    assert "Traceback" not in told.out + told.err
+    said = {line[:4]: line for line in told.out.splitlines() if ": failed" in line}
+    assert "a cell removed the folder PM_OUTPUT" in said["01-a"]
+    for name in ("02-b", "03-c", "04-d"):
+        assert "is no scoreboard" in said[name]
+    assert "UsageError: Line magic function `%nosuchmagic` not found." in said["05-e"]
+    assert len(said["06-f"]) < 400 and said["06-f"].endswith("…")
+    assert "DeadKernelError: Kernel died (its process ended with 0)" in said["08-h"]
+    assert "a" in texts(book.page("07-g"))[0]
+    assert len(book.page("01-a").cells) == 1
+
+
+def test_an_error_of_the_system_fails_one_chapter(book, capsys, monkeypatch):
+    real = runs.os.replace
+
+    def replace(source, target):
+        if str(target).endswith("runs/quick/01-a"):
+            raise OSError(18, "Invalid cross-device link", str(source), None, str(target))
+        real(source, target)
+
+    monkeypatch.setattr(runs.os, "replace", replace)
+    book.chapter("01-a")
+    book.chapter("02-b")
+    book.toc("01-a", "02-b")
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (1, {"02-b"})
+    assert "01-a: failed outside of its cells: " in told.out
+    assert "keep all of _build on one device" in told.out
+
+
+def test_a_stored_run_that_cannot_be_shown_is_a_failure_of_its_chapter(book, capsys):
+    for name in ("01-a", "02-b"):
+        book.chapter(name, score(name))
+    tasks = book.tasks()
+    assert pm(capsys, "run", "02")[0] == 0
+    outcomes = {"01-a": runs.Outcome("current"), "02-b": runs.Outcome("current")}
+    pages.write_pages(book.project, tasks, outcomes)
+    assert "failed at its page: " in outcomes["01-a"].reason and outcomes["02-b"].good
+    assert len(book.page("01-a").cells) == 1 and len(book.page("02-b").cells) > 1
+
+
+def test_a_cell_has_a_limit_of_seconds_and_of_output(book, capsys):
+    book.chapter("01-a", "while True: pass")
+    book.chapter("02-b", "while True: print('x' * 10**5)")
+    book.chapter("03-c", "import time; time.sleep(4)", "print('x' * 2 * 10**7)")
+    notebook = book.read("03-c")
+    notebook.cells[4].metadata["pm"] = {"seconds": 0}
+    notebook.cells[5].metadata["pm"] = {"output_mb": 30}
+    book.write("03-c", notebook)
+    book.chapter("04-d", "1")
+    notebook = book.read("04-d")
+    notebook.cells[4].metadata["pm"] = {"minutes": 2}
+    book.write("04-d", notebook)
+    book.toc("01-a", "02-b", "03-c", "04-d")
+    code, told = pm(capsys, "book", "--cell-seconds", "3")
+    assert (code, executed(told.out)) == (1, {"03-c"}), told.out
+    assert "01-a: failed in code cell 3 of 3 (code-0): LimitError: it ran for longer" in told.out
+    assert "--cell-seconds" in told.out
+    assert "02-b: failed in code cell 3 of 3 (code-0): LimitError: it printed or drew" in told.out
+    assert "04-d: failed in code cell 3 of 3 (code-0): LimitError: its metadata has" in told.out
+
+
+def test_many_small_outputs_all_arrive(book, capsys):
+    text = "import sys\nfor i in range(20000):\n    sys.stdout.write('0'); sys.stdout.flush()"
+    book.chapter("01-a", text, "print('after')")
+    book.toc("01-a")
+    assert pm(capsys, "book")[0] == 0
+    said = texts(book.page("01-a"))
+    assert "".join(said[:-1]) + said[-1] == "0" * 20000 + "after\n"
+
+
+def test_a_long_cell_is_named(book, capsys, monkeypatch):
+    monkeypatch.setattr(runs, "LONG_SECONDS", 0.5)
+    book.chapter("01-a", "import time; time.sleep(3)")
+    book.toc("01-a")
+    out = pm(capsys, "book")[1].out
+    assert "01-a: still in code cell 3 of 3 (code-0), for " in out
+
+
+def test_a_record_with_a_field_of_the_wrong_type_counts_as_none(stored, capsys):
+    path = stored.folder("01-a") / "record.json"
+    whole = json.loads(path.read_text())
+    wrong = {"seconds": "9", "peak_memory_mb": None, "key": 3, "error": [], "finished": 1}
+    for field, value in wrong.items():
+        path.write_text(json.dumps(whole | {field: value}))
+        assert runs.read_record(path.parent) is None, field
+    path.write_text(json.dumps(whole | {"seconds": float("nan")}))
+    assert "its record is damaged" in pm(capsys, "status")[1].out
+
+
+def test_what_finished_before_the_interruption_is_published(book, capsys):
+    book.chapter("01-a", score("01-a"), gives=["scoreboard.json"])
+    book.chapter("02-b", "import time; time.sleep(600)", needs=["scoreboard.json"])
+    book.toc("01-a", "02-b")
+    builder = start(book, "run", "02")
+    for line in builder.stdout:
+        if "02-b: started" in line:
+            break
+    builder.send_signal(signal.SIGINT)
+    builder.communicate(timeout=60)
+    assert builder.returncode == 130
+    published = book.project.results("quick") / "01-a.json"
+    assert json.loads(published.read_text())["rows"][0]["deep"] == 0.9
+
+
+@pytest.mark.parametrize("folder", ["{x}", "a{b", "a:b", "50 %é"])
+def test_a_checkout_may_lie_anywhere(tmp_path, monkeypatch, capsys, folder):
+    root = tmp_path / folder
+    root.mkdir()
+    book = FakeBook(root)
+    monkeypatch.chdir(root)
+    find = 'places = os.environ["PM_INPUTS"].strip("\\n"); '
+    book.chapter("01-a", give("x.json"), gives=["x.json"])
+    book.chapter(
+        "02-b", find + 'print((pathlib.Path(places) / "x.json").read_text())', needs=["x.json"]
+    )
+    assert pm(capsys, "run", "02")[0] == 0
+    ran = nbformat.read(book.folder("02-b") / "notebook.ipynb", as_version=4)
+    assert texts(ran) == ["made\n"]
+
+
+@pytest.mark.parametrize("wish", ["", "²", "-1", "9" * 5000])
+def test_a_chapter_that_is_none_is_refused_with_those_that_are(book, capsys, wish):
+    book.chapter("01-a")
+    for command in (["run"], ["seeds"]):
+        assert cli.main([*command, "--", wish]) == 2
+        assert "there is no chapter" in (told := capsys.readouterr().err) and "01-a" in told
+
+
+def test_settings_of_the_pages_are_checked_before_any_chapter_runs(book, capsys):
+    book.chapter("01-a")
+    book.toc("01-a", "01-a")
+    (book.root / "_config.yml").write_text("title: [\n")
+    assert pm(capsys, "book")[0] == 2
+    code, told = pm(capsys, "book")
+    assert "_toc.yml is no table of contents: document file used multiple times" in told.err
+    assert "_config.yml is no valid YAML: while parsing" in told.err
+    book.toc("01-a")
+    (book.root / "_toc.yml").write_text("format: jb-book\nroot: nowhere\nchapters: 3\n")
+    for text, sentence in (("title: [1]\n", "_config.yml, title: "), ("[]\n", "as a whole: ")):
+        (book.root / "_config.yml").write_text(text)
+        assert sentence in pm(capsys, "book")[1].err
+    (book.root / "_config.yml").unlink()
+    assert "_config.yml is missing" in pm(capsys, "book")[1].err
+    assert not book.project.build.exists()
+
+
+def test_a_reader_that_goes_and_a_terminal_that_knows_ascii_stop_nothing(book, capsys):
+    book.chapter("01-a", "raise ValueError('é')")
+    book.toc("01-a")
+    words = [sys.executable, "-m", "pm_utils.builder.cli"]
+    settings = {"cwd": book.project.notebooks, "capture_output": True, "text": True}
+    settings["env"] = os.environ | {"PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+    done = subprocess.run([*words, "run", "01"], **settings)
+    assert done.returncode == 1 and "ValueError: \\xe9" in done.stdout and done.stderr == ""
+    reader, writer = os.pipe()
+    os.close(reader)
+    settings = {
+        "cwd": book.project.notebooks,
+        "stdout": writer,
+        "stderr": subprocess.PIPE,
+        "text": True,
+    }
+    for command, code in ((["status", "--json"], 141), (["run", "01"], 1)):
+        done = subprocess.run([*words, *command], **settings)
+        assert (done.returncode, done.stderr) == (code, "")
+    os.close(writer)

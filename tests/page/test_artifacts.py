@@ -246,3 +246,26 @@ def test_named_inputs_replace_the_defaults(places, monkeypatch):
     (places / "_build" / "lab" / "a.json").write_text("1")
     with pytest.raises(StoreError):
         artifacts.load("a.json")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.json", "/tmp/x.json", "a/x.json", "a\\x.json", "..", "", "x\0.json", 3]
+)
+def test_a_name_with_a_directory_is_refused(places, name):
+    for call in (lambda: artifacts.save(name, {}), lambda: artifacts.load(name)):
+        with pytest.raises(StoreError, match="without directories|give a name that ends"):
+            call()
+    assert list(places.rglob("*.json")) == []
+
+
+def test_a_name_of_the_builder_is_refused():
+    with pytest.raises(StoreError, match="the builder writes a file of this name"):
+        artifacts.save("record.json", {})
+
+
+def test_inputs_whose_paths_hold_a_colon_are_found(places, monkeypatch):
+    folder = places / "a:b"
+    folder.mkdir()
+    (folder / "x.json").write_text("3")
+    monkeypatch.setenv("PM_INPUTS", f"{folder}\n")
+    assert artifacts.load("x.json") == 3

@@ -156,7 +156,8 @@ def test_the_renderer_inherits_the_lock_where_a_child_can(book, monkeypatch, sys
     with html.renderer(book.project, lock=7):
         pass
     _, settings = started.call_args
-    assert settings == {"cwd": book.root, "stdin": subprocess.PIPE, **given}
+    own = {"cwd": book.root, "stdin": subprocess.PIPE, "start_new_session": True}
+    assert settings == own | given
 
 
 def test_a_renderer_that_died_is_no_success(book):

@@ -130,7 +130,7 @@ def bottlenecks(
     Examples
     --------
     >>> import numpy as np
-    >>> from pm_utils.measurement.bottlenecks import bottlenecks, named
+    >>> from pm_utils.measurement.bottlenecks import bottlenecks, largest_proven_loss
     >>> before = np.tile([100, 10, 8, 4, 80], (20, 1))
     >>> now = before.copy()
     >>> now[:10, 1:] //= 2  # ten new customers click half as often
@@ -140,7 +140,7 @@ def bottlenecks(
        stage segment  rate  attainable   lost  proven
     0  click     new  0.05         0.1  400.0    True
     1  visit     new  0.80         0.8    0.0   False
-    >>> named(report)
+    >>> largest_proven_loss(report)
     ('click', 'new')
     """
     size, count = len(now), groups.shape[1]

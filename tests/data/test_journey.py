@@ -210,7 +210,7 @@ def test_visits_are_matched_by_line_and_never_by_position():
     lines = pd.DataFrame({"customer_id": [1, 2]}, ["a", "b"])
     responses = pd.DataFrame({"customer_id": [1], "responded_at": pd.to_datetime(["2017-03-05"])})
     shop = Shop(order_lines=lines, responses=responses)
-    times = pd.Series(pd.to_datetime(["2017-03-05 18:00", "2017-03-07"]), ["a", "b"])
+    times = pd.Series(pd.to_datetime(["2017-03-05 18:00", "2017-03-07 09:00"]), ["a", "b"])
     assert redemptions_on_visits(shop, times) == redemptions_on_visits(shop, times[::-1]) == 1
     with pytest.raises(ValueError, match="ordered_at has no row 'b' of order_lines"):
         redemptions_on_visits(shop, times.rename({"b": "c"}))

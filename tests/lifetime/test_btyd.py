@@ -343,6 +343,16 @@ def test_the_unconditional_expectation_is_the_papers_equation():
     assert PUBLISHED.unconditional_orders(0).tolist() == 0
 
 
+def test_the_unconditional_expectation_of_the_papers_spreadsheet():
+    """Hardie's spreadsheet for CDNOW, from its first day to its last week."""
+    model = BetaGeoNBD(0.2426, 4.4135, 0.7929, 2.4258)
+    weeks = [0.1429, 1, 3, 31.8571, 32, 78]
+    printed = [0.0078, 0.0532, 0.1506, 1.0405, 1.0437, 1.8576]
+    assert model.unconditional_orders(weeks) == pytest.approx(
+        printed, abs=5e-4
+    )  # rounded parameters
+
+
 @pytest.mark.parametrize("a", [1e3, 1e5])
 def test_expectations_are_finite_where_the_hypergeometric_function_is_not(a):
     """With a and b in the thousands everybody leaves with a probability near p."""

@@ -96,7 +96,7 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     ------
     ValueError
         When `as_of` has a time of day or a zone, the shop lacks a table, no order is that early,
-        an amount or a discount is not finite, or a time is missing.
+        an amount or a discount is not finite or below 0, as of a return, or a time is missing.
     KeyError
         When an order, a contact or a response is of a customer whom the shop does not know.
 
@@ -141,7 +141,7 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     everyone = pd.Index(shop.customers["customer_id"])
     n = len(everyone)
     for column in ("amount", "retail_discount", "coupon_discount", "coupon_match_discount"):
-        inputs.numbers(lines[column], column)
+        inputs.numbers(lines[column], column, low=0)
     order_id = lines["order_id"].to_numpy()
     runs = np.append(True, order_id[1:] != order_id[:-1]).nonzero()[0]  # where an order starts
     who = lines["customer_id"].iloc[runs]
@@ -327,7 +327,7 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     Returns
     -------
     Series
-        Dollars by ``customer_id``, 0 for who bought nothing.
+        Dollars by ``customer_id``, 0 for who bought nothing; returns within the window are netted.
 
     Raises
     ------

@@ -176,7 +176,8 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     Raises
     ------
     ValueError
-        When a category is none of the shop's, an amount is not finite, or a time is missing.
+        When a category is none of the shop's, an amount is not finite or below 0, as of a return,
+        or a time is missing.
     KeyError
         When an order is of a customer whom the shop does not know. A product that is not listed
         belongs to no category.
@@ -204,7 +205,7 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
         raise ValueError(f"{sorted(unknown)} are no product categories of the shop")
     times = shop_times(shop.order_lines["ordered_at"], "ordered_at")
     lines = shop.order_lines.assign(ordered_at=times)
-    inputs.numbers(lines["amount"], "amount")
+    inputs.numbers(lines["amount"], "amount", low=0)
     customers = np.sort(shop.customers["customer_id"].to_numpy())
     numbers = pd.Series(range(len(categories)), index=list(categories))
     of_product = shop.products.set_index("product_id")["category"].astype(object).map(numbers)

@@ -321,6 +321,8 @@ def test_days_are_those_of_the_shops_zone(log):
 def test_an_unknown_customer_is_no_neighbour():
     with pytest.raises(KeyError, match="customer_id is not known in 1 of 10 rows, .* \\(25\\)"):
         purchase_log(shop_of([*HAND, (99, 25, 10, 1.0, "2017-02-01")]), CATEGORIES)
+    with pytest.raises(ValueError, match="amount is out of range in 1 of 13 rows"):
+        purchase_log(shop_of([*HAND, (99, 20, 10, -1.0, "2017-02-01")]), CATEGORIES)
     with pytest.raises(ValueError, match="amount is not finite in 1 of 13 rows"):
         purchase_log(shop_of([*HAND, (99, 20, 10, np.nan, "2017-02-01")]), CATEGORIES)
 

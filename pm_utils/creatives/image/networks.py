@@ -44,7 +44,9 @@ def request_width(levels: Sequence[int] = IMAGE_LEVELS) -> int:
 REQUEST_DIM = request_width()
 
 
-def attribute_codes(attributes: np.ndarray, levels: Sequence[int] = IMAGE_LEVELS) -> np.ndarray:
+def attribute_codes(
+    attributes: np.ndarray, levels: Sequence[int] = IMAGE_LEVELS, name: str = "attributes"
+) -> np.ndarray:
     """Return attributes (N, A) as integers, or refuse a level that there is not.
 
     Raises
@@ -59,11 +61,11 @@ def attribute_codes(attributes: np.ndarray, levels: Sequence[int] = IMAGE_LEVELS
     Traceback (most recent call last):
     ValueError: attributes has shape (1, 1): give (N, 2)
     """
-    codes = whole_numbers(attributes, "attributes")
+    codes = whole_numbers(attributes, name)
     if codes.ndim != 2 or codes.shape[1] != len(levels):
-        raise ValueError(f"attributes has shape {codes.shape}: give (N, {len(levels)})")
+        raise ValueError(f"{name} has shape {codes.shape}: give (N, {len(levels)})")
     for column, count in enumerate(levels):
-        whole_numbers(codes[:, column], f"attributes, column {column}", high=count - 1)
+        whole_numbers(codes[:, column], f"{name}, column {column}", high=count - 1)
     return codes
 
 

@@ -333,8 +333,9 @@ def incremental_profit(
     who, ad = customer[rows], creative[rows]
     order = market.click_probability(who, ad).astype(float) * market.conversion_probability(who, ad)
     decay = np.exp(-truth.fatigue)
-    seen = decay ** fatigue[rows]
-    seen *= (1 - decay ** k[rows]) / (1 - decay) if decay < 1 else k[rows]
+    seen = k[rows]  # as many as are shown, where ads do not tire
+    if decay < 1:
+        seen = decay ** fatigue[rows] * (1 - decay ** k[rows]) / (1 - decay)
     per_order = value[rows] * (truth.margin * kept[rows] - market.promoted_discount[ad])
     profit[rows] += seen * order * per_order
     return profit

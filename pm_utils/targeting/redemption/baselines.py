@@ -113,7 +113,10 @@ def fitted_logit(
         raise ValueError(f"target is {target[0]:g} in all {len(target):,} rows: nothing to learn")
     names = list(rows.columns)
     model.fit(numbers(rows, "rows"), target)
-    tables = [numbers(columns(part, names, "others"), "others") for part in others]
+    same = [
+        part if list(part.columns) == names else columns(part, names, "others") for part in others
+    ]
+    tables = [numbers(part, "others") for part in same]
     predicted = [model.predict_proba(table)[:, 1] for table in tables]
     return [np.log(p) - np.log1p(-p) for p in predicted]
 

@@ -302,7 +302,17 @@ class Market:
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            When a reward is not finite, or there is not one for each customer and ad.
         """
+        reward = numbers(reward, "reward", ndim=2)
+        if reward.shape != (self.n_customers, len(self.creatives)):
+            raise ValueError(
+                f"reward has shape {reward.shape}: give ({self.n_customers}, {len(self.creatives)})"
+            )
         policy, total = as_policy(policy, len(self.creatives)), 0.0
         for first in range(0, self.n_customers, 2048):
             who = np.arange(first, min(first + 2048, self.n_customers))

@@ -301,3 +301,16 @@ def test_unknown_customers_are_no_neighbours(policy):
     for unknown in (-1, 3, 10**12):
         with pytest.raises(ValueError, match="customers is out of range .* 0 to 2"):
             policy.probabilities(np.array([0, unknown]))
+
+
+def test_a_policy_is_valued_by_a_reward_for_every_customer_and_ad():
+    market = small_market(6)
+    reward = market.click_table.astype(float)
+    policy = Uniform(len(market.creatives))
+    assert market.policy_value(policy, reward) == pytest.approx(reward.mean())
+    hole = reward.copy()
+    hole[2, 1] = np.nan
+    with pytest.raises(ValueError, match="reward is not finite in 1 of 6 rows, first row 2"):
+        market.policy_value(policy, hole)
+    with pytest.raises(ValueError, match="reward has shape"):
+        market.policy_value(policy, reward[:, :3])

@@ -82,7 +82,7 @@ def test_the_temperature_has_the_least_log_loss():
 
 
 def test_what_cannot_be_binned_is_refused():
-    with pytest.raises(ValueError, match="3 targets, 2 probabilities"):
+    with pytest.raises(ValueError, match="target 3, probability 2 rows"):
         reliability(np.zeros(3), np.zeros(2), bins=1)
     with pytest.raises(ValueError, match="10 bins"):
         calibration_error(np.zeros(3), np.zeros(3))

@@ -70,7 +70,9 @@ def test_nobody_reached_or_nobody_passed():
     assert everyone.low == pytest.approx(1 - none.high)
 
 
-@pytest.mark.parametrize(("part", "whole"), [([2], [1]), ([-1], [1])])
-def test_a_rate_rejects_counts_that_cannot_be(part, whole):
-    with pytest.raises(ValueError, match="more often"):
+@pytest.mark.parametrize(
+    ("part", "whole", "said"), [([2], [1], "more often"), ([-1], [1], "part is out of range")]
+)
+def test_a_rate_rejects_counts_that_cannot_be(part, whole, said):
+    with pytest.raises(ValueError, match=said):
         rates.clustered_rate(part, whole)

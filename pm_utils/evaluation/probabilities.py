@@ -241,11 +241,14 @@ def calibrated(
     network        0.75              0.667     0.562
     twice as sure  0.75              0.667     0.562
     """
+    logits = {n: aligned(target=target, logit=logit)[1] for n, logit in logits.items()}
     temperature = {}
     for name, logit in logits.items():
         try:
             temperature[name] = fit_temperature(target, logit)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-    probabilities = {name: sigmoid(logit / temperature[name]) for name, logit in logits.items()}
+    probabilities = {
+        name: sigmoid(np.asarray(logit) / temperature[name]) for name, logit in logits.items()
+    }
     return temperature, score_table(target, probabilities)

@@ -129,7 +129,8 @@ def several_means(outcome: ArrayLike, arm: ArrayLike, *, correction: str = "holm
     outcome, arm = numbers(outcome, "outcome", ndim=1).astype(float), np.asarray(arm)
     if missing := int(pd.isna(arm).sum()):
         raise ValueError(f"arm is missing in {missing:,} of {len(arm):,} rows: leave them out")
-    groups = {name: outcome[arm == name] for name in pd.unique(pd.Series(arm)).tolist()}
+    names = sorted(pd.unique(pd.Series(arm)).tolist(), key=str)
+    groups = {name: outcome[arm == name] for name in names}
     if alone := [name for name, group in groups.items() if len(group) < 2]:
         raise ValueError(f"arm {alone[0]!r} has one customer: a test needs at least two in each")
     return several_means_from_moments(

@@ -483,7 +483,12 @@ def small_optimum(forecast: Forecast, campaign: BudgetCampaign) -> tuple[float, 
     plans = plans[::-1]
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-        cell = np.abs(state.fatigue[..., None] - levels[state.week]).argmin(-1)  # (E, 2)
+        if forecast.truth.retention:
+            cell = np.abs(state.fatigue[..., None] - levels[state.week]).argmin(-1)  # (E, 2)
+        else:  # nothing tells the histories apart: take any that have spent as much
+            spent = campaign.flights - state.flights_left
+            first = np.minimum(spent, state.week)
+            cell = 2 ** np.stack([first, spent - first], axis=1) - 1
         tables = np.stack([plans[state.week][there] for there in _SUBSETS])
         choice = tables[state.alive @ [2, 1], cell[:, 0], cell[:, 1]]
         best = episodes.immediate(state)[..., 1:].argmax(-1) + 1

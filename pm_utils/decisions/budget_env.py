@@ -33,7 +33,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from pm_utils.inputs import numbers, probabilities, whole_numbers
+from pm_utils.inputs import booleans, numbers, probabilities, whole_numbers
 from pm_utils.market.dynamics import MarketState
 from pm_utils.market.market import Market
 from pm_utils.market.truth import TruthParameters
@@ -96,6 +96,11 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     -------
     boolean array of shape (E, n)
 
+    Raises
+    ------
+    ValueError
+        When `wanted` is neither 0 nor 1, or a priority is not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -106,6 +111,7 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     >>> within_budget(wanted, left=np.array([2]), priority=np.zeros((1, 4)))
     array([[ True,  True, False, False]])
     """
+    wanted, priority = booleans(wanted, "wanted"), numbers(priority, "priority")
     order = np.argsort(np.where(wanted, -priority, np.inf), axis=1, kind="stable")
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.arange(wanted.shape[1])[None], axis=1)

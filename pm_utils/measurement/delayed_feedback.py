@@ -117,7 +117,12 @@ class DelayedFeedbackNet(nn.Module):
     hidden : int
         Hidden units that both share; 0 leaves the linear model of the paper.
     rate, mean_delay : float
-        What the output biases start from.
+        What the output biases start from; the rate strictly between 0 and 1, the delay above 0.
+
+    Raises
+    ------
+    ValueError
+        When the rate or the delay is out of its range.
 
     Examples
     --------
@@ -135,6 +140,10 @@ class DelayedFeedbackNet(nn.Module):
         self, features: int, *, hidden: int = 0, rate: float = 0.1, mean_delay: float = 3.0
     ) -> None:
         super().__init__()
+        if not (0 < rate < 1 and 0 < mean_delay < np.inf):
+            raise ValueError(
+                f"rate is {rate} and mean_delay {mean_delay}: give 0 < rate < 1 and a delay above 0"
+            )
         self.shared = (
             nn.Sequential(nn.Linear(features, hidden), nn.ReLU()) if hidden else nn.Identity()
         )

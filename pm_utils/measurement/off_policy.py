@@ -7,7 +7,8 @@ normal, from the sum of each *customer's* contributions: rows of one customer ar
 
 Where the old policy has tried all that the new one does, the mean weight is 1 but for luck. Where
 it lies below 1 by more than luck, the log says nothing of the rest: `Estimate.support` holds how
-much it can say at most, estimators warn, and `recommend` refuses.
+much it can say at most, estimators of an effective size that looks sufficient warn, and
+`recommend` refuses.
 """
 
 import warnings
@@ -24,6 +25,7 @@ from pm_utils.market import ImpressionLog
 
 LEAST_SUPPORT = 0.9  # share of what the new policy does that the log must have tried
 _FEWEST = 10  # customers from which a mean weight tells of support
+_BELIEVED = 30.0  # effective size below which nobody takes an estimate for sure
 _HIGHEST = 1 + 1e-6  # a propensity of 1, as 32 bits may round it
 
 
@@ -256,9 +258,12 @@ def _numbered(customer: ArrayLike) -> np.ndarray:
 
 
 def _with_support(found: Estimate, weight: np.ndarray, customer: np.ndarray) -> Estimate:
-    """Add how much of the new policy the log can have tried, and warn where that is too little."""
+    """Add how much of the new policy the log can have tried.
+
+    Warn where that is too little and the effective size does not say so itself.
+    """
     support = _support(weight, customer)
-    if support < LEAST_SUPPORT:
+    if support < LEAST_SUPPORT and found.effective_size >= _BELIEVED:
         warnings.warn(
             f"the mean weight is {weight.mean():.3g} where 1 is due: the log has tried at most "
             f"{support:.0%} of what the new policy does, and the estimate says nothing of the rest",

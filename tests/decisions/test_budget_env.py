@@ -411,3 +411,11 @@ def test_a_campaign_of_parts_is_refused():
     for wrong in (2.5, np.nan):
         with pytest.raises(ValueError, match="flights is"):
             BudgetCampaign(weeks=8, impressions=20, flights=wrong)
+
+
+def test_a_priority_that_is_no_number_is_refused():
+    wanted, left = np.array([[True, True]]), np.array([1])
+    with pytest.raises(ValueError, match="priority is not finite"):
+        within_budget(wanted, left, np.array([[np.nan, 1.0]]))
+    found = within_budget(wanted.astype(int), left, np.array([[0.0, 1.0]]))
+    assert found.tolist() == [[False, True]]

@@ -225,3 +225,9 @@ def test_clicks_that_cannot_be_are_refused():
             epochs=1,
             seed=0,
         )
+
+
+@pytest.mark.parametrize("start", [{"rate": 0}, {"rate": 1}, {"mean_delay": 0}])
+def test_a_net_starts_from_no_bound(start):
+    with pytest.raises(ValueError, match="give 0 < rate < 1 and a delay above 0"):
+        delayed_feedback.DelayedFeedbackNet(2, **start)

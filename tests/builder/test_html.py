@@ -27,7 +27,7 @@ def sphinx(book, monkeypatch):
     """Stands in for Sphinx and notes whether it found earlier pages."""
     calls = []
 
-    def build(project, process, *, strict):
+    def build(project, process, *, strict, keep):
         page = project.build / "html" / "index.html"
         calls.append("again" if page.exists() else "afresh")
         page.parent.mkdir(parents=True, exist_ok=True)

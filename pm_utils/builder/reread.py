@@ -15,6 +15,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
+from sphinx.util import FilenameUniqDict
 
 from pm_utils.builder.key import digest
 from pm_utils.builder.project import write_whole
@@ -32,7 +33,8 @@ _UNSHOWN = {"line", "lineno", "mtime", "wordcount"}  # by others: where, when, a
 def setup(app: Sphinx) -> dict[str, Any]:
     """Join the build: Sphinx calls this when ``_config.yml`` names the module."""
     app.connect("env-get-outdated", _changed_pages)
-    app.connect("env-updated", _compare, priority=10_000)  # after all that number and name
+    app.connect("env-updated", _order, priority=0)  # before anything is numbered or named
+    app.connect("env-get-updated", _compare, priority=10_000)  # after all numbers
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -45,10 +47,28 @@ def _changed_pages(app: Sphinx, env: BuildEnvironment, *_: Any) -> list[str]:
     return [name for name in env.all_docs if changed & {str(path) for path in _made_of(env, name)}]
 
 
-def _compare(app: Sphinx, env: BuildEnvironment) -> None:
-    """Leave the record of what was read, or end the build where other pages would notice."""
-    entries = env.domaindata["index"]["entries"]  # in the order of reading: the index keeps it
-    env.domaindata["index"]["entries"] = dict(sorted(entries.items()))
+def _order(app: Sphinx, env: BuildEnvironment) -> None:
+    """Forget the order in which pages were read: the index, citations and pictures' names keep it.
+
+    It depends on what is read again and, side by side, on chance.
+    """
+    for data in env.domaindata.values():
+        for name, value in data.items():
+            if type(value) is dict and all(isinstance(key, str) for key in value):
+                data[name] = dict(sorted(value.items()))
+            elif isinstance(value, list) and all(hasattr(item, "docname") for item in value):
+                value.sort(key=lambda item: item.docname)  # stable: a page's own order stays
+    images, env.images = env.images, FilenameUniqDict()
+    for path, (pages, _) in sorted(images.items(), key=lambda item: item[0]):
+        for page in sorted(pages):
+            env.images.add_file(page, path)
+
+
+def _compare(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Leave the record of what was read, or end the build where other pages would notice.
+
+    Never does it name more pages to write.
+    """
     record = Path(app.doctreedir, RECORD)
     now = {"exports": exports(env)}
     now |= {"texts": _names(app, _texts(app)), "besides": _names(app, _besides(app))}
@@ -57,6 +77,7 @@ def _compare(app: Sphinx, env: BuildEnvironment) -> None:
         if any(before[name] != now[name] for name in now):
             sys.exit(NOTICED)  # not an exception, which Sphinx would report
     write_whole(record, json.dumps(now, indent=1) + "\n")
+    return []
 
 
 def exports(env: BuildEnvironment) -> str:
@@ -94,9 +115,10 @@ def plain(value: Any) -> Any:
     if isinstance(value, nodes.Node):
         return value.pformat()
     if isinstance(value, Mapping):
-        return sorted(_pairs(value.items()))
+        shown = [(key, item) for key, item in value.items() if key not in _UNSHOWN]
+        return sorted(([plain(key), plain(item)] for key, item in shown), key=json.dumps)
     if isinstance(value, set | frozenset):
-        return sorted(json.dumps(plain(item)) for item in value)
+        return sorted(map(plain, value), key=json.dumps)
     if hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, list | tuple):
@@ -104,11 +126,6 @@ def plain(value: Any) -> Any:
     if hasattr(value, "__dict__") and not isinstance(value, type):
         return [type(value).__name__, plain(vars(value))]
     return repr(value)
-
-
-def _pairs(items: Iterable[tuple[Any, Any]]) -> list[list[str]]:
-    shown = [(key, value) for key, value in items if key not in _UNSHOWN]
-    return [[json.dumps(plain(key)), json.dumps(plain(value))] for key, value in shown]
 
 
 def _root(app: Sphinx) -> Path:

@@ -79,9 +79,13 @@ def changed_pages_alone(arguments: list[str]) -> bool:
 def work(job: dict[str, Any]) -> int:
     """Do what `pm_utils.builder.html.render` asks for and return the exit status."""
     log_to(job["log"])
-    if job["keep"] and changed_pages_alone(job["arguments"]):
-        return 0
-    clear(Path(job["log"]).parent)
+    build = Path(job["log"]).parent
+    if job["keep"]:
+        # Extensions copy some assets at the end: found earlier, their links would carry checksums.
+        shutil.rmtree(build / "html" / "_static", ignore_errors=True)
+        if changed_pages_alone(job["arguments"]):
+            return 0
+    clear(build)
     log_to(job["log"])
     return jupyter_book(job["arguments"])
 

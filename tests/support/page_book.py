@@ -49,7 +49,8 @@ class PageBook:
         kept = [label for label in self.uses if label]
         kinds = {label: label.split("-")[0] for label in kept}
         roles = [f"{{{ROLES.get(kinds[label], 'ref')}}}`{label}`" for label in kept]
-        roles = [r.replace("`target", "`words <target")[:-1] + ">`" if "target" in r else r for r in roles]
+        roles = [r.replace("`target-", "`words <target-") for r in roles]  # no heading, no title
+        roles = [f"{r[:-1]}>`" if "<" in r else r for r in roles]
         blocks = [BLOCKS[kind].format(label=label, text=text) for kind, label, text in self.blocks]
         texts = {
             "book/index.md": "# Start\n\nSee {doc}`p` and {ref}`section-0`.",
@@ -75,7 +76,8 @@ class PageBook:
         figure = new_output("display_data", {"image/svg+xml": SVG.format(self.words["figure"])})
         mime = "application/papermill.record/text/plain"
         glued = new_output("display_data", {mime: str(self.words["value"])})
-        glued.metadata = {"scrapbook": {"name": "gap", "mime_prefix": mime.removesuffix("text/plain")}}
+        prefix = mime.removesuffix("text/plain")
+        glued.metadata = {"scrapbook": {"name": "gap", "mime_prefix": prefix}}
         shown = {"figure": {"caption": "Fig.", "name": "fig-a"}, "image": {"alt": "a"}}
         cells = [
             new_markdown_cell("# Chapter\n\n{glue:text}`gap:.2f` by {numref}`figure-0`", id="t"),
@@ -120,8 +122,9 @@ class PageBook:
         name = chance.choice(["book/pic.svg", "book/p.md", "shown.py", "book/_static/custom.css"])
         path = self.root / name
         times = path.stat().st_atime_ns, path.stat().st_mtime_ns
-        old, new = next(p for p in (("red", "tan"), ("one", "two"), ("Prose", "Verse"), (" ", "\t")) if p[0] in path.read_text("utf-8"))
-        path.write_text(path.read_text("utf-8").replace(old, new), "utf-8")
+        text = path.read_text("utf-8")
+        swaps = (("red", "tan"), ("one", "two"), ("Prose", "Verse"), ("e", "o"))
+        path.write_text(text.replace(*next(pair for pair in swaps if pair[0] in text)), "utf-8")
         os.utime(path, (1_600_000_000,) * 2) if kind == "older" else os.utime(path, ns=times)
 
     def damage(self, kind, chance):
@@ -144,21 +147,22 @@ class PageBook:
                 self.blocks.append([kind, label, "Repaired"])
         self.write()
 
-    def build(self, **options):
+    def build(self):
         """Build in a child of this process, which has the libraries already; tell how it ended."""
         parent, child = multiprocessing.Pipe(duplex=False)
         fork = multiprocessing.get_context("fork")
-        process = fork.Process(target=self._build, args=(child,), kwargs=options)
+        process = fork.Process(target=self._build, args=(child,))
         process.start()
         process.join()
         return parent.recv()
 
-    def _build(self, answer, **options):
+    def _build(self, answer):
         with open(self.root / "_build" / "out.log", "wb") as log:
             os.dup2(log.fileno(), 1)
         os.chdir(self.root)
         try:
-            answer.send("built" if html.build(self.project, _Here(), strict=True, **options) else "unchanged")
+            changed = html.build(self.project, _Here(), strict=True)
+            answer.send("built" if changed else "unchanged")
         except html.HtmlError as error:
             told = str(error).replace(str(self.root), "ROOT").splitlines()
             answer.send(told[:-1])
@@ -175,7 +179,9 @@ class PageBook:
     def pages(self):
         """Return every file of the HTML."""
         folder = self.root / "_build" / "html"
-        return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+        return {
+            str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()
+        }
 
 
 class _Here:

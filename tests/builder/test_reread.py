@@ -1,0 +1,86 @@
+"""Incremental equals from nothing: pages, exit and warnings, whatever was edited before."""
+
+import importlib
+import os
+import random
+import sys
+from types import SimpleNamespace
+
+import pytest
+import yaml
+from docutils import nodes
+
+from pm_utils.builder import render, reread
+from pm_utils.builder.project import Project
+from tests.support.page_book import CONFIG, EDITS, PageBook
+
+LINUX = pytest.mark.skipif(sys.platform != "linux", reason="builds in forks, for speed")
+STEPS = int(os.environ.get("PM_PAGE_EDITS", "4"))
+SEED = int(os.environ.get("PM_PAGE_SEED", "0"))
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A book that was built once."""
+    for name in render.PAGE_LIBRARIES:
+        importlib.import_module(name)
+    book = PageBook(tmp_path_factory.mktemp("pages") / "book")
+    assert book.build() == "built"
+    return book
+
+
+def same_as_fresh(book, place):
+    """Build and hold the outcome against a build from nothing; tell how it ended."""
+    ended, fresh = book.build(), book.fresh(place / "fresh")
+    assert fresh.build() == ("built" if ended == "unchanged" else ended)
+    here, there = book.pages(), fresh.pages()
+    assert [n for n in sorted({*here, *there}) if here.get(n) != there.get(n)] == []
+    return ended
+
+
+@LINUX
+def test_a_sentence_is_written_alone_and_all_else_is_as_from_nothing(built, tmp_path):
+    before = (built.root / "_build/html/q.html").stat().st_ino
+    built.edit("sentence", random.Random(0))
+    assert same_as_fresh(built, tmp_path) == "built"
+    assert (built.root / "_build/html/q.html").stat().st_ino == before
+    assert "0 added, 2 changed" in (built.root / "_build/html.log").read_text("utf-8")
+    assert built.build() == "unchanged"
+
+
+@LINUX
+def test_random_edits_end_as_a_build_from_nothing(built, tmp_path):
+    chance = random.Random(SEED)
+    for _ in range(STEPS):
+        kinds = chance.sample(EDITS, 2)
+        for kind in kinds:
+            built.edit(kind, chance)
+        ended = same_as_fresh(built, tmp_path)
+        if isinstance(ended, list):  # warnings: they come again, and go with their cause
+            built.repair()
+            assert same_as_fresh(built, tmp_path) == "built", kinds
+        assert built.build() == "unchanged", kinds
+
+
+def test_what_pages_share_is_told_from_where_it_stands():
+    title = nodes.title("", "Heading")
+    facts = {"labels": {"b": title, "a": {"y", "x"}}, "line": 3}
+    title.line = 5
+    other = {"line": 7, "labels": {"a": {"x", "y"}, "b": nodes.title("", "Heading")}}
+    assert reread.plain(facts) == reread.plain(other)
+    other["labels"]["b"] = nodes.title("", "Another")
+    assert reread.plain(facts) != reread.plain(other)
+    assert reread.plain(SimpleNamespace(number=1)) != reread.plain(SimpleNamespace(number=2))
+
+
+def test_the_book_is_built_with_it():
+    config = yaml.safe_load(CONFIG.read_text("utf-8"))
+    assert reread.__name__ in config["sphinx"]["config"]["extensions"]
+
+
+def test_nothing_of_an_earlier_build_outlives_a_build_from_nothing(tmp_path):
+    project = Project(tmp_path)
+    for name in ("html", ".doctrees", "jupyter_execute", "runs"):
+        (project.build / name).mkdir(parents=True)
+    render.clear(project.build)
+    assert [path.name for path in project.build.iterdir()] == ["runs"]

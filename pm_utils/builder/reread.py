@@ -19,7 +19,7 @@ from sphinx.util import FilenameUniqDict
 
 from pm_utils.builder.key import digest
 from pm_utils.builder.project import write_whole
-from pm_utils.builder.render import JOB, NOTICED, RECORD
+from pm_utils.builder.render import INDEX, JOB, NOTICED, RECORD
 
 # What Sphinx compares itself, and what says when and where a page was read, not what is on it.
 _PRIVATE = {
@@ -35,6 +35,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("env-get-outdated", _changed_pages)
     app.connect("env-updated", _order, priority=0)  # before anything is numbered or named
     app.connect("env-get-updated", _compare, priority=10_000)  # after all numbers
+    app.connect("html-collect-pages", _complete_search, priority=10_000)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
@@ -77,6 +78,27 @@ def _compare(app: Sphinx, env: BuildEnvironment) -> list[str]:
         if any(before[name] != now[name] for name in now):
             sys.exit(NOTICED)  # not an exception, which Sphinx would report
     write_whole(record, json.dumps(now, indent=1) + "\n")
+    return []
+
+
+def _complete_search(app: Sphinx) -> list[Any]:
+    """Give the search back what Sphinx forgets of kept pages, and take the words that went.
+
+    It loads the earlier search index without the entries of index directives, and keeps words
+    that no page has any more. No page is added.
+    """
+    indexer, kept = getattr(app.builder, "indexer", None), Path(app.doctreedir, INDEX)
+    if indexer is None:
+        return []
+    entries = dict(indexer._index_entries)
+    if Path(app.doctreedir, JOB).is_file():
+        entries = json.loads(kept.read_text("utf-8")) | entries
+    pages = sorted(set(entries) & set(app.env.all_docs))
+    indexer._index_entries = {page: [tuple(entry) for entry in entries[page]] for page in pages}
+    for words in (indexer._mapping, indexer._title_mapping):
+        for word in [word for word, found in words.items() if not found]:
+            del words[word]
+    write_whole(kept, json.dumps(indexer._index_entries) + "\n")
     return []
 
 

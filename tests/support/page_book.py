@@ -34,8 +34,9 @@ class PageBook:
         self.root, self.project = root, Project(root)
         self.blocks = [[kind, f"{kind}-{i}", f"Text {i}"] for i in range(2) for kind in BLOCKS]
         self.uses = [label for _, label, _ in self.blocks]
-        self.words = dict(term="lift", year=2001, css="p", shown="one = 1", picture="one")
-        self.words |= dict(sentence="A sentence.", figure="one", value=0.25, count=0)
+        self.words = {"term": "lift", "year": 2001, "css": "p", "shown": "one = 1"}
+        self.words |= {"picture": "one", "figure": "one", "sentence": "A sentence."}
+        self.words |= {"value": 0.25, "count": 0}
         for name in ("book/_static", "book/chapters", "_build"):
             (root / name).mkdir(parents=True)
         text = CONFIG.read_text("utf-8").replace("_static/mark.svg", "pic.svg")
@@ -45,7 +46,7 @@ class PageBook:
 
     def write(self):
         """Write every file whose text is another now."""
-        words, book = self.words, self.root / "book"
+        words = self.words
         kept = [label for label in self.uses if label]
         kinds = {label: label.split("-")[0] for label in kept}
         roles = [f"{{{ROLES.get(kinds[label], 'ref')}}}`{label}`" for label in kept]

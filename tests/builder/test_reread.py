@@ -40,11 +40,10 @@ def same_as_fresh(book, place):
 
 @LINUX
 def test_a_sentence_is_written_alone_and_all_else_is_as_from_nothing(built, tmp_path):
-    before = (built.root / "_build/html/q.html").stat().st_ino
+    before = (built.root / "_build/html/q.html").stat().st_mtime_ns
     built.edit("sentence", random.Random(0))
     assert same_as_fresh(built, tmp_path) == "built"
-    assert (built.root / "_build/html/q.html").stat().st_ino == before
-    assert "0 added, 2 changed" in (built.root / "_build/html.log").read_text("utf-8")
+    assert (built.root / "_build/html/q.html").stat().st_mtime_ns == before
     assert built.build() == "unchanged"
 
 

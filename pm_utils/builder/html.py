@@ -19,7 +19,7 @@ import yaml
 
 from pm_utils.builder.key import digest
 from pm_utils.builder.project import Project, write_whole
-from pm_utils.builder.render import JOB, RECORD, clear
+from pm_utils.builder.render import JOB, SHARED, clear
 
 STAMP = ("files", "shell", "besides", "html")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
@@ -166,7 +166,7 @@ def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -
         clear(project.build)
     stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
     render(project, process, strict=strict, keep=keep)
-    record = _read(project.build / ".doctrees" / RECORD, ("besides",)) or {"besides": []}
+    record = _read(project.build / ".doctrees" / SHARED, ("besides",)) or {"besides": []}
     made = {"besides": _digests(project, record["besides"]), "html": _written(project)}
     if strict and now == state(project) and not _touched(project, now | made, since=start):
         write_whole(stamp, json.dumps(now | made, indent=1) + "\n")
@@ -202,7 +202,7 @@ def _whole(project: Project, last: dict[str, Any]) -> bool:
 def _hand_over(project: Project, last: dict[str, Any], now: dict[str, Any]) -> bool:
     """Tell Sphinx which texts changed, or return False where a change may concern all pages."""
     files, folder = (last["files"], now["files"]), project.build / ".doctrees"
-    record = _read(folder / RECORD, ("texts",))
+    record = _read(folder / SHARED, ("texts",))
     changed = sorted(n for n in files[0] | files[1] if files[0].get(n) != files[1].get(n))
     if record is None or last["shell"] != now["shell"] or not set(changed) <= set(record["texts"]):
         return False

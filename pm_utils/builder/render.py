@@ -25,7 +25,7 @@ from typing import Any
 from pm_utils.builder.project import end_with_children
 
 NOTICED = 75  # the exit status where other pages would notice a change
-JOB, RECORD, INDEX = "pm-job.json", "pm-record.json", "pm-index.json"  # beside read pages
+JOB, SHARED, INDEX = "pm-job.json", "pm-record.json", "pm-index.json"  # beside read pages
 PAGE_LIBRARIES = (
     *("jupyter_book.cli.main", "jupyter_book.sphinx", "sphinx.builders.html"),
     *("myst_nb.sphinx_ext", "sphinxcontrib.bibtex", "sphinx_book_theme"),

@@ -19,7 +19,7 @@ from sphinx.util import FilenameUniqDict
 
 from pm_utils.builder.key import digest
 from pm_utils.builder.project import write_whole
-from pm_utils.builder.render import INDEX, JOB, NOTICED, RECORD
+from pm_utils.builder.render import INDEX, JOB, NOTICED, SHARED
 
 # What Sphinx compares itself, and what says when and where a page was read, not what is on it.
 _PRIVATE = {
@@ -70,7 +70,7 @@ def _compare(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
     Never does it name more pages to write.
     """
-    record = Path(app.doctreedir, RECORD)
+    record = Path(app.doctreedir, SHARED)
     now = {"exports": exports(env)}
     now |= {"texts": _names(app, _texts(app)), "besides": _names(app, _besides(app))}
     if Path(app.doctreedir, JOB).is_file():

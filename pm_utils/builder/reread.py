@@ -53,6 +53,7 @@ def _order(app: Sphinx, env: BuildEnvironment) -> None:
 
     It depends on what is read again and, side by side, on chance.
     """
+    vars(env).pop("sphinx_exercise_gated_registry", None)  # for reading: not merged, nor purged
     for data in env.domaindata.values():
         for name, value in data.items():
             if type(value) is dict and all(isinstance(key, str) for key in value):

@@ -1,13 +1,18 @@
-"""HTML by Jupyter Book: only when a page changed, warnings as errors."""
+"""HTML by Jupyter Book: only when a page changed, warnings as errors.
+
+An incremental build ends as a build from nothing would. Content decides, never time: the stamp of
+a good build holds fingerprints of all that the pages are made of and of the pages themselves. Who
+adds files to ``_build/html`` has to do so in an extension of Sphinx, before the stamp is written.
+"""
 
 import contextlib
 import importlib.resources
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +22,9 @@ from sphinx_external_toc.parsing import parse_toc_data
 
 from pm_utils.builder.key import digest
 from pm_utils.builder.project import Project, write_whole
+from pm_utils.builder.render import JOB, SHARED, clear
 
+STAMP = ("files", "shell", "besides", "html")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
@@ -96,16 +103,30 @@ def state(project: Project) -> dict[str, dict[str, str]]:
     -------
     dict
         ``files`` holds each file under ``book/``; ``shell`` what all pages share: settings, table
-        of contents, lock file and the pages' titles, which the navigation of every page repeats.
+        of contents, lock file, installed versions and the pages' titles, which the navigation of
+        every page repeats.
     """
     paths = [path for path in sorted(project.book.rglob("*")) if path.is_file()]
+    paths = [path for path in paths if not _editors(path.relative_to(project.book))]
     shell = [project.root / name for name in SHELL if (project.root / name).is_file()]
     name = {path: path.relative_to(project.root).as_posix() for path in [*paths, *shell]}
     return {
         "files": {name[path]: digest(path.read_bytes()) for path in paths},
         "shell": {name[path]: digest(path.read_bytes()) for path in shell}
-        | {f"title of {name[path]}": _title(path) for path in paths},
+        | {f"title of {name[path]}": _title(path) for path in paths}
+        | {"installed": digest([sys.version, *installed()])},
     }
+
+
+def installed() -> list[str]:
+    """Return the names of all installed distributions with their versions."""
+    places = [Path(place) for place in sys.path if Path(place).is_dir()]
+    return sorted(path.name for place in places for path in place.glob("*.dist-info"))
+
+
+def _editors(path: Path) -> bool:
+    """Whether a file is an editor's own: Sphinx neither reads nor copies it."""
+    return path.name.endswith("~") or any(part.startswith(".") for part in path.parts)
 
 
 def _title(path: Path) -> str:
@@ -174,33 +195,76 @@ def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -
     HtmlError
         With Sphinx's warnings, or the end of its log.
     """
-    stamp, now = project.build / "html.json", state(project)
-    try:
-        last = json.loads(stamp.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        last = None
-    html = project.build / "html"
-    if last == now and (html / "index.html").is_file():
+    stamp, start = project.build / "html.json", time.time_ns()
+    last, now = _read(stamp, STAMP), state(project)
+    whole = last is not None and _whole(project, last)
+    if whole and now.items() <= last.items():
         return False
-    if not isinstance(last, dict) or last.get("shell") != now["shell"]:  # no page can be kept
-        shutil.rmtree(html, ignore_errors=True)
-        shutil.rmtree(project.build / ".doctrees", ignore_errors=True)
+    keep = whole and _hand_over(project, last, now)
+    if not keep:
+        clear(project.build)
     stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
-    render(project, process, strict=strict)
-    if strict:
-        write_whole(stamp, json.dumps(now, indent=1) + "\n")
+    render(project, process, strict=strict, keep=keep)
+    record = _read(project.build / ".doctrees" / SHARED, ("besides",)) or {"besides": []}
+    made = {"besides": _digests(project, record["besides"]), "html": _written(project)}
+    if strict and now == state(project) and not _touched(project, now | made, since=start):
+        write_whole(stamp, json.dumps(now | made, indent=1) + "\n")
     return True
 
 
-def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -> None:
-    """Have all pages written that changed, see `build`."""
+def _read(path: Path, fields: Iterable[str]) -> dict[str, Any] | None:
+    """Return what a build left for the next one, or None where that is of no use."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and all(isinstance(found.get(f), dict | list) for f in fields):
+            return found
+    return None
+
+
+def _digests(project: Project, names: Iterable[str]) -> dict[str, str]:
+    paths = {name: project.root / name for name in names}
+    return {name: digest(p.read_bytes()) if p.is_file() else "" for name, p in paths.items()}
+
+
+def _written(project: Project) -> dict[str, str]:
+    paths = [path for path in (project.build / "html").rglob("*") if path.is_file()]
+    return _digests(project, sorted(path.relative_to(project.root).as_posix() for path in paths))
+
+
+def _whole(project: Project, last: dict[str, Any]) -> bool:
+    """Whether the pages, and what they are made of outside of ``book/``, are as they were left."""
+    return last["html"] == _written(project) and last["besides"] == _digests(
+        project, last["besides"]
+    )
+
+
+def _hand_over(project: Project, last: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Tell Sphinx which texts changed, or return False where a change may concern all pages."""
+    files, folder = (last["files"], now["files"]), project.build / ".doctrees"
+    record = _read(folder / SHARED, ("texts",))
+    changed = sorted(n for n in files[0] | files[1] if files[0].get(n) != files[1].get(n))
+    if record is None or last["shell"] != now["shell"] or not set(changed) <= set(record["texts"]):
+        return False
+    write_whole(folder / JOB, json.dumps(changed) + "\n")
+    return True
+
+
+def _touched(project: Project, made_of: dict[str, dict[str, str]], *, since: int) -> bool:
+    """Whether a source was written, and perhaps written back, after the first look at it."""
+    paths = [project.root / name for name in [*made_of["files"], *made_of["besides"]]]
+    sources = [p for p in paths if not p.is_relative_to(project.build) and p.is_file()]
+    return any(path.stat().st_ctime_ns >= since for path in sources)
+
+
+def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, keep: bool) -> None:
+    """Have the pages written: all, or those alone that changed where the others can be kept."""
     log = project.build / "html.log"
     print(f"HTML: building, log in {log}", flush=True)
     arguments = ["build", "book", "--path-output", "."]
     arguments += ["--config", "_config.yml", "--toc", str(project.root / "_toc.yml")]
     arguments += ["-W", "-n", "--keep-going"] if strict else []
     log.unlink(missing_ok=True)
-    job = json.dumps({"log": str(log), "arguments": arguments}) + "\n"
+    job = json.dumps({"log": str(log), "arguments": arguments, "keep": keep}) + "\n"
     with contextlib.suppress(BrokenPipeError):  # there will be no log
         process.stdin.write(job.encode())
         process.stdin.flush()

@@ -7,7 +7,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from pm_utils.builder import runs
+from pm_utils.builder import provenance, runs
 from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.key import PACKAGE
 from pm_utils.builder.package_map import package_map
@@ -78,6 +78,7 @@ def assemble(chapter: Chapter, executed: NotebookNode) -> NotebookNode:
             if "parameters" in tags(cell):
                 cells.extend(_clean(other) for other in injected)
     page.cells = cells
+    provenance.settle_outputs(page)
     return page
 
 
@@ -99,16 +100,21 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
 
 def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
     """Write every chapter's page and the included tables, touching only what changes."""
+    origins = {}
     for name, task in tasks.items():
         if outcomes[name].good:
             executed = nbformat.read(task.folder / runs.NOTEBOOK, as_version=4)
             page = assemble(task.chapter, executed)
+            origins[name] = provenance.read_provenance(task, page)
         else:
             page = substitute(task.chapter, outcomes[name].reason)
         write_whole(project.pages / f"{name}.ipynb", nbformat.writes(page) + "\n")
     for path in project.pages.glob("*"):
         if path.stem not in tasks and path.is_file():
             path.unlink()
+    origins = {name: facts for name, facts in origins.items() if facts}
+    provenance.publish_results(project, tasks, outcomes, origins)
+    write_whole(project.generated / "provenance.md", provenance.provenance_table(origins))
     write_whole(project.generated / "scoreboard.md", scoreboard_table(project, tasks))
     write_whole(project.generated / "built.md", built_table(tasks, outcomes))
     write_whole(project.generated / "package.md", package_map(project.root / PACKAGE, list(tasks)))
@@ -154,6 +160,10 @@ def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
     facts = {"profile": ", ".join(sorted({task.profile for task in tasks.values()}))}
     if records:
         facts["seconds in all chapters"] = f"{sum(r['seconds'] for r in records):.1f}"
-        facts |= max(records, key=lambda record: record["finished"])["environment"]
+        newest = max(records, key=lambda record: record["finished"])
+        facts |= newest["environment"]
+        facts["requirements.lock (SHA-256, first digits)"] = newest["parts"].get(
+            "requirements.lock"
+        )
     lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts.items())]
     return "\n".join(lines) + "\n"

@@ -6,7 +6,7 @@
   // A box that scrolls must be reachable by keyboard, also when a solution shows it later.
   const SCROLLING = [
     "div.highlight pre", ".cell_output .output", ".cell_output .text_html", ".pm-scoreboard",
-    ".pst-scrollable-table-container", ".math", "mjx-container", ".pm-figure",
+    ".pst-scrollable-table-container", ".math", "mjx-container", "figure", ".cell_output",
   ].map((part) => `.bd-article ${part}`).join(", ");
 
   function reach(box) {

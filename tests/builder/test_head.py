@@ -57,6 +57,8 @@ def test_with_an_address_pages_have_theirs(tmp_path):
     out = build(tmp_path, "https://example.org/book/")
     assert meta(out / "b.html")["og:url"] == "https://example.org/book/b.html"
     assert 'rel="canonical" href="https://example.org/book/b.html"' in (out / "b.html").read_text()
-    places = [place.text for place in ET.parse(out / "sitemap.xml").iter() if place.text.strip()]
+    places = [
+        place.text for place in ET.parse(out / "sitemap.xml").iter() if (place.text or "").strip()
+    ]
     assert places == [f"https://example.org/book/{name}.html" for name in ("b", "index")]
     assert '<base href="https://example.org/book/" />' in (out / "404.html").read_text()

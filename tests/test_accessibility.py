@@ -19,7 +19,8 @@ CUT = """
     return false;
   const style = getComputedStyle(box), edge = box.getBoundingClientRect().right;
   if (style.position === "absolute" || style.display === "inline") return false;
-  const hides = style.overflowX !== "visible" && box.scrollWidth > box.clientWidth + 1;
+  const wider = style.overflowX !== "visible" && box.scrollWidth > box.clientWidth + 1;
+  const hides = wider && !box.closest(".math, mjx-container"); // MathJax hides on purpose
   return hides || edge > window.innerWidth + 1;
 }).map((box) => `${box.tagName} ${box.className}: ${box.textContent.trim().slice(0, 80)}`)
 """
@@ -50,10 +51,6 @@ def page(tmp_path, body: str, css: str = "") -> str:
         ("<p style='color:#aaa;background:#fff'>too faint</p>", "color-contrast"),
         ("<button aria-label='Find'>Search</button>", "label-content-name-mismatch"),
         ("<div role='list'><p role='article'>x</p></div>", "aria-required-children"),
-        (
-            "<table><tr><th></th><th>b</th></tr><tr><th>a</th><td>1</td></tr></table>",
-            "empty-table-header",
-        ),
     ],
 )
 def test_the_finder_finds_a_fault(tab, tmp_path, body, rule):

@@ -12,7 +12,7 @@ from typing import Any
 from docutils import nodes
 from sphinx.application import Sphinx
 
-LONGEST = 160  # characters that search engines show
+SHOWN_CHARACTERS = 160  # characters that search engines show
 NOT_FOUND = "404"
 
 
@@ -27,11 +27,15 @@ def description(doctree: nodes.document | None) -> str:
     for paragraph in doctree.findall(nodes.paragraph) if doctree else ():
         if isinstance(paragraph.parent, (nodes.section, nodes.document)):
             text = " ".join(paragraph.astext().split())
-            return text if len(text) <= LONGEST else f"{text[:LONGEST].rpartition(' ')[0]} …"
+            return (
+                text
+                if len(text) <= SHOWN_CHARACTERS
+                else f"{text[:SHOWN_CHARACTERS].rpartition(' ')[0]} …"
+            )
     return ""
 
 
-def tags(title: str, text: str, site: str, address: str | None) -> str:
+def head_tags(title: str, text: str, site: str, address: str | None) -> str:
     """Return the tags of a page's head.
 
     Parameters
@@ -45,8 +49,8 @@ def tags(title: str, text: str, site: str, address: str | None) -> str:
 
     Examples
     --------
-    >>> from pm_utils.builder.head import tags
-    >>> print(tags("Funnel", "From contact to order.", "A book", None))
+    >>> from pm_utils.builder.head import head_tags
+    >>> print(head_tags("Funnel", "From contact to order.", "A book", None))
     <meta name="description" content="From contact to order." />
     <meta property="og:title" content="Funnel" />
     <meta property="og:description" content="From contact to order." />
@@ -72,7 +76,7 @@ def add_tags(
     text = description(doctree) or f"{app.config.project}: {title}"
     base = app.config.html_baseurl
     address = f"{base.rstrip('/')}/{name}.html" if base else None
-    made = tags(html.unescape(title), text, app.config.project, address)
+    made = head_tags(html.unescape(title), text, app.config.project, address)
     if name == NOT_FOUND and base:  # it is shown at any depth, so its links need a start
         made = f'<base href="{html.escape(base.rstrip("/"))}/" />\n{made}'
     context["metatags"] = f"{context.get('metatags', '')}\n{made}"

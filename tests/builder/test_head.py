@@ -24,7 +24,7 @@ def test_the_description_is_the_first_paragraph_cut_at_a_word(source, text):
 
 
 def test_what_a_title_holds_cannot_break_the_tag():
-    (tag, *_) = elements(head.tags("t", 'a "b" <c> & d', "s", None))
+    (tag, *_) = elements(head.head_tags("t", 'a "b" <c> & d', "s", None))
     assert tag.attributes["content"] == 'a "b" <c> & d'
 
 

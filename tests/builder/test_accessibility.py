@@ -56,7 +56,7 @@ def test_the_visible_words_of_a_button_are_its_name():
     assert mend_theme(other) == other
 
 
-@pytest.mark.parametrize("words", ["", "&nbsp;", " \n"])
+@pytest.mark.parametrize("words", ["", "&nbsp;", " \n", "<p></p>"])
 def test_a_header_without_words_is_a_cell(words):
     assert mend_content(f'<th class="blank">{words}</th>') == '<td class="blank"></td>'
     assert mend_content("<th>a</th><thead></thead>") == "<th>a</th><thead></thead>"

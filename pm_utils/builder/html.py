@@ -24,7 +24,7 @@ from pm_utils.builder.key import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
 
-STAMP = ("files", "shell", "besides", "html")
+STAMP_FIELDS = ("files", "shell", "besides", "html")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
@@ -196,7 +196,7 @@ def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -
         With Sphinx's warnings, or the end of its log.
     """
     stamp, start = project.build / "html.json", time.time_ns()
-    last, now = _read(stamp, STAMP), state(project)
+    last, now = _read(stamp, STAMP_FIELDS), state(project)
     whole = last is not None and _whole(project, last)
     if whole and now.items() <= last.items():
         return False
@@ -241,9 +241,12 @@ def _whole(project: Project, last: dict[str, Any]) -> bool:
 def _hand_over(project: Project, last: dict[str, Any], now: dict[str, Any]) -> bool:
     """Tell Sphinx which texts changed, or return False where a change may concern all pages."""
     files, folder = (last["files"], now["files"]), project.build / ".doctrees"
-    record = _read(folder / SHARED, ("texts",))
+    record = _read(folder / SHARED, ("texts", "copies"))
     changed = sorted(n for n in files[0] | files[1] if files[0].get(n) != files[1].get(n))
-    if record is None or last["shell"] != now["shell"] or not set(changed) <= set(record["texts"]):
+    if record is None or last["shell"] != now["shell"]:
+        return False
+    copies = set(record["copies"]) & set(files[1])  # one that is gone would stay on the site
+    if not set(changed) <= set(record["texts"]) | copies:
         return False
     write_whole(folder / JOB, json.dumps(changed) + "\n")
     return True

@@ -74,6 +74,7 @@ def _compare(app: Sphinx, env: BuildEnvironment) -> list[str]:
     record = Path(app.doctreedir, SHARED)
     now = {"exports": exports(env)}
     now |= {"texts": _names(app, _texts(app)), "besides": _names(app, _besides(app))}
+    now |= {"copies": _names(app, _copies(app))}
     if Path(app.doctreedir, JOB).is_file():
         before = json.loads(record.read_text("utf-8"))
         if any(before[name] != now[name] for name in now):
@@ -116,7 +117,7 @@ def exports(env: BuildEnvironment) -> str:
     """
     facts = {name: value for name, value in vars(env).items() if name not in _PRIVATE}
     glued = sorted(_executed(env).rglob("*.glue.json")) if _executed(env) else []
-    return digest([plain(facts), {str(path): digest(path.read_bytes()) for path in glued}])
+    return digest([comparable(facts), {str(path): digest(path.read_bytes()) for path in glued}])
 
 
 def _executed(env: BuildEnvironment) -> Path | None:
@@ -124,7 +125,7 @@ def _executed(env: BuildEnvironment) -> Path | None:
     return Path(config.output_folder) if config else None
 
 
-def plain(value: Any) -> Any:
+def comparable(value: Any) -> Any:
     """Return what JSON can hold of a value, free of order where order means nothing.
 
     Parameters
@@ -139,15 +140,15 @@ def plain(value: Any) -> Any:
         return value.pformat()
     if isinstance(value, Mapping):
         shown = [(key, item) for key, item in value.items() if key not in _UNSHOWN]
-        return sorted(([plain(key), plain(item)] for key, item in shown), key=json.dumps)
+        return sorted(([comparable(key), comparable(item)] for key, item in shown), key=json.dumps)
     if isinstance(value, set | frozenset):
-        return sorted(map(plain, value), key=json.dumps)
+        return sorted(map(comparable, value), key=json.dumps)
     if hasattr(value, "_asdict"):
-        return plain(value._asdict())
+        return comparable(value._asdict())
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [comparable(item) for item in value]
     if hasattr(value, "__dict__") and not isinstance(value, type):
-        return [type(value).__name__, plain(vars(value))]
+        return [type(value).__name__, comparable(vars(value))]
     return repr(value)
 
 
@@ -163,12 +164,18 @@ def _made_of(env: BuildEnvironment, page: str) -> list[Path]:
 
 
 def _texts(app: Sphinx) -> set[Path]:
-    """Return the files that pages are made of and that nothing but pages needs."""
+    """Return the files that pages are made of, or offer, and that nothing but pages needs."""
     env, folder = app.env, Path(app.srcdir)
-    copied = {(folder / file).resolve() for file in [*env.images, *env.dlfiles]}
+    shown = {(folder / file).resolve() for file in env.images}
     texts = {path for page in env.all_docs for path in _made_of(env, page)}
-    texts -= copied | _bibliographies(env)
+    texts -= shown | _bibliographies(env)
     return {path for path in texts if not any(map(path.is_relative_to, _shared(app)))}
+
+
+def _copies(app: Sphinx) -> set[Path]:
+    """Return the files that every build copies to the pages as they are."""
+    places = [Path(app.srcdir, name) for name in app.config.html_extra_path]
+    return {path.resolve() for place in places for path in place.rglob("*") if path.is_file()}
 
 
 def _besides(app: Sphinx) -> set[Path]:

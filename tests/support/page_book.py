@@ -36,8 +36,8 @@ class PageBook:
         self.uses = [label for _, label, _ in self.blocks]
         self.words = {"term": "lift", "year": 2001, "css": "p", "shown": "one = 1"}
         self.words |= {"picture": "one", "figure": "one", "sentence": "A sentence."}
-        self.words |= {"value": 0.25, "count": 0}
-        for name in ("book/_static", "book/chapters", "_build"):
+        self.words |= {"value": 0.25, "count": 0, "download": "numbers", "result": "gain"}
+        for name in ("book/_static", "book/chapters", "book/_generated/site/results", "_build"):
             (root / name).mkdir(parents=True)
         text = CONFIG.read_text("utf-8").replace("_static/mark.svg", "pic.svg")
         (root / "_config.yml").write_text(text)
@@ -59,12 +59,15 @@ class PageBook:
             "book/q.md": "# Uses\n\n{term}`lift` {cite}`b1` {index}`Text 1`\n\n"
             + "\n\n".join([*roles, "```{literalinclude} ../shown.py\n```"]),
             "book/back.md": f"# Back\n\n```{{glossary}}\n{words['term']}\n  A gain.\n```\n\n"
+            "{download}`All <_generated/all.txt>`\n\n"
             "```{bibliography}\n:all:\n```",
             "book/references.bib": f"@book{{b1, author={{Old, Ann}}, title={{T}}, "
             f"publisher={{P}}, year={{{words['year']}}}}}",
             "book/_static/custom.css": f"{words['css']} {{ color: red; }}",
             "book/pic.svg": SVG.format(words["picture"]),
             "shown.py": words["shown"],
+            "book/_generated/all.txt": words["download"],
+            "book/_generated/site/results/one.json": words["result"],
             "book/chapters/01-a.ipynb": nbformat.writes(self.chapter()),
         }
         for name, text in texts.items():
@@ -112,6 +115,9 @@ class PageBook:
             chance.shuffle(self.blocks)
         elif kind == "duplicate":
             self.blocks.append([*block])
+        elif kind == "no result":
+            (self.root / "book/_generated/site/results/one.json").unlink(missing_ok=True)
+            return
         self.write()
         if kind in ("older", "same time"):
             self.replace(kind, chance)
@@ -210,5 +216,6 @@ class _Here:
 
 
 WORDS = ("term", "year", "css", "shown", "picture", "sentence", "figure", "value")
+WORDS += ("download", "result")
 SHAPES = ("rename", "relabel", "remove", "insert", "reorder", "duplicate")
-EDITS = (*WORDS, *SHAPES, "older", "same time", "damage", "delete", "unread")
+EDITS = (*WORDS, *SHAPES, "no result", "older", "same time", "damage", "delete", "unread")

@@ -8,7 +8,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from pm_utils.builder import bounds, chapters, html, key, pages, profiles, runs
+from pm_utils.builder import bounds, chapters, html, key, pages, pins, profiles, runs, seen
 from pm_utils.builder.progress import report
 from pm_utils.builder.project import BuildError, Project
 from pm_utils.builder.runs import Task
@@ -106,6 +106,8 @@ def load_tasks(project: Project, options: argparse.Namespace) -> tuple[dict[str,
     name = chapters.select(found, wish, problems) if wish else None
     if options.command == "book":
         html.check_toc(project, list(found), problems)
+    if options.command != "status":
+        pins.check_pins(project, problems)
     if problems:
         raise BuildError(problems)
     return runs.chapter_tasks(project, options.profile, found, changes), name
@@ -164,25 +166,32 @@ def run(project: Project, options: argparse.Namespace) -> int:
 def status(project: Project, options: argparse.Namespace) -> int:
     """Print the state of every chapter."""
     tasks, _ = load_tasks(project, options)
-    facts = {name: _state(project, task) for name, task in tasks.items()}
+    reasons = runs.stale_reasons(tasks)
+    facts = {name: _state(project, task, reasons[name]) for name, task in tasks.items()}
     if options.json:
         print(json.dumps(facts, indent=2))
         return 0
     for name, fact in facts.items():
         note = fact["reason"] or f"{fact['seconds']:.1f} s, {fact['peak_memory_mb']:.0f} MB"
+        if fact["read_besides"]:
+            note += f"; it read besides: {', '.join(fact['read_besides'])}"
         print(f"{name:32} {fact['state']:12} {note}")
     return 0
 
 
-def _state(project: Project, task: Task) -> dict[str, Any]:
-    reason, record = runs.stale_reason(task), runs.read_record(task.folder)
+def _state(project: Project, task: Task, reason: str) -> dict[str, Any]:
+    record = runs.read_record(task.folder)
     failure = runs.read_record(project.aside("failed", task.folder))
     state = "out of date" if reason else "up to date"
-    if reason and failure and key.digest(failure["parts"]) == key.digest(task.parts):
+    parts = key.digest(runs.present_parts(task))
+    if task.problem:
+        state, reason = "failed", task.problem
+    elif reason and failure and key.digest(failure["parts"]) == parts:
         state, reason = "failed", failure["error"]
     fields = ("seconds", "peak_memory_mb", "finished")
     shown = {field: record[field] if record else None for field in fields}
-    return {"state": state, "reason": reason, **shown, "title": task.chapter.title}
+    besides = {"read_besides": seen.missed(record) if record else []}
+    return {"state": state, "reason": reason, **shown, **besides, "title": task.chapter.title}
 
 
 def seeds(project: Project, options: argparse.Namespace) -> int:

@@ -61,7 +61,15 @@ def _heading(folder: Path, package: Path) -> str:
 
 
 def _docstring(path: Path) -> str:
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return ast.get_docstring(_tree(path)) or ""
+
+
+def _tree(path: Path) -> ast.Module:
+    """Parse a module; one that is broken is named by the chapters that need it and empty here."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module(body=[], type_ignores=[])
 
 
 def _plain(text: str) -> str:
@@ -70,7 +78,7 @@ def _plain(text: str) -> str:
 
 
 def _paragraph(path: Path, package: Path, pages: dict[str, str]) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     explained: dict[str, list[str]] = {}
     for node in tree.body:

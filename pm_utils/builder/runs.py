@@ -23,7 +23,7 @@ from typing import Any
 
 import nbformat
 
-from pm_utils.builder import execute, key
+from pm_utils.builder import execute, isolation, key, seen
 from pm_utils.builder.chapters import Chapter, upstream
 from pm_utils.builder.progress import Lines
 from pm_utils.builder.project import Project
@@ -33,9 +33,9 @@ NOTEBOOK = "notebook.ipynb"
 RECORD = "record.json"
 RECORD_FIELDS = {
     *("chapter", "profile", "status", "error", "seconds", "peak_memory_mb", "started", "finished"),
-    *("commit", "environment", "files", "parts", "key"),
+    *("commit", "environment", "files", "parts", "seen", "key"),
 }
-MAPPINGS = ("environment", "files", "parts")
+MAPPINGS = ("environment", "files", "parts", "seen")
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 INLINE = {"MPLBACKEND": "module://matplotlib_inline.backend_inline"}
 KEEP_MEMORY = {  # glibc would give it back and ask again, a quarter of a training step
@@ -62,13 +62,17 @@ class Task:
     changes : dict
         The parameters that differ from the notebook's.
     parts : dict
-        What the key is made of, see `pm_utils.builder.key`.
+        What the key is made of besides `inputs`, see `pm_utils.builder.key`.
     folder : pathlib.Path
         Where the finished run goes, under ``_build``.
-    inputs : tuple of pathlib.Path
-        Where needed artifacts are.
+    root : pathlib.Path
+        The checkout.
+    inputs : dict
+        Where each needed artifact is stored.
     after : frozenset of str
         The labels of the tasks that have to be done first.
+    problem : str
+        Why it cannot run, the modules that Python cannot read; empty when it can.
     """
 
     label: str
@@ -77,8 +81,10 @@ class Task:
     changes: dict[str, Any]
     parts: dict[str, Any]
     folder: Path
-    inputs: tuple[Path, ...]
+    root: Path
+    inputs: dict[str, Path]
     after: frozenset[str] = frozenset()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +108,8 @@ def chapter_tasks(
 ) -> dict[str, Task]:
     """Return the task of every chapter under a profile, by the chapter's name."""
     graph, parts = upstream(chapters), key.all_parts(project, chapters, changes)
-    folder = project.runs(profile)
+    folder, modules = project.runs(profile), key.Modules(project.root)
+    giver = {name: chapter.name for chapter in chapters.values() for name in chapter.gives}
     return {
         name: Task(
             label=name,
@@ -111,8 +118,10 @@ def chapter_tasks(
             changes=changes[name],
             parts=parts[name],
             folder=folder / name,
-            inputs=tuple(folder / other for other in sorted(graph[name])),
+            root=project.root,
+            inputs={need: folder / giver[need] / need for need in chapter.needs if need in giver},
             after=frozenset(graph[name]),
+            problem="; ".join(modules.problems(key.sources(chapter))),
         )
         for name, chapter in chapters.items()
     }
@@ -128,13 +137,38 @@ def read_record(folder: Path) -> dict[str, Any] | None:
     return record if whole and all(isinstance(record[name], dict) for name in MAPPINGS) else None
 
 
+def present_parts(task: Task) -> dict[str, Any]:
+    """Return the parts of a task's key, with the content of what it needs as it is now."""
+    marks = {name: _mark(path) for name, path in sorted(task.inputs.items())}
+    return task.parts | {"upstream": marks}
+
+
+def _mark(path: Path) -> str | None:
+    return key.digest(path.read_bytes()) if path.is_file() else None
+
+
+def stale_reasons(tasks: dict[str, Task]) -> dict[str, str]:
+    """Return for each task why it has to be run, or that what it needs has to be run first."""
+    reasons: dict[str, str] = {}
+    order = TopologicalSorter({label: task.after for label, task in tasks.items()})
+    for label in order.static_order():
+        old = sorted(other for other in tasks[label].after if reasons[other])
+        waits = f"it needs {', '.join(old)}, which is out of date" if old else ""
+        reasons[label] = stale_reason(tasks[label]) or waits
+    return reasons
+
+
 def stale_reason(task: Task) -> str:
     """Return in words why a task has to be run, an empty text when its stored run is current."""
     record = read_record(task.folder)
     if record is None:
         return "its record is damaged or of an older pm" if task.folder.is_dir() else "never run"
-    if record["key"] != key.digest(task.parts):
-        return key.difference(record["parts"], task.parts) or "changed while it ran"
+    parts = present_parts(task)
+    if record["key"] != key.digest(parts):
+        return key.difference(record["parts"], parts) or "changed while it ran"
+    now = seen.marks(task.root, key.Modules(task.root), task.chapter, set(record["seen"]))
+    if now != record["seen"]:
+        return key.difference({"modules": record["seen"]}, {"modules": now})
     stored = fingerprints(task.folder)
     missing = sorted({NOTEBOOK, *task.chapter.gives, *record["files"]} - set(stored))
     if missing:
@@ -160,18 +194,34 @@ def run_environment() -> dict[str, Any]:
 
 
 def commit(root: Path) -> str:
-    """Return the commit of a checkout, and whether files differ from it."""
-    git = ["git", "-C", str(root)]
+    """Return the commit of a checkout, and whether files differ from it.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The checkout. A repository around it is another's, and so is one that variables name.
+
+    Returns
+    -------
+    str
+        ``"no repository"`` where the checkout is none, ``"unknown"`` where git cannot tell.
+    """
+    if not (root / ".git").exists():
+        return "no repository"
     try:
-        name = subprocess.run(
-            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        name = _git(root, "rev-parse", "--short", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=normal")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{name} with uncommitted changes" if changed else name
+
+
+def _git(root: Path, *words: str) -> str:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own["GIT_CEILING_DIRECTORIES"] = str(root.parent)
+    command = ["git", "-C", str(root), *words]
+    done = subprocess.run(command, capture_output=True, env=own, check=True)
+    return done.stdout.decode("utf-8", "replace").strip()
 
 
 def run_all(
@@ -206,7 +256,7 @@ def run_all(
 
 def clean(project: Project) -> None:
     """Remove every run that did not come to its end."""
-    for kind in ("unfinished", "replaced"):
+    for kind in ("unfinished", "replaced", "inputs", "home"):
         shutil.rmtree(project.build / kind, ignore_errors=True)
 
 
@@ -214,7 +264,8 @@ async def _run_all(
     project: Project, tasks: dict[str, Task], *, jobs: int, report: Lines, cold: bool
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    stale = {label: task for label, task in tasks.items() if cold or stale_reason(task)}
+    reasons = stale_reasons(tasks)
+    stale = {label: task for label, task in tasks.items() if cold or reasons[label]}
     needed = set().union(*(task.after for task in stale.values()))
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(jobs))  # one waits for each
     sorter = TopologicalSorter({label: task.after for label, task in tasks.items()})
@@ -223,9 +274,11 @@ async def _run_all(
     def settled(task: Task) -> Outcome | None:
         """Return the outcome of a task that is not to be run."""
         bad = sorted(label for label in task.after if not outcomes[label].good)
-        if not bad:
-            return None if task.label in stale else Outcome("current")
-        outcome = Outcome("skipped", f"left out, because it needs {bad[0]}")
+        if not bad and not task.problem:  # what it needs may have come out as it was
+            return None if cold or stale_reason(task) else Outcome("current")
+        outcome = Outcome("failed", f"failed before its first cell: {task.problem}")
+        if bad:
+            outcome = Outcome("skipped", f"left out, because it needs {bad[0]}")
         report.fail(task.label, outcome.reason)
         return outcome
 
@@ -269,8 +322,12 @@ async def _run(project: Project, task: Task, report: Lines) -> Outcome:
     started, clock = datetime.now(UTC), time.perf_counter()
     commit_before = commit(project.root)
     report.start(task.label, len(task.chapter.code_cells))
+    parts = task.parts | {"upstream": hand_over(project, task)}
     end = await _execute(project, task, work, report)
-    error = end["error"] or _missing(task, work)
+    error = end["error"] or _missing(task, work) or _tampered(project, task, parts["upstream"])
+    found, changed = _look_back(project, task, parts, since=started)
+    if changed and not error:
+        report.say(f"{task.label}: {changed} while it ran: call pm again")
     record = {
         "chapter": task.chapter.name,
         "profile": task.profile,
@@ -283,10 +340,11 @@ async def _run(project: Project, task: Task, report: Lines) -> Outcome:
         "commit": commit_before,
         "environment": run_environment(),
         "files": fingerprints(work),
-        "parts": task.parts,
-        "key": "" if error or _changed_meanwhile(project, task) else key.digest(task.parts),
+        "parts": parts,
+        "seen": found,
+        "key": "" if error or changed else key.digest(parts),
     }
-    text = json.dumps(record, indent=2, ensure_ascii=False, default=repr)
+    text = json.dumps(record, indent=2, default=repr)
     (work / RECORD).write_text(text + "\n", encoding="utf-8")
     target = project.aside("failed", task.folder) if error else task.folder
     _replace(project, work, target)
@@ -311,6 +369,8 @@ async def _execute(project: Project, task: Task, work: Path, report: Lines) -> d
         "folder": str(project.notebooks),
         "log": str(work / "log.txt"),
         "environment": _environment(project, task, work),
+        "path": isolation.isolated_path(),
+        "first": seen.begin(project, _log(project, task)),
     }
     receiver, sender = SERVER.Pipe(duplex=False)
     process = SERVER.Process(target=execute.main, args=(job, sender))
@@ -340,16 +400,11 @@ def _start_server(project: Project, tasks: dict[str, Task]) -> None:
     """Start what processes are forked from; it reads the environment as it does so."""
     if execute.FORKS:
         files = {file for task in tasks.values() for file in task.parts["modules"]}
-        sources = [(project.root / file).read_text("utf-8") for file in files if file[-3:] == ".py"]
+        sources = [(project.root / file).read_text("utf-8", "replace") for file in files if file[-3:] == ".py"]
         cells = [cell.source for task in tasks.values() for cell in task.chapter.code_cells]
         SERVER.set_forkserver_preload(execute.libraries([*sources, *cells]))
-    before = dict(os.environ)
-    os.environ.update(ONE_THREAD | INLINE | KEEP_MEMORY)
-    try:
+    with isolation.as_of_a_chapter(project, ONE_THREAD | INLINE | KEEP_MEMORY):
         forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _next(receiver: Connection) -> dict[str, Any] | None:
@@ -370,31 +425,92 @@ def _stop(process: BaseProcess) -> None:
 
 
 def _environment(project: Project, task: Task, work: Path) -> dict[str, str]:
-    path = [str(project.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    places = dict.fromkeys(_handed(project, task, name).parent for name in sorted(task.inputs))
     return (
-        os.environ
+        isolation.clean_environment(project)
         | ONE_THREAD
         | {
             "PM_OUTPUT": str(work),
-            "PM_INPUTS": os.pathsep.join(map(str, task.inputs)),
+            "PM_INPUTS": os.pathsep.join(map(str, places)),
             "PM_PROFILE": task.profile,
-            "PYTHONPATH": os.pathsep.join(path),  # this checkout's package, whatever is installed
-            "IPYTHONDIR": str(project.build / "ipython"),  # not the reader's start-up files
+            "PYTHONPATH": str(project.root),  # this checkout's package, whatever is installed
         }
     )
 
 
+def _log(project: Project, task: Task) -> Path:
+    """Return where a chapter's kernel notes what it reads."""
+    return project.aside("inputs", task.folder) / "log"
+
+
+def _handed(project: Project, task: Task, name: str) -> Path:
+    """Return where a chapter finds an artifact that it needs, in a folder named for its giver."""
+    return project.aside("inputs", task.folder) / task.inputs[name].parent.name / name
+
+
+def hand_over(project: Project, task: Task) -> dict[str, str]:
+    """Copy what a chapter needs, for it alone to read, and return the fingerprints.
+
+    The copies leave the stored runs as they are, whatever the chapter does.
+    """
+    shutil.rmtree(project.aside("inputs", task.folder), ignore_errors=True)
+    marks = {}
+    for name, stored in sorted(task.inputs.items()):
+        copy = _handed(project, task, name)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(stored, copy)
+        copy.chmod(0o444)
+        marks[name] = key.digest(copy.read_bytes())
+    return marks
+
+
+def _tampered(project: Project, task: Task, marks: dict[str, str]) -> str | None:
+    """Say which artifact of another chapter a chapter changed, in its copy or where it is kept."""
+    for name, mark in marks.items():
+        for path in (_handed(project, task, name), task.inputs[name]):
+            if path.is_symlink() or _mark(path) != mark:
+                giver = task.inputs[name].parent.name
+                return (
+                    f"at its end: {name}, which {giver} gives, was changed: a chapter may only "
+                    "read what it needs, so write to another name"
+                )
+    return None
+
+
 def _missing(task: Task, work: Path) -> str | None:
+    links = sorted(path.name for path in work.iterdir() if path.is_symlink())
+    if links:  # they would lead nowhere once the run is in its place
+        return f"at its end: {', '.join(links)} is a link: write the file itself"
     missing = [name for name in task.chapter.gives if not (work / name).is_file()]
     return f"at its end: it did not write {', '.join(missing)}" if missing else None
 
 
-def _changed_meanwhile(project: Project, task: Task) -> bool:
-    """Tell whether a module or the lock file was edited after the key was taken."""
-    now = key.parts(
-        project, key.Modules(project.root), task.chapter, task.changes, task.parts["upstream"]
-    )
-    return now != task.parts
+def _look_back(
+    project: Project, task: Task, parts: dict[str, Any], *, since: datetime
+) -> tuple[dict[str, str | None], str]:
+    """Return what a run read beyond what its source tells, and what was edited meanwhile."""
+    notes, modules = seen.read_log(_log(project, task)), key.Modules(project.root)
+    if not notes:
+        return {}, "nothing could be noted of what it read"
+    now = key.parts(project, modules, task.chapter, task.changes)
+    names = seen.entries(project, modules, task.chapter, notes)
+    names -= {f"code {path}" for path in parts["modules"]}
+    edited = key.difference(task.parts, now)
+    if not edited:
+        files = {*now["modules"], *(entry.partition(" ")[2].split(":")[0] for entry in names)}
+        touched = sorted(path for path in files if _touched(project.root / path, since))
+        edited = ", ".join(touched)
+    marks = seen.marks(project.root, modules, task.chapter, names)
+    return marks, f"{edited} changed" if edited else ""
+
+
+def _touched(path: Path, since: datetime) -> bool:
+    """Tell whether a file was written after a moment, even if it is as it was before."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return since.timestamp() <= max(state.st_mtime, state.st_ctime) <= time.time()
 
 
 def _replace(project: Project, work: Path, target: Path) -> None:

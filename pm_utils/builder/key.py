@@ -76,9 +76,10 @@ class Modules:
             and with all of its text where a cell or a module may read docstrings.
         """
         files = self.files(sources)
-        marks = {file: self.mark(file, self.docstrings_count(sources, files)) for file in files}
+        docstrings = self.docstrings_count(sources, files)
+        marks = {file: self.mark(file, docstrings) for file in files}
         data = {path for folder in {file.parent for file in files} for path in _data(folder)}
-        marks |= {path: digest(path.read_bytes()) for path in data}
+        marks |= {path: data_mark(path) for path in data}
         return {file.relative_to(self.root).as_posix(): marks[file] for file in sorted(marks)}
 
     def mark(self, file: Path, docstrings: bool) -> str:
@@ -119,6 +120,14 @@ class Modules:
 def read_cell(source: str) -> Code:
     """Return what was read from a code cell."""
     return read_code(source.encode("utf-8", "surrogatepass"), is_cell=True)
+
+
+def data_mark(path: Path) -> str:
+    """Return the fingerprint of a file's bytes, a word where they may not be read."""
+    try:
+        return digest(path.read_bytes())
+    except OSError:
+        return "unreadable"
 
 
 def _data(folder: Path) -> set[Path]:
@@ -174,16 +183,16 @@ def parts(
 
     The artifacts that it needs are added when it is its turn, see `pm_utils.builder.runs`.
     """
-    cells = chapter.code_cells
+    cells, texts = chapter.code_cells, sources(chapter)
     lock = project.root / "requirements.lock"
-    docstrings = modules.docstrings_count(sources(chapter), modules.files(sources(chapter)))
+    docstrings = modules.docstrings_count(texts, modules.files(texts))
     codes = [read_cell(cell.source) for cell in cells]
     marks = [code.text if docstrings else code.code for code in codes]
     steps = [sorted(EXECUTION_TAGS & set(tags(cell))) for cell in cells]
     return {
         "code cells": digest([list(step) for step in zip(marks, steps, strict=True)]),
         "parameters": chapter.parameters | changes,
-        "modules": modules.reached(sources(chapter)),
+        "modules": modules.reached(texts),
         "requirements.lock": digest(lock.read_bytes()) if lock.is_file() else None,
         "python": platform.python_version(),
     }
@@ -192,16 +201,6 @@ def parts(
 def sources(chapter: Chapter) -> list[str]:
     """Return the source of each code cell."""
     return [cell.source for cell in chapter.code_cells]
-
-
-def all_parts(
-    project: Project, chapters: dict[str, Chapter], changes: dict[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """Return the parts of every chapter's key."""
-    modules = Modules(project.root)
-    return {
-        name: parts(project, modules, chapter, changes[name]) for name, chapter in chapters.items()
-    }
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:

@@ -100,14 +100,18 @@ class Recorder:
             self.note("imported", place)
         elif (mode or "")[:1] in ("w", "x") or flags & os.O_TRUNC:
             self.note("written", place)
-        elif not in_listing(frames):
+        elif not in_listing(frames) and not in_library(frames):
             self.note("read", place)
 
     def asked(self, filename: str) -> None:
         """Note that something wants to show the lines of a file or a cell."""
-        if f"{os.sep}ipykernel_" in filename or filename.startswith("<ipython"):
+        is_cell = f"{os.sep}ipykernel_" in filename or filename.startswith("<ipython")
+        frames = callers() if is_cell or self.inside(filename) else []
+        if not frames or in_library(frames):
+            return
+        if is_cell:
             self.note("cells", "")
-        elif os.path.isfile(filename) and not in_listing(callers()):
+        elif os.path.isfile(filename) and not in_listing(frames):
             self.note("read", self.inside(filename))
 
     def listed(self, path: Any) -> None:
@@ -137,6 +141,15 @@ def in_listing(frames: list[tuple[str, str]]) -> bool:
     """Tell whether `show_source` is what reads."""
     function, file = LISTING
     return any(name == function and os.path.basename(path) == file for name, path in frames)
+
+
+def in_library(frames: list[tuple[str, str]]) -> bool:
+    """Tell whether an installed library looks at the stack for itself, as torch does if seeded."""
+    walkers = {("extract_stack", "traceback.py"), ("format_stack", "traceback.py")}
+    walkers |= {("stack", "inspect.py"), ("getouterframes", "inspect.py")}
+    found = [(name, os.path.basename(path)) in walkers for name, path in frames]
+    asker = frames[len(found) - found[::-1].index(True) :][:1] if any(found) else []
+    return any("site-packages" in path for _, path in asker)
 
 
 if __name__ == "__recording__":

@@ -107,8 +107,7 @@ def chapter_tasks(
     changes: dict[str, dict[str, Any]],
 ) -> dict[str, Task]:
     """Return the task of every chapter under a profile, by the chapter's name."""
-    graph, parts = upstream(chapters), key.all_parts(project, chapters, changes)
-    folder, modules = project.runs(profile), key.Modules(project.root)
+    graph, folder, modules = upstream(chapters), project.runs(profile), key.Modules(project.root)
     giver = {name: chapter.name for chapter in chapters.values() for name in chapter.gives}
     return {
         name: Task(
@@ -116,7 +115,7 @@ def chapter_tasks(
             chapter=chapter,
             profile=profile,
             changes=changes[name],
-            parts=parts[name],
+            parts=key.parts(project, modules, chapter, changes[name]),
             folder=folder / name,
             root=project.root,
             inputs={need: folder / giver[need] / need for need in chapter.needs if need in giver},
@@ -400,7 +399,11 @@ def _start_server(project: Project, tasks: dict[str, Task]) -> None:
     """Start what processes are forked from; it reads the environment as it does so."""
     if execute.FORKS:
         files = {file for task in tasks.values() for file in task.parts["modules"]}
-        sources = [(project.root / file).read_text("utf-8", "replace") for file in files if file[-3:] == ".py"]
+        sources = [
+            (project.root / file).read_text("utf-8", "replace")
+            for file in files
+            if file[-3:] == ".py"
+        ]
         cells = [cell.source for task in tasks.values() for cell in task.chapter.code_cells]
         SERVER.set_forkserver_preload(execute.libraries([*sources, *cells]))
     with isolation.as_of_a_chapter(project, ONE_THREAD | INLINE | KEEP_MEMORY):

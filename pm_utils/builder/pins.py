@@ -8,7 +8,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 
 from pm_utils.builder.project import Project
 
-SHOWN = 5
+NAMED_AT_MOST = 5
 
 
 def check_pins(project: Project, problems: list[str]) -> None:
@@ -27,9 +27,9 @@ def check_pins(project: Project, problems: list[str]) -> None:
     lines = re.sub(r"\\\r?\n", " ", lock.read_text(encoding="utf-8", errors="replace")).splitlines()
     unmet = [said for line in lines if (said := unmet_pin(line))]
     if unmet:
-        more = f" and {len(unmet) - SHOWN} more" if len(unmet) > SHOWN else ""
+        more = f" and {len(unmet) - NAMED_AT_MOST} more" if len(unmet) > NAMED_AT_MOST else ""
         problems.append(
-            f"requirements.lock is not what is installed ({'; '.join(unmet[:SHOWN])}{more}): "
+            f"requirements.lock is not what is installed ({'; '.join(unmet[:NAMED_AT_MOST])}{more}): "
             f"call `{sys.executable} -m pip install -r {lock}`"
         )
 

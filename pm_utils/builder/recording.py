@@ -16,7 +16,7 @@ from typing import Any
 
 IMPORTER = "<frozen importlib._bootstrap_external>"
 LISTING = "_short_source", "listing.py"  # it tells by an event of its own what it reads
-SHOWN = "pm_utils.page.listing"
+PRINTING = "pm_utils.page.listing"
 
 
 class Recorder:
@@ -44,7 +44,7 @@ class Recorder:
             "os.system": self.program,
             "os.posix_spawn": lambda program, words, *_: self.program(words),
             "os.exec": lambda program, words, *_: self.program(words),
-            SHOWN: lambda file, name: self.note("shown", self.inside(file), name),
+            PRINTING: lambda file, name: self.note("shown", self.inside(file), name),
         }
 
     def start(self) -> None:

@@ -321,11 +321,14 @@ async def _run(project: Project, task: Task, report: Lines) -> Outcome:
     started, clock = datetime.now(UTC), time.perf_counter()
     commit_before = commit(project.root)
     report.start(task.label, len(task.chapter.code_cells))
-    parts = task.parts | {"upstream": hand_over(project, task)}
-    end = await _execute(project, task, work, report)
+    handed, refused = hand_over(project, task)
+    parts = task.parts | {"upstream": handed}
+    end = {"error": refused, "peak_memory_mb": 0.0}
+    if not refused:
+        end = await _execute(project, task, work, report)
     error = end["error"] or _missing(task, work) or _tampered(project, task, parts["upstream"])
     found, changed = _look_back(project, task, parts, since=started)
-    if changed and not error:
+    if changed and not error:  # the next call runs it again
         report.say(f"{task.label}: {changed} while it ran: call pm again")
     record = {
         "chapter": task.chapter.name,
@@ -451,20 +454,30 @@ def _handed(project: Project, task: Task, name: str) -> Path:
     return project.aside("inputs", task.folder) / task.inputs[name].parent.name / name
 
 
-def hand_over(project: Project, task: Task) -> dict[str, str]:
-    """Copy what a chapter needs, for it alone to read, and return the fingerprints.
+def hand_over(project: Project, task: Task) -> tuple[dict[str, str], str | None]:
+    """Copy what a chapter needs, for it alone to read.
 
-    The copies leave the stored runs as they are, whatever the chapter does.
+    Returns
+    -------
+    dict, str or None
+        The fingerprint of each copy, and why the chapter cannot run. The copies leave the stored
+        runs as they are, whatever the chapter does.
     """
-    shutil.rmtree(project.aside("inputs", task.folder), ignore_errors=True)
     marks = {}
     for name, stored in sorted(task.inputs.items()):
-        copy = _handed(project, task, name)
+        copy, record = _handed(project, task, name), read_record(stored.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(stored, copy)
-        copy.chmod(0o444)
-        marks[name] = key.digest(copy.read_bytes())
-    return marks
+        try:
+            copy.unlink(missing_ok=True)
+            shutil.copyfile(stored, copy)
+            copy.chmod(0o444)
+            marks[name] = key.digest(copy.read_bytes())
+        except OSError as error:
+            return marks, f"before its first cell: {name} cannot be read: {error}"
+        if record is None or record["files"].get(name) != marks[name]:
+            giver = stored.parent.name
+            return marks, f"before its first cell: {name} of {giver} was changed: call pm again"
+    return marks, None
 
 
 def _tampered(project: Project, task: Task, marks: dict[str, str]) -> str | None:
@@ -493,8 +506,8 @@ def _look_back(
 ) -> tuple[dict[str, str | None], str]:
     """Return what a run read beyond what its source tells, and what was edited meanwhile."""
     notes, modules = seen.read_log(_log(project, task)), key.Modules(project.root)
-    if not notes:
-        return {}, "nothing could be noted of what it read"
+    if not notes:  # its kernel did not come up, or nothing can be held of this run
+        return {}, "the log of what it reads was lost"
     now = key.parts(project, modules, task.chapter, task.changes)
     names = seen.entries(project, modules, task.chapter, notes)
     names -= {f"code {path}" for path in parts["modules"]}

@@ -93,8 +93,10 @@ def test_a_definition_is_what_inspect_gives(thing):
 
 
 def test_a_method_with_decorators_and_a_last_comment_is_found():
-    text = "class A:\n    @staticmethod\n    # why\n    def f():\n        pass\n        # end\n\nx = 1\n"
+    text = (
+        "class A:\n    @staticmethod\n    # why\n    def f():\n        pass\n        # end\n\nx = 1"
+    )
     expected = "@staticmethod\n# why\ndef f():\n    pass\n    # end\n"
     assert textwrap.dedent(definition(text, "A.f")) == expected
     assert definition(text, "A.g") is None
-    assert definition(text + "class A:\n    def f(): pass\n", "A.f") is None  # which one?
+    assert definition(text + "\nclass A:\n    def f(): pass\n", "A.f") is None  # which one?

@@ -34,7 +34,11 @@ def looked(book, **variables):
     command = [sys.executable, "-m", "pm_utils.builder.cli", "run", "1"]
     (book.root / "notebooks" / "quick.yml").write_text(f"01-a: {{seed: {len(variables)}}}\n")
     done = subprocess.run(
-        command, cwd=book.root, env=os.environ | variables, capture_output=True, text=True
+        command,
+        cwd=book.root / "notebooks",
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads((book.folder("01-a") / "seen.json").read_text())
@@ -48,7 +52,9 @@ def test_a_chapter_sees_the_same_whatever_the_user_has_set(tmp_path):
     for folder in (".config/matplotlib", ".ipython/profile_default/startup", "own"):
         (home / folder).mkdir(parents=True)
     (home / ".config/matplotlib/matplotlibrc").write_text("figure.dpi: 33\n")
-    (book.root / "matplotlibrc").write_text("figure.dpi: 44\n")  # where the builder is started
+    (book.root / "notebooks" / "matplotlibrc").write_text(
+        "figure.dpi: 44\n"
+    )  # where the builder is started
     (home / ".ipython/profile_default/startup/a.py").write_text("planted = 1\n")
     (home / "own" / "helper.py").write_text("")
     plain = looked(book)

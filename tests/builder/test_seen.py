@@ -187,6 +187,21 @@ def test_a_chapter_cannot_change_what_another_gave(book, capsys, cell):
     assert reason(book) == ""
 
 
+def test_a_stored_artifact_that_a_third_chapter_changed_is_not_used(book, capsys):
+    book.chapter("01-a", give("x.json"), gives=["x.json"])
+    spoil = "(out.parents[3] / 'runs' / 'quick' / '01-a' / 'x.json').write_text('SPOILT');"
+    book.chapter("02-b", spoil, give("y.json"), gives=["y.json"])
+    book.chapter("03-c", needs=["x.json", "y.json"])
+    book.toc("01-a", "02-b", "03-c")
+    assert cli.main(["book", "--jobs", "1"]) == 1
+    assert (
+        "03-c: failed before its first cell: x.json of 01-a was changed" in capsys.readouterr().out
+    )
+    book.chapter("02-b", give("y.json"), gives=["y.json"])
+    assert cli.main(["book"]) == 0
+    assert (book.folder("01-a") / "x.json").read_text() == "made"
+
+
 def test_an_artifact_that_is_a_link_is_refused(book, capsys):
     link = "(out / 'real').write_text('1'); (out / 'x.json').symlink_to(out / 'real')"
     book.chapter("01-a", link, gives=["x.json"])

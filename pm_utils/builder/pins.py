@@ -27,9 +27,10 @@ def check_pins(project: Project, problems: list[str]) -> None:
     lines = re.sub(r"\\\r?\n", " ", lock.read_text(encoding="utf-8", errors="replace")).splitlines()
     unmet = [said for line in lines if (said := unmet_pin(line))]
     if unmet:
+        named = "; ".join(unmet[:NAMED_AT_MOST])
         more = f" and {len(unmet) - NAMED_AT_MOST} more" if len(unmet) > NAMED_AT_MOST else ""
         problems.append(
-            f"requirements.lock is not what is installed ({'; '.join(unmet[:NAMED_AT_MOST])}{more}): "
+            f"requirements.lock is not what is installed ({named}{more}): "
             f"call `{sys.executable} -m pip install -r {lock}`"
         )
 

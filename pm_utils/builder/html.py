@@ -20,7 +20,7 @@ import jsonschema
 import yaml
 from sphinx_external_toc.parsing import parse_toc_data
 
-from pm_utils.builder.key import digest
+from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
 

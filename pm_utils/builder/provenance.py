@@ -7,7 +7,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from pm_utils.builder import runs
-from pm_utils.builder.key import digest
+from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
 

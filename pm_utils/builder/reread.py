@@ -17,7 +17,7 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import FilenameUniqDict
 
-from pm_utils.builder.key import digest
+from pm_utils.builder.code import digest
 from pm_utils.builder.project import write_whole
 from pm_utils.builder.render import INDEX, JOB, NOTICED, SHARED
 

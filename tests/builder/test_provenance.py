@@ -75,6 +75,7 @@ def stored(tmp_path):
     folder = tasks["01-a"].folder
     folder.mkdir(parents=True)
     record = dict.fromkeys(pages.runs.RECORD_FIELDS, "x") | {
+        "seen": {},
         "chapter": "01-a",
         "seconds": 1.0,
         "peak_memory_mb": 2.0,

@@ -192,10 +192,12 @@ def _chapters(tasks: dict[str, "Task"]) -> dict[str, "Chapter"]:
 
 def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
-    from pm_utils.builder import html, pages
+    from pm_utils.builder import html, pages, runs
 
     tasks, _ = load_tasks(project, options)
-    with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
+    with project.lock() as lock, html.Renderer(project, lock=lock) as renderer:
+        if options.cold or any(runs.stale_reasons(tasks).values()) or not html.is_current(project):
+            renderer.start()  # it has loaded its libraries when the pages are written
         pages.forget_pages(project, options.profile, set(tasks))
         outcomes = _run_all(project, tasks, options, cold=options.cold)
         pages.write_pages(project, tasks, outcomes)

@@ -1,6 +1,7 @@
 """What of a Python source can change a figure: its code, but no comment, position or docstring."""
 
 import ast
+import functools
 import hashlib
 import inspect
 import io
@@ -49,8 +50,8 @@ class Code:
         The fingerprint of all of it.
     code : str
         The fingerprint of what Python executes; that of the text where it cannot be parsed.
-    tree : ast.Module or None
-        The code without its docstrings.
+    imports : tuple of ast.Import and ast.ImportFrom
+        Wherever they stand.
     reads_docstrings : bool
         Whether the code may look at docstrings, its own or those of others.
     problem : str
@@ -59,11 +60,12 @@ class Code:
 
     text: str
     code: str
-    tree: ast.Module | None
+    imports: tuple[ast.Import | ast.ImportFrom, ...] = ()
     reads_docstrings: bool = False
     problem: str = ""
 
 
+@functools.lru_cache(maxsize=4096)
 def read_code(source: bytes, *, is_cell: bool = False) -> Code:
     """Parse a source as Python would: a byte order mark and a named encoding are fine.
 
@@ -78,13 +80,17 @@ def read_code(source: bytes, *, is_cell: bool = False) -> Code:
     try:
         tree = ast.parse(_python(source.decode()) if is_cell else source)
     except (SyntaxError, ValueError, RecursionError) as error:
-        return Code(text, text, None, problem=_sentence(error))
+        return Code(text, text, problem=_sentence(error))
+    imports = []
     for node in ast.walk(tree):
         if isinstance(node, DEFINITIONS) or isinstance(node, ast.Module) and not is_cell:
             _drop_docstring(node)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imports.append(node)
     dump = ast.dump(tree)
     quiet = is_cell and _ends_in_semicolon(source.decode())
-    return Code(text, digest([dump, quiet]), tree, bool(DOCSTRING_READERS.search(dump)))
+    docstrings = bool(DOCSTRING_READERS.search(dump))
+    return Code(text, digest([dump, quiet]), tuple(imports), docstrings)
 
 
 def _sentence(error: Exception) -> str:
@@ -122,6 +128,12 @@ def _ends_in_semicolon(cell: str) -> bool:
     return last == ";"
 
 
+@functools.lru_cache(maxsize=256)
+def _definitions(source: str) -> list[Any]:
+    """Return all functions and classes of a source, parsed once for all that chapters print."""
+    return [node for node in ast.walk(ast.parse(source)) if isinstance(node, DEFINITIONS)]
+
+
 def definition(source: str, name: str) -> str | None:
     """Return the lines that `inspect.getsource` gives of a function or class.
 
@@ -137,8 +149,9 @@ def definition(source: str, name: str) -> str | None:
     str or None
         None where the source has no such definition, or more than one.
     """
-    nodes: list[Any] = [ast.parse(source)]
-    for part in name.split("."):
+    first, *inner = name.split(".")
+    nodes = [node for node in _definitions(source) if node.name == first]
+    for part in inner:
         inside = [child for node in nodes for child in ast.walk(node) if child is not node]
         nodes = [n for n in inside if isinstance(n, DEFINITIONS) and n.name == part]
     if len(nodes) != 1:

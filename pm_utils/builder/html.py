@@ -12,9 +12,9 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jsonschema
 import yaml
@@ -24,7 +24,8 @@ from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
 
-STAMP_FIELDS = ("files", "shell", "besides", "html")
+STAMP = "html.json"
+STAMP_FIELDS = ("files", "shell", "besides", "html", "notebooks")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
@@ -138,11 +139,8 @@ def _title(path: Path) -> str:
     return next((line for line in text.splitlines() if line.startswith("# ")), "")
 
 
-@contextlib.contextmanager
-def renderer(
-    project: Project, *, lock: int | None = None
-) -> Generator[subprocess.Popen[bytes], None, None]:
-    """Start Jupyter Book's process, which loads its libraries and waits for `build`, and end it.
+class Renderer:
+    """Jupyter Book's process, which loads its libraries and waits for `build`.
 
     Parameters
     ----------
@@ -151,36 +149,59 @@ def renderer(
     lock : int, optional
         The descriptor that `Project.lock` gave. Sphinx inherits it, so that no second builder
         writes the same pages while a Sphinx whose builder was killed still ends.
-
-    Yields
-    ------
-    subprocess.Popen
     """
-    command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
-    held = {} if lock is None or sys.platform == "win32" else {"pass_fds": (lock,)}
-    process = subprocess.Popen(
-        command, cwd=project.root, stdin=subprocess.PIPE, start_new_session=True, **held
-    )  # a session of its own: Ctrl-C is the builder's alone, which ends it
-    try:
-        yield process
-    finally:
+
+    def __init__(self, project: Project, *, lock: int | None = None) -> None:
+        self._project, self._lock = project, lock
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself; nothing is started yet."""
+        return self
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Return the process, started once: early where pages will change, so that it is ready."""
+        if self._process is None:
+            command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
+            inherits = self._lock is not None and sys.platform != "win32"
+            held = {"pass_fds": (self._lock,)} if inherits else {}
+            # A session of its own: Ctrl-C is the builder's alone, which ends it.
+            held |= {"cwd": self._project.root, "start_new_session": True}
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, **held)
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        """End the process where there is one."""
+        if self._process is None:
+            return
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()  # tells it that the builder is no more
+            self._process.stdin.close()  # tells it that the builder is no more
         with contextlib.suppress(subprocess.TimeoutExpired):  # it ends its helpers first
-            process.wait(_GRACE_SECONDS)
-        process.kill()
-        process.wait()
+            self._process.wait(_GRACE_SECONDS)
+        self._process.kill()
+        self._process.wait()
 
 
-def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -> bool:
+def is_current(project: Project) -> bool:
+    """Tell whether notebooks and pages are those of the last build, before any is written again."""
+    last = _read(project.build / STAMP, STAMP_FIELDS)
+    now = state(project) | {"notebooks": _notebooks(project)}
+    return last is not None and now.items() <= last.items()
+
+
+def _notebooks(project: Project) -> dict[str, str]:
+    return {path.name: digest(path.read_bytes()) for path in project.sources}
+
+
+def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     """Build ``_build/html``.
 
     Parameters
     ----------
     project : Project
         The checkout, with its chapters' pages written.
-    process : subprocess.Popen
-        From `renderer`; it builds once.
+    renderer : Renderer
+        It builds once.
     strict : bool
         Whether a warning is an error. A book with a failed chapter is built leniently, because
         references into that chapter lead nowhere.
@@ -195,20 +216,23 @@ def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -
     HtmlError
         With Sphinx's warnings, or the end of its log.
     """
-    stamp, start = project.build / "html.json", time.time_ns()
+    stamp, start = project.build / STAMP, time.time_ns()
     last, now = _read(stamp, STAMP_FIELDS), state(project)
     whole = last is not None and _whole(project, last)
+    sources = {"notebooks": _notebooks(project)}
     if whole and now.items() <= last.items():
+        if last["notebooks"] != sources["notebooks"]:  # changed, but nothing that pages show
+            write_whole(stamp, json.dumps(last | sources, indent=1) + "\n")
         return False
     keep = whole and _hand_over(project, last, now)
     if not keep:
         clear(project.build)
     stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
-    render(project, process, strict=strict, keep=keep)
+    render(project, renderer.start(), strict=strict, keep=keep)
     record = _read(project.build / ".doctrees" / SHARED, ("besides",)) or {"besides": []}
     made = {"besides": _digests(project, record["besides"]), "html": _written(project)}
     if strict and now == state(project) and not _touched(project, now | made, since=start):
-        write_whole(stamp, json.dumps(now | made, indent=1) + "\n")
+        write_whole(stamp, json.dumps(now | made | sources, indent=1) + "\n")
     return True
 
 
@@ -285,4 +309,4 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, 
 
 def forget_html(project: Project) -> None:
     """Let the next build read and write every page again."""
-    (project.build / "html.json").unlink(missing_ok=True)
+    (project.build / STAMP).unlink(missing_ok=True)

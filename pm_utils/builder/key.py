@@ -8,8 +8,8 @@ that no code reads are not in it. What a run reads beyond that is recorded while
 """
 
 import ast
-import functools
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -103,20 +103,19 @@ class Modules:
         if module not in self._imports:
             file = self.file(module)
             package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-            self._imports[module] = tree_imports(self.code(file).tree, package)
+            self._imports[module] = imported(self.code(file).imports, package)
         return self._imports[module]
 
     def _cell_imports(self, source: str) -> set[str]:
-        tree = read_cell(source).tree
-        if tree:
-            return tree_imports(tree, "")
+        cell = read_cell(source)
+        if not cell.problem:
+            return imported(cell.imports, "")
         # The run will say what is wrong; until then anything may be reached.
         files = (self.root / PACKAGE).rglob("*.py")
         parts = [file.relative_to(self.root).with_suffix("").parts for file in files]
         return {".".join(part).removesuffix(".__init__") for part in parts}
 
 
-@functools.lru_cache(maxsize=4096)
 def read_cell(source: str) -> Code:
     """Return what was read from a code cell."""
     return read_code(source.encode("utf-8", "surrogatepass"), is_cell=True)
@@ -143,36 +142,27 @@ def _data(folder: Path) -> set[Path]:
     return found
 
 
-def imports(source: str, package: str) -> set[str]:
+def imported(imports: Iterable[ast.Import | ast.ImportFrom], package: str) -> set[str]:
     """Return every name under `pm_utils` that a source may import, with the packages around it.
 
     Parameters
     ----------
-    source : str
-        Python code.
+    imports : iterable of ast.Import and ast.ImportFrom
+        As `pm_utils.builder.code.read_code` finds them.
     package : str
         The package that relative imports start from.
 
-    Raises
-    ------
-    SyntaxError
-        When the source cannot be parsed.
-
     Examples
     --------
-    >>> from pm_utils.builder.key import imports
-    >>> sorted(imports("import numpy\\nfrom pm_utils.page import plots", package=""))
+    >>> from pm_utils.builder.code import read_code
+    >>> from pm_utils.builder.key import imported
+    >>> sorted(imported(read_code(b"import numpy\\nfrom pm_utils.page import plots").imports, ""))
     ['pm_utils', 'pm_utils.page', 'pm_utils.page.plots']
-    >>> sorted(imports("from . import plots", package="pm_utils.page"))
+    >>> sorted(imported(read_code(b"from . import plots").imports, package="pm_utils.page"))
     ['pm_utils', 'pm_utils.page', 'pm_utils.page.plots']
     """
-    return tree_imports(ast.parse(source), package)
-
-
-def tree_imports(tree: ast.Module | None, package: str) -> set[str]:
-    """Return the same of a source that has been parsed, nothing where that failed."""
     names: set[str] = set()
-    for node in ast.walk(tree) if tree else ():
+    for node in imports:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):

@@ -103,13 +103,20 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
     return page
 
 
-def check_stored(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
-    """Fail in `outcomes` each chapter whose stored run cannot be shown, and say why."""
+def executed_pages(
+    project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]
+) -> dict[str, NotebookNode]:
+    """Return the page of each good chapter with the outputs of its stored run.
+
+    A chapter whose run cannot be shown becomes a failed one in `outcomes`, and it is said why.
+    """
+    found = {}
     for name, task in tasks.items():
         if outcomes[name].good:
             try:
-                executed_page(task)
+                executed = nbformat.read(task.folder / runs.NOTEBOOK, as_version=4)
                 runs.check_scoreboard(task.folder)
+                found[name] = assemble(task.chapter, executed)
             except Exception as error:  # whatever is wrong with one run, the others are shown
                 reason = f"failed at its page: {explain(error)}"
                 outcomes[name] = Outcome(
@@ -117,11 +124,7 @@ def check_stored(project: Project, tasks: dict[str, Task], outcomes: dict[str, O
                 )
                 publish(project, tasks, {name: outcomes[name]})
                 say(f"{name}: {outcomes[name].reason}")
-
-
-def executed_page(task: Task) -> NotebookNode:
-    """Return the page of a chapter with the outputs of its stored run."""
-    return assemble(task.chapter, nbformat.read(task.folder / runs.NOTEBOOK, as_version=4))
+    return found
 
 
 def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
@@ -131,13 +134,12 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
     """
     if project.pages.is_symlink():
         raise BuildError([f"{project.pages} is a link: remove it, pm removes old pages there"])
-    check_stored(project, tasks, outcomes)
+    executed = executed_pages(project, tasks, outcomes)
     words = read_words(project, {name: task.chapter for name, task in tasks.items()})
     origins = {}
     for name, task in tasks.items():
         download = project.generated / DOWNLOADS / f"{name}.ipynb"
-        if outcomes[name].good:
-            page = executed_page(task)
+        if page := executed.get(name):
             origins[name] = provenance.read_provenance(task, page)
             write_whole(
                 download, nbformat.writes(executed_edition(task.chapter, page, words)) + "\n"

@@ -42,7 +42,7 @@ def _outputs(page: NotebookNode) -> list[dict[str, Any]]:
 
 def outputs_digest(page: NotebookNode) -> str:
     """Return a fingerprint of all that the cells of a page put out, in their order."""
-    return digest([json.loads(json.dumps(output)) for output in _outputs(page)])
+    return digest(_outputs(page))
 
 
 def provenance(task: Task, record: dict[str, Any], page: NotebookNode) -> dict[str, Any]:

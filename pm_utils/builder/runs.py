@@ -329,8 +329,10 @@ async def _run_all(
     def settled(task: Task) -> Outcome | None:
         """Return the outcome of a task that is not to be run."""
         bad = sorted(label for label in task.after if not outcomes[label].good)
-        if not bad and not task.problem:  # what it needs may have come out as it was
-            return None if cold or stale_reason(task) else Outcome("current")
+        if not bad and not task.problem:
+            waited = any(reasons[label] for label in task.after)  # inputs may be as they were
+            reason = stale_reason(task) if waited else reasons[task.label]
+            return None if cold or reason else Outcome("current")
         outcome = Outcome("failed", f"failed before its first cell: {task.problem}")
         if bad:
             outcome = Outcome("skipped", f"left out, because it needs {bad[0]}")

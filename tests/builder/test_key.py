@@ -116,7 +116,7 @@ def test_code_that_cannot_be_parsed_may_reach_everything(book):
     ],
 )
 def test_imports_of_every_form_are_seen(source, package, expected):
-    assert key.imports(source, package) == expected
+    assert key.imported(code.read_code(source.encode()).imports, package) == expected
 
 
 def test_what_changed_is_told_in_words(book):

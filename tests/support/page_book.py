@@ -196,6 +196,9 @@ class _Here:
 
     returncode = None
 
+    def start(self):
+        return self
+
     @property
     def stdin(self):
         return self

@@ -32,7 +32,7 @@ MAY_IMPORT = {
 EVERYWHERE = {"inputs"}  # what any module may import
 PLOTTING = {"targeting", "lifetime"}  # their modules `plotting` may import `page` too
 FREE = "chapters"  # imports anything but `builder`, and nothing imports it
-ENTRY_POINTS = {"main"}  # what a module does when it is run
+ENTRY_POINTS = {"main", "setup"}  # what a module does when it is run, or when Sphinx joins it
 
 
 def plan_in(page: str) -> dict[str, set[str]]:

@@ -1,6 +1,7 @@
 """The chapters under ``notebooks/``: what each is called, needs, gives and can be told."""
 
 import ast
+import math
 import re
 import sys
 from dataclasses import dataclass
@@ -131,10 +132,15 @@ def _read_parameters(notebook: nbformat.NotebookNode, problems: list[str]) -> di
         problems.append(f"{len(cells)} code cells are tagged `parameters`, there must be one")
         return {}
     try:
-        parameters = dict(map(_assignment, ast.parse(cells[0].source).body))
+        assigned = list(map(_assignment, ast.parse(cells[0].source).body))
     except (SyntaxError, ValueError) as error:
         problems.append(f"the parameters cell may only assign literals to names ({error})")
         return {}
+    parameters = dict(assigned)
+    for name, value in parameters.items():
+        if [other for other, _ in assigned].count(name) > 1:
+            problems.append(f"the parameters cell assigns {name} more than once: keep one")
+        problems.extend(f"{name} {fault}" for fault in value_faults(value))
     if type(parameters.get("seed")) is not int:
         problems.append("the parameters cell must assign a whole number to `seed`")
     return parameters
@@ -150,6 +156,33 @@ def _assignment(statement: ast.stmt) -> tuple[str, Any]:
     if not isinstance(target, ast.Name):
         raise ValueError(f"not so: {ast.unparse(statement)}")
     return target.id, ast.literal_eval(statement.value)
+
+
+def value_faults(value: Any) -> list[str]:
+    """Return what a parameter's value holds that no profile can give and no result can rest on.
+
+    Parameters
+    ----------
+    value : object
+        A number, a text, true or false, nothing, or lists and mappings of them.
+
+    Returns
+    -------
+    list of str
+        One end of a sentence for each fault, the parameter's name being its beginning.
+    """
+    if isinstance(value, float) and not math.isfinite(value):
+        return [f"holds {value}: give a finite number"]
+    if isinstance(value, list | tuple):
+        return [fault for item in value for fault in value_faults(item)]
+    if isinstance(value, dict):
+        odd = [name for name in value if not isinstance(name, str)]
+        faults = [f"has the key {name!r}: a mapping's keys must be texts" for name in odd]
+        return faults + [fault for item in value.values() for fault in value_faults(item)]
+    if value is None or isinstance(value, bool | int | float | str):
+        return []
+    kinds = "a number, a text, a truth value, None, or lists and mappings of them"
+    return [f"holds {value!r} ({type(value).__name__}): give {kinds}"]
 
 
 def check_graph(chapters: dict[str, Chapter], problems: list[str]) -> None:

@@ -152,7 +152,7 @@ def load_tasks(
     BuildError
         When anything is wrong.
     """
-    from pm_utils.builder import chapters, html, profiles, runs
+    from pm_utils.builder import chapters, html, pins, profiles, runs
 
     problems: list[str] = []
     found = chapters.discover(project, problems)
@@ -162,6 +162,8 @@ def load_tasks(
     if options.command == "book":
         html.check_config(project, problems)
         html.check_toc(project, list(found), problems)
+    if options.command in ("book", "run", "seeds"):
+        pins.check_pins(project, problems)
     if problems:
         raise BuildError(problems)
     return runs.chapter_tasks(project, options.profile, found, changes), name
@@ -190,10 +192,12 @@ def _chapters(tasks: dict[str, "Task"]) -> dict[str, "Chapter"]:
 
 def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
-    from pm_utils.builder import html, pages
+    from pm_utils.builder import html, pages, runs
 
     tasks, _ = load_tasks(project, options)
-    with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
+    with project.lock() as lock, html.Renderer(project, lock=lock) as renderer:
+        if options.cold or any(runs.stale_reasons(tasks).values()) or not html.is_current(project):
+            renderer.start()  # it has loaded its libraries when the pages are written
         pages.forget_pages(project, options.profile, set(tasks))
         outcomes = _run_all(project, tasks, options, cold=options.cold)
         pages.write_pages(project, tasks, outcomes)
@@ -235,28 +239,37 @@ def run(project: Project, options: argparse.Namespace) -> int:
 
 def status(project: Project, options: argparse.Namespace) -> int:
     """Print the state of every chapter."""
+    from pm_utils.builder import runs
+
     tasks, _ = load_tasks(project, options)
-    facts = {name: _state(project, task) for name, task in tasks.items()}
+    reasons = runs.stale_reasons(tasks)
+    facts = {name: _state(project, task, reasons[name]) for name, task in tasks.items()}
     if options.json:
         print(json.dumps(facts, indent=2))
         return 0
     for name, fact in facts.items():
         note = fact["reason"] or f"{fact['seconds']:.1f} s, {fact['peak_memory_mb']:.0f} MB"
+        if fact["read_besides"]:
+            note += f"; it read besides: {', '.join(fact['read_besides'])}"
         print(f"{name:32} {fact['state']:12} {note}")
     return 0
 
 
-def _state(project: Project, task: "Task") -> dict[str, Any]:
-    from pm_utils.builder import key, runs
+def _state(project: Project, task: "Task", reason: str) -> dict[str, Any]:
+    from pm_utils.builder import code, runs, seen
 
-    reason, record = runs.stale_reason(task), runs.read_record(task.folder)
+    record = runs.read_record(task.folder)
     failure = runs.read_record(project.aside("failed", task.folder))
     state = "out of date" if reason else "up to date"
-    if reason and failure and key.digest(failure["parts"]) == key.digest(task.parts):
+    parts = code.digest(runs.present_parts(task))
+    if task.problem:
+        state, reason = "failed", task.problem
+    elif reason and failure and code.digest(failure["parts"]) == parts:
         state, reason = "failed", failure["error"]
     fields = ("seconds", "peak_memory_mb", "finished")
     shown = {field: record[field] if record else None for field in fields}
-    return {"state": state, "reason": reason, **shown, "title": task.chapter.title}
+    besides = {"read_besides": seen.missed(record) if record else []}
+    return {"state": state, "reason": reason, **shown, **besides, "title": task.chapter.title}
 
 
 def seeds(project: Project, options: argparse.Namespace) -> int:
@@ -321,8 +334,9 @@ def play(project: Project, options: argparse.Namespace) -> int:
     names = [name] if name else list(tasks)
     _write(project, options, names, kind="play", folder=project.play)
     for name in names:
+        inputs = tasks[name].inputs
         for file in tasks[name].chapter.needs:
-            if not any((place / file).is_file() for place in tasks[name].inputs):
+            if file not in inputs or not inputs[file].is_file():
                 print(f"{name} needs {file}: {artifacts.remedy(file)}")
     return runs.open_lab(project, project.play) if options.lab else 0
 

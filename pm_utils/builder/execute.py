@@ -302,7 +302,8 @@ def main(job: dict[str, Any], events: Connection) -> None:
     ----------
     job : dict
         What `run_job` needs, and ``root`` (the checkout), ``folder`` (where to run), ``log`` (a
-        path) and ``environment``.
+        path), ``environment``, ``path`` (where to look for modules) and ``first`` (the line with
+        which the kernel begins).
     events : multiprocessing.connection.Connection
         Where events go.
     """
@@ -314,7 +315,8 @@ def main(job: dict[str, Any], events: Connection) -> None:
     os.environ.clear()
     os.environ.update(job["environment"])
     os.chdir(job["folder"])
-    settings = {}
+    sys.path[:] = job["path"]
+    settings = {"extra_arguments": [f"--IPKernelApp.exec_lines={job['first']}"]}
     if FORKS:  # before there are threads
         ForkedKernelManager.kernel = Kernel(job["root"], events)
         settings["kernel_manager_class"] = ForkedKernelManager

@@ -1,23 +1,31 @@
-"""HTML by Jupyter Book: only when a page changed, warnings as errors."""
+"""HTML by Jupyter Book: only when a page changed, warnings as errors.
+
+An incremental build ends as a build from nothing would. Content decides, never time: the stamp of
+a good build holds fingerprints of all that the pages are made of and of the pages themselves. Who
+adds files to ``_build/html`` has to do so in an extension of Sphinx, before the stamp is written.
+"""
 
 import contextlib
 import importlib.resources
 import json
 import re
-import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import jsonschema
 import yaml
 from sphinx_external_toc.parsing import parse_toc_data
 
-from pm_utils.builder.key import digest
+from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
+from pm_utils.builder.render import JOB, SHARED, clear
 
+STAMP = "html.json"
+STAMP_FIELDS = ("files", "shell", "besides", "html", "notebooks")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
@@ -96,16 +104,30 @@ def state(project: Project) -> dict[str, dict[str, str]]:
     -------
     dict
         ``files`` holds each file under ``book/``; ``shell`` what all pages share: settings, table
-        of contents, lock file and the pages' titles, which the navigation of every page repeats.
+        of contents, lock file, installed versions and the pages' titles, which the navigation of
+        every page repeats.
     """
     paths = [path for path in sorted(project.book.rglob("*")) if path.is_file()]
+    paths = [path for path in paths if not _editors(path.relative_to(project.book))]
     shell = [project.root / name for name in SHELL if (project.root / name).is_file()]
     name = {path: path.relative_to(project.root).as_posix() for path in [*paths, *shell]}
     return {
         "files": {name[path]: digest(path.read_bytes()) for path in paths},
         "shell": {name[path]: digest(path.read_bytes()) for path in shell}
-        | {f"title of {name[path]}": _title(path) for path in paths},
+        | {f"title of {name[path]}": _title(path) for path in paths}
+        | {"installed": digest([sys.version, *installed()])},
     }
+
+
+def installed() -> list[str]:
+    """Return the names of all installed distributions with their versions."""
+    places = [Path(place) for place in sys.path if Path(place).is_dir()]
+    return sorted(path.name for place in places for path in place.glob("*.dist-info"))
+
+
+def _editors(path: Path) -> bool:
+    """Whether a file is an editor's own: Sphinx neither reads nor copies it."""
+    return path.name.endswith("~") or any(part.startswith(".") for part in path.parts)
 
 
 def _title(path: Path) -> str:
@@ -117,11 +139,8 @@ def _title(path: Path) -> str:
     return next((line for line in text.splitlines() if line.startswith("# ")), "")
 
 
-@contextlib.contextmanager
-def renderer(
-    project: Project, *, lock: int | None = None
-) -> Generator[subprocess.Popen[bytes], None, None]:
-    """Start Jupyter Book's process, which loads its libraries and waits for `build`, and end it.
+class Renderer:
+    """Jupyter Book's process, which loads its libraries and waits for `build`.
 
     Parameters
     ----------
@@ -130,36 +149,59 @@ def renderer(
     lock : int, optional
         The descriptor that `Project.lock` gave. Sphinx inherits it, so that no second builder
         writes the same pages while a Sphinx whose builder was killed still ends.
-
-    Yields
-    ------
-    subprocess.Popen
     """
-    command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
-    held = {} if lock is None or sys.platform == "win32" else {"pass_fds": (lock,)}
-    process = subprocess.Popen(
-        command, cwd=project.root, stdin=subprocess.PIPE, start_new_session=True, **held
-    )  # a session of its own: Ctrl-C is the builder's alone, which ends it
-    try:
-        yield process
-    finally:
+
+    def __init__(self, project: Project, *, lock: int | None = None) -> None:
+        self._project, self._lock = project, lock
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        """Return itself; nothing is started yet."""
+        return self
+
+    def start(self) -> subprocess.Popen[bytes]:
+        """Return the process, started once: early where pages will change, so that it is ready."""
+        if self._process is None:
+            command = [sys.executable, "-P", str(Path(__file__).with_name("render.py"))]
+            inherits = self._lock is not None and sys.platform != "win32"
+            held = {"pass_fds": (self._lock,)} if inherits else {}
+            # A session of its own: Ctrl-C is the builder's alone, which ends it.
+            held |= {"cwd": self._project.root, "start_new_session": True}
+            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, **held)
+        return self._process
+
+    def __exit__(self, *_: object) -> None:
+        """End the process where there is one."""
+        if self._process is None:
+            return
         with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()  # tells it that the builder is no more
+            self._process.stdin.close()  # tells it that the builder is no more
         with contextlib.suppress(subprocess.TimeoutExpired):  # it ends its helpers first
-            process.wait(_GRACE_SECONDS)
-        process.kill()
-        process.wait()
+            self._process.wait(_GRACE_SECONDS)
+        self._process.kill()
+        self._process.wait()
 
 
-def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -> bool:
+def is_current(project: Project) -> bool:
+    """Tell whether notebooks and pages are those of the last build, before any is written again."""
+    last = _read(project.build / STAMP, STAMP_FIELDS)
+    now = state(project) | {"notebooks": _notebooks(project)}
+    return last is not None and now.items() <= last.items()
+
+
+def _notebooks(project: Project) -> dict[str, str]:
+    return {path.name: digest(path.read_bytes()) for path in project.sources}
+
+
+def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     """Build ``_build/html``.
 
     Parameters
     ----------
     project : Project
         The checkout, with its chapters' pages written.
-    process : subprocess.Popen
-        From `renderer`; it builds once.
+    renderer : Renderer
+        It builds once.
     strict : bool
         Whether a warning is an error. A book with a failed chapter is built leniently, because
         references into that chapter lead nowhere.
@@ -174,33 +216,82 @@ def build(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -
     HtmlError
         With Sphinx's warnings, or the end of its log.
     """
-    stamp, now = project.build / "html.json", state(project)
-    try:
-        last = json.loads(stamp.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        last = None
-    html = project.build / "html"
-    if last == now and (html / "index.html").is_file():
+    stamp, start = project.build / STAMP, time.time_ns()
+    last, now = _read(stamp, STAMP_FIELDS), state(project)
+    whole = last is not None and _whole(project, last)
+    sources = {"notebooks": _notebooks(project)}
+    if whole and now.items() <= last.items():
+        if last["notebooks"] != sources["notebooks"]:  # changed, but nothing that pages show
+            write_whole(stamp, json.dumps(last | sources, indent=1) + "\n")
         return False
-    if not isinstance(last, dict) or last.get("shell") != now["shell"]:  # no page can be kept
-        shutil.rmtree(html, ignore_errors=True)
-        shutil.rmtree(project.build / ".doctrees", ignore_errors=True)
+    keep = whole and _hand_over(project, last, now)
+    if not keep:
+        clear(project.build)
     stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
-    render(project, process, strict=strict)
-    if strict:
-        write_whole(stamp, json.dumps(now, indent=1) + "\n")
+    render(project, renderer.start(), strict=strict, keep=keep)
+    record = _read(project.build / ".doctrees" / SHARED, ("besides",)) or {"besides": []}
+    made = {"besides": _digests(project, record["besides"]), "html": _written(project)}
+    if strict and now == state(project) and not _touched(project, now | made, since=start):
+        write_whole(stamp, json.dumps(now | made | sources, indent=1) + "\n")
     return True
 
 
-def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool) -> None:
-    """Have all pages written that changed, see `build`."""
+def _read(path: Path, fields: Iterable[str]) -> dict[str, Any] | None:
+    """Return what a build left for the next one, or None where that is of no use."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        if isinstance(found, dict) and all(isinstance(found.get(f), dict | list) for f in fields):
+            return found
+    return None
+
+
+def _digests(project: Project, names: Iterable[str]) -> dict[str, str]:
+    paths = {name: project.root / name for name in names}
+    return {name: digest(p.read_bytes()) if p.is_file() else "" for name, p in paths.items()}
+
+
+def _written(project: Project) -> dict[str, str]:
+    paths = [path for path in (project.build / "html").rglob("*") if path.is_file()]
+    return _digests(project, sorted(path.relative_to(project.root).as_posix() for path in paths))
+
+
+def _whole(project: Project, last: dict[str, Any]) -> bool:
+    """Whether the pages, and what they are made of outside of ``book/``, are as they were left."""
+    return last["html"] == _written(project) and last["besides"] == _digests(
+        project, last["besides"]
+    )
+
+
+def _hand_over(project: Project, last: dict[str, Any], now: dict[str, Any]) -> bool:
+    """Tell Sphinx which texts changed, or return False where a change may concern all pages."""
+    files, folder = (last["files"], now["files"]), project.build / ".doctrees"
+    record = _read(folder / SHARED, ("texts", "copies"))
+    changed = sorted(n for n in files[0] | files[1] if files[0].get(n) != files[1].get(n))
+    if record is None or last["shell"] != now["shell"]:
+        return False
+    copies = set(record["copies"]) & set(files[1])  # one that is gone would stay on the site
+    if not set(changed) <= set(record["texts"]) | copies:
+        return False
+    write_whole(folder / JOB, json.dumps(changed) + "\n")
+    return True
+
+
+def _touched(project: Project, made_of: dict[str, dict[str, str]], *, since: int) -> bool:
+    """Whether a source was written, and perhaps written back, after the first look at it."""
+    paths = [project.root / name for name in [*made_of["files"], *made_of["besides"]]]
+    sources = [p for p in paths if not p.is_relative_to(project.build) and p.is_file()]
+    return any(path.stat().st_ctime_ns >= since for path in sources)
+
+
+def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, keep: bool) -> None:
+    """Have the pages written: all, or those alone that changed where the others can be kept."""
     log = project.build / "html.log"
     print(f"HTML: building, log in {log}", flush=True)
     arguments = ["build", "book", "--path-output", "."]
     arguments += ["--config", "_config.yml", "--toc", str(project.root / "_toc.yml")]
     arguments += ["-W", "-n", "--keep-going"] if strict else []
     log.unlink(missing_ok=True)
-    job = json.dumps({"log": str(log), "arguments": arguments}) + "\n"
+    job = json.dumps({"log": str(log), "arguments": arguments, "keep": keep}) + "\n"
     with contextlib.suppress(BrokenPipeError):  # there will be no log
         process.stdin.write(job.encode())
         process.stdin.flush()
@@ -218,4 +309,4 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool) 
 
 def forget_html(project: Project) -> None:
     """Let the next build read and write every page again."""
-    (project.build / "html.json").unlink(missing_ok=True)
+    (project.build / STAMP).unlink(missing_ok=True)

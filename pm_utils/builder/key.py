@@ -1,49 +1,24 @@
 """The key of a chapter: what its figures depend on, and nothing else.
 
 A key covers the code cells in order, the parameters after the profile, the modules of `pm_utils`
-that the code reaches, the data files below them, the lock file, Python's version and the keys of
-the chapters upstream. Prose, outputs and display metadata are not in it. Neither are files that a
-cell reads from elsewhere, such as ``notebooks/`` or a directory that the environment names: put
-data into the package, or force a run with ``pm book --cold``.
+that the code reaches, the data files below them, the lock file, Python's version and the content
+of the artifacts that the chapter needs. Prose, outputs, display metadata, comments and docstrings
+that no code reads are not in it. What a run reads beyond that is recorded while it runs, see
+`pm_utils.builder.seen`.
 """
 
 import ast
-import hashlib
-import json
 import platform
-from graphlib import TopologicalSorter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from pm_utils.builder.chapters import Chapter, tags, upstream
+from pm_utils.builder.chapters import Chapter, tags
+from pm_utils.builder.code import Code, counts, digest, read_code
 from pm_utils.builder.project import Project
 
 PACKAGE = "pm_utils"
 EXECUTION_TAGS = {"parameters", "skip-execution"}  # all other tags only change how a cell looks
-
-
-def digest(value: Any) -> str:
-    """Return a short fingerprint of bytes or of anything that JSON can hold.
-
-    Examples
-    --------
-    >>> from pm_utils.builder.key import digest
-    >>> digest({"seed": 0, "epochs": 3}) == digest({"epochs": 3, "seed": 0})  # in any order
-    True
-    >>> len(digest(b""))
-    16
-    """
-    if not isinstance(value, bytes):
-        value = json.dumps(plain(value), sort_keys=True, default=repr).encode()
-    return hashlib.sha256(value).hexdigest()[:16]
-
-
-def plain(value: Any) -> Any:
-    """Return a value with texts for keys, as JSON writes them, so that keys can be sorted."""
-    if isinstance(value, dict):
-        texts = {k: k if isinstance(k, str) else json.dumps(k, default=repr) for k in value}
-        return {texts[k]: plain(v) for k, v in value.items()}
-    return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
 
 class Modules:
@@ -57,6 +32,7 @@ class Modules:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._code: dict[Path, Code] = {}
         self._imports: dict[str, set[str]] = {}
 
     def file(self, module: str) -> Path | None:
@@ -66,6 +42,23 @@ class Modules:
             if file.is_file():
                 return file
         return None
+
+    def code(self, file: Path) -> Code:
+        """Return what was read from a Python file, once."""
+        if file not in self._code:
+            self._code[file] = read_code(file.read_bytes())
+        return self._code[file]
+
+    def files(self, sources: list[str]) -> set[Path]:
+        """Return the files of the modules that code imports, at any depth and in functions too."""
+        waiting = set().union(*(self._cell_imports(source) for source in sources))
+        found: set[str] = set()
+        while waiting:
+            module = waiting.pop()
+            if module not in found and self.file(module):
+                found.add(module)
+                waiting |= self._module_imports(module)
+        return {self.file(module) for module in found}
 
     def reached(self, sources: list[str]) -> dict[str, str]:
         """Return the fingerprint of each file that code reaches, by its path.
@@ -78,76 +71,98 @@ class Modules:
         Returns
         -------
         dict
-            The modules that are imported, at any depth and in functions too, the packages around
-            them, and the data files that lie beside them or in folders below that are no packages.
+            The modules that are imported, the packages around them, and the data files that lie
+            beside them or in folders below that are no packages. A module counts with its code,
+            and with all of its text where a cell or a module may read docstrings.
         """
-        waiting = set().union(*(self._cell_imports(source) for source in sources))
-        found: set[str] = set()
-        while waiting:
-            module = waiting.pop()
-            if module not in found and self.file(module):
-                found.add(module)
-                waiting |= self._module_imports(module)
-        files = {self.file(module) for module in found}
-        files |= {path for folder in {file.parent for file in files} for path in _data(folder)}
-        return {
-            file.relative_to(self.root).as_posix(): digest(file.read_bytes())
-            for file in sorted(files)
-        }
+        files = self.files(sources)
+        docstrings = self.docstrings_count(sources, files)
+        marks = {file: self.mark(file, docstrings) for file in files}
+        data = {path for folder in {file.parent for file in files} for path in _data(folder)}
+        marks |= {path: data_mark(path) for path in data}
+        return {file.relative_to(self.root).as_posix(): marks[file] for file in sorted(marks)}
+
+    def mark(self, file: Path, docstrings: bool) -> str:
+        """Return the fingerprint of a Python file, with or without its docstrings and comments."""
+        return self.code(file).text if docstrings else self.code(file).code
+
+    def docstrings_count(self, sources: list[str], files: set[Path]) -> bool:
+        """Tell whether cells or modules may read docstrings."""
+        cells = (read_cell(source).reads_docstrings for source in sources)
+        return any(cells) or any(self.code(file).reads_docstrings for file in files)
+
+    def problems(self, sources: list[str]) -> list[str]:
+        """Return a sentence for each module that code reaches and Python cannot read."""
+        return [
+            f"{file.relative_to(self.root).as_posix()}, {self.code(file).problem}"
+            for file in sorted(self.files(sources))
+            if self.code(file).problem
+        ]
 
     def _module_imports(self, module: str) -> set[str]:
         if module not in self._imports:
             file = self.file(module)
             package = module if file.name == "__init__.py" else module.rpartition(".")[0]
-            self._imports[module] = imports(file.read_text(encoding="utf-8"), package)
+            self._imports[module] = imported(self.code(file).imports, package)
         return self._imports[module]
 
     def _cell_imports(self, source: str) -> set[str]:
-        lines = ["" if line.lstrip()[:1] in ("%", "!") else line for line in source.splitlines()]
-        try:
-            return imports("\n".join(lines), "")
-        except SyntaxError:  # the run will say what is wrong; until then anything may be reached
-            files = (self.root / PACKAGE).rglob("*.py")
-            parts = [file.relative_to(self.root).with_suffix("").parts for file in files]
-            return {".".join(part).removesuffix(".__init__") for part in parts}
+        cell = read_cell(source)
+        if not cell.problem:
+            return imported(cell.imports, "")
+        # The run will say what is wrong; until then anything may be reached.
+        files = (self.root / PACKAGE).rglob("*.py")
+        parts = [file.relative_to(self.root).with_suffix("").parts for file in files]
+        return {".".join(part).removesuffix(".__init__") for part in parts}
+
+
+def read_cell(source: str) -> Code:
+    """Return what was read from a code cell."""
+    return read_code(source.encode("utf-8", "surrogatepass"), is_cell=True)
+
+
+def data_mark(path: Path) -> str:
+    """Return the fingerprint of a file's bytes, a word where they may not be read."""
+    try:
+        return digest(path.read_bytes())
+    except OSError:
+        return "unreadable"
 
 
 def _data(folder: Path) -> set[Path]:
     """Return the data files in a folder and below, packages of their own left out."""
     found = set()
     for path in folder.iterdir():
-        if path.is_file() and path.suffix not in (".py", ".pyc"):
+        if not counts(path.name):
+            continue
+        if path.is_file() and path.suffix != ".py":
             found.add(path)
         elif path.is_dir() and not (path / "__init__.py").is_file():
             found |= _data(path)
     return found
 
 
-def imports(source: str, package: str) -> set[str]:
+def imported(imports: Iterable[ast.Import | ast.ImportFrom], package: str) -> set[str]:
     """Return every name under `pm_utils` that a source may import, with the packages around it.
 
     Parameters
     ----------
-    source : str
-        Python code.
+    imports : iterable of ast.Import and ast.ImportFrom
+        As `pm_utils.builder.code.read_code` finds them.
     package : str
         The package that relative imports start from.
 
-    Raises
-    ------
-    SyntaxError
-        When the source cannot be parsed.
-
     Examples
     --------
-    >>> from pm_utils.builder.key import imports
-    >>> sorted(imports("import numpy\\nfrom pm_utils.page import plots", package=""))
+    >>> from pm_utils.builder.code import read_code
+    >>> from pm_utils.builder.key import imported
+    >>> sorted(imported(read_code(b"import numpy\\nfrom pm_utils.page import plots").imports, ""))
     ['pm_utils', 'pm_utils.page', 'pm_utils.page.plots']
-    >>> sorted(imports("from . import plots", package="pm_utils.page"))
+    >>> sorted(imported(read_code(b"from . import plots").imports, package="pm_utils.page"))
     ['pm_utils', 'pm_utils.page', 'pm_utils.page.plots']
     """
     names: set[str] = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in imports:
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -160,35 +175,30 @@ def imports(source: str, package: str) -> set[str]:
 
 
 def parts(
-    project: Project,
-    modules: Modules,
-    chapter: Chapter,
-    changes: dict[str, Any],
-    upstream_keys: dict[str, str],
+    project: Project, modules: Modules, chapter: Chapter, changes: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return what a chapter's key is made of, so that `difference` can say what changed."""
-    cells = chapter.code_cells
+    """Return what a chapter's key is made of, so that `difference` can say what changed.
+
+    The artifacts that it needs are added when it is its turn, see `pm_utils.builder.runs`.
+    """
+    cells, texts = chapter.code_cells, sources(chapter)
     lock = project.root / "requirements.lock"
+    docstrings = modules.docstrings_count(texts, modules.files(texts))
+    codes = [read_cell(cell.source) for cell in cells]
+    marks = [code.text if docstrings else code.code for code in codes]
+    steps = [sorted(EXECUTION_TAGS & set(tags(cell))) for cell in cells]
     return {
-        "code cells": digest([[c.source, sorted(EXECUTION_TAGS & set(tags(c)))] for c in cells]),
+        "code cells": digest([list(step) for step in zip(marks, steps, strict=True)]),
         "parameters": chapter.parameters | changes,
-        "modules": modules.reached([cell.source for cell in cells]),
+        "modules": modules.reached(texts),
         "requirements.lock": digest(lock.read_bytes()) if lock.is_file() else None,
         "python": platform.python_version(),
-        "upstream": upstream_keys,
     }
 
 
-def all_parts(
-    project: Project, chapters: dict[str, Chapter], changes: dict[str, dict[str, Any]]
-) -> dict[str, dict[str, Any]]:
-    """Return the parts of every chapter's key, with the keys of its upstream chapters in them."""
-    graph, modules = upstream(chapters), Modules(project.root)
-    found: dict[str, dict[str, Any]] = {}
-    for name in TopologicalSorter(graph).static_order():
-        above = {other: digest(found[other]) for other in sorted(graph[name])}
-        found[name] = parts(project, modules, chapters[name], changes[name], above)
-    return found
+def sources(chapter: Chapter) -> list[str]:
+    """Return the source of each code cell."""
+    return [cell.source for cell in chapter.code_cells]
 
 
 def difference(old: dict[str, Any], new: dict[str, Any]) -> str:

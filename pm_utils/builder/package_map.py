@@ -62,7 +62,15 @@ def _heading(folder: Path, package: Path) -> str:
 
 
 def _docstring(path: Path) -> str:
-    return ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return ast.get_docstring(_tree(path)) or ""
+
+
+def _tree(path: Path) -> ast.Module:
+    """Parse a module; one that is broken is named by the chapters that need it and empty here."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return ast.Module(body=[], type_ignores=[])
 
 
 def _opening(text: str) -> str:
@@ -71,7 +79,7 @@ def _opening(text: str) -> str:
 
 
 def _paragraph(path: Path, package: Path, pages: dict[str, str]) -> str:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tree = _tree(path)
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
     explained: dict[str, list[str]] = {}
     for node in tree.body:

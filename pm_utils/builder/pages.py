@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from pm_utils.builder import runs
+from pm_utils.builder import provenance, runs
 from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.editions import executed_edition
 from pm_utils.builder.key import PACKAGE
@@ -83,6 +83,7 @@ def assemble(chapter: Chapter, executed: NotebookNode) -> NotebookNode:
             if "parameters" in tags(cell):
                 cells.extend(_clean(other) for other in injected)
     page.cells = cells
+    provenance.settle_outputs(page)
     return page
 
 
@@ -102,13 +103,20 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
     return page
 
 
-def check_stored(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
-    """Fail in `outcomes` each chapter whose stored run cannot be shown, and say why."""
+def executed_pages(
+    project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]
+) -> dict[str, NotebookNode]:
+    """Return the page of each good chapter with the outputs of its stored run.
+
+    A chapter whose run cannot be shown becomes a failed one in `outcomes`, and it is said why.
+    """
+    found = {}
     for name, task in tasks.items():
         if outcomes[name].good:
             try:
-                executed_page(task)
+                executed = nbformat.read(task.folder / runs.NOTEBOOK, as_version=4)
                 runs.check_scoreboard(task.folder)
+                found[name] = assemble(task.chapter, executed)
             except Exception as error:  # whatever is wrong with one run, the others are shown
                 reason = f"failed at its page: {explain(error)}"
                 outcomes[name] = Outcome(
@@ -116,11 +124,7 @@ def check_stored(project: Project, tasks: dict[str, Task], outcomes: dict[str, O
                 )
                 publish(project, tasks, {name: outcomes[name]})
                 say(f"{name}: {outcomes[name].reason}")
-
-
-def executed_page(task: Task) -> NotebookNode:
-    """Return the page of a chapter with the outputs of its stored run."""
-    return assemble(task.chapter, nbformat.read(task.folder / runs.NOTEBOOK, as_version=4))
+    return found
 
 
 def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> None:
@@ -130,12 +134,13 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
     """
     if project.pages.is_symlink():
         raise BuildError([f"{project.pages} is a link: remove it, pm removes old pages there"])
-    check_stored(project, tasks, outcomes)
+    executed = executed_pages(project, tasks, outcomes)
     words = read_words(project, {name: task.chapter for name, task in tasks.items()})
+    origins = {}
     for name, task in tasks.items():
         download = project.generated / DOWNLOADS / f"{name}.ipynb"
-        if outcomes[name].good:
-            page = executed_page(task)
+        if page := executed.get(name):
+            origins[name] = provenance.read_provenance(task, page)
             write_whole(
                 download, nbformat.writes(executed_edition(task.chapter, page, words)) + "\n"
             )
@@ -147,6 +152,9 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
     for path in [*project.pages.glob("*"), *(project.generated / DOWNLOADS).glob("*")]:
         if path.stem not in tasks and path.is_file():
             path.unlink()
+    origins = {name: facts for name, facts in origins.items() if facts}
+    provenance.publish_results(project, tasks, outcomes, origins)
+    write_whole(project.generated / "provenance.md", provenance.provenance_table(origins))
     write_whole(project.generated / "scoreboard.md", scoreboard_table(project, tasks))
     write_whole(project.generated / "built.md", built_table(tasks, outcomes))
     write_whole(project.generated / "package.md", package_map(project.root / PACKAGE, list(tasks)))
@@ -199,6 +207,10 @@ def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
     facts = {"profile": ", ".join(sorted({task.profile for task in tasks.values()}))}
     if records:
         facts["seconds in all chapters"] = f"{sum(r['seconds'] for r in records):.1f}"
-        facts |= max(records, key=lambda record: record["finished"])["environment"]
+        newest = max(records, key=lambda record: record["finished"])
+        facts |= newest["environment"]
+        facts["requirements.lock (SHA-256, first digits)"] = newest["parts"].get(
+            "requirements.lock"
+        )
     lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts.items())]
     return "\n".join(lines) + "\n"

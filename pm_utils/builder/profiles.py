@@ -4,8 +4,27 @@ from typing import Any
 
 import yaml
 
-from pm_utils.builder.chapters import Chapter
+from pm_utils.builder.chapters import Chapter, value_faults
 from pm_utils.builder.project import Project
+
+
+class UniqueKeys(yaml.SafeLoader):
+    """Reads YAML, and refuses a mapping that has a key twice, of which the last would win."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """Return a mapping.
+
+        Raises
+        ------
+        yaml.constructor.ConstructorError
+            When a key comes twice.
+        """
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for key in keys:
+            if keys.count(key) > 1:
+                problem = f"{key} is given more than once: keep one"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def load_profile(
@@ -34,7 +53,7 @@ def load_profile(
     try:
         if profile not in known:  # looked up before it is joined: it may be a path
             raise FileNotFoundError(profile)
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        content = yaml.load(path.read_text(encoding="utf-8"), UniqueKeys) or {}
     except FileNotFoundError:
         problems.append(f"there is no profile {profile}: {', '.join(known) or 'there are none'}")
         content = {}
@@ -89,6 +108,8 @@ def differences(chapter: Chapter, values: Any, problems: list[str]) -> dict[str,
                 f"{name} is {value!r} ({type(value).__name__}), "
                 f"it must be of type {type(default).__name__} like {default!r}"
             )
+        elif faults := value_faults(value):
+            problems.extend(f"{name} {fault}" for fault in faults)
         elif value != default:
             changed[name] = float(value) if type(default) is float else value
     return changed

@@ -12,12 +12,13 @@ import json
 import math
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -30,7 +31,7 @@ from typing import Any
 
 import nbformat
 
-from pm_utils.builder import execute, key
+from pm_utils.builder import code, execute, isolation, key, seen
 from pm_utils.builder.chapters import Chapter, upstream
 from pm_utils.builder.limits import Limits
 from pm_utils.builder.progress import Lines
@@ -41,9 +42,9 @@ NOTEBOOK = "notebook.ipynb"
 RECORD = "record.json"
 RECORD_FIELDS = {
     *("chapter", "profile", "status", "error", "seconds", "peak_memory_mb", "started", "finished"),
-    *("commit", "environment", "files", "parts", "key"),
+    *("commit", "environment", "files", "parts", "seen", "key"),
 }
-MAPPINGS = ("environment", "files", "parts")
+MAPPINGS = ("environment", "files", "parts", "seen")
 NUMBERS = ("seconds", "peak_memory_mb")
 TEXTS = ("chapter", "profile", "status", "started", "finished", "commit", "key")
 LONG_SECONDS = 30
@@ -73,13 +74,17 @@ class Task:
     changes : dict
         The parameters that differ from the notebook's.
     parts : dict
-        What the key is made of, see `pm_utils.builder.key`.
+        What the key is made of besides `inputs`, see `pm_utils.builder.key`.
     folder : pathlib.Path
         Where the finished run goes, under ``_build``.
-    inputs : tuple of pathlib.Path
-        Where needed artifacts are.
+    root : pathlib.Path
+        The checkout.
+    inputs : dict
+        Where each needed artifact is stored.
     after : frozenset of str
         The labels of the tasks that have to be done first.
+    problem : str
+        Why it cannot run, the modules that Python cannot read; empty when it can.
     """
 
     label: str
@@ -88,8 +93,10 @@ class Task:
     changes: dict[str, Any]
     parts: dict[str, Any]
     folder: Path
-    inputs: tuple[Path, ...]
+    root: Path
+    inputs: dict[str, Path]
     after: frozenset[str] = frozenset()
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -119,18 +126,20 @@ def chapter_tasks(
     changes: dict[str, dict[str, Any]],
 ) -> dict[str, Task]:
     """Return the task of every chapter under a profile, by the chapter's name."""
-    graph, parts = upstream(chapters), key.all_parts(project, chapters, changes)
-    folder = project.runs(profile)
+    graph, folder, modules = upstream(chapters), project.runs(profile), key.Modules(project.root)
+    giver = {name: chapter.name for chapter in chapters.values() for name in chapter.gives}
     return {
         name: Task(
             label=name,
             chapter=chapter,
             profile=profile,
             changes=changes[name],
-            parts=parts[name],
+            parts=key.parts(project, modules, chapter, changes[name]),
             folder=folder / name,
-            inputs=tuple(folder / other for other in sorted(graph[name])),
+            root=project.root,
+            inputs={need: folder / giver[need] / need for need in chapter.needs if need in giver},
             after=frozenset(graph[name]),
+            problem="; ".join(modules.problems(key.sources(chapter))),
         )
         for name, chapter in chapters.items()
     }
@@ -157,13 +166,42 @@ def _whole(record: dict[str, Any]) -> bool:
     )
 
 
+def present_parts(task: Task) -> dict[str, Any]:
+    """Return the parts of a task's key, with the content of what it needs as it is now."""
+    marks = {name: _mark(path) for name, path in sorted(task.inputs.items())}
+    return task.parts | {"upstream": marks}
+
+
+def _mark(path: Path) -> str | None:
+    """Return the fingerprint of a file, None where there is none."""
+    if not path.is_file():
+        return None
+    with open(path, "rb") as file:  # in pieces: an artifact may be larger than memory
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def stale_reasons(tasks: dict[str, Task]) -> dict[str, str]:
+    """Return for each task why it has to be run, or that what it needs has to be run first."""
+    reasons: dict[str, str] = {}
+    order = TopologicalSorter({label: task.after for label, task in tasks.items()})
+    for label in order.static_order():
+        old = sorted(other for other in tasks[label].after if reasons[other])
+        waits = f"it needs {', '.join(old)}, which is out of date" if old else ""
+        reasons[label] = stale_reason(tasks[label]) or waits
+    return reasons
+
+
 def stale_reason(task: Task) -> str:
     """Return in words why a task has to be run, an empty text when its stored run is current."""
     record = read_record(task.folder)
     if record is None:
         return "its record is damaged or of an older pm" if task.folder.is_dir() else "never run"
-    if record["key"] != key.digest(task.parts):
-        return key.difference(record["parts"], task.parts) or "changed while it ran"
+    parts = present_parts(task)
+    if record["key"] != code.digest(parts):
+        return key.difference(record["parts"], parts) or "changed while it ran"
+    now = seen.marks(task.root, key.Modules(task.root), task.chapter, set(record["seen"]))
+    if now != record["seen"]:
+        return key.difference({"modules": record["seen"]}, {"modules": now})
     try:
         stored = fingerprints(task.folder)
     except OSError as error:
@@ -177,12 +215,8 @@ def stale_reason(task: Task) -> str:
 
 def fingerprints(folder: Path) -> dict[str, str]:
     """Return the fingerprint of each file of a run but its record and its log, by name."""
-    found = {}
-    for path in sorted(folder.glob("*")):
-        if path.is_file() and path.name not in (RECORD, "log.txt"):
-            with open(path, "rb") as file:  # in pieces: an artifact may be larger than memory
-                found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    return found
+    paths = sorted(path for path in folder.glob("*") if path.name not in (RECORD, "log.txt"))
+    return {path.name: _mark(path) for path in paths if path.is_file()}
 
 
 def run_environment() -> dict[str, Any]:
@@ -193,18 +227,34 @@ def run_environment() -> dict[str, Any]:
 
 
 def commit(root: Path) -> str:
-    """Return the commit of a checkout, and whether files differ from it."""
-    git = ["git", "-C", str(root)]
+    """Return the commit of a checkout, and whether files differ from it.
+
+    Parameters
+    ----------
+    root : pathlib.Path
+        The checkout. A repository around it is another's, and so is one that variables name.
+
+    Returns
+    -------
+    str
+        ``"no repository"`` where the checkout is none, ``"unknown"`` where git cannot tell.
+    """
+    if not (root / ".git").exists():
+        return "no repository"
     try:
-        name = subprocess.run(
-            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain"], capture_output=True, text=True, check=True
-        ).stdout.strip()
+        name = _git(root, "rev-parse", "--short", "HEAD")
+        changed = _git(root, "status", "--porcelain", "--untracked-files=normal")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return f"{name} with uncommitted changes" if changed else name
+
+
+def _git(root: Path, *words: str) -> str:
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    own["GIT_CEILING_DIRECTORIES"] = str(root.parent)
+    command = ["git", "-C", str(root), *words]
+    done = subprocess.run(command, capture_output=True, env=own, check=True)
+    return done.stdout.decode("utf-8", "replace").strip()
 
 
 def run_all(
@@ -252,7 +302,7 @@ def run_all(
 
 def clean(project: Project) -> None:
     """Remove every run that did not come to its end."""
-    for kind in ("unfinished", "replaced"):
+    for kind in ("unfinished", "replaced", "inputs", "home"):
         with contextlib.suppress(OSError):  # the chapter that wants its place will say so
             project.remove(project.build / kind)
 
@@ -268,7 +318,8 @@ async def _run_all(
     ended: Callable[[str, Outcome], None] | None,
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    stale = {label: task for label, task in tasks.items() if cold or stale_reason(task)}
+    reasons = stale_reasons(tasks)
+    stale = {label: task for label, task in tasks.items() if cold or reasons[label]}
     needed = set().union(*(task.after for task in stale.values()))
     threads = ThreadPoolExecutor(jobs + 1)  # one waits for each, one imports
     asyncio.get_running_loop().set_default_executor(threads)
@@ -278,9 +329,13 @@ async def _run_all(
     def settled(task: Task) -> Outcome | None:
         """Return the outcome of a task that is not to be run."""
         bad = sorted(label for label in task.after if not outcomes[label].good)
-        if not bad:
-            return None if task.label in stale else Outcome("current")
-        outcome = Outcome("skipped", f"left out, because it needs {bad[0]}")
+        if not bad and not task.problem:
+            waited = any(reasons[label] for label in task.after)  # inputs may be as they were
+            reason = stale_reason(task) if waited else reasons[task.label]
+            return None if cold or reason else Outcome("current")
+        outcome = Outcome("failed", f"failed before its first cell: {task.problem}")
+        if bad:
+            outcome = Outcome("skipped", f"left out, because it needs {bad[0]}")
         report.fail(task.label, outcome.reason)
         return outcome
 
@@ -348,12 +403,19 @@ async def _run_and_store(project: Project, task: Task, report: Lines, limits: Li
     started, clock = datetime.now(UTC), time.perf_counter()
     commit_before = commit(project.root)
     report.start(task.label, len(task.chapter.code_cells))
-    end = await _execute(project, task, work, report, limits)
+    handed, refused = hand_over(project, task)
+    parts = task.parts | {"upstream": handed}
+    end = {"error": refused, "peak_memory_mb": 0.0}
+    if not refused:
+        end = await _execute(project, task, work, report, limits)
     if not work.is_dir():
         error = "a cell removed the folder PM_OUTPUT or one above it: remove single files only"
         return _failure(report, task.label, f"at its end: {error}")
     await asyncio.to_thread(importlib.import_module, "pm_utils.page.scoreboard")
-    error = end["error"] or _missing(task, work)
+    error = end["error"] or _missing(task, work) or _tampered(project, task, handed)
+    found, changed = _look_back(project, task, parts, since=started)
+    if changed and not error:  # the next call runs it again
+        report.say(f"{task.label}: {changed} while it ran: call pm again")
     record = {
         "chapter": task.chapter.name,
         "profile": task.profile,
@@ -366,10 +428,11 @@ async def _run_and_store(project: Project, task: Task, report: Lines, limits: Li
         "commit": commit_before,
         "environment": run_environment(),
         "files": await asyncio.to_thread(fingerprints, work),  # an artifact may be large
-        "parts": task.parts,
-        "key": "" if error or _changed_meanwhile(project, task) else key.digest(task.parts),
+        "parts": parts,
+        "seen": found,
+        "key": "" if error or changed else code.digest(parts),
     }
-    text = json.dumps(key.plain(record), indent=2, ensure_ascii=False, default=repr)
+    text = json.dumps(record, indent=2, ensure_ascii=False, default=repr)
     (work / RECORD).write_text(text + "\n", encoding="utf-8")
     target = project.aside("failed", task.folder) if error else task.folder
     _replace(project, work, target)
@@ -396,6 +459,8 @@ async def _execute(
         "folder": str(project.notebooks),
         "log": str(work / "log.txt"),
         "environment": _environment(project, task, work),
+        "path": isolation.isolated_path(),
+        "first": seen.begin(project, _log(project, task)),
     }
     receiver, sender = SERVER.Pipe(duplex=False)
     process = SERVER.Process(target=execute.main, args=(job, sender))
@@ -436,14 +501,9 @@ def _start_server(project: Project, tasks: dict[str, Task]) -> None:
         sources = [file.read_text("utf-8", errors="replace") for file in files]
         cells = [cell.source for task in tasks.values() for cell in task.chapter.code_cells]
         SERVER.set_forkserver_preload(execute.libraries([*sources, *cells]))
-    before = dict(os.environ)
-    os.environ.update(ONE_THREAD | INLINE | KEEP_MEMORY)
-    try:
-        with _ignoring_ctrl_c():  # it is the builder's alone, also while the server loads
-            forkserver.ensure_running()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
+    settings = ONE_THREAD | INLINE | KEEP_MEMORY
+    with isolation.as_of_a_chapter(project, settings), _ignoring_ctrl_c():
+        forkserver.ensure_running()  # Ctrl-C is the builder's alone, also while the server loads
 
 
 async def _patiently(
@@ -477,16 +537,15 @@ def _stop(process: BaseProcess) -> None:
 
 
 def _environment(project: Project, task: Task, work: Path) -> dict[str, str]:
-    path = [str(project.root), *filter(None, [os.environ.get("PYTHONPATH")])]
+    places = dict.fromkeys(_handed(project, task, name).parent for name in sorted(task.inputs))
     return (
-        os.environ
+        isolation.clean_environment(project)
         | ONE_THREAD
         | {
             "PM_OUTPUT": str(work),
-            "PM_INPUTS": _join(task.inputs),
+            "PM_INPUTS": _join(places),
             "PM_PROFILE": task.profile,
-            "PYTHONPATH": os.pathsep.join(path),  # this checkout's package, whatever is installed
-            "IPYTHONDIR": str(project.build / "ipython"),  # not the reader's start-up files
+            "PYTHONPATH": str(project.root),  # this checkout's package, whatever is installed
         }
     )
 
@@ -495,11 +554,11 @@ def open_lab(project: Project, folder: Path) -> int:
     """Open JupyterLab on a folder, in the environment of a run: one thread, the same figures."""
     command = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={folder}"]
     path = [str(project.root), *filter(None, [os.environ.get("PYTHONPATH")])]
-    threads = ONE_THREAD | KEEP_MEMORY | {"PYTHONPATH": os.pathsep.join(path)}
-    return subprocess.run(command, cwd=project.root, env=os.environ | threads).returncode
+    settings = isolation.FIXED | ONE_THREAD | KEEP_MEMORY | {"PYTHONPATH": os.pathsep.join(path)}
+    return subprocess.run(command, cwd=project.root, env=os.environ | settings).returncode
 
 
-def _join(folders: tuple[Path, ...]) -> str:
+def _join(folders: Iterable[Path]) -> str:
     """Return folders as one text: a line for each where a path has the usual separator in it."""
     paths = list(map(str, folders))
     if any(os.pathsep in path for path in paths):
@@ -520,7 +579,59 @@ def _ignoring_ctrl_c() -> Generator[None, None, None]:
         signal.signal(signal.SIGINT, handler)
 
 
+def _log(project: Project, task: Task) -> Path:
+    """Return where a chapter's kernel notes what it reads."""
+    return project.aside("inputs", task.folder) / "log"
+
+
+def _handed(project: Project, task: Task, name: str) -> Path:
+    """Return where a chapter finds an artifact that it needs, in a folder named for its giver."""
+    return project.aside("inputs", task.folder) / task.inputs[name].parent.name / name
+
+
+def hand_over(project: Project, task: Task) -> tuple[dict[str, str], str | None]:
+    """Copy what a chapter needs, for it alone to read.
+
+    Returns
+    -------
+    dict, str or None
+        The fingerprint of each copy, and why the chapter cannot run. The copies leave the stored
+        runs as they are, whatever the chapter does.
+    """
+    marks = {}
+    for name, stored in sorted(task.inputs.items()):
+        copy, record = _handed(project, task, name), read_record(stored.parent)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            copy.unlink(missing_ok=True)
+            shutil.copyfile(stored, copy)
+            copy.chmod(0o444)
+            marks[name] = _mark(copy)
+        except OSError as error:
+            return marks, f"before its first cell: {name} cannot be read: {error}"
+        if record is None or record["files"].get(name) != marks[name]:
+            giver = stored.parent.name
+            return marks, f"before its first cell: {name} of {giver} was changed: call pm again"
+    return marks, None
+
+
+def _tampered(project: Project, task: Task, marks: dict[str, str]) -> str | None:
+    """Say which artifact of another chapter a chapter changed, in its copy or where it is kept."""
+    for name, mark in marks.items():
+        for path in (_handed(project, task, name), task.inputs[name]):
+            if path.is_symlink() or _mark(path) != mark:
+                giver = task.inputs[name].parent.name
+                return (
+                    f"at its end: {name}, which {giver} gives, was changed: a chapter may only "
+                    "read what it needs, so write to another name"
+                )
+    return None
+
+
 def _missing(task: Task, work: Path) -> str | None:
+    links = sorted(path.name for path in work.iterdir() if path.is_symlink())
+    if links:  # they would lead nowhere once the run is in its place
+        return f"at its end: {', '.join(links)} is a link: write the file itself"
     missing = [name for name in task.chapter.gives if not (work / name).is_file()]
     if missing:
         return f"at its end: it did not write {', '.join(missing)}"
@@ -550,12 +661,32 @@ def check_scoreboard(folder: Path) -> None:
             raise ValueError(f"{path} is no scoreboard: {error}") from error
 
 
-def _changed_meanwhile(project: Project, task: Task) -> bool:
-    """Tell whether a module or the lock file was edited after the key was taken."""
-    now = key.parts(
-        project, key.Modules(project.root), task.chapter, task.changes, task.parts["upstream"]
-    )
-    return now != task.parts
+def _look_back(
+    project: Project, task: Task, parts: dict[str, Any], *, since: datetime
+) -> tuple[dict[str, str | None], str]:
+    """Return what a run read beyond what its source tells, and what was edited meanwhile."""
+    notes, modules = seen.read_log(_log(project, task)), key.Modules(project.root)
+    if not notes:  # its kernel did not come up, or nothing can be held of this run
+        return {}, "the log of what it reads was lost"
+    now = key.parts(project, modules, task.chapter, task.changes)
+    names = seen.entries(project, modules, task.chapter, notes)
+    names -= {f"code {path}" for path in parts["modules"]}
+    edited = key.difference(task.parts, now)
+    if not edited:
+        files = {*now["modules"], *(entry.partition(" ")[2].split(":")[0] for entry in names)}
+        touched = sorted(path for path in files if _touched(project.root / path, since))
+        edited = ", ".join(touched)
+    marks = seen.marks(project.root, modules, task.chapter, names)
+    return marks, f"{edited} changed" if edited else ""
+
+
+def _touched(path: Path, since: datetime) -> bool:
+    """Tell whether a file was written after a moment, even if it is as it was before."""
+    try:
+        state = path.stat()
+    except OSError:
+        return False
+    return since.timestamp() <= max(state.st_mtime, state.st_ctime) <= time.time()
 
 
 def _replace(project: Project, work: Path, target: Path) -> None:

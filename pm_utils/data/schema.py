@@ -26,6 +26,7 @@ class _Kind(pandas_engine.DataType):
     """A family of pandas dtypes that mean the same thing."""
 
     accepts: tuple[Callable[[Any], bool], ...] = ()
+    says = ""  # how errors call the family
 
     def check(self, pandera_dtype: Any, data_container: Any = None) -> bool:
         """Return whether the column (of objects: its values) is one of the family."""
@@ -33,7 +34,7 @@ class _Kind(pandas_engine.DataType):
         return any(test(column) for test in self.accepts)
 
     def __str__(self) -> str:
-        return self.__doc__
+        return self.says
 
 
 def _is_category(column: Any) -> bool:
@@ -47,33 +48,37 @@ def _is_number(column: Any) -> bool:
 @pandas_engine.Engine.register_dtype
 @dtypes.immutable
 class Id(_Kind):
-    """integers or strings"""
+    """Integers or strings."""
 
     accepts = (types.is_integer_dtype, types.is_string_dtype)
+    says = "integers or strings"
 
 
 @pandas_engine.Engine.register_dtype
 @dtypes.immutable
 class Text(_Kind):
-    """strings or a categorical"""
+    """Strings or a categorical."""
 
     accepts = (types.is_string_dtype, _is_category)
+    says = "strings or a categorical"
 
 
 @pandas_engine.Engine.register_dtype
 @dtypes.immutable
 class Number(_Kind):
-    """floats or integers"""
+    """Floats or integers."""
 
     accepts = (_is_number,)
+    says = "floats or integers"
 
 
 @pandas_engine.Engine.register_dtype
 @dtypes.immutable
 class NaiveTime(_Kind):
-    """datetime64 without a time zone"""
+    """Datetime64 without a time zone."""
 
     accepts = (types.is_datetime64_dtype,)
+    says = "datetime64 without a time zone"
 
 
 def number(minimum: int = 0) -> Any:

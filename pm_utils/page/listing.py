@@ -1,13 +1,14 @@
 """What a chapter prints besides its figures: the source of the code that it uses."""
 
-import ast
 import inspect
-import textwrap
+import sys
 from collections.abc import Callable
 
 import pandas as pd
 from IPython.display import Markdown
 from pandas.io.formats.style import Styler
+
+from pm_utils.page.excerpt import shorten
 
 
 def show_source(*objects: Callable | type) -> Markdown:
@@ -76,12 +77,8 @@ def show_lines(table: pd.DataFrame) -> Styler:
 
 
 def _short_source(thing: Callable | type) -> str:
-    """Return an object's source with every docstring cut to its first line."""
-    lines = textwrap.dedent(inspect.getsource(thing)).rstrip().splitlines()
-    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-    nodes = [node for node in ast.walk(ast.parse("\n".join(lines))) if isinstance(node, kinds)]
-    for node in sorted(nodes, key=lambda node: node.lineno, reverse=True):
-        if ast.get_docstring(node) and node.body[0].end_lineno > node.body[0].lineno:
-            first, last = node.body[0].lineno - 1, node.body[0].end_lineno
-            lines[first:last] = [lines[first].rstrip() + '"""']
-    return "\n".join(lines)
+    """Return an object's source, shortened, and tell who listens which definition is printed."""
+    thing = inspect.unwrap(thing)
+    source = inspect.getsource(thing)
+    sys.audit(__name__, inspect.getsourcefile(thing) or "", thing.__qualname__)
+    return shorten(source)

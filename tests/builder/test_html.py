@@ -27,7 +27,7 @@ def sphinx(book, monkeypatch):
     """Stands in for Sphinx and notes whether it found earlier pages."""
     calls = []
 
-    def build(project, process, *, strict):
+    def build(project, process, *, strict, keep):
         page = project.build / "html" / "index.html"
         calls.append("again" if page.exists() else "afresh")
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -41,12 +41,25 @@ def sphinx(book, monkeypatch):
 
 def test_sphinx_is_called_only_for_a_change(book, sphinx):
     index = book.root / "book" / "index.md"
-    assert html.build(book.project, None, strict=True)
-    assert not html.build(book.project, None, strict=True)
+    assert html.build(book.project, Mock(), strict=True)
+    assert not html.build(book.project, Mock(), strict=True)
     index.write_text("# The book\n\nMore.\n")
-    assert html.build(book.project, None, strict=True)
-    assert not html.build(book.project, None, strict=True)
-    assert sphinx == ["afresh", "again"]
+    assert html.build(book.project, Mock(), strict=True)
+    assert not html.build(book.project, Mock(), strict=True)
+    assert sphinx == ["afresh", "afresh"]  # it left no record of what pages share
+
+
+def test_a_call_with_nothing_to_do_starts_no_process(book, sphinx):
+    renderer = Mock()
+    assert not html.is_current(book.project)
+    html.build(book.project, renderer, strict=True)
+    assert html.is_current(book.project)
+    html.build(book.project, renderer, strict=True)
+    renderer.start.assert_called_once_with()
+    book.chapter("01-a", "1")
+    assert not html.is_current(book.project)  # its page may change
+    assert not html.build(book.project, renderer, strict=True)  # it was not written yet
+    assert html.is_current(book.project)
 
 
 @pytest.mark.parametrize(
@@ -59,20 +72,20 @@ def test_sphinx_is_called_only_for_a_change(book, sphinx):
     ],
 )
 def test_what_all_pages_share_builds_them_all(book, sphinx, file, text):
-    html.build(book.project, None, strict=True)
+    html.build(book.project, Mock(), strict=True)
     (book.root / file).write_text(text)
-    html.build(book.project, None, strict=True)
+    html.build(book.project, Mock(), strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 def test_a_page_that_goes_takes_its_html_along(book, sphinx):
     second = book.root / "book" / "second.md"
     second.write_text("# Second\n")
-    html.build(book.project, None, strict=True)
+    html.build(book.project, Mock(), strict=True)
     stale = book.project.build / "html" / "second.html"
     stale.write_text("")
     second.unlink()
-    html.build(book.project, None, strict=True)
+    html.build(book.project, Mock(), strict=True)
     assert not stale.exists()
 
 
@@ -80,29 +93,29 @@ def test_a_warning_does_not_vanish_in_the_next_call(book, sphinx):
     (book.root / "book" / "index.md").write_text("# The book\n\nbad\n")
     for _ in range(2):
         with pytest.raises(HtmlError, match="bad"):
-            html.build(book.project, None, strict=True)
+            html.build(book.project, Mock(), strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 def test_a_lenient_build_is_not_taken_for_a_good_one(book, sphinx):
-    assert html.build(book.project, None, strict=False)
-    assert html.build(book.project, None, strict=True)
+    assert html.build(book.project, Mock(), strict=False)
+    assert html.build(book.project, Mock(), strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 def test_a_cold_call_builds_every_page(book, sphinx):
-    html.build(book.project, None, strict=True)
+    html.build(book.project, Mock(), strict=True)
     html.forget_html(book.project)
-    assert html.build(book.project, None, strict=True)
+    assert html.build(book.project, Mock(), strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", '{"shell": 1}', "{", "\x00"])
 def test_a_damaged_stamp_builds_every_page(book, sphinx, text):
-    html.build(book.project, None, strict=True)
+    html.build(book.project, Mock(), strict=True)
     (book.project.build / "html.json").write_text(text)
-    assert html.build(book.project, None, strict=True)
-    assert not html.build(book.project, None, strict=True)
+    assert html.build(book.project, Mock(), strict=True)
+    assert not html.build(book.project, Mock(), strict=True)
     assert sphinx == ["afresh", "afresh"]
 
 
@@ -114,11 +127,11 @@ from pm_utils.builder import html
 from pm_utils.builder.project import Project
 
 project = Project(Path(sys.argv[1]))
-with project.lock() as lock, html.renderer(project, lock=lock) as renderer:
+with project.lock() as lock, html.Renderer(project, lock=lock) as renderer:
 """
 BUILDER = f"{HELD}    html.build(project, renderer, strict=True)\n"
 IDLE = f"""{HELD}
-    (project.build / "pid").write_text(str(renderer.pid))
+    (project.build / "pid").write_text(str(renderer.start().pid))
     time.sleep(300)
 """
 STALL = """import os, pathlib, time
@@ -130,7 +143,7 @@ def setup(app):
 
 
 def build(project, **held):
-    with html.renderer(project, **held) as renderer:
+    with html.Renderer(project, **held) as renderer:
         return html.build(project, renderer, strict=True)
 
 
@@ -153,17 +166,17 @@ def test_the_renderer_inherits_the_lock_where_a_child_can(book, monkeypatch, sys
     monkeypatch.setattr("sys.platform", system)
     started = Mock()
     monkeypatch.setattr(html.subprocess, "Popen", started)
-    with html.renderer(book.project, lock=7):
-        pass
+    with html.Renderer(book.project, lock=7) as renderer:
+        renderer.start()
     _, settings = started.call_args
     own = {"cwd": book.root, "stdin": subprocess.PIPE, "start_new_session": True}
     assert settings == own | given
 
 
 def test_a_renderer_that_died_is_no_success(book):
-    with html.renderer(book.project) as renderer:
-        renderer.kill()
-        renderer.wait()
+    with html.Renderer(book.project) as renderer:
+        renderer.start().kill()
+        renderer.start().wait()
         with pytest.raises(HtmlError, match="ended before it began, with -9"):
             html.build(book.project, renderer, strict=True)
     assert not (book.project.build / "html.json").exists()

@@ -1,6 +1,5 @@
 """Runs: what is executed again, what failure and interruption leave, that chapters overlap."""
 
-import contextlib
 import importlib
 import json
 import os
@@ -21,7 +20,7 @@ def book(tmp_path, monkeypatch):
     """A book without HTML: Sphinx has its own test."""
     monkeypatch.chdir(tmp_path)
     index = tmp_path / "_build" / "html" / "index.html"
-    monkeypatch.setattr(html, "renderer", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(html.Renderer, "start", lambda _: None)
     monkeypatch.setattr(html, "render", lambda *_, **__: project.write_whole(index, ""))
     return FakeBook(tmp_path)
 
@@ -322,7 +321,7 @@ def test_the_log_of_a_run_is_no_figure(stored, capsys):
 
 
 def test_the_commit_tells_uncommitted_changes(book):
-    assert runs.commit(book.root) == "unknown"
+    assert runs.commit(book.root) == "no repository"
     git = ["git", "-C", str(book.root), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)
@@ -331,6 +330,23 @@ def test_the_commit_tells_uncommitted_changes(book):
     assert len(clean) >= 7 and " " not in clean
     (book.root / "README.md").write_text("new")
     assert runs.commit(book.root) == f"{clean} with uncommitted changes"
+
+
+def test_the_commit_is_that_of_the_checkout_itself(book, tmp_path_factory, monkeypatch):
+    """A folder inside another repository has none, and variables name none."""
+    outer = tmp_path_factory.mktemp("outer")
+    git = ["git", "-C", str(outer), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "m"], check=True)
+    inner = outer / "book"
+    inner.mkdir()
+    assert runs.commit(inner) == "no repository"
+    monkeypatch.setenv("GIT_DIR", str(outer / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(outer))
+    assert runs.commit(inner) == runs.commit(book.root) == "no repository"
+    (inner / ".git").mkdir()  # an empty one: git would look further up
+    assert runs.commit(inner) == "unknown"
+    assert " " not in runs.commit(outer)
 
 
 @pytest.mark.parametrize("words", [["run", "1", "--jobs", "0"], ["seeds", "1", "--runs", "1"], []])
@@ -444,7 +460,7 @@ def test_rude_chapters_fail_alone_with_a_sentence(book, capsys):
     book.chapter("04-d", score("04-d", deep='"high"'))
     book.chapter("05-e", "%nosuchmagic 3")
     book.chapter("06-f", "raise ValueError('x' * 10**6)")
-    book.chapter("07-g", "print(m)", parameters="seed = 0\nm = {1: 'a', 'b': 2, (3, 4): None}")
+    book.chapter("07-g", "print(m)", parameters="seed = 0\nm = {'a': [1, None]}")
     book.chapter("08-h", "exit()", "import time; time.sleep(60)")
     names = [path.stem for path in book.project.sources]
     book.toc(*names)

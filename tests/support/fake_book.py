@@ -1,6 +1,7 @@
 """A tiny repository to build in a temporary directory: short notebooks and a small package."""
 
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -54,7 +55,7 @@ class FakeBook:
         for name in ("notebooks", "book", "tests"):
             (root / name).mkdir()
         (root / "pyproject.toml").write_text("")
-        (root / "requirements.lock").write_text("numpy==2\n")
+        (root / "requirements.lock").write_text(f"numpy=={version('numpy')}\n")
         (root / "_config.yml").write_text('title: t\nexecute: {execute_notebooks: "off"}\n')
         for name in ("quick", "full"):
             self.profile(name, "{}")

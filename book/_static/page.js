@@ -1,0 +1,44 @@
+// What only the browser knows: which boxes scroll, which tasks a reader has ticked, and whether
+// they asked for stillness. Nothing here is needed to read the book.
+(() => {
+  "use strict";
+
+  // A box that scrolls must be reachable by keyboard, also when a solution shows it later.
+  const SCROLLING = [
+    "div.highlight pre", ".cell_output .output", ".cell_output .text_html", ".pm-scoreboard",
+    ".pst-scrollable-table-container", ".math", "mjx-container", "figure", ".cell_output",
+  ].map((part) => `.bd-article ${part}`).join(", ");
+
+  function reach(box) {
+    const style = getComputedStyle(box);
+    const canScroll = /auto|scroll/.test(style.overflowX + style.overflowY);
+    const over = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+    if (canScroll && over) box.tabIndex = 0;
+  }
+
+  function reachAll() {
+    const sizes = new ResizeObserver((changes) => changes.forEach((one) => reach(one.target)));
+    document.querySelectorAll(SCROLLING).forEach((box) => sizes.observe(box));
+  }
+
+  // Ticks are remembered by the words of the task, so that a new task does not move them.
+  function remember(box) {
+    const words = box.closest("li").textContent.trim().replace(/\s+/g, " ").slice(0, 120);
+    const key = `pm-task: ${words}`;
+    try {
+      box.checked = localStorage.getItem(key) === "1";
+      box.addEventListener("change", () => {
+        if (box.checked) localStorage.setItem(key, "1");
+        else localStorage.removeItem(key);
+      });
+    } catch {
+      // A browser that stores nothing still lets a reader tick before printing.
+    }
+  }
+
+  document.addEventListener("DOMContentLoaded", () => {
+    document.querySelectorAll(".task-list-item-checkbox").forEach(remember);
+    reachAll();
+    if (window.MathJax && window.MathJax.startup) window.MathJax.startup.promise.then(reachAll);
+  });
+})();

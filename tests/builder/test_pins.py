@@ -1,0 +1,47 @@
+"""The lock and what is installed."""
+
+from importlib.metadata import version
+
+import pytest
+
+from pm_utils.builder import cli, pins
+from tests.support.fake_book import FakeBook
+
+NUMPY = version("numpy")
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (f"numpy=={NUMPY}", ""),
+        (f"NumPy=={NUMPY}  # a comment", ""),
+        (f"numpy=={NUMPY} --hash=sha256:0", ""),
+        ("# numpy==1.0", ""),
+        ("", ""),
+        ("--no-binary :none:", ""),
+        ("numpy==1.0 ; sys_platform == 'nowhere'", ""),
+        ("numpy==1.0", f"numpy {NUMPY} instead of numpy==1.0"),
+        ("no-such-package==1.0", "no-such-package==1.0 is missing"),
+        ("numpy=1", "no requirement: numpy=1"),
+    ],
+)
+def test_a_pin_is_met_or_told(line, expected):
+    assert pins.unmet_pin(line) == expected
+
+
+def test_a_build_of_a_version_is_that_version(monkeypatch):
+    monkeypatch.setattr(pins, "version", lambda name: "2.13.0+cpu")
+    assert pins.unmet_pin("torch==2.13.0") == ""
+    assert "instead of" in pins.unmet_pin("torch==2.12.0")
+
+
+def test_a_lock_that_is_not_installed_runs_nothing(tmp_path, monkeypatch, capsys):
+    book = FakeBook(tmp_path)
+    book.chapter("01-a")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "requirements.lock").write_text("numpy==1.0\nno-such-package==2\n")
+    assert cli.main(["run", "1"]) == 2
+    said = capsys.readouterr().err
+    assert f"numpy {NUMPY} instead of numpy==1.0; no-such-package==2 is missing" in said
+    assert f"-m pip install -r {tmp_path / 'requirements.lock'}" in said
+    assert cli.main(["status"]) == 0  # it runs nothing

@@ -945,7 +945,7 @@ def log_loss(p: ArrayLike, y: ArrayLike) -> np.ndarray:
     Raises
     ------
     ValueError
-        When p holds 0, 1 or what is no probability, or y has another shape.
+        When p holds 0, 1 or what is no probability, or y another shape or what is no probability.
 
     Examples
     --------
@@ -962,7 +962,10 @@ def _log_loss_arrays(p: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray
     if not ((p > 0) & (p < 1)).all():
         wrong = p[~((p > 0) & (p < 1))].flat[0]
         raise ValueError(f"p holds {wrong}; give probabilities above 0 and below 1")
-    return p, _array("y", y, *p.shape)
+    y = _array("y", y, *p.shape)
+    if not ((y >= 0) & (y <= 1)).all():
+        raise ValueError(f"y holds {y[~((y >= 0) & (y <= 1))].flat[0]:g}; give 0, 1 or between")
+    return p, y
 
 
 def log_loss_gradient(upstream: ArrayLike, p: ArrayLike, y: ArrayLike) -> Gradient:
@@ -1124,8 +1127,8 @@ def _rate(part_name: str, part: ArrayLike, whole_name: str, whole: ArrayLike) ->
     part, whole = np.asarray(part, dtype=float), np.asarray(whole, dtype=float)
     part, whole = np.broadcast_arrays(part, whole)
     for name, count in ((part_name, part), (whole_name, whole)):
-        if (count < 0).any():
-            raise ValueError(f"{name} holds {count[count < 0][0]:g}; a count is at least 0")
+        if not (count >= 0).all():
+            raise ValueError(f"{name} holds {count[~(count >= 0)][0]:g}; a count is at least 0")
     over = part > whole
     if over.any():
         raise ValueError(

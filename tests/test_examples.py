@@ -32,6 +32,7 @@ SHOWN = {
     "loop/response_models.py": set(),
     "loop/strategies.py": {"ShopKnowledge"},  # what a strategy is given
     "measurement/ab_tests.py": {"Comparison"},  # what a test returns
+    "measurement/several_arms.py": {"SeveralArms"},  # what a test returns
     "measurement/off_policy.py": {"Estimate"},  # what an estimator returns
     "measurement/post_click_networks.py": set(),
     "targeting/interest/networks.py": set(),

@@ -852,3 +852,14 @@ def test_lifetime_value_tells_a_factor_from_a_rate(formula, factor):
 def test_a_wrong_shape_names_argument_value_and_what_would_be_right(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize("label", [-1.0, 2.0, np.nan])
+def test_a_label_that_is_no_probability_has_no_loss(label):
+    with pytest.raises(ValueError, match="y holds"):
+        formulas.log_loss([0.5, 0.5], [1.0, label])
+
+
+def test_a_count_that_is_missing_has_no_rate():
+    with pytest.raises(ValueError, match="clicks holds nan; a count is at least 0"):
+        formulas.click_through_rate([1.0, np.nan], [10, 10])

@@ -4,6 +4,7 @@ All policies are handed the true `Forecast` of what a flight brings in its week.
 what is left to plan when that is known: which weeks, which customers, what to keep for later.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -520,7 +521,9 @@ def log_estimates(
     for number, (name, each) in enumerate(chosen.items()):
         weight = off_policy.trajectory_weights(each == log.action, log.propensity)
         fitted = q_learning.first_value(net.member(number), observer, start, each[0])
-        found[name] = off_policy.per_decision(profit, weight), fitted
+        with warnings.catch_warnings():  # `log_row` gives it as advice
+            warnings.filterwarnings("ignore", "the mean weight", UserWarning)
+            found[name] = off_policy.per_decision(profit, weight), fitted
     return found
 
 

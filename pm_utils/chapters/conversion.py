@@ -111,6 +111,7 @@ def scoreboard_row(metric: str, points: pd.DataFrame) -> tuple[dict, str]:
 
 # The trial that reads the appeal of `pm_utils.targeting.redemption.coupon_choice`.
 COUPONS = "coupon by coupon"
+BOOK = {"strength": 1.0}  # of the penalties, which were chosen for this table
 
 
 def train_trials(
@@ -139,7 +140,7 @@ def train_trials(
     dict of Ensemble
         By name; ``"one member"`` is the first network of the first ensemble.
     """
-    rows = features.drop(columns="appeal"), target, profile
+    rows, settings = (features.drop(columns="appeal"), target, profile), BOOK | settings
     trials = {name: Ensemble.train(name, *rows, **settings) for name in NETWORKS}
     trials["pre-trained"] = Ensemble.train(NETWORKS[0], *rows, start=start, **settings)
     trials[COUPONS] = Ensemble.train(NETWORKS[0], features, *rows[1:], **settings)
@@ -179,6 +180,7 @@ def train_final(
         ``"network"`` and ``"null"``.
     """
     kind, begin = name if name in NETWORKS else NETWORKS[0], None
+    settings = BOOK | settings
     if name == "pre-trained":
         begin = start
     table = features if name == COUPONS else features.drop(columns="appeal")

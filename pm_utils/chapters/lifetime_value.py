@@ -90,7 +90,7 @@ def holdout_facts(
         "rate": model.r / model.alpha,
         "leaving": model.a / (model.a + model.b),
         "orders_ratio": expected.sum() / came.sum(),
-        "naive_ratio": (weeks * x / T).sum() / came.sum(),
+        "naive_ratio": (weeks * x / np.maximum(T, 1 / 7)).sum() / came.sum(),
         "silent": (came == 0).sum(),
         "silent_expected": model.probability_no_order(weeks, *history).sum(),
         "long": long.sum(),

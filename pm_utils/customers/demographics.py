@@ -8,6 +8,7 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from pm_utils import inputs
 from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.ranking import ranking_scores
 
@@ -49,6 +50,12 @@ def cross_validated_probabilities(
         ``naive``: how frequent each answer is in the other folds. Per view: multinomial logistic
         regression, its strength of regularisation chosen within the other folds.
 
+    Raises
+    ------
+    ValueError
+        When a view is not finite, its rows are not those of the answer, there are not two answers,
+        or each was given by fewer customers than there are folds.
+
     Examples
     --------
     The view tells the answer. The third customer did not tell, and is not scored.
@@ -66,12 +73,22 @@ def cross_validated_probabilities(
     >>> {name: each[1].round(1).tolist() for name, each in probabilities.items()}  # who said yes
     {'naive': [0.5, 0.5], 'view': [0.3, 0.7]}
     """
+    answer, *tables = inputs.aligned(answer=answer, **views)
+    views = {
+        name: inputs.numbers(view, name, ndim=2) for name, view in zip(views, tables, strict=True)
+    }
     told = answer.notna().to_numpy()
     known = answer[told].astype(str).to_numpy()
+    kinds, count = np.unique(known, return_counts=True)
+    if len(kinds) < 2 or count.max() < folds:
+        told_so = ", ".join(f"{kind!r} {n}" for kind, n in zip(kinds, count, strict=True))
+        raise ValueError(
+            f"answers: {told_so or 'none'}; give two or more, of at least {folds} customers"
+        )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
     for name, view in views.items():
-        models[name] = (_regression(), np.asarray(view)[told])
+        models[name] = (_regression(), view[told])
     probabilities = {
         name: cross_val_predict(model, view, known, cv=splitter, method="predict_proba")
         for name, (model, view) in models.items()
@@ -98,6 +115,11 @@ def guess_table(
     interval : (float, float)
         95 % interval for the AUC of deep minus that of classical.
 
+    Raises
+    ------
+    ValueError
+        When the truth is not 0 or 1, a probability lies outside [0, 1], or a view is missing.
+
     Examples
     --------
     Twenty customers told; *deep* puts all of them right, *classical* half of each kind.
@@ -116,6 +138,11 @@ def guess_table(
     classical       0.5  0.5
     deep            1.0  1.0
     """
+    if lacking := {"naive", "classical", "deep"} - set(probabilities):
+        raise ValueError(f"probabilities lack {', '.join(sorted(lacking))}: give all three views")
+    truth = inputs.booleans(truth, "truth").astype(float)
+    for name, probability in probabilities.items():
+        inputs.probabilities(probability, name)
     weight = bootstrap_weights(len(truth), resamples, seed)
     auc = {
         name: ranking_scores(truth, probability, weight=weight, micro=False)["macro_auc"]
@@ -183,6 +210,11 @@ def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
         answer. It is right only if customers with equal views answer alike, whether they told or
         not.
 
+    Raises
+    ------
+    ValueError
+        When the view is not finite, its rows are not those of the answer, or all or none told.
+
     Examples
     --------
     Half of those who told said yes; all who did not tell look like those.
@@ -197,7 +229,10 @@ def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     no    0.5         0.2
     yes   0.5         0.8
     """
-    told = answer.notna().to_numpy()
+    answer, view = inputs.aligned(answer=answer, view=view)
+    view, told = inputs.numbers(view, "view", ndim=2), answer.notna().to_numpy()
+    if told.all() or not told.any():
+        raise ValueError(f"{told.sum():,} of {len(told):,} told: some must, and some must not")
     known = answer[told].astype(str)
     model = _regression().fit(view[told], known)
     silent = pd.Series(model.predict_proba(view[~told]).mean(0), model.classes_)

@@ -2,11 +2,14 @@
 
 `customer_features` looks at nothing dated on or after ``as_of``. Demographics and the catalogue are
 undated and taken as known. `DatedPipeline` scales features and remembers on which dates it learned.
+
+Times with a zone count in that zone, which is the shop's. An order of a customer whom the shop does
+not know is an error; a product without a row in the catalogue is "other".
 """
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -14,7 +17,9 @@ from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from pm_utils import inputs
 from pm_utils.data import Shop
+from pm_utils.data.clock import shop_day, shop_times
 
 WINDOW = np.timedelta64(56, "D")
 DAY = np.timedelta64(1, "D")
@@ -90,7 +95,10 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When `as_of` has a time of day or a zone, the shop lacks a table, or no order is that early.
+        When `as_of` has a time of day or a zone, the shop lacks a table, no order is that early,
+        an amount or a discount is not finite or below 0, as of a return, or a time is missing.
+    KeyError
+        When an order, a contact or a response is of a customer whom the shop does not know.
 
     Examples
     --------
@@ -132,9 +140,12 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
         raise ValueError(f"no order is dated before {as_of}: give a later date")
     everyone = pd.Index(shop.customers["customer_id"])
     n = len(everyone)
+    for column in ("amount", "retail_discount", "coupon_discount", "coupon_match_discount"):
+        inputs.numbers(lines[column], column, low=0)
     order_id = lines["order_id"].to_numpy()
     runs = np.append(True, order_id[1:] != order_id[:-1]).nonzero()[0]  # where an order starts
-    customer = everyone.get_indexer(lines["customer_id"].to_numpy()[runs])  # one per run of lines
+    who = lines["customer_id"].iloc[runs]
+    customer = inputs.codes(who, everyone, "order_lines.customer_id")  # one per run of lines
     columns = _spend(lines, runs, customer, n)
     columns |= _orders(lines, runs, customer, n, cutoff)
     columns |= _assortment(lines, shop.products, runs, customer, n)
@@ -155,7 +166,10 @@ def _midnight(as_of: Any) -> np.datetime64:
 
 def _require(shop: Shop, *tables: str) -> None:
     if missing := [table for table in tables if getattr(shop, table) is None]:
-        raise ValueError(f"the shop has no {', '.join(missing)}: name them in load_shop([...])")
+        raise ValueError(
+            f"the shop has no {', '.join(missing)}: give them to Shop.from_frames, or name them in "
+            "load_shop([...])"
+        )
 
 
 def _levels(column: pd.Series) -> list[str]:
@@ -171,7 +185,10 @@ def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
 
 def _before(table: pd.DataFrame, column: str, cutoff: np.datetime64) -> pd.DataFrame:
     """Return the rows dated before a cutoff; of a table sorted by time, without a copy."""
-    early = table[column].to_numpy() < cutoff
+    times = shop_times(table[column], column)
+    if table[column].dt.tz is not None:
+        table = table.assign(**{column: times})
+    early = times.to_numpy() < cutoff
     count = int(early.sum())
     return table.iloc[:count] if early[:count].all() else table[early]
 
@@ -260,7 +277,7 @@ def _marketing(shop: Shop, everyone: pd.Index, cutoff: np.datetime64) -> dict:
     answered = responses.drop_duplicates(["customer_id", "campaign_id"])
 
     def count(rows: pd.DataFrame) -> np.ndarray:
-        who = everyone.get_indexer(rows["customer_id"])
+        who = inputs.codes(rows["customer_id"], everyone, "customer_id")
         return np.bincount(who, minlength=len(everyone))
 
     counted = {"contacts": contacts, "campaigns_answered": answered, "redemptions": responses}
@@ -310,12 +327,15 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     Returns
     -------
     Series
-        Dollars by ``customer_id``, 0 for who bought nothing.
+        Dollars by ``customer_id``, 0 for who bought nothing; returns within the window are netted.
 
     Raises
     ------
     ValueError
-        When the shop lacks a table, or the window does not start before it ends.
+        When the shop lacks a table, the window does not start before it ends, an amount is not
+        finite, a time is missing, or the zone of the window is not that of the orders.
+    KeyError
+        When an order in the window is of a customer whom the shop does not know.
 
     Examples
     --------
@@ -332,10 +352,16 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     Name: spend, dtype: float64
     """
     _require(shop, "customers", "order_lines")
-    if not pd.Timestamp(start) < pd.Timestamp(end):
+    ordered_at = shop.order_lines["ordered_at"]
+    first, last = (
+        shop_day(day, name, ordered_at) for name, day in (("start", start), ("end", end))
+    )
+    if not first < last:
         raise ValueError(f"the window is {start} to {end}: let it end after it starts")
-    when = shop.order_lines["ordered_at"]
-    lines = shop.order_lines[(when >= pd.Timestamp(start)) & (when < pd.Timestamp(end))]
+    when = shop_times(ordered_at, "ordered_at")
+    lines = shop.order_lines[(when >= first) & (when < last)]
+    inputs.numbers(lines["amount"], "amount")
+    inputs.codes(lines["customer_id"].unique(), shop.customers["customer_id"], "customer_id")
     total = lines.groupby("customer_id")["amount"].sum()
     return total.reindex(shop.customers["customer_id"], fill_value=0.0).rename("spend")
 
@@ -380,7 +406,9 @@ def next_spend(shop: Shop, features: pd.DataFrame, *, window: Any = WINDOW) -> p
     return pd.concat(spend, names=["as_of"])[features.index]
 
 
-def orders_of(shop: Shop) -> pd.DataFrame:
+def orders_of(
+    shop: Shop, *, missing_customers: Literal["refuse", "drop"] = "refuse"
+) -> pd.DataFrame:
     """Sum the lines of each order.
 
     Explained in chapter ``data-preparation``.
@@ -389,11 +417,20 @@ def orders_of(shop: Shop) -> pd.DataFrame:
     ----------
     shop : Shop
         With ``order_lines``.
+    missing_customers : {"refuse", "drop"}
+        What to do with lines that name no customer.
 
     Returns
     -------
     DataFrame
-        ``order_id, customer_id, amount, ordered_at``, one row per order.
+        ``order_id, customer_id, amount, ordered_at``, one row per order; returns keep their sign.
+        With ``"drop"``, ``attrs["left_out"]`` counts the lines without a customer.
+
+    Raises
+    ------
+    ValueError
+        When the shop has no order lines, a line names no customer and is not dropped, an amount is
+        not finite, or a time is missing.
 
     Examples
     --------
@@ -408,8 +445,24 @@ def orders_of(shop: Shop) -> pd.DataFrame:
     0         1            7     7.0 2017-01-31
     1         2            7     5.0 2017-02-01
     """
-    groups = shop.order_lines.groupby(["order_id", "customer_id"], as_index=False)
-    return groups.agg(amount=("amount", "sum"), ordered_at=("ordered_at", "first"))
+    _require(shop, "order_lines")
+    if missing_customers not in ("refuse", "drop"):
+        raise ValueError(f"missing_customers is {missing_customers!r}: give refuse or drop")
+    lines = shop.order_lines
+    nobody = lines["customer_id"].isna().to_numpy()
+    if nobody.any() and missing_customers == "refuse":
+        raise ValueError(
+            f"customer_id is missing in {nobody.sum():,} of {len(nobody):,} rows, first row "
+            f"{lines.index[nobody.argmax()]!r}: name the customers, or leave those lines out by "
+            "missing_customers='drop'"
+        )
+    inputs.numbers(lines["amount"], "amount")
+    shop_times(lines["ordered_at"], "ordered_at")
+    groups = lines.groupby(["order_id", "customer_id"], as_index=False)  # leaves out who is missing
+    orders = groups.agg(amount=("amount", "sum"), ordered_at=("ordered_at", "first"))
+    if missing_customers == "drop":
+        orders.attrs["left_out"] = {"lines without a customer": int(nobody.sum())}
+    return orders
 
 
 def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
@@ -476,6 +529,14 @@ def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
     return Pipeline([("scale", steps)]).set_output(transform="pandas")
 
 
+def _check_features(features: pd.DataFrame, names: list[str]) -> None:
+    """Refuse numbers that are none, and negative ones whose logarithm is to be taken."""
+    table = inputs.columns(features, names, "features")
+    unit = FEATURES.loc[names, "unit"]
+    for units, low in ((["ratio"], None), (["dollars", "count", "days"], 0)):
+        inputs.numbers(table[list(unit.index[unit.isin(units)])], "features", low=low)
+
+
 @dataclass(frozen=True)
 class DatedPipeline:
     """A fitted pipeline and the dates that it learned on.
@@ -527,9 +588,19 @@ class DatedPipeline:
         Returns
         -------
         DatedPipeline
+
+        Raises
+        ------
+        ValueError
+            When a feature is not finite, or dollars, days or a count are below 0, with its column.
+        KeyError
+            When a feature is missing.
         """
+        columns = list(FEATURES.index if columns is None else columns)
+        pipeline = feature_pipeline(columns)
+        _check_features(features, columns)
         days = features.index.get_level_values("as_of").unique().sort_values()
-        return cls(feature_pipeline(columns).fit(features), tuple(days))
+        return cls(pipeline.fit(features), tuple(days))
 
     def transform(self, features: pd.DataFrame) -> pd.DataFrame:
         """Scale features of the training dates, or of later ones.
@@ -548,8 +619,13 @@ class DatedPipeline:
         ------
         ValueError
             When a date is earlier than the last training date and no training date itself: the
-            scaling has seen that date's future, so a score on it would be too good.
+            scaling has seen that date's future, so a score on it would be too good. Also as in
+            `learn`.
+        KeyError
+            When a feature is missing; they are found by name.
         """
+        names = self.pipeline.feature_names_in_
+        _check_features(features, [name for name in FEATURES.index if name in names])
         days = features.index.get_level_values("as_of").unique()
         seen = [day for day in days if day < self.learned_on[-1] and day not in self.learned_on]
         if seen:

@@ -165,13 +165,14 @@ class BasketRNN(nn.Module):
         self.head = nn.Linear(PROFILE_DIM, output_dim)
 
     def profile(self, baskets: Tensor, ages: Tensor, lengths: Tensor) -> Tensor:
-        """Baskets (B, T, C), ages (B, T), lengths (B,) of at least 1 → profile (B, 32)."""
+        """Baskets (B, T, C), ages (B, T), lengths (B,) → profile (B, 32), 0 without a basket."""
         steps = torch.cat([baskets.float(), ages.unsqueeze(2)], 2)
         packed = pack_padded_sequence(
-            self.embed(steps), lengths, batch_first=True, enforce_sorted=False
+            self.embed(steps), lengths.clamp(min=1), batch_first=True, enforce_sorted=False
         )
         _, last = self.gru(packed)  # (1, B, 32), the state after the last real basket
-        return last.squeeze(0)
+        last, none = last.squeeze(0), lengths == 0
+        return last.masked_fill(none.to(last.device)[:, None], 0) if none.any() else last
 
     def forward(self, baskets: Tensor, ages: Tensor, lengths: Tensor) -> Tensor:
         """Baskets (B, T, C), ages (B, T), lengths (B,) → logits (B, output_dim)."""

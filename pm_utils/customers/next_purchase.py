@@ -18,6 +18,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from pm_utils.customers import purchase_log
 from pm_utils.customers.networks import BasketRNN, ProfileTagger, PurchaseCNN, UserProfileNet
 from pm_utils.customers.purchase_log import HISTORY_COLUMNS, PurchaseLog
+from pm_utils.inputs import aligned, booleans, numbers
 from pm_utils.learning.training import fit, predict
 
 RATE = HISTORY_COLUMNS.index("orders_per_8w")
@@ -42,6 +43,11 @@ class TagSamples:
         See `purchase_log.basket_sequences`.
     target : array of shape (N, K)
         1 where the category is bought in the days that follow.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in rows.
 
     Examples
     --------
@@ -72,6 +78,11 @@ class TagSamples:
     ages: np.ndarray
     lengths: np.ndarray
     target: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Refuse arrays whose rows do not belong together."""
+        if len({len(getattr(self, f.name)) for f in fields(self)}) > 1:
+            aligned(**{f.name: getattr(self, f.name) for f in fields(self)})
 
     def on(self, dates: Iterable[pd.Timestamp]) -> Self:
         """Return the samples of some of the dates, in the order in which they are."""
@@ -136,6 +147,11 @@ def tag_samples(
     -------
     TagSamples
 
+    Raises
+    ------
+    ValueError
+        When there is no date, or more tags than categories.
+
     Examples
     --------
     Customer 12 orders for the first time after the date: no row. Both tags are scored for 11, who
@@ -164,6 +180,8 @@ def tag_samples(
     >>> samples.grid.shape, samples.baskets.shape
     ((1, 2, 8), (1, 3, 2))
     """
+    if not 0 < tags <= len(log.categories):
+        raise ValueError(f"tags is {tags}: give 1 to {len(log.categories)}, the log's categories")
     parts = []
     for date in dates:
         known = purchase_log.known_customers(log, date)
@@ -176,6 +194,8 @@ def tag_samples(
         )
         when = np.full(len(known), np.datetime64(date, "D"))
         parts.append((known, when, *(view[known] for view in views)))
+    if not parts:
+        raise ValueError("there is no date: give at least one")
     return TagSamples(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -198,13 +218,22 @@ class Inputs:
 
     @classmethod
     def learn(cls, samples: TagSamples) -> Self:
-        """Take means and standard deviations from training samples; a constant keeps its scale."""
-        numbers = []
-        for part in (samples.history, samples.context):
+        """Take means and standard deviations from training samples; a constant keeps its scale.
+
+        Raises
+        ------
+        ValueError
+            When there is no sample, or a number is not finite.
+        """
+        if not len(samples.target):
+            raise ValueError("there is no sample: give at least one")
+        scales = []
+        for name, part in (("history", samples.history), ("context", samples.context)):
+            numbers(part, name)
             spread = part.std(0, dtype=np.float64)
             mean = part.mean(0, dtype=np.float64)
-            numbers += [mean, np.where(spread > 1e-3, spread, 1.0)]
-        return cls(*(array.astype(np.float32) for array in numbers))
+            scales += [mean, np.where(part.max(0) > part.min(0), spread, 1.0)]
+        return cls(*(array.astype(np.float32) for array in scales))
 
     def wide(self, samples: TagSamples) -> Tensor:
         """Return each tag's own history, with the context beside it → (N, K, 13)."""
@@ -259,7 +288,8 @@ def per_tag_probabilities(
     Raises
     ------
     ValueError
-        When a tag is always or never bought in the training rows, with its number.
+        When a tag is always or never bought in the training rows, with its number; when a target is
+        not 0 or 1, a number is not finite, or the rows do not match.
 
     Examples
     --------
@@ -271,6 +301,9 @@ def per_tag_probabilities(
     >>> per_tag_probabilities(DummyClassifier(strategy="prior"), train, target, test)
     array([[0.75, 0.25]])
     """
+    train, target = aligned(train=train, target=target)
+    train, test = numbers(train, "train", ndim=3), numbers(test, "test", ndim=3)
+    booleans(target, "target")
     probability = np.empty(test.shape[:2])
     for tag in range(target.shape[1]):
         if len(np.unique(target[:, tag])) < 2:
@@ -294,6 +327,11 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     -------
     array of shape (N, K, F + D)
 
+    Raises
+    ------
+    ValueError
+        When they differ in rows.
+
     Examples
     --------
     >>> import numpy as np
@@ -302,6 +340,7 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     array([[[1., 7., 8.],
             [2., 7., 8.]]])
     """
+    own, profile = aligned(own=own, profile=profile)
     repeated = np.repeat(profile[:, None], own.shape[1], axis=1)
     return np.concatenate([own, repeated], axis=2)
 

@@ -3,6 +3,9 @@
 A `PurchaseLog` holds one row per order and product category in plain arrays, so that every view of
 it (the weeks before a date, the baskets before a date, the weeks after it) is a count over rows
 with one date filter. Views before a date never read a row dated on or after it.
+
+Days are counted from 1 January 2017, before it by negative numbers; the record begins with the
+shop's first order, in whatever year. Times with a zone count on the days of that zone.
 """
 
 from dataclasses import dataclass
@@ -10,7 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from pm_utils import inputs
 from pm_utils.data import Shop
+from pm_utils.data.clock import shop_day, shop_times
 
 HISTORY_COLUMNS = ("orders_4w", "orders_8w", "orders_16w", "orders_per_8w", "days_since")
 CONTEXT_COLUMNS = (
@@ -80,12 +85,17 @@ class PurchaseLog:
 
     @property
     def first_day(self) -> int:
-        """The day of the first order, where the record begins."""
-        return int(self.order_day.min(initial=0)) if len(self.order_day) else 0
+        """The day of the first order, where the record begins; 0 where there is none."""
+        return int(self.order_day.min()) if len(self.order_day) else 0
 
 
 def day_number(date: str | pd.Timestamp) -> int:
     """Return whole days from 1 January 2017 to a date; earlier days are negative.
+
+    Raises
+    ------
+    ValueError
+        When there is no such date.
 
     Examples
     --------
@@ -93,7 +103,10 @@ def day_number(date: str | pd.Timestamp) -> int:
     >>> day_number("2017-01-01"), day_number("2017-02-01")
     (0, 31)
     """
-    return (pd.Timestamp(date) - FIRST_DAY).days
+    day = pd.Timestamp(date)
+    if day is pd.NaT:
+        raise ValueError(f"the date is {date}: give a day")
+    return (day.tz_localize(None) - FIRST_DAY).days
 
 
 def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tuple[str, ...]:
@@ -117,7 +130,7 @@ def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tu
     Raises
     ------
     ValueError
-        When there are fewer than `count` categories.
+        When there are fewer than `count` categories, or a time is missing.
 
     Examples
     --------
@@ -132,9 +145,11 @@ def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tu
     >>> largest_categories(Shop(products=products, order_lines=lines), "2017-02-01", 2)
     ('BREAD', 'MILK')
     """
-    lines = shop.order_lines.loc[
-        shop.order_lines["ordered_at"] < pd.Timestamp(before), ["customer_id", "product_id"]
-    ].merge(shop.products[["product_id", "category"]], on="product_id")
+    ordered_at = shop.order_lines["ordered_at"]
+    early = shop_times(ordered_at, "ordered_at") < shop_day(before, "before", ordered_at)
+    lines = shop.order_lines.loc[early, ["customer_id", "product_id"]].merge(
+        shop.products[["product_id", "category"]], on="product_id"
+    )
     lines = lines[lines["category"].notna() & ~lines["category"].isin(MISCELLANEOUS)]
     buyers = lines.groupby("category", observed=True)["customer_id"].nunique()
     if len(buyers) < count:
@@ -161,7 +176,11 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     Raises
     ------
     ValueError
-        When a category is none of the shop's.
+        When a category is none of the shop's, an amount is not finite or below 0, as of a return,
+        or a time is missing.
+    KeyError
+        When an order is of a customer whom the shop does not know. A product that is not listed
+        belongs to no category.
 
     Examples
     --------
@@ -184,7 +203,9 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     """
     if unknown := set(categories) - set(shop.products["category"].dropna()):
         raise ValueError(f"{sorted(unknown)} are no product categories of the shop")
-    lines = shop.order_lines
+    times = shop_times(shop.order_lines["ordered_at"], "ordered_at")
+    lines = shop.order_lines.assign(ordered_at=times)
+    inputs.numbers(lines["amount"], "amount", low=0)
     customers = np.sort(shop.customers["customer_id"].to_numpy())
     numbers = pd.Series(range(len(categories)), index=list(categories))
     of_product = shop.products.set_index("product_id")["category"].astype(object).map(numbers)
@@ -203,7 +224,7 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     )
     rows = rows.dropna().drop_duplicates().astype(np.int64)
     order = rows["order"].to_numpy()
-    order_customer = np.searchsorted(customers, orders["customer_id"].to_numpy())
+    order_customer = inputs.codes(orders["customer_id"], customers, "customer_id")
     order_day = (orders["ordered_at"] - FIRST_DAY).dt.days.to_numpy()
     return PurchaseLog(
         customers=customers,
@@ -229,6 +250,17 @@ def known_customers(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
     Returns
     -------
     array of shape (N,)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.customers.purchase_log import PurchaseLog, known_customers
+    >>> none = np.array([], dtype=int)
+    >>> log = PurchaseLog(np.array([11, 12]), ("MILK",), none, none, none, none,
+    ...                   order_customer=np.array([1, 0]), order_day=np.array([0, 7]),
+    ...                   order_spend=np.array([2.0, 5.0]))
+    >>> known_customers(log, "2017-01-08")
+    array([1])
     """
     return np.unique(log.order_customer[log.order_day < day_number(as_of)])
 

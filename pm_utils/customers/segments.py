@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 from sklearn.neighbors import NearestNeighbors
 
+from pm_utils import inputs
 from pm_utils.data import Shop
+from pm_utils.data.clock import shop_day, shop_times
 
 THEMES = {
     "fresh cooks": (
@@ -72,6 +74,11 @@ def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
     DataFrame of shape (customers who spent, themes)
         Indexed by ``customer_id``. Fuel is a department, every other theme a set of categories.
 
+    Raises
+    ------
+    ValueError
+        When an amount is below 0 or not finite, or a time is missing.
+
     Examples
     --------
     A quarter of the spend goes to what belongs to no theme, so shares need not sum to 1.
@@ -87,7 +94,10 @@ def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
     >>> shares.loc[7, ["meat eaters", "bakers"]].tolist()
     [0.75, 0.0]
     """
-    lines = shop.order_lines.loc[shop.order_lines["ordered_at"] < pd.Timestamp(before)]
+    ordered_at = shop.order_lines["ordered_at"]
+    early = shop_times(ordered_at, "ordered_at") < shop_day(before, "before", ordered_at)
+    lines = shop.order_lines.loc[early]
+    inputs.numbers(lines["amount"], "amount", low=0)
     theme_of = {category: theme for theme, held in THEMES.items() for category in held}
     products = shop.products.set_index("product_id")
     theme = products["category"].astype(object).map(theme_of)
@@ -124,6 +134,13 @@ def segment_portraits(
         ``orders_per_8w`` and ``spend_per_8w``, and ``buys_more``: three themes with their lift,
         the mean share over that of all customers.
 
+    Raises
+    ------
+    ValueError
+        When no customer with shares has a segment, or an activity or a share of one is missing.
+    KeyError
+        When a column is missing.
+
     Notes
     -----
     Themes are ranked by how surprising the lift is, in standard errors of the segment's mean
@@ -147,7 +164,12 @@ def segment_portraits(
     >>> portraits.loc[0, "buys_more"].split(", ")[0]  # 0.5 over a mean of 0.3
     'meat eaters ×1.7'
     """
+    shares = inputs.columns(shares, list(THEMES), "shares")
+    activity = inputs.columns(activity, ["orders_per_8w", "spend_per_8w"], "activity")
     table = shares.join(activity).assign(segment=segment).dropna(subset=["segment"])
+    if not len(table):
+        raise ValueError("no customer of shares has a segment: index both by customer_id")
+    inputs.numbers(table.drop(columns="segment"), "shares and activity")
     themes, held = table[list(THEMES)], table.groupby("segment")
     size, mean = held.size(), held[list(THEMES)].mean()
     lift = mean / themes.mean()
@@ -189,6 +211,13 @@ def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
     array of shape (count,)
         Rows of `vectors`, the nearest first, without `row`.
 
+    Raises
+    ------
+    ValueError
+        When a number is not finite, or there are not so many others.
+    IndexError
+        When there is no such row.
+
     Examples
     --------
     The cosine looks at the direction alone: a profile twice as long is as near as can be.
@@ -199,6 +228,7 @@ def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
     >>> nearest_customers(vectors, row=0, count=2)
     array([1, 3])
     """
+    vectors = _vectors(vectors, count)
     search = NearestNeighbors(n_neighbors=count + 1, metric="cosine").fit(vectors)
     found = search.kneighbors(vectors[[row]], return_distance=False)[0]
     return found[found != row][:count]
@@ -224,6 +254,12 @@ def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) 
         Mean Jaccard index: categories that both bought over categories that either bought, 0 where
         neither bought any.
 
+    Raises
+    ------
+    ValueError
+        When a vector is not finite, a target is not 0 or 1, the rows do not match, or there are not
+        so many others.
+
     Examples
     --------
     The first two customers are neighbours and share one of three categories.
@@ -235,12 +271,21 @@ def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) 
     >>> neighbour_overlap(vectors, target, neighbours=1).round(2)
     array([0.33, 0.33, 0.  , 0.  ])
     """
+    vectors, target = inputs.aligned(vectors=vectors, target=target)
+    vectors, bought = _vectors(vectors, neighbours), inputs.booleans(target, "target")
     search = NearestNeighbors(n_neighbors=neighbours + 1, metric="cosine").fit(vectors)
     found = search.kneighbors(vectors, return_distance=False)
     others = np.array(
         [row[row != own][:neighbours] for own, row in enumerate(found)]
     )  # a twin may push a customer out of its own list
-    bought = target.astype(bool)
     both = (bought[:, None] & bought[others]).sum(2)
     either = (bought[:, None] | bought[others]).sum(2)
     return (both / np.maximum(either, 1)).mean(1)
+
+
+def _vectors(vectors: np.ndarray, count: int) -> np.ndarray:
+    """The profiles as an array, of which each has `count` others."""
+    vectors = inputs.numbers(vectors, "vectors", ndim=2)
+    if not 0 < count < len(vectors):
+        raise ValueError(f"{count} neighbours of {len(vectors)} rows: give 1 to {len(vectors) - 1}")
+    return vectors

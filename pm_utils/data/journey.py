@@ -19,6 +19,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pm_utils import inputs
+from pm_utils.data.clock import shop_times
 from pm_utils.data.schema import MODELS, ShopError, check_tables, name_violations
 
 STORE_TIME = "America/New_York"
@@ -254,6 +256,12 @@ def redemptions_on_visits(shop: Shop, ordered_at: pd.Series) -> float:
     float
         From 0 to 1.
 
+    Raises
+    ------
+    ValueError
+        When the times are not those of the order lines, by their index, or one is missing, or
+        nobody redeemed.
+
     Examples
     --------
     Customer 1 redeemed on the 5th and the 6th, but shopped on the 5th and the 7th.
@@ -268,8 +276,12 @@ def redemptions_on_visits(shop: Shop, ordered_at: pd.Series) -> float:
     >>> redemptions_on_visits(shop, ordered_at)
     0.5
     """
+    if not len(shop.responses):
+        raise ValueError("responses has no row: nobody redeemed")
+    lines, ordered_at = inputs.aligned(order_lines=shop.order_lines, ordered_at=ordered_at)
+    ordered_at = shop_times(ordered_at, "ordered_at")
     redeemed = pd.MultiIndex.from_frame(shop.responses[["customer_id", "responded_at"]])
-    customers = shop.order_lines["customer_id"]
+    customers = lines["customer_id"]
     own = customers.isin(shop.responses["customer_id"])
     visits = pd.MultiIndex.from_arrays([customers[own], ordered_at[own].dt.normalize()])
     return float(redeemed.isin(visits).mean())

@@ -18,7 +18,8 @@ from pandas.api import types
 from pandera import dtypes
 from pandera.engines import pandas_engine
 
-EARLIEST_DATE, LATEST_DATE = pd.Timestamp("2000-01-01"), pd.Timestamp("2100-01-01")
+# An empty time often becomes 1 January 1970
+EARLIEST_DATE, LATEST_DATE = pd.Timestamp("1971-01-01"), pd.Timestamp("2100-01-01")
 
 
 class _Kind(pandas_engine.DataType):
@@ -363,7 +364,8 @@ def _frame_violations(name: str, table: Any) -> Iterator[Violation]:
         yield Violation(name, "*", rule, 0, None, {}, "a pandas DataFrame")
         return
     if len(table) == 0:
-        yield Violation(name, "*", "the table is empty", 0, None, {}, "at least one row")
+        expected = "at least one row, or to leave the table out"
+        yield Violation(name, "*", "the table is empty", 0, None, {}, expected)
         return
     for column in table.columns[table.columns.duplicated()].unique():
         expected = "one column of each name"
@@ -443,14 +445,54 @@ def _from_pandera(name: str, table: pd.DataFrame, error: pa.errors.SchemaError) 
         )
     column = error.schema.name
     if reason == "WRONG_DATATYPE":
-        found, bad = f"wrong type {table[column].dtype}", np.ones(len(table), dtype=bool)
-        return _violation(name, table, [column], found, bad, str(error.schema.dtype))
+        return _wrong_type(name, table, column, error.schema.dtype)
     if reason == "SERIES_CONTAINS_NULLS":
         bad = table[column].isna().to_numpy()
         return _violation(name, table, [column], "missing value", bad, "a value in every row")
     bad = ~error.check_output.to_numpy(dtype=bool)
     rule, expected = _RANGE[error.check.name](*error.check.statistics.values())
     return _violation(name, table, [column], rule, bad, expected)
+
+
+def _wrong_type(name: str, table: pd.DataFrame, column: str, kind: _Kind) -> Violation:
+    """A column of another type: the first row that is not as expected, and what the column holds.
+
+    A whole column may offend, such as texts where times are expected; then the first row is shown.
+    """
+    values = table[column]
+    empty = values.isna().to_numpy()
+    expected, held = str(kind), f"wrong type {values.dtype}"
+    if empty.all():
+        return _violation(name, table, [column], f"{held}, all of it empty", empty, expected)
+    if values.dtype == object:
+        types_held = values[~empty].map(type)
+        counts = types_held.map(lambda one: one.__name__).value_counts()
+        held += f": {', '.join(f'{count:,} {one}' for one, count in counts.items())}"
+    if empty.any():
+        held += f", {empty.sum():,} of {len(empty):,} empty"
+    bad = _offenders(values, empty, kind)
+    if isinstance(kind, Id) and values.dtype == object and not bad.any():
+        common = values.map(type).mode()[0]  # integers and strings, each right by itself
+        bad = (values.map(type) != common).to_numpy()
+        expected = "integers or strings, not both: astype(str) makes them strings"
+    elif isinstance(kind, Id) and bad.any() and (bad == empty).all():
+        expected += "; name or leave out the empty ones"
+    if not bad.any():  # the column as a whole
+        bad = np.ones(len(values), dtype=bool)
+    return _violation(name, table, [column], held, bad, expected)
+
+
+def _offenders(values: pd.Series, empty: np.ndarray, kind: _Kind) -> np.ndarray:
+    """Mark the values of a column that are not of its kind; of ids, the empty ones too."""
+    bad = np.zeros(len(values), dtype=bool)
+    if values.dtype == object:
+        text, whole = str, (int, np.integer)
+        good = {Id: (text, *whole), Number: (float, np.floating, *whole)}.get(type(kind), text)
+        wrong = values.map(lambda one: isinstance(one, bool) or not isinstance(one, good))
+        bad = wrong.to_numpy(dtype=bool) & ~empty
+    elif isinstance(kind, Id) and types.is_float_dtype(values):
+        bad = ~empty & (values % 1 != 0).to_numpy()
+    return bad | empty if isinstance(kind, Id) else bad
 
 
 _RANGE = {

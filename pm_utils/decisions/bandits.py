@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from pm_utils.evaluation.replications import mean_and_margin
+from pm_utils.inputs import booleans, codes, numbers, probabilities, whole_numbers
 from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16
@@ -112,6 +113,12 @@ def play_bandit(
     array of shape (rounds, replications)
         Mean true P(click) of the ads shown in each round: the reward without the luck of clicks.
 
+    Raises
+    ------
+    ValueError
+        When a P(click) lies outside [0, 1], a number of the game is below 1, or the policy chooses
+        what is no ad, or not one for everyone.
+
     Examples
     --------
     A policy that always shows the better ad earns its click rate, whatever was clicked.
@@ -124,11 +131,22 @@ def play_bandit(
            [0.5, 0.5],
            [0.5, 0.5]])
     """
+    truth = probabilities(truth, "truth")
+    if truth.ndim != 2 or not truth.size:
+        raise ValueError(f"truth has shape {truth.shape}: give (N, M), a row for each customer")
+    for name, count in (("rounds", rounds), ("batch", batch), ("replications", replications)):
+        whole_numbers(count, name, low=1)
     earned = np.empty((rounds, replications))
     for t in range(rounds):
         customer_rng, click_rng = (np.random.default_rng([seed, t, part]) for part in range(2))
         customers = customer_rng.integers(len(truth), size=(replications, batch))
         ads = policy.choose(customers)
+        if np.shape(ads) != customers.shape:
+            raise ValueError(
+                f"the policy chose {np.shape(ads)} ads for {customers.shape} customers: one each"
+            )
+        if np.asarray(ads).dtype.kind != "i" or ads.min() < 0 or ads.max() >= truth.shape[1]:
+            ads = whole_numbers(ads, "ads", high=truth.shape[1] - 1)
         probability = truth[customers, ads]
         policy.learn(customers, ads, click_rng.random(probability.shape) < probability)
         earned[t] = probability.mean(1)
@@ -144,6 +162,11 @@ class Known:
     ----------
     ads : array of shape (N,)
 
+    Raises
+    ------
+    ValueError
+        When an ad is no whole number from 0.
+
     Examples
     --------
     >>> import numpy as np
@@ -154,7 +177,7 @@ class Known:
     """
 
     def __init__(self, ads: np.ndarray) -> None:
-        self.ads = ads
+        self.ads = whole_numbers(ads, "ads")
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return the ads that are written down."""
@@ -167,12 +190,20 @@ class Known:
 class TestThenCommit:
     """Show every ad equally often for some rounds, then the one with most clicks to everybody.
 
+    A round goes on where the one before ended, so that fewer customers than ads are no matter as
+    long as the test has one for every ad. Of ads with the same rate the first wins.
+
     Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
     n_ads, replications, rounds : int
         Ads, replications, and rounds of the test.
+
+    Raises
+    ------
+    ValueError
+        When a number is below 1; by `choose`, when the test was too short to show every ad.
 
     Examples
     --------
@@ -190,13 +221,21 @@ class TestThenCommit:
     __test__ = False  # pytest takes the name for a test's
 
     def __init__(self, n_ads: int, replications: int, *, rounds: int) -> None:
+        for name, count in (("n_ads", n_ads), ("replications", replications), ("rounds", rounds)):
+            whole_numbers(count, name, low=1)
         self.counts, self.rounds_left = np.zeros((replications, n_ads, 2)), rounds
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return ads in turn while the test lasts, then the winner."""
         if self.rounds_left > 0:
-            turn = np.arange(customers.shape[1]) % self.counts.shape[1]
+            shown = int(self.counts[0].sum())
+            turn = (shown + np.arange(customers.shape[1])) % self.counts.shape[1]
             return np.broadcast_to(turn, customers.shape)
+        if not (seen := self.counts.sum(2)).all():
+            raise ValueError(
+                f"the test had {int(seen[0].sum())} customers for {seen.shape[1]} ads, so some "
+                "were never shown: test for more rounds"
+            )
         rate = self.counts[..., 0] / np.maximum(self.counts.sum(2), 1)
         return np.repeat(rate.argmax(1)[:, None], customers.shape[1], axis=1)
 
@@ -210,6 +249,11 @@ class TestThenCommit:
 def click_counts(ads: np.ndarray, clicks: np.ndarray, n_ads: int) -> np.ndarray:
     """Count clicks and misses of each ad in each replication → (R, M, 2).
 
+    Raises
+    ------
+    ValueError
+        When the shapes differ, an ad is not from 0 to M - 1, or a click is neither 0 nor 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -217,6 +261,9 @@ def click_counts(ads: np.ndarray, clicks: np.ndarray, n_ads: int) -> np.ndarray:
     >>> click_counts(np.array([[0, 1, 1]]), np.array([[True, False, True]]), n_ads=2).tolist()
     [[[1, 0], [1, 1]]]
     """
+    ads, clicks = whole_numbers(ads, "ads", high=n_ads - 1), booleans(clicks, "clicks")
+    if ads.shape != clicks.shape or ads.ndim != 2:
+        raise ValueError(f"ads is {ads.shape} and clicks {clicks.shape}: give (R, B) of both")
     rows = np.arange(len(ads))[:, None] * n_ads + ads
     cells = np.bincount((2 * rows + ~clicks).ravel(), minlength=2 * len(ads) * n_ads)
     return cells.reshape(len(ads), n_ads, 2)
@@ -248,8 +295,13 @@ class Thompson:
     ----------
     n_ads, replications : int
     prior : (float, float)
-        a and b.
+        a and b, above 0.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        When a number is not positive.
 
     References
     ----------
@@ -272,7 +324,9 @@ class Thompson:
     def __init__(
         self, n_ads: int, replications: int, *, prior: tuple[float, float] = (1, 30), seed: int = 0
     ) -> None:
-        self.rng = np.random.default_rng(seed)
+        for name, count in (("n_ads", n_ads), ("replications", replications)):
+            whole_numbers(count, name, low=1)
+        self.rng, prior = np.random.default_rng(seed), numbers(prior, "prior", above=0)
         self.posterior = np.tile(np.array(prior, float), (replications, n_ads, 1))
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
@@ -306,7 +360,12 @@ class LinUCB:
     alpha : float
         Weight of the doubt, in units of the reward; 0 is greedy.
     ridge : float
-        λ.
+        λ, above 0.
+
+    Raises
+    ------
+    ValueError
+        When a number of the context is not finite, `alpha` is negative or `ridge` not positive.
 
     References
     ----------
@@ -331,7 +390,9 @@ class LinUCB:
     def __init__(
         self, context: np.ndarray, n_ads: int, replications: int, *, alpha: float, ridge: float = 1
     ) -> None:
-        self.context, self.alpha = np.asarray(context, float), np.float32(alpha)
+        self.context = numbers(context, "context", ndim=2).astype(float)
+        numbers(ridge, "ridge", above=0)
+        self.alpha = np.float32(numbers(alpha, "alpha", low=0))
         self.context32 = self.context.astype(np.float32)
         width = self.context.shape[1]
         self.upper_triangle = i, j = np.triu_indices(width)
@@ -353,6 +414,7 @@ class LinUCB:
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Add the round to A and b."""
+        clicks = booleans(clicks, "clicks")
         for r, who in enumerate(customers):
             for m, shown in enumerate(rows_by_ad(ads[r], self.a.shape[1])):
                 x = self.context[who[shown]]
@@ -435,8 +497,14 @@ class DeepThompson:
     doubt : float, or sequence of R floats
         Multiplies the standard deviation of what is drawn; 1 is Thompson's rule, 0 greedy.
     base_rate : float
-        P(click) before anything is learned.
+        P(click) before anything is learned, strictly between 0 and 1.
     seed : int
+
+    Raises
+    ------
+    ValueError
+        When a number of the context is not finite, `doubt` is negative, `prior_precision` is not
+        positive or `base_rate` is not strictly between 0 and 1.
 
     References
     ----------
@@ -471,8 +539,13 @@ class DeepThompson:
         base_rate: float = 0.03,
         seed: int = 0,
     ) -> None:
+        context = numbers(context, "context", ndim=2)
+        numbers(doubt, "doubt", low=0)
+        numbers(prior_precision, "prior_precision", above=0)
+        if not 0 < base_rate < 1:
+            raise ValueError(f"base_rate is {base_rate}: give a share between 0 and 1")
         torch.manual_seed(seed)
-        self.context = torch.tensor(np.asarray(context), dtype=torch.float32)
+        self.context = torch.tensor(context, dtype=torch.float32)
         size = (replications, self.context.shape[1], hidden, n_ads)
         self.nets = ClickNets(*size, base_rate=base_rate)
         self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate, fused=True)
@@ -496,7 +569,7 @@ class DeepThompson:
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Remember the round, train on everything, and work out the precision anew."""
-        parts = customers, ads, clicks.astype(np.float32)
+        parts = customers, ads, booleans(clicks, "clicks").astype(np.float32)
         self.seen.append(tuple(torch.tensor(np.array(part)) for part in parts))
         past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
         size, n = (self.steps, len(ads), self.batch_size), past[0].shape[1]
@@ -598,6 +671,14 @@ def shares_of_gain(
     rounds : slice
         Those that count.
 
+    Raises
+    ------
+    KeyError
+        When `baseline` or `oracle` has not played.
+    ValueError
+        When a player played more often than they did, a reward is not finite, or the oracle earned
+        what the baseline earned, so that there is no gain to share.
+
     Examples
     --------
     >>> import numpy as np
@@ -607,8 +688,17 @@ def shares_of_gain(
     >>> {name: each.item() for name, each in shares_of_gain(earned, "fixed", "oracle").items()}
     {'fixed': 0.0, 'ours': 0.5, 'oracle': 1.0}
     """
-    total = {name: clicks[rounds].sum(0) for name, clicks in earned.items()}
+    codes([baseline, oracle], list(earned), "player")
+    total = {n: numbers(clicks, n, ndim=2)[rounds].sum(0) for n, clicks in earned.items()}
     low, high = total[baseline], total[oracle]
+    most = max(map(len, total.values()))
+    if len(low) < most or len(high) < most:
+        raise ValueError(
+            f"{baseline} played {len(low)} and {oracle} {len(high)} times, another {most}: "
+            "let both play most often"
+        )
+    if (high == low).any():
+        raise ValueError(f"{oracle} earned what {baseline} earned: there is no gain to share")
     return {
         name: (each - low[: len(each)]) / (high - low)[: len(each)] for name, each in total.items()
     }
@@ -648,6 +738,11 @@ def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarr
 
     Explained in chapter ``creative-optimisation``.
 
+    Raises
+    ------
+    ValueError
+        When the shapes differ or a number is not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -656,4 +751,7 @@ def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarr
     array([[25.],
            [25.]])
     """
+    earned, oracle = numbers(earned, "earned", ndim=2), numbers(oracle, "oracle", ndim=2)
+    if earned.shape != oracle.shape:
+        raise ValueError(f"earned is {earned.shape}, oracle {oracle.shape}: give equal shapes")
     return np.cumsum(oracle - earned, axis=0) * batch

@@ -33,6 +33,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
+from pm_utils.inputs import booleans, numbers, probabilities, whole_numbers
 from pm_utils.market.dynamics import MarketState
 from pm_utils.market.market import Market
 from pm_utils.market.truth import TruthParameters
@@ -58,7 +59,7 @@ class BudgetCampaign:
     Raises
     ------
     ValueError
-        When a number is below 1.
+        When a number is not whole or below 1.
 
     Examples
     --------
@@ -77,6 +78,7 @@ class BudgetCampaign:
         for name in ("weeks", "impressions", "flights"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: give at least 1")
+            whole_numbers(getattr(self, name), name, low=1)
 
 
 def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) -> np.ndarray:
@@ -94,6 +96,11 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     -------
     boolean array of shape (E, n)
 
+    Raises
+    ------
+    ValueError
+        When `wanted` is neither 0 nor 1, or a priority is not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -104,6 +111,7 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     >>> within_budget(wanted, left=np.array([2]), priority=np.zeros((1, 4)))
     array([[ True,  True, False, False]])
     """
+    wanted, priority = booleans(wanted, "wanted"), numbers(priority, "priority")
     order = np.argsort(np.where(wanted, -priority, np.inf), axis=1, kind="stable")
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.arange(wanted.shape[1])[None], axis=1)
@@ -127,6 +135,12 @@ class Forecast:
     truth : TruthParameters
     impressions : int
         k.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, a number is not finite or negative, or a probability or discount is
+        none.
 
     Examples
     --------
@@ -155,6 +169,19 @@ class Forecast:
     leaving: np.ndarray
     truth: TruthParameters = field(repr=False)
     impressions: int
+
+    def __post_init__(self) -> None:
+        """Check that there is one number for each customer and ad, and that it can be."""
+        for name in ("conversions", "discount", "leaving"):
+            probabilities(getattr(self, name), name)
+        for name in ("order_value", "order_rate", "annoyance"):
+            numbers(getattr(self, name), name, low=0)
+        shape = len(self.order_value), len(self.discount)
+        each = self.order_value, self.order_rate, self.annoyance, self.leaving
+        if self.conversions.shape != shape or any(one.shape != shape[:1] for one in each):
+            sizes = [one.shape for one in (self.conversions, *each)]
+            raise ValueError(f"{sizes} for {shape} customers and ads: give (N, M), and (N,) each")
+        whole_numbers(self.impressions, "impressions", low=1)
 
     @classmethod
     def of(cls, market: Market, impressions: int) -> "Forecast":
@@ -197,8 +224,10 @@ class Forecast:
 
     def remaining(self, weeks: int) -> np.ndarray:
         """Return W: organic profit of so many weeks without ads → (N,)."""
-        stay = 1 - self.leaving
-        return self.organic * (1 - stay**weeks) / self.leaving
+        stay, leaves = 1 - self.leaving, self.leaving > 0
+        there = np.full(len(self), float(weeks))  # of who never leaves
+        np.divide(1 - stay**weeks, self.leaving, out=there, where=leaves)
+        return self.organic * there
 
     def ad_profit(self, fatigue: np.ndarray) -> np.ndarray:
         """Return the profit that each ad's orders are expected to bring → (..., N, M).
@@ -211,7 +240,8 @@ class Forecast:
         truth, k = self.truth, self.impressions
         kept = 1 - truth.displacement * (1 - np.exp(-self._organic_rate(fatigue + k)))
         decay = np.exp(-truth.fatigue)
-        seen = np.exp(-truth.fatigue * fatigue) * (1 - decay**k) / (1 - decay)
+        fresh = (1 - decay**k, 1 - decay) if truth.fatigue else (k, 1)  # nobody tires
+        seen = np.exp(-truth.fatigue * fatigue) * fresh[0] / fresh[1]
         margin = truth.margin * kept[..., None] - self.discount
         return (seen * self.order_value)[..., None] * self.conversions * margin
 

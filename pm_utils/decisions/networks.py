@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from pm_utils.decisions.planning import IMPOSSIBLE
+from pm_utils.inputs import booleans
 from pm_utils.learning.stacked import StackedLinear
 
 
@@ -94,6 +95,13 @@ class DeepQPolicy(nn.Module):
 def best_action(values: Tensor, action_mask: Tensor) -> Tensor:
     """Return the action of highest value among the possible: (..., A), (..., A) → (...).
 
+    Of equal values the first action counts as the best.
+
+    Raises
+    ------
+    ValueError
+        When the mask is neither 0 nor 1.
+
     Examples
     --------
     >>> import torch
@@ -102,7 +110,27 @@ def best_action(values: Tensor, action_mask: Tensor) -> Tensor:
     >>> best_action(values, torch.tensor([[True, False, True], [True, True, True]]))
     tensor([2, 0])
     """
-    return values.masked_fill(~action_mask, IMPOSSIBLE).argmax(-1)
+    return values.masked_fill(~truths(action_mask, "action_mask"), IMPOSSIBLE).argmax(-1)
+
+
+def truths(values: Tensor, name: str) -> Tensor:
+    """Return a tensor of 0 and 1 as booleans, or refuse it; one of booleans is returned as it is.
+
+    Raises
+    ------
+    ValueError
+        When a value is neither 0 nor 1.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.decisions.networks import truths
+    >>> truths(torch.tensor([0.0, 1.0]), "terminated")
+    tensor([False,  True])
+    """
+    if values.dtype == torch.bool:
+        return values
+    return torch.from_numpy(booleans(values, name)).to(values.device)
 
 
 def double_q_target(
@@ -133,6 +161,11 @@ def double_q_target(
         What can be done there.
     discount_factor : float
 
+    Raises
+    ------
+    ValueError
+        When `terminated` or the mask is neither 0 nor 1.
+
     References
     ----------
     van Hasselt, Guez and Silver (2016), Deep reinforcement learning with double Q-learning. AAAI.
@@ -151,7 +184,7 @@ def double_q_target(
     """
     chosen = best_action(next_online, action_mask).unsqueeze(-1)
     follows = next_target.gather(-1, chosen).squeeze(-1)
-    return reward + discount_factor * follows * ~terminated
+    return reward + discount_factor * follows * ~truths(terminated, "terminated")
 
 
 def conservative_penalty(values: Tensor, action: Tensor, action_mask: Tensor) -> Tensor:
@@ -180,5 +213,6 @@ def conservative_penalty(values: Tensor, action: Tensor, action_mask: Tensor) ->
     >>> conservative_penalty(torch.zeros(2, 2), torch.tensor([0, 0]), mask)
     tensor([0.6931, 0.0000])
     """
+    action_mask = truths(action_mask, "action_mask")
     total = values.masked_fill(~action_mask, IMPOSSIBLE).logsumexp(-1)
     return total - values.gather(-1, action.unsqueeze(-1)).squeeze(-1)

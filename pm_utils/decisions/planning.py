@@ -32,6 +32,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
+from pm_utils.inputs import numbers, whole_numbers
 
 FlightPolicy = Callable[[Episodes, State], tuple[np.ndarray, np.ndarray]]
 
@@ -160,7 +161,14 @@ def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Fl
         θ.
     pacing : float or array of shape (E,)
         κ; 0 leaves the threshold where it is.
+
+    Raises
+    ------
+    ValueError
+        When a number is not finite.
     """
+    numbers(level, "level")
+    numbers(pacing, "pacing")
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         least_gain = level * pace(episodes.campaign, state, pacing)
@@ -212,6 +220,18 @@ def tune_policy(
     worlds : iterable of Episodes
         For tuning only: never those that the policy is judged on.
 
+    Returns
+    -------
+    settings : dict of float
+        Of equal ones the first of the grid.
+    profit : float
+        Dollars a customer.
+
+    Raises
+    ------
+    ValueError
+        When there is nothing to try, no world, or a profit is not finite.
+
     Examples
     --------
     Two flights over two weeks, which earn 0.50 dollars with the first customer and 1.00 with the
@@ -232,13 +252,18 @@ def tune_policy(
     >>> best, round(profit, 2)  # dollars a customer
     ({'level': 0.75}, 1.0)
     """
+    grid = {name: numbers(list(values), name, ndim=1).tolist() for name, values in grid.items()}
     tried, earned = np.array(list(product(*grid.values()))), []  # (K, settings)
+    if not tried.size:
+        raise ValueError(f"grid {grid} holds nothing to try: give one value or more of each")
     for world in worlds:
         each = np.repeat(tried, world.shape[0], axis=0)
         policy = family(**dict(zip(grid, each.T, strict=True)))
         total = play_flights(world.repeated(len(tried)), policy).total
         earned.append(total.reshape(len(tried), -1).mean(1))
-    earned = np.mean(earned, axis=0)
+    if not earned:
+        raise ValueError("worlds: none; give one or more to tune on")
+    earned = numbers(np.mean(earned, axis=0), "profit")
     best = earned.argmax()
     return dict(zip(grid, tried[best].tolist(), strict=True)), float(earned[best])
 
@@ -299,7 +324,7 @@ class LagrangianPlans:
         Parameters
         ----------
         price : float
-            Dollars a flight, on top of what it costs.
+            Dollars a flight, on top of what it costs; finite.
 
         Returns
         -------
@@ -308,6 +333,7 @@ class LagrangianPlans:
         gains : list of arrays of shape (2**t, N)
             In the order of `fatigue`.
         """
+        numbers(price, "price")
         value, gains = np.zeros((2**self.weeks, len(self.forecast))), []
         for none, shown, stays, stays_shown in reversed(self._tables):
             rest = none + stays * value[0::2]
@@ -457,7 +483,12 @@ def small_optimum(forecast: Forecast, campaign: BudgetCampaign) -> tuple[float, 
     plans = plans[::-1]
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-        cell = np.abs(state.fatigue[..., None] - levels[state.week]).argmin(-1)  # (E, 2)
+        if forecast.truth.retention:
+            cell = np.abs(state.fatigue[..., None] - levels[state.week]).argmin(-1)  # (E, 2)
+        else:  # nothing tells the histories apart: take any that have spent as much
+            spent = campaign.flights - state.flights_left
+            first = np.minimum(spent, state.week)
+            cell = 2 ** np.stack([first, spent - first], axis=1) - 1
         tables = np.stack([plans[state.week][there] for there in _SUBSETS])
         choice = tables[state.alive @ [2, 1], cell[:, 0], cell[:, 1]]
         best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
@@ -571,6 +602,11 @@ def exact_values(
     plans : int
         P.
 
+    Raises
+    ------
+    ValueError
+        When the customers cannot be divided into so many plans.
+
     Returns
     -------
     array of shape (P,)
@@ -578,6 +614,9 @@ def exact_values(
     array of shape (weeks, P, n)
         The actions if nobody leaves.
     """
+    whole_numbers(plans, "plans", low=1)
+    if not len(forecast) or len(forecast) % plans:
+        raise ValueError(f"{len(forecast)} customers for {plans} plans: give each as many")
     n, plan = len(forecast) // plans, np.arange(plans)
     probability, total, path = np.ones(plans), np.zeros(plans), []
     state = Episodes(forecast, campaign, episodes=plans).start()
@@ -590,7 +629,7 @@ def exact_values(
         total += np.bincount(plan, probability * step.reward.sum(1), minlength=plans)
         first = np.searchsorted(plan, np.arange(plans))
         path.append(np.where(step.sent, action, 0)[first])
-        strain = later.fatigue / forecast.truth.retention
+        strain = state.fatigue + campaign.impressions * step.sent
         leaves = known.leaving_probability(strain.ravel()).reshape(strain.shape)
         branch = np.where(stays, 1 - leaves[:, None], leaves[:, None])  # (E, branches, n)
         branch = np.where(state.alive[:, None], branch, ~stays).prod(-1) * probability[:, None]

@@ -22,8 +22,14 @@ import torch
 from torch import Tensor
 
 from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
-from pm_utils.decisions.networks import DeepQPolicy, conservative_penalty, double_q_target
+from pm_utils.decisions.networks import (
+    DeepQPolicy,
+    conservative_penalty,
+    double_q_target,
+    truths,
+)
 from pm_utils.decisions.planning import FlightPolicy, pace
+from pm_utils.inputs import booleans, numbers, whole_numbers
 from pm_utils.market import Market
 
 
@@ -158,7 +164,13 @@ class PricedView:
 
 @dataclass(frozen=True, eq=False)
 class Transitions:
-    """What happened, for S members: tensors of shape (S, B, ...)."""
+    """What happened, for S members: tensors of shape (S, B, ...).
+
+    Raises
+    ------
+    ValueError
+        When a mask, an end or a cut is neither 0 nor 1.
+    """
 
     observation: Tensor
     action_mask: Tensor
@@ -168,6 +180,12 @@ class Transitions:
     truncated: Tensor
     next_observation: Tensor
     next_action_mask: Tensor
+
+    def __post_init__(self) -> None:
+        """Keep masks, ends and cuts as booleans."""
+        for name in ("action_mask", "terminated", "truncated", "next_action_mask"):
+            if (given := getattr(self, name)).dtype != torch.bool:
+                object.__setattr__(self, name, truths(given, name))
 
     def rows(self, index: Tensor) -> "Transitions":
         """Return the rows (..., S, b) of each member."""
@@ -211,9 +229,9 @@ class Replay:
     --------
     >>> import torch
     >>> from pm_utils.decisions.q_learning import Replay, Transitions
-    >>> replay = Replay(capacity=2)
+    >>> replay, one, yes = Replay(capacity=2), torch.ones(1, 1), torch.tensor([[True]])
     >>> for reward in (1.0, 2.0, 3.0):
-    ...     replay.add(Transitions(*[torch.tensor([[reward]])] * 8))
+    ...     replay.add(Transitions(one, yes, one, reward * one, yes, ~yes, one, yes))
     >>> (batch,) = replay.sample(100, torch.Generator().manual_seed(0), batches=1)
     >>> batch.reward.unique()  # the first was overwritten
     tensor([2., 3.])
@@ -540,6 +558,12 @@ class FlightLog:
     reward : array of float64
         Dollars against the same customer without any ads, orders booked in the week of the click.
         Only a market knows that; a shop estimates it with a holdout group.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, a number is not finite, `alive` is neither 0 nor 1, or a propensity
+        is not above 0 and at most 1.
     """
 
     fatigue: np.ndarray
@@ -547,6 +571,17 @@ class FlightLog:
     action: np.ndarray
     propensity: np.ndarray
     reward: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check what a log must hold."""
+        shapes = {name: np.shape(getattr(self, name)) for name in self.__dataclass_fields__}
+        if len(set(shapes.values())) > 1 or len(shapes["reward"]) != 2:
+            raise ValueError(f"{shapes}: give (T, N) of each")
+        object.__setattr__(self, "alive", booleans(self.alive, "alive"))
+        whole_numbers(self.action, "action")
+        numbers(self.fatigue, "fatigue", low=0)
+        numbers(self.reward, "reward")
+        numbers(self.propensity, "propensity", above=0, high=1 + 1e-6)
 
 
 def record(
@@ -648,6 +683,11 @@ def learn_from_log(
         What a policy does next: with it, the network learns the value of that
         policy (*fitted Q evaluation*) instead of the best one.
 
+    Raises
+    ------
+    ValueError
+        When a reward or an observation is not finite.
+
     References
     ----------
     Le, Voloshin and Yue (2019), Batch policy learning under constraints. ICML.
@@ -671,6 +711,8 @@ def learn_from_log(
     generator, target_network = torch.Generator().manual_seed(seed), _network_like(policy)
     optimizer, scheduler = _optimizer_and_scheduler(policy, config)
     members, size = log.reward.shape
+    for name in ("reward", "observation", "next_observation"):
+        numbers(getattr(log, name), name)
     for step in range(config.steps):
         if step % config.target_update_interval == 0:
             target_network.load_state_dict(policy.state_dict())

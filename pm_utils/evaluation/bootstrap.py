@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pm_utils.inputs import aligned, numbers, whole_numbers
+
 
 def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
     """Draw how often each of `n` units enters each of `repeats` resamples.
@@ -20,6 +22,11 @@ def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
     array of shape (repeats, n)
         Each row sums to `n`.
 
+    Raises
+    ------
+    ValueError
+        When there is no unit or no resample.
+
     References
     ----------
     Efron & Tibshirani (1993), An introduction to the bootstrap, ch. 6.
@@ -31,6 +38,7 @@ def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
     >>> weight.shape, set(weight.sum(axis=1).tolist())
     ((1000, 4), {4})
     """
+    n, repeats = (int(whole_numbers(*each, low=1)) for each in ((n, "n"), (repeats, "repeats")))
     return np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats)
 
 
@@ -42,7 +50,8 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     Parameters
     ----------
     values : array of shape (R,)
-        Those that are not a number are left out.
+        Those that are not a number are left out: resamples that miss what a score needs, such as
+        one of the two classes.
     level : float
         The share of values that the interval holds.
 
@@ -54,7 +63,7 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     Raises
     ------
     ValueError
-        When `level` is not between 0 and 1.
+        When `level` is not between 0 and 1, a value is infinite or none is a number.
 
     References
     ----------
@@ -68,8 +77,12 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     """
     if not 0 < level < 1:
         raise ValueError(f"level is {level}: give a share between 0 and 1, such as 0.95")
+    values = np.asarray(values, float)
+    if not np.isfinite(values).any():
+        raise ValueError(f"none of {values.size:,} values is a number: there is no interval")
+    numbers(np.where(np.isnan(values), 0.0, values), "values")
     tail = (1 - level) / 2
-    low, high = np.nanquantile(np.asarray(values, float), [tail, 1 - tail])
+    low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)
 
 
@@ -92,6 +105,12 @@ def paired_interval(
     (float, float)
         Its lower and upper end, for `first` minus `second`.
 
+    Raises
+    ------
+    ValueError
+        When a score is not finite, the scores cannot be matched, or the weights are not those of
+        so many units.
+
     Examples
     --------
     >>> import numpy as np
@@ -100,4 +119,45 @@ def paired_interval(
     >>> paired_interval(second + 1, second, bootstrap_weights(3, 100, seed=0))
     (1.0, 1.0)
     """
-    return percentile_interval(weight @ (first - second) / weight.sum(axis=1), level)
+    first, second = aligned(first=first, second=second)
+    gap = numbers(first, "first", ndim=1) - numbers(second, "second", ndim=1)
+    weight = resample_weights(weight, len(gap))
+    return percentile_interval(weight @ gap / weight.sum(axis=1), level)
+
+
+def resample_weights(weight: ArrayLike, n: int) -> np.ndarray:
+    """Return weights of resamples as they are, or refuse them.
+
+    Parameters
+    ----------
+    weight : array of shape (R, n)
+        How much each of n units counts in each resample.
+    n : int
+
+    Raises
+    ------
+    ValueError
+        When the shape is another, or a weight is negative or not finite.
+
+    Examples
+    --------
+    >>> from pm_utils.evaluation.bootstrap import resample_weights
+    >>> resample_weights([[1, 1], [2, 0]], 2).sum()
+    np.int64(4)
+    >>> resample_weights([[1, 1]], 3)
+    Traceback (most recent call last):
+    ValueError: weight is (1, 2): give one row per resample and one column per unit, 3
+    """
+    array = np.asarray(weight)
+    if array.ndim != 2 or array.shape[1] != n:
+        raise ValueError(
+            f"weight is {array.shape}: give one row per resample and one column per unit, {n:,}"
+        )
+    return array if array.dtype.kind in "bu" else _at_least_zero(array)
+
+
+def _at_least_zero(array: np.ndarray) -> np.ndarray:
+    """The weights, of their own type, where all are finite and none is negative."""
+    if array.dtype.kind != "i" or (array < 0).any():
+        return numbers(array, "weight", low=0)
+    return array

@@ -1,18 +1,30 @@
 """Do predicted probabilities mean what they say? Reliability, error and temperature scaling."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from pm_utils.formulas import log_sigmoid
+from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
+
+_TABLE_BINS = 10  # of `calibration_table`
+_REACH = 3.0  # of one search for a temperature, in units of its logarithm
 
 
 def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
     """Compare mean predicted probability and observed rate in bins of equal size.
 
+    Rows of one probability stay in one bin, the lowest that any of them would fall into, whatever
+    their order; bins that are left empty drop out. Where `bins` divides the rows, these are the
+    bins of scikit-learn's ``calibration_curve(strategy="quantile")``.
+
     Parameters
     ----------
     target : array of shape (N,), 0 or 1
+        Or the true probability, where a simulation knows it.
     probability : array of shape (N,)
         Predicted probabilities.
     bins : int
@@ -26,7 +38,8 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
     Raises
     ------
     ValueError
-        When the arrays differ in length or there are fewer rows than bins.
+        When the arrays cannot be matched, there are fewer rows than bins, a target is neither 0
+        nor 1 nor a probability, or a probability is missing or outside [0, 1].
 
     Examples
     --------
@@ -36,14 +49,38 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
     0        0.2       0.5     2
     1        0.7       0.5     2
     """
-    target, probability = np.asarray(target, float), np.asarray(probability, float)
-    if len(target) != len(probability) or len(target) < bins:
-        raise ValueError(
-            f"{len(target)} targets, {len(probability)} probabilities, {bins} bins: one per row"
-        )
-    parts = np.array_split(np.argsort(probability, kind="stable"), bins)
+    target, probability = aligned(target=target, probability=probability)
+    target, probability = _outcomes(target), _chances(probability)
+    parts = _bins(probability, bins)
     rows = [(probability[part].mean(), target[part].mean(), len(part)) for part in parts]
     return pd.DataFrame(rows, columns=["predicted", "observed", "rows"])
+
+
+def _outcomes(target: ArrayLike) -> np.ndarray:
+    """What happened, as 0 and 1, or the probability of it."""
+    array = np.asarray(target)
+    if array.dtype.kind == "f" and ((array >= 0) & (array <= 1)).all():
+        return array.astype(float)
+    return booleans(target, "target").astype(float)
+
+
+def _chances(values: ArrayLike, name: str = "probability") -> np.ndarray:
+    """A list of probabilities as 64-bit floats."""
+    return numbers(probabilities(values, name), name, ndim=1).astype(float)
+
+
+def _bins(probability: np.ndarray, bins: int) -> list[np.ndarray]:
+    """The rows of each bin, by probability; equal ones share the bin of the first of them."""
+    bins = int(whole_numbers(bins, "bins", low=1))
+    if len(probability) < bins:
+        raise ValueError(f"{len(probability):,} rows make no {bins} bins: ask for fewer bins")
+    order = np.argsort(probability, kind="stable")
+    ranked = probability[order]
+    first = np.flatnonzero(np.r_[True, ranked[1:] != ranked[:-1]])  # of each probability
+    cuts = np.cumsum([len(part) for part in np.array_split(order, bins)])[:-1]
+    bin_of_first = np.searchsorted(cuts, first, side="right")
+    starts = first[np.r_[True, bin_of_first[1:] != bin_of_first[:-1]]]
+    return np.split(order, starts[1:])
 
 
 def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) -> float:
@@ -61,6 +98,11 @@ def calibration_error(target: np.ndarray, probability: np.ndarray, *, bins: int 
     float
         0 where each bin's mean probability is its rate; lower is better. Chance alone makes it
         positive: small bins give a larger error.
+
+    Raises
+    ------
+    ValueError
+        As `reliability`.
 
     References
     ----------
@@ -92,7 +134,12 @@ def calibration_floor(
     Returns
     -------
     float
-        What an error of zero bias looks like with this many rows.
+        What an error of zero bias looks like with this many rows, in the bins of `reliability`.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer rows than bins, or a probability is missing or outside [0, 1].
 
     Examples
     --------
@@ -102,9 +149,9 @@ def calibration_floor(
     >>> [round(calibration_floor(p, bins=1), 2) for p in (one, many)]
     [0.5, 0.02]
     """
-    rng, probability = np.random.default_rng(seed), np.asarray(probability, float)
+    rng, probability = np.random.default_rng(seed), _chances(probability)
     draws = rng.random((repeats, len(probability))) < probability
-    parts = np.array_split(np.argsort(probability, kind="stable"), bins)  # the same for all draws
+    parts = _bins(probability, bins)  # the same for all draws
     gaps = [np.abs(draws[:, part].sum(1) - probability[part].sum()) for part in parts]
     return float(np.mean(np.sum(gaps, 0)) / len(probability))
 
@@ -121,7 +168,15 @@ def fit_temperature(target: np.ndarray, logit: np.ndarray) -> float:
     Returns
     -------
     float
-        Above 1 where the model was too sure, below 1 where it was too timid.
+        Above 1 where the model was too sure, below 1 where it was too timid. Logits in another
+        unit give the temperature in that unit.
+
+    Raises
+    ------
+    ValueError
+        When the rows cannot be matched, a target is neither 0 nor 1, a logit is not finite, or no
+        temperature is best: where every logit has the right sign it would be 0, and where logits
+        say the opposite of what happened, or nothing, it would be infinite.
 
     References
     ----------
@@ -135,13 +190,47 @@ def fit_temperature(target: np.ndarray, logit: np.ndarray) -> float:
     >>> round(fit_temperature([1, 1, 1, 0], logit), 3)
     2.0
     """
-    sign = 2 * np.asarray(target, float) - 1
+    target, logit = aligned(target=target, logit=logit)
+    sign = 2 * booleans(target, "target").astype(float) - 1
+    logit = numbers(logit, "logit", ndim=1)
+    right = sign * logit
+    _refuse_endless(right)
+    size = np.abs(logit).mean()
+    unit = 1.0 if 0.01 < size < 100 else size  # a unit of their own for logits far from 1
 
     def loss(log_temperature: float) -> float:
-        return -float(np.mean(log_sigmoid(sign * logit / np.exp(log_temperature))))
+        return -float(np.mean(log_sigmoid(right / unit / np.exp(log_temperature))))
 
-    found = minimize_scalar(loss, bounds=(-3, 3), method="bounded", options={"xatol": 1e-6})
-    return float(np.exp(found.x))
+    return float(unit * np.exp(_least(loss)))
+
+
+def _refuse_endless(right: np.ndarray) -> None:
+    """Refuse logits, positive where they are right, whose loss falls as T goes to 0 or without end.
+
+    The loss is convex in 1 / T: it has a least value unless all are right, or it rises at once.
+    """
+    if not right.mean() > 0:
+        raise ValueError(
+            f"the temperature has no upper bound: logits that say nothing of what happened, or the "
+            f"opposite (mean of logit × sign {right.mean():.3g}), have no scale to fit"
+        )
+    if (right >= 0).all():
+        raise ValueError(
+            f"the temperature ends at its lower bound 0: all {len(right):,} logits have the right "
+            "sign; fit it on more rows"
+        )
+
+
+def _least(loss: Callable[[float], float]) -> float:
+    """Where a function with one valley is least; the search moves on from an end it runs into."""
+    middle = 0.0
+    for _ in range(100):
+        ends = middle - _REACH, middle + _REACH
+        found = minimize_scalar(loss, bounds=ends, method="bounded", options={"xatol": 1e-6}).x
+        if min(found - ends[0], ends[1] - found) > 1e-3:
+            return found
+        middle = found
+    raise ValueError(f"the logarithm of the temperature runs to {middle:.0f}: no temperature fits")
 
 
 def calibration_table(
@@ -173,6 +262,11 @@ def calibration_table(
         of `after`), ``before`` and ``after`` (`calibration_error`) and ``floor``
         (`calibration_floor`).
 
+    Raises
+    ------
+    ValueError
+        As `reliability`; when a row has no segment, or a segment fewer rows than the 10 bins.
+
     Examples
     --------
     >>> import numpy as np
@@ -181,13 +275,26 @@ def calibration_table(
     >>> sure, right = np.full(20, 0.9), np.full(20, 0.5)
     >>> calibration_table(target, sure, right, segment).round(2)
           rows  redeemed  predicted  before  after  floor
-    all     20       0.5        0.5     0.4    0.0   0.24
-    mail    10       0.5        0.5     0.5    0.5   0.50
-    shop    10       0.5        0.5     0.5    0.5   0.50
+    all     20       0.5        0.5     0.4    0.0   0.09
+    mail    10       0.5        0.5     0.4    0.0   0.12
+    shop    10       0.5        0.5     0.4    0.0   0.12
     """
-    segment = np.asarray(segment)
+    target, before, after, segment = aligned(
+        target=target, before=before, after=after, segment=segment
+    )
+    target, segment = _outcomes(target), np.asarray(segment)
+    before, after = _chances(before, "before"), _chances(after, "after")
+    if missing := int(pd.isna(segment).sum()):
+        raise ValueError(f"segment is missing in {missing:,} rows: name one for each")
+    names, sizes = np.unique(segment, return_counts=True)
+    if (sizes < _TABLE_BINS).any():
+        small = sizes.argmin()
+        raise ValueError(
+            f"segment {names[small]!s} has {sizes[small]} rows for {_TABLE_BINS} bins: "
+            "join it to another"
+        )
     chosen = {"all": np.ones(len(target), bool)}
-    chosen |= {str(name): segment == name for name in np.unique(segment)}
+    chosen |= {str(name): segment == name for name in names}
     table = {
         name: {
             "rows": rows.sum(),

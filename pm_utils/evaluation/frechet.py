@@ -8,6 +8,8 @@ between two halves of the real thing, `frechet_floor`, beside them.
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pm_utils.inputs import numbers, whole_numbers
+
 
 def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Return |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁Σ₂)^½) of two samples.
@@ -79,7 +81,7 @@ def frechet_floor(real: ArrayLike, size: int, *, repeats: int, seed: int) -> flo
     Raises
     ------
     ValueError
-        When there are fewer than 2 · size rows, or `frechet_distance` raises.
+        When there are fewer than 2 · size rows, no repeats, or `frechet_distance` raises.
 
     Examples
     --------
@@ -89,7 +91,8 @@ def frechet_floor(real: ArrayLike, size: int, *, repeats: int, seed: int) -> flo
     >>> [round(frechet_floor(real, size, repeats=10, seed=0), 2) for size in (10, 200)]
     [0.72, 0.04]
     """
-    real, rng = np.asarray(real, float), np.random.default_rng(seed)
+    real, rng = numbers(real, "real").astype(float), np.random.default_rng(seed)
+    whole_numbers(repeats, "repeats", low=1)
     if len(real) < 2 * size:
         raise ValueError(f"{len(real)} rows make no two samples of {size}: ask for fewer")
     orders = (rng.permutation(len(real)) for _ in range(repeats))
@@ -118,6 +121,11 @@ def frechet_gaps(
     array of shape (repeats,)
         Distance of `first` minus that of `second`, one per resample.
 
+    Raises
+    ------
+    ValueError
+        When the samples of one request are not alike in number, or as `frechet_distance`.
+
     Examples
     --------
     >>> import numpy as np
@@ -127,6 +135,14 @@ def frechet_gaps(
     >>> gaps.shape, bool((gaps > 0).all())  # positive: the second sample is closer
     ((20,), True)
     """
+    real, first, second = (
+        _sample(name, each) for name, each in (("real", real), ("first", first), ("second", second))
+    )
+    if len(first) != len(second):
+        raise ValueError(
+            f"first has {len(first):,} rows and second {len(second):,}: row i of both answers one "
+            "request"
+        )
     rng, gaps = np.random.default_rng(seed), []
     for _ in range(repeats):
         sample = real[rng.integers(len(real), size=len(real))]
@@ -136,13 +152,11 @@ def frechet_gaps(
 
 
 def _sample(name: str, values: ArrayLike) -> np.ndarray:
-    values = np.asarray(values, dtype=float)
+    values = numbers(values, name).astype(float)
     if values.ndim != 2 or len(values) <= values.shape[1]:
         raise ValueError(
             f"{name} has shape {values.shape}: give (N, d) with more rows than columns"
         )
-    if not np.isfinite(values).all():
-        raise ValueError(f"{name} holds values that are not finite")
     return values
 
 

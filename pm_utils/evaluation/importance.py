@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.evaluation.ranking import roc_auc
+from pm_utils.inputs import aligned, booleans, codes, numbers
 
 
 def permutation_importance(
@@ -38,6 +39,13 @@ def permutation_importance(
         Per group ``loss`` (mean), ``low`` and ``high`` (least and most over permutations), the
         most important first.
 
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a target is neither 0 nor 1, or a feature is not finite.
+    KeyError
+        When a group names a column that the features have not.
+
     References
     ----------
     Breiman (2001), Random forests, §10.
@@ -55,10 +63,12 @@ def permutation_importance(
     who      0.0  0.0   0.0
     """
     rng = np.random.default_rng(seed)
-    baseline, values = roc_auc(target, score(features)), features.to_numpy(float)
+    features, target = aligned(features=features, target=target)
+    target, values = booleans(target, "target"), numbers(features, "features").astype(float)
+    baseline = roc_auc(target, score(features))
     losses = {}
     for name, columns in groups.items():
-        lost, positions = [], features.columns.get_indexer(columns)
+        lost, positions = [], codes(columns, features.columns, f"a column of {name!r}")
         for _ in range(repeats):
             permuted = values.copy()
             permuted[:, positions] = values[rng.permutation(len(values))][:, positions]

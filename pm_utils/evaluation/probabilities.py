@@ -2,11 +2,17 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
-from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
+from pm_utils.evaluation.bootstrap import (
+    bootstrap_weights,
+    percentile_interval,
+    resample_weights,
+)
 from pm_utils.evaluation.calibration import fit_temperature
 from pm_utils.evaluation.ranking import average_precision, roc_auc
 from pm_utils.formulas import log_loss, sigmoid
+from pm_utils.inputs import aligned, booleans, codes, numbers
 
 METRICS = ("AUC", "average precision", "log loss")
 
@@ -27,6 +33,12 @@ def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.
     DataFrame
         One row per model, the columns `METRICS`; of K networks the mean of their scores.
 
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a target is neither 0 nor 1, or a probability is not strictly
+        between 0 and 1.
+
     Examples
     --------
     >>> from pm_utils.evaluation.probabilities import score_table
@@ -36,16 +48,28 @@ def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.
     base rate  0.5                0.5     0.693
     network    1.0                1.0     0.367
     """
-    target = np.asarray(target, float)
 
-    def scores(p: np.ndarray) -> tuple[float, ...]:
-        return roc_auc(target, p), average_precision(target, p), log_loss(p, target).mean()
+    def scores(p: ArrayLike, name: str) -> tuple[float, ...]:
+        y, p = _outcomes_and_chances(target, p, name)
+        return roc_auc(y, p), average_precision(y, p), log_loss(p, y).mean()
 
     rows = {
-        name: np.mean([scores(one) for one in np.atleast_2d(p)], axis=0)
+        name: np.mean([scores(one, name) for one in ([p] if np.ndim(p) == 1 else p)], axis=0)
         for name, p in probabilities.items()
     }
     return pd.DataFrame(rows, index=METRICS).T
+
+
+def _outcomes_and_chances(
+    target: ArrayLike, p: ArrayLike, name: str = ""
+) -> tuple[np.ndarray, np.ndarray]:
+    """What happened, 0 or 1, and the probability that a model gave it, strictly between them."""
+    target, p = aligned(target=target, probability=p)
+    name = f"probability of {name!s}" if name else "probability"
+    p = numbers(p, name, above=0)
+    if (p >= 1).any():
+        numbers(p, name, above=0, high=np.nextafter(p.dtype.type(1), p.dtype.type(0)))
+    return booleans(target, "target").astype(float), p
 
 
 def household_weights(
@@ -67,6 +91,11 @@ def household_weights(
     -------
     array of shape (repeats, N), int
 
+    Raises
+    ------
+    KeyError
+        When a row's household is not among those to draw from.
+
     Examples
     --------
     >>> from pm_utils.evaluation.probabilities import household_weights
@@ -75,8 +104,8 @@ def household_weights(
     ((100, 3), True)
     """
     households = np.unique(customers if among is None else among)
-    weight = bootstrap_weights(len(households), repeats, seed)
-    return weight[:, np.searchsorted(households, customers)]
+    row = codes(customers, households, "customers")
+    return bootstrap_weights(len(households), repeats, seed)[:, row]
 
 
 def paired_gain(
@@ -105,7 +134,8 @@ def paired_gain(
     Raises
     ------
     ValueError
-        When the metric is unknown.
+        When the metric is unknown, rows cannot be matched, a target is neither 0 nor 1, or a
+        probability is not strictly between 0 and 1.
 
     Examples
     --------
@@ -120,12 +150,15 @@ def paired_gain(
     """
     if metric not in METRICS:
         raise ValueError(f"{metric!r} is no metric: give one of {METRICS}")
+    (y, first), (_, second) = (
+        _outcomes_and_chances(target, p, name) for name, p in (("first", first), ("second", second))
+    )
     if metric == "log loss":
-        target = np.asarray(target, float)
-        losses = [-np.log(np.where(target > 0, p, 1 - p)) for p in (first, second)]
+        weight = resample_weights(weight, len(y))
+        losses = [-np.log(np.where(y > 0, p, 1 - p)) for p in (first, second)]
         return percentile_interval(weight @ (losses[0] - losses[1]) / weight.sum(1))
     measure = roc_auc if metric == "AUC" else average_precision
-    return percentile_interval(measure(target, first, weight) - measure(target, second, weight))
+    return percentile_interval(measure(y, first, weight) - measure(y, second, weight))
 
 
 def score_intervals(
@@ -145,6 +178,11 @@ def score_intervals(
     -------
     dict of (float, float)
 
+    Raises
+    ------
+    ValueError
+        As `paired_gain`.
+
     Examples
     --------
     >>> import numpy as np
@@ -154,7 +192,9 @@ def score_intervals(
     >>> {name: (round(low, 4), round(high, 4)) for name, (low, high) in ends.items()}
     {'AUC': (1.0, 1.0), 'average precision': (1.0, 1.0), 'log loss': (0.2231, 0.2231)}
     """
-    losses = -np.log(np.where(np.asarray(target) > 0, probability, 1 - probability))
+    target, probability = _outcomes_and_chances(target, probability)
+    weight = resample_weights(weight, len(target))
+    losses = -np.log(np.where(target > 0, probability, 1 - probability))
     values = (
         roc_auc(target, probability, weight),
         average_precision(target, probability, weight),
@@ -182,6 +222,11 @@ def calibrated(
     table : DataFrame
         As `score_table`.
 
+    Raises
+    ------
+    ValueError
+        As `pm_utils.evaluation.calibration.fit_temperature`, with the model's name.
+
     Examples
     --------
     >>> import numpy as np
@@ -196,6 +241,14 @@ def calibrated(
     network        0.75              0.667     0.562
     twice as sure  0.75              0.667     0.562
     """
-    temperature = {name: fit_temperature(target, logit) for name, logit in logits.items()}
-    probabilities = {name: sigmoid(logit / temperature[name]) for name, logit in logits.items()}
+    logits = {n: aligned(target=target, logit=logit)[1] for n, logit in logits.items()}
+    temperature = {}
+    for name, logit in logits.items():
+        try:
+            temperature[name] = fit_temperature(target, logit)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+    probabilities = {
+        name: sigmoid(np.asarray(logit) / temperature[name]) for name, logit in logits.items()
+    }
     return temperature, score_table(target, probabilities)

@@ -1,7 +1,10 @@
 """Ranking metrics, vectorised over resamples.
 
 Metrics take weights of shape (R, N): one row of weights per bootstrap resample. A
-resample of customers is then nothing but a row of counts, and R resamples cost one sort."""
+resample of customers is then nothing but a row of counts, and R resamples cost one sort.
+
+Every metric is a function of the scores, not of the order of rows: equal scores are one step, and
+count half in pairs, as in scikit-learn."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -10,12 +13,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from pm_utils.inputs import aligned, booleans, columns, numbers
+
 RANKING_NAMES = {
     "macro_ap": "macro average precision",
     "macro_auc": "macro AUC",
     "micro_ap": "micro average precision",
     "micro_auc": "micro AUC",
 }
+_LARGEST = 2**29  # sum of weights that 32-bit integers hold in all that is made of it
 _CHUNK = 100_000  # numbers per temporary array, to bound the memory
 
 
@@ -28,9 +34,9 @@ def average_precision(
     ----------
     target : array of shape (N,), 0 or 1
     score : array of shape (N,)
-        Higher means more likely; ties are taken as one step.
+        Higher means more likely; ties are taken as one step, as by scikit-learn.
     weight : array of shape (N,) or (R, N), optional
-        How much each row counts.
+        How much each row counts, at least 0.
 
     Returns
     -------
@@ -40,8 +46,8 @@ def average_precision(
     Raises
     ------
     ValueError
-        When the arrays differ in length, are empty, a score is not a number, or the weights have
-        not one column per row.
+        When the arrays cannot be matched or are empty, a target is neither 0 nor 1, a score is not
+        finite, or the weights are negative, not finite, or have not one column per row.
 
     References
     ----------
@@ -55,7 +61,7 @@ def average_precision(
     >>> average_precision([1, 0, 0, 0], [0.5, 0.5, 0.5, 0.5])  # all tied: the share of positives
     0.25
     """
-    return _ap_and_auc(target, score, weight)[0]
+    return _ap_and_auc(*_checked(target, score, weight))[0]
 
 
 def roc_auc(
@@ -83,7 +89,7 @@ def roc_auc(
     >>> roc_auc([1, 0, 1, 0], [0.9, 0.8, 0.7, 0.1], weight=[[1, 1, 1, 1], [1, 0, 1, 2]]).tolist()
     [0.75, 1.0]
     """
-    return _ap_and_auc(target, score, weight)[1]
+    return _ap_and_auc(*_checked(target, score, weight))[1]
 
 
 def ranking_scores(
@@ -101,11 +107,13 @@ def ranking_scores(
     Parameters
     ----------
     target, score : arrays of shape (N, K)
-        What happened (0 or 1) and the predicted probability, per customer and tag.
+        What happened (0 or 1) and the predicted probability, per customer and tag. Tables of
+        pandas are matched by their rows and columns.
     weight : array of shape (R, N), optional
         Bootstrap weights over customers.
     mask : boolean array of shape (N, K), optional
-        Which pairs count; tags without a positive among them are left out of the macro mean.
+        Which pairs count, the others may hold anything; tags without a positive among them are
+        left out of the macro mean.
     micro : bool
         Leave out the micro scores, which take most of the time, by giving False.
 
@@ -117,7 +125,10 @@ def ranking_scores(
     Raises
     ------
     ValueError
-        When the shapes differ, or no pair that counts is positive.
+        When the shapes differ, rows cannot be matched, no pair that counts is positive, or one has
+        a target that is neither 0 nor 1 or a score that is not finite.
+    KeyError
+        When a table lacks a column of the target.
 
     Examples
     --------
@@ -128,16 +139,10 @@ def ranking_scores(
     >>> {name: round(float(value), 4) for name, value in ranking_scores(target, score).items()}
     {'macro_ap': 0.75, 'macro_auc': 0.75, 'micro_ap': 0.8333, 'micro_auc': 0.875}
     """
-    if target.shape != score.shape:
-        raise ValueError(f"target is {target.shape} and score {score.shape}: give equal shapes")
-    keep = np.ones(target.shape, bool) if mask is None else mask
-    if keep.shape != target.shape:
-        raise ValueError(f"mask is {keep.shape} and target {target.shape}: give equal shapes")
+    target, score, keep = _checked_tags(target, score, mask)
     if not target[keep].any():
         raise ValueError("no pair that counts is positive: there is nothing to rank")
-    weight = None if weight is None else _numbers(weight)
-    if weight is not None and weight.shape[-1] != len(target):
-        raise ValueError(f"weight is {weight.shape}: give one column per row, {len(target)}")
+    weight = None if weight is None else _weights(weight, len(target))
     rows = [np.flatnonzero(keep[:, tag]) for tag in range(target.shape[1])]
     per_tag = [
         _ap_and_auc(target[r, tag], score[r, tag], weight, r)
@@ -171,6 +176,11 @@ def ranking_table(
     DataFrame
         One row per model, one column per score under its full name.
 
+    Raises
+    ------
+    ValueError, KeyError
+        As `ranking_scores`.
+
     Examples
     --------
     >>> import numpy as np
@@ -185,18 +195,62 @@ def ranking_table(
     return pd.DataFrame(rows).T.rename(columns=RANKING_NAMES)[list(RANKING_NAMES.values())]
 
 
+def _checked(
+    target: ArrayLike, score: ArrayLike, weight: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """What a metric of one list takes, as arrays."""
+    if np.shape(target) != np.shape(score) or np.ndim(target) != 1:
+        raise ValueError(
+            f"target is {np.shape(target)} and score {np.shape(score)}: "
+            "give two lists of one length"
+        )
+    one_row = weight if isinstance(weight, pd.Series) else None
+    target, score, one_row = aligned(target=target, score=score, weight=one_row)
+    weight = weight if one_row is None else one_row
+    weight = None if weight is None else _weights(weight, len(target))
+    return booleans(target, "target"), numbers(score, "score").astype(float), weight
+
+
+def _checked_tags(
+    target: ArrayLike, score: ArrayLike, mask: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Targets, scores and which pairs count, as arrays (N, K)."""
+    if isinstance(target, pd.DataFrame):
+        tables = {"score": score, "mask": mask}
+        score, mask = (
+            columns(each, list(target), name) if isinstance(each, pd.DataFrame) else each
+            for name, each in tables.items()
+        )
+    for name, each in (("score", score), ("mask", mask)):
+        if each is not None and np.shape(each) != np.shape(target):
+            sizes = f"{np.shape(target)} and {name} {np.shape(each)}"
+            raise ValueError(f"target is {sizes}: give equal shapes")
+    target, score, mask = aligned(target=target, score=score, mask=mask)
+    if mask is None:
+        keep = np.ones(np.shape(target), bool)
+    else:
+        keep = booleans(mask, "mask")
+        target, score = (_where(keep, each) for each in (target, score))
+    return booleans(target, "target"), numbers(score, "score", ndim=2), keep
+
+
+def _where(keep: np.ndarray, values: ArrayLike) -> ArrayLike:
+    """The values with 0 for those that do not count."""
+    if isinstance(values, pd.DataFrame):
+        return values.where(keep, 0)
+    return np.where(keep, values, 0)
+
+
 def _ap_and_auc(
-    target: ArrayLike, score: ArrayLike, weight: ArrayLike | None, units: np.ndarray | None = None
+    target: np.ndarray,
+    score: np.ndarray,
+    weight: np.ndarray | None,
+    units: np.ndarray | None = None,
 ) -> tuple[float, float] | tuple[np.ndarray, np.ndarray]:
     """Both metrics; `units` says which column of the weights belongs to each row of the list."""
-    target, score = np.asarray(target, bool), np.asarray(score, float)
-    if target.shape != score.shape or target.ndim != 1:
-        raise ValueError(
-            f"target is {target.shape} and score {score.shape}: give two lists of one length"
-        )
-    if not len(target) or np.isnan(score).any():
-        raise ValueError(f"{len(target)} rows, {np.isnan(score).sum()} without a score: score each")
-    weight, units = _columns(weight, units, len(target))
+    if weight is None:
+        weight, units = np.ones(len(target), np.int32), None
+    units = np.arange(len(target)) if units is None else units
     order = np.argsort(-score, kind="stable")
     steps = _Steps.of(target[order], score[order])
     if weight.ndim == 1:
@@ -210,22 +264,22 @@ def _ap_and_auc(
     return np.concatenate([ap for ap, _ in parts]), np.concatenate([auc for _, auc in parts])
 
 
-def _columns(
-    weight: ArrayLike | None, units: np.ndarray | None, rows: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weights and the column that belongs to each row; without any, all count once."""
-    if weight is None:
-        return np.ones(rows, np.int32), np.arange(rows)
-    weight = _numbers(weight)
-    if units is None and weight.shape[-1] != rows:
-        raise ValueError(f"weight is {weight.shape}: give one column per row, {rows}")
-    return weight, np.arange(rows) if units is None else units
+def _weights(weight: ArrayLike, rows: int) -> np.ndarray:
+    """Return counts as 32-bit integers, which sum fastest, and other weights as floats.
 
-
-def _numbers(weight: ArrayLike) -> np.ndarray:
-    """Return counts as 32-bit integers, which sum fastest, and other weights as floats."""
-    weight = np.asarray(weight)
-    return weight.astype(np.int32 if weight.dtype.kind in "iub" else float, copy=False)
+    Counts whose sums those cannot hold become floats, too.
+    """
+    array = np.asarray(weight)
+    if array.ndim not in (1, 2) or array.shape[-1] != rows:
+        raise ValueError(f"weight is {array.shape}: give one column per row, {rows}")
+    if array.dtype.kind == "b" or (
+        array.dtype.kind in "iu" and (array >= 0).all() and int(array.max()) * rows <= _LARGEST
+    ):
+        return array.astype(np.int32, copy=False)
+    if array.dtype.kind == "i" and (array >= 0).all():
+        small = array.sum(-1, dtype=float).max() <= _LARGEST
+        return array.astype(np.int32 if small else float, copy=False)
+    return numbers(weight, "weight", low=0).astype(float, copy=False)
 
 
 @dataclass(frozen=True)

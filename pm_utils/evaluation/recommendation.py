@@ -2,8 +2,11 @@
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from pm_utils.evaluation.bootstrap import resample_weights
 from pm_utils.evaluation.ranking import roc_auc
+from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
 
 
 def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -20,6 +23,11 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     array of shape (H,)
         Not a number where a row holds one class only.
 
+    Raises
+    ------
+    ValueError
+        When the shapes differ, a target is neither 0 nor 1, or a score is not finite.
+
     References
     ----------
     Zhou et al. (2018), Deep interest network, section 6.2.
@@ -32,6 +40,7 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     >>> group_auc(target, np.array([[0.2, 0.1, 0.3], [0.2, 0.1, 0.3]])).tolist()
     [0.5, nan]
     """
+    target, score = _pairs(target, score)
     ranks = pd.DataFrame(score.T).rank().to_numpy().T
     positive = target.sum(1)
     negative = target.shape[1] - positive
@@ -43,16 +52,25 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
 def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
     """Return the share of what was bought that stands among the k best candidates of each row.
 
+    Candidates of the score at which the k best end share the places that are left: the mean over
+    all orders among them, as scikit-learn's ``ndcg_score`` averages ties.
+
     Parameters
     ----------
     target, score : arrays of shape (H, C)
-        0 or 1, and what the model said; of equal scores the first candidate counts as the best.
+        0 or 1, and what the model said.
     k : int
+        At least 1; more than C takes all.
 
     Returns
     -------
     array of shape (H,)
         Not a number where nothing was bought.
+
+    Raises
+    ------
+    ValueError
+        As `group_auc`; when k is below 1.
 
     Examples
     --------
@@ -61,10 +79,30 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
     >>> target, score = np.array([[1, 1, 0, 0]]), np.array([[0.9, 0.1, 0.8, 0.2]])
     >>> [recall_at(target, score, k).tolist() for k in (2, 3, 4)]
     [[0.5], [0.5], [1.0]]
+    >>> recall_at(np.array([[1, 0, 0]]), np.zeros((1, 3)), 2).round(3)  # two places for three
+    array([0.667])
     """
-    best = np.argsort(-score, axis=1, kind="stable")[:, :k]
+    target, score = _pairs(target, score)
+    k = min(int(whole_numbers(k, "k", low=1)), score.shape[1])
+    last = -np.partition(-score, k - 1, axis=1)[:, k - 1 : k]  # (H, 1), the k-th best score
+    above, level = score > last, score == last
+    share = (k - above.sum(1)) / level.sum(1)  # of a place for each at the k-th score
+    found = (target & above).sum(1) + share * (target & level).sum(1)
     with np.errstate(invalid="ignore"):
-        return np.take_along_axis(target, best, 1).sum(1) / target.sum(1)
+        return found / target.sum(1)
+
+
+def _pairs(
+    target: ArrayLike, score: ArrayLike, name: str = "score"
+) -> tuple[np.ndarray, np.ndarray]:
+    """What happened, as booleans, and what a model said of it, both (H, C)."""
+    if np.shape(target) != np.shape(score) or np.ndim(target) != 2:
+        raise ValueError(
+            f"target is {np.shape(target)} and {name} {np.shape(score)}: "
+            "give one row per household and one column per candidate"
+        )
+    target, score = aligned(target=target, **{name: score})
+    return booleans(target, "target"), numbers(score, name)
 
 
 def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
@@ -78,6 +116,11 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     -------
     array of shape (H,)
 
+    Raises
+    ------
+    ValueError
+        As `group_auc`; when a probability lies outside [0, 1].
+
     Examples
     --------
     >>> import numpy as np
@@ -87,7 +130,8 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     >>> log_losses(target, probability).round(4).tolist()  # log 2; −log 10⁻⁶ / 2, not infinite
     [0.6931, 6.9078]
     """
-    safe = np.clip(probability, 1e-6, 1 - 1e-6)
+    target, probability = _pairs(target, probability, "probability")
+    safe = np.clip(probabilities(probability, "probability"), 1e-6, 1 - 1e-6)
     return -np.where(target > 0, np.log(safe), np.log1p(-safe)).mean(1)
 
 
@@ -107,7 +151,13 @@ def interest_scores(
     Returns
     -------
     dict of arrays of shape (R,)
-        ``AUC``, ``GAUC``, ``log loss`` and ``recall@k``.
+        ``AUC``, ``GAUC``, ``log loss`` and ``recall@k``; households that have no GAUC or no recall
+        are left out of its mean.
+
+    Raises
+    ------
+    ValueError
+        As `recall_at` and `log_losses`; when the weights are not those of so many households.
 
     Examples
     --------
@@ -119,6 +169,8 @@ def interest_scores(
     >>> {name: values.round(3).tolist() for name, values in scores.items()}
     {'AUC': [0.75, 1.0], 'GAUC': [0.5, 1.0], 'log loss': [0.511, 0.164], 'recall@1': [0.5, 1.0]}
     """
+    target, probability = _pairs(target, probability, "probability")
+    weight = resample_weights(weight, len(target))
     rows = {
         "GAUC": group_auc(target, probability),
         "log loss": log_losses(target, probability),
@@ -146,6 +198,11 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     array of shape (R,)
         Not a number where one class has no weight.
 
+    Raises
+    ------
+    ValueError
+        As `group_auc`; when the weights are not those of so many households.
+
     Examples
     --------
     >>> import numpy as np
@@ -155,14 +212,15 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     >>> resampled_auc(target, score, weight).tolist()  # 3 of 4 pairs, then all
     [0.75, 1.0]
     """
-    bought = target > 0
+    bought, score = _pairs(target, score)
+    weight = resample_weights(weight, len(bought)).astype(float)
     order = np.argsort(score[bought])
     household, positives = np.nonzero(bought)[0][order], score[bought][order]
-    above = np.empty((len(target), len(target)))
-    for other in range(len(target)):
+    above = np.empty((len(bought), len(bought)))
+    for other in range(len(bought)):
         negatives = np.sort(score[other, ~bought[other]])
         sides = [np.searchsorted(negatives, positives, side=side) for side in ("left", "right")]
-        above[:, other] = np.bincount(household, sum(sides) / 2, len(target))  # ties count half
+        above[:, other] = np.bincount(household, sum(sides) / 2, len(bought))  # ties count half
     n_positive, n_negative = weight @ bought.sum(1), weight @ (~bought).sum(1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return ((weight @ above) * weight).sum(1) / (n_positive * n_negative)
@@ -186,6 +244,11 @@ def resampled_scores(
     dict of DataFrames
         One row per resample, the sample itself first; one column per score.
 
+    Raises
+    ------
+    ValueError
+        As `interest_scores`.
+
     Examples
     --------
     >>> import numpy as np
@@ -198,13 +261,22 @@ def resampled_scores(
     1  1.00   1.0     0.164       1.0
     2  0.00   0.0     0.857       0.0
     """
-    rows = np.vstack([np.ones(len(target), int), weight])
+    rows = np.vstack([np.ones(len(target), int), resample_weights(weight, len(target))])
     return {
         name: pd.DataFrame(
-            interest_scores(target, probability.reshape(target.shape), k=k, weight=rows)
+            interest_scores(target, _folded(probability, target, name), k=k, weight=rows)
         )
         for name, probability in probabilities.items()
     }
+
+
+def _folded(values: ArrayLike, target: ArrayLike, name: str) -> ArrayLike:
+    """One model's values of shape (H, C), also where they come as one list."""
+    if np.shape(values) == np.shape(target):
+        return values
+    if np.size(values) != np.size(target):
+        raise ValueError(f"{name!r} has {np.size(values):,} values for {np.size(target):,} pairs")
+    return np.reshape(values, np.shape(target))
 
 
 def points_and_ends(
@@ -259,6 +331,11 @@ def auc_by_part(
     DataFrame
         One row per model, one column per part.
 
+    Raises
+    ------
+    ValueError
+        As `pm_utils.evaluation.ranking.roc_auc`; when a shape is another.
+
     Examples
     --------
     >>> import numpy as np
@@ -269,11 +346,12 @@ def auc_by_part(
               all  first row
     network  0.75        1.0
     """
+    told = {name: _pairs(target, _folded(p, target, name)) for name, p in probabilities.items()}
     return pd.DataFrame(
         {
             part: {
-                name: roc_auc(target[mask], probability.reshape(target.shape)[mask])
-                for name, probability in probabilities.items()
+                name: roc_auc(*(each[booleans(mask, part)] for each in pair))
+                for name, pair in told.items()
             }
             for part, mask in parts.items()
         }

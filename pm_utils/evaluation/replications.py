@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 from scipy.stats import t as student
+
+from pm_utils.inputs import numbers
 
 
 def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
@@ -21,6 +22,11 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
     (float, float)
         The interval is the first number, give or take the second.
 
+    Raises
+    ------
+    ValueError
+        When there are fewer than two values, or one is not finite.
+
     Examples
     --------
     >>> from pm_utils.evaluation.replications import mean_and_margin
@@ -28,5 +34,7 @@ def mean_and_margin(values: Sequence[float]) -> tuple[float, float]:
     >>> mean, round(margin, 3)  # 4.303 · 1 / √3
     (2.0, 2.484)
     """
-    values, n = np.asarray(values), len(values)
+    values, n = numbers(values, "values", ndim=1), len(values)
+    if n < 2:
+        raise ValueError(f"{n} value(s) have no margin: give one per replication, two or more")
     return float(values.mean()), float(student.ppf(0.975, n - 1) * values.std(ddof=1) / n**0.5)

@@ -36,6 +36,12 @@ def newton_logistic(
     coef : array of shape (Q,)
     precision : array of shape (Q, Q)
         Of the normal distribution that stands for the posterior: the hessian before the last step.
+        Without rows or steps both are those of the prior.
+
+    Raises
+    ------
+    FloatingPointError
+        When the coefficients are not finite at the end, as after inputs that are not.
 
     Examples
     --------
@@ -59,6 +65,11 @@ def newton_logistic(
             root = np.sqrt(stride * trials * probability * (1 - probability))[:, None] * x
             hessian += root.T @ root
         coef = coef + np.linalg.solve(hessian, gradient)
+    if not np.isfinite(coef).all():
+        raise FloatingPointError(
+            f"{(~np.isfinite(coef)).sum()} of {len(coef)} coefficients are not finite: look for "
+            "inputs, successes or offsets that are not"
+        )
     return coef, hessian
 
 

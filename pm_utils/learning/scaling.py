@@ -5,12 +5,17 @@ from typing import Self
 
 import pandas as pd
 
+from pm_utils import inputs
+
 FARTHEST = 4.0  # deviations from the mean; what is further off counts as this
 
 
 @dataclass(frozen=True)
 class Scaling:
     """Means and deviations of training rows; applied, values end at `FARTHEST` deviations.
+
+    A feature's unit makes no difference, and neither does the order of the columns: they are found
+    by name. Further columns are not read.
 
     Explained in chapter ``conversion``.
 
@@ -35,10 +40,29 @@ class Scaling:
 
     @classmethod
     def learn(cls, features: pd.DataFrame) -> Self:
-        """Take both from training rows; a constant keeps its scale."""
+        """Take both from training rows; a constant keeps its scale.
+
+        Raises
+        ------
+        ValueError
+            When there is no row, or a value is not finite, with its column.
+        """
+        if not len(features):
+            raise ValueError("features has no rows: give at least one")
+        inputs.numbers(inputs.columns(features, list(features), "features"), "features")
         deviation = features.std(ddof=0)
-        return cls(features.mean(), deviation.where(deviation > 1e-3, 1.0))
+        return cls(features.mean(), deviation.where(features.max() > features.min(), 1.0))
 
     def apply(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return the features in deviations from the training mean."""
+        """Return the features in deviations from the training mean, in the training order.
+
+        Raises
+        ------
+        KeyError
+            When a feature of the training rows is missing.
+        ValueError
+            When a value is not finite, with its column, or two columns have one name.
+        """
+        features = inputs.columns(features, list(self.mean.index), "features")
+        inputs.numbers(features, "features")
         return ((features - self.mean) / self.deviation).clip(-FARTHEST, FARTHEST)

@@ -70,9 +70,15 @@ def fit(
     Raises
     ------
     ValueError
-        When inputs and target differ in rows, or `patience` is given without `validation`.
+        When inputs and target differ in rows or have none, a number in them is not finite, or
+        `patience` is given without `validation`.
     FloatingPointError
-        When a training loss is not finite.
+        When a training loss is not finite though all numbers are.
+
+    Notes
+    -----
+    Where a layer learns from the statistics of its batch, as batch normalisation does, a last batch
+    of a single row joins the one before it.
 
     References
     ----------
@@ -94,6 +100,8 @@ def fit(
     (100, -1)
     """
     _check_rows(inputs, target)
+    if validation is not None:
+        _check_rows(*validation, name="validation")
     if patience is not None and validation is None:
         raise ValueError("patience needs validation rows to watch")
     torch.manual_seed(seed)
@@ -101,15 +109,18 @@ def fit(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
     )
-    steps = epochs * math.ceil(len(target) / batch_size)
+    joined = len(target) % batch_size == 1 < len(target) and _reads_batches(model)
+    steps = epochs * (math.ceil(len(target) / batch_size) - joined)
     scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, learning_rate, total_steps=steps)
     history, best_weights, best_loss = History(), None, math.inf
     for epoch in range(epochs):
         batches = torch.randperm(len(target), generator=generator).split(batch_size)
+        if joined:
+            batches = (*batches[:-2], torch.cat(batches[-2:]))
         history.train.append(_one_epoch(model, inputs, target, loss, scheduler, batches))
         if validation is None:
             continue
-        history.validation.append(evaluate_loss(model, *validation, loss=loss))
+        history.validation.append(_loss_of_rows(model, *validation, loss))
         if history.validation[-1] < best_loss:
             history.best_epoch, best_loss = epoch, history.validation[-1]
             best_weights = {name: value.clone() for name, value in model.state_dict().items()}
@@ -192,6 +203,11 @@ def evaluate_loss(
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        When inputs and target differ in rows or have none, or a number in them is not finite.
+
     Examples
     --------
     >>> import torch
@@ -202,6 +218,12 @@ def evaluate_loss(
     2.0
     """
     _check_rows(inputs, target)
+    return _loss_of_rows(model, inputs, target, loss, batch_size)
+
+
+def _loss_of_rows(
+    model: nn.Module, inputs: Sequence[Tensor], target: Tensor, loss: Loss, batch_size: int = 4096
+) -> float:
     model.eval()
     total = 0.0
     with torch.no_grad():
@@ -231,6 +253,11 @@ def predict(
     -------
     Tensor of shape (N, ...)
 
+    Raises
+    ------
+    ValueError
+        When there are no rows, the inputs differ in rows, or a number is not finite.
+
     Examples
     --------
     >>> import torch
@@ -241,6 +268,7 @@ def predict(
     >>> predict(torch.add, [torch.tensor([1.0, 2.0]), torch.tensor([10.0, 20.0])]).tolist()
     [11.0, 22.0]
     """
+    _check_rows(inputs)
     module = model if isinstance(model, nn.Module) else getattr(model, "__self__", None)
     if isinstance(module, nn.Module):
         module.eval()
@@ -249,10 +277,35 @@ def predict(
         return torch.cat([model(*(part[rows] for part in inputs)) for rows in chunks])
 
 
-def _check_rows(inputs: Sequence[Tensor], target: Tensor) -> None:
+def _reads_batches(model: Callable[..., Tensor]) -> bool:
+    """Whether a layer learns from the statistics of its batch."""
+    modules = model.modules() if isinstance(model, nn.Module) else ()
+    return any(isinstance(module, nn.modules.batchnorm._NormBase) for module in modules)
+
+
+def _check_rows(
+    inputs: Sequence[Tensor], target: Tensor | None = None, *, name: str = "target"
+) -> None:
+    """Refuse inputs whose rows are not those of the target, or hold a number that is none."""
+    first, told = (inputs[0], "inputs[0]") if target is None else (target, f"the {name}")
+    if not len(first):
+        raise ValueError(f"{told} has no rows: give at least one")
     for position, part in enumerate(inputs):
-        if len(part) != len(target):
+        if len(part) != len(first):
             raise ValueError(
-                f"inputs[{position}] has {len(part)} rows and the target {len(target)}: "
+                f"inputs[{position}] has {len(part)} rows and {told} {len(first)}: "
                 "give one row of each per example"
+            )
+    for part, called in [(one, f"inputs[{k}]") for k, one in enumerate(inputs)] + (
+        [] if target is None else [(target, told)]
+    ):
+        if part.is_floating_point() and not part.isfinite().all():
+            wrong = ~part.isfinite()
+            rows = wrong.reshape(len(part), -1).any(1)
+            where = [int(axis) for axis in wrong.nonzero()[0]]
+            column = f", column {', '.join(map(str, where[1:]))}" if where[1:] else ""
+            raise ValueError(
+                f"{called} is not finite in {int(rows.sum()):,} of {len(part):,} rows, first row "
+                f"{where[0]}{column} ({part[tuple(where)].item()}): fill or leave out what is not "
+                "known"
             )

@@ -7,6 +7,7 @@ from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import PoissonRegressor
 
+from pm_utils import inputs
 from pm_utils.learning.scaling import Scaling
 from pm_utils.lifetime.ensemble import ValueRows
 
@@ -59,7 +60,14 @@ def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> 
     model : RegressorMixin
         One of `lifetime_baselines`; it is fitted in place, to values in units of their mean.
     rows, later : ValueRows
-        What to learn from, and what to predict.
+        What to learn from, and what to predict; columns are found by name.
+
+    Raises
+    ------
+    KeyError
+        When the later rows lack a column.
+    ValueError
+        When a number is not finite, with its column, or nobody spent.
 
     Examples
     --------
@@ -76,7 +84,12 @@ def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> 
     array([ 1.,  3.,  9., 27.])
     """
     scaling, unit = Scaling.learn(rows.features), rows.value.mean()
-    tables = [
-        replace(part, features=scaling.apply(part.features)).table() for part in (rows, later)
-    ]
+    if not unit > 0:
+        raise ValueError(f"none of {len(rows):,} customers spent: nothing to learn from")
+    names, tables = list(rows.profile), []
+    for part in (rows, later):
+        profile = inputs.columns(part.profile, names, "profile")
+        tables.append(replace(part, features=scaling.apply(part.features), profile=profile).table())
+    for table in tables:
+        inputs.numbers(table, "profile and features")
     return model.fit(tables[0].to_numpy(), rows.value / unit).predict(tables[1].to_numpy()) * unit

@@ -1,21 +1,64 @@
 """Two classical models of buying and spending, of the kind "buy till you die".
 
 `BetaGeoNBD` says how often the customer will order, `GammaGamma` how much an order will bring. Both
-read what `pm_utils.lifetime.rfm.rfm_summary` leaves of a history."""
+read what `pm_utils.lifetime.rfm.rfm_summary` leaves of a history.
 
-from collections.abc import Callable
+Times may be in any unit and dollars in any currency: a fit measures them by their own mean, so
+that another unit changes alpha (or v) in proportion and nothing else. Arguments that carry an index
+are matched by it.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
-from scipy.special import expit, gammaln, hyp2f1, psi
+from scipy.special import betaincinv, expit, gammaln, hyp2f1, psi, roots_legendre
+from sklearn.exceptions import ConvergenceWarning
 
-LOG_BOUND = 12.0  # the fit keeps the logarithm of each parameter within this of zero
+from pm_utils import inputs
+
+LOG_BOUND = 12.0  # a fit keeps the logarithm of each parameter, in units of its own, within this
+MAX_STEPS = 1000  # of a fit
+_NODES = 200  # of the quadrature where the hypergeometric function overflows
 
 
 # ------------------------------------------------------------------ how often: BG/NBD
+
+
+def _history(
+    frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return x, t_x and T as floats, matched by their index, or refuse what is no history."""
+    x, t_x, T = _matched(frequency=frequency, recency=recency, age=age)
+    rows = next((one.index for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
+    x = inputs.whole_numbers(x, "frequency").astype(float)
+    t_x, T = inputs.numbers(t_x, "recency", low=0), inputs.numbers(T, "age", low=0)
+    late = np.atleast_1d(t_x > T * (1 + 1e-9) + 1e-9)
+    _refuse(late, rows, "recency is beyond age", "give both in one unit, until one day")
+    early = np.atleast_1d((x == 0) & (t_x > 0))
+    fault = "recency is above 0 without a repeat order"
+    _refuse(early, rows, fault, "count it from the first order")
+    return x, t_x, T
+
+
+def _matched(**given: ArrayLike) -> list[ArrayLike]:
+    """Match lists by their index; a single number stands for every row."""
+    lists = {name: one for name, one in given.items() if np.ndim(one)}
+    given |= dict(zip(lists, inputs.aligned(**lists), strict=True)) if lists else {}
+    return list(given.values())
+
+
+def _refuse(wrong: np.ndarray, rows: pd.Index | None, fault: str, remedy: str) -> None:
+    """Raise when any row is wrong, naming the first by its label."""
+    if wrong.any():
+        first = wrong.argmax() if rows is None else rows[wrong.argmax()]
+        told = f"{fault} in {wrong.sum():,} of {len(wrong):,} rows, first row {first}"
+        raise ValueError(f"{told}: {remedy}")
 
 
 def bgnbd_log_likelihood(
@@ -45,6 +88,12 @@ def bgnbd_log_likelihood(
     gradients : array of shape (N, 4)
         With respect to the logarithm of each parameter.
 
+    Raises
+    ------
+    ValueError
+        When a parameter is not above 0, a number is not finite or below 0, a frequency is not
+        whole, a recency lies beyond its age, or is above 0 without a repeat order.
+
     References
     ----------
     Fader, Hardie & Lee (2005), "Counting your customers" the easy way.
@@ -62,8 +111,8 @@ def bgnbd_log_likelihood(
     >>> gradients.round(3).tolist()
     [[-0.693, 0.5, 0.0, 0.0]]
     """
-    r, alpha, a, b = np.asarray(parameters, dtype=float)
-    x, t_x, T = (np.asarray(part, dtype=float) for part in (frequency, recency, age))
+    r, alpha, a, b = inputs.numbers(parameters, "parameters", above=0)
+    x, t_x, T = _history(frequency, recency, age)
     repeats = x > 0
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
     common += gammaln(a + b) - gammaln(a + b + x) - gammaln(b)
@@ -97,7 +146,13 @@ class BetaGeoNBD:
     Attributes
     ----------
     r, alpha, a, b : float
-        Above 0; alpha in weeks.
+        Above 0; alpha in weeks, or what else the times are in.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is not above 0, and by each method when a history is none: see
+        `bgnbd_log_likelihood`.
 
     References
     ----------
@@ -123,6 +178,10 @@ class BetaGeoNBD:
     a: float
     b: float
 
+    def __post_init__(self) -> None:
+        """Refuse parameters that are none."""
+        inputs.numbers(list(astuple(self)), "r, alpha, a, b", above=0)
+
     @classmethod
     def fit(cls, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> Self:
         """Return the model of maximum likelihood; arguments as in `rfm_summary`.
@@ -132,6 +191,19 @@ class BetaGeoNBD:
         frequency, recency, age : arrays of shape (N,)
             Repeat orders, and weeks; the same as for all other methods.
 
+        Raises
+        ------
+        ValueError
+            When nobody ordered again, or a history is none: see `bgnbd_log_likelihood`.
+        RuntimeError
+            When the search for the maximum did not end.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When a parameter ended at its bound: the data do not tell it, such as how customers
+            leave where nobody seems to.
+
         Examples
         --------
         >>> from pm_utils.lifetime.btyd import BetaGeoNBD
@@ -140,14 +212,18 @@ class BetaGeoNBD:
         >>> fitted.log_likelihood(*history) > guess.log_likelihood(*history)
         True
         """
-        histories = np.column_stack([frequency, recency, age]).astype(float)
+        histories = np.column_stack(_history(frequency, recency, age))
         rows, count = np.unique(histories, axis=0, return_counts=True)  # equal rows count once
+        if not rows[:, 0].any():
+            raise ValueError(f"none of {len(histories):,} customers ordered again: nothing to fit")
+        unit = count @ rows[:, 2] / count.sum()  # the mean age
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            value, gradients = bgnbd_log_likelihood(parameters, *rows.T)
+            x, t_x, T = rows.T
+            value, gradients = bgnbd_log_likelihood(parameters, x, t_x / unit, T / unit)
             return count @ value, count @ gradients
 
-        return cls(*_maximise_likelihood(log_likelihood, 4))
+        return cls(*_maximise_likelihood(log_likelihood, {"r": 1, "alpha": unit, "a": 1, "b": 1}))
 
     def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> float:
         """Return the total log likelihood of some customers, in nats.
@@ -180,7 +256,7 @@ class BetaGeoNBD:
         >>> model.probability_alive([0, 1], [0, 1], [30, 30]).round(3)
         array([1.   , 0.235])
         """
-        x, t_x, T = (np.asarray(part, dtype=float) for part in (frequency, recency, age))
+        x, t_x, T = _history(frequency, recency, age)
         before = np.where(x > 0, self.b + x - 1, 1.0)
         odds = np.log(self.a / before)
         odds += (self.r + x) * (np.log(self.alpha + T) - np.log(self.alpha + t_x))
@@ -201,8 +277,8 @@ class BetaGeoNBD:
         >>> [round(float(model.probability_no_order(w, 2, 30, 39)), 3) for w in (0, 13, 52)]
         [1.0, 0.68, 0.403]
         """
-        x, T = np.asarray(frequency, dtype=float), np.asarray(age, dtype=float)
-        alive = self.probability_alive(frequency, recency, age)
+        x, t_x, T = _history(frequency, recency, age)
+        weeks, alive = inputs.numbers(weeks, "weeks", low=0), self.probability_alive(x, t_x, T)
         quiet = ((self.alpha + T) / (self.alpha + T + weeks)) ** (self.r + x)
         return 1 - alive + alive * quiet
 
@@ -212,12 +288,14 @@ class BetaGeoNBD:
         """Return the expected days with an order in the weeks to come.
 
         Euler's transformation of the paper's hypergeometric function keeps every factor below
-        one: with hundreds of orders the printed form multiplies a huge number by a tiny one.
+        one: with hundreds of orders the printed form multiplies a huge number by a tiny one. Where
+        even that overflows, as with a and b in the thousands, the expectation is integrated over
+        the probability to leave.
 
         Parameters
         ----------
         weeks : float
-            How far to look ahead.
+            How far to look ahead, at least 0.
         frequency, recency, age : arrays of shape (N,)
 
         Returns
@@ -237,13 +315,54 @@ class BetaGeoNBD:
         >>> [round(float(model.expected_orders(w, 2, 30.43, 38.86)), 3) for w in (39, 78)]
         [1.226, 2.151]
         """
-        x, T = np.asarray(frequency, dtype=float), np.asarray(age, dtype=float)
-        r, alpha, b = self.r, self.alpha, self.b
+        x, t_x, T = _history(frequency, recency, age)
+        r, alpha, b, weeks = self.r, self.alpha, self.b, inputs.numbers(weeks, "weeks", low=0)
         a = self.a + 1e-6 * (abs(self.a - 1) < 1e-6)  # at 1 the formula is 0 / 0, with a limit
         z = weeks / (alpha + T + weeks)
-        never = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
-        alive = self.probability_alive(frequency, recency, age)
-        return (a + b + x - 1) / (a - 1) * (1 - never) * alive
+        with np.errstate(all="ignore"):
+            never = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
+            orders = (a + b + x - 1) / (a - 1) * (1 - never) + 0.0  # no -0
+        if not np.isfinite(orders).all():
+            orders = np.where(np.isfinite(orders), orders, self._integrated_orders(weeks, x, T))
+        return orders * self.probability_alive(x, t_x, T)
+
+    def _integrated_orders(self, weeks: np.ndarray, x: np.ndarray, T: np.ndarray) -> np.ndarray:
+        """The orders of customers who are there, as a mean over the probability to leave, p.
+
+        Given p, they are (1 - (1 + p weeks / (alpha + T))^-(r + x)) / p.
+        """
+        nodes, share = roots_legendre(_NODES)
+        x, T, weeks = (part[..., None] for part in np.broadcast_arrays(x, T, weeks))
+        p = betaincinv(self.a, self.b + x, (nodes + 1) / 2)  # (..., _NODES)
+        longer = weeks / (self.alpha + T)
+        with np.errstate(all="ignore"):
+            given = -np.expm1(-(self.r + x) * np.log1p(p * longer)) / p
+        return np.where(p > 1e-300, given, (self.r + x) * longer) @ (share / 2)
+
+    def unconditional_orders(self, weeks: ArrayLike) -> np.ndarray:
+        """Return E[X(t)]: expected days with a repeat order of a customer drawn at random.
+
+        Parameters
+        ----------
+        weeks : array of any shape
+            t, weeks since the customer's first order.
+
+        Returns
+        -------
+        array of the same shape
+
+        References
+        ----------
+        Fader, Hardie & Lee (2005), equation 9; their figure 2 adds it up over customers.
+
+        Examples
+        --------
+        >>> from pm_utils.lifetime.btyd import BetaGeoNBD
+        >>> model = BetaGeoNBD(r=0.243, alpha=4.414, a=0.793, b=2.426)
+        >>> model.unconditional_orders([0, 39, 78]).round(3)
+        array([0.   , 1.197, 1.861])
+        """
+        return self.expected_orders(weeks, 0, 0, 0)
 
 
 # ------------------------------------------------------------------ how much: Gamma–Gamma
@@ -270,6 +389,11 @@ def gamma_gamma_log_likelihood(
     gradients : array of shape (N, 3)
         With respect to the logarithm of each parameter.
 
+    Raises
+    ------
+    ValueError
+        When a number is not finite or not above 0.
+
     References
     ----------
     Fader & Hardie (2013), The Gamma-Gamma model of monetary value.
@@ -284,8 +408,9 @@ def gamma_gamma_log_likelihood(
     >>> np.exp(value).round(3), gradients.shape
     (array([0.25]), (1, 3))
     """
-    p, q, v = np.asarray(parameters, dtype=float)
-    x, mean = np.asarray(frequency, dtype=float), np.asarray(value, dtype=float)
+    p, q, v = inputs.numbers(parameters, "parameters", above=0)
+    x, mean = _matched(frequency=frequency, value=value)
+    x, mean = inputs.numbers(x, "frequency", above=0), inputs.numbers(mean, "value", above=0)
     total, n = v + x * mean, p * x
     likelihood = gammaln(n + q) - gammaln(n) - gammaln(q) + q * np.log(v) - np.log(mean)
     likelihood += n * np.log(x * mean) - (n + q) * np.log(total)
@@ -309,6 +434,11 @@ class GammaGamma:
     p, q, v : float
         Above 0; v in dollars.
 
+    Raises
+    ------
+    ValueError
+        When a parameter is not above 0.
+
     References
     ----------
     Fader & Hardie (2013), The Gamma-Gamma model of monetary value.
@@ -327,6 +457,10 @@ class GammaGamma:
     q: float
     v: float
 
+    def __post_init__(self) -> None:
+        """Refuse parameters that are none."""
+        inputs.numbers(list(astuple(self)), "p, q, v", above=0)
+
     @classmethod
     def fit(cls, frequency: ArrayLike, value: ArrayLike) -> Self:
         """Return the model of maximum likelihood; who has no repeat order or value is left out.
@@ -334,23 +468,45 @@ class GammaGamma:
         Parameters
         ----------
         frequency, value : arrays of shape (N,)
-            Repeat orders, and their mean in dollars.
+            Repeat orders, and their mean in dollars, at least 0.
+
+        Raises
+        ------
+        ValueError
+            When nobody has a repeat order of some value, or a number is below 0 or not finite: a
+            mean below 0 comes from returns, see `pm_utils.lifetime.rfm.rfm_summary`.
+        RuntimeError
+            When the search for the maximum did not end.
+
+        Warns
+        -----
+        ConvergenceWarning
+            When a parameter ended at its bound.
 
         Examples
         --------
+        >>> import numpy as np
         >>> from pm_utils.lifetime.btyd import GammaGamma
-        >>> all_of_them = GammaGamma.fit([0, 2, 3, 5, 4], [0.0, 20.0, 35.0, 28.0, 90.0])
-        >>> all_of_them == GammaGamma.fit([2, 3, 5, 4], [20.0, 35.0, 28.0, 90.0])
+        >>> rng = np.random.default_rng(0)
+        >>> x, rate = rng.integers(0, 9, 300), rng.gamma(4, 1 / 15, 300)
+        >>> value = rng.gamma(6 * x + 1e-9) / rate / np.maximum(x, 1)  # 0 where x is
+        >>> GammaGamma.fit(x, value) == GammaGamma.fit(x[x > 0], value[x > 0])
         True
         """
-        x, mean = np.asarray(frequency, dtype=float), np.asarray(value, dtype=float)
+        x, mean = _spending(frequency, value)
         known = (x > 0) & (mean > 0)
+        if not known.any():
+            raise ValueError(
+                f"none of {known.size:,} customers has a repeat order of some value: nothing to fit"
+            )
+        x, unit = x[known], mean[known].mean()
+        mean = mean[known] / unit
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            likelihood, gradients = gamma_gamma_log_likelihood(parameters, x[known], mean[known])
+            likelihood, gradients = gamma_gamma_log_likelihood(parameters, x, mean)
             return likelihood.sum(), gradients.sum(0)
 
-        return cls(*_maximise_likelihood(log_likelihood, 3))
+        return cls(*_maximise_likelihood(log_likelihood, {"p": 1, "q": 1, "v": unit}))
 
     def expected_value(self, frequency: ArrayLike, value: ArrayLike) -> np.ndarray:
         """Return each customer's expected order value in dollars, shrunk towards all → (N,).
@@ -358,7 +514,8 @@ class GammaGamma:
         Raises
         ------
         ValueError
-            When q is at most 1: then the mean over customers is infinite.
+            When q is at most 1: then the mean over customers is infinite; or when a number is
+            below 0 or not finite.
 
         Examples
         --------
@@ -370,21 +527,43 @@ class GammaGamma:
         """
         if self.q <= 1:
             raise ValueError(f"q is {self.q}: the mean of an order has no finite value")
-        x, mean = np.asarray(frequency, dtype=float), np.asarray(value, dtype=float)
+        x, mean = _spending(frequency, value)
         return self.p * (self.v + x * mean) / (self.p * x + self.q - 1)
 
 
-def _maximise_likelihood(log_likelihood: Callable, n_parameters: int) -> list[float]:
-    """Return the parameters above 0 that maximise a log likelihood, sought by their logarithms."""
-    scale = max(abs(log_likelihood(np.ones(n_parameters))[0]), 1.0)
+def _spending(frequency: ArrayLike, value: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    """Return orders and mean values as floats, matched by their index, or refuse them."""
+    x, mean = _matched(frequency=frequency, value=value)
+    x = inputs.whole_numbers(x, "frequency").astype(float)
+    return x, inputs.numbers(mean, "value", low=0)
+
+
+def _maximise_likelihood(
+    log_likelihood: Callable[[np.ndarray], tuple[float, np.ndarray]], units: dict[str, float]
+) -> Sequence[float]:
+    """Return the parameters above 0 that maximise a log likelihood, sought by their logarithms.
+
+    `units` names the parameters and tells what each is measured in; the log likelihood reads
+    them without it.
+    """
+    scale = max(abs(log_likelihood(np.ones(len(units)))[0]), 1.0)
 
     def loss(log_parameters: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradients = log_likelihood(np.exp(log_parameters))
         return -value / scale, -gradients / scale
 
-    bounds = [(-LOG_BOUND, LOG_BOUND)] * n_parameters
-    options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": 1000, "maxfun": 3000}
+    bounds = [(-LOG_BOUND, LOG_BOUND)] * len(units)
+    options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": MAX_STEPS, "maxfun": 3 * MAX_STEPS}
     result = minimize(
-        loss, np.zeros(n_parameters), jac=True, method="L-BFGS-B", bounds=bounds, options=options
+        loss, np.zeros(len(units)), jac=True, method="L-BFGS-B", bounds=bounds, options=options
     )
-    return np.exp(result.x).tolist()
+    found = dict(zip(units, np.exp(result.x) * list(units.values()), strict=True))
+    at_bound = np.abs(result.x) > LOG_BOUND - 1e-3
+    slope = np.abs(np.where(at_bound, 0, result.jac)).max()
+    if not (result.success or slope < 1e-6) or not np.isfinite(result.fun):
+        told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
+        raise RuntimeError(f"the fit did not end after {result.nit} steps, at {told}")
+    for name in np.array(list(units))[at_bound]:
+        told = f"{name} ended at its bound, {found[name]:.4g}: the data do not tell it"
+        warnings.warn(told, ConvergenceWarning, stacklevel=3)
+    return list(map(float, found.values()))

@@ -3,6 +3,8 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pm_utils import inputs
+
 
 def retained_value(
     margin: ArrayLike,
@@ -35,7 +37,7 @@ def retained_value(
     Raises
     ------
     ValueError
-        When a factor is out of range, or the sum has no end and no limit.
+        When a factor is out of range, a number is missing, or the sum has no end and no limit.
 
     References
     ----------
@@ -51,12 +53,12 @@ def retained_value(
     >>> retained_value(8, 0.5, retention=[0.0, 0.5, 1.0]).round(2)  # without end
     array([ 8.  , 10.67, 16.  ])
     """
-    for name, value in {"discount_factor": discount_factor, "retention": retention}.items():
-        if not np.all((np.asarray(value) >= 0) & (np.asarray(value) <= 1)):
-            raise ValueError(f"{name} is {value}: give a number from 0 to 1")
-    ratio = np.asarray(discount_factor, dtype=float) * retention
+    factor = inputs.probabilities(discount_factor, "discount_factor")
+    ratio = factor * inputs.probabilities(retention, "retention")
+    if not np.all(np.asarray(periods) >= 0):
+        raise ValueError(f"periods is {periods}: give a number of at least 0, or infinity")
     if np.isinf(periods) and np.any(ratio == 1):
         raise ValueError("without discount or loss, an endless margin has no value: give periods")
     below = np.where(ratio < 1, ratio, 0.0)
     paid = np.where(ratio < 1, (1 - below**periods) / (1 - below), periods)
-    return np.asarray(margin, dtype=float) * paid
+    return inputs.numbers(margin, "margin") * paid

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, next_spend
 from pm_utils.data import Shop
+from pm_utils.inputs import aligned, columns, numbers
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime.networks import LifetimeValueNet, ziln_loss, ziln_mean
@@ -34,6 +35,12 @@ class ValueRows:
     value : array of shape (N,)
         Dollars, at least 0.
 
+    Raises
+    ------
+    ValueError
+        When the rows of the three cannot be matched by their index, or a value is below 0 or not
+        finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -51,6 +58,17 @@ class ValueRows:
     features: pd.DataFrame
     profile: pd.DataFrame
     value: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Match the rows by their index; what comes from returns belongs elsewhere."""
+        if not len(self.features):
+            return  # of no rows nothing needs to match
+        features, profile, value = aligned(
+            features=self.features, profile=self.profile, value=self.value
+        )
+        value = numbers(value, "value", low=0, ndim=1)
+        for name, part in {"features": features, "profile": profile, "value": value}.items():
+            object.__setattr__(self, name, part)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -177,6 +195,8 @@ class ValueEnsemble:
     nets : list of LifetimeValueNet
     scaling : Scaling
         Learned on the training rows.
+    profile : tuple of str, optional
+        The columns of the profile, in the order of training; by default as they stand.
 
     Examples
     --------
@@ -194,6 +214,7 @@ class ValueEnsemble:
 
     nets: list[LifetimeValueNet]
     scaling: Scaling
+    profile: tuple[str, ...] | None = None
 
     @classmethod
     def train(
@@ -221,8 +242,13 @@ class ValueEnsemble:
         learning_rate : float
         seed : int
             Network k learns with seed 1000 `seed` + k.
+
+        Raises
+        ------
+        ValueError
+            When a number is not finite, with its column, or nobody spent.
         """
-        ensemble = cls([], Scaling.learn(rows.features))
+        ensemble = cls([], Scaling.learn(rows.features), tuple(rows.profile))
         inputs, value = ensemble.inputs(rows), torch.tensor(rows.value, dtype=torch.float32)
         sizes = rows.profile.shape[1], rows.features.shape[1], hidden
         settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
@@ -236,8 +262,19 @@ class ValueEnsemble:
         return ensemble
 
     def inputs(self, rows: ValueRows) -> list[Tensor]:
-        """Return what a network reads: profile (N, P) and scaled features (N, F)."""
-        tables = rows.profile, self.scaling.apply(rows.features)
+        """Return what a network reads: profile (N, P) and scaled features (N, F).
+
+        Raises
+        ------
+        KeyError
+            When a column of the training rows is missing; columns are found by name.
+        ValueError
+            When a number is not finite, with its column.
+        """
+        names = rows.profile if self.profile is None else self.profile
+        profile = columns(rows.profile, list(names), "profile")
+        numbers(profile, "profile")
+        tables = profile, self.scaling.apply(rows.features)
         return [torch.tensor(table.to_numpy(dtype=np.float32)) for table in tables]
 
     def outputs(self, rows: ValueRows) -> list[Tensor]:

@@ -61,12 +61,33 @@ class LifetimeValueNet(nn.Module):
 
     @torch.no_grad()
     def initialise_biases(self, value: Tensor) -> None:
-        """Set the biases to what fits all customers alike; value (N,) in dollars, some above 0."""
+        """Set the biases to what fits all customers alike; value (N,) in dollars, some above 0.
+
+        A single customer above 0 shows no spread, so σ starts at 1.
+
+        Raises
+        ------
+        ValueError
+            When a value is below 0 or not finite, or none is above 0.
+        """
+        _check_value(value)
+        if not (value > 0).any():
+            raise ValueError(f"none of {len(value):,} customers spent: nothing to learn from")
         log = value[value > 0].log()
         share = (value > 0).double().mean().clamp(0.01, 0.99)
-        spread = float(log.std().clamp(*SIGMA))
+        spread = float(log.std().clamp(*SIGMA)) if len(log) > 1 else 1.0
         raw = math.log(math.expm1(spread))
         self.deep.bias.copy_(torch.tensor([float(share.logit()), float(log.mean()), raw]))
+
+
+def _check_value(value: Tensor) -> None:
+    wrong = ~((value >= 0) & value.isfinite())
+    if wrong.any():
+        first = int(wrong.nonzero()[0, 0])
+        raise ValueError(
+            f"value is below 0 or not finite in {int(wrong.sum()):,} of {len(value):,} rows, first "
+            f"row {first} ({value[first].item():g}): give dollars of at least 0"
+        )
 
 
 def _sigma(raw: Tensor) -> Tensor:
@@ -94,6 +115,11 @@ def ziln_loss(output: Tensor, value: Tensor) -> Tensor:
     -------
     Tensor, a scalar in nats
 
+    Raises
+    ------
+    ValueError
+        When a value is below 0 or not finite.
+
     References
     ----------
     Wang, Liu & Miao (2019), A deep probabilistic model for customer lifetime value prediction.
@@ -108,6 +134,7 @@ def ziln_loss(output: Tensor, value: Tensor) -> Tensor:
     >>> round(ziln_loss(output, torch.tensor([0.0])).item(), 3)
     0.693
     """
+    _check_value(value)
     logit, mu, raw = output.unbind(1)
     spent = value > 0
     sign = spent.to(output.dtype) * 2 - 1

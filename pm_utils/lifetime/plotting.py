@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
+from pm_utils import inputs
 from pm_utils.page.plots import INK, grid
 
 CURVE_MARKERS = "osD^vP"
@@ -26,7 +27,15 @@ def silence_lines(
         ``actual`` and each model's expectation.
     colors : dict
         One per model.
+
+    Raises
+    ------
+    ValueError
+        When a silence is below 0, a number is not finite, or the rows do not match.
     """
+    silence, *columns = inputs.aligned(silence=silence, **orders)
+    silence = inputs.numbers(silence, "silence", low=0)
+    orders = {name: inputs.numbers(one, name) for name, one in zip(orders, columns, strict=True)}
     edges = [0, 1, 2, 4, 8, 16, np.inf]
     names = ["up to 1", "1–2", "2–4", "4–8", "8–16", "longer"]
     part = pd.cut(silence, edges, labels=names, include_lowest=True)

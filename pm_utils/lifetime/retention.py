@@ -1,8 +1,11 @@
 """Who is about to leave, and whom to spend money on so that they stay."""
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 
+from pm_utils import inputs
 from pm_utils.lifetime.discounting import retained_value
 
 
@@ -41,6 +44,12 @@ def value_with_effort(
     array, broadcast
         Dollars; those that are spent are not taken off.
 
+    Raises
+    ------
+    ValueError
+        When a probability or the factor lies outside [0, 1], dollars or weeks are below 0, the
+        scale is not above 0, a number is not finite, or nobody leaves and nothing is discounted.
+
     Examples
     --------
     With γ = h = 1 / 2, a dollar a week is worth 1 / (1 - 1/4). One dollar halves h for two weeks:
@@ -52,9 +61,20 @@ def value_with_effort(
     >>> value_with_effort(1.0, 0.5, np.array([0, 1]), **plan).round(4)
     array([1.3333, 1.5625])
     """
-    kept = discount_factor * (1 - churn_probability * np.exp(-np.asarray(dollars) / scale))
+    margin = inputs.numbers(margin, "margin")
+    churn_probability = inputs.probabilities(churn_probability, "churn_probability")
+    dollars, scale = inputs.numbers(dollars, "dollars", low=0), _scale(scale)
+    weeks = inputs.whole_numbers(weeks, "weeks")
+    discount_factor = inputs.probabilities(discount_factor, "discount_factor")
+    kept = discount_factor * (1 - churn_probability * np.exp(-dollars / scale))
     usual = discount_factor * (1 - churn_probability)
+    if (usual == 1).any() or (kept == 1).any():
+        raise ValueError("without discount or loss, an endless margin has no value: discount it")
     return margin * ((1 - kept**weeks) / (1 - kept) + kept**weeks / (1 - usual))
+
+
+def _scale(scale: float) -> np.ndarray:
+    return inputs.numbers(scale, "scale", above=0)
 
 
 def keeping_gain(
@@ -89,6 +109,11 @@ def keeping_gain(
     -------
     array of shape (N, K + 1), dollars; the first column is 0
 
+    Raises
+    ------
+    ValueError
+        As in `value_with_effort`, when a value is below 0, or the rows do not match.
+
     Examples
     --------
     Three customers. A dollar brings most where there is value *and* a risk to lose it.
@@ -102,6 +127,9 @@ def keeping_gain(
            [0. , 4.5, 9. ],
            [0. , 0. , 0. ]])
     """
+    value, churn_probability = inputs.aligned(value=value, churn_probability=churn_probability)
+    value = inputs.numbers(value, "value", low=0)
+    churn_probability = inputs.probabilities(churn_probability, "churn_probability")
     paid = retained_value(
         1.0, discount_factor, retention=1 - churn_probability, periods=value_weeks
     )
@@ -111,17 +139,23 @@ def keeping_gain(
 
 
 def weekly_risk(
-    features: np.ndarray, churned: np.ndarray, others: np.ndarray, *, weeks: int
+    features: ArrayLike | pd.DataFrame,
+    churned: ArrayLike,
+    others: ArrayLike | pd.DataFrame,
+    *,
+    weeks: int,
 ) -> tuple[float, np.ndarray]:
     """Learn from who left how likely each customer is to leave in a week.
 
     Parameters
     ----------
-    features, others : arrays of shape (M, F) and (N, F)
-        Of customers whose fate is known, and of those to predict.
+    features, others : arrays or DataFrames of shape (M, F) and (N, F)
+        Of customers whose fate is known, and of those to predict. Columns of two DataFrames are
+        matched by name. Each is measured in its own deviations, so a unit makes no difference.
     churned : array of shape (M,), bool
-        Who left within `weeks` weeks.
+        Who left within `weeks` weeks; 0 and 1 will do.
     weeks : int
+        At least 1.
 
     Returns
     -------
@@ -129,6 +163,19 @@ def weekly_risk(
         The probability per week if it were the same for all.
     own : array of shape (N,)
         By logistic regression.
+
+    Raises
+    ------
+    ValueError
+        When a feature is not finite, with its row and column, a fate is not 0 or 1, all left or
+        all stayed, or the rows do not match.
+    KeyError
+        When the others lack a column.
+
+    Warns
+    -----
+    ConvergenceWarning
+        When the regression did not end, by scikit-learn.
 
     Examples
     --------
@@ -143,8 +190,24 @@ def weekly_risk(
     >>> (own < same).tolist()
     [True, False]
     """
-    model = LogisticRegression(C=0.1, max_iter=500).fit(features, churned)
-    probabilities = churned.mean(), model.predict_proba(others)[:, 1]
+    if isinstance(features, pd.DataFrame) and isinstance(others, pd.DataFrame):
+        others = inputs.columns(others, list(features), "others")
+    features, churned = inputs.aligned(features=features, churned=churned)
+    features = inputs.numbers(features, "features", ndim=2)
+    others = inputs.numbers(others, "others", ndim=2)
+    churned, weeks = (
+        inputs.booleans(churned, "churned"),
+        int(inputs.whole_numbers(weeks, "weeks", low=1)),
+    )
+    if churned.all() or not churned.any():
+        raise ValueError(
+            f"churned is {bool(churned[0])} for all of {len(churned):,} customers: nothing tells "
+            "who leaves"
+        )
+    centre, differ = features.mean(0), features.max(0) > features.min(0)
+    deviation = np.where(differ, features.std(0), 1.0)
+    model = LogisticRegression(C=0.1, max_iter=500).fit((features - centre) / deviation, churned)
+    probabilities = churned.mean(), model.predict_proba((others - centre) / deviation)[:, 1]
     same, own = (1 - (1 - probability) ** (1 / weeks) for probability in probabilities)
     return float(same), own
 
@@ -172,7 +235,7 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     Raises
     ------
     ValueError
-        When the budget is below 0.
+        When the budget is below 0, a gain is not finite, or its first column is not 0.
 
     Examples
     --------
@@ -187,6 +250,9 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     """
     if budget < 0:
         raise ValueError(f"budget is {budget}: give at least 0 dollars")
+    gain = inputs.numbers(gain, "gain", ndim=2)
+    if gain[:, 0].any():
+        raise ValueError(f"gain of 0 dollars is {gain[:, 0].max():g}: let the first column be 0")
     marginal = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
     best = np.argsort(-marginal, axis=None, kind="stable")[:budget]
     best = best[marginal.ravel()[best] > min_gain]

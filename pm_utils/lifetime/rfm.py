@@ -1,18 +1,141 @@
 """Reduce a customer's orders to frequency, recency, age and value.
 
 ``frequency`` x counts the days with an order after the first one, ``recency`` t_x is the time
-from the first to the last order, ``age`` T the time from the first order until now; times are in
-weeks."""
+from the first to the last order, ``age`` T the time from the first order to the last day that
+counts; times are in weeks.
 
-from typing import Any
+Every time is a difference of two *days*. Who looks from ``as_of`` knows the days before it, so the
+last one that counts is the day before, as in the papers: to look at orders until 30 September, and
+at that day's, give 1 October. The w weeks that follow an age are then the days from ``as_of`` to
+before ``as_of`` + w weeks, which `days_with_order` counts.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from pm_utils import inputs
+from pm_utils.data.clock import day_numbers, shop_day, shop_times
+
 WEEK = np.timedelta64(7, "D")
+Returns = Literal["refuse", "net", "drop"]
+Missing = Literal["refuse", "drop"]
 
 
-def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
+@dataclass(frozen=True)
+class _Days:
+    """Days with an order, by customer and day: positions in `ids`, days since 1970, dollars."""
+
+    ids: np.ndarray
+    customer: np.ndarray
+    day: np.ndarray
+    dollars: np.ndarray | None
+    left_out: dict[str, int]
+
+
+def _days(
+    orders: pd.DataFrame, start: Any, end: Any, *, returns: str, missing: str, dollars: bool
+) -> _Days:
+    """The days with an order from `start` (None: the first) to before `end`, by the policies."""
+    for name, value, options in (
+        ("returns", returns, ("refuse", "net", "drop")),
+        ("missing_customers", missing, ("refuse", "drop")),
+    ):
+        if value not in options:
+            raise ValueError(f"{name} is {value!r}: give one of {', '.join(options)}")
+    names = ["customer_id", "ordered_at"] + ["amount"] * (dollars or "amount" in orders)
+    orders = inputs.columns(orders, names, "orders")
+    times = shop_times(orders["ordered_at"], "ordered_at")
+    if start is None:
+        early = times < shop_day(end, "as_of", orders["ordered_at"]).normalize()
+    else:
+        early = times < shop_day(end, "end", orders["ordered_at"])
+        early &= times >= shop_day(start, "start", orders["ordered_at"])
+    orders, times, left_out = orders[early], times[early], {}  # counts of what is left out
+    nobody = orders["customer_id"].isna().to_numpy()
+    if nobody.any() and missing == "refuse":
+        raise ValueError(
+            f"customer_id is missing in {nobody.sum():,} of {len(nobody):,} rows, first row "
+            f"{orders.index[nobody.argmax()]!r}: name the customers, or leave those rows out by "
+            "missing_customers='drop'"
+        )
+    if missing == "drop":
+        left_out["rows without a customer"] = int(nobody.sum())
+        orders, times = orders[~nobody], times[~nobody]
+    day = day_numbers(times)
+    ids, customer = _codes(orders["customer_id"])
+    if "amount" not in orders:
+        return _one_per_day(ids, customer, day, None, left_out)
+    amount = inputs.numbers(orders["amount"], "amount")
+    back = amount < 0
+    if back.any() and returns == "refuse":
+        raise ValueError(
+            f"amount is below 0 in {back.sum():,} of {len(back):,} rows, first row "
+            f"{orders.index[back.argmax()]!r} ({amount[back.argmax()]:g}): these are returns; "
+            "returns='net' takes them off the purchases before them, returns='drop' leaves them out"
+        )
+    if returns != "refuse":
+        left_out["returns"] = int(back.sum())
+    bought = _one_per_day(ids, customer[~back], day[~back], amount[~back], left_out)
+    if returns == "net" and back.any():
+        kept = _net(bought, customer[back], day[back], -amount[back])
+        left_out["dollars returned of no purchase"] = kept
+    return bought
+
+
+def _codes(customers: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """The ids, ascending, and each row's position among them."""
+    try:
+        return np.unique(customers.to_numpy(), return_inverse=True)
+    except TypeError:
+        kinds = sorted({type(one).__name__ for one in customers})
+        raise TypeError(f"customer_id holds {' and '.join(kinds)}: give ids of one type") from None
+
+
+def _one_per_day(
+    ids: np.ndarray,
+    customer: np.ndarray,
+    day: np.ndarray,
+    amount: np.ndarray | None,
+    left_out: dict[str, int],
+) -> _Days:
+    """Sum the rows of each customer's day, by customer and day ascending."""
+    first_day = day.min(initial=0)
+    span = int(day.max(initial=0) - first_day) + 1
+    pairs, pair = np.unique(customer * span + (day - first_day), return_inverse=True)
+    dollars = None if amount is None else np.bincount(pair, amount, minlength=len(pairs))
+    return _Days(ids, pairs // span, pairs % span + first_day, dollars, left_out)
+
+
+def _net(bought: _Days, customer: np.ndarray, day: np.ndarray, returned: np.ndarray) -> float:
+    """Take returns off the dollars of purchases until their day, the latest first.
+
+    Returns the dollars that met no purchase: what came back was bought before the record began.
+    """
+    homeless = 0.0
+    first = np.searchsorted(bought.customer, customer)
+    behind = np.searchsorted(bought.customer, customer, side="right")
+    for row in np.argsort(day, kind="stable"):
+        left = returned[row]
+        own = bought.day[first[row] : behind[row]]
+        until = first[row] + np.searchsorted(own, day[row], side="right")
+        for purchase in range(until - 1, first[row] - 1, -1):
+            taken = min(left, bought.dollars[purchase])
+            bought.dollars[purchase] -= taken
+            left -= taken
+        homeless += left
+    return float(homeless)
+
+
+def rfm_summary(
+    orders: pd.DataFrame,
+    as_of: Any,
+    *,
+    returns: Returns = "refuse",
+    missing_customers: Missing = "refuse",
+) -> pd.DataFrame:
     """Reduce each customer's orders before a date to frequency, recency, age and mean value.
 
     Explained in chapter ``lifetime-value``.
@@ -20,9 +143,16 @@ def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
     Parameters
     ----------
     orders : DataFrame
-        ``customer_id``, ``ordered_at`` and ``amount`` (dollars), in any order.
+        ``customer_id``, ``ordered_at`` and ``amount`` (dollars), in any order; other columns are
+        not read. Times with a zone count on the days of that zone, which is the shop's.
     as_of : date-like
         The day to look from. Orders dated at its midnight or later do not count.
+    returns : {"refuse", "net", "drop"}
+        What to do with amounts below 0. A return is never a day with an order. ``"net"`` takes it
+        off the customer's purchases until that day, the latest first and none below 0;
+        ``"drop"`` leaves it out.
+    missing_customers : {"refuse", "drop"}
+        What to do with rows that name no customer.
 
     Returns
     -------
@@ -31,13 +161,21 @@ def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
 
         - ``frequency``: days with an order after the first such day; orders of one day are one;
         - ``recency``: weeks from the first to the last of these days, 0 if there is but one;
-        - ``age``: weeks from the first day to `as_of`;
+        - ``age``: weeks from the first day to the last day that counts, the one before `as_of`;
         - ``value``: mean dollars of a day with an order, the first one left out; 0 without any.
+
+        Where a policy is not to refuse, ``attrs["left_out"]`` counts the rows that it concerned.
 
     Raises
     ------
     ValueError
-        When no order is that early.
+        When no order is that early, a row before the date is a return or names no customer and
+        the policy is to refuse, an amount is not finite, a time is missing, or the zone of
+        `as_of` is not that of the orders.
+    KeyError
+        When a column is missing.
+    TypeError
+        When ``ordered_at`` holds no datetimes, or ids are of types that have no order.
 
     References
     ----------
@@ -53,36 +191,53 @@ def rfm_summary(orders: pd.DataFrame, as_of: Any) -> pd.DataFrame:
     >>> days = ["2017-01-01", "2017-01-08 09:00", "2017-01-08 17:00", "2017-01-22", "2017-01-15"]
     >>> orders = pd.DataFrame({"customer_id": [7, 7, 7, 7, 3], "amount": [5.0, 20, 4, 6, 9]})
     >>> orders["ordered_at"] = pd.to_datetime(days, format="ISO8601")
-    >>> rfm_summary(orders, "2017-02-12").reset_index()
+    >>> rfm_summary(orders, "2017-02-12").round(1).reset_index()
        customer_id  frequency  recency  age  value
-    0            3          0      0.0  4.0    0.0
-    1            7          2      3.0  6.0   15.0
+    0            3          0      0.0  3.9    0.0
+    1            7          2      3.0  5.9   15.0
+
+    What is brought back is no order, and by ``"net"`` brings less:
+
+    >>> back = pd.DataFrame({"customer_id": [7], "amount": [-6.0]})
+    >>> orders = pd.concat([orders, back.assign(ordered_at=pd.Timestamp("2017-02-01"))])
+    >>> net = rfm_summary(orders, "2017-02-12", returns="net")
+    >>> net.loc[7, ["frequency", "value"]].tolist(), net.attrs["left_out"]["returns"]
+    ([2.0, 12.0], 1)
     """
-    today = np.datetime64(pd.Timestamp(as_of), "D")
-    day = orders["ordered_at"].to_numpy().astype("datetime64[D]")
-    early = day < today
-    ids, customer = np.unique(orders["customer_id"].to_numpy()[early], return_inverse=True)
-    if not len(ids):
+    held = _days(orders, None, as_of, returns=returns, missing=missing_customers, dollars=True)
+    who, when, dollars = held.customer, held.day, held.dollars
+    if not len(who):
         raise ValueError(f"no order is dated before {as_of}: give a later date")
-    day_number = day[early].astype(np.int64)
-    span = int(today.astype(np.int64)) + 1
-    pairs, pair = np.unique(customer * span + day_number, return_inverse=True)  # a customer's day
-    dollars = np.bincount(pair, orders["amount"].to_numpy()[early], minlength=len(pairs))
-    who, when = pairs // span, pairs % span
     first = np.append(True, who[1:] != who[:-1]).nonzero()[0]
-    days = np.diff(first, append=len(pairs))
+    days = np.diff(first, append=len(who))
     repeat = np.add.reduceat(dollars, first) - dollars[first]
     last = when[first + days - 1]
     table = {
         "frequency": days - 1,
         "recency": (last - when[first]) / 7,
-        "age": (span - 1 - when[first]) / 7,
+        "age": (_last_day(as_of) - when[first]) / 7,
         "value": repeat / np.maximum(days - 1, 1),
     }
-    return pd.DataFrame(table, index=pd.Index(ids, name="customer_id"))
+    summary = pd.DataFrame(table, index=pd.Index(held.ids[who[first]], name="customer_id"))
+    if held.left_out:
+        summary.attrs["left_out"] = held.left_out
+    return summary
 
 
-def days_with_order(orders: pd.DataFrame, customers: pd.Index, start: Any, end: Any) -> np.ndarray:
+def _last_day(as_of: Any) -> int:
+    """The last day that counts, in days since 1970; a zone was checked before."""
+    return int(np.datetime64(pd.Timestamp(as_of).tz_localize(None), "D").astype(np.int64)) - 1
+
+
+def days_with_order(
+    orders: pd.DataFrame,
+    customers: pd.Index,
+    start: Any,
+    end: Any,
+    *,
+    returns: Returns = "refuse",
+    missing_customers: Missing = "refuse",
+) -> np.ndarray:
     """Count each customer's days with an order from `start` to before `end`.
 
     Explained in chapter ``lifetime-value``.
@@ -90,15 +245,23 @@ def days_with_order(orders: pd.DataFrame, customers: pd.Index, start: Any, end: 
     Parameters
     ----------
     orders : DataFrame
-        As in `rfm_summary`.
+        As in `rfm_summary`; ``amount`` may be missing.
     customers : Index
         Whom to count for.
     start, end : date-like
+        Midnights; a later moment of their days counts as it is.
+    returns, missing_customers
+        As in `rfm_summary`; a day with nothing but returns is none with an order.
 
     Returns
     -------
     array of shape (N,), int64
-        In the order of `customers`.
+        In the order of `customers`; 0 for those without an order, also before.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        As in `rfm_summary`, and when the span does not end after it starts.
 
     Examples
     --------
@@ -111,14 +274,23 @@ def days_with_order(orders: pd.DataFrame, customers: pd.Index, start: Any, end: 
     >>> days_with_order(orders, pd.Index([3, 7]), "2017-01-01", "2017-01-22")
     array([0, 1])
     """
-    when = orders["ordered_at"]
-    rows = orders[(when >= pd.Timestamp(start)) & (when < pd.Timestamp(end))]
-    day = rows["ordered_at"].dt.normalize()
-    count = day.groupby(rows["customer_id"]).nunique()
+    if not shop_day(start, "start", orders["ordered_at"]) < shop_day(
+        end, "end", orders["ordered_at"]
+    ):
+        raise ValueError(f"the span is {start} to {end}: let it end after it starts")
+    held = _days(orders, start, end, returns=returns, missing=missing_customers, dollars=False)
+    count = pd.Series(np.bincount(held.customer, minlength=len(held.ids)), held.ids)
     return count.reindex(customers, fill_value=0).to_numpy()
 
 
-def weekly_dispersion(orders: pd.DataFrame, as_of: Any, *, min_weeks: int = 8) -> pd.Series:
+def weekly_dispersion(
+    orders: pd.DataFrame,
+    as_of: Any,
+    *,
+    min_weeks: int = 8,
+    returns: Returns = "refuse",
+    missing_customers: Missing = "refuse",
+) -> pd.Series:
     """Return the variance of each customer's days with an order per week over their mean.
 
     One for a Poisson process, below it for regular buyers, above it for those who come in bouts.
@@ -128,16 +300,23 @@ def weekly_dispersion(orders: pd.DataFrame, as_of: Any, *, min_weeks: int = 8) -
     Parameters
     ----------
     orders : DataFrame
-        As in `rfm_summary`.
+        As in `rfm_summary`; ``amount`` may be missing.
     as_of : date-like
         Weeks are counted back from this day, as many as are whole since the first order.
     min_weeks : int
-        Customers with fewer weeks are left out.
+        Customers with fewer weeks are left out; at least 2, since one week has no variance.
+    returns, missing_customers
+        As in `rfm_summary`; a day with nothing but returns is none with an order.
 
     Returns
     -------
     Series
         By ``customer_id``; who has no order in the whole weeks is left out too.
+
+    Raises
+    ------
+    ValueError, KeyError, TypeError
+        As in `rfm_summary`, and when `min_weeks` is below 2.
 
     Examples
     --------
@@ -151,11 +330,13 @@ def weekly_dispersion(orders: pd.DataFrame, as_of: Any, *, min_weeks: int = 8) -
     >>> weekly_dispersion(orders, "2017-02-27").round(3).to_dict()
     {1: 0.0, 2: 3.0}
     """
-    today = np.datetime64(pd.Timestamp(as_of), "D")
-    day = orders["ordered_at"].to_numpy().astype("datetime64[D]")
-    ids, customer = np.unique(orders["customer_id"].to_numpy()[day < today], return_inverse=True)
-    ago = (today - day[day < today]).astype(np.int64) - 1
-    customer, ago = np.unique(np.column_stack([customer, ago]), axis=0).T  # a day counts once
+    if min_weeks < 2:
+        raise ValueError(f"min_weeks is {min_weeks}: give at least 2, one week has no variance")
+    held = _days(orders, None, as_of, returns=returns, missing=missing_customers, dollars=False)
+    if not len(held.day):
+        raise ValueError(f"no order is dated before {as_of}: give a later date")
+    known, customer = np.unique(held.customer, return_inverse=True)  # a day counts once
+    ids, ago = held.ids[known], _last_day(as_of) - held.day
     first = np.zeros(len(ids), dtype=np.int64)
     np.maximum.at(first, customer, ago)
     weeks = (first + 1) // 7

@@ -1,4 +1,9 @@
-"""Scores of predicted dollars: order, concentration and level, vectorised over resamples."""
+"""Scores of predicted dollars: order, concentration and level, vectorised over resamples.
+
+Each is a function of the predictions, never of the order of the rows: customers with the same
+prediction share their ranks, their dollars and their parts. Inputs that carry an index are matched
+by it.
+"""
 
 from collections.abc import Iterable
 
@@ -6,21 +11,29 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
+from pm_utils import inputs
 from pm_utils.evaluation.bootstrap import percentile_interval
 
 SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
 
 
 def _checked(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
-    actual, predicted = np.asarray(actual, dtype=float), np.asarray(predicted, dtype=float)
-    if actual.shape != predicted.shape or actual.ndim != 1:
+    """Return two lists (N,) and the weights (R, N), matched by their index, or refuse them."""
+    single = weight is not None and np.ndim(weight) == 1
+    actual, predicted, one = inputs.aligned(
+        actual=actual, predicted=predicted, weight=weight if single else None
+    )
+    actual = inputs.numbers(actual, "actual", ndim=1).astype(float, copy=False)
+    predicted = inputs.numbers(predicted, "predicted", ndim=1).astype(float, copy=False)
+    if weight is None:
+        return actual, predicted, np.ones((1, len(actual)))
+    weight = inputs.numbers(one if single else weight, "weight", low=0).astype(float, copy=False)
+    weight = np.atleast_2d(weight)
+    if weight.ndim != 2 or weight.shape[1] != len(actual) or not weight.sum(1).all():
         raise ValueError(
-            f"actual is {actual.shape} and predicted {predicted.shape}: give two equal lists"
+            f"weight has shape {weight.shape}: give one per customer, {len(actual):,} in each "
+            "resample, and none of 0 for all"
         )
-    if not len(actual) or not np.isfinite(predicted).all():
-        missing = (~np.isfinite(predicted)).sum()
-        raise ValueError(f"{len(actual)} customers, {missing} without a prediction: predict each")
-    weight = np.ones((1, len(actual))) if weight is None else np.atleast_2d(weight).astype(float)
     return actual, predicted, weight
 
 
@@ -58,7 +71,8 @@ def spearman(
     Raises
     ------
     ValueError
-        When the lists differ in length, are empty, or a prediction is missing.
+        When the lists differ in length or in the rows of their index, are empty, a value is not
+        finite, or a weight is below 0.
 
     Examples
     --------
@@ -70,7 +84,10 @@ def spearman(
     >>> round(spearman([0, 5, 20, 30], [1, 2, 800, 800]), 3)
     0.949
     """
-    actual, predicted, w = _checked(actual, predicted, weight)
+    return _float_if_single(_spearman(*_checked(actual, predicted, weight)), weight)
+
+
+def _spearman(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
     ranks = []
     for values in (actual, predicted):
         code, held = _by_value(values, w)
@@ -78,10 +95,7 @@ def spearman(
         ranks.append(rank - (w * rank).sum(1, keepdims=True) / w.sum(1, keepdims=True))
     first, second = ranks
     with np.errstate(invalid="ignore", divide="ignore"):
-        scores = (w * first * second).sum(1) / np.sqrt(
-            (w * first**2).sum(1) * (w * second**2).sum(1)
-        )
-    return _float_if_single(scores, weight)
+        return (w * first * second).sum(1) / np.sqrt((w * first**2).sum(1) * (w * second**2).sum(1))
 
 
 def normalised_gini(
@@ -95,7 +109,7 @@ def normalised_gini(
 
     Parameters
     ----------
-    actual : array of shape (N,), dollars, at least 0 and not all 0
+    actual : array of shape (N,), dollars, at least 0 and not all the same
     predicted : array of shape (N,)
     weight : array of shape (N,) or (R, N), optional
         As in `spearman`.
@@ -103,12 +117,13 @@ def normalised_gini(
     Returns
     -------
     float, or array of shape (R,)
-        1 for the true order, near 0 for a random one, -1 for the reverse.
+        1 for the true order, near 0 for a random one, -1 for the reverse. Not a number for a
+        resample in which all customers brought the same, since then there is no order to find.
 
     Raises
     ------
     ValueError
-        As in `spearman`, and when dollars are below 0 or all 0.
+        As in `spearman`, and when dollars are below 0, all 0 or all the same.
 
     References
     ----------
@@ -124,9 +139,14 @@ def normalised_gini(
     >>> abs(round(normalised_gini([3, 1, 0], [5, 5, 5]), 3))
     0.0
     """
-    actual, predicted, w = _checked(actual, predicted, weight)
+    return _float_if_single(_gini(*_checked(actual, predicted, weight)), weight)
+
+
+def _gini(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
     if actual.min() < 0 or not actual.any():
         raise ValueError("a Gini coefficient needs dollars of at least 0, and some above it")
+    if actual.min() == actual.max():
+        raise ValueError(f"actual is {actual[0]:g} for all: there is no order to find")
 
     def area(score: np.ndarray) -> np.ndarray:
         _, count, dollars = _by_value(-score, w, w * actual)
@@ -134,7 +154,10 @@ def normalised_gini(
         dollars /= dollars[:, -1:]
         return (count * (dollars + np.diff(dollars, axis=1, prepend=0) * -0.5)).sum(1) - 0.5
 
-    return _float_if_single(area(predicted) / area(actual), weight)
+    least = np.where(w > 0, actual, np.inf).min(1)
+    differ = np.where(w > 0, actual, -np.inf).max(1) > least
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(differ, area(predicted) / area(actual), np.nan)
 
 
 def value_scores(
@@ -154,6 +177,11 @@ def value_scores(
         By `SCORES`: Spearman and normalised Gini judge the order, MAE (mean absolute error in
         dollars) and total (predicted over actual) the level.
 
+    Raises
+    ------
+    ValueError
+        As in `normalised_gini`.
+
     Examples
     --------
     The order is right, the level twice too high.
@@ -165,8 +193,8 @@ def value_scores(
     """
     a, p, w = _checked(actual, predicted, weight)
     return {
-        "Spearman": spearman(actual, predicted, weight),
-        "normalised Gini": normalised_gini(actual, predicted, weight),
+        "Spearman": _float_if_single(_spearman(a, p, w), weight),
+        "normalised Gini": _float_if_single(_gini(a, p, w), weight),
         "MAE": _float_if_single(w @ np.abs(a - p) / w.sum(1), weight),
         "total": _float_if_single((w @ p) / (w @ a), weight),
     }
@@ -181,7 +209,8 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     ----------
     actual, predicted : arrays of shape (N,)
     bins : int
-        Parts of equal size, by rising prediction.
+        Parts of equal size, by rising prediction. Customers with the same prediction whom a cut
+        divides count in each part for a share of one, the same for all of them.
 
     Returns
     -------
@@ -192,7 +221,7 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     Raises
     ------
     ValueError
-        When there are fewer than two customers per part.
+        As in `spearman`, and when there are fewer than two customers per part.
 
     Examples
     --------
@@ -203,21 +232,43 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     1     2        8.0    10.0    1.0
     """
     actual, predicted, _ = _checked(actual, predicted, None)
-    if len(actual) < 2 * bins:
+    if bins < 1 or len(actual) < 2 * bins:
         raise ValueError(f"{len(actual)} customers in {bins} parts: give at least two in each")
-    parts = np.array_split(np.argsort(predicted, kind="stable"), bins)
-    rows = [
-        (predicted[part].mean(), actual[part].mean(), actual[part].std(ddof=1) / len(part) ** 0.5)
-        for part in parts
-    ]
+    order = np.argsort(predicted, kind="stable")
+    actual, predicted = actual[order], predicted[order]
+    new = np.append(True, np.diff(predicted) > 0)
+    tie = np.cumsum(new) - 1
+    start = np.append(np.flatnonzero(new), len(actual))  # of each group of ties, and the end
+    ends = np.append(0, np.cumsum([len(part) for part in np.array_split(actual, bins)]))
+    rows = []
+    for low, high in zip(ends[:-1], ends[1:], strict=True):
+        part = slice(start[tie[low]], start[tie[high - 1] + 1])  # with all of the groups it cuts
+        group = tie[part]
+        inside = np.minimum(start[group + 1], high) - np.maximum(start[group], low)
+        share = inside / (start[group + 1] - start[group])
+        rows.append((predicted[low:high].mean(), *_mean_and_error(actual[part], share)))
     index = pd.RangeIndex(1, bins + 1, name="part")
     return pd.DataFrame(rows, index, ["predicted", "actual", "error"])
+
+
+def _mean_and_error(values: np.ndarray, share: np.ndarray) -> tuple[float, float]:
+    """Mean and its standard error, of rows that count for shares of one."""
+    if (share == 1).all():
+        return values.mean(), values.std(ddof=1) / len(values) ** 0.5
+    count = share.sum()
+    mean = share @ values / count
+    return mean, np.sqrt(share @ (values - mean) ** 2 / (count - 1) / count)
 
 
 def decile_error(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> float:
     """Return the mean over parts of |predicted - actual| / actual; see `decile_table`.
 
-    Lower is better; infinite where a part brought nothing of what was predicted.
+    Lower is better.
+
+    Raises
+    ------
+    ValueError
+        As in `decile_table`, and when a part brought nothing: an error relative to 0 has no value.
 
     Examples
     --------
@@ -228,6 +279,12 @@ def decile_error(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     0.35
     """
     table = decile_table(actual, predicted, bins=bins)
+    if (nothing := table["actual"] <= 0).any():
+        parts = ", ".join(map(str, table.index[nothing]))
+        raise ValueError(
+            f"part {parts} of {bins} brought nothing, so has no relative error: give fewer bins, "
+            "or compare dollars by decile_table"
+        )
     return float(((table["predicted"] - table["actual"]).abs() / table["actual"]).mean())
 
 
@@ -245,6 +302,12 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
     Returns
     -------
     DataFrame
+        ``decile error`` is not a number where a tenth brought nothing, see `decile_error`.
+
+    Raises
+    ------
+    ValueError
+        As in `value_scores` and `decile_table`.
 
     Examples
     --------
@@ -256,10 +319,11 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
     oracle       1.0              1.0   0.0    1.0           0.0
     twice        1.0              1.0  10.5    2.0           1.0
     """
-    rows = {
-        name: value_scores(actual, dollars) | {"decile error": decile_error(actual, dollars)}
-        for name, dollars in predicted.items()
-    }
+    rows = {}
+    for name, dollars in predicted.items():
+        some = (decile_table(actual, dollars)["actual"] > 0).all()
+        error = decile_error(actual, dollars) if some else np.nan
+        rows[name] = value_scores(actual, dollars) | {"decile error": error}
     return pd.DataFrame(rows).T
 
 
@@ -267,6 +331,11 @@ def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Serie
     """Return the mean over several predictions of each of `SCORES`, as for several nulls.
 
     Explained in chapter ``lifetime-value``.
+
+    Raises
+    ------
+    ValueError
+        As in `value_scores`, and when there is no prediction.
 
     Examples
     --------
@@ -276,7 +345,10 @@ def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Serie
     >>> mean_scores([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).abs().round(2).to_dict()
     {'Spearman': 0.0, 'normalised Gini': 0.0, 'MAE': 0.67, 'total': 1.0}
     """
-    return pd.DataFrame([value_scores(actual, dollars) for dollars in predicted]).mean()
+    scores = [value_scores(actual, dollars) for dollars in predicted]
+    if not scores:
+        raise ValueError("there is no prediction: give at least one")
+    return pd.DataFrame(scores).mean(skipna=False)
 
 
 def value_score_intervals(
@@ -334,6 +406,13 @@ def paired_value_gain(
     (float, float)
         For an error such as MAE, an interval below 0 speaks for `first`.
 
+    Raises
+    ------
+    KeyError
+        When the metric is none of `SCORES`.
+    ValueError
+        As in `value_scores`.
+
     Examples
     --------
     The first model is off by one dollar everywhere, the second by three.
@@ -345,12 +424,14 @@ def paired_value_gain(
     >>> paired_value_gain("MAE", dollars, dollars + 1, dollars + 3, weight)
     (-2.0, -2.0)
     """
+    if metric not in SCORES:
+        raise KeyError(f"metric is {metric!r}: give one of {', '.join(SCORES)}")
     resampled = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
     return percentile_interval(resampled[0] - resampled[1])
 
 
 def best_model(points: pd.DataFrame, metric: str) -> str:
-    """Return the row of a `value_score_table` that is best by a metric whose direction is known.
+    """Return the row of a `value_score_table` that is best by a metric; of equal ones the first.
 
     Explained in chapter ``lifetime-value``.
 
@@ -359,15 +440,32 @@ def best_model(points: pd.DataFrame, metric: str) -> str:
     points : DataFrame
         From `value_score_table`.
     metric : str
-        One of `SCORES`; by all but those marked "higher", the lowest value wins, so ``total``,
-        best near 1, is none to choose by.
+        One of `SCORES`, or ``decile error``. Of correlations and Gini the highest is best, of
+        errors the lowest, and of ``total`` the one nearest 1.
+
+    Raises
+    ------
+    KeyError
+        When the metric is no column, or none whose best is known.
+    ValueError
+        When there is no row, or one without a score.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from pm_utils.lifetime.scores import best_model
-    >>> points = pd.DataFrame({"Spearman": [0.6, 0.7], "MAE": [9.0, 12.0]}, ["trees", "network"])
-    >>> best_model(points, "Spearman"), best_model(points, "MAE")
-    ('network', 'trees')
+    >>> points = pd.DataFrame({"Spearman": [0.6, 0.7], "MAE": [9.0, 12.0], "total": [0.5, 1.1]},
+    ...                       ["trees", "network"])
+    >>> [best_model(points, metric) for metric in points]
+    ['network', 'trees', 'network']
     """
-    return points[metric].idxmax() if SCORES[metric] == "higher" else points[metric].idxmin()
+    known = SCORES | {"decile error": "lower"}
+    if metric not in known:
+        raise KeyError(f"metric is {metric!r}: give one of {', '.join(known)}")
+    scores = inputs.columns(points, [metric], "points")[metric]
+    if not len(scores):
+        raise ValueError("points has no row: give at least one model")
+    inputs.numbers(scores, metric)
+    if known[metric] == "near 1":
+        return (scores - 1).abs().idxmin()
+    return scores.idxmax() if known[metric] == "higher" else scores.idxmin()

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from pm_utils.creatives.text.evaluation import ADS, ads_in_headlines
 from pm_utils.creatives.text.networks import AdCopyGPT
+from pm_utils.inputs import whole_numbers
 from pm_utils.market import Creatives
 from pm_utils.market.ad_reader import read_images
 from pm_utils.market.creatives import level_columns, level_counts
@@ -58,7 +59,14 @@ class AdCatalogue:
 
     @classmethod
     def of(cls, n_looks: int) -> "AdCatalogue":
-        """Return the menu with the first looks, before anything is proof-read."""
+        """Return the menu with the first looks, before anything is proof-read.
+
+        Raises
+        ------
+        ValueError
+            When there are not as many looks.
+        """
+        n_looks = int(whole_numbers(n_looks, "n_looks", low=1, high=len(LOOKS)))
         return cls(n_looks, np.ones(len(ADS), bool), np.ones(n_looks, bool))
 
     def __len__(self) -> int:
@@ -102,7 +110,14 @@ class AdCatalogue:
         return one_hot
 
     def archive(self, n_texts: int, rng: np.random.Generator) -> "AdCatalogue":
-        """Return what a shop without a studio has: a few of the texts, all in one look."""
+        """Return what a shop without a studio has: a few of the texts, all in one look.
+
+        Raises
+        ------
+        ValueError
+            When fewer texts are open.
+        """
+        whole_numbers(n_texts, "n_texts", low=1, high=int(self.open_texts.sum()))
         few = np.zeros(len(ADS), bool)
         few[rng.choice(np.flatnonzero(self.open_texts), n_texts, replace=False)] = True
         return AdCatalogue(self.n_looks, few, np.arange(self.n_looks) == 0)
@@ -145,7 +160,13 @@ def write_texts(writer: AdCopyGPT, *, tries: int, seed: int) -> tuple[np.ndarray
     tokens : array of shape (240, T)
     right : array of shape (tries, 240), bool
         What reads as meant after each try.
+
+    Raises
+    ------
+    ValueError
+        When there is no try.
     """
+    tries = int(whole_numbers(tries, "tries", low=1))
     prefix, history = one_hot_texts(), []
     page = writer.generate(prefix).numpy()
     history.append(ads_in_headlines(page) == np.arange(len(ADS)))

@@ -25,6 +25,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.market import Market, WeekOutcome
 from pm_utils.measurement.ab_tests import Comparison, cuped, two_means
 
@@ -48,6 +49,12 @@ class Campaign:
     holdout : float
         Share of the customers who never get an ad.
 
+    Raises
+    ------
+    ValueError
+        When there is no round, week or impression, a number is not whole or not finite, or the
+        holdout is no share between 0 and 1.
+
     Examples
     --------
     With 80 of 100 customers treated, a round of three weeks has 480 impressions to give.
@@ -70,6 +77,9 @@ class Campaign:
 
     def __post_init__(self) -> None:
         """Check that there is something to do and somebody on either side."""
+        for name in ("rounds", "weeks", "frequency_cap"):
+            whole_numbers(getattr(self, name), name, low=None)
+        numbers(self.budget, "budget")
         if min(self.rounds, self.weeks, self.frequency_cap) < 1 or self.budget <= 0:
             raise ValueError(f"{self}: give at least one round, week and impression, and a budget")
         if not 0 < self.holdout < 1:
@@ -243,6 +253,11 @@ class Run:
 def assign(n_customers: int, seed: int, share: float) -> np.ndarray:
     """Return who is treated, all but a random share of exactly that size → (N,) bool.
 
+    Raises
+    ------
+    ValueError
+        When there is no customer, or the share lies outside [0, 1].
+
     Examples
     --------
     The same seed holds out the same customers.
@@ -254,6 +269,7 @@ def assign(n_customers: int, seed: int, share: float) -> np.ndarray:
     >>> bool((treated == assign(10, seed=0, share=0.2)).all())
     True
     """
+    whole_numbers(n_customers, "n_customers", low=1), numbers(share, "share", low=0, high=1)
     order = np.random.default_rng([seed, ASSIGN_STREAM]).permutation(n_customers)
     return order >= round(share * n_customers)
 
@@ -281,6 +297,12 @@ def incremental_profit(
     -------
     array of shape (n,), dollars
 
+    Raises
+    ------
+    ValueError
+        When a customer or an ad is none of the market's, impressions are negative or not whole, a
+        fatigue is negative or not finite, or the arrays differ in rows.
+
     Examples
     --------
     Nothing sent to the rested changes nothing. Five ads in a week earn less than five times one.
@@ -297,6 +319,11 @@ def incremental_profit(
     True
     """
     truth, hidden = market.truth, market.truth_of_customers
+    aligned(customer=customer, creative=creative, impressions=impressions, fatigue=fatigue)
+    customer = whole_numbers(customer, "customer", high=market.n_customers - 1)
+    creative = whole_numbers(creative, "creative", low=-1, high=len(market.creatives) - 1)
+    impressions = whole_numbers(impressions, "impressions")
+    fatigue = numbers(fatigue, "fatigue", low=0, ndim=1)
     k = np.where(creative >= 0, impressions, 0)
     rate, value = hidden.order_rate[customer], hidden.order_value[customer]
     organic = rate * np.exp(-hidden.annoyance[customer] * (fatigue + k))
@@ -306,7 +333,9 @@ def incremental_profit(
     who, ad = customer[rows], creative[rows]
     order = market.click_probability(who, ad).astype(float) * market.conversion_probability(who, ad)
     decay = np.exp(-truth.fatigue)
-    seen = decay ** fatigue[rows] * (1 - decay ** k[rows]) / (1 - decay)
+    seen = k[rows]  # as many as are shown, where ads do not tire
+    if decay < 1:
+        seen = decay ** fatigue[rows] * (1 - decay ** k[rows]) / (1 - decay)
     per_order = value[rows] * (truth.margin * kept[rows] - market.promoted_discount[ad])
     profit[rows] += seen * order * per_order
     return profit
@@ -332,7 +361,8 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
     Raises
     ------
     ValueError
-        When a strategy addresses a held-out customer, or spends more than there is.
+        When a strategy addresses a held-out customer, spends more than there is, or names an ad or
+        a number of impressions that cannot be.
     """
     treated = assign(market.n_customers, market.seed, campaign.holdout)
     state, log = market.rested(), Log(treated, campaign.weeks)
@@ -344,6 +374,9 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
         for week in range(campaign.weeks):
             observation = WeekView(t, week, treated, state.alive, state.fatigue, left)
             creative, impressions = strategy.send(observation)
+            creative = whole_numbers(creative, "ads", low=-1, high=len(market.creatives) - 1)
+            impressions = whole_numbers(impressions, "impressions")
+            aligned(customers=everyone, ads=creative, impressions=impressions)
             impressions = np.where(state.alive & (creative >= 0), impressions, 0)
             left -= int(impressions.sum())
             _check(impressions, treated, campaign, left)
@@ -389,6 +422,12 @@ def estimate(log: Log, before: np.ndarray, weeks: slice = slice(None)) -> Compar
     Comparison
         Treated minus held out, dollars, with the 95 % interval of Welch.
 
+    Raises
+    ------
+    ValueError
+        When there is no week, a number is not finite, an arm is empty or the customers differ in
+        number.
+
     Examples
     --------
     Every treated customer earned half a dollar more. Here profit before the campaign explains most
@@ -405,7 +444,11 @@ def estimate(log: Log, before: np.ndarray, weeks: slice = slice(None)) -> Compar
     >>> found.high - found.low < blunt.high - blunt.low
     True
     """
+    if not log.profit[weeks]:
+        raise ValueError(f"the log has {len(log.profit)} weeks, none of them in {weeks}")
     profit = np.sum(log.profit[weeks], axis=0)
+    aligned(profit=profit, before=before, treated=log.treated)
+    numbers(profit, "profit", ndim=1), numbers(before, "before", ndim=1)
     return two_means(cuped(profit, before), log.treated)
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from pm_utils.customers.networks import UserProfileNet
+from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
 from pm_utils.learning.standardise import standard_scores
 from pm_utils.learning.training import fit, predict
 
@@ -30,6 +31,12 @@ class PurchaseSummary:
     counts : (N, 12)
         Orders by category.
     weeks : int
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in customers, a number is not finite, a rate or value is not above 0
+        or a count is negative.
     """
 
     rate: np.ndarray
@@ -38,6 +45,16 @@ class PurchaseSummary:
     recency: np.ndarray
     counts: np.ndarray
     weeks: int
+
+    def __post_init__(self) -> None:
+        """Check once what profiles and plans will read."""
+        names = ("rate", "value", "coupons", "recency", "counts")
+        aligned(**{name: getattr(self, name) for name in names})
+        for name in ("rate", "value"):
+            numbers(getattr(self, name), name, above=0, ndim=1)
+        for name in ("coupons", "recency", "counts"):
+            numbers(getattr(self, name), name, low=0)
+        whole_numbers(self.weeks, "weeks", low=1)
 
 
 def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> PurchaseSummary:
@@ -52,6 +69,14 @@ def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> P
     Returns
     -------
     PurchaseSummary
+
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When there is no order, one is of no customer or of no category, its value is negative or
+        not finite, or its day lies outside of the weeks.
 
     Examples
     --------
@@ -76,12 +101,19 @@ def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> P
     >>> past.recency.tolist()
     [3.0, 2.0]
     """
-    who, code = orders["customer"].to_numpy(), orders["category"].cat.codes.to_numpy()
+    orders = columns(orders, ["customer", "day", "category", "order_value", "coupon"], "orders")
+    if not len(orders):
+        raise ValueError("orders: no rows; give at least one")
+    weeks = int(whole_numbers(weeks, "weeks", low=1))
+    who = whole_numbers(orders["customer"], "orders, customer", high=n_customers - 1)
+    code = whole_numbers(orders["category"].cat.codes, "orders, code of category")
+    numbers(orders["day"], "orders, day", low=0, high=7 * weeks)
+    numbers(orders["order_value"], "orders, order_value", low=0)
     size = len(orders["category"].cat.categories)
     counts = np.bincount(who * size + code, minlength=n_customers * size).reshape(-1, size)
     number = counts.sum(1)
     spend = np.bincount(who, orders["order_value"], minlength=n_customers)
-    coupons = np.bincount(who, orders["coupon"], minlength=n_customers)
+    coupons = np.bincount(who, booleans(orders["coupon"], "orders, coupon"), minlength=n_customers)
     last = np.full(n_customers, 0.0)
     np.maximum.at(last, who, orders["day"].to_numpy() / 7)
     rate = number / weeks
@@ -100,6 +132,11 @@ def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> P
 def smoothed_shares(counts: np.ndarray, strength: float) -> np.ndarray:
     """Return shares by category, starting from `strength` orders at everybody's → (N, 12).
 
+    Raises
+    ------
+    ValueError
+        When a count is negative or not finite, nobody has ordered, or the strength is not above 0.
+
     Examples
     --------
     Who has bought nothing is like everybody.
@@ -109,9 +146,27 @@ def smoothed_shares(counts: np.ndarray, strength: float) -> np.ndarray:
     >>> smoothed_shares(np.array([[4, 0], [0, 4], [0, 0]]), strength=4).tolist()
     [[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]]
     """
+    counts = numbers(counts, "counts", low=0, ndim=2)
+    numbers(strength, "strength", above=0)
+    if not counts.sum():
+        raise ValueError("counts are all 0: nobody has ordered anything")
     overall = counts.sum(0) / counts.sum()
     total = counts + strength * overall
     return total / total.sum(1, keepdims=True)
+
+
+def against_all(shares: np.ndarray) -> np.ndarray:
+    """Return shares (N, C) over everybody's mean share; 1 where nobody bought of a category.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.customer_profiles import against_all
+    >>> against_all(np.array([[0.75, 0.25, 0.0], [0.25, 0.75, 0.0]])).tolist()
+    [[1.5, 0.5, 1.0], [0.5, 1.5, 1.0]]
+    """
+    mean = np.broadcast_to(shares.mean(0), shares.shape)
+    return np.divide(shares, mean, out=np.ones_like(shares), where=mean > 0)
 
 
 def profile_inputs(past: PurchaseSummary) -> np.ndarray:
@@ -131,13 +186,14 @@ def profile_inputs(past: PurchaseSummary) -> np.ndarray:
     (3, 15)
     """
     shares = smoothed_shares(past.counts, 10)
-    lift = np.sqrt(shares / shares.mean(0)) - 1
+    lift = np.sqrt(against_all(shares)) - 1
     rest = np.column_stack([np.log(past.rate), np.log(past.value), past.coupons])
-    return np.hstack([3 * lift, (rest - rest.mean(0)) / rest.std(0)])
+    deviation = np.where(np.ptp(rest, axis=0) > 0, rest.std(0), 1.0)  # a constant says nothing
+    return np.hstack([3 * lift, (rest - rest.mean(0)) / deviation])
 
 
 def category_loss(logits: Tensor, counts: Tensor) -> Tensor:
-    """Return nats per order of the orders that came later, by category.
+    """Return nats per order of the orders that came later, by category; 0 where none came.
 
     Examples
     --------
@@ -149,7 +205,7 @@ def category_loss(logits: Tensor, counts: Tensor) -> Tensor:
     >>> round(category_loss(torch.zeros(2, 4), orders).item(), 4)
     1.3863
     """
-    return -(log_softmax(logits, 1) * counts).sum() / counts.sum()
+    return -(log_softmax(logits, 1) * counts).sum() / counts.sum().clamp(min=1)
 
 
 def learn_profile(
@@ -169,6 +225,11 @@ def learn_profile(
     -------
     UserProfileNet
 
+    Raises
+    ------
+    ValueError
+        When the customers differ in number, or a count is negative or not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -181,6 +242,8 @@ def learn_profile(
     >>> learned_profile(net, past).traits.shape  # the plain profile's 6, and 32 hidden units
     (3, 38)
     """
+    aligned(early=early.counts, late=late)
+    numbers(late, "late", low=0, ndim=2)
     torch.manual_seed(seed)
     inputs = [torch.tensor(profile_inputs(early), dtype=torch.float32)]
     net = UserProfileNet(inputs[0].shape[1], 64, late.shape[1], dropout=0.1)
@@ -214,6 +277,11 @@ def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float
 
     Explained in chapter ``closed-loop``.
 
+    Raises
+    ------
+    ValueError
+        When nobody has ordered anything, or a size is not above 0.
+
     Examples
     --------
     >>> import numpy as np
@@ -229,8 +297,9 @@ def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float
     [[1, -1, -1], [-1, 1, -1], [-1, -1, 1]]
     """
     shares = smoothed_shares(past.counts, strength)
-    affinity = np.log(shares / shares.mean(0))
-    apart = np.sqrt(shares / shares.mean(0)) - 1
+    whole_numbers(components, "components", low=1)
+    affinity = np.log(against_all(shares))
+    apart = np.sqrt(against_all(shares)) - 1
     main = np.linalg.svd(apart - apart.mean(0), full_matrices=False)[0][:, :components]
     traits = standard_scores(np.column_stack([_basics(past), main])).numpy()
     return Profile(traits, affinity.astype(np.float32))

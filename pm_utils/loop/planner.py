@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
 from pm_utils.loop.campaign import Log
 from pm_utils.loop.customer_profiles import PurchaseSummary
 from pm_utils.market import DISCOUNT_RATES, Market
@@ -17,11 +18,22 @@ class Prices:
     ----------
     margin, promoted_share, cost : float
         Of an order at list price; share of an order that a discount is for; dollars a contact.
+
+    Raises
+    ------
+    ValueError
+        When a share lies outside [0, 1], or the cost is negative or not finite.
     """
 
     margin: float
     promoted_share: float
     cost: float
+
+    def __post_init__(self) -> None:
+        """Check the shares and the cost."""
+        probabilities(self.margin, "margin")
+        probabilities(self.promoted_share, "promoted_share")
+        numbers(self.cost, "cost", low=0)
 
     @classmethod
     def of(cls, market: Market) -> "Prices":
@@ -48,6 +60,12 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
     prior : float
         Standard deviation of χ around 0 before any data.
 
+    Raises
+    ------
+    ValueError
+        When nobody is held out, a rate is not above 0 or not finite, or the customers differ in
+        number.
+
     Examples
     --------
     Four of six customers click and order. Everybody orders once a week without ads, as the holdout
@@ -67,11 +85,15 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
     rounds, w = len(log.orders) // log.weeks, log.weeks
     if not rounds:
         return 0.0
+    treated, rate = aligned(treated=log.treated, rate=rate)
+    rate, holdout = numbers(rate, "rate", above=0, ndim=1), ~booleans(treated, "treated")
+    numbers(prior, "prior", above=0)
+    if not holdout.any():
+        raise ValueError(f"all {len(rate):,} customers are treated: nobody is held out to compare")
     conversions = np.zeros((rounds, len(rate)))
     for week, part in enumerate(log.shown):
         np.add.at(conversions[week // w], part["customer"], part["conversions"])
     orders = np.array([np.sum(log.orders[t * w : (t + 1) * w], axis=0) for t in range(rounds)])
-    holdout = ~log.treated
     drift = orders[:, holdout].sum() / (rounds * w * rate[holdout].sum())
     residual = orders - w * drift * rate - conversions
     x = conversions * (1 - np.exp(-drift * rate))
@@ -113,6 +135,12 @@ def allocate_impressions(
     -------
     array of shape (N,), int
 
+    Raises
+    ------
+    ValueError
+        When a gain is not a number or infinite, a fatigue or a cost is not finite, or a cap or a
+        budget is not whole or negative.
+
     Examples
     --------
     A further impression is worth half of the one before. A budget of three takes 1.0, 0.6 and 0.5;
@@ -130,7 +158,12 @@ def allocate_impressions(
     >>> allocate_impressions(np.ones(3), rested, budget=2, **rules).tolist()
     [1, 1, 0]
     """
-    j = np.arange(frequency_cap)
+    allowed = np.asarray(gain) != -np.inf
+    numbers(np.where(allowed, gain, 0), "gain", ndim=1), numbers(fatigue, "fatigue", ndim=1)
+    numbers(fatigue_effect, "fatigue_effect"), numbers(cost, "cost")
+    aligned(gain=gain, fatigue=fatigue, cost=cost if np.ndim(cost) else None)
+    budget = int(whole_numbers(budget, "budget"))
+    j = np.arange(int(whole_numbers(frequency_cap, "frequency_cap")))
     seen = fatigue[:, None] + j
     worth = gain[:, None] * np.exp(-fatigue_effect * seen) - np.reshape(cost, (-1, 1))
     good = worth > 0
@@ -153,6 +186,11 @@ def order_worth(past: PurchaseSummary, prices: Prices, cannibalisation: float) -
     cannibalisation : float
         Share of ads' orders that take the place of an order that came anyway, from 0 to 1.
 
+    Raises
+    ------
+    ValueError
+        When the share lies outside [0, 1].
+
     Examples
     --------
     A customer orders for 20 dollars every other week. If ads' orders take the place of others, an
@@ -169,6 +207,7 @@ def order_worth(past: PurchaseSummary, prices: Prices, cannibalisation: float) -
     >>> order_worth(past, prices, 1.0).round(2).tolist()
     [[3.64, 2.64, 1.64, 0.64, -1.36]]
     """
+    probabilities(cannibalisation, "cannibalisation")
     kept = 1 - cannibalisation * (1 - np.exp(-past.rate))
     discount = prices.promoted_share * DISCOUNT_RATES
     return past.value[:, None] * (prices.margin * kept[:, None] - discount)
@@ -176,6 +215,11 @@ def order_worth(past: PurchaseSummary, prices: Prices, cannibalisation: float) -
 
 def spread_evenly(eligible: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
     """Give everyone who is eligible the same number of impressions; chance decides about the rest.
+
+    Raises
+    ------
+    ValueError
+        When somebody is neither eligible nor not, or the budget is not whole or negative.
 
     Examples
     --------
@@ -185,6 +229,7 @@ def spread_evenly(eligible: np.ndarray, budget: int, rng: np.random.Generator) -
     >>> sorted(counts.tolist())
     [0, 3, 4]
     """
+    eligible, budget = booleans(eligible, "eligible"), int(whole_numbers(budget, "budget"))
     impressions, who = np.zeros(len(eligible), int), np.flatnonzero(eligible)
     each, rest = divmod(budget, max(len(who), 1))
     impressions[who] = each
@@ -195,5 +240,6 @@ def spread_evenly(eligible: np.ndarray, budget: int, rng: np.random.Generator) -
 def annoyance_cost(market: Market, weeks: int) -> np.ndarray:
     """Return the organic profit that an impression costs over some weeks, to first order → (N,)."""
     truth, hidden = market.truth, market.truth_of_customers
-    lasts = (1 - truth.retention**weeks) / (1 - truth.retention)
+    kept = truth.retention
+    lasts = weeks if kept == 1 else (1 - kept**weeks) / (1 - kept)
     return truth.margin * hidden.order_value * hidden.order_rate * hidden.annoyance * lasts

@@ -1,8 +1,10 @@
 """What a shop can say about its campaign, beside the truth."""
 
+import numpy as np
 import pandas as pd
 
 from pm_utils.creatives.text.evaluation import ADS
+from pm_utils.inputs import whole_numbers
 from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.campaign import Log, Run, impact_estimates
 from pm_utils.loop.planner import cannibalisation_rate, order_worth
@@ -21,6 +23,12 @@ def attributed_profit(
 
     Every order that followed a click counts, at the customer's usual value, less its discount;
     `cannibalisation` takes off the share that came in place of another order. Contacts are paid.
+
+    Raises
+    ------
+    ValueError
+        When nobody is treated, there is no week, a row is of another customer or ad, or the share
+        lies outside [0, 1].
 
     Examples
     --------
@@ -47,10 +55,14 @@ def attributed_profit(
     >>> round(attributed_profit(log, shop, AdCatalogue.of(1), cannibalisation=1.0), 2)
     0.4
     """
+    if not np.any(log.treated) or not log.shown[weeks]:
+        raise ValueError(f"{np.sum(log.treated)} treated, {len(log.shown[weeks])} weeks: no profit")
     rows, worth = (
         log.rows(weeks.start or 0, weeks.stop),
         order_worth(shop.past, shop.prices, cannibalisation),
     )
+    whole_numbers(rows["creative"], "creative", high=len(menu) - 1)
+    whole_numbers(rows["customer"], "customer", high=len(worth) - 1)
     discount = ADS[rows["creative"] // menu.n_looks, 2]
     earned = (rows["conversions"] * worth[rows["customer"], discount]).sum()
     spent = shop.prices.cost * rows["impressions"].sum()

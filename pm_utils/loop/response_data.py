@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
 from pm_utils.loop.campaign import Log
 from pm_utils.market import ImpressionLog
 from pm_utils.market.dynamics import ORDER_WEEKS
@@ -26,6 +27,12 @@ class ResponseLog:
     offset : (n, 2) float32
         What is known to be added to the logits of click and order.
 
+    Raises
+    ------
+    ValueError
+        When the arrays differ in rows, a customer or an ad is negative, a count is negative, a
+        number is not finite, or `mature` is neither 0 nor 1.
+
     Examples
     --------
     >>> from pm_utils.loop.response_data import ResponseLog
@@ -42,6 +49,30 @@ class ResponseLog:
     orders: np.ndarray
     mature: np.ndarray
     offset: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check once what models will read."""
+        if not len(self.customer):
+            return
+        aligned(**vars(self))
+        for name in ("customer", "ad"):
+            whole_numbers(getattr(self, name), name)
+        for name in ("fatigue", "impressions", "clicks", "orders"):
+            numbers(getattr(self, name), name, low=0, ndim=1)
+        booleans(self.mature, "mature")
+        numbers(self.offset, "offset", ndim=2)
+
+    def within(self, customers: int, ads: int) -> "ResponseLog":
+        """Return the rows themselves, or name one of another customer or ad.
+
+        Raises
+        ------
+        ValueError
+            When a row's customer or ad is not known.
+        """
+        whole_numbers(self.customer, "customer", high=customers - 1)
+        whole_numbers(self.ad, "ad", high=ads - 1)
+        return self
 
     @classmethod
     def empty(cls) -> "ResponseLog":
@@ -80,6 +111,11 @@ class ExplorationLog:
         -------
         array of shape (2, 2, N, M), float32
 
+        Raises
+        ------
+        ValueError
+            When a row's customer or ad is none of the record's.
+
         Examples
         --------
         Two tired impressions count for less than two, but never for less than their clicks.
@@ -96,6 +132,7 @@ class ExplorationLog:
         >>> impressions[:, 0].round(3).tolist(), clicks[:, 0].tolist()
         ([0.5, 1.0], [0.0, 1.0])
         """
+        rows.within(*self.record.shape[2:])
         record = self.record.copy()
         fresh = np.maximum(rows.impressions * np.exp(-fatigue_effect * rows.fatigue), rows.clicks)
         counts = [fresh, rows.clicks, rows.clicks * rows.mature, rows.orders * rows.mature]
@@ -122,6 +159,11 @@ def subsample_negatives(
     -------
     ExplorationLog
 
+    Raises
+    ------
+    ValueError
+        When a customer or an ad is none of `shape`, or a click or an order is neither 0 nor 1.
+
     Examples
     --------
     Of four impressions without a click one is kept, as there was one click, and counts for four.
@@ -138,7 +180,12 @@ def subsample_negatives(
     >>> banners.record[0, 0].tolist()  # impressions by customer and ad: the record has all
     [[2.0, 1.0], [0.0, 2.0]]
     """
-    hit, miss = np.flatnonzero(log.click), np.flatnonzero(~log.click)
+    whole_numbers(log.customer, "customer", high=shape[0] - 1)
+    whole_numbers(log.creative, "creative", high=shape[1] - 1)
+    whole_numbers(per_click, "per_click", low=1)
+    clicked = booleans(log.click, "click")
+    ordered = booleans(log.conversion, "conversion")
+    hit, miss = np.flatnonzero(clicked), np.flatnonzero(~clicked)
     kept = miss[: per_click * len(hit)]
     at, size = np.concatenate([hit, kept]), len(hit)
     impressions = np.repeat([1, len(miss) / max(len(kept), 1)], [size, len(kept)])
@@ -148,7 +195,7 @@ def subsample_negatives(
     cell = log.customer * np.int64(shape[1]) + log.creative
     counts = [
         np.bincount(some, minlength=shape[0] * shape[1]).astype(np.float32).reshape(shape)
-        for some in (cell, cell[hit], cell[hit], cell[log.conversion])
+        for some in (cell, cell[hit], cell[hit], cell[ordered])
     ]
     record, offset = np.stack(counts).reshape(2, 2, *shape), np.zeros((len(at), 2), np.float32)
     return ExplorationLog(ResponseLog(customer, ad, zero, *numbers, mature, offset), record)

@@ -172,7 +172,17 @@ class DeepResponse:
         self.generator = torch.Generator().manual_seed(seed)
 
     def fit(self, old: ResponseLog, new: ResponseLog) -> None:
-        """Train on batches from banners and from all that the campaign has brought so far."""
+        """Train on batches from banners and from all that the campaign has brought so far.
+
+        Raises
+        ------
+        ValueError
+            When there is no row, or one is of another customer or ad.
+        """
+        for rows in (old, new):
+            rows.within(len(self.traits), len(self.one_hot))
+        if not len(old.ad) + len(new.ad):
+            raise ValueError("no banners and no rows of the campaign: there is nothing to learn")
         self.old = self._tensors(old) if self.old is None else self.old
         customer, ad, columns = (
             torch.cat(pair) for pair in zip(self.old, self._tensors(new), strict=True)
@@ -293,7 +303,15 @@ class LogisticResponse:
         return np.hstack([traits, affinity, affinity**2, other, products])
 
     def fit(self, old: ResponseLog, new: ResponseLog) -> None:
-        """Fit both models to the banners, once, and then to the campaign so far."""
+        """Fit both models to the banners, once, and then to the campaign so far.
+
+        Raises
+        ------
+        ValueError
+            When a row is of another customer or ad.
+        """
+        for rows in (old, new):
+            rows.within(len(self.traits), len(self.one_hot))
         if not self.prior:
             self.prior = [self._newton(old, k, None) for k in range(2)]
         self.coef = [self._newton(new, k, self.prior[k])[0] for k in range(2)]

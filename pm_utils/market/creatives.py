@@ -10,6 +10,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from pm_utils.inputs import whole_numbers
+
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "category": (
         *("drinks", "dairy", "bakery", "snacks", "meat", "produce"),
@@ -89,6 +91,11 @@ class Creatives:
     category, tone, discount, palette, layout, motion, speed : arrays of shape (N,), int64
         ``speed`` has no effect where ``motion`` is still.
 
+    Raises
+    ------
+    ValueError
+        When the arrays differ in length, or a code is not whole or none of the levels.
+
     Examples
     --------
     >>> from pm_utils.market import ATTRIBUTES, Creatives
@@ -118,7 +125,7 @@ class Creatives:
     def __post_init__(self) -> None:
         """Check that all arrays have one length and hold known codes."""
         for name, levels in ATTRIBUTES.items():
-            codes = np.asarray(getattr(self, name), dtype=np.int64)
+            codes = whole_numbers(getattr(self, name), name, low=None)
             object.__setattr__(self, name, codes)
             if codes.shape != np.shape(self.category) or codes.ndim != 1:
                 raise ValueError(

@@ -12,6 +12,8 @@ from typing import Protocol
 
 import numpy as np
 
+from pm_utils.inputs import numbers, whole_numbers
+
 BITS = 24  # of a random number
 START_BITS = 8
 STARTS = 1 << START_BITS  # of a search, per customer
@@ -51,6 +53,10 @@ class Uniform:
     """
 
     n_creatives: int
+
+    def __post_init__(self) -> None:
+        """Check that there is an ad."""
+        whole_numbers(self.n_creatives, "n_creatives", low=1)
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return 1 / M throughout → (B, M)."""
@@ -95,15 +101,18 @@ class EpsilonGreedy:
 
     def __post_init__(self) -> None:
         """Check the ads and epsilon."""
-        best = np.asarray(self.best, np.int32)
+        best = whole_numbers(self.best, "best", low=None)
+        if best.ndim == 1 and best.size and 0 <= best.min() <= best.max() < 2**31:
+            best = best.astype(np.int32)
         object.__setattr__(self, "best", best)
-        if best.ndim != 1 or not 0 <= best.min() <= best.max() < self.n_creatives:
+        if best.ndim != 1 or not best.size or not 0 <= best.min() <= best.max() < self.n_creatives:
             raise ValueError(f"best must be one ad per customer, from 0 to {self.n_creatives - 1}")
         if not 0 <= self.epsilon <= 1:
             raise ValueError(f"epsilon is {self.epsilon}: give a number from 0 to 1")
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return ε / M, and 1 - ε more for the customer's own ad → (B, M)."""
+        customers = whole_numbers(customers, "customers", high=len(self.best) - 1)
         shape = (len(customers), self.n_creatives)
         table = np.full(shape, self.epsilon / self.n_creatives, np.float32)
         table[np.arange(shape[0]), self.best[customers]] += 1 - self.epsilon
@@ -175,6 +184,7 @@ class Table:
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return the customers' rows → (B, M)."""
+        customers = whole_numbers(customers, "customers", high=len(self.table) - 1)
         return self.table[customers]
 
     @cached_property
@@ -261,8 +271,14 @@ class Computed:
 def _checked(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if table.ndim != 2 or table.shape != shape:
         raise ValueError(f"the probabilities have shape {table.shape}: give one row per customer")
-    if table.min(initial=0) < 0 or not np.allclose(table.sum(1), 1, atol=1e-4):
-        raise ValueError("the probabilities must be at least 0 and sum to 1 in every row")
+    total = table.sum(1)
+    if table.min(initial=0) < 0 or not np.allclose(total, 1, atol=1e-4):
+        numbers(table, "the probabilities", low=0)
+        row = int(np.flatnonzero(~np.isclose(total, 1, atol=1e-4))[0])
+        raise ValueError(
+            "the probabilities must be at least 0 and sum to 1 in every row; "
+            f"those of row {row} sum to {total[row]:.6g}"
+        )
     return table
 
 

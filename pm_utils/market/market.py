@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.market import truth as truth_formulas
 from pm_utils.market.creatives import DISCOUNT_RATES, Creatives, random_creatives
 from pm_utils.market.dynamics import (
@@ -79,6 +80,7 @@ class Market:
         truth: TruthParameters | None = None,
         households: Households | None = None,
     ) -> None:
+        whole_numbers(n_customers, "n_customers", low=None), whole_numbers(seed, "seed", low=None)
         if n_customers < 1:
             raise ValueError(f"n_customers is {n_customers}: give at least 1")
         if seed < 0:
@@ -300,7 +302,17 @@ class Market:
         Returns
         -------
         float
+
+        Raises
+        ------
+        ValueError
+            When a reward is not finite, or there is not one for each customer and ad.
         """
+        reward = numbers(reward, "reward", ndim=2)
+        if reward.shape != (self.n_customers, len(self.creatives)):
+            raise ValueError(
+                f"reward has shape {reward.shape}: give ({self.n_customers}, {len(self.creatives)})"
+            )
         policy, total = as_policy(policy, len(self.creatives)), 0.0
         for first in range(0, self.n_customers, 2048):
             who = np.arange(first, min(first + 2048, self.n_customers))
@@ -539,5 +551,6 @@ def _codes(name: str, values: np.ndarray, least: int, size: int) -> np.ndarray:
 def _check_flight(impressions: int, days: float) -> None:
     if not 0 <= impressions < PER_CUSTOMER:
         raise ValueError(f"impressions is {impressions}: give 0 to {PER_CUSTOMER - 1}")
+    whole_numbers(impressions, "impressions"), numbers(days, "days")
     if days <= 0:
         raise ValueError(f"days is {days}: give more than 0")

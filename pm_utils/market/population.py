@@ -21,6 +21,7 @@ from scipy.stats import rankdata
 from sklearn.decomposition import NMF
 
 from pm_utils.data import Shop, load_shop
+from pm_utils.inputs import codes, numbers
 from pm_utils.market.creatives import ATTRIBUTES, check_levels
 
 CATEGORIES = ATTRIBUTES["category"]
@@ -175,12 +176,27 @@ def estimate_households(shop: Shop) -> Households:
     -------
     Households
         In ascending order of ``customer_id``.
+
+    Raises
+    ------
+    KeyError
+        When an order line is of no customer.
+    ValueError
+        When a household has no order, an amount is negative or not finite, or none of the products
+        sold is of a category of ads.
     """
     lines, ids = shop.order_lines, np.sort(shop.customers["customer_id"].to_numpy())
     size, line_of = len(ids), lines["customer_id"].to_numpy()
     order, first = np.unique(lines["order_id"].to_numpy(), return_index=True)
     order_row = np.searchsorted(order, lines["order_id"].to_numpy())
-    customer = np.searchsorted(ids, line_of)
+    customer = codes(line_of, pd.Index(ids), "order_lines, customer_id")
+    for name in ("amount", "retail_discount", "coupon_discount"):
+        numbers(lines[name], f"order_lines, {name}", low=0)
+    if (idle := np.bincount(customer, minlength=size) == 0).any():
+        raise ValueError(
+            f"customers: {idle.sum():,} of {size:,} have no order, first customer_id "
+            f"{ids[idle.argmax()]}: leave them out"
+        )
     of_order = customer[first]
 
     def per_order(column: str) -> np.ndarray:
@@ -227,8 +243,8 @@ def _shrink(
 
 
 def _category_spend(shop: Shop, customer: np.ndarray, size: int) -> np.ndarray:
-    codes = pd.Series(category_codes(shop.products), index=shop.products["product_id"])
-    code = codes.reindex(shop.order_lines["product_id"], fill_value=-1).to_numpy()
+    known = pd.Series(category_codes(shop.products), index=shop.products["product_id"])
+    code = known.reindex(shop.order_lines["product_id"], fill_value=-1).to_numpy()
     mapped = code >= 0
     cell = customer[mapped] * len(CATEGORIES) + code[mapped]
     amount = shop.order_lines["amount"].to_numpy()[mapped]
@@ -250,6 +266,12 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     taste : array of shape (H, 12)
         The shares that the types reconstruct; rows sum to one, no entry is zero.
 
+    Raises
+    ------
+    ValueError
+        When an amount is negative or not finite, there are fewer households than types, or nothing
+        was spent.
+
     Examples
     --------
     >>> import numpy as np
@@ -260,6 +282,14 @@ def factorise(spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     >>> bool(np.allclose(taste.sum(1), 1)), bool((taste > 0).all())
     (True, True)
     """
+    spend = numbers(spend, "spend", low=0, ndim=2)
+    if len(spend) < N_TYPES:
+        raise ValueError(f"spend has {len(spend)} households: give at least {N_TYPES}")
+    if not spend.sum():
+        raise ValueError(
+            "spend is 0 throughout: nothing sold is of a category of ads, which "
+            "pm_utils.market.population.SOLD_AS lists; add the shop's categories there"
+        )
     mean = np.maximum(spend.sum(0) / spend.sum(), 1e-6)
     shares = spend + PRIOR_SPEND * mean
     lift = np.sqrt(shares / shares.sum(1, keepdims=True) / mean)

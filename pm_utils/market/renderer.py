@@ -35,6 +35,7 @@ BADGE_PLACE = np.array([(16, 3), (16, 20), (3, 20), (16, 7)])  # left, top of th
 BADGE_SHAPE = (9, 13)
 FRAMED = ("plain", "warm", "urgent", "playful")  # tones that have a frame; a plain one is none
 VARIANTS = 8  # of text lines, and of the frame
+LAYOUTS_WITH_TEXT = 4  # that `text_sheets` writes in
 
 WHITE, DARK, CREAM = (0.98, 0.98, 0.98), (0.13, 0.12, 0.14), (1.0, 0.94, 0.80)
 YELLOW, CRIMSON = (1.0, 0.86, 0.18), (0.62, 0.05, 0.12)
@@ -280,7 +281,7 @@ def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
 @cache
 def text_sheets() -> np.ndarray:
     """Return the text of every layout and variant → (4, 8, 32, 32, 4)."""
-    sheets = np.zeros((4, VARIANTS, SIZE, SIZE, 4), dtype=np.float32)
+    sheets = np.zeros((LAYOUTS_WITH_TEXT, VARIANTS, SIZE, SIZE, 4), dtype=np.float32)
     for variant in range(VARIANTS):
         short = [(variant * step) % 4 for step in (1, 2, 3)]
         sheets[0, variant] = _box(7 + short[0], 27, 25 - short[1], 29, WHITE)
@@ -349,6 +350,30 @@ def frame_sheets() -> np.ndarray:
     return sheets
 
 
+def check_drawable() -> None:
+    """Check that every level of `ATTRIBUTES` that is seen can be drawn.
+
+    Raises
+    ------
+    ValueError
+        Names what is missing and the place to add it.
+    """
+    check_levels("category", ICONS, "pm_utils.market.renderer.ICONS")
+    check_levels("tone", FRAMED, "pm_utils.market.renderer.frame_sheets")
+    places = {
+        "palette": ("PALETTE", len(PALETTE)),
+        "layout": (
+            "ICON_PLACE, ICON_SIZE, BADGE_PLACE and text_sheets",
+            min(len(ICON_PLACE), len(ICON_SIZE), len(BADGE_PLACE), LAYOUTS_WITH_TEXT),
+        ),
+        "motion": ("DIRECTIONS", len(DIRECTIONS)),
+        "speed": ("SPEEDS", len(SPEEDS)),
+    }
+    for name, (place, count) in places.items():
+        known = ATTRIBUTES[name][:count]
+        check_levels(name, known, f"pm_utils.market.renderer.{place}")
+
+
 def compose(creatives: Creatives, scene: Scene) -> np.ndarray:
     """Draw ads without noise.
 
@@ -361,7 +386,13 @@ def compose(creatives: Creatives, scene: Scene) -> np.ndarray:
     Returns
     -------
     array of shape (N, 32, 32, 3), float32 in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        When `ATTRIBUTES` has a level that nothing is drawn for.
     """
+    check_drawable()
     picture = background_sheets()[creatives.palette, creatives.layout, scene.lines]
     for category in np.unique(creatives.category):
         rows = np.flatnonzero(creatives.category == category)
@@ -470,6 +501,7 @@ def velocity(creatives: Creatives, scene: Scene) -> np.ndarray:
 
 def compose_clips(creatives: Creatives, scene: Scene, frames: int = FRAMES) -> np.ndarray:
     """Draw the last frames of clips without noise → (N, frames, 32, 32, 3)."""
+    check_drawable()
     ago = np.arange(frames - 1, -1, -1)
     path = -velocity(creatives, scene)[:, None, :] * ago[:, None]  # (N, frames, 2)
     still = {name: np.repeat(value, frames) for name, value in vars(scene).items()}

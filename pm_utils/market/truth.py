@@ -10,6 +10,7 @@ import numpy as np
 from scipy.special import expit, ndtri
 from scipy.stats import rankdata
 
+from pm_utils.inputs import numbers, probabilities
 from pm_utils.market.creatives import ATTRIBUTES, DISCOUNT_RATES, Creatives, level_counts
 from pm_utils.market.population import Households
 from pm_utils.market.randomness import normal, stream_key, uniform
@@ -97,6 +98,12 @@ class TruthParameters:
     individuality : float
         Standard deviation of the logarithm of a customer's order rate over the household's.
 
+    Raises
+    ------
+    ValueError
+        When a parameter is not finite, a share lies outside [0, 1], or a rate or a deviation is
+        negative.
+
     Examples
     --------
     >>> from pm_utils.market import TruthParameters
@@ -139,6 +146,18 @@ class TruthParameters:
     shared_style: float = 0.6
     quirk: float = 0.2
     individuality: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Check that every parameter can be one."""
+        for name, value in vars(self).items():
+            numbers(value, name)
+        shares = ("examination", "visit_base", "visit_moving", "promoted_share", "displacement")
+        for name in (*shares, "retention", "leaving_bounds"):
+            probabilities(getattr(self, name), name)
+        least = ("fatigue", "annoyance", "impression_cost", "shared_style", "quirk")
+        for name in (*least, "individuality", "delay_base", "leaving_base"):
+            numbers(getattr(self, name), name, low=0)
+        numbers(self.engagement_activity, "engagement_activity", low=-1, high=1)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -1,20 +1,28 @@
 """Tests of two variants: how many customers, which of the two, when one may look, how to see more.
 
 statsmodels does the textbook parts. Intervals of clicks per impression count customers, not
-impressions, where customers were assigned.
+impressions, where customers were assigned. Means and ratios of means are compared by Welch's test:
+each variant has a variance of its own, and few customers have Student's distribution. Everything is
+two-sided. `pm_utils.measurement.several_arms` compares more than two variants.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import chisquare, norm
+from scipy.stats import t as student
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import (
     confint_proportions_2indep,
     proportion_effectsize,
     proportions_ztest,
 )
+
+from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
+
+_LARGEST_EXPONENT = 700.0  # e to this is a number still
 
 
 @dataclass(frozen=True)
@@ -46,6 +54,12 @@ def sample_size(rate: float, lift: float, *, power: float = 0.8, alpha: float = 
     float
         By statsmodels, with Cohen's effect size :math:`2 \\arcsin \\sqrt p`.
 
+    Raises
+    ------
+    ValueError
+        When the first or the second rate is not strictly between 0 and 1, there is no lift, or
+        alpha is not below power.
+
     Examples
     --------
     >>> from pm_utils.measurement.ab_tests import sample_size
@@ -54,7 +68,11 @@ def sample_size(rate: float, lift: float, *, power: float = 0.8, alpha: float = 
     >>> round(sample_size(0.05, 0.05))  # half the lift takes about four times as many
     122107
     """
-    effect = proportion_effectsize(rate * (1 + lift), rate)
+    effect = _effect(rate, lift)
+    if effect == 0:
+        raise ValueError("lift is 0: no number of customers finds what is not there")
+    if not 0 < alpha < power < 1:
+        raise ValueError(f"alpha is {alpha} and power {power}: give 0 < alpha < power < 1")
     return float(NormalIndPower().solve_power(effect, power=power, alpha=alpha))
 
 
@@ -63,6 +81,11 @@ def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.0
 
     Explained in chapter ``creative-optimisation``.
 
+    Raises
+    ------
+    ValueError
+        When a rate is not strictly between 0 and 1, or a number of customers is not positive.
+
     Examples
     --------
     >>> import numpy as np
@@ -70,8 +93,21 @@ def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.0
     >>> power(0.05, 0.1, np.array([3_000, 31_217])).round(2)
     array([0.14, 0.8 ])
     """
-    effect = proportion_effectsize(rate * (1 + lift), rate)
-    return NormalIndPower().power(effect, np.asarray(customers, float), alpha)
+    customers = numbers(customers, "customers", above=0).astype(float)
+    return NormalIndPower().power(_effect(rate, lift), customers, alpha)
+
+
+def _effect(rate: float, lift: float) -> float:
+    """Cohen's effect size of two rates, the second larger by a relative lift."""
+    rate, lift = float(numbers(rate, "rate")), float(numbers(lift, "lift"))
+    if not 0 < rate < 1:
+        raise ValueError(f"rate is {rate:g}: give a share between 0 and 1, not per cent")
+    if not 0 < rate * (1 + lift) < 1:
+        raise ValueError(
+            f"a lift of {lift:g} takes the rate from {rate:g} to {rate * (1 + lift):g}: "
+            "give one that leaves it between 0 and 1"
+        )
+    return proportion_effectsize(rate * (1 + lift), rate)
 
 
 def simulated_power(
@@ -80,6 +116,11 @@ def simulated_power(
     """Return the share of simulated tests of two proportions with \\|z\\| above 1.96.
 
     Explained in chapter ``creative-optimisation``.
+
+    Raises
+    ------
+    ValueError
+        When a rate is not strictly between 0 and 1, or there are no customers or runs.
 
     Examples
     --------
@@ -90,6 +131,9 @@ def simulated_power(
     >>> bool(abs(share - 0.8) < 0.05)  # as `power` says
     True
     """
+    _effect(rate, lift)
+    customers = int(whole_numbers(customers, "customers", low=1))
+    whole_numbers(runs, "runs", low=1)
     clicks = rng.binomial(customers, [rate, rate * (1 + lift)], size=(runs, 2)) / customers
     pooled = clicks.mean(1)
     error = np.sqrt(np.maximum(2 * pooled * (1 - pooled) / customers, 1e-300))
@@ -99,12 +143,21 @@ def simulated_power(
 def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comparison:
     """Compare two shares: pooled z-test and Wald interval, both by statsmodels.
 
+    Both are for many customers, with five clicks or more in each variant. Where nobody or everybody
+    clicked the p-value is 1.
+
     Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
     clicks, customers : (int, int)
         Of the first and the second variant.
+
+    Raises
+    ------
+    ValueError
+        When there are not two variants, a count is not whole or negative, nobody got a variant, or
+        more clicked than got it.
 
     Examples
     --------
@@ -115,18 +168,51 @@ def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comp
     >>> round(found.p_value, 4)
     0.0065
     """
-    p_value = proportions_ztest(clicks, customers)[1]
+    clicks, customers = checked_counts(clicks, customers)
+    if len(clicks) != 2:
+        raise ValueError(f"{len(clicks)} variants: give two, or use `several_proportions`")
+    p_value = proportions_ztest(clicks, customers)[1] if 0 < sum(clicks) < sum(customers) else 1.0
     pairs = clicks[1], customers[1], clicks[0], customers[0]
     low, high = confint_proportions_2indep(*pairs, method="wald", compare="diff")
     difference = clicks[1] / customers[1] - clicks[0] / customers[0]
     return Comparison(float(difference), float(low), float(high), float(p_value))
 
 
+def checked_counts(clicks: ArrayLike, customers: ArrayLike) -> tuple[list[int], list[int]]:
+    """Return how many clicked and how many there were, for each variant, or refuse them.
+
+    Raises
+    ------
+    ValueError
+        When a count is not whole or negative, nobody got a variant, or more clicked than got it.
+
+    Examples
+    --------
+    >>> from pm_utils.measurement.ab_tests import checked_counts
+    >>> checked_counts((150, 100), (100, 100))
+    Traceback (most recent call last):
+    ValueError: 150 clicks of 100 customers in variant 0: count each customer at most once
+    """
+    clicks, customers = aligned(clicks=clicks, customers=customers)
+    clicks = whole_numbers(clicks, "clicks").ravel().tolist()
+    customers = whole_numbers(customers, "customers").ravel().tolist()
+    for variant, (hits, tries) in enumerate(zip(clicks, customers, strict=True)):
+        if not tries:
+            raise ValueError(f"nobody got variant {variant}: leave it out")
+        if hits > tries:
+            raise ValueError(
+                f"{hits} clicks of {tries} customers in variant {variant}: "
+                "count each customer at most once"
+            )
+    return clicks, customers
+
+
 def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Comparison:
     r"""Compare clicks per impression of two groups of customers by the delta method.
 
-    With ratio :math:`R = \sum y_i / \sum n_i` over a group's customers, its variance is
-    :math:`\sum (y_i - R n_i)^2 / (\sum n_i)^2`.
+    With ratio :math:`R = \sum y_i / \sum n_i` over a group of K customers, its variance is
+    :math:`\frac{K}{K - 1} \sum (y_i - R n_i)^2 / (\sum n_i)^2`. It is compared as by `two_means`:
+    with one impression each, both are the same.
 
     Explained in chapter ``creative-optimisation``.
 
@@ -134,8 +220,14 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
     ----------
     part, whole : arrays of shape (N,)
         Clicks and impressions of each customer.
-    second : boolean array of shape (N,)
-        Who got the second variant.
+    second : array of shape (N,), False and True or 0 and 1
+        Who got the second variant; at least two customers in each group.
+
+    Raises
+    ------
+    ValueError
+        When the rows cannot be matched, a group is not 0 or 1 or has fewer than two customers, a
+        number is not finite, an impression negative, or a group has seen none.
 
     References
     ----------
@@ -148,24 +240,42 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
     >>> clicks, impressions = np.array([0, 1, 2, 1]), np.array([10, 10, 10, 10])
     >>> found = two_ratios(clicks, impressions, np.array([False, False, True, True]))
     >>> round(found.difference, 3), round(found.p_value, 3)  # 3 of 20 against 1 of 20
-    (0.1, 0.046)
+    (0.1, 0.293)
     """
-    ratio, variance = [], []
-    for group in (~second, second):
-        y, n = part[group].astype(float), whole[group].astype(float)
+    part, whole, second = aligned(part=part, whole=whole, second=second)
+    part = numbers(part, "part", ndim=1).astype(float)
+    whole = numbers(whole, "whole", ndim=1, low=0).astype(float)
+    ratio, variance, sizes = [], [], []
+    for name, group in _two_groups(second).items():
+        y, n = part[group], whole[group]
+        if not n.sum() > 0:
+            raise ValueError(f"whole is 0 for all of the {name} variant: there is no ratio")
         ratio.append(y.sum() / n.sum())
-        variance.append(((y - ratio[-1] * n) ** 2).sum() / n.sum() ** 2)
-    return _normal(ratio[1] - ratio[0], np.sqrt(sum(variance)))
+        sizes.append(len(y))
+        square = ((y - ratio[-1] * n) ** 2).sum() / n.sum() ** 2
+        variance.append(square * len(y) / (len(y) - 1))
+    return _welch(ratio, variance, sizes)
 
 
 def two_means(outcome: np.ndarray, second: np.ndarray) -> Comparison:
-    """Compare two means with unequal variances, large samples (Welch).
+    """Compare two means with unequal variances and Student's distribution (Welch).
 
     Parameters
     ----------
     outcome : array of shape (N,)
-    second : boolean array of shape (N,)
+    second : array of shape (N,), False and True or 0 and 1
         Who got the second variant; at least two customers in each group.
+
+    Raises
+    ------
+    ValueError
+        When the rows cannot be matched, a group is not 0 or 1 or has fewer than two customers, an
+        outcome is not finite, or the outcome varies in neither group but differs between them.
+
+    References
+    ----------
+    Welch (1947), The generalization of Student's problem when several different population
+    variances are involved.
 
     Examples
     --------
@@ -174,17 +284,86 @@ def two_means(outcome: np.ndarray, second: np.ndarray) -> Comparison:
     >>> dollars, second = np.array([1.0, 3, 4, 6]), np.array([False, False, True, True])
     >>> found = two_means(dollars, second)
     >>> round(found.difference, 2), round(found.low, 2), round(found.high, 2)
-    (3.0, 0.23, 5.77)
+    (3.0, -3.08, 9.08)
     """
-    groups = outcome[~second], outcome[second]
-    error = np.sqrt(sum(group.var(ddof=1) / len(group) for group in groups))
-    return _normal(groups[1].mean() - groups[0].mean(), error)
+    outcome, second = aligned(outcome=outcome, second=second)
+    outcome = numbers(outcome, "outcome", ndim=1)
+    groups = [outcome[group] for group in _two_groups(second).values()]
+    variance = [group.var(ddof=1) / len(group) for group in groups]
+    return _welch([group.mean() for group in groups], variance, [len(group) for group in groups])
 
 
-def _normal(difference: float, error: float) -> Comparison:
-    half = norm.ppf(0.975) * error
-    p_value = 2 * norm.sf(abs(difference) / error)
+def two_means_from_moments(
+    mean: tuple[float, float], variance: tuple[float, float], customers: tuple[int, int]
+) -> Comparison:
+    """Compare two means as `two_means` does, from a published table of moments.
+
+    Parameters
+    ----------
+    mean, variance : (float, float)
+        Of the first and the second variant; variances have the divisor n - 1.
+    customers : (int, int)
+        At least two each.
+
+    Raises
+    ------
+    ValueError
+        When there are not two variants, a number is not finite, a variance negative, a variant has
+        fewer than two customers, or both variances are 0 and the means differ.
+
+    Examples
+    --------
+    The four customers of `two_means`, by their moments:
+
+    >>> from pm_utils.measurement.ab_tests import two_means_from_moments
+    >>> found = two_means_from_moments((2.0, 5.0), (2.0, 2.0), (2, 2))
+    >>> round(found.difference, 2), round(found.low, 2), round(found.high, 2)
+    (3.0, -3.08, 9.08)
+    """
+    mean = numbers(mean, "mean", ndim=1)
+    variance = numbers(variance, "variance", ndim=1, low=0)
+    customers = whole_numbers(customers, "customers", low=2)
+    if not mean.shape == variance.shape == customers.shape == (2,):
+        raise ValueError(
+            f"{mean.size} means, {variance.size} variances, {customers.size} counts: "
+            "give two of each, the first variant first"
+        )
+    return _welch(mean.tolist(), (variance / customers).tolist(), customers.tolist())
+
+
+def _two_groups(second: ArrayLike) -> dict[str, np.ndarray]:
+    """Who got the first and who the second variant, at least two customers each."""
+    second = booleans(second, "second")
+    groups = {"first": ~second, "second": second}
+    for name, group in groups.items():
+        if group.sum() < 2:
+            raise ValueError(
+                f"{group.sum()} of {len(group):,} customers got the {name} variant: "
+                "a test needs at least two in each"
+            )
+    return groups
+
+
+def _welch(mean: list[float], variance: list[float], customers: list[int]) -> Comparison:
+    """Compare two means, given the squares of their standard errors."""
+    difference, error = mean[1] - mean[0], np.sqrt(sum(variance))
+    if error == 0:
+        if difference != 0:
+            raise ValueError(
+                "the outcome is the same for everybody in each group: there is no variance to hold "
+                "the difference against"
+            )
+        return Comparison(0.0, 0.0, 0.0, 1.0)
+    degrees = _degrees(np.array(variance), np.array(customers))
+    half = student.ppf(0.975, degrees) * error
+    p_value = 2 * student.sf(abs(difference) / error, degrees)
     return Comparison(*map(float, (difference, difference - half, difference + half, p_value)))
+
+
+def _degrees(variance: np.ndarray, customers: np.ndarray) -> np.ndarray:
+    """Welch's degrees of freedom, from squared standard errors and sizes; groups along axis 0."""
+    share = variance / variance.sum(0)  # of a scale of their own: squares of small ones vanish
+    return 1 / (share**2 / (customers - 1)).sum(0)
 
 
 def false_alarms(
@@ -207,6 +386,12 @@ def false_alarms(
         Share of p-values below 0.05 by ``impressions`` (`two_proportions`) and by ``customers``
         (`two_ratios`).
 
+    Raises
+    ------
+    ValueError
+        When the rows cannot be matched, there are fewer than four customers, a count is negative or
+        not finite, a customer clicked more than they saw, or a half saw nothing.
+
     Examples
     --------
     Fifty customers click on all of their ten ads and fifty on none, so that impressions of one
@@ -219,15 +404,31 @@ def false_alarms(
     >>> shares["impressions"] > 0.4, shares["customers"] < 0.1
     (True, True)
     """
-    y, n = np.asarray(part, float), np.asarray(whole, float)
+    y, n = aligned(part=part, whole=whole)
+    y, n = (
+        numbers(one, name, ndim=1, low=0).astype(float) for name, one in (("part", y), ("whole", n))
+    )
+    if len(y) < 4 or (y > n).any():
+        raise ValueError(
+            f"{len(y):,} customers, {(y > n).sum():,} with more clicks than impressions: "
+            "give at least four, without such"
+        )
+    size = np.array([[len(y) - len(y) // 2], [len(y) // 2]])  # of the halves
+    whole_numbers(runs, "runs", low=1)
     each = np.column_stack([y, n, y * y, y * n, n * n])
     second = random_halves(len(y), draws=runs, rng=rng) @ each
     y, n, yy, yn, nn = np.stack([each.sum(0) - second, second]).transpose(2, 0, 1)  # (2, runs)
+    if not (n > 0).all():
+        raise ValueError("a half of the customers saw nothing: too few have impressions")
     rate, pooled = y / n, y.sum(0) / n.sum(0)
-    by_customer = ((yy - 2 * rate * yn + rate**2 * nn) / n**2).sum(0)
-    variance = {"impressions": pooled * (1 - pooled) * (1 / n).sum(0), "customers": by_customer}
-    gap = np.abs(rate[1] - rate[0])
-    return {unit: float((gap > norm.ppf(0.975) * v**0.5).mean()) for unit, v in variance.items()}
+    squares = np.maximum(yy - 2 * rate * yn + rate**2 * nn, 0)
+    by_customer = squares / n**2 * size / (size - 1)  # (2, runs)
+    gap, some = np.abs(rate[1] - rate[0]), by_customer.sum(0) > 0
+    beyond = np.full(runs, norm.ppf(0.975))
+    beyond[some] = student.ppf(0.975, _degrees(by_customer[:, some], size))
+    variance = pooled * (1 - pooled) * (1 / n).sum(0), by_customer.sum(0)
+    found = zip(("impressions", "customers"), (norm.ppf(0.975), beyond), variance, strict=True)
+    return {unit: float((gap > times * v**0.5).mean()) for unit, times, v in found}
 
 
 def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> float:
@@ -240,7 +441,17 @@ def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> floa
     customers : tuple of int
         How many each variant got.
     planned : tuple of float
-        Their planned shares; they sum to one.
+        Their planned shares, above 0; they sum to one.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        When there are not as many sizes as shares or fewer than two, a size is not whole or
+        negative, nobody was assigned, or the shares do not sum to one, as those in per cent.
 
     Examples
     --------
@@ -250,7 +461,20 @@ def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> floa
     >>> round(sample_ratio((5_000, 5_300), (0.5, 0.5)), 4)  # look for the fault before the effect
     0.0031
     """
-    expected = np.array(planned) * sum(customers)
+    customers, planned = aligned(customers=customers, planned=planned)
+    customers = whole_numbers(customers, "customers").ravel()
+    planned = numbers(planned, "planned", ndim=1, above=0)
+    if abs(planned.sum() - 1) > 1e-6:
+        raise ValueError(
+            f"planned sums to {planned.sum():g}: give shares that sum to 1, not per cent or counts"
+        )
+    if len(customers) < 2 or not customers.any():
+        raise ValueError(
+            f"{customers.sum()} customers in {len(customers)} variant(s): there is no ratio to test"
+        )
+    expected = planned * customers.sum()
+    if abs(planned.sum() - 1) > 1e-9:
+        expected /= planned.sum()
     return float(chisquare(customers, expected).pvalue)
 
 
@@ -270,7 +494,19 @@ def mixture_sprt(total: np.ndarray, n: np.ndarray, *, tau2: float = 1.0) -> np.n
     total : array
         :math:`S_n`.
     n : array that broadcasts
+        At least 0.
     tau2 : float
+        Above 0, in the unit of the increments.
+
+    Returns
+    -------
+    array
+        At most e⁷⁰⁰.
+
+    Raises
+    ------
+    ValueError
+        When a number is not finite, n is negative or `tau2` is not positive.
 
     References
     ----------
@@ -283,12 +519,20 @@ def mixture_sprt(total: np.ndarray, n: np.ndarray, *, tau2: float = 1.0) -> np.n
     >>> mixture_sprt(np.array([0, 20, 36]), 100).round(1)  # stop at 1 / 0.05 = 20 or more
     array([ 0.1,  0.7, 60.8])
     """
-    variance = 1 + np.asarray(n, float) * tau2  # of S_n / sqrt(n) over all effects
-    return np.exp(tau2 * np.square(total) / (2 * variance)) / np.sqrt(variance)
+    numbers(tau2, "tau2", above=0)
+    total, n = numbers(total, "total"), numbers(n, "n", low=0).astype(float)
+    variance = 1 + n * tau2  # of S_n / sqrt(n) over all effects
+    exponent = np.minimum(tau2 * np.square(total) / (2 * variance), _LARGEST_EXPONENT)
+    return np.exp(exponent) / np.sqrt(variance)
 
 
 def always_valid_p(ratio: np.ndarray) -> np.ndarray:
     """Return min(1, 1 / the largest likelihood ratio so far) along the last axis.
+
+    Raises
+    ------
+    ValueError
+        When a ratio is negative or not finite.
 
     Examples
     --------
@@ -297,7 +541,8 @@ def always_valid_p(ratio: np.ndarray) -> np.ndarray:
     >>> always_valid_p(np.array([0.5, 40, 2]))  # it never rises again
     array([1.   , 0.025, 0.025])
     """
-    return np.minimum(1, 1 / np.maximum.accumulate(ratio, axis=-1))
+    ratio = numbers(ratio, "ratio", low=0)
+    return 1 / np.maximum(np.maximum.accumulate(ratio, axis=-1), 1)
 
 
 def peeking(
@@ -324,6 +569,11 @@ def peeking(
         \\|z\\| > 1.96 at any look, ``always valid`` by the mixture SPRT, and ``once`` by \\|z\\| >
         1.96 at that look alone.
 
+    Raises
+    ------
+    ValueError
+        When there is no look or run, or a number is not finite.
+
     Examples
     --------
     >>> from pm_utils.measurement.ab_tests import peeking
@@ -331,6 +581,9 @@ def peeking(
     >>> {name: round(float(share[-1]), 1) for name, share in called.items()}
     {'once': 0.1, 'fixed': 0.2, 'always valid': 0.0}
     """
+    for name, count in (("looks", looks), ("runs", runs), ("chunk", chunk)):
+        whole_numbers(count, name, low=1)
+    numbers(effect, "effect")
     rng, n = np.random.default_rng(seed), np.arange(1, looks + 1)
     found = {name: np.zeros(looks) for name in ("once", "fixed", "always valid")}
     for first in range(0, runs, chunk):
@@ -347,7 +600,8 @@ def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
     r"""Take from an outcome what was known before the experiment: :math:`Y - \theta (X - \bar X)`.
 
     :math:`\theta = \operatorname{cov}(X, Y) / \operatorname{var}(X)` over both groups. The mean
-    stays, the variance is multiplied by :math:`1 - \rho^2`.
+    stays, the variance is multiplied by :math:`1 - \rho^2`. A covariate that is the same for all
+    takes nothing.
 
     Parameters
     ----------
@@ -357,6 +611,12 @@ def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
     Returns
     -------
     array of shape (N,)
+
+    Raises
+    ------
+    ValueError
+        When the rows cannot be matched or a number is not finite: say what the covariate is of a
+        customer who is new, such as 0 dollars.
 
     References
     ----------
@@ -375,6 +635,11 @@ def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
     >>> float((adjusted.var() / spend.var()).round(2))
     0.09
     """
+    outcome, covariate = aligned(outcome=outcome, covariate=covariate)
+    outcome = numbers(outcome, "outcome", ndim=1)
+    covariate = numbers(covariate, "covariate", ndim=1)
+    if np.ptp(covariate) == 0:
+        return outcome.copy()
     centred = covariate - covariate.mean()
     return outcome - centred * (centred @ outcome / (centred @ centred))
 
@@ -394,6 +659,11 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
     array of shape (draws,) or (draws, K)
         The same splits for every column.
 
+    Raises
+    ------
+    ValueError
+        When an outcome is not finite, or there are fewer than two customers.
+
     Examples
     --------
     >>> import numpy as np
@@ -402,6 +672,7 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
     >>> effects.shape, bool(abs(effects.mean()) < 0.3)
     ((500,), True)
     """
+    outcome = numbers(outcome, "outcome")
     second = random_halves(len(outcome), draws=draws, rng=rng)
     inside = second.sum(1)[0]
     weight = second / inside - (1 - second) / (len(outcome) - inside)
@@ -411,6 +682,11 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
 def random_halves(size: int, *, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Return 1 for half of the customers, drawn anew in each row, and 0 else → (draws, N).
 
+    Raises
+    ------
+    ValueError
+        When there are fewer than two customers or no draws.
+
     Examples
     --------
     >>> import numpy as np
@@ -418,6 +694,8 @@ def random_halves(size: int, *, draws: int, rng: np.random.Generator) -> np.ndar
     >>> random_halves(5, draws=3, rng=np.random.default_rng(0)).sum(1)  # two of five
     array([2., 2., 2.], dtype=float32)
     """
+    whole_numbers(size, "size", low=2)
+    whole_numbers(draws, "draws", low=1)
     first = np.tile(np.arange(size) < size // 2, (draws, 1))
     return rng.permuted(first, axis=1).astype(np.float32)
 
@@ -445,7 +723,13 @@ def variance_ratios(
     Returns
     -------
     DataFrame
-        One row per covariate: ``promised``, 1 - ρ², and ``measured`` over the splits.
+        One row per covariate: ``promised``, 1 - ρ² (1 of a covariate that is the same for all), and
+        ``measured`` over the splits.
+
+    Raises
+    ------
+    ValueError
+        When the rows cannot be matched, a number is not finite or the outcome is the same for all.
 
     Examples
     --------
@@ -458,8 +742,14 @@ def variance_ratios(
     itself                   0.0       0.0
     who comes in pairs       1.0       1.0
     """
-    promised = [1 - np.corrcoef(x, outcome)[0, 1] ** 2 for x in covariates.values()]
-    columns = [outcome, *(cuped(outcome, x) for x in covariates.values())]
+    names = [f"covariate {name}" for name in covariates]
+    outcome, *given = aligned(outcome=outcome, **dict(zip(names, covariates.values(), strict=True)))
+    outcome = numbers(outcome, "outcome", ndim=1)
+    given = [numbers(x, name, ndim=1) for x, name in zip(given, names, strict=True)]
+    if np.ptp(outcome) == 0:
+        raise ValueError("the outcome is the same for all: it has no variance to reduce")
+    promised = [1 - np.corrcoef(x, outcome)[0, 1] ** 2 if np.ptp(x) else 1.0 for x in given]
+    columns = [outcome, *(cuped(outcome, x) for x in given)]
     variance = placebo_effects(np.column_stack(columns), draws=draws, rng=rng).var(0)
     found = {"promised": promised, "measured": variance[1:] / variance[0]}
     return pd.DataFrame(found, index=list(covariates))

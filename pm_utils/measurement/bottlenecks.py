@@ -7,6 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights
+from pm_utils.inputs import aligned, columns, numbers, policy, whole_numbers
 from pm_utils.market import ImpressionLog, Market, Policy
 from pm_utils.measurement.funnel import MARKET_STAGES, market_funnel
 
@@ -34,7 +35,14 @@ def stage_sums(
         Impressions, clicks, visits, orders, dollars.
     array of shape (N, G)
         1 in the column of the customer's segment.
+
+    Raises
+    ------
+    ValueError
+        When a profit is not finite, a segment is no whole number from 0, or `market_funnel` raises.
     """
+    segment = whole_numbers(segment, "segment")
+    profit = numbers(profit, "profit", ndim=1)
     funnel = market_funnel(log, len(segment)).to_numpy(float)
     dollars = np.bincount(log.customer, profit, minlength=len(segment))
     return np.column_stack([funnel, dollars]), np.eye(segment.max() + 1)[segment]
@@ -50,9 +58,18 @@ def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.
         Share of an order's list price that each ad's discount takes off.
     margin : float
         Share of the list price.
+
+    Raises
+    ------
+    ValueError
+        When a discount is not from 0 to below 1, an ad has none, or an order's value is negative or
+        not finite.
     """
-    off = discount[log.creative]
-    return log.order_value * (margin - off) / (1 - off)
+    discount = numbers(discount, "discount", low=0, ndim=1)
+    if (discount >= 1).any():
+        raise ValueError(f"discount is {discount.max():g}: an ad that takes off all has no price")
+    off = discount[whole_numbers(log.creative, "creative", high=len(discount) - 1)]
+    return numbers(log.order_value, "order_value", low=0) * (margin - off) / (1 - off)
 
 
 def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
@@ -73,6 +90,11 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
         Negative where the present rate is the higher; 0 where a rate has nobody to count. The
         later stages of one that nobody passes any more count at their attainable rates.
 
+    Raises
+    ------
+    ValueError
+        When a number is not finite, or a count is negative.
+
     Examples
     --------
     Clicks have halved; all else is as it was, and an order still brings 30 dollars:
@@ -83,6 +105,9 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     >>> lost_profit(np.array([1_000, 20, 18, 2, 60]), before).round(2)
     array([60.,  0.,  0.])
     """
+    now, before = (numbers(each, name) for name, each in (("now", now), ("before", before)))
+    for name, each in (("now", now), ("before", before)):
+        numbers(each[..., :4], name, low=0)
     both = now + before
     value = _ratio(both[..., 4], both[..., 3])
     rate, attainable = (_ratio(each[..., 1:4], each[..., 0:3]) for each in (now, before))
@@ -127,6 +152,12 @@ def bottlenecks(
         ``rate``, ``attainable``, ``lost`` (dollars), its interval ``low`` and ``high`` at the
         divided level, and ``proven``, whether that excludes zero from above.
 
+    Raises
+    ------
+    ValueError
+        When the shapes differ, a number is not finite, a count is negative, there are fewer than
+        two customers or resamples, or a customer is not in exactly one segment.
+
     Examples
     --------
     >>> import numpy as np
@@ -143,6 +174,16 @@ def bottlenecks(
     >>> largest_proven_loss(report)
     ('click', 'new')
     """
+    now, before, groups = aligned(now=now, before=before, groups=groups)
+    groups = policy(groups, "groups", options=len(names))
+    now, before = (numbers(each, name, ndim=2) for name, each in (("now", now), ("before", before)))
+    if now.shape != before.shape or now.shape[1] != 5 or len(now) < 2 or repeats < 2:
+        raise ValueError(
+            f"now is {now.shape}, before {before.shape}, {repeats} repeats: give (N, 5) for the "
+            "same two customers or more, and two repeats or more"
+        )
+    if not 0 < alpha < 1:
+        raise ValueError(f"alpha is {alpha}: give a probability between 0 and 1, such as 0.05")
     size, count = len(now), groups.shape[1]
     stages = list(MARKET_STAGES[1:])
     logs = (now, before)
@@ -181,6 +222,8 @@ def largest_proven_loss(report: pd.DataFrame) -> tuple[str, str] | None:
 def market_segments(customers: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     """Cut customers by how often they order, in three, and by how much they save, in two.
 
+    Customers with equal numbers stay together, in the lowest part that any of them would fall into.
+
     Explained in chapter ``funnel``.
 
     Parameters
@@ -192,6 +235,13 @@ def market_segments(customers: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     -------
     array of shape (N,), integers from 0 to 5
     list of six str
+
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When there is no customer, or a number is not finite.
 
     Examples
     --------
@@ -205,11 +255,20 @@ def market_segments(customers: pd.DataFrame) -> tuple[np.ndarray, list[str]]:
     >>> names[5]
     'orders often, bargains'
     """
-    often = pd.qcut(customers["orders_per_week"].rank(method="first"), 3, labels=False)
-    saves = pd.qcut(customers["discount_share"].rank(method="first"), 2, labels=False)
+    customers = columns(customers, ["orders_per_week", "discount_share"], "customers")
+    often, saves = (_parts(customers[name], n) for name, n in zip(customers, (3, 2), strict=True))
     rows = ("orders seldom", "orders at times", "orders often")
     names = [f"{row}, {column}" for row in rows for column in ("full price", "bargains")]
-    return (2 * often + saves).to_numpy(), names
+    return 2 * often + saves, names
+
+
+def _parts(values: pd.Series, count: int) -> np.ndarray:
+    """Cut customers into parts of about one size by their numbers; equal ones share a part."""
+    array = numbers(values, str(values.name))
+    if not len(array):
+        raise ValueError("customers: no rows; give at least one")
+    cuts = np.quantile(np.arange(1, len(array) + 1), np.arange(1, count) / count)
+    return np.searchsorted(cuts, pd.Series(array).rank(method="min"), side="left")
 
 
 def sums_of_log(

@@ -14,6 +14,7 @@ References
 Chapelle (2014), Modeling delayed feedback in display advertising.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,9 +24,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
+from pm_utils.inputs import aligned, booleans, numbers, probabilities
 from pm_utils.learning.training import fit, predict
 
-SHORTEST = 1e-3  # days; a delay of nothing has no logarithm
+SHORTEST = 1e-3  # of the unit of time; a delay of nothing has no logarithm
+_LONGEST = 10.0  # ages of the oldest click: a mean delay beyond is not learned from the clicks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -40,11 +43,24 @@ class SeenClicks:
         From click to order where it has come, else from click to cut-off.
     age : float
         Days from click to cut-off.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, `converted` is neither 0 nor 1, or a time is negative or not
+        finite.
     """
 
     converted: np.ndarray
     days: np.ndarray
     age: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check and keep what is known as arrays."""
+        given = aligned(converted=self.converted, days=self.days, age=self.age)
+        object.__setattr__(self, "converted", booleans(given[0], "converted"))
+        for name, each in zip(("days", "age"), given[1:], strict=True):
+            object.__setattr__(self, name, numbers(each, name, low=0, ndim=1))
 
     def counts(self) -> Tensor:
         """Return converted and days → (K, 2), the target of `delayed_feedback_loss`."""
@@ -68,7 +84,8 @@ def seen_by(cut_off: float, clicked_at: np.ndarray, delay: np.ndarray) -> SeenCl
     Raises
     ------
     ValueError
-        When a click lies after the cut-off.
+        When a click lies after the cut-off, rows cannot be matched, the time of a click is not
+        finite, or a delay is negative or infinite.
 
     Examples
     --------
@@ -81,10 +98,13 @@ def seen_by(cut_off: float, clicked_at: np.ndarray, delay: np.ndarray) -> SeenCl
     >>> seen.converted, seen.days
     (array([ True, False, False]), array([2., 1., 6.]))
     """
-    age = cut_off - np.asarray(clicked_at, float)
+    clicked_at, delay = aligned(clicked_at=clicked_at, delay=delay)
+    age = float(numbers(cut_off, "cut_off")) - numbers(clicked_at, "clicked_at", ndim=1)
+    delay = np.asarray(delay, float)
+    numbers(np.where(np.isnan(delay), 0.0, delay), "delay", low=0)
     if (age < 0).any():
         raise ValueError(f"{int((age < 0).sum())} clicks lie after day {cut_off}: leave them out")
-    converted = np.asarray(delay) <= age  # False where there is no order
+    converted = delay <= age  # False where there is no order
     return SeenClicks(converted, np.where(converted, delay, age), age)
 
 
@@ -97,7 +117,12 @@ class DelayedFeedbackNet(nn.Module):
     hidden : int
         Hidden units that both share; 0 leaves the linear model of the paper.
     rate, mean_delay : float
-        What the output biases start from.
+        What the output biases start from; the rate strictly between 0 and 1, the delay above 0.
+
+    Raises
+    ------
+    ValueError
+        When the rate or the delay is out of its range.
 
     Examples
     --------
@@ -115,6 +140,10 @@ class DelayedFeedbackNet(nn.Module):
         self, features: int, *, hidden: int = 0, rate: float = 0.1, mean_delay: float = 3.0
     ) -> None:
         super().__init__()
+        if not (0 < rate < 1 and 0 < mean_delay < np.inf):
+            raise ValueError(
+                f"rate is {rate} and mean_delay {mean_delay}: give 0 < rate < 1 and a delay above 0"
+            )
         self.shared = (
             nn.Sequential(nn.Linear(features, hidden), nn.ReLU()) if hidden else nn.Identity()
         )
@@ -136,7 +165,7 @@ def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
     output : Tensor of shape (B, 2)
         Logit of p and log λ.
     seen : Tensor of shape (B, 2)
-        Converted (0 or 1), and days as in `SeenClicks`.
+        Converted (0 or 1), and days as in `SeenClicks`, or any unit of time that λ has too.
 
     Returns
     -------
@@ -171,6 +200,9 @@ def fit_delays(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit the delayed feedback model and return each click's probability and mean delay.
 
+    Times are measured in the mean delay of the conversions seen, so that hours or seconds for days
+    give the same answer in hours or seconds.
+
     Explained in chapter ``funnel``.
 
     Parameters
@@ -185,6 +217,18 @@ def fit_delays(
     -------
     probability, mean_delay : arrays of shape (K,)
         P(converts ever), and days.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a feature is not finite, or no click has converted, or all at
+        once, so that there is no delay to learn.
+
+    Warns
+    -----
+    UserWarning
+        When every click has converted, which leaves the probability at its bound 1, or the mean
+        delay runs far beyond the oldest click.
 
     Examples
     --------
@@ -202,19 +246,49 @@ def fit_delays(
     >>> bool(abs(probability[0] - will_convert) < 0.02)
     True
     """
+    features = numbers(features, "features", ndim=2)
+    if len(features) != len(seen.days):
+        raise ValueError(f"features has {len(features)} rows for {len(seen.days)} clicks: one each")
+    unit = float(seen.days[seen.converted].mean()) if seen.converted.any() else 0.0
+    if unit == 0:
+        raise ValueError(
+            f"{seen.converted.sum()} of {len(seen.days):,} clicks have converted by the cut-off, "
+            "none after any time: there is no delay to learn"
+        )
     torch.manual_seed(seed)
-    rate = max(seen.converted.mean(), 1e-3)
-    delay = max(seen.days[seen.converted].mean(), 0.1) if seen.converted.any() else 1.0
-    net = DelayedFeedbackNet(features.shape[1], hidden=hidden, rate=rate, mean_delay=delay)
-    inputs = (torch.tensor(features, dtype=torch.float32),)
+    rate = float(np.clip(seen.converted.mean(), 1e-3, 1 - 1e-3))
+    net = DelayedFeedbackNet(features.shape[1], hidden=hidden, rate=rate, mean_delay=1.0)
+    x = (torch.tensor(features, dtype=torch.float32),)
+    scaled = SeenClicks(seen.converted, seen.days / unit, seen.age / unit)
     steps = {"epochs": epochs, "batch_size": 1024, "learning_rate": 0.02, "weight_decay": 0.01}
-    fit(net, inputs, seen.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
-    logit, log_rate = predict(net, inputs).double().numpy().T
-    return 1 / (1 + np.exp(-logit)), np.exp(-log_rate)
+    fit(net, x, scaled.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
+    logit, log_rate = predict(net, x).double().numpy().T
+    mean_delay = unit * np.exp(-log_rate)
+    _warn_of_bounds(seen, mean_delay)
+    return 1 / (1 + np.exp(-logit)), mean_delay
+
+
+def _warn_of_bounds(seen: SeenClicks, mean_delay: np.ndarray) -> None:
+    """Say where the clicks do not tell one of the parameters."""
+    if seen.converted.all():
+        warnings.warn("every click has converted: P(converts) ends at its bound 1", stacklevel=3)
+    middle, oldest = float(np.median(mean_delay)), float(seen.age.max())
+    if middle > _LONGEST * oldest:
+        warnings.warn(
+            f"the mean delay runs to {middle:.3g} where the oldest click is {oldest:.3g} old: "
+            "wait longer, or take the rate for a lower bound",
+            stacklevel=3,
+        )
 
 
 def delay_summary(probability: np.ndarray, mean_delay: np.ndarray) -> tuple[float, float]:
     """Return the mean conversion rate, and the mean delay of a conversion in days.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a probability is none, all are 0, or a delay is negative or not
+        finite.
 
     Examples
     --------
@@ -224,7 +298,18 @@ def delay_summary(probability: np.ndarray, mean_delay: np.ndarray) -> tuple[floa
     >>> round(rate, 1), round(days, 1)  # who converts more often counts more
     (0.4, 7.0)
     """
+    probability, mean_delay = _chances_and_delays(probability, mean_delay)
     return float(probability.mean()), float(np.average(mean_delay, weights=probability))
+
+
+def _chances_and_delays(
+    probability: np.ndarray, mean_delay: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    probability, mean_delay = aligned(probability=probability, mean_delay=mean_delay)
+    probability = probabilities(probability, "probability")
+    if not probability.any():
+        raise ValueError("probability is 0 for all clicks: no conversion has a delay")
+    return probability, numbers(mean_delay, "mean_delay", low=0)
 
 
 def compare_delay_estimates(
@@ -265,6 +350,11 @@ def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray)
 
     Explained in chapter ``funnel``.
 
+    Raises
+    ------
+    ValueError
+        As `delay_summary`; when a click has no group, or a group only probabilities of 0.
+
     Examples
     --------
     >>> import numpy as np
@@ -273,8 +363,18 @@ def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray)
     >>> delay_by(device, np.array([0.1, 0.3, 0.2]), np.array([2.0, 6.0, 3.0])).round(1).to_dict()
     {'desktop': 3.0, 'phone': 5.0}
     """
+    group, probability, mean_delay = aligned(
+        group=group, probability=probability, mean_delay=mean_delay
+    )
+    group = np.asarray(group)
+    probability, mean_delay = _chances_and_delays(probability, mean_delay)
+    if missing := int(pd.isna(group).sum()):
+        raise ValueError(f"group is missing in {missing:,} of {len(group):,} rows: name one each")
     parts = pd.DataFrame({"probability": probability, "days": probability * mean_delay})
     sums = parts.groupby(group).sum()
+    if not (sums["probability"] > 0).all():
+        none = sums.index[~(sums["probability"] > 0)][0]
+        raise ValueError(f"group {none!r} has no click that may convert: leave it out")
     return sums["days"] / sums["probability"]
 
 
@@ -301,7 +401,7 @@ def from_ripe_clicks(seen: SeenClicks, wait: float) -> tuple[float, float]:
     >>> from_ripe_clicks(seen, 0), from_ripe_clicks(seen, 5)  # fresh clicks pull the rate down
     ((0.25, 3.0), (0.5, 3.0))
     """
-    ripe = seen.age >= wait
+    ripe = seen.age >= float(numbers(wait, "wait", low=0))
     came = ripe & seen.converted
     if not came.any():
         raise ValueError(f"no conversion of a click that is {wait} days old: wait less")

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.data import Shop
+from pm_utils.inputs import booleans, columns, whole_numbers
 from pm_utils.market import ImpressionLog
 from pm_utils.measurement.rates import clustered_rate, wilson
 
@@ -17,6 +18,11 @@ def market_funnel(log: ImpressionLog, n_customers: int) -> pd.DataFrame:
     """Count each customer's impressions, clicks, visits and orders → (N, 4).
 
     Explained in chapter ``funnel``.
+
+    Raises
+    ------
+    ValueError
+        When a customer's number is not from 0 to N - 1, or a step is neither 0 nor 1.
 
     Examples
     --------
@@ -40,7 +46,9 @@ def market_funnel(log: ImpressionLog, n_customers: int) -> pd.DataFrame:
     1           1      0      0      0
     2           0      0      0      0
     """
-    steps = (log.customer, *(log.customer[step] for step in (log.click, log.visit, log.conversion)))
+    customer = whole_numbers(log.customer, "customer", high=n_customers - 1)
+    passed = [booleans(getattr(log, s), s) for s in ("click", "visit", "conversion")]
+    steps = customer, *(customer[step] for step in passed)
     counts = [np.bincount(step, minlength=n_customers) for step in steps]
     return pd.DataFrame(dict(zip(MARKET_STAGES, counts, strict=True)))
 
@@ -63,6 +71,12 @@ def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
         by customers, ``design effect``, and ``row low`` and ``row high``, the interval that takes
         rows for independent.
 
+    Raises
+    ------
+    ValueError
+        When there are fewer than two stages, a count is not whole or negative, or a customer passed
+        a stage more often than they reached it.
+
     Examples
     --------
     Three customers were shown ten, ten and twenty ads:
@@ -80,6 +94,10 @@ def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
     True
     """
     stages = list(counts)
+    if len(stages) < 2:
+        raise ValueError(f"counts has {len(stages)} stage(s): give two or more, in their order")
+    counts = columns(counts, stages, "counts")
+    counts = pd.DataFrame({s: whole_numbers(counts[s], f"counts of {s}") for s in stages})
     pairs = [*zip(stages, stages[1:], strict=False), (stages[0], stages[-1])]
     table = {}
     for whole, part in pairs:
@@ -88,8 +106,8 @@ def funnel_rates(counts: pd.DataFrame, *, level: float = 0.95) -> pd.DataFrame:
         ends = (rate.low, rate.high, rate.design_effect)
         row = (reached, passed, rate.value, *ends, *wilson(passed, reached, level=level))
         table[f"{whole} → {part}"] = row
-    columns = ["reached", "passed", "rate", "low", "high", "design effect", "row low", "row high"]
-    return pd.DataFrame(table, index=columns).T.astype({"reached": int, "passed": int})
+    names = ["reached", "passed", "rate", "low", "high", "design effect", "row low", "row high"]
+    return pd.DataFrame(table, index=names).T.astype({"reached": int, "passed": int})
 
 
 # The real shop
@@ -146,7 +164,13 @@ def _within(events: pd.DataFrame, spans: pd.DataFrame, day: str) -> pd.DataFrame
     return rows[(rows[day] >= rows["starts_on"]) & (rows[day] < rows["last"])]
 
 
-def front_page_funnel(shop: Shop, front_page: pd.DataFrame, weeks: Sequence[int]) -> pd.DataFrame:
+def front_page_funnel(
+    shop: Shop,
+    front_page: pd.DataFrame,
+    weeks: Sequence[int],
+    *,
+    first_monday: pd.Timestamp = PERIOD_START,
+) -> pd.DataFrame:
     """Follow households through some weeks: visit, a product on the front page, a coupon on it.
 
     Explained in chapter ``funnel``.
@@ -159,6 +183,8 @@ def front_page_funnel(shop: Shop, front_page: pd.DataFrame, weeks: Sequence[int]
         ``product_id, store_id, week`` of products on the front page of a store's mailer.
     weeks : sequence of int
         Numbers of full weeks, from 2 on.
+    first_monday : Timestamp
+        The first day of week 1.
 
     Returns
     -------
@@ -166,12 +192,22 @@ def front_page_funnel(shop: Shop, front_page: pd.DataFrame, weeks: Sequence[int]
         One row per household and week: ``customer_id``, ``week`` and 0 or 1 for ``week open``,
         ``visited`` (a store whose front page is on record), ``bought`` (a product on that store's
         front page) and ``with coupon``.
+
+    Raises
+    ------
+    ValueError
+        When no order of a store with a front page falls into these weeks.
     """
     lines = shop.order_lines[["customer_id", "store_id", "product_id", "ordered_at"]]
     lines = lines.assign(coupon=shop.order_lines["coupon_discount"] > 0)
     lines = lines[lines["store_id"].isin(front_page["store_id"].unique())]
-    lines["week"] = (lines["ordered_at"] - PERIOD_START).dt.days // 7 + 1
+    lines["week"] = (lines["ordered_at"] - first_monday).dt.days // 7 + 1
     lines = lines[lines["week"].isin(list(weeks))]
+    if not len(lines):
+        raise ValueError(
+            f"no order of a store with a front page falls into weeks {min(weeks)} to {max(weeks)} "
+            f"from {first_monday:%Y-%m-%d} on: give the first Monday of your record"
+        )
     on_page = pd.MultiIndex.from_frame(front_page[["store_id", "week", "product_id"]])
     of_line = pd.MultiIndex.from_frame(lines[["store_id", "week", "product_id"]])
     lines["bought"] = of_line.isin(on_page)

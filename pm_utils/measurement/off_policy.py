@@ -4,14 +4,29 @@ A log holds n impressions: customer x, ad a, reward r and propensity :math:`\pi_
 new policy π would have shown a with probability :math:`\pi(a \mid x)`; the weight is :math:`w =
 \pi(a \mid x) / \pi_0(a \mid x)`, and :math:`\hat q(x, a)` is a model of the reward. Intervals are
 normal, from the sum of each *customer's* contributions: rows of one customer are alike.
+
+Where the old policy has tried all that the new one does, the mean weight is 1 but for luck. Where
+it lies below 1 by more than luck, the log says nothing of the rest: `Estimate.support` holds how
+much it can say at most, estimators of an effective size that looks sufficient warn, and
+`recommend` refuses.
 """
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import norm
+from scipy.stats import t as student
 
+from pm_utils.inputs import aligned, booleans, numbers, policy, whole_numbers
 from pm_utils.market import ImpressionLog
+
+LEAST_SUPPORT = 0.9  # share of what the new policy does that the log must have tried
+_FEWEST = 10  # customers from which a mean weight tells of support
+_BELIEVED = 30.0  # effective size below which nobody takes an estimate for sure
+_HIGHEST = 1 + 1e-6  # a propensity of 1, as 32 bits may round it
 
 
 @dataclass(frozen=True)
@@ -23,12 +38,16 @@ class Estimate:
     value, low, high : float
     effective_size : float
         From `effective_sample_size`; n where no weights are used.
+    support : float
+        The largest share of what the new policy does that the log can have tried: the upper end of
+        the one-sided 99.9 % interval of the mean weight over customers, at most 1.
     """
 
     value: float
     low: float
     high: float
     effective_size: float
+    support: float = 1.0
 
     def covers(self, truth: float) -> bool:
         """Return whether the interval holds the truth."""
@@ -40,6 +59,11 @@ def effective_sample_size(weight: np.ndarray) -> float:
 
     Explained in chapter ``budget-policy``.
 
+    Raises
+    ------
+    ValueError
+        When a weight is negative or not finite.
+
     Examples
     --------
     >>> import numpy as np
@@ -47,6 +71,10 @@ def effective_sample_size(weight: np.ndarray) -> float:
     >>> effective_sample_size(np.ones(4)), effective_sample_size(np.array([4.0, 0, 0, 0]))
     (4.0, 1.0)
     """
+    weight = numbers(weight, "weight", low=0)
+    peak = weight.max(initial=0.0)
+    if not 1e-100 < peak < 1e100:  # whose squares are no numbers
+        weight = weight / peak if peak else weight
     total = np.square(weight).sum()
     return float(weight.sum() ** 2 / total) if total else 0.0
 
@@ -58,7 +86,14 @@ def direct_method(expected: np.ndarray, customer: np.ndarray) -> Estimate:
     ----------
     expected : array of shape (n,)
         The inner sum of each row.
-    customer : array of shape (n,), integers
+    customer : array of shape (n,)
+        Numbers or names.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a number is not finite, a weight negative or a customer
+        missing.
 
     Examples
     --------
@@ -68,6 +103,7 @@ def direct_method(expected: np.ndarray, customer: np.ndarray) -> Estimate:
     >>> round(found.value, 2)
     0.3
     """
+    expected, customer = _rows(customer, expected=expected)
     value = expected.mean()
     return _interval(value, expected - value, customer, float(len(expected)))
 
@@ -75,11 +111,17 @@ def direct_method(expected: np.ndarray, customer: np.ndarray) -> Estimate:
 def inverse_propensity(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray) -> Estimate:
     r"""Weight the log (IPS): :math:`\frac1n \sum_i w_i r_i`.
 
-    Unbiased where the old policy shows all that the new one does.
+    Unbiased where the old policy shows all that the new one does; see `Estimate.support`.
 
     Parameters
     ----------
     reward, weight, customer : arrays of shape (n,)
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a number is not finite, a weight negative or a customer
+        missing.
 
     References
     ----------
@@ -98,8 +140,10 @@ def inverse_propensity(reward: np.ndarray, weight: np.ndarray, customer: np.ndar
     >>> found.covers(0.5)
     True
     """
+    reward, weight, customer = _rows(customer, reward=reward, weight=weight)
     value = (weight * reward).mean()
-    return _interval(value, weight * reward - value, customer, effective_sample_size(weight))
+    found = _interval(value, weight * reward - value, customer, effective_sample_size(weight))
+    return _with_support(found, weight, customer)
 
 
 def self_normalised(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray) -> Estimate:
@@ -109,6 +153,12 @@ def self_normalised(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray
     ----------
     reward, weight, customer : arrays of shape (n,)
         Some weight above 0.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a number is not finite, a weight negative or a customer
+        missing; when all weights are 0.
 
     References
     ----------
@@ -127,11 +177,13 @@ def self_normalised(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray
     >>> self_normalised(reward, weight, np.arange(4)).value
     1.0
     """
+    reward, weight, customer = _rows(customer, reward=reward, weight=weight)
     if not weight.sum() > 0:
         raise ValueError("all weights are 0: the old policy never showed what the new one would")
     value = (weight * reward).sum() / weight.sum()
     influence = weight * (reward - value) / weight.mean()
-    return _interval(value, influence, customer, effective_sample_size(weight))
+    found = _interval(value, influence, customer, effective_sample_size(weight))
+    return _with_support(found, weight, customer)
 
 
 def doubly_robust(
@@ -156,6 +208,12 @@ def doubly_robust(
     predicted : array of shape (n,)
         :math:`\hat q(x_i, a_i)`, from a model that has not seen row i.
 
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a number is not finite, a weight negative or a customer
+        missing.
+
     References
     ----------
     Dudík, Langford & Li (2011), Doubly robust policy evaluation and learning.
@@ -171,9 +229,58 @@ def doubly_robust(
     >>> doubly_robust(reward, weight, np.arange(4), expected=model, predicted=model).value
     1.0
     """
+    reward, weight, expected, predicted, customer = _rows(
+        customer, reward=reward, weight=weight, expected=expected, predicted=predicted
+    )
     each = expected + weight * (reward - predicted)
     value = each.mean()
-    return _interval(value, each - value, customer, effective_sample_size(weight))
+    found = _interval(value, each - value, customer, effective_sample_size(weight))
+    return _with_support(found, weight, customer)
+
+
+def _rows(customer: ArrayLike, **given: ArrayLike) -> list[np.ndarray]:
+    """What a log says, row by row, as finite numbers; the customer last, as a number from 0."""
+    *given_rows, customer = aligned(**given, customer=customer)
+    found = [
+        numbers(each, name, ndim=1, low=0 if name == "weight" else None).astype(float, copy=False)
+        for name, each in zip(given, given_rows, strict=True)
+    ]
+    return [*found, _numbered(customer)]
+
+
+def _numbered(customer: ArrayLike) -> np.ndarray:
+    """Customers as numbers from 0, so that tables of them are no longer than the log needs."""
+    array = np.asarray(customer)
+    if array.ndim != 1 or pd.isna(array).any():
+        raise ValueError(f"customer has shape {array.shape} or is missing: name one for each row")
+    small = array.dtype.kind in "iu" and array.min() >= 0 and array.max() < 10 * len(array) + 10**6
+    return array if small else np.unique(array, return_inverse=True)[1]
+
+
+def _with_support(found: Estimate, weight: np.ndarray, customer: np.ndarray) -> Estimate:
+    """Add how much of the new policy the log can have tried.
+
+    Warn where that is too little and the effective size does not say so itself.
+    """
+    support = _support(weight, customer)
+    if support < LEAST_SUPPORT and found.effective_size >= _BELIEVED:
+        warnings.warn(
+            f"the mean weight is {weight.mean():.3g} where 1 is due: the log has tried at most "
+            f"{support:.0%} of what the new policy does, and the estimate says nothing of the rest",
+            stacklevel=3,
+        )
+    return replace(found, support=support)
+
+
+def _support(weight: np.ndarray, customer: np.ndarray) -> float:
+    """The upper end of a one-sided 99.9 % interval of the mean weight over customers, at most 1."""
+    n, mean = len(weight), weight.mean()
+    customers = int(np.count_nonzero(np.bincount(customer)))
+    if customers < _FEWEST:
+        return 1.0
+    total = np.bincount(customer, weight - mean)
+    error = np.sqrt(np.square(total).sum() * customers / (customers - 1)) / n
+    return float(min(1.0, mean + student.ppf(0.999, customers - 1) * error))
 
 
 def _interval(
@@ -211,6 +318,12 @@ def reward_table(
     array of shape (N, M)
         Customers of odd number are predicted from those of even number and vice versa.
 
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a number is not finite, a customer is no row of the context, an
+        ad is not from 0 to M - 1, or the log holds customers of even or of odd number only.
+
     Examples
     --------
     >>> import numpy as np
@@ -223,6 +336,17 @@ def reward_table(
            [1., 0.],
            [1., 0.]])
     """
+    customer, ad, reward = aligned(customer=customer, ad=ad, reward=reward)
+    context = numbers(context, "context", ndim=2).astype(float, copy=False)
+    numbers(ridge, "ridge", low=0)
+    customer = whole_numbers(customer, "customer", high=len(context) - 1)
+    ad = whole_numbers(ad, "ad", high=n_ads - 1)
+    reward = numbers(reward, "reward", ndim=1).astype(float, copy=False)
+    if len(np.unique(customer % 2)) < 2:
+        raise ValueError(
+            "customer: all numbers of the log are even, or all odd, so one half has no other to be "
+            "predicted from; number the customers anew"
+        )
     table = np.empty((len(context), n_ads))
     for fold in range(2):
         rows, held_out = customer % 2 != fold, np.arange(fold, len(context), 2)
@@ -282,7 +406,19 @@ def evaluate_policy(
     Returns
     -------
     dict of str to Estimate
-        ``DM``, ``IPS``, ``SNIPS`` and ``DR``.
+        ``DM``, ``IPS``, ``SNIPS`` and ``DR``, all with the support that the weights tell.
+
+    Raises
+    ------
+    ValueError
+        When a row of `target` does not sum to 1, the tables differ in shape, a customer or an ad of
+        the log is none of theirs, a reward is not finite or missing, or a propensity is not above 0
+        and at most 1.
+
+    Warns
+    -----
+    UserWarning
+        When the log has not tried what the new policy does.
 
     Examples
     --------
@@ -308,12 +444,21 @@ def evaluate_policy(
     >>> {name: estimate.value for name, estimate in estimates.items()}
     {'DM': 0.25, 'IPS': 0.5, 'SNIPS': 0.5, 'DR': 0.5}
     """
-    who, ad = old_log.customer, old_log.creative
-    reward = np.asarray(old_log.click if reward is None else reward, float)
-    weight = target[who, ad] / old_log.propensity.astype(float)
+    table = numbers(table, "table", ndim=2)
+    target, given = policy(np.asarray(target, float), "target", options=table.shape[1]), target
+    if len(target) != len(table):
+        raise ValueError(f"target has {len(target)} rows and table {len(table)}: give one each")
+    who = whole_numbers(old_log.customer, "customer", high=len(target) - 1)
+    ad = whole_numbers(old_log.creative, "creative", high=target.shape[1] - 1)
+    reward = booleans(old_log.click, "click") if reward is None else reward
+    reward = numbers(reward, "reward", ndim=1).astype(float)
+    propensity = numbers(old_log.propensity, "propensity", above=0, high=_HIGHEST)
+    target = np.asarray(given)
+    weight = target[who, ad] / propensity.astype(float)
     expected = (target * table).sum(1)[who]
+    support = _support(weight.astype(float), _numbered(who))
     return {
-        "DM": direct_method(expected, who),
+        "DM": replace(direct_method(expected, who), support=support),
         "IPS": inverse_propensity(reward, weight, who),
         "SNIPS": self_normalised(reward, weight, who),
         "DR": doubly_robust(reward, weight, who, expected, table[who, ad]),
@@ -338,6 +483,12 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
     propensity : array of shape (T, N)
         Probability with which the log did it.
 
+    Raises
+    ------
+    ValueError
+        When the shapes differ, `agrees` is neither 0 nor 1, or a propensity is not above 0 and at
+        most 1.
+
     Examples
     --------
     The second customer's history parts with the new policy in week 2 and counts no more:
@@ -348,7 +499,12 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
     array([[2., 2.],
            [4., 0.]])
     """
-    return np.cumprod(agrees / propensity, axis=0)
+    if np.shape(agrees) != np.shape(propensity):
+        shapes = np.shape(agrees), np.shape(propensity)
+        raise ValueError("agrees is {} and propensity {}: give equal shapes".format(*shapes))
+    agrees, propensity = aligned(agrees=agrees, propensity=propensity)
+    propensity = numbers(propensity, "propensity", above=0, high=_HIGHEST)
+    return np.cumprod(booleans(agrees, "agrees") / propensity, axis=0)
 
 
 def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = True) -> Estimate:
@@ -358,14 +514,19 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
         \sum_t \frac{\sum_i w_{it} r_{it}}{\sum_i w_{it}}
 
     or over N instead of the sum of weights where not `normalised`. A later decision does not
-    dilute an earlier reward. Columns are customers. The effective size is that of the thinnest
-    week, for the sum is no surer than its least sure part.
+    dilute an earlier reward. Columns are customers. The effective size and the support are those
+    of the thinnest week, for the sum is no surer than its least sure part.
 
     Parameters
     ----------
     reward, weight : arrays of shape (T, N)
         Weights from `trajectory_weights`.
     normalised : bool
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ, a number is not finite, a weight negative, or a week has no weight.
 
     References
     ----------
@@ -381,14 +542,21 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
     >>> found.value, found.effective_size  # (1 + 3) / 2 in week 1, 5 in week 2
     (7.0, 1.0)
     """
+    if np.shape(reward) != np.shape(weight):
+        shapes = np.shape(reward), np.shape(weight)
+        raise ValueError("reward is {} and weight {}: give equal shapes".format(*shapes))
+    reward, weight = aligned(reward=reward, weight=weight)
+    reward = numbers(reward, "reward", ndim=2).astype(float, copy=False)
+    weight = numbers(weight, "weight", ndim=2, low=0).astype(float, copy=False)
     if not (weight.sum(1) > 0).all():
         raise ValueError("some week has no weight: nobody's history agrees with the new policy")
     total = weight.sum(1, keepdims=True) if normalised else reward.shape[1]
     level = (weight * reward).sum(1, keepdims=True) / total
     scale = weight * reward.shape[1] / total
     each = (scale * (reward - level) if normalised else scale * reward - level).sum(0)
-    size = min(effective_sample_size(week) for week in weight)
-    return _interval(level.sum(), each, np.arange(reward.shape[1]), size)
+    size, customer = min(effective_sample_size(week) for week in weight), np.arange(len(each))
+    found = _interval(level.sum(), each, customer, size)
+    return _with_support(found, weight[np.argmin(weight.mean(1))], customer)
 
 
 def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
@@ -404,8 +572,9 @@ def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
     Returns
     -------
     {'refuse', 'keep', 'recommend'}
-        *refuse* where the effective size is below `least_size`, whatever the estimate says;
-        *recommend* where the interval lies above the old policy's whole interval; *keep* else.
+        *refuse* where the effective size is below `least_size` or the support below
+        `LEAST_SUPPORT`, whatever the estimate says; *recommend* where the interval lies above the
+        old policy's whole interval; *keep* else.
 
     Examples
     --------
@@ -417,7 +586,11 @@ def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
     'keep'
     >>> recommend(Estimate(0.50, 0.40, 0.60, 20), old, least_size=100)
     'refuse'
+    >>> recommend(Estimate(0.50, 0.40, 0.60, 800, support=0.2), old, least_size=100)
+    'refuse'
     """
-    if not new.effective_size >= least_size:
+    for name, one in (("new", new), ("old", old)):
+        numbers([one.value, one.low, one.high, one.support], f"the {name} estimate")
+    if not (new.effective_size >= least_size and new.support >= LEAST_SUPPORT):
         return "refuse"
     return "recommend" if new.low > old.high else "keep"

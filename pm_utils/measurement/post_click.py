@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
@@ -15,6 +16,7 @@ from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.calibration import calibration_error
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
+from pm_utils.inputs import aligned, booleans, columns, numbers, probabilities, whole_numbers
 from pm_utils.learning.training import fit, predict
 from pm_utils.market import ImpressionLog, Market
 from pm_utils.market.creatives import level_counts
@@ -22,6 +24,7 @@ from pm_utils.measurement.post_click_networks import CONVERSION, EntireSpaceNet
 
 ATTRIBUTE_LEVELS = tuple(level_counts().values())
 POST_CLICK_METRICS = ("bias", "AUC off the clicks", "calibration error")
+_ROUNDING = 1e-6  # of expected counts in 32 bits
 LEAST_PROPENSITY = 0.003  # least P(click) that a weight divides by
 
 
@@ -39,6 +42,12 @@ class PairCounts:
         exceeds the average one.
     counts : array of shape (C, 3), float32
         Impressions, clicks, and clicks with an order.
+
+    Raises
+    ------
+    ValueError
+        When the arrays have not one row per pair, a number is not finite, or counts are negative or
+        rise from impressions to clicks to orders.
 
     Examples
     --------
@@ -63,6 +72,17 @@ class PairCounts:
     numbers: np.ndarray
     counts: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Check that every pair has a row everywhere, and counts that can be."""
+        aligned(**{name: getattr(self, name) for name in self.__dataclass_fields__})
+        numbers(self.numbers, "numbers", ndim=2)
+        counts = numbers(self.counts, "counts", ndim=2, low=0)
+        if counts.shape[1] != 3 or (np.diff(counts, axis=1) > _ROUNDING * counts[:, :1]).any():
+            raise ValueError(
+                f"counts is {counts.shape}: give impressions, clicks and clicks with an order, "
+                "none larger than the one before"
+            )
+
     def inputs(self) -> tuple[Tensor, Tensor]:
         """Return codes and numbers as tensors."""
         return torch.tensor(self.codes), torch.tensor(self.numbers)
@@ -70,7 +90,7 @@ class PairCounts:
     def table(self) -> np.ndarray:
         """Return codes as indicators, and numbers → (C, 55), for logistic regression."""
         one_hot = [
-            np.eye(n, dtype=np.float32)[code]
+            np.eye(n, dtype=np.float32)[whole_numbers(code, "codes", high=n - 1)]
             for n, code in zip(ATTRIBUTE_LEVELS, self.codes.T, strict=True)
         ]
         return np.hstack([*one_hot, self.numbers])
@@ -83,9 +103,20 @@ class PairCounts:
         return np.column_stack([self.codes, np.round(20 * self.numbers) / 20])
 
     def rows_of(self, customer: np.ndarray, creative: np.ndarray) -> np.ndarray:
-        """Return the row of each pair of customer and ad, all of which must be here."""
-        ads = int(self.creative.max()) + 1
-        return np.searchsorted(self.customer * ads + self.creative, customer * ads + creative)
+        """Return the row of each pair of customer and ad, or raise KeyError for one not here."""
+        ads = int(max(self.creative.max(), np.max(creative))) + 1
+        held, asked = (
+            whole_numbers(who, "customer") * np.int64(ads) + whole_numbers(ad, "creative")
+            for who, ad in ((self.customer, self.creative), (customer, creative))
+        )
+        order = np.argsort(held, kind="stable")
+        rows = order[np.minimum(np.searchsorted(held, asked, sorter=order), len(held) - 1)]
+        if (wrong := held[rows] != asked).any():
+            pair = tuple(
+                int(each[wrong][0]) for each in (np.asarray(customer), np.asarray(creative))
+            )
+            raise KeyError(f"{wrong.sum():,} pairs of customer and ad are unknown, first {pair}")
+        return rows
 
     def take(self, rows: np.ndarray) -> "PairCounts":
         """Return some of the pairs."""
@@ -105,6 +136,10 @@ class PairCounts:
         click, conversion : arrays of shape (C,)
             True P(click) and P(order | click): only a simulation knows them.
         """
+        click, conversion = (
+            probabilities(each, name)
+            for name, each in (("click", click), ("conversion", conversion))
+        )
         shown = self.counts[:, 0]
         counts = np.column_stack([shown, shown * click, shown * click * conversion])
         return replace(self, counts=counts.astype(np.float32))
@@ -126,7 +161,14 @@ def observed_features(customers: pd.DataFrame) -> np.ndarray:
     Returns
     -------
     array of shape (N, 16), float32
-        In deviations from the mean, at most 3.
+        In deviations from the mean, at most 3; 0 where all customers are alike.
+
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When a number is not finite or negative, or an order value is 0.
 
     Examples
     --------
@@ -145,16 +187,20 @@ def observed_features(customers: pd.DataFrame) -> np.ndarray:
     array([[-1.,  1., -1., -1.,  1.],
            [ 1., -1.,  1.,  1., -1.]], dtype=float32)
     """
-    shares = customers.filter(like="share_").to_numpy()
-    columns = [
+    names = ["orders_per_week", "average_order_value", "discount_share", "coupon_order_share"]
+    numbers(columns(customers, names, "customers"), "customers", low=0)
+    numbers(customers["average_order_value"], "average_order_value", above=0)
+    shares = numbers(customers.filter(like="share_"), "shares", low=0)
+    about = [
         np.log(customers["orders_per_week"] + 0.05),
         np.log(customers["average_order_value"]),
         np.sqrt(customers["discount_share"]),
         np.sqrt(customers["coupon_order_share"]),
         np.log((shares + 0.01) / (shares.mean(0) + 0.01)),
     ]
-    table = np.column_stack(columns)
-    return ((table - table.mean(0)) / table.std(0)).clip(-3, 3).astype(np.float32)
+    table = np.column_stack(about)
+    spread = np.where(np.ptp(table, axis=0) > 0, table.std(0), 1.0)
+    return ((table - table.mean(0)) / spread).clip(-3, 3).astype(np.float32)
 
 
 def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
@@ -172,6 +218,11 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     PairCounts
         Those pairs that the log holds.
 
+    Raises
+    ------
+    ValueError
+        When a customer or an ad is not of the market, or a step is neither 0 nor 1.
+
     Examples
     --------
     >>> from pm_utils.market import Market, Uniform
@@ -185,9 +236,10 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     (True, True)
     """
     ads, about = len(market.creatives), observed_features(market.customers)
-    pair = log.customer * np.int64(ads) + log.creative
+    customer = whole_numbers(log.customer, "customer", high=market.n_customers - 1)
+    pair = customer * np.int64(ads) + whole_numbers(log.creative, "creative", high=ads - 1)
     size = market.n_customers * ads
-    steps = (pair, pair[log.click], pair[log.conversion])
+    steps = pair, *(pair[booleans(getattr(log, s), s)] for s in ("click", "conversion"))
     counts = np.column_stack([np.bincount(step, minlength=size) for step in steps])
     held = np.flatnonzero(counts[:, 0])
     customer, creative = np.divmod(held, ads)
@@ -227,6 +279,11 @@ def train_post_click_towers(
     -------
     EntireSpaceNet
 
+    Raises
+    ------
+    ValueError
+        When nothing was shown, clicked or ordered: there is nothing to learn.
+
     Examples
     --------
     >>> import numpy as np
@@ -243,7 +300,7 @@ def train_post_click_towers(
     >>> net(*pairs.inputs()).shape  # logits of P(click) and P(order | click)
     torch.Size([8, 2])
     """
-    shown, clicks, orders = pairs.counts.sum(0)
+    shown, clicks, orders = _sums(pairs)
     rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
     torch.manual_seed(seed)
     net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
@@ -259,6 +316,15 @@ def train_post_click_towers(
         seed=seed,
     )
     return net
+
+
+def _sums(pairs: PairCounts) -> np.ndarray:
+    """Impressions, clicks and orders of all pairs, none of which may be missing."""
+    sums = pairs.counts.sum(0)
+    for name, count in zip(("impressions", "clicks", "orders"), sums, strict=True):
+        if not count > 0:
+            raise ValueError(f"the pairs hold no {name}: there is nothing to learn")
+    return sums
 
 
 def post_click_probability(net: EntireSpaceNet, pairs: PairCounts) -> np.ndarray:
@@ -292,6 +358,11 @@ def rate_by_ad(pairs: PairCounts) -> np.ndarray:
 
     Explained in chapter ``funnel``.
 
+    Raises
+    ------
+    ValueError
+        When nothing was clicked.
+
     Examples
     --------
     An ad without clicks gets the rate of all ads, here one order of four clicks:
@@ -309,6 +380,8 @@ def rate_by_ad(pairs: PairCounts) -> np.ndarray:
     array([0.25, 0.25])
     """
     clicks, orders = (np.bincount(pairs.creative, pairs.counts[:, k]) for k in (1, 2))
+    if not clicks.sum() > 0:
+        raise ValueError("the pairs hold no clicks: there is no rate of orders")
     overall = orders.sum() / clicks.sum()
     rate = np.divide(orders, clicks, out=np.full(len(clicks), overall), where=clicks > 0)
     return rate[pairs.creative]
@@ -330,6 +403,12 @@ def fit_counts(
     -------
     array of shape (C,)
 
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a number is not finite, hits are not between 0 and tries, or
+        all tries were hits, or none.
+
     Examples
     --------
     >>> import numpy as np
@@ -339,6 +418,14 @@ def fit_counts(
     >>> fit_counts(LogisticRegression(C=1e6), np.array([[0.0], [1.0]]), hits, tries).round(2)
     array([0.25, 0.75])
     """
+    table, hits, tries = aligned(table=table, hits=hits, tries=tries)
+    table = numbers(table, "table", ndim=2)
+    hits, tries = (numbers(x, name, low=0) for name, x in (("hits", hits), ("tries", tries)))
+    if not 0 < hits.sum() < tries.sum() or (hits > tries).any():
+        raise ValueError(
+            f"{hits.sum():g} hits of {tries.sum():g} tries, {(hits > tries).sum():,} rows with "
+            "more hits than tries: give some hits and some misses, and no such row"
+        )
     weight = np.concatenate([hits, tries - hits])
     row = np.tile(np.arange(len(table)), 2)[weight > 0]
     target = np.repeat([1, 0], len(table))[weight > 0]
@@ -377,6 +464,11 @@ def post_click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[st
     dict of arrays of shape (C,)
         P(order | click) by each.
 
+    Raises
+    ------
+    ValueError
+        When nothing was shown, clicked or ordered.
+
     Examples
     --------
     >>> import numpy as np
@@ -396,6 +488,7 @@ def post_click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[st
     logistic, weighted [0.25 0.25]
     boosting, weighted [0.25 0.25]
     """
+    _sums(pairs)
     wide, narrow = pairs.table(), pairs.coarse_table()
     shown, clicks, orders = pairs.counts.T.astype(float)
     shape = {"max_iter": trees // 2, "max_leaf_nodes": 12, "learning_rate": 0.1}
@@ -428,6 +521,13 @@ def expected_auc(
     Returns
     -------
     float, or array of shape (R,)
+        Ties count half.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a number is not finite, a probability is none or a weight
+        negative.
 
     Examples
     --------
@@ -439,9 +539,25 @@ def expected_auc(
     >>> round(expected_auc(once, probability, once), 2)  # ties count half
     0.5
     """
+    score, probability, weight = _matched(score, probability, weight)
     target = np.repeat([1, 0], len(score))
     both = np.concatenate([weight * probability, weight * (1 - probability)], axis=-1)
     return roc_auc(target, np.tile(score, 2), both)
+
+
+def _matched(
+    values: ArrayLike, probability: ArrayLike, weight: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Values of pairs, true probabilities and weights (..., C), checked."""
+    values, probability = aligned(score=values, probability=probability)
+    values = numbers(values, "score", ndim=1)
+    probability, weight = (
+        probabilities(probability, "probability"),
+        numbers(weight, "weight", low=0),
+    )
+    if weight.shape[-1:] != values.shape:
+        raise ValueError(f"weight is {weight.shape}: give one column per row, {len(values):,}")
+    return values, probability, weight
 
 
 def relative_bias(
@@ -456,6 +572,11 @@ def relative_bias(
     predicted, truth : arrays of shape (C,)
     weight : array of shape (C,) or (R, C)
 
+    Raises
+    ------
+    ValueError
+        As `expected_auc`; when the mean truth is 0.
+
     Examples
     --------
     >>> import numpy as np
@@ -464,7 +585,11 @@ def relative_bias(
     >>> round(float(bias), 2)  # 0.3 on average instead of 0.25
     0.2
     """
-    return (weight @ predicted) / (weight @ truth) - 1
+    predicted, truth, weight = _matched(predicted, truth, weight)
+    mean = weight @ truth
+    if not np.all(mean > 0):
+        raise ValueError("the mean truth is 0: no bias is relative to it")
+    return (weight @ predicted) / mean - 1
 
 
 def score_against_truth(
@@ -487,6 +612,11 @@ def score_against_truth(
         One row per model: ``bias`` of the mean over all impressions, relative to the true mean;
         ``AUC off the clicks``, expected, over the impressions that were not clicked;
         ``calibration error`` against the truth, over pairs.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched or a probability is none.
 
     Examples
     --------
@@ -548,7 +678,7 @@ def compare_estimates(
     Raises
     ------
     ValueError
-        When the metric is neither.
+        When the metric is neither, rows cannot be matched or a probability is none.
 
     Examples
     --------

@@ -30,7 +30,13 @@ class EntireSpaceNet(nn.Module):
     hidden : int
         Hidden units of each tower.
     rates : sequence of float
-        Each tower's share of positives, which its output bias starts from; one tower each.
+        Each tower's share of positives, which its output bias starts from, strictly between 0 and
+        1; one tower each.
+
+    Raises
+    ------
+    ValueError
+        When a rate is not strictly between 0 and 1.
 
     References
     ----------
@@ -56,6 +62,9 @@ class EntireSpaceNet(nn.Module):
         rates: Sequence[float] = (0.5, 0.5),
     ) -> None:
         super().__init__()
+        if not all(0 < float(rate) < 1 for rate in rates):
+            told = [float(rate) for rate in rates]
+            raise ValueError(f"rates are {told}: give shares strictly between 0 and 1")
         self.embed = nn.Embedding(sum(levels), width)  # one table, the codes' levels one by one
         first = torch.tensor([0, *levels[:-1]]).cumsum(0)
         self.register_buffer("first", first)  # (C,), each code's first row

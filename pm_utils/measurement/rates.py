@@ -16,6 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
+from pm_utils.inputs import aligned, numbers
+
 
 @dataclass(frozen=True)
 class Rate:
@@ -43,6 +45,13 @@ def wilson(hits: float, tries: float, *, level: float = 0.95) -> tuple[float, fl
     hits, tries : float
         Need not be whole: `tries` may be an effective number.
     level : float
+        Between 0 and 1.
+
+    Raises
+    ------
+    ValueError
+        When there are more hits than tries, a number is negative or not finite, or the level is
+        not between 0 and 1.
 
     References
     ----------
@@ -57,6 +66,9 @@ def wilson(hits: float, tries: float, *, level: float = 0.95) -> tuple[float, fl
     """
     if not 0 <= hits <= tries:
         raise ValueError(f"{hits} hits among {tries} tries: give 0 <= hits <= tries")
+    numbers([hits, tries], "hits and tries")
+    if not 0 < level < 1:
+        raise ValueError(f"level is {level}: give a share between 0 and 1, such as 0.95")
     if tries == 0:
         return 0.0, 1.0
     z = norm.ppf((1 + level) / 2)
@@ -80,7 +92,8 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
     Raises
     ------
     ValueError
-        When a customer passed more often than they reached, or a count is negative.
+        When a customer passed more often than they reached, a count is negative or not finite, or
+        the customers cannot be matched.
 
     References
     ----------
@@ -100,9 +113,15 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
     >>> round(both.low, 2), round(both.high, 2), round(both.design_effect)
     (0.3, 0.7, 1)
     """
-    part, whole = np.asarray(part, float), np.asarray(whole, float)
-    if (part < 0).any() or (part > whole).any():
-        raise ValueError("a customer passed the stage more often than they reached it")
+    part, whole = aligned(part=part, whole=whole)
+    part = numbers(part, "part", low=0, ndim=1).astype(float)
+    whole = numbers(whole, "whole", low=0, ndim=1).astype(float)
+    if (over := part > whole).any():
+        first = int(np.flatnonzero(over)[0])
+        raise ValueError(
+            f"{over.sum():,} of {len(part):,} customers passed the stage more often than they "
+            f"reached it, first row {first} ({part[first]:g} of {whole[first]:g})"
+        )
     reached, total = int((whole > 0).sum()), whole.sum()
     if reached == 0:
         return Rate(np.nan, 0.0, 1.0, 1.0)

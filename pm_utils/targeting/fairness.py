@@ -5,6 +5,7 @@ import pandas as pd
 
 from pm_utils.data.levels import merge_levels
 from pm_utils.evaluation.bootstrap import percentile_interval
+from pm_utils.inputs import aligned, booleans, columns, numbers, probabilities
 
 
 def group_gaps(
@@ -19,13 +20,16 @@ def group_gaps(
 
     Parameters
     ----------
-    target, probability : arrays of shape (N,)
+    target : array of shape (N,), 0 or 1
+    probability : array of shape (N,)
     group : Series of length N
-        Missing where a household did not tell; such rows are left out.
+        Missing where a household did not tell; such rows are left out. Matched by index with
+        those of `target` and `probability` that carry one.
     weight : array of shape (R, N)
-        How often each row enters each resample.
+        How often each row enters each resample, in the order of the first input with an index.
     share : float
-        The best `share` of all N rows are contacted.
+        The best `share` of all N rows are contacted. Where rows of equal probability meet the end
+        of the list, each of them is contacted in part.
 
     Returns
     -------
@@ -33,6 +37,12 @@ def group_gaps(
         Per group ``contacts``, ``redeemed``, ``predicted``, ``gap`` (predicted minus redeemed) with
         its 95 % interval ``gap_low, gap_high``, and ``reached``, the share of the group's redeemers
         who are contacted, with ``reached_low, reached_high``.
+
+    Raises
+    ------
+    ValueError
+        When a target is neither 0 nor 1, a probability or the share lies outside [0, 1], a weight
+        is negative or not finite, or the rows do not belong together.
 
     References
     ----------
@@ -54,10 +64,14 @@ def group_gaps(
     a       0.5      0.250 -0.250      0.0
     b       0.5      0.625  0.125      1.0
     """
-    target, probability = np.asarray(target, float), np.asarray(probability, float)
-    contacted = np.zeros(len(probability), bool)
-    contacted[np.argsort(-probability, kind="stable")[: round(share * len(probability))]] = True
-    rows = {}
+    target, probability, group = aligned(target=target, probability=probability, group=group)
+    target = booleans(target, "target").astype(float)
+    probability = probabilities(probability, "probability").astype(float)
+    weight = numbers(weight, "weight", low=0, ndim=2)
+    if weight.shape[1] != len(target):
+        raise ValueError(f"weight has shape {weight.shape}: give a column for each of the rows")
+    contacted = _contacted(probability, round(float(probabilities(share, "share")) * len(target)))
+    group, rows = pd.Series(group), {}
     for level in group.dropna().unique():
         of = (group == level).to_numpy(bool, na_value=False)
         t, p, reach, w = target[of], probability[of], contacted[of], weight[:, of]
@@ -74,6 +88,15 @@ def group_gaps(
             **dict(zip(("reached_low", "reached_high"), percentile_interval(reached), strict=True)),
         }
     return pd.DataFrame(rows).T.sort_index()
+
+
+def _contacted(score: np.ndarray, count: int) -> np.ndarray:
+    """Return how much of each row is among the best → (N,); equal scores share what is left."""
+    if not count:
+        return np.zeros(len(score))
+    last = np.sort(score)[-count]
+    above, at = score > last, score == last
+    return above + at * (count - above.sum()) / at.sum()
 
 
 AGE_BANDS = {"under 35": 2, "35-54": 4, "55 and over": 6}  # with the number of levels up to each
@@ -103,7 +126,15 @@ def gaps_by_age_and_income(
     -------
     DataFrame
         Indexed by question and band, the bands in order.
+
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        As `group_gaps` and `pm_utils.data.levels.merge_levels`.
     """
+    demographics = columns(demographics, ["age_group", "income"], "demographics")
     parts = {}
     for name, bands in {"age_group": AGE_BANDS, "income": INCOME_BANDS}.items():
         band = merge_levels(demographics[name], bands).astype(object)
@@ -141,8 +172,8 @@ def gaps_as_text(gaps: pd.DataFrame) -> pd.DataFrame:
     reached                      0.50
     reached: interval    0.40 to 0.60
     """
-    columns = {"contacts": gaps["contacts"].map("{:,.0f}".format)}
+    told = {"contacts": gaps["contacts"].map("{:,.0f}".format)}
     for name, form in {"gap": "{:+.2f}", "reached": "{:.2f}"}.items():
         low, high = (gaps[f"{name}_{end}"].map(form.format) for end in ("low", "high"))
-        columns |= {name: gaps[name].map(form.format), f"{name}: interval": low + " to " + high}
-    return pd.DataFrame(columns)
+        told |= {name: gaps[name].map(form.format), f"{name}: interval": low + " to " + high}
+    return pd.DataFrame(told)

@@ -1,6 +1,64 @@
-"""From scores to a list of households: gain, lift, profit, and where to stop."""
+"""From scores to a list of households: gain, lift, profit, and where to stop.
+
+Every curve is a function of the scores, not of the order of rows: where rows of equal score meet
+the end of a list, each counts in part, as it does on average over all orders of such rows. So
+curves are straight between distinct scores, as scikit-learn's and scikit-uplift's are.
+"""
 
 import numpy as np
+
+from pm_utils.inputs import aligned, booleans, numbers, probabilities
+
+
+def totals_of_best(values: np.ndarray, score: np.ndarray) -> np.ndarray:
+    """Return the sum of the values of the k highest scores, for every k.
+
+    Parameters
+    ----------
+    values, score : arrays of shape (N,), float, finite
+        Rows of equal score count alike: each for their mean.
+
+    Returns
+    -------
+    array of shape (N + 1,)
+
+    Examples
+    --------
+    The last two rows have one score: half of their 4 comes with the first of them.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.lists import totals_of_best
+    >>> totals_of_best(np.array([1.0, 4.0, 0.0]), np.array([0.9, 0.5, 0.5]))
+    array([0., 1., 3., 5.])
+    """
+    order, ends = best_first(values, score)
+    total = np.concatenate([[0.0], np.cumsum(values[order])])
+    return np.interp(np.arange(len(total)), ends, total[ends])  # exact where no scores are equal
+
+
+def best_first(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the order by falling score, and how many rows reach down to each distinct score.
+
+    Parameters
+    ----------
+    values, score : arrays of shape (N,)
+        Rows of equal score are ordered by value, so that no sum depends on the order of rows.
+
+    Returns
+    -------
+    order : array of shape (N,), int
+    ends : array of shape (D + 1,), int
+        From 0 to N.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.targeting.lists import best_first
+    >>> best_first(np.array([1.0, 4.0, 0.0]), np.array([0.9, 0.5, 0.5]))
+    (array([0, 2, 1]), array([0, 1, 3]))
+    """
+    order = np.lexsort((values, -score))
+    return order, np.r_[0, 1 + np.flatnonzero(np.diff(score[order])), len(score)]
 
 
 def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -10,7 +68,8 @@ def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     ----------
     target : array of shape (N,), 0 or 1
     score : array of shape (N,)
-        Ties keep their order.
+        Positives among equal scores are spread evenly over them. Matched by index, where both
+        arrays carry one.
 
     Returns
     -------
@@ -20,7 +79,8 @@ def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When there is no positive.
+        When a target is neither 0 nor 1, a score is not finite, the rows do not belong together or
+        there is no positive.
 
     Examples
     --------
@@ -31,10 +91,11 @@ def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     >>> cumulative_gain(np.array([0, 1, 0, 1]), np.array([0.2, 0.9, 0.5, 0.3]))
     array([0. , 0.5, 0.5, 1. , 1. ])
     """
-    ordered = np.asarray(target, float)[np.argsort(-np.asarray(score), kind="stable")]
-    if not ordered.sum():
-        raise ValueError("no positive: there is nothing to gain")
-    return np.concatenate([[0.0], np.cumsum(ordered) / ordered.sum()])
+    target, score = aligned(target=target, score=score)
+    positive = booleans(target, "target").astype(float)
+    if not positive.any():
+        raise ValueError("target holds no positive: there is nothing to gain")
+    return totals_of_best(positive, numbers(score, "score", ndim=1)) / positive.sum()
 
 
 def lift(target: np.ndarray, score: np.ndarray, share: float) -> float:
@@ -47,12 +108,17 @@ def lift(target: np.ndarray, score: np.ndarray, share: float) -> float:
     target, score
         As in `cumulative_gain`.
     share : float
-        Between 0 and 1.
+        Above 0 and at most 1; at least one row is taken.
 
     Returns
     -------
     float
-        1 for a random order.
+        1 for a random order, and for a score that is the same for all.
+
+    Raises
+    ------
+    ValueError
+        As `cumulative_gain`, or when the share is no share.
 
     Examples
     --------
@@ -64,6 +130,7 @@ def lift(target: np.ndarray, score: np.ndarray, share: float) -> float:
     >>> lift(target, score, 0.5)
     1.0
     """
+    share = float(numbers(share, "share", above=0, high=1))
     k = max(1, round(share * len(target)))
     return float(cumulative_gain(target, score)[k] * len(target) / k)
 
@@ -80,7 +147,8 @@ def profit_curve(
     outcome : array of shape (N,)
         Redeemed (0 or 1), which gives what came, or probabilities, which give what is expected.
     order_by : array of shape (N,)
-        Contacts are made in descending order.
+        Contacts are made in descending order; those of equal rank bring their mean. Matched by
+        index, where both arrays carry one.
     margin, cost : float
         Dollars earned by a redeemed contact and paid for any contact.
 
@@ -92,7 +160,8 @@ def profit_curve(
     Raises
     ------
     ValueError
-        When margin or cost is not positive.
+        When margin or cost is not above zero, an outcome lies outside [0, 1], an order is not
+        finite or the rows do not belong together.
 
     Examples
     --------
@@ -104,10 +173,10 @@ def profit_curve(
     >>> profit_curve(redeemed, probability, margin=10, cost=2)  # realised, in the same order
     array([0., 8., 6., 4.])
     """
-    if margin <= 0 or cost <= 0:
-        raise ValueError(f"margin is {margin} and cost {cost}: give dollars above zero")
-    ordered = np.asarray(outcome, float)[np.argsort(-np.asarray(order_by), kind="stable")]
-    return np.concatenate([[0.0], np.cumsum(ordered * margin - cost)])
+    _check_dollars(margin, cost)
+    outcome, order_by = aligned(outcome=outcome, order_by=order_by)
+    outcome = probabilities(outcome, "outcome").astype(float)
+    return totals_of_best(outcome * margin - cost, numbers(order_by, "order_by", ndim=1))
 
 
 def number_to_contact(probability: np.ndarray, *, margin: float, cost: float) -> int:
@@ -126,6 +195,11 @@ def number_to_contact(probability: np.ndarray, *, margin: float, cost: float) ->
     -------
     int
 
+    Raises
+    ------
+    ValueError
+        When a probability lies outside [0, 1], or margin or cost is not above zero.
+
     Examples
     --------
     Break-even is at cost / margin = 0.2, where a contact earns nothing and is not made.
@@ -134,4 +208,10 @@ def number_to_contact(probability: np.ndarray, *, margin: float, cost: float) ->
     >>> number_to_contact([0.1, 0.8, 0.5, 0.2], margin=10, cost=2)
     2
     """
-    return int((np.asarray(probability) * margin > cost).sum())
+    _check_dollars(margin, cost)
+    return int((probabilities(probability, "probability") * margin > cost).sum())
+
+
+def _check_dollars(margin: float, cost: float) -> None:
+    if not (0 < margin < np.inf and 0 < cost < np.inf):
+        raise ValueError(f"margin is {margin} and cost {cost}: give dollars above zero")

@@ -35,7 +35,7 @@ def campaign_bars(contacts: pd.DataFrame) -> Figure:
     for place, one in enumerate(spans[::-1].itertuples()):
         color = CYCLE[parts.index(one.part)]
         axes.barh(place, one.end - one.starts_on, left=one.starts_on, color=color, alpha=0.8)
-        label = f" {str(one.type)[-1]}, {one.size:,}"
+        label = f" {str(one.type).removeprefix('Type ')}, {one.size:,}"
         axes.text(one.end, place, label, va="center", fontsize=8)
     axes.set(yticks=[], ylabel="campaigns", xlim=(None, spans["end"].max() + pd.Timedelta("50D")))
     axes.xaxis.set_major_formatter(ConciseDateFormatter(axes.xaxis.get_major_locator()))

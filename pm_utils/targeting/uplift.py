@@ -1,9 +1,16 @@
-"""Whom an ad changes: learners of heterogeneous effects, and curves that score them."""
+"""Whom an ad changes: learners of heterogeneous effects, and curves that score them.
+
+Every curve is a function of the scores, not of the order of rows: it is straight between distinct
+scores, as scikit-uplift's `qini_curve` is, because rows of equal score are addressed together.
+"""
 
 import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import auc
+
+from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
+from pm_utils.targeting.lists import best_first, totals_of_best
 
 
 class TLearner:
@@ -38,15 +45,60 @@ class TLearner:
         self.model = model
 
     def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "TLearner":
-        """Fit on x (N, D), treated (N,), outcome (N,)."""
-        treated = np.asarray(treated, bool)
+        """Fit on x (N, D), treated (N,), outcome (N,).
+
+        Raises
+        ------
+        ValueError
+            When a treatment is neither 0 nor 1, an arm is empty, a number is not finite, or the
+            rows do not belong together; pandas' rows are matched by index.
+        """
+        x, treated, outcome, self.names = _experiment(x, treated, outcome)
         self.models = [clone(self.model).fit(x[g], outcome[g]) for g in (~treated, treated)]
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return the predicted uplift → (N,)."""
+        """Return the predicted uplift → (N,); columns of a table are found by name.
+
+        Raises
+        ------
+        KeyError
+            When a table lacks a column that `fit` saw.
+        ValueError
+            When a number is not finite.
+        """
+        x = _features(x, self.names)
         without, with_ad = (model.predict(x) for model in self.models)
         return with_ad - without
+
+
+def _experiment(
+    x: np.ndarray, treated: np.ndarray, outcome: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list | None]:
+    """Return features, treatments and outcomes as arrays, and the names of features."""
+    x, treated, outcome = aligned(x=x, treated=treated, outcome=outcome)
+    names = list(x.columns) if isinstance(x, pd.DataFrame) else None
+    treated = _two_arms(treated)
+    return _features(x, names), treated, numbers(outcome, "outcome", ndim=1), names
+
+
+def _features(x: np.ndarray, names: list | None) -> np.ndarray:
+    """Return finite features (N, D), those of a table in the order of the names."""
+    if names is not None and isinstance(x, pd.DataFrame):
+        x = columns(x, names, "x")
+    return numbers(x, "x", ndim=2)
+
+
+def _two_arms(treated: np.ndarray) -> np.ndarray:
+    """Return treatments as booleans, or say that an arm is empty."""
+    treated = booleans(treated, "treated")
+    if treated.all() or not treated.any():
+        arm, other = ("treated", "not treated") if treated.all() else ("not treated", "treated")
+        raise ValueError(
+            f"treated is {bool(treated.all())} in all of {treated.size:,} rows: all are {arm} and "
+            f"nobody is {other}; give rows of both arms"
+        )
+    return treated
 
 
 class DRLearner:
@@ -66,9 +118,14 @@ class DRLearner:
     outcome_model, effect_model : scikit-learn regressors
         For :math:`\hat\mu`, and for φ given x.
     propensity : float
-        e, between 0 and 1.
+        e, between 0 and 1, neither of them.
     seed : int
-        Halves the customers.
+        Halves the customers, in the order of their rows.
+
+    Raises
+    ------
+    ValueError
+        When the propensity does not lie between 0 and 1.
 
     References
     ----------
@@ -98,14 +155,23 @@ class DRLearner:
         propensity: float = 0.5,
         seed: int = 0,
     ) -> None:
+        if not 0 < propensity < 1:
+            raise ValueError(f"propensity is {propensity}: give a number between 0 and 1")
         self.outcome_model, self.effect_model = outcome_model, effect_model
         self.propensity, self.seed = propensity, seed
 
     def pseudo_outcomes(
         self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray
     ) -> np.ndarray:
-        """Return φ → (N,); its mean estimates the average uplift."""
-        t, e = np.asarray(treated, float), self.propensity
+        """Return φ → (N,); its mean estimates the average uplift.
+
+        Raises
+        ------
+        ValueError
+            As `TLearner.fit`, also when one of the halves lacks an arm.
+        """
+        x, treated, outcome, _ = _experiment(x, treated, outcome)
+        t, e = treated.astype(float), self.propensity
         half = np.random.default_rng(self.seed).permutation(len(x)) % 2
         phi = np.empty(len(x))
         for fold in range(2):
@@ -118,13 +184,28 @@ class DRLearner:
         return phi
 
     def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "DRLearner":
-        """Fit on x (N, D), treated (N,), outcome (N,)."""
+        """Fit on x (N, D), treated (N,), outcome (N,).
+
+        Raises
+        ------
+        ValueError
+            As `pseudo_outcomes`.
+        """
+        x, treated, outcome, self.names = _experiment(x, treated, outcome)
         self.model = clone(self.effect_model).fit(x, self.pseudo_outcomes(x, treated, outcome))
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return the predicted uplift → (N,)."""
-        return self.model.predict(x)
+        """Return the predicted uplift → (N,); columns of a table are found by name.
+
+        Raises
+        ------
+        KeyError
+            When a table lacks a column that `fit` saw.
+        ValueError
+            When a number is not finite.
+        """
+        return self.model.predict(_features(x, self.names))
 
 
 def gain_curve(score: np.ndarray, effect: np.ndarray, points: int = 101) -> np.ndarray:
@@ -135,9 +216,15 @@ def gain_curve(score: np.ndarray, effect: np.ndarray, points: int = 101) -> np.n
     Parameters
     ----------
     score, effect : arrays of shape (N,)
-        Predicted and true uplift.
+        Predicted and true uplift. Customers of equal score each gain their mean. Matched by index,
+        where both arrays carry one.
     points : int
-        Shares from 0 to 1, equally spaced.
+        Shares from 0 to 1, equally spaced; at least 2.
+
+    Raises
+    ------
+    ValueError
+        When a score or an effect is not finite, or the rows do not belong together.
 
     Examples
     --------
@@ -150,7 +237,10 @@ def gain_curve(score: np.ndarray, effect: np.ndarray, points: int = 101) -> np.n
     >>> gain_curve(score, effect, points=4).round(2)
     array([0.  , 0.67, 0.67, 0.33])
     """
-    gained = np.r_[0, np.cumsum(effect[np.argsort(-score, kind="stable")])] / len(effect)
+    score, effect = aligned(score=score, effect=effect)
+    score, effect = numbers(score, "score", ndim=1), numbers(effect, "effect", ndim=1)
+    points = int(whole_numbers(points, "points", low=2))
+    gained = totals_of_best(effect, score) / len(effect)
     return np.interp(np.linspace(0, len(effect), points), np.arange(len(effect) + 1), gained)
 
 
@@ -161,13 +251,27 @@ def qini_curve(
 
     Among the best-scored share, :math:`Y_t - Y_c N_t / N_c`: outcomes of the treated less those of
     the others, brought to the number of the treated; here divided by the number of all treated.
+    This is scikit-uplift's `qini_curve` over the number of the treated, read at equally spaced
+    shares: straight between distinct scores, 0 while nobody untreated is among the best.
+    `qini_coefficient` is its normalised area, in scikit-uplift's unit.
 
     Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------
-    score, treated, outcome : arrays of shape (N,)
+    score : array of shape (N,)
+        Customers of equal score are addressed together.
+    treated : array of shape (N,), 0 or 1
+    outcome : array of shape (N,)
+        Purchases or dollars. Pandas' rows are matched by index.
     points : int
+        Shares from 0 to 1, equally spaced; at least 2.
+
+    Raises
+    ------
+    ValueError
+        When a treatment is neither 0 nor 1, an arm is empty, a number is not finite, or the rows
+        do not belong together.
 
     References
     ----------
@@ -184,29 +288,35 @@ def qini_curve(
     >>> qini_curve(np.array([4, 3, 2, 1]), treated, outcome, points=5)
     array([0. , 0.5, 0.5, 1. , 0.5])
     """
-    order = np.argsort(-score, kind="stable")
-    t, y = np.asarray(treated, float)[order], np.asarray(outcome, float)[order]
-    sums = [np.r_[0, np.cumsum(part)] for part in (t, 1 - t, t * y, (1 - t) * y)]
-    n_t, n_c, y_t, y_c = sums
-    ratio = np.divide(n_t, n_c, out=np.zeros_like(n_t), where=n_c > 0)
-    gained = (y_t - y_c * ratio) / n_t[-1]
-    return np.interp(np.linspace(0, len(t), points), np.arange(len(t) + 1), gained)
+    score, treated, outcome = _scored_experiment(score, treated, outcome)
+    points = int(whole_numbers(points, "points", low=2))
+    ends, won = _won(score, treated, outcome)
+    return np.interp(np.linspace(0, len(score), points), ends, won / treated.sum())
 
 
-def _buyers_won(
+def _scored_experiment(
+    score: np.ndarray, treated: np.ndarray, outcome: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return scores (N,), treatments as 0.0 and 1.0, and outcomes."""
+    score, treated, outcome = aligned(score=score, treated=treated, outcome=outcome)
+    score, outcome = numbers(score, "score", ndim=1), numbers(outcome, "outcome", ndim=1)
+    return score, _two_arms(treated).astype(float), outcome
+
+
+def _won(
     score: np.ndarray, treated: np.ndarray, outcome: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return Radcliffe's curve at each distinct score: how many are addressed, buyers won by it.
+    """Return Radcliffe's curve at each distinct score: how many are addressed, what it wins.
 
     Customers with equal scores are addressed together, so their order does not count.
     """
-    order = np.argsort(-score, kind="stable")
+    order, ends = best_first(outcome, score)
     t, y = treated[order], outcome[order]
-    last = np.r_[np.flatnonzero(np.diff(score[order])), len(score) - 1]
-    n_t, y_t, y_c = (np.cumsum(part)[last] for part in (t, t * y, (1 - t) * y))
-    n_c = last + 1 - n_t
-    ratio = np.divide(n_t, n_c, out=np.zeros(len(last)), where=n_c > 0)
-    return np.r_[0, last + 1], np.r_[0, y_t - y_c * ratio]
+    n_t, n_c, y_t, y_c = (
+        np.r_[0, np.cumsum(part)][ends] for part in (t, 1 - t, t * y, (1 - t) * y)
+    )
+    ratio = np.divide(n_t, n_c, out=np.zeros(len(ends)), where=n_c > 0)
+    return ends, y_t - y_c * ratio
 
 
 def qini_coefficient(score: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> float:
@@ -223,13 +333,21 @@ def qini_coefficient(score: np.ndarray, treated: np.ndarray, outcome: np.ndarray
     Parameters
     ----------
     score : array of shape (N,)
-        Predicted uplift.
-    treated, outcome : arrays of int of shape (N,), 0 or 1
+        Predicted uplift. Customers of equal score are addressed together.
+    treated, outcome : arrays of shape (N,), 0 or 1
+        Pandas' rows are matched by index.
 
     Returns
     -------
     float
-        At most 1; higher is better.
+        At most 1; higher is better. Equal to scikit-uplift's `qini_auc_score`, so that published
+        figures can be compared.
+
+    Raises
+    ------
+    ValueError
+        When a treatment or an outcome is neither 0 nor 1, an arm is empty, all outcomes are alike,
+        a score is not finite, or the rows do not belong together.
 
     References
     ----------
@@ -248,15 +366,76 @@ def qini_coefficient(score: np.ndarray, treated: np.ndarray, outcome: np.ndarray
     >>> [round(float(q), 2) for q in qini]
     [1.0, -0.25, 0.0]
     """
+    score, treated, outcome = aligned(score=score, treated=treated, outcome=outcome)
+    score, treated = numbers(score, "score", ndim=1), _two_arms(treated).astype(float)
+    outcome = booleans(outcome, "outcome").astype(float)
+    if outcome.min() == outcome.max():
+        raise ValueError(f"outcome is {outcome[0]:g} for all {len(outcome):,} rows: no order wins")
     best = outcome * treated - outcome * (1 - treated)
-    curves = [_buyers_won(np.asarray(each), treated, outcome) for each in (score, best)]
+    curves = [_won(each, treated, outcome) for each in (score, best)]
     random = auc([0, len(outcome)], [0, curves[1][1][-1]])
     reached, possible = (auc(*curve) - random for curve in curves)
     return reached / possible
 
 
+def uplift_at(score: np.ndarray, treated: np.ndarray, outcome: np.ndarray, share: float) -> float:
+    r"""Return the uplift among the best-scored share: mean of the treated less that of the others.
+
+    Equal to scikit-uplift's `uplift_at_k` with the strategy "overall" where no customers of equal
+    score meet the end of the list. Where they do, each of them counts in part; scikit-uplift takes
+    those that stand first.
+
+    Parameters
+    ----------
+    score, treated, outcome
+        As in `qini_curve`.
+    share : float
+        Above 0 and at most 1; the number of customers is rounded down, as scikit-uplift does.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    ValueError
+        As `qini_curve`, or when the best-scored share holds one arm only.
+
+    Examples
+    --------
+    Of the best four, two were treated and both bought; of the two others, one did.
+
+    >>> import numpy as np
+    >>> from pm_utils.targeting.uplift import uplift_at
+    >>> score, treated = np.array([6, 5, 4, 3, 2, 1]), np.array([1, 0, 1, 0, 1, 0])
+    >>> uplift_at(score, treated, np.array([1, 0, 1, 1, 0, 0]), 0.7)
+    0.5
+    """
+    score, treated, outcome = _scored_experiment(score, treated, outcome)
+    count = max(1, int(len(score) * float(numbers(share, "share", above=0, high=1))))
+    n_t, n_c, y_t, y_c = (
+        totals_of_best(part, score)[count]
+        for part in (treated, 1 - treated, treated * outcome, (1 - treated) * outcome)
+    )
+    if not n_t or not n_c:
+        raise ValueError(
+            f"the best {count:,} rows hold {n_t:g} treated and {n_c:g} others: give a larger share"
+        )
+    return float(y_t / n_t - y_c / n_c)
+
+
 def area_over_random(curve: np.ndarray) -> float:
     """Return the area between a curve and the straight line to its end.
+
+    Parameters
+    ----------
+    curve : array of shape (points,)
+        At equally spaced shares, as `gain_curve` and `qini_curve` give it.
+
+    Raises
+    ------
+    ValueError
+        When a point is not finite, or there are fewer than two.
 
     Examples
     --------
@@ -267,6 +446,9 @@ def area_over_random(curve: np.ndarray) -> float:
     >>> area_over_random(np.array([0.0, 0.5, 1.0]))  # the straight line
     0.0
     """
+    curve = numbers(curve, "curve", ndim=1)
+    if len(curve) < 2:
+        raise ValueError(f"curve has {len(curve)} points: give at least 2")
     return float(
         np.trapezoid(curve - np.linspace(0, curve[-1], len(curve)), dx=1 / (len(curve) - 1))
     )
@@ -278,6 +460,12 @@ def share_of_targeting(score: np.ndarray, effect: np.ndarray) -> float:
     Parameters
     ----------
     score, effect : arrays of shape (N,)
+        As in `gain_curve`.
+
+    Raises
+    ------
+    ValueError
+        As `gain_curve`, or when all effects are alike, so that no order gains.
 
     Examples
     --------
@@ -289,6 +477,9 @@ def share_of_targeting(score: np.ndarray, effect: np.ndarray) -> float:
     >>> round(share_of_targeting(-effect, effect), 2)
     -1.0
     """
+    score, effect = aligned(score=score, effect=effect)
+    if np.ptp(numbers(effect, "effect", ndim=1)) == 0:
+        raise ValueError("effect is the same for all: no order gains anything over another")
     areas = [area_over_random(gain_curve(each, effect)) for each in (score, effect)]
     return areas[0] / areas[1]
 
@@ -312,6 +503,11 @@ def score_uplift(
     DataFrame
         For each score, the ``Qini`` coefficient and the ``share of true gain``; higher is better.
 
+    Raises
+    ------
+    ValueError
+        As `qini_coefficient` and `share_of_targeting`.
+
     Examples
     --------
     >>> import numpy as np
@@ -323,7 +519,6 @@ def score_uplift(
     good      1.00                 1.0
     reversed -0.25                -1.0
     """
-    treated, outcome = np.asarray(treated, int), np.asarray(outcome, int)
     qini = {name: qini_coefficient(score, treated, outcome) for name, score in scores.items()}
     share = {name: share_of_targeting(score, effect) for name, score in scores.items()}
     return pd.DataFrame({"Qini": qini, "share of true gain": share})

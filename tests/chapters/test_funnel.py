@@ -112,7 +112,8 @@ def test_expected_profit_is_what_logs_bring(market, log):
 def test_segments_split_customers_evenly_and_by_what_is_seen(market):
     segment, names = bottlenecks.market_segments(market.customers)
     assert len(names) == len(set(names)) == 6
-    assert (np.bincount(segment // 2) == 500).all()
+    # copies of one household stay together, so that parts are of about one size
+    assert np.bincount(segment // 2) == pytest.approx(500, abs=5)
     rate = market.customers["orders_per_week"].groupby(segment // 2).agg(["min", "max"])
     assert (rate["max"].to_numpy()[:-1] <= rate["min"].to_numpy()[1:]).all()
 

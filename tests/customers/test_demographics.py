@@ -46,3 +46,41 @@ def test_the_silent_are_expected_to_be_as_their_signal_says():
     assert mix.sum().to_numpy() == pytest.approx([1, 1])
     assert mix["told"].to_dict() == {"no": 0.5, "yes": 0.5}
     assert mix.loc["yes", "never told"] > 0.75  # of those who told: 0.5
+
+
+def test_answers_and_views_meet_by_customer():
+    rng = np.random.default_rng(5)
+    answer = pd.Series(rng.choice(["no", "yes", None], 120), [f"c{k}" for k in range(120)])
+    view = pd.DataFrame({"one": rng.normal(size=120), "two": rng.normal(size=120)}, answer.index)
+    mixed = view.sample(frac=1, random_state=1)
+    pd.testing.assert_frame_equal(
+        demographics.expected_mix(mixed, answer), demographics.expected_mix(view, answer)
+    )
+    both = [
+        demographics.cross_validated_probabilities({"view": one}, answer, seed=0)[1]["view"]
+        for one in (view, mixed)
+    ]
+    assert (both[0] == both[1]).all()
+    gaps = view.replace(view.iloc[3, 1], np.nan)
+    with pytest.raises(ValueError, match="view is not finite in 1 of 120 rows, first row 'c3'"):
+        demographics.cross_validated_probabilities({"view": gaps}, answer, seed=0)
+    with pytest.raises(ValueError, match="view is not finite in 1 of 120"):
+        demographics.expected_mix(gaps, answer)
+    with pytest.raises(ValueError, match="answer 120, view 5 rows"):
+        demographics.expected_mix(view.to_numpy()[:5], answer)
+
+
+def test_a_question_that_tells_nothing_is_refused():
+    view = np.zeros((6, 1))
+    with pytest.raises(ValueError, match="answers: 'no' 6; give two or more"):
+        demographics.cross_validated_probabilities({"view": view}, pd.Series(["no"] * 6), seed=0)
+    with pytest.raises(ValueError, match="6 of 6 told: some must, and some must not"):
+        demographics.expected_mix(view, pd.Series(["no", "yes"] * 3))
+    half = np.full((4, 2), 0.5)
+    views = {"naive": half, "classical": half, "deep": half}
+    with pytest.raises(ValueError, match="truth holds 1.0, 2.0"):
+        demographics.guess_table(half * [2, 4], views, resamples=9, seed=0)
+    with pytest.raises(ValueError, match="probabilities lack deep"):
+        demographics.guess_table(
+            half.round(), {"naive": half, "classical": half}, resamples=9, seed=0
+        )

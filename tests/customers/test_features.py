@@ -186,7 +186,7 @@ def test_no_dates_and_a_date_given_twice_are_refused(dates):
 
 @pytest.mark.parametrize("end", ["2017-05-01", "2017-06-01", "NaT"])
 def test_a_window_that_does_not_end_after_it_starts_is_refused(end):
-    with pytest.raises(ValueError, match="let it end after it starts"):
+    with pytest.raises(ValueError, match="let it end after it starts|end is NaT: give a day"):
         spend_between(small_shop(HAND), "2017-06-01", end)
 
 
@@ -231,7 +231,9 @@ def test_a_date_before_every_order_is_refused():
 
 
 def test_a_shop_without_a_table_is_refused():
-    with pytest.raises(ValueError, match="no products, campaigns: name them in load_shop"):
+    with pytest.raises(
+        ValueError, match="no products, campaigns: give them to Shop.from_frames, or name"
+    ):
         customer_features(
             dataclasses.replace(small_shop(HAND), products=None, campaigns=None), AS_OF
         )
@@ -448,3 +450,87 @@ def test_the_marketing_tables_are_needed_too():
     for table in MARKETING:
         with pytest.raises(ValueError, match=f"the shop has no {table}"):
             customer_features(dataclasses.replace(small_shop(HAND), **{table: None}), AS_OF)
+
+
+# --- Zones, unknown ids, and what is no number ----------------------------------------------------
+
+
+def test_times_with_a_zone_count_in_it():
+    day = "2017-03-01"
+    plain = small_shop(HAND)
+    times = plain.order_lines["ordered_at"].dt.tz_localize("America/New_York")
+    local = dataclasses.replace(plain, order_lines=plain.order_lines.assign(ordered_at=times))
+    pd.testing.assert_frame_equal(customer_features(local, day), customer_features(plain, day))
+    window = "2017-02-01", pd.Timestamp(day, tz="America/New_York")
+    pd.testing.assert_series_equal(
+        spend_between(local, *window), spend_between(plain, "2017-02-01", day)
+    )
+    with pytest.raises(ValueError, match="end is of the zone UTC, the times of America/New_York"):
+        spend_between(local, "2017-02-01", pd.Timestamp(day, tz="UTC"))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("amount", np.nan, "amount is not finite in 1 of"),
+        ("retail_discount", np.inf, "retail_discount is not finite in 1 of"),
+        ("customer_id", 999, "customer_id is not known in 1 of"),
+        ("ordered_at", pd.NaT, "ordered_at is missing in 1 of"),
+    ],
+)
+def test_lines_that_cannot_count_are_no_neighbours(column, value, said):
+    lines = HAND.copy()
+    lines.loc[lines.index[0], column] = value
+    shop = small_shop(lines)
+    for call in (
+        lambda: customer_features(shop, "2018-01-01"),
+        lambda: spend_between(shop, "2016-01-01", "2018-01-01"),
+    ):
+        with pytest.raises((ValueError, KeyError), match=said):
+            call()
+        if column == "retail_discount":
+            return  # spend knows no discounts
+    if column != "customer_id":
+        with pytest.raises(ValueError, match=said):
+            orders_of(shop)
+
+
+def test_lines_without_a_customer_are_counted():
+    lines = HAND.astype({"customer_id": object})
+    lines.iloc[:2, lines.columns.get_loc("customer_id")] = None
+    with pytest.raises(ValueError, match="customer_id is missing in 2 of"):
+        orders_of(small_shop(lines))
+    orders = orders_of(small_shop(lines), missing_customers="drop")
+    assert orders.attrs["left_out"] == {"lines without a customer": 2}
+    assert orders["customer_id"].notna().all()
+    assert orders["amount"].sum() == pytest.approx(lines["amount"].iloc[2:].sum())
+    with pytest.raises(ValueError, match="missing_customers is 'skip'"):
+        orders_of(small_shop(lines), missing_customers="skip")
+    with pytest.raises(ValueError, match="the shop has no order_lines"):
+        orders_of(Shop())
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(np.nan, "not finite"), (-1.0, "out of range")])
+def test_a_pipeline_scales_no_gaps(stack, learned, wrong, said):
+    gaps = stack.copy()
+    gaps.iloc[3, gaps.columns.get_loc("recent_spend")] = wrong
+    for call in (DatedPipeline.learn, learned.transform):
+        with pytest.raises(ValueError, match=f"features is {said} in 1 of .*column 'recent_spend'"):
+            call(gaps)
+    turned = learned.transform(stack[stack.columns[::-1]])
+    pd.testing.assert_frame_equal(turned, learned.transform(stack))
+    with pytest.raises(KeyError, match="features has no column 'orders'"):
+        learned.transform(stack.drop(columns="orders"))
+
+
+def test_returns_are_refused_as_features_and_netted_as_spend():
+    lines = HAND.copy()
+    lines.loc[lines.index[0], "amount"] = -2.0
+    with pytest.raises(
+        ValueError, match="amount is out of range in 1 of .*: give numbers of at le"
+    ):
+        customer_features(small_shop(lines), "2018-01-01")
+    spend = [
+        spend_between(small_shop(one), "2016-01-01", "2018-01-01").sum() for one in (HAND, lines)
+    ]
+    assert spend[1] - spend[0] == pytest.approx(-2 - HAND["amount"].iloc[0])

@@ -244,3 +244,19 @@ def test_a_tagger_learns_its_rows_by_heart_and_its_encoder_moves(kind):
     )
     assert history.train[-1] < 0.1 < 0.5 < history.train[0]
     assert all((model.encoder.state_dict()[n] != value).any() for n, value in before.items())
+
+
+def test_newcomers_without_a_basket_have_a_profile_of_their_own():
+    """None among others, one alone, and a batch of nothing but newcomers."""
+    net = BasketRNN(4, 3).eval()
+    baskets, ages = torch.ones(3, 5, 4), torch.ones(3, 5)
+    mixed = net.profile(baskets, ages, torch.tensor([5, 0, 2]))
+    assert (mixed[1] == 0).all()
+    assert torch.equal(mixed[[0, 2]], net.profile(baskets[:2], ages[:2], torch.tensor([5, 2])))
+    for size in (1, 3):
+        none = torch.zeros(size, dtype=torch.long)
+        alone = net.profile(baskets[:size], ages[:size], none)
+        assert (alone == 0).all()
+        net.zero_grad()
+        net(baskets[:size], ages[:size], none).sum().backward()
+        assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())

@@ -162,3 +162,46 @@ def test_profiles_come_as_a_table_by_customer_and_date():
     assert frame.index[61] == (101, DATES[1])
     assert frame.abs().to_numpy().max() <= 1
     assert not frame.index.has_duplicates
+
+
+# --- What is refused, and units -------------------------------------------------------------------
+
+SAMPLES = next_purchase.tag_samples(make_log(), [pd.Timestamp("2017-03-01")], tags=2)
+
+
+def test_samples_whose_rows_do_not_belong_together_are_refused():
+    given = {f.name: getattr(SAMPLES, f.name) for f in fields(SAMPLES)}
+    with pytest.raises(ValueError, match="rows: give as many of each"):
+        next_purchase.TagSamples(**given | {"target": SAMPLES.target[:-1]})
+    with pytest.raises(ValueError, match="there is no date: give at least one"):
+        next_purchase.tag_samples(make_log(), [], tags=2)
+    with pytest.raises(ValueError, match="tags is 7: give 1 to 6"):
+        next_purchase.tag_samples(make_log(), [pd.Timestamp("2017-03-01")], tags=7)
+
+
+def test_scales_have_no_unit_and_no_gaps():
+    given = {f.name: getattr(SAMPLES, f.name) for f in fields(SAMPLES)}
+    small = next_purchase.TagSamples(**given | {"context": 1e-6 * SAMPLES.context})
+    wanted = next_purchase.Inputs.learn(SAMPLES).features(SAMPLES)
+    found = next_purchase.Inputs.learn(small).features(small)
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-3)
+    gaps = SAMPLES.context.copy()
+    gaps[3, 1] = np.nan
+    with pytest.raises(ValueError, match="context is not finite in 1 of .*, first row 3, column 1"):
+        next_purchase.Inputs.learn(next_purchase.TagSamples(**given | {"context": gaps}))
+    with pytest.raises(ValueError, match="there is no sample"):
+        next_purchase.Inputs.learn(SAMPLES.on([]))
+
+
+def test_tags_are_0_or_1_and_numbers_finite():
+    train, test = np.zeros((4, 1, 2)), np.zeros((1, 1, 2))
+    model = LogisticRegression()
+    for target, said in (([[0], [1], [2], [0]], "target holds"), ([[0], [1]], "train 4, target 2")):
+        with pytest.raises(ValueError, match=said):
+            next_purchase.per_tag_probabilities(model, train, np.array(target), test)
+    with pytest.raises(ValueError, match="test is not finite in 1 of 1 rows"):
+        next_purchase.per_tag_probabilities(
+            model, train, np.array([[0], [1], [1], [0]]), test * np.nan
+        )
+    with pytest.raises(ValueError, match="own 4, profile 3 rows"):
+        next_purchase.own_and_profile(train, np.zeros((3, 2)))

@@ -285,3 +285,54 @@ def test_a_view_that_read_the_day_itself_would_be_seen(log):
     now, moved = views(log, AS_OF), views(early, AS_OF)
     changed = {name for name in now if not np.array_equal(now[name], moved[name])}
     assert changed >= {"history", "context", "grid", "baskets", "ages", "before"}
+
+
+# --- Any year, any zone, any id -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("year", [1997, 2010, 2017, 2018, 2024])
+def test_rates_count_from_the_shops_first_order_in_whatever_year(year):
+    """One order of 10 dollars a week for eight weeks."""
+    day = pd.Timestamp(f"{year}-01-01")
+    rows = [(k, 10, 10, 10.0, day + pd.Timedelta(weeks=k)) for k in range(8)]
+    log, as_of = purchase_log(shop_of(rows), ("MILK",)), day + pd.Timedelta(weeks=8)
+    context, history = np.expm1(customer_context(log, as_of))[0], category_history(log, as_of)
+    assert context[CONTEXT_COLUMNS.index("orders_per_8w")] == pytest.approx(8, rel=1e-5)
+    assert context[CONTEXT_COLUMNS.index("spend_per_8w")] == pytest.approx(80, rel=1e-5)
+    rate = np.expm1(history[0, 0, HISTORY_COLUMNS.index("orders_per_8w")])
+    assert rate == pytest.approx(8, rel=1e-5)
+
+
+def test_days_are_those_of_the_shops_zone(log):
+    shop = shop_of(HAND)
+    times = shop.order_lines["ordered_at"].dt.tz_localize("America/New_York")
+    shop = dataclasses.replace(shop, order_lines=shop.order_lines.assign(ordered_at=times))
+    local = purchase_log(shop, CATEGORIES)
+    assert local.order_day.tolist() == log.order_day.tolist()
+    as_of = pd.Timestamp(AS_OF, tz="America/New_York")
+    assert (category_history(local, as_of) == category_history(log, AS_OF)).all()
+    assert largest_categories(shop, as_of, 2) == largest_categories(shop_of(HAND), AS_OF, 2)
+    with pytest.raises(ValueError, match="before is of the zone UTC"):
+        largest_categories(shop, pd.Timestamp(AS_OF, tz="UTC"), 2)
+    with pytest.raises(ValueError, match="the date is NaT"):
+        day_number(pd.NaT)
+
+
+def test_an_unknown_customer_is_no_neighbour():
+    with pytest.raises(KeyError, match="customer_id is not known in 1 of 10 rows, .* \\(25\\)"):
+        purchase_log(shop_of([*HAND, (99, 25, 10, 1.0, "2017-02-01")]), CATEGORIES)
+    with pytest.raises(ValueError, match="amount is out of range in 1 of 13 rows"):
+        purchase_log(shop_of([*HAND, (99, 20, 10, -1.0, "2017-02-01")]), CATEGORIES)
+    with pytest.raises(ValueError, match="amount is not finite in 1 of 13 rows"):
+        purchase_log(shop_of([*HAND, (99, 20, 10, np.nan, "2017-02-01")]), CATEGORIES)
+
+
+def test_ids_of_twelve_digits(log):
+    shop, far = shop_of(HAND), 10**12
+    lines = shop.order_lines.assign(customer_id=shop.order_lines["customer_id"] + far)
+    customers = shop.customers + far
+    found = purchase_log(
+        Shop(customers=customers, products=shop.products, order_lines=lines), CATEGORIES
+    )
+    assert (found.customers - far).tolist() == log.customers.tolist()
+    assert (customer_context(found, AS_OF) == customer_context(log, AS_OF)).all()

@@ -99,3 +99,56 @@ def test_twins_never_count_themselves():
 def test_the_nearest_come_in_order_and_leave_out_the_customer():
     vectors = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 0.1], [-1.0, 0.0], [5.0, 0.0]])
     assert segments.nearest_customers(vectors, 0, 3).tolist() == [4, 2, 1]
+
+
+# --- What is refused ------------------------------------------------------------------------------
+
+VECTORS = np.random.default_rng(0).normal(size=(12, 3))
+BOUGHT = np.random.default_rng(1).random((12, 4)) < 0.5
+
+
+def test_neighbours_do_not_depend_on_the_order_of_the_rows():
+    rows = np.random.default_rng(2).permutation(12)
+    overlap = segments.neighbour_overlap(VECTORS, BOUGHT, 3)
+    assert segments.neighbour_overlap(VECTORS[rows], BOUGHT[rows], 3) == pytest.approx(
+        overlap[rows]
+    )
+    table, target = pd.DataFrame(VECTORS), pd.DataFrame(BOUGHT.astype(int))
+    assert segments.neighbour_overlap(table, target.iloc[rows], 3) == pytest.approx(overlap)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda gaps: segments.nearest_customers(gaps, 0, 3), "vectors is not finite in 1 of 12"),
+        (lambda gaps: segments.neighbour_overlap(gaps, BOUGHT, 3), "vectors is not finite"),
+        (lambda _: segments.nearest_customers(VECTORS, 0, 12), "12 neighbours of 12 rows"),
+        (lambda _: segments.neighbour_overlap(VECTORS, 2 * BOUGHT, 3), "target holds 0, 2"),
+        (lambda _: segments.neighbour_overlap(VECTORS, BOUGHT[:5], 3), "vectors 12, target 5"),
+    ],
+)
+def test_neighbours_of_what_is_not_known_are_refused(call, message):
+    gaps = VECTORS.copy()
+    gaps[4, 1] = np.nan
+    with pytest.raises(ValueError, match=message):
+        call(gaps)
+
+
+def test_portraits_meet_by_customer_and_name_columns():
+    who = pd.Index([1, 2, 3, 4], name="customer_id")
+    shares = pd.DataFrame(np.random.default_rng(0).random((4, 11)), who, list(segments.THEMES))
+    activity = pd.DataFrame(
+        {"orders_per_8w": [9.0, 9, 2, 3], "spend_per_8w": [30.0, 20, 4, 6]}, who
+    )
+    segment = pd.Series([0, 0, 1, 1], who)
+    wanted = segments.segment_portraits(segment, activity, shares)
+    mixed = segments.segment_portraits(
+        segment[::-1], activity.iloc[[2, 0, 3, 1], ::-1], shares.iloc[::-1, ::-1]
+    )
+    pd.testing.assert_frame_equal(mixed[wanted.columns], wanted)
+    with pytest.raises(ValueError, match="row 3, column 'spend_per_8w'"):
+        segments.segment_portraits(segment, activity.replace(4.0, np.nan), shares)
+    with pytest.raises(KeyError, match="activity has no column 'orders_per_8w'"):
+        segments.segment_portraits(segment, activity[["spend_per_8w"]], shares)
+    with pytest.raises(ValueError, match="no customer of shares has a segment"):
+        segments.segment_portraits(segment.rename(lambda k: k + 9), activity, shares)

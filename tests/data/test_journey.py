@@ -204,3 +204,15 @@ def test_frames_of_your_own_make_a_shop():
 def test_the_shops_own_tables_pass_their_own_rules(shop):
     frames = {name: getattr(shop, name) for name in TABLES if name != "order_lines"}
     assert len(Shop.from_frames(frames, unlisted_products=UNLISTED_PRODUCTS).offers) == 111_332
+
+
+def test_visits_are_matched_by_line_and_never_by_position():
+    lines = pd.DataFrame({"customer_id": [1, 2]}, ["a", "b"])
+    responses = pd.DataFrame({"customer_id": [1], "responded_at": pd.to_datetime(["2017-03-05"])})
+    shop = Shop(order_lines=lines, responses=responses)
+    times = pd.Series(pd.to_datetime(["2017-03-05 18:00", "2017-03-07 09:00"]), ["a", "b"])
+    assert redemptions_on_visits(shop, times) == redemptions_on_visits(shop, times[::-1]) == 1
+    with pytest.raises(ValueError, match="ordered_at has no row 'b' of order_lines"):
+        redemptions_on_visits(shop, times.rename({"b": "c"}))
+    with pytest.raises(ValueError, match="ordered_at is missing in 1 of 2 rows"):
+        redemptions_on_visits(shop, times.where(times.index == "a"))

@@ -355,3 +355,83 @@ def test_standings_hold_regret_shares_and_the_last_quarter(played):
     assert table.loc["deep", "clicks lost per 1,000"] == pytest.approx(lost)
     assert table.loc["deep", "the same, last quarter"] > table.loc["deep", "share of oracle gain"]
     assert table.loc["null"].notna().all()
+
+
+# --- What users bring --------------------------------------------------------------------------
+
+
+def test_a_test_with_fewer_customers_than_ads_shows_every_ad():
+    policy, who = bandits.TestThenCommit(10, 1, rounds=5), np.zeros((1, 3), int)
+    for _ in range(5):
+        ads = policy.choose(who)
+        policy.learn(who, ads, ads == 7)
+    assert policy.counts.sum(2)[0].tolist() == [2] * 5 + [1] * 5
+    assert policy.choose(who).tolist() == [[7, 7, 7]]
+
+
+def test_a_test_too_short_for_all_ads_is_refused():
+    policy, who = bandits.TestThenCommit(10, 2, rounds=1), np.zeros((2, 3), int)
+    policy.learn(who, policy.choose(who), np.zeros((2, 3), bool))
+    with pytest.raises(ValueError, match="the test had 3 customers for 10 ads"):
+        policy.choose(who)
+
+
+@pytest.mark.parametrize("kind", [int, float, np.uint8])
+def test_clicks_of_0_and_1_are_counted_as_booleans(kind):
+    ads, clicks = np.array([[0, 1, 1]]), np.array([[True, False, True]])
+    expected = bandits.click_counts(ads, clicks, 2)
+    assert (bandits.click_counts(ads, clicks.astype(kind), 2) == expected).all()
+    with pytest.raises(ValueError, match="clicks holds -1, 1"):
+        bandits.click_counts(ads, 2 * clicks.astype(int) - 1, 2)
+    with pytest.raises(ValueError, match="ads is out of range"):
+        bandits.click_counts(ads + 1, clicks, 2)
+
+
+def test_every_policy_learns_from_clicks_of_0_and_1():
+    context, who, ads = np.eye(2), np.array([[0, 1, 0, 1]]), np.array([[0, 1, 1, 0]])
+    clicks = np.array([[True, True, False, False]])
+    makers = (
+        lambda: bandits.Thompson(2, 1),
+        lambda: bandits.LinUCB(context, 2, 1, alpha=0.1),
+        lambda: bandits.DeepThompson(context, 2, 1, hidden=0, steps=2),
+    )
+    for make in makers:
+        one, two = make(), make()
+        one.learn(who, ads, clicks)
+        two.learn(who, ads, clicks.astype(float))
+        assert (one.choose(who) == two.choose(who)).all()
+        with pytest.raises(ValueError, match="clicks is missing in 1 of 4"):
+            make().learn(who, ads, np.array([[0, 1, np.nan, 1]]))
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: bandits.LinUCB([[np.nan]], 2, 1, alpha=1), "context is not finite"),
+        (lambda: bandits.DeepThompson([[np.inf]], 2, 1), "context is not finite"),
+        (lambda: bandits.DeepThompson([[1.0]], 2, 1, base_rate=3), "base_rate is 3"),
+        (lambda: bandits.Thompson(2, 1, prior=(0, 1)), "prior is out of range"),
+        (lambda: bandits.Known([0, 0.5]), "ads is not whole"),
+        (lambda: game(bandits.Known([0]), [[0.1, 5]]), "truth is out of range"),
+        (lambda: game(bandits.Known([2]), [[0.1, 0.5]]), "ads is out of range"),
+        (
+            lambda: bandits.shares_of_gain({"a": np.ones((2, 2)), "b": np.ones((2, 2))}, "a", "b"),
+            "b earned what a earned",
+        ),
+        (
+            lambda: bandits.shares_of_gain({"a": np.ones((2, 2)), "b": np.ones((2, 1))}, "a", "b"),
+            "let both play most often",
+        ),
+        (
+            lambda: bandits.total_regret(np.ones((2, 3)), np.ones((2, 1)), 5),
+            "give equal shapes",
+        ),
+    ],
+)
+def test_games_that_cannot_be_are_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def game(policy, truth):
+    return bandits.play_bandit(policy, truth, rounds=1, batch=2, replications=1, seed=0)

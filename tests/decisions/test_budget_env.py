@@ -377,3 +377,45 @@ def follow(plan: np.ndarray):
         return action, np.zeros(episodes.shape)
 
     return policy
+
+
+# --- Ends of the scale, and what cannot be -----------------------------------------------------
+
+
+def test_who_never_tires_or_leaves_is_the_limit_of_who_hardly_does():
+    known = forecast()
+    still = replace(known, truth=replace(known.truth, fatigue=0.0), leaving=np.zeros(len(known)))
+    nearly = replace(
+        known, truth=replace(known.truth, fatigue=1e-9), leaving=np.full(len(known), 1e-9)
+    )
+    tired = np.linspace(0, 9, len(known))
+    assert still.immediate(tired, 3) == pytest.approx(nearly.immediate(tired, 3), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"conversions": lambda a: a + 1}, "conversions is out of range"),
+        ({"order_value": lambda a: a * np.nan}, "order_value is not finite"),
+        ({"leaving": lambda a: -a}, "leaving is out of range"),
+        ({"annoyance": lambda a: a[:-1]}, "customers and ads"),
+    ],
+)
+def test_a_forecast_that_cannot_be_is_refused(change, said):
+    known = forecast()
+    with pytest.raises(ValueError, match=said):
+        replace(known, **{name: to(getattr(known, name)) for name, to in change.items()})
+
+
+def test_a_campaign_of_parts_is_refused():
+    for wrong in (2.5, np.nan):
+        with pytest.raises(ValueError, match="flights is"):
+            BudgetCampaign(weeks=8, impressions=20, flights=wrong)
+
+
+def test_a_priority_that_is_no_number_is_refused():
+    wanted, left = np.array([[True, True]]), np.array([1])
+    with pytest.raises(ValueError, match="priority is not finite"):
+        within_budget(wanted, left, np.array([[np.nan, 1.0]]))
+    found = within_budget(wanted.astype(int), left, np.array([[0.0, 1.0]]))
+    assert found.tolist() == [[False, True]]

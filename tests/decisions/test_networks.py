@@ -175,3 +175,18 @@ def test_the_penalty_is_positive_and_falls_as_the_log_stands_out(seed):
     assert (conservative_penalty(lifted, action, action_mask) < penalty).all()
     alike = conservative_penalty(values + 3, action, action_mask)  # a shift of all means nothing
     torch.testing.assert_close(alike, penalty)
+
+
+@pytest.mark.parametrize("kind", [torch.int64, torch.float32, torch.uint8])
+def test_ends_and_masks_of_0_and_1_are_booleans(kind):
+    ends, mask = torch.tensor([False, True]), torch.tensor([[True, False], [True, True]])
+    online, target = torch.tensor([[0.0, 2.0]] * 2), torch.tensor([[5.0, 3.0]] * 2)
+    rows = torch.ones(2), ends, online, target, mask
+    expected = double_q_target(*rows)
+    assert torch.equal(expected, torch.tensor([6.0, 1.0]))
+    assert torch.equal(double_q_target(rows[0], ends.to(kind), *rows[2:4], mask.to(kind)), expected)
+    action = torch.tensor([0, 1])
+    penalty = conservative_penalty(online, action, mask)
+    assert torch.equal(conservative_penalty(online, action, mask.to(kind)), penalty)
+    with pytest.raises(ValueError, match="terminated holds 1.0, 2.0"):
+        double_q_target(torch.ones(2), torch.tensor([1.0, 2.0]), online, target, mask)

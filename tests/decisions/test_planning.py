@@ -382,3 +382,31 @@ def test_policies_side_by_side_are_worth_what_they_are_alone():
         assert values[i] == pytest.approx(value)
         assert np.array_equal(paths[:, i], path)
     assert len(set(values.round(6))) > 1
+
+
+# --- Ends of the scale, and what cannot be -----------------------------------------------------
+
+
+@pytest.mark.parametrize("flights", [2, 3])
+def test_where_nothing_is_remembered_the_optimum_is_that_of_brute_force(flights):
+    known = pair()
+    known = replace(known, truth=replace(known.truth, retention=0.0))
+    campaign = BudgetCampaign(WEEKS, FLIGHT, flights)
+    optimum, policy = planning.small_optimum(known, campaign)
+    assert optimum == pytest.approx(brute_force(known, campaign))
+    assert planning.exact_value(known, campaign, policy)[0] == pytest.approx(optimum)
+    assert planning.exact_value(known, campaign, planning.greedy)[0] <= optimum + 1e-9
+
+
+def test_settings_that_cannot_be_are_refused():
+    worlds = [Episodes(pair(), TIGHT)]
+    with pytest.raises(ValueError, match="level is not finite in 1 of 2 rows"):
+        planning.tune_policy(planning.threshold, {"level": [0.0, np.nan]}, worlds)
+    with pytest.raises(ValueError, match="nothing to try"):
+        planning.tune_policy(planning.threshold, {"level": []}, worlds)
+    with pytest.raises(ValueError, match="worlds: none"):
+        planning.tune_policy(planning.threshold, {"level": [1.0]}, [])
+    with pytest.raises(ValueError, match="price is not finite"):
+        planning.LagrangianPlans(pair(), 2).solve(np.nan)
+    with pytest.raises(ValueError, match="2 customers for 3 plans"):
+        planning.exact_values(pair(), TIGHT, lambda plan: planning.greedy, plans=3)

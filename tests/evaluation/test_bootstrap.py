@@ -50,3 +50,14 @@ def test_a_paired_interval_is_that_of_the_mean_difference():
     low, high = paired_interval(shared + gain, shared, bootstrap_weights(400, 2000, seed=1))
     half = 1.96 * gain.std() / np.sqrt(400)
     assert (low, high) == pytest.approx((gain.mean() - half, gain.mean() + half), abs=0.02)
+
+
+def test_an_interval_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="none of 3 values is a number"):
+        percentile_interval([np.nan] * 3)
+    with pytest.raises(ValueError, match="values is not finite in 1 of 2 rows"):
+        percentile_interval([1.0, np.inf])
+    with pytest.raises(ValueError, match="n is out of range"):
+        bootstrap_weights(0, 10, seed=0)
+    with pytest.raises(ValueError, match=r"weight is \(2, 3\)"):
+        paired_interval(np.ones(4), np.zeros(4), np.ones((2, 3)))

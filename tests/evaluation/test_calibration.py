@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import calibration_curve
 
 from pm_utils.evaluation.calibration import (
     calibration_error,
@@ -82,7 +83,7 @@ def test_the_temperature_has_the_least_log_loss():
 
 
 def test_what_cannot_be_binned_is_refused():
-    with pytest.raises(ValueError, match="3 targets, 2 probabilities"):
+    with pytest.raises(ValueError, match="target 3, probability 2 rows"):
         reliability(np.zeros(3), np.zeros(2), bins=1)
     with pytest.raises(ValueError, match="10 bins"):
         calibration_error(np.zeros(3), np.zeros(3))
@@ -101,3 +102,67 @@ def test_a_segment_that_is_predicted_too_low_shows():
     assert table.loc["even", "before"] == table.loc["even", "after"]
     assert table.loc["even", "after"] < 2.5 * table.loc["even", "floor"]
     assert table.loc["odd", "after"] > 4 * table.loc["odd", "floor"]
+
+
+# --- Equal chances, and fits that have no end ------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_bins_are_those_of_scikit_learn(seed):
+    rng = np.random.default_rng(seed)
+    probability = rng.random(200) if seed % 2 else rng.integers(1, 12, 200) / 12  # many ties
+    target = (rng.random(200) < probability).astype(int)
+    observed, predicted = calibration_curve(target, probability, n_bins=10, strategy="quantile")
+    table = reliability(target, probability)
+    assert table["observed"].to_numpy() == pytest.approx(observed)
+    assert table["predicted"].to_numpy() == pytest.approx(predicted)
+    assert table["rows"].sum() == 200
+
+
+def test_equal_chances_are_one_bin_in_whatever_order_they_stand():
+    """Rules of one and of two chances that are exactly right, in a table sorted by outcome."""
+    one = np.repeat([0, 1], [700, 300])
+    assert calibration_error(one, np.full(1000, 0.3)) == pytest.approx(0, abs=1e-12)
+    two = np.concatenate([np.repeat([1, 0], [50, 450]), np.repeat([1, 0], [200, 300])])
+    assert calibration_error(two, np.repeat([0.1, 0.4], 500)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-3, 1e4, 1e12])
+def test_logits_in_another_unit_give_the_temperature_in_it(unit):
+    target, logit = world(2_000)
+    expected = unit * fit_temperature(target, logit)
+    assert fit_temperature(target, unit * logit) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_temperature_far_from_1_is_found():
+    target, logit = world(2_000)
+    outlier = np.append(logit, 1e-5)  # one row more, and the mean size stays what it was
+    found = fit_temperature(np.append(target, 1), outlier)
+    assert found == pytest.approx(fit_temperature(target, logit), rel=1e-3)
+    assert fit_temperature([1, 0, 1, 1], [5000, 4999, 5000, 5000]) == pytest.approx(
+        5000 / np.log(3), rel=1e-3
+    )
+
+
+def test_a_temperature_without_end_is_said():
+    target, logit = world(500)
+    with pytest.raises(ValueError, match="temperature has no upper bound"):
+        fit_temperature(target, -logit)
+    with pytest.raises(ValueError, match="temperature has no upper bound"):
+        fit_temperature(target, np.zeros(500))
+    with pytest.raises(ValueError, match="ends at its lower bound 0: all 500 logits"):
+        fit_temperature(target, 2 * target - 1)
+
+
+def test_a_logit_that_is_missing_is_named():
+    target, logit = world(1000)
+    logit[7] = np.nan
+    with pytest.raises(ValueError, match="logit is not finite in 1 of 1,000 rows, first row 7"):
+        fit_temperature(target, logit)
+
+
+def test_a_segment_too_small_for_the_bins_is_named():
+    target, logit = world(100)
+    segment = np.where(np.arange(100) < 7, "web", "shop")
+    with pytest.raises(ValueError, match="segment web has 7 rows for 10 bins: join it"):
+        calibration_table(target, sigmoid(logit), sigmoid(logit), segment)

@@ -47,3 +47,16 @@ def test_columns_of_a_group_move_together():
 
     permutation_importance(score, features, target, {"both": ["strong", "copy"]}, repeats=2, seed=0)
     assert seen == pytest.approx([-1, -1, -1])
+
+
+def test_a_column_that_is_not_there_is_no_other_column():
+    features = pd.DataFrame({"a": [0.0, 1, 2, 3]})
+    with pytest.raises(KeyError, match="a column of 'group' is not known"):
+        permutation_importance(
+            lambda table: table["a"].to_numpy(),
+            features,
+            [0, 1, 0, 1],
+            {"group": ["b"]},
+            repeats=1,
+            seed=0,
+        )

@@ -1,6 +1,7 @@
 """Scores of probabilities and paired comparisons, by hand and against scikit-learn."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import metrics as reference
 
@@ -96,3 +97,22 @@ def test_several_networks_are_scored_one_by_one():
     single = score_table(target, dict(enumerate(predicted)))
     assert np.allclose(together, single.mean())
     assert not np.allclose(together, score_table(target, {"mean": predicted.mean(0)}).loc["mean"])
+
+
+def test_a_household_that_is_not_among_those_drawn_is_named():
+    with pytest.raises(KeyError, match="customers is not known in 1 of 3 rows, first row 1"):
+        household_weights([7, 8, 9], 5, 0, among=[7, 9])
+
+
+def test_logits_of_a_table_meet_their_targets():
+    target = pd.Series([1, 1, 0, 0, 1], index=list("abcde"))
+    logit = pd.Series([1.0, -0.5, 0.5, -1.0, 2.0], index=target.index)
+    expected = calibrated(target.to_numpy(), {"net": logit.to_numpy()})
+    found = calibrated(target, {"net": logit.iloc[::-1]})
+    assert found[0] == pytest.approx(expected[0])
+    assert found[1].loc["net"].to_list() == pytest.approx(expected[1].loc["net"].to_list())
+
+
+def test_a_chance_of_0_is_named_with_its_model():
+    with pytest.raises(ValueError, match="probability of net is out of range in 1 of 2 rows"):
+        score_table([0, 1], {"net": [0.0, 0.5]})

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -191,3 +192,34 @@ def test_ranking_scores_need_a_weight_per_customer(columns):
         ValueError, match=rf"weight is \(2, {columns}\): give one column per row, 5"
     ):
         metrics.ranking_scores(target, np.ones((5, 3)), weight=np.ones((2, columns)))
+
+
+@pytest.mark.parametrize("each", [1, 50_000_000, 100_000_000, 3_000_000_000, 10**16])
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, float])
+def test_weights_of_billions_of_impressions_are_summed_right(each, kind):
+    rng = np.random.default_rng(0)
+    target = np.repeat([1, 0], 50)
+    score = rng.normal(size=100) + target
+    expected = average_precision_score(target, score), roc_auc_score(target, score)
+    for weight in (np.full(100, each, kind), np.full((2, 100), each, kind)):
+        assert np.ravel(average_precision(target, score, weight)) == pytest.approx(expected[0])
+        assert np.ravel(roc_auc(target, score, weight)) == pytest.approx(expected[1])
+
+
+def test_weights_that_cannot_be_are_refused():
+    for wrong in ([1, -1, 1], [1, np.nan, 1], [1, np.inf, 1]):
+        with pytest.raises(ValueError, match="weight is"):
+            roc_auc([1, 0, 1], [0.1, 0.2, 0.3], wrong)
+
+
+def test_tags_meet_by_the_rows_and_columns_of_their_tables():
+    target, score = random_tags()
+    target, score = (
+        pd.DataFrame(target, columns=list("abc")),
+        pd.DataFrame(score, columns=list("abc")),
+    )
+    found = ranking_scores(target, score)
+    turned = score[["c", "a", "b"]].sample(frac=1, random_state=0)
+    assert ranking_scores(target, turned) == found
+    with pytest.raises(KeyError, match="score has no column 'b'"):
+        ranking_scores(target, score.drop(columns="b"))

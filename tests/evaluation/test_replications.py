@@ -16,3 +16,8 @@ def test_the_interval_of_a_few_replications_holds_at_its_level():
     draws = np.random.default_rng(0).normal(size=(4000, 5))
     mean, half = np.array([mean_and_margin(each) for each in draws]).T
     assert np.mean(np.abs(mean) < half) == pytest.approx(0.95, abs=0.012)  # 1.96 gives 0.88
+
+
+def test_one_replication_has_no_margin():
+    with pytest.raises(ValueError, match=r"1 value\(s\) have no margin"):
+        mean_and_margin([1.0])

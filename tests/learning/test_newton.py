@@ -57,3 +57,11 @@ def test_what_is_known_beforehand_is_not_learned_again():
 
     alone, beside = fit(np.zeros(5000)), fit(0.5 - 0.4 * x[:, 1])
     assert beside - alone == pytest.approx([-0.5, 0.4], abs=1e-3)
+
+
+def test_coefficients_that_are_no_numbers_are_refused():
+    x, y = np.array([[1.0], [np.nan]]), np.array([1, 0])
+    with pytest.raises(FloatingPointError, match="1 of 1 coefficients are not finite"):
+        newton_logistic(
+            lambda rows: (x[rows], y[rows], 1, 0), 2, np.zeros(1), np.eye(1), strides=[1]
+        )

@@ -231,10 +231,58 @@ def test_patience_without_rows_to_watch_is_refused():
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_loss_that_is_not_finite_stops_at_once_and_says_what_to_do(bad):
-    (inputs,), target = rows(20)
-    target[7] = bad
     with pytest.raises(FloatingPointError, match="lower the learning rate or scale the inputs"):
-        fit(linear(), (inputs,), target, loss=MSE, epochs=1, batch_size=5)
+        fit(linear(), *rows(20), loss=lambda out, y: out.mean() * bad, epochs=1, batch_size=5)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_numbers_that_are_none_are_named_not_blamed_on_the_learning_rate(bad):
+    (inputs,), target = rows(20)
+    gaps, late = inputs.clone(), target.clone()
+    gaps[7, 2] = late[3] = bad
+    said = r"inputs\[0\] is not finite in 1 of 20 rows, first row 7, column 2"
+    for call in (lambda *a: fit(*a, loss=MSE, epochs=1), lambda *a: evaluate_loss(*a, loss=MSE)):
+        with pytest.raises(ValueError, match=said):
+            call(linear(), (gaps,), target)
+        with pytest.raises(ValueError, match="the target is not finite in 1 of 20 rows"):
+            call(linear(), (inputs,), late)
+    with pytest.raises(ValueError, match=said):
+        predict(linear(), (gaps,))
+    with pytest.raises(ValueError, match="the validation is not finite in 1 of 20 rows"):
+        fit(linear(), (inputs,), target, loss=MSE, epochs=1, validation=((inputs,), late))
+
+
+def test_no_rows_are_refused():
+    none = torch.empty(0, 3)
+    with pytest.raises(ValueError, match="the target has no rows"):
+        fit(linear(), (none,), none, loss=MSE, epochs=1)
+    with pytest.raises(ValueError, match=r"inputs\[0\] has no rows"):
+        predict(linear(), (none,))
+
+
+@pytest.mark.parametrize("n", [1, 5, 9])
+def test_a_last_batch_of_one_never_poisons_a_normalised_network(n):
+    """Nine rows in fours: four, and five, since the statistics of one row are none."""
+    model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1))
+    if n == 1:
+        with pytest.raises(ValueError, match="more than 1 value per channel"):
+            fit(model, *rows(n), loss=MSE, epochs=1, batch_size=4)
+        return
+    fit(model, *rows(n), loss=MSE, epochs=3, batch_size=4)
+    assert all(part.isfinite().all() for part in model.state_dict().values())
+    assert predict(model, rows(n)[0]).isfinite().all()
+
+
+def test_a_last_batch_of_one_is_a_step_like_any_other_elsewhere():
+    seen = []
+
+    class Watching(nn.Linear):
+        def forward(self, x):
+            seen.append(len(x))
+            return super().forward(x)
+
+    fit(Watching(3, 1), *rows(9), loss=MSE, epochs=1, batch_size=4)
+    assert seen == [4, 4, 1]
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 4096])

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import beta, gamma, hyp2f1
+from sklearn.exceptions import ConvergenceWarning
 
 from pm_utils.chapters import lifetime_value
 from pm_utils.lifetime import btyd, rfm
@@ -131,7 +132,8 @@ def test_a_fit_to_histories_without_leaving_finds_none():
     rate, T = rng.gamma(2, 0.5, 2000), np.full(2000, 40.0)
     x = rng.poisson(rate * T)
     t_x = np.where(x > 0, T * rng.random(2000) ** (1 / np.maximum(x, 1)), 0)
-    found = BetaGeoNBD.fit(x, t_x, T)
+    with pytest.warns(ConvergenceWarning, match="a ended at its bound"):
+        found = BetaGeoNBD.fit(x, t_x, T)
     assert found.a / (found.a + found.b) < 1e-3
     assert found.probability_alive(x, t_x, T).mean() > 0.99
 
@@ -262,16 +264,18 @@ def cdnow():
     table = pd.read_csv(CDNOW, sep=r"\s+", header=None, dtype={2: str})
     table = table.rename(columns={1: "customer_id", 2: "ordered_at", 4: "amount"})
     table["ordered_at"] = pd.to_datetime(table["ordered_at"])
-    past = rfm.rfm_summary(table, "1997-10-01")
-    past["age"] -= 1 / 7  # the paper counts the age until 30 September and that day's orders
-    return past
+    return rfm.rfm_summary(table, "1997-10-01"), table
+
+
+COLUMNS = ["frequency", "recency", "age"]
 
 
 def test_bgnbd_gives_the_published_parameters(cdnow):
     """Fader, Hardie & Lee (2005), table 2, to the digits of their spreadsheet."""
-    history = [cdnow[name] for name in ("frequency", "recency", "age")]
+    past, _ = cdnow
+    history = [past[name] for name in COLUMNS]
     found = BetaGeoNBD.fit(*history)
-    assert len(cdnow) == 2357
+    assert len(past) == 2357
     assert astuple(found) == pytest.approx((0.2426, 4.4135, 0.7929, 2.4258), abs=2e-4)
     assert found.log_likelihood(*history) == pytest.approx(-9582.43, abs=0.01)
     assert found.expected_orders(39, 2, 30.43, 38.86) == pytest.approx(1.2259, abs=1e-4)
@@ -279,6 +283,192 @@ def test_bgnbd_gives_the_published_parameters(cdnow):
 
 def test_gamma_gamma_gives_the_published_parameters(cdnow):
     """Fader & Hardie (2013), The Gamma-Gamma model of monetary value: 946 repeat buyers."""
-    assert (cdnow["frequency"] > 0).sum() == 946
-    found = GammaGamma.fit(cdnow["frequency"], cdnow["value"])
-    assert astuple(found) == pytest.approx((6.2488, 3.7446, 15.4477), rel=5e-4)
+    past, _ = cdnow
+    assert (past["frequency"] > 0).sum() == 946
+    found = GammaGamma.fit(past["frequency"], past["value"])
+    assert astuple(found) == pytest.approx((6.25, 3.74, 15.44), abs=0.01)
+
+
+def test_the_holdout_of_39_weeks(cdnow):
+    """Figure 3 of the paper, by orders before; totals and errors from the reference run of 2026."""
+    past, table = cdnow
+    history = [past[name] for name in COLUMNS]
+    expected = BetaGeoNBD.fit(*history).expected_orders(39, *history)
+    came = rfm.days_with_order(table, past.index, "1997-10-01", "1998-07-01")
+    assert came.sum() == 1882
+    assert expected.sum() == pytest.approx(1653.4, abs=0.1)
+    assert np.corrcoef(expected, came)[0, 1] == pytest.approx(0.6256, abs=1e-4)
+    assert np.abs(expected - came).mean() == pytest.approx(0.7855, abs=1e-4)
+    assert np.sqrt(((expected - came) ** 2).mean()) == pytest.approx(1.608, abs=1e-3)
+    naive = 39 * past["frequency"] / past["age"]
+    assert np.corrcoef(naive, came)[0, 1] == pytest.approx(0.5839, abs=1e-4)
+    assert np.abs(naive - came).mean() == pytest.approx(1.0237, abs=1e-4)
+    means = pd.DataFrame({"actual": came, "model": expected}).groupby(
+        past["frequency"].clip(upper=7).to_numpy()
+    )
+    rows = means.mean().round(3)
+    assert rows["actual"].tolist() == [0.237, 0.697, 1.393, 1.560, 2.532, 2.947, 3.862, 6.359]
+    assert rows["model"].tolist() == pytest.approx(
+        [0.225, 0.523, 1.044, 1.520, 2.164, 2.654, 3.504, 6.157], abs=2e-3
+    )
+
+
+def test_the_tracking_plot(cdnow):
+    """Figure 2 of the paper: repeat orders of all, added up, against E[X(t)] of each cohort."""
+    past, table = cdnow
+    model = BetaGeoNBD.fit(*(past[name] for name in COLUMNS))
+    first = table.groupby("customer_id")["ordered_at"].min()
+    for day, most in (("1997-10-01", 0.03), ("1998-07-01", 0.1)):
+        since = ((pd.Timestamp(day) - first).dt.days - 1) / 7
+        repeats = rfm.rfm_summary(table, day)["frequency"].sum()
+        assert model.unconditional_orders(since).sum() == pytest.approx(repeats, rel=most)
+
+
+# --- What is no history, and fits that fail ---------------------------------------------------
+
+
+def test_the_unconditional_expectation_is_the_mean_of_what_a_newcomer_orders():
+    for weeks in (5, 40):
+        x, *_ = simulate(PLANTED, 20_000, weeks, seed=weeks)
+        gap = x.mean() - PLANTED.unconditional_orders(weeks)
+        assert abs(gap) < 4 * x.std() / np.sqrt(len(x))
+
+
+def test_the_unconditional_expectation_is_the_papers_equation():
+    r, alpha, a, b = astuple(PUBLISHED)
+    t = np.array([1.0, 39.0, 78.0])
+    power = (alpha / (alpha + t)) ** r * hyp2f1(r, b, a + b - 1, t / (alpha + t))
+    printed = (a + b - 1) / (a - 1) * (1 - power)
+    assert PUBLISHED.unconditional_orders(t) == pytest.approx(printed)
+    assert PUBLISHED.unconditional_orders(0).tolist() == 0
+
+
+def test_the_unconditional_expectation_of_the_papers_spreadsheet():
+    """Hardie's spreadsheet for CDNOW, from its first day to its last week."""
+    model = BetaGeoNBD(0.2426, 4.4135, 0.7929, 2.4258)
+    weeks = [0.1429, 1, 3, 31.8571, 32, 78]
+    printed = [0.0078, 0.0532, 0.1506, 1.0405, 1.0437, 1.8576]
+    assert model.unconditional_orders(weeks) == pytest.approx(
+        printed, abs=5e-4
+    )  # rounded parameters
+
+
+@pytest.mark.parametrize("a", [1e3, 1e5])
+def test_expectations_are_finite_where_the_hypergeometric_function_is_not(a):
+    """With a and b in the thousands everybody leaves with a probability near p."""
+    r, alpha, b = 1.4, 1.3, 2 * a
+    x, t_x, T = np.array([0.0, 2, 300]), np.array([0.0, 30, 38.9]), np.array([39.0, 39, 39])
+    model, p = BetaGeoNBD(r, alpha, a, b), a / (a + b + x)
+    expected = model.expected_orders(1000, x, t_x, T)
+    one = (1 - (1 + p * 1000 / (alpha + T)) ** -(r + x)) / p * model.probability_alive(x, t_x, T)
+    assert expected == pytest.approx(one, rel=10 / a)
+
+
+@pytest.mark.parametrize("unit", [1 / 52, 7, 604_800])
+def test_the_unit_of_time_does_not_matter(drawn, unit):
+    x, t_x, T = (part[:800] for part in drawn[:3])
+    weeks, other = BetaGeoNBD.fit(x, t_x, T), BetaGeoNBD.fit(x, unit * t_x, unit * T)
+    assert [other.r, other.alpha / unit, other.a, other.b] == pytest.approx(
+        astuple(weeks), rel=1e-4
+    )
+
+
+@pytest.mark.parametrize("unit", [1e-3, 16_000, 1e9])
+def test_the_currency_does_not_matter(unit):
+    rng = np.random.default_rng(0)
+    x = 1 + rng.poisson(2, 2000)
+    mean = rng.gamma(6.25 * x) / rng.gamma(3.74, 1 / 15.44, 2000) / x
+    dollars, other = GammaGamma.fit(x, mean), GammaGamma.fit(x, unit * mean)
+    assert [other.p, other.q, other.v / unit] == pytest.approx(astuple(dollars), rel=1e-4)
+    assert other.expected_value(x, unit * mean) == pytest.approx(
+        unit * dollars.expected_value(x, mean)
+    )
+
+
+def test_a_parameter_at_its_bound_is_named():
+    x, T = np.array([3, 4, 5, 6, 2, 7] * 20), np.full(120, 40.0)
+    with pytest.warns(ConvergenceWarning, match="a ended at its bound, 6.1"):
+        BetaGeoNBD.fit(x, T - 0.1, T)
+    with pytest.warns(ConvergenceWarning, match="q ended at its bound, 1.6"):
+        GammaGamma.fit([3, 4, 5], [10.0, 10.0, 10.0])  # no two customers differ
+
+
+def test_a_fit_that_does_not_end_or_has_nothing_to_fit_is_refused(drawn, monkeypatch):
+    with pytest.raises(ValueError, match="none of 3 customers ordered again: nothing to fit"):
+        BetaGeoNBD.fit([0, 0, 0], [0, 0, 0], [4, 5, 6])
+    with pytest.raises(ValueError, match="none of 2 customers has a repeat order of some value"):
+        GammaGamma.fit([0, 3], [0.0, 0.0])
+    monkeypatch.setattr(btyd, "MAX_STEPS", 2)
+    with pytest.raises(RuntimeError, match="the fit did not end after 2 steps, at r "):
+        BetaGeoNBD.fit(*(part[:200] for part in drawn[:3]))
+
+
+METHODS = [
+    BetaGeoNBD.fit,
+    PUBLISHED.log_likelihood,
+    PUBLISHED.probability_alive,
+    lambda *history: PUBLISHED.probability_no_order(9, *history),
+    lambda *history: PUBLISHED.expected_orders(9, *history),
+    lambda *history: btyd.bgnbd_log_likelihood((1, 2, 1, 1), *history),
+]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("row", "said"),
+    [
+        ((1.0, 5.0, np.nan), "age is not finite in 1 of 6 rows, first row 5"),
+        ((1.0, np.inf, 9.0), "recency is not finite in 1 of 6 rows"),
+        ((-1.0, 5.0, 9.0), "frequency is out of range in 1 of 6 rows"),
+        ((0.5, 5.0, 9.0), "frequency is not whole"),
+        ((1.0, -5.0, 9.0), "recency is out of range"),
+        ((1.0, 10.0, 9.0), "recency is beyond age in 1 of 6 rows, first row 5"),
+        ((0.0, 3.0, 9.0), "recency is above 0 without a repeat order in 1 of 6 rows, first row 5"),
+    ],
+)
+def test_what_is_no_history_is_refused(method, row, said):
+    with pytest.raises(ValueError, match=said):
+        method(*np.column_stack([HISTORIES, row]))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_histories_are_matched_by_customer_whatever_their_order(method):
+    table = pd.DataFrame(HISTORIES.T, columns=COLUMNS, index=list("abcde"))
+    mixed = table.sample(frac=1, random_state=1)
+
+    def plain(found):
+        found = found[0] if isinstance(found, tuple) else found
+        return np.ravel(astuple(found) if isinstance(found, BetaGeoNBD) else found)
+
+    wanted = plain(method(*(table[name] for name in COLUMNS)))
+    met = plain(method(table["frequency"], mixed["recency"], mixed["age"]))
+    assert met == pytest.approx(wanted, rel=1e-12)
+    permuted = plain(method(*(mixed[name] for name in COLUMNS)))
+    if len(wanted) == len(table):
+        permuted = pd.Series(permuted, mixed.index)[table.index].to_numpy()
+    assert permuted == pytest.approx(wanted, rel=1e-6)
+    with pytest.raises(ValueError, match="age has no row 'e' of frequency"):
+        method(table["frequency"], table["recency"], table["age"].rename({"e": "f"}))
+
+
+def test_spending_is_checked_and_matched():
+    model = GammaGamma(6.25, 3.74, 15.44)
+    for call in (GammaGamma.fit, model.expected_value):
+        with pytest.raises(ValueError, match="value is out of range in 1 of 2 rows"):
+            call([3, 2], [5.0, -40.0])
+        with pytest.raises(ValueError, match="value is not finite in 1 of 2 rows"):
+            call([3, 2], [5.0, np.nan])
+    x, mean = pd.Series({"a": 1, "b": 9}), pd.Series({"b": 90.0, "a": 10.0})
+    assert model.expected_value(x, mean) == pytest.approx(
+        model.expected_value([1, 9], [10.0, 90.0])
+    )
+
+
+def test_parameters_are_above_0():
+    for wrong in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(ValueError, match="r, alpha, a, b"):
+            BetaGeoNBD(1, wrong, 1, 1)
+        with pytest.raises(ValueError, match="p, q, v"):
+            GammaGamma(1, 2, wrong)
+    with pytest.raises(ValueError, match="weeks is out of range"):
+        PUBLISHED.expected_orders(-1, *HISTORIES)

@@ -34,8 +34,12 @@ def test_without_discount_and_loss_each_customer_of_many_gets_all_periods():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"discount_factor": 1.2}, "discount_factor is 1.2: give a number from 0 to 1"),
-        ({"retention": -0.1}, "retention is -0.1: give a number from 0 to 1"),
+        ({"discount_factor": 1.2}, r"discount_factor is out of range \(1.2\): give numbers from 0"),
+        ({"retention": -0.1}, r"retention is out of range \(-0.1\): give numbers from 0 to 1"),
+        ({"retention": np.nan}, r"retention is not finite \(nan\)"),
+        ({"margin": [1.0, np.inf]}, "margin is not finite in 1 of 2 rows, first row 1"),
+        ({"periods": -1}, "periods is -1: give a number of at least 0"),
+        ({"periods": np.nan}, "periods is nan: give a number of at least 0"),
         ({"discount_factor": 1.0}, "an endless margin has no value: give periods"),
     ],
 )

@@ -199,6 +199,73 @@ def test_a_baseline_does_not_depend_on_the_currency(parts):
     assert baselines.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)
 
 
+# --- Names, indexes, and what is no number --------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["network", "Poisson regression, 0.01", "boosting, 4 leaves"])
+def test_columns_in_another_order_give_the_same_dollars(parts, ensemble, name):
+    train, later = parts
+    turned = ValueRows(
+        later.features[["silence", "rate", "noise"]], later.profile[["p_1", "p_0"]], later.value
+    )
+    if name == "network":
+        assert (ensemble.predict(turned) == ensemble.predict(later)).all()
+        with pytest.raises(KeyError, match="features has no column 'rate'"):
+            ensemble.predict(ValueRows(later.profile, later.profile, later.value))
+        return
+    model = baselines.lifetime_baselines(0)[name]
+    wanted = baselines.fitted_dollars(model, train, later)
+    assert (baselines.fitted_dollars(model, train, turned) == wanted).all()
+    with pytest.raises(KeyError, match="profile has no column 'p_0'"):
+        baselines.fitted_dollars(model, train, later.without_profile())
+
+
+def test_rows_meet_by_their_index():
+    features = pd.DataFrame({"rate": [1.0, 2.0]}, ["a", "b"])
+    value = pd.Series([5.0, 9.0], ["b", "a"])
+    rows = ValueRows(features, features[::-1].add_prefix("p_"), value)
+    assert rows.value.tolist() == [9, 5]
+    assert rows.table().index.tolist() == ["a", "b"]
+    assert (rows.table()["p_rate"] == rows.table()["rate"]).all()
+    with pytest.raises(ValueError, match="value has no row 'b' of features"):
+        ValueRows(features, features, value.rename({"b": "c"}))
+    with pytest.raises(ValueError, match="features 2, profile 2, value 3 rows"):
+        ValueRows(features, features, np.ones(3))
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+def test_numbers_that_are_none_are_named_with_their_column(parts, ensemble, wrong):
+    rows = parts[0].take(np.arange(40))
+    features, profile = rows.features.copy(), rows.profile.copy()
+    features.loc[3, "noise"], profile.loc[4, "p_1"] = wrong, wrong
+    model = baselines.lifetime_baselines(0)["boosting, 4 leaves"]
+    for part, said in (
+        (ValueRows(features, rows.profile, rows.value), "row 3, column 'noise'"),
+        (ValueRows(rows.features, profile, rows.value), "row 4, column 'p_1'"),
+    ):
+        for call in (
+            lambda part=part: ValueEnsemble.train(part, members=1, epochs=1),
+            lambda part=part: ensemble.predict(part),
+            lambda part=part: baselines.fitted_dollars(model, part, rows),
+            lambda part=part: baselines.fitted_dollars(model, rows, part),
+        ):
+            with pytest.raises(ValueError, match=said):
+                call()
+    with pytest.raises(ValueError, match="value is not finite in 1 of 40 rows, first row 1"):
+        ValueRows(rows.features, rows.profile, np.r_[1.0, wrong, np.ones(38)])
+    with pytest.raises(ValueError, match="value is out of range in 1 of 40 rows, first row 1"):
+        ValueRows(rows.features, rows.profile, np.r_[1.0, -5.0, np.ones(38)])
+
+
+def test_where_nobody_spent_there_is_nothing_to_learn(parts):
+    rows = parts[0].take(np.arange(40))
+    none = ValueRows(rows.features, rows.profile, np.zeros(40))
+    with pytest.raises(ValueError, match="none of 40 customers spent"):
+        ValueEnsemble.train(none, members=1, epochs=1)
+    with pytest.raises(ValueError, match="none of 40 customers spent"):
+        baselines.fitted_dollars(baselines.lifetime_baselines(0)["boosting, 4 leaves"], none, rows)
+
+
 # --- Choosing -----------------------------------------------------------------------------
 
 

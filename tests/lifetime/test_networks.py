@@ -148,3 +148,20 @@ def test_a_planted_value_is_learned_and_shuffled_values_teach_nothing():
         null = ziln_mean(predict(trained(x, mixed, seed), inputs)).numpy()
         nulls.append(np.abs(null - expected.numpy()).mean())
     assert min(nulls) > 4 * np.abs(dollars - expected.numpy()).mean()
+
+
+@pytest.mark.parametrize("wrong", [float("nan"), -1.0, float("inf")])
+def test_values_that_are_no_dollars_are_refused(wrong):
+    value, net = torch.tensor([3.0, wrong]), LifetimeValueNet(0, 1)
+    for call in (net.initialise_biases, lambda dollars: ziln_loss(torch.zeros(2, 3), dollars)):
+        with pytest.raises(ValueError, match="value is below 0 or not finite in 1 of 2 rows, .* 1"):
+            call(value)
+
+
+@pytest.mark.parametrize("value", [[0.0, 9.0], [9.0]])
+def test_one_customer_who_spent_does_not_poison_the_network(value):
+    net = LifetimeValueNet(0, 1)
+    net.initialise_biases(torch.tensor(value))
+    assert net.deep.bias.isfinite().all()
+    with pytest.raises(ValueError, match="none of 2 customers spent"):
+        net.initialise_biases(torch.zeros(2))

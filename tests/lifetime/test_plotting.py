@@ -58,3 +58,13 @@ def test_bars_are_sorted_and_labelled_where_there_is_a_number():
     longest = max(axes.patches, key=lambda bar: np.nan_to_num(bar.get_width()))
     assert longest.get_width() == 9
     assert longest.get_y() > 1.5
+
+
+def test_silences_that_are_not_known_are_not_drawn_around():
+    orders = {"actual": np.ones(3), "a": np.ones(3)}
+    with pytest.raises(ValueError, match="silence is not finite in 1 of 3 rows"):
+        figures.silence_lines(np.array([1, np.nan, 2]), orders, COLORS)
+    with pytest.raises(ValueError, match="a is not finite in 1 of 3 rows"):
+        figures.silence_lines(np.ones(3), orders | {"a": np.array([1, 1, np.inf])}, COLORS)
+    with pytest.raises(ValueError, match="silence 2, actual 3, a 3 rows"):
+        figures.silence_lines(np.ones(2), orders, COLORS)

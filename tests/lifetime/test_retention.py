@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pm_utils.evaluation.ranking import roc_auc
@@ -81,3 +82,82 @@ def test_a_late_bargain_is_not_reached_through_an_early_loss():
     """Later dollars count as no better than earlier ones, so the plan never skips one."""
     gain = np.array([[0.0, 0.1, 9.0], [0.0, 0.2, 0.3]])
     assert retention.spend_budget(gain, 1, min_gain=0).tolist() == [0, 1]
+
+
+# --- Units, names, and what is refused ------------------------------------------------------------
+
+RNG = np.random.default_rng(3)
+TABLE = pd.DataFrame(
+    {"spend": RNG.gamma(2, 10, 300), "share": RNG.random(300)}, [f"c{k}" for k in range(300)]
+)
+LEFT = pd.Series(RNG.random(300) < 0.2 + 0.5 * TABLE["share"], TABLE.index)
+
+
+@pytest.mark.parametrize("unit", [1e-6, 16_000])
+def test_a_risk_does_not_depend_on_a_unit(unit):
+    wanted = retention.weekly_risk(TABLE, LEFT, TABLE, weeks=4)[1]
+    other = TABLE.assign(spend=unit * TABLE["spend"])
+    found = retention.weekly_risk(other, LEFT, other, weeks=4)[1]
+    assert found == pytest.approx(wanted, rel=1e-4)
+    assert np.corrcoef(wanted, TABLE["share"])[0, 1] > 0.9
+
+
+def test_a_risk_is_matched_by_customer_and_by_column():
+    wanted = retention.weekly_risk(TABLE, LEFT, TABLE, weeks=4)[1]
+    mixed = LEFT.sample(frac=1, random_state=1).astype(int)
+    found = retention.weekly_risk(TABLE, mixed, TABLE[["share", "spend"]], weeks=4)[1]
+    assert found == pytest.approx(wanted)
+    rows = RNG.permutation(300)
+    permuted = retention.weekly_risk(TABLE.iloc[rows], LEFT.iloc[rows], TABLE, weeks=4)[1]
+    assert permuted == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"churned": LEFT.map({True: "yes", False: "no"})}, "churned holds 'no', 'yes'"),
+        ({"churned": LEFT.astype(float).where(LEFT.index != "c7")}, "churned is missing in 1"),
+        ({"churned": LEFT | True}, "churned is True for all of 300 customers"),
+        ({"features": TABLE.replace(TABLE.iloc[5, 0], np.nan)}, "row 'c5', column 'spend'"),
+        ({"others": TABLE.replace(TABLE.iloc[5, 1], np.inf)}, "others is not finite in 1 of 300"),
+        ({"others": TABLE[["share"]]}, "others has no column 'spend'"),
+        ({"churned": LEFT.rename({"c0": "c"})}, "churned has no row 'c0' of features"),
+        ({"weeks": 0}, "weeks is out of range"),
+    ],
+)
+def test_a_risk_of_what_is_not_known_is_refused(change, message):
+    given = {"features": TABLE, "churned": LEFT, "others": TABLE, "weeks": 4} | change
+    with pytest.raises((ValueError, KeyError), match=message):
+        retention.weekly_risk(**given)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"margin": np.nan}, "margin is not finite"),
+        ({"churn_probability": 1.5}, "churn_probability is out of range"),
+        ({"dollars": -1}, "dollars is out of range"),
+        ({"scale": 0}, "scale is out of range"),
+        ({"weeks": -2}, "weeks is out of range"),
+        ({"discount_factor": 1.01}, "discount_factor is out of range"),
+        ({"discount_factor": 1, "churn_probability": 0}, "an endless margin has no value"),
+    ],
+)
+def test_an_effort_that_cannot_be_is_refused(change, message):
+    given = {"margin": 1.0, "churn_probability": 0.1, "dollars": 1.0} | PLAN | change
+    with pytest.raises(ValueError, match=message):
+        retention.value_with_effort(**given)
+
+
+def test_gains_are_matched_and_checked():
+    value = pd.Series({"a": 100.0, "b": 10.0})
+    risk = pd.Series({"b": 0.02, "a": 0.001})
+    found = retention.keeping_gain(value, risk, 3, value_weeks=52, **PLAN)
+    wanted = retention.keeping_gain([100.0, 10.0], [0.001, 0.02], 3, value_weeks=52, **PLAN)
+    assert (found == wanted).all()
+    with pytest.raises(ValueError, match="value is out of range in 1 of 2 rows"):
+        retention.keeping_gain([1.0, -1.0], [0.1, 0.1], 3, value_weeks=52, **PLAN)
+    with pytest.raises(ValueError, match="gain is not finite in 1 of 1 rows"):
+        retention.spend_budget([[0, np.nan]], 3)
+    with pytest.raises(ValueError, match="let the first column be 0"):
+        retention.spend_budget([[1.0, 2.0]], 3)

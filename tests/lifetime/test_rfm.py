@@ -25,8 +25,8 @@ LOG = orders(
 def test_a_summary_by_hand():
     found = rfm.rfm_summary(LOG, "2017-02-12")
     assert found.index.tolist() == [3, 7]
-    assert found.loc[3].tolist() == [0, 0, 4, 0]
-    assert found.loc[7].tolist() == [2, 3, 6, 15]  # two receipts of a day are one order
+    assert found.loc[3].tolist() == [0, 0, 27 / 7, 0]  # from 15 January to 11 February
+    assert found.loc[7].tolist() == [2, 3, 41 / 7, 15]  # two receipts of a day are one order
 
 
 def test_an_order_of_the_date_itself_is_the_future():
@@ -75,3 +75,134 @@ def test_dispersion_tells_regular_from_random_and_from_bouts():
     assert regular < 0.1
     assert 0.5 < random < 1.3
     assert bouts > 1.8
+
+
+# --- The convention of age, zones, returns, missing customers ------------------------------------
+
+
+def test_age_ends_with_the_last_day_that_counts():
+    """One day before the date, so an order of that day has recency equal to age."""
+    last = orders((1, "2017-02-01", 1.0), (1, "2017-02-11 23:59", 1.0))
+    found = rfm.rfm_summary(last, "2017-02-12").loc[1]
+    assert found["recency"] == found["age"] == 10 / 7
+    assert rfm.rfm_summary(last, "2017-02-02").loc[1, "age"] == 0
+    weeks = rfm.days_with_order(last, pd.Index([1]), "2017-02-02", "2017-02-12")
+    assert weeks.tolist() == [1]  # the days that follow that age
+
+
+@pytest.mark.parametrize("year", [1970, 1997, 2010, 2024, 2090])
+def test_the_year_does_not_matter(year):
+    shift = pd.Timestamp(f"{year}-01-01") - pd.Timestamp("2017-01-01")
+    moved = LOG.assign(ordered_at=LOG["ordered_at"] + shift)
+    as_of = pd.Timestamp("2017-02-12") + shift
+    pd.testing.assert_frame_equal(rfm.rfm_summary(moved, as_of), rfm.rfm_summary(LOG, "2017-02-12"))
+    pd.testing.assert_series_equal(
+        rfm.weekly_dispersion(moved, as_of, min_weeks=3),
+        rfm.weekly_dispersion(LOG, "2017-02-12", min_weeks=3),
+    )
+
+
+NEW_YORK = "America/New_York"
+LATE = orders(("a", "2011-01-01 23:30", 10.0), ("a", "2011-01-03 00:30", 20.0))
+
+
+def test_days_are_those_of_the_shops_zone():
+    local = LATE.assign(ordered_at=LATE["ordered_at"].dt.tz_localize(NEW_YORK))
+    plain = rfm.rfm_summary(LATE, "2011-02-01")
+    for as_of in ("2011-02-01", pd.Timestamp("2011-02-01", tz=NEW_YORK)):
+        pd.testing.assert_frame_equal(rfm.rfm_summary(local, as_of), plain)
+        days = rfm.days_with_order(local, pd.Index(["a"]), "2011-01-01", as_of)
+        assert days.tolist() == [2]
+    for table in (local, LATE):
+        with pytest.raises(ValueError, match="as_of is of the zone Asia/Tokyo"):
+            rfm.rfm_summary(table, pd.Timestamp("2011-02-01", tz="Asia/Tokyo"))
+
+
+def test_times_that_are_none_are_refused():
+    with pytest.raises(TypeError, match="ordered_at is of str, first '2011"):
+        rfm.rfm_summary(LATE.assign(ordered_at=["2011-01-01", "2011-01-02"]), "2011-02-01")
+    with pytest.raises(ValueError, match="ordered_at is missing in 1 of 2 rows, first row 1"):
+        rfm.rfm_summary(LATE.assign(ordered_at=[pd.Timestamp("2011"), pd.NaT]), "2011-02-01")
+    with pytest.raises(ValueError, match="as_of is NaT: give a day"):
+        rfm.rfm_summary(LATE, pd.NaT)
+    with pytest.raises(ValueError, match="let it end after it starts"):
+        rfm.days_with_order(LATE, pd.Index(["a"]), "2011-02-01", "2011-01-01")
+
+
+@pytest.mark.parametrize("ids", [[1.0, 1.0, np.nan, np.nan], ["a", "a", None, None]])
+def test_rows_without_a_customer_are_counted_and_never_one_ghost(ids):
+    days = pd.to_datetime(["2011-01-01", "2011-01-05", "2011-01-02", "2011-01-03"])
+    table = pd.DataFrame({"customer_id": ids, "ordered_at": days, "amount": 5.0})
+    for call in (
+        lambda **how: rfm.rfm_summary(table, "2011-02-01", **how),
+        lambda **how: rfm.weekly_dispersion(table, "2011-02-01", min_weeks=3, **how),
+        lambda **how: rfm.days_with_order(table, pd.Index(ids[:1]), "2011", "2012", **how),
+    ):
+        with pytest.raises(ValueError, match="customer_id is missing in 2 of 4 rows, first row 2"):
+            call()
+        assert len(call(missing_customers="drop")) == 1
+    found = rfm.rfm_summary(table, "2011-02-01", missing_customers="drop")
+    assert found.attrs["left_out"] == {"rows without a customer": 2}
+    with pytest.raises(TypeError, match="customer_id holds int and str: give ids of one type"):
+        rfm.rfm_summary(table.assign(customer_id=[1, "a", 2, "b"]), "2011-02-01")
+
+
+RETURNED = orders(
+    ("a", "2011-01-01", 100.0), ("a", "2011-01-08", 100.0), ("a", "2011-01-15", -100.0)
+)
+
+
+def test_returns_are_refused_netted_or_dropped():
+    with pytest.raises(ValueError, match=r"amount is below 0 in 1 of 3 rows, first row 2 \(-100\)"):
+        rfm.rfm_summary(RETURNED, "2011-02-01")
+    drop = rfm.rfm_summary(RETURNED, "2011-02-01", returns="drop")
+    assert drop.loc["a"].tolist() == [1, 1, 30 / 7, 100]
+    assert drop.attrs["left_out"] == {"returns": 1}
+    net = rfm.rfm_summary(RETURNED, "2011-02-01", returns="net")
+    assert net.loc["a"].tolist() == [1, 1, 30 / 7, 0]
+    for how in ("net", "drop"):
+        span = pd.Index(["a"]), "2011-01-02", "2011-02-01"
+        assert rfm.days_with_order(RETURNED, *span, returns=how).tolist() == [1]
+    with pytest.raises(ValueError, match="returns is 'skip': give one of refuse, net, drop"):
+        rfm.rfm_summary(RETURNED, "2011-02-01", returns="skip")
+
+
+def test_what_is_brought_back_was_bought_before_and_most_likely_last():
+    """30 of 12 January: 20 of the 8th, then 10 of the 1st; 5 of the 20th: of nothing."""
+    table = orders(
+        ("a", "2011-01-01", 50.0),
+        ("a", "2011-01-08", 20.0),
+        ("a", "2011-01-12", -30.0),
+        ("a", "2011-01-15", 40.0),
+        ("b", "2011-01-20", -5.0),
+    )
+    found = rfm.rfm_summary(table, "2011-02-01", returns="net")
+    assert found.index.tolist() == ["a"]  # who only brought things back has no order
+    assert found.loc["a", ["frequency", "value"]].tolist() == [2, 20]
+    assert found.attrs["left_out"] == {"returns": 2, "dollars returned of no purchase": 5.0}
+    pd.testing.assert_frame_equal(rfm.rfm_summary(table[::-1], "2011-02-01", returns="net"), found)
+
+
+def test_amounts_and_columns():
+    with pytest.raises(ValueError, match="amount is not finite in 1 of 2 rows"):
+        rfm.rfm_summary(LATE.assign(amount=[1, np.nan]), "2011-02-01")
+    with pytest.raises(KeyError, match="orders has no column 'amount'"):
+        rfm.rfm_summary(LATE.drop(columns="amount"), "2011-02-01")
+    pd.testing.assert_frame_equal(
+        rfm.rfm_summary(LATE[["amount", "ordered_at", "customer_id"]], "2011-02-01"),
+        rfm.rfm_summary(LATE, "2011-02-01"),
+    )
+
+
+def test_ids_of_twelve_digits():
+    table = LOG.assign(customer_id=LOG["customer_id"] + 10**12)
+    found = rfm.rfm_summary(table, "2017-02-12")
+    assert found.index.tolist() == [10**12 + 3, 10**12 + 7]
+    assert found.to_numpy().tolist() == rfm.rfm_summary(LOG, "2017-02-12").to_numpy().tolist()
+
+
+def test_one_week_has_no_variance():
+    with pytest.raises(ValueError, match="min_weeks is 1: give at least 2"):
+        rfm.weekly_dispersion(LOG, "2017-02-12", min_weeks=1)
+    with pytest.raises(ValueError, match="no order is dated before 2016"):
+        rfm.weekly_dispersion(LOG, "2016-01-01")

@@ -100,9 +100,16 @@ def test_a_decile_error_by_hand():
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: spearman([1, 2], [1]), r"actual is \(2,\) and predicted \(1,\)"),
-        (lambda: spearman([1.0], [np.nan]), "1 customers, 1 without a prediction"),
-        (lambda: spearman([], []), "0 customers, 0 without a prediction"),
+        (lambda: spearman([1, 2], [1]), "actual 2, predicted 1 rows: give as many of each"),
+        (lambda: spearman([1.0], [np.nan]), "predicted is not finite in 1 of 1 rows"),
+        (lambda: spearman([], []), "actual and predicted: no rows"),
+        (lambda: spearman([[1, 2]], [[1, 2]]), "actual has shape"),
+        (lambda: spearman([1, 2], [1, 2], [1, -1]), "weight is out of range in 1 of 2 rows"),
+        (lambda: spearman([1, 2], [1, 2], [0, 0]), "none of 0 for all"),
+        (lambda: spearman([1, 2], [1, 2], np.ones((3, 3))), r"weight has shape \(3, 3\)"),
+        (lambda: normalised_gini([2, 2], [1, 2]), "actual is 2 for all: there is no order to find"),
+        (lambda: decile_error(4 * [0] + 4 * [1], range(8), bins=4), "part 1, 2 of 4 brought noth"),
+        (lambda: scoring.mean_scores([1, 2], []), "there is no prediction"),
         (lambda: normalised_gini([-1, 2], [1, 2]), "dollars of at least 0"),
         (lambda: normalised_gini([0, 0], [1, 2]), "and some above it"),
         (lambda: decile_table(np.ones(9), np.ones(9), bins=5), "9 customers in 5 parts"),
@@ -128,9 +135,75 @@ def test_an_interval_over_customers_covers_the_score_of_all():
     assert hits >= 80
 
 
-def test_series_are_scored_by_position():
-    shifted = pd.Series(GUESS, index=np.arange(300) + 7)
-    assert spearman(pd.Series(ACTUAL), shifted) == spearman(ACTUAL, GUESS)
+RESAMPLES = bootstrap_weights(300, 20, 0)
+METRICS = {
+    "spearman": spearman,
+    "gini": normalised_gini,
+    "scores": lambda a, p: list(scoring.value_scores(a, p).values()),
+    "decile table": lambda a, p: decile_table(a, p).to_numpy(),
+    "decile error": decile_error,
+    "score table": lambda a, p: scoring.value_score_table(a, {"one": p}).to_numpy(),
+    "mean scores": lambda a, p: scoring.mean_scores(a, [p]).to_numpy(),
+    "one resample": lambda a, p: list(scoring.value_scores(a, p, np.ones(len(a))).values()),
+}
+COARSE = pd.Series(GUESS.round() // 3, [f"c{k}" for k in range(300)])  # most predictions are ties
+TRUTH = pd.Series(ACTUAL + 1, COARSE.index)
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_the_order_of_the_rows_never_counts(metric):
+    wanted = metric(TRUTH, COARSE)
+    for rows in (np.arange(300)[::-1], np.lexsort((TRUTH, COARSE)), np.lexsort((-TRUTH, COARSE))):
+        assert metric(TRUTH.to_numpy()[rows], COARSE.to_numpy()[rows]) == pytest.approx(wanted)
+        assert metric(TRUTH, COARSE.iloc[rows]) == pytest.approx(wanted)  # met by their index
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_what_is_missing_is_never_ranked(metric):
+    for wrong in (np.nan, np.inf):
+        gap = TRUTH.astype(float).where(TRUTH.index != "c7", wrong)
+        with pytest.raises(ValueError, match="actual is not finite in 1 of 300 rows, first row 'c"):
+            metric(gap, COARSE)
+        with pytest.raises(ValueError, match="predicted is not finite in 1 of 300 rows"):
+            metric(TRUTH.to_numpy(), gap.to_numpy())
+    with pytest.raises(ValueError, match="predicted has no row 'c0' of actual"):
+        metric(TRUTH, COARSE.rename({"c0": "someone else"}))
+
+
+def test_customers_with_one_prediction_share_the_parts_that_divide_them():
+    """Two parts of three customers; the middle two tie, so each counts half in either part."""
+    for middle in ([2.0, 6.0], [6.0, 2.0]):
+        table = decile_table([1.0, 3.0, *middle, 8.0, 9.0], [1, 2, 5, 5, 8, 9], bins=2)
+        assert table["actual"].tolist() == pytest.approx([8 / 3, 7])
+        assert table["predicted"].tolist() == pytest.approx([8 / 3, 22 / 3])
+    constant = decile_table(ACTUAL, np.ones(300))
+    assert constant["actual"].to_numpy() == pytest.approx(np.full(10, ACTUAL.mean()))
+
+
+def test_a_resample_of_equals_has_no_gini():
+    both = normalised_gini([1, 1, 5], [1, 2, 3], [[1, 1, 0], [1, 1, 1]])
+    assert np.isnan(both[0])
+    assert both[1] == pytest.approx(1)
+
+
+def test_a_tenth_that_brought_nothing_is_said_beside_the_other_scores():
+    actual = np.r_[np.zeros(10), np.arange(30)]
+    table = scoring.value_score_table(actual, {"oracle": actual})
+    assert np.isnan(table.loc["oracle", "decile error"])
+    assert table.loc["oracle", "Spearman"] == pytest.approx(1)
+
+
+def test_the_best_total_is_the_nearest_to_one():
+    points = pd.DataFrame({"total": [0.2, 0.9, 1.3]}, ["low", "near", "high"])
+    assert scoring.best_model(points, "total") == "near"
+    with pytest.raises(KeyError, match="metric is 'AUC': give one of Spearman"):
+        scoring.best_model(points, "AUC")
+    with pytest.raises(KeyError, match="points has no column 'MAE'"):
+        scoring.best_model(points, "MAE")
+    with pytest.raises(ValueError, match="total is not finite in 1 of 3 rows, first row 'high'"):
+        scoring.best_model(points.replace(1.3, np.nan), "total")
+    with pytest.raises(KeyError, match="metric is 'AUC'"):
+        scoring.paired_value_gain("AUC", ACTUAL, GUESS, GUESS, RESAMPLES)
 
 
 def test_tables_hold_every_score_of_every_model():

@@ -291,3 +291,78 @@ def test_figures_show_every_strategy_and_round(true):
     panel = closed_loop_figures.measured_figure(numbers).axes[0]
     assert list(panel.get_xticks()) == [1, 2]
     plt.close("all")
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def test_ads_that_do_not_tire_earn_the_limit_of_those_that_hardly_do():
+    who, ads, times, none = np.arange(30), np.arange(30) % 5, np.arange(30) % 4, np.zeros(30)
+    found = [
+        incremental_profit(
+            small_market(30, truth=TruthParameters(fatigue=effect)), who, ads, times, none
+        )
+        for effect in (0.0, 1e-9)
+    ]
+    assert np.isfinite(found[0]).all()
+    assert found[0] == pytest.approx(found[1], abs=1e-6)
+
+
+def test_profits_of_unknown_customers_and_ads_are_refused():
+    market, one = small_market(5), np.zeros(1, int)
+    for parts, told in (
+        ((one + 5, one, one, one), "customer is out of range .* 0 to 4"),
+        ((one - 1, one, one, one), "customer is out of range"),
+        ((one, one + len(market.creatives), one, one), "creative is out of range"),
+        ((one, one, one - 1, one), "impressions is out of range"),
+        ((one, one, one, one + np.nan), "fatigue is not finite"),
+        ((one, one, np.zeros(2, int), one), "impressions 2"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            incremental_profit(market, *parts)
+
+
+class Sends:
+    """A strategy that always says the same."""
+
+    def __init__(self, ads, impressions):
+        self.said = ads, impressions
+
+    def learn(self, log):
+        pass
+
+    def send(self, observation):
+        return self.said
+
+
+@pytest.mark.parametrize(
+    ("ads", "impressions", "told"),
+    [
+        (np.zeros(20), np.full(20, -1), "impressions is out of range in 20 of 20"),
+        (np.zeros(20), np.full(20, 0.5), "impressions is not whole"),
+        (np.full(20, 10**12), np.zeros(20), "ads is out of range"),
+        (np.full(20, np.nan), np.zeros(20), "ads is not finite"),
+        (np.zeros(19), np.zeros(19), "customers 20, ads 19"),
+    ],
+)
+def test_a_strategy_that_says_what_cannot_be_is_refused(ads, impressions, told):
+    with pytest.raises(ValueError, match=told):
+        run_campaign(small_market(20), Sends(ads, impressions), Campaign(rounds=1, weeks=1))
+
+
+def test_campaigns_of_no_numbers_are_refused():
+    for settings, told in (
+        ({"budget": float("nan")}, "budget is not finite"),
+        ({"weeks": 1.5}, "weeks is not whole"),
+        ({"holdout": float("nan")}, "holdout is nan"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            Campaign(**settings)
+    log = Log(np.array([True, True, False, False]), weeks=1)
+    with pytest.raises(ValueError, match="0 weeks, none of them"):
+        estimate(log, np.ones(4))
+    log.profit.append(np.array([1.0, 2, 3, 4]))
+    with pytest.raises(ValueError, match="before is not finite in 1 of 4"):
+        estimate(log, np.array([1, np.nan, 1, 2]))
+    with pytest.raises(ValueError, match="before 3"):
+        estimate(log, np.ones(3))

@@ -7,6 +7,7 @@ import pytest
 
 from pm_utils.loop.campaign import Log
 from pm_utils.loop.planner import (
+    Prices,
     allocate_impressions,
     annoyance_cost,
     cannibalisation_rate,
@@ -102,3 +103,36 @@ def test_displacement_is_found_whatever_the_season(share, drift):
 
 def test_without_a_log_nothing_is_displaced():
     assert cannibalisation_rate(Log(np.ones(5, bool), 1), np.ones(5)) == 0
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def test_plans_refuse_what_is_no_number():
+    rules = {"fatigue_effect": 0.1, "cost": 0.1, "frequency_cap": 3, "budget": 3}
+    gain, fatigue = np.ones(3), np.zeros(3)
+    for changes, told in (
+        ({"gain": np.array([1, np.nan, 1])}, "gain is not finite in 1 of 3 rows, first row 1"),
+        ({"gain": np.array([1, np.inf, 1])}, "gain is not finite"),
+        ({"fatigue": np.array([0, 0, np.nan])}, "fatigue is not finite"),
+        ({"fatigue": np.zeros(2)}, "fatigue 2"),
+        ({"cost": np.array([0.1, np.nan, 0.1])}, "cost is not finite"),
+        ({"budget": -1}, "budget is out of range"),
+        ({"budget": 1.5}, "budget is not whole"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            allocate_impressions(**({"gain": gain, "fatigue": fatigue} | rules | changes))
+    with pytest.raises(ValueError, match="eligible holds 1, 2"):
+        spread_evenly(np.array([1, 2]), 3, np.random.default_rng(0))
+    assert spread_evenly(np.zeros(3), 3, np.random.default_rng(0)).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="margin is out of range"):
+        Prices(30, 0.3, 0.01)
+
+
+def test_cannibalisation_needs_somebody_held_out():
+    log = Log(np.ones(3, bool), weeks=1, orders=[np.ones(3)])
+    log.shown.append({"customer": np.arange(3), "conversions": np.ones(3)})
+    with pytest.raises(ValueError, match="all 3 customers are treated: nobody is held out"):
+        cannibalisation_rate(log, np.ones(3))
+    with pytest.raises(ValueError, match="rate is not finite"):
+        cannibalisation_rate(log, np.array([1, np.nan, 1]))

@@ -271,3 +271,46 @@ def test_a_table_never_chooses_what_has_no_chance():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_policies_that_cannot_be_name_the_first_wrong_row():
+    for table, told in (
+        ([[0.5, 0.5], [0.5, 0.4]], "those of row 1 sum to 0.9"),
+        ([[0.5, 0.5], [np.nan, 0.5]], "the probabilities is not finite in 1 of 2 rows"),
+        (
+            [[1.5, -0.5], [0.5, 0.5]],
+            "the probabilities is out of range in 1 of 2 rows, first row 0",
+        ),
+    ):
+        with pytest.raises(ValueError, match=told):
+            Table(np.array(table))
+    for best, told in (
+        (np.array([10**12, 0]), "best must be one ad per customer"),
+        ([0.5, 1.0], "best is not whole in 1 of 2 rows"),
+        ([np.nan, 1.0], "best is not finite"),
+        ([], "best must be one ad"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            EpsilonGreedy(best, 2)
+    with pytest.raises(ValueError, match="n_creatives is out of range"):
+        Uniform(0)
+
+
+@pytest.mark.parametrize("policy", [Table(np.full((3, 2), 0.5)), EpsilonGreedy([0, 1, 1], 2, 0.1)])
+def test_unknown_customers_are_no_neighbours(policy):
+    for unknown in (-1, 3, 10**12):
+        with pytest.raises(ValueError, match="customers is out of range .* 0 to 2"):
+            policy.probabilities(np.array([0, unknown]))
+
+
+def test_a_policy_is_valued_by_a_reward_for_every_customer_and_ad():
+    market = small_market(6)
+    reward = market.click_table.astype(float)
+    policy = Uniform(len(market.creatives))
+    assert market.policy_value(policy, reward) == pytest.approx(reward.mean())
+    hole = reward.copy()
+    hole[2, 1] = np.nan
+    with pytest.raises(ValueError, match="reward is not finite in 1 of 6 rows, first row 2"):
+        market.policy_value(policy, hole)
+    with pytest.raises(ValueError, match="reward has shape"):
+        market.policy_value(policy, reward[:, :3])

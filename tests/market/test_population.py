@@ -309,3 +309,55 @@ def test_a_longer_history_begins_with_the_shorter():
     assert some.equals(short[short["customer"].isin([7, 42])].reset_index(drop=True))
     with pytest.raises(ValueError, match="weeks is 0"):
         market.orders(0)
+
+
+# --- Shops of one's own ---------------------------------------------------------------------------
+
+
+def lines_of(**changes) -> SimpleNamespace:
+    """Twenty households, two orders each, of one product."""
+    lines = pd.DataFrame({"order_id": np.arange(40), "customer_id": np.arange(40) % 20})
+    lines["product_id"] = 1
+    for name, value in {"amount": 10.0, "retail_discount": 1.0, "coupon_discount": 0.0}.items():
+        lines[name] = value
+    parts = {
+        "order_lines": lines,
+        "customers": pd.DataFrame({"customer_id": np.arange(20)}),
+        "products": pd.DataFrame({"product_id": [1], "category": ["CHEESE"]}),
+    }
+    return SimpleNamespace(**(parts | changes))
+
+
+def test_households_of_a_shop_that_cannot_be_estimated_are_named():
+    shop = lines_of()
+    lines, customers = shop.order_lines, shop.customers
+    hole = lines.assign(amount=lines["amount"].where(lines.index > 2))
+    more = pd.DataFrame({"customer_id": np.arange(21)})
+    for changes, error, told in (
+        ({"order_lines": hole}, ValueError, "order_lines, amount is not finite in 3 of 40 rows"),
+        ({"order_lines": lines.assign(amount=-1.0)}, ValueError, "amount is out of range"),
+        ({"customers": more}, ValueError, "1 of 21 have no order, first customer_id 20"),
+        ({"customers": customers[:-1]}, KeyError, "order_lines, customer_id is not known"),
+        (
+            {"products": pd.DataFrame({"product_id": [1], "category": ["LAMPS"]})},
+            ValueError,
+            "nothing sold is of a category of ads",
+        ),
+    ):
+        with pytest.raises(error, match=told):
+            people.estimate_households(lines_of(**changes))
+    with pytest.raises(ValueError, match="give at least 8"):
+        people.factorise(np.ones((3, 12)))
+
+
+def test_the_order_of_lines_does_not_matter():
+    rng = np.random.default_rng(0)
+    shop = lines_of()
+    kinds = pd.DataFrame({"product_id": [1, 2, 3], "category": ["CHEESE", "COFFEE", "BEEF"]})
+    lines = shop.order_lines.assign(product_id=rng.integers(1, 4, 40), amount=rng.uniform(1, 9, 40))
+    one, other = (
+        people.estimate_households(lines_of(order_lines=table, products=kinds))
+        for table in (lines, lines.sample(frac=1, random_state=1))
+    )
+    assert one.order_mean == pytest.approx(other.order_mean)
+    assert one.record.to_numpy() == pytest.approx(other.record.to_numpy())

@@ -282,3 +282,20 @@ def test_in_a_clip_only_the_icon_moves():
     moved = np.ptp(clip, axis=0).max(axis=-1) > 1e-6
     assert moved[2:30, 2:20].mean() > 0.2 and not moved[:, 21:].any()
     assert not moved[:2].any() and not moved[:, :2].any()
+
+
+@pytest.mark.parametrize(
+    ("name", "level", "place"),
+    [
+        ("palette", "pink", "PALETTE"),
+        ("layout", "corner", "ICON_PLACE"),
+        ("motion", "spin", "DIRECTIONS"),
+        ("speed", "racing", "SPEEDS"),
+    ],
+)
+def test_levels_that_nothing_is_drawn_for_are_named(monkeypatch, name, level, place):
+    ads = random_creatives(2, np.random.default_rng(0))
+    monkeypatch.setitem(ATTRIBUTES, name, (*ATTRIBUTES[name], level))
+    for draw in (renderer.render_images, renderer.render_clips):
+        with pytest.raises(ValueError, match=f"{place}.* has nothing for {name} {level}"):
+            draw(ads, np.random.default_rng(0))

@@ -330,3 +330,24 @@ def test_parameters_rule_the_market():
 def test_bad_input_is_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_parameters_and_codes_that_cannot_be_are_refused():
+    for settings, told in (
+        ({"fatigue": float("nan")}, "fatigue is not finite"),
+        ({"margin": float("inf")}, "margin is not finite"),
+        ({"retention": 1.2}, "retention is out of range"),
+        ({"examination": (1.0, 30.0)}, "examination is out of range"),
+        ({"annoyance": -1.0}, "annoyance is out of range"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            TruthParameters(**settings)
+    zero = np.zeros(2)
+    for palette, told in (
+        ([0.7, 1], "palette is not whole in 1 of 2 rows"),
+        ([np.nan, 1], "palette is not finite"),
+        ([6, 1], "palette of ad 0 is 6: give a code from 0 to 5"),
+        ([10**12, 1], "palette of ad 0 is 1000000000000"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            Creatives(zero, zero, zero, palette, zero, zero, zero)

@@ -1,5 +1,8 @@
 """Tests of tests: sizes, two variants, group sizes, early looks, CUPED."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -104,8 +107,10 @@ def test_one_impression_each_makes_ratios_of_proportions():
         ab_tests.two_ratios(click, np.ones(4000), second),
     )
     assert by_customer.difference == pytest.approx(by_row.difference)
-    assert by_customer.low == pytest.approx(by_row.low, abs=1e-6)
-    assert by_customer.high == pytest.approx(by_row.high, abs=1e-6)
+    assert by_customer.low == pytest.approx(by_row.low, abs=1e-5)
+    assert by_customer.high == pytest.approx(by_row.high, abs=1e-5)
+    by_mean = ab_tests.two_means(click, second)
+    assert vars(by_customer) == pytest.approx(vars(by_mean))
 
 
 def test_rows_repeated_within_customers_do_not_narrow_the_interval():
@@ -127,7 +132,10 @@ def test_ratios_do_not_weigh_customers_alike():
     assert found.difference == pytest.approx(8 / 20 - 1 / 10)
     first = ((1 - 0.1) ** 2 + (0 - 0.9) ** 2) / 100
     other = ((8 - 4) ** 2 + (0 - 4) ** 2) / 400
-    assert found.high - found.difference == pytest.approx(1.959964 * np.sqrt(first + other))
+    first, other = 2 * first, 2 * other  # K / (K - 1) of two customers
+    degrees = (first + other) ** 2 / (first**2 + other**2)
+    half = stats.t.ppf(0.975, degrees) * np.sqrt(first + other)
+    assert found.high - found.difference == pytest.approx(half)
 
 
 def test_means_are_compared_as_statsmodels_does():
@@ -136,9 +144,9 @@ def test_means_are_compared_as_statsmodels_does():
     outcome = rng.normal(np.where(second, 1.0, 0.7), np.where(second, 2.0, 1.0))
     found = ab_tests.two_means(outcome, second)
     compare = CompareMeans.from_data(outcome[second], outcome[~second])
-    low, high = compare.zconfint_diff(usevar="unequal")
+    low, high = compare.tconfint_diff(usevar="unequal")
     assert (found.low, found.high) == pytest.approx((low, high))
-    assert found.p_value == pytest.approx(compare.ztest_ind(usevar="unequal")[1])
+    assert found.p_value == pytest.approx(compare.ttest_ind(usevar="unequal")[1])
 
 
 def test_customers_who_differ_raise_false_alarms_by_row_only():
@@ -313,3 +321,196 @@ def test_placebo_splits_are_the_same_for_every_column():
         np.column_stack([y, 2 * y]), draws=50, rng=np.random.default_rng(0)
     )
     assert both[:, 1] == pytest.approx(2 * both[:, 0], rel=1e-4)
+
+
+# --- What users bring ------------------------------------------------------------------------
+
+
+def test_groups_as_0_and_1_are_those_of_booleans():
+    rng = np.random.default_rng(0)
+    outcome, second = np.r_[rng.normal(10, 1, 500), rng.normal(12, 1, 500)], np.repeat([0, 1], 500)
+    clicks, shown = rng.binomial(20, 0.05, 1000), np.full(1000, 20)
+    for kind in (int, float, object, np.uint8):
+        groups = second.astype(kind)
+        assert ab_tests.two_means(outcome, groups) == ab_tests.two_means(outcome, second == 1)
+        found = ab_tests.two_ratios(clicks, shown, groups)
+        assert found == ab_tests.two_ratios(clicks, shown, second == 1)
+    assert ab_tests.two_means(outcome, second).difference == pytest.approx(1.96, abs=0.1)
+    with pytest.raises(ValueError, match="second holds 1, 2: give 0 and 1"):
+        ab_tests.two_means(outcome, second + 1)
+    with pytest.raises(ValueError, match="0 of 1,000 customers got the second variant"):
+        ab_tests.two_means(outcome, np.zeros(1000))
+
+
+@pytest.mark.parametrize("n", [5, 10, 30])
+def test_few_customers_raise_no_more_false_alarms_than_many(n):
+    rng = np.random.default_rng(n)
+    second, runs = np.arange(2 * n) < n, 1500
+    alarms = np.mean(
+        [ab_tests.two_means(rng.normal(size=2 * n), second).p_value < 0.05 for _ in range(runs)]
+    )
+    assert alarms < 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / runs)
+
+
+def test_welch_is_scipys_and_its_moments_suffice():
+    rng = np.random.default_rng(0)
+    first, other = rng.exponential(size=7), 3 * rng.exponential(size=5)
+    expected = stats.ttest_ind(other, first, equal_var=False)
+    found = ab_tests.two_means(np.r_[first, other], np.repeat([0, 1], [7, 5]))
+    low, high = expected.confidence_interval()
+    assert found.p_value == pytest.approx(expected.pvalue)
+    assert (found.low, found.high) == pytest.approx((low, high))
+    moments = [(f(first), f(other)) for f in (np.mean, lambda x: np.var(x, ddof=1), len)]
+    assert vars(ab_tests.two_means_from_moments(*moments)) == pytest.approx(vars(found))
+
+
+def test_a_unit_of_money_changes_no_p_value():
+    rng = np.random.default_rng(0)
+    spent, second = rng.exponential(size=40), np.arange(40) % 2
+    one = ab_tests.two_means(spent, second)
+    for unit in (1e-120, 1e6, 1e120):
+        found = ab_tests.two_means(unit * spent, second)
+        assert found.p_value == pytest.approx(one.p_value)
+        assert found.low == pytest.approx(unit * one.low)
+
+
+def test_an_outcome_that_nowhere_varies():
+    assert ab_tests.two_means(np.zeros(6), np.arange(6) % 2).p_value == 1
+    with pytest.raises(ValueError, match="the same for everybody in each group"):
+        ab_tests.two_means(np.arange(6) % 2, np.arange(6) % 2)
+    with pytest.raises(ValueError, match="the same for everybody"):
+        ab_tests.two_means_from_moments((1, 2), (0, 0), (9, 9))
+
+
+def test_moments_that_cannot_be_are_refused():
+    for moments, said in (
+        (((1, 2, 3), (1, 1, 1), (9, 9, 9)), "3 means, 3 variances, 3 counts"),
+        (((1, 2), (1, -1), (9, 9)), "variance is out of range"),
+        (((1, 2), (1, 1), (9, 1)), "customers is out of range"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            ab_tests.two_means_from_moments(*moments)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: ab_tests.two_proportions((150, 100), (100, 100)), "150 clicks of 100 customers"),
+        (lambda: ab_tests.two_proportions((0, 0), (0, 100)), "nobody got variant 0"),
+        (lambda: ab_tests.two_proportions((1, 2, 3), (9, 9, 9)), "3 variants: give two"),
+        (lambda: ab_tests.two_proportions((1.5, 2), (9, 9)), "clicks is not whole"),
+        (lambda: ab_tests.sample_size(0.6, 1.0), "takes the rate from 0.6 to 1.2"),
+        (lambda: ab_tests.sample_size(4, 0.1), "rate is 4: give a share between 0 and 1"),
+        (lambda: ab_tests.sample_size(0.1, 0), "lift is 0"),
+        (lambda: ab_tests.power(0, 0.1, 100), "rate is 0"),
+        (lambda: ab_tests.sample_ratio((50, 50), (50, 50)), "planned sums to 100"),
+        (lambda: ab_tests.sample_ratio((50, 50), (0.3, 0.3, 0.4)), "give as many of each"),
+        (lambda: ab_tests.sample_ratio((0, 0), (0.5, 0.5)), "0 customers in 2"),
+    ],
+)
+def test_counts_and_rates_that_cannot_be_are_named(call, said):
+    with pytest.raises(ValueError, match=said):
+        call()
+
+
+def test_where_nobody_or_everybody_clicked_nothing_differs():
+    for clicks in ((0, 0), (100, 100)):
+        found = ab_tests.two_proportions(clicks, (100, 100))
+        assert (found.difference, found.p_value) == (0, 1)
+        assert np.isfinite([found.low, found.high]).all()
+
+
+def test_counts_of_billions_are_no_matter():
+    found = ab_tests.two_proportions((3 * 10**9, 3 * 10**9), (10**11, 10**11))
+    assert found.p_value == pytest.approx(1)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * np.sqrt(2 * 0.03 * 0.97 / 1e11), 1e-3)
+
+
+def test_a_covariate_that_is_the_same_for_all_takes_nothing():
+    spent = np.arange(5.0)
+    assert ab_tests.cuped(spent, np.full(5, 0.1)).tolist() == spent.tolist()
+    with pytest.raises(ValueError, match="covariate is not finite in 1 of 5 rows, first row 0"):
+        ab_tests.cuped(spent, [np.nan, 1, 2, 3, 4])
+
+
+def test_a_likelihood_ratio_beyond_all_numbers_is_a_number():
+    ratio = ab_tests.mixture_sprt(np.array([1e6]), 100)
+    assert np.isfinite(ratio).all()
+    assert 0 <= ab_tests.always_valid_p(ratio)[0] < 1e-200
+    assert ab_tests.always_valid_p([0.0, 2.0]).tolist() == [1.0, 0.5]
+
+
+# --- Published tables --------------------------------------------------------------------------
+
+DATA = Path(os.environ.get("PM_DATA", "")) if os.environ.get("PM_DATA") else None
+
+
+def data(name: str) -> pd.DataFrame:
+    """A table of the folder that PM_DATA names."""
+    if DATA is None or not (DATA / name).is_file():
+        pytest.skip(f"PM_DATA names no folder with {name}")
+    return pd.read_csv(DATA / name)
+
+
+@pytest.fixture(scope="module")
+def hillstrom():
+    return data("hillstrom/hillstrom.csv")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "arm", "published"),
+    [
+        ("visit", "Mens E-Mail", 7.66),
+        ("visit", "Womens E-Mail", 4.52),
+        ("conversion", "Mens E-Mail", 0.681),
+        ("conversion", "Womens E-Mail", 0.311),
+        ("spend", "Mens E-Mail", 77.0),
+        ("spend", "Womens E-Mail", 42.4),
+    ],
+)
+def test_lifts_of_the_hillstrom_file(hillstrom, outcome, arm, published):
+    """Points of visits and conversions, cents of spend, against no e-mail."""
+    two = hillstrom[hillstrom["segment"].isin(["No E-Mail", arm])]
+    found = ab_tests.two_means(two[outcome], two["segment"] == arm)
+    assert 100 * found.difference == pytest.approx(published, abs=0.06 if published > 10 else 0.006)
+    expected = stats.ttest_ind(
+        *(two.loc[two["segment"] == name, outcome] for name in (arm, "No E-Mail")), equal_var=False
+    )
+    assert found.p_value == pytest.approx(expected.pvalue, rel=1e-6)
+
+
+def test_intervals_of_spend_and_group_sizes_of_the_hillstrom_file(hillstrom):
+    for arm, low, high in (("Mens E-Mail", 0.485, 1.055), ("Womens E-Mail", 0.169, 0.680)):
+        two = hillstrom[hillstrom["segment"].isin(["No E-Mail", arm])]
+        found = ab_tests.two_means(two["spend"], two["segment"] == arm)
+        assert (found.low, found.high) == pytest.approx((low, high), abs=6e-4)
+    sizes = hillstrom["segment"].value_counts().tolist()
+    assert ab_tests.sample_ratio(sizes, (1 / 3, 1 / 3, 1 / 3)) == pytest.approx(0.904, abs=5e-4)
+
+
+def test_shares_of_the_asos_experiments_that_look_significant():
+    """78 experiments by moments: at the last look, at any look, and with always-valid p-values."""
+    table = data("asos/asos_digital_experiments_dataset.csv").sort_values("time_since_start")
+    key = ["experiment_id", "variant_id", "metric_id"]
+    error = np.sqrt(table["variance_c"] / table["count_c"] + table["variance_t"] / table["count_t"])
+    table = table.assign(z=(table["mean_t"] - table["mean_c"]) / error).dropna(subset="z")
+    last = table.groupby(key).tail(1)
+    assert table["experiment_id"].nunique() == 78
+    assert len(last) == 381
+
+    def p_value(row) -> float:
+        pairs = ((row[f"{name}_c"], row[f"{name}_t"]) for name in ("mean", "variance", "count"))
+        return ab_tests.two_means_from_moments(*pairs).p_value
+
+    p_last = np.array([p_value(row) for row in last.to_dict("records")])
+    assert (p_last < 0.05).mean() == pytest.approx(0.276, abs=6e-4)
+    groups = table.groupby(key)["z"]
+    assert (groups.apply(lambda each: each.abs().max()) > 1.96).mean() == pytest.approx(
+        0.591, abs=6e-4
+    )
+    valid = []
+    for each in (group.to_numpy() for _, group in groups):
+        look = np.arange(1, len(each) + 1)  # information in units of looks
+        ratio = ab_tests.mixture_sprt(each * np.sqrt(look), look, tau2=0.1)
+        valid.append(ab_tests.always_valid_p(ratio)[-1])
+    assert 0.24 < (np.array(valid) < 0.05).mean() < 0.29  # far below the share at any look

@@ -1,6 +1,7 @@
 """A planted leak is found, and no leak is not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pm_utils.measurement import bottlenecks
@@ -23,3 +24,35 @@ def test_a_stage_that_nobody_reached_loses_nothing_known():
         0,
     ]  # the outage is at the click
     assert bottlenecks.lost_profit(before, dead).tolist() == pytest.approx([-400, 0, 0])
+
+
+def test_customers_with_equal_numbers_share_a_segment():
+    customers = pd.DataFrame(
+        {"orders_per_week": [1.0, 1, 1, 2, 3, 4], "discount_share": [0.0, 0, 0, 0, 0.1, 0.2]}
+    )
+    segment, _ = bottlenecks.market_segments(customers)
+    assert segment.tolist() == [0, 0, 0, 2, 5, 5]
+    order = [3, 0, 5, 1, 4, 2]
+    assert (bottlenecks.market_segments(customers.iloc[order])[0] == segment[order]).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"groups": np.ones((20, 2))}, "groups does not sum to 1"),
+        ({"groups": np.ones((20, 1))}, "groups has shape"),
+        ({"now": np.full((20, 5), np.nan)}, "now is not finite"),
+        ({"now": np.ones((20, 4))}, r"give \(N, 5\)"),
+        ({"repeats": 1}, "two repeats or more"),
+        ({"alpha": 5}, "alpha is 5"),
+    ],
+)
+def test_a_report_that_cannot_be_is_refused(change, said):
+    given = {
+        "now": np.tile([100, 10, 8, 4, 80], (20, 1)),
+        "before": np.tile([100, 10, 8, 4, 80], (20, 1)),
+        "groups": np.repeat(np.eye(2), 10, axis=0),
+        "repeats": 5,
+    }
+    with pytest.raises(ValueError, match=said):
+        bottlenecks.bottlenecks(**(given | change), names=["new", "old"], seed=0)

@@ -165,3 +165,69 @@ def test_a_reading_holds_every_way_against_the_truth():
     assert not table.loc[["copy", "truth"], ["rate error", "delay error"]].any(axis=None)
     late, ripe = table["rate error"].iloc[:2]
     assert late < ripe < 0.1
+
+
+# --- Units of time, and clicks that tell nothing ----------------------------------------------
+
+
+@pytest.mark.parametrize("unit", [24.0, 86_400.0, 1 / 365])
+def test_another_unit_of_time_gives_the_same_answer_in_it(unit):
+    x, _, _, at, waits = clicks(3000, 7)
+    options = {"hidden": 0, "epochs": 4, "seed": 0}
+    days = delayed_feedback.fit_delays(x, delayed_feedback.seen_by(12, at, waits), **options)
+    seen = delayed_feedback.seen_by(12 * unit, at * unit, waits * unit)
+    other = delayed_feedback.fit_delays(x, seen, **options)
+    assert other[0] == pytest.approx(days[0], rel=1e-3)
+    assert other[1] == pytest.approx(unit * days[1], rel=1e-3)
+
+
+def test_without_a_conversion_there_is_no_delay():
+    seen = delayed_feedback.seen_by(5, [1.0, 2.0], [np.nan, 9.0])
+    with pytest.raises(ValueError, match="0 of 2 clicks have converted by the cut-off"):
+        delayed_feedback.fit_delays(np.zeros((2, 1)), seen, hidden=0, epochs=1, seed=0)
+    at_once = delayed_feedback.seen_by(5, [1.0, 2.0], [0.0, np.nan])
+    with pytest.raises(ValueError, match="none after any time"):
+        delayed_feedback.fit_delays(np.zeros((2, 1)), at_once, hidden=0, epochs=1, seed=0)
+
+
+def test_a_probability_at_its_bound_is_said():
+    seen = delayed_feedback.seen_by(5, np.ones(50), np.full(50, 2.0))
+    with pytest.warns(UserWarning, match="ends at its bound 1"):
+        probability, _ = delayed_feedback.fit_delays(
+            np.zeros((50, 1)), seen, hidden=0, epochs=1, seed=0
+        )
+    assert np.isfinite(probability).all()
+
+
+def test_a_delay_beyond_the_oldest_click_is_said():
+    seen = delayed_feedback.SeenClicks([True, False], [1.0, 1.0], [1.0, 1.0])
+    with pytest.warns(UserWarning, match="the mean delay runs to 50 where the oldest click is 1"):
+        delayed_feedback._warn_of_bounds(seen, np.full(2, 50.0))
+
+
+def test_clicks_that_cannot_be_are_refused():
+    for wrong, said in (
+        ({"converted": [-1, 1]}, "converted holds -1, 1"),
+        ({"days": [np.nan, 1]}, "days is not finite"),
+        ({"age": [1, -1]}, "age is out of range"),
+        ({"age": [1, 1, 1]}, "give as many of each"),
+    ):
+        given = {"converted": [0, 1], "days": [1, 1], "age": [1, 1]} | wrong
+        with pytest.raises(ValueError, match=said):
+            delayed_feedback.SeenClicks(**given)
+    with pytest.raises(ValueError, match="delay is out of range in 1 of 2 rows, first row 1"):
+        delayed_feedback.seen_by(5, [1, 2], [np.nan, -1])
+    with pytest.raises(ValueError, match="features is not finite"):
+        delayed_feedback.fit_delays(
+            np.array([[np.nan], [1.0]]),
+            delayed_feedback.SeenClicks([0, 1], [1, 1], [1, 1]),
+            hidden=0,
+            epochs=1,
+            seed=0,
+        )
+
+
+@pytest.mark.parametrize("start", [{"rate": 0}, {"rate": 1}, {"mean_delay": 0}])
+def test_a_net_starts_from_no_bound(start):
+    with pytest.raises(ValueError, match="give 0 < rate < 1 and a delay above 0"):
+        delayed_feedback.DelayedFeedbackNet(2, **start)

@@ -1,9 +1,18 @@
 """Stages are counted per customer, by hand."""
 
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
+import pytest
 
 from pm_utils.data import Shop
-from pm_utils.measurement.funnel import contact_funnel, front_page_funnel
+from pm_utils.measurement.funnel import (
+    contact_funnel,
+    front_page_funnel,
+    funnel_rates,
+    market_funnel,
+)
 
 
 def tiny_shop() -> Shop:
@@ -54,3 +63,36 @@ def test_front_pages_are_those_of_the_store_and_week():
     assert week.loc[4, ["visited", "bought", "with coupon"]].tolist() == [1, 1, 1]
     assert week.loc[5, ["visited", "bought"]].tolist() == [0, 0]  # no page on record there
     assert not rows.loc[rows["week"] == 21, "visited"].any()
+
+
+def test_clicks_of_0_and_1_count_as_booleans():
+    log = SimpleNamespace(
+        customer=np.array([2, 2, 1]),
+        click=np.array([1, 0, 1]),
+        visit=np.array([1.0, 0, 0]),
+        conversion=np.array([False, False, False]),
+    )
+    assert market_funnel(log, 3).to_numpy().tolist() == [[0] * 4, [1, 1, 0, 0], [2, 1, 1, 0]]
+    with pytest.raises(ValueError, match="customer is out of range in 2 of 3 rows, first row 0"):
+        market_funnel(log, 2)
+    log.click = np.array([1, 2, 1])
+    with pytest.raises(ValueError, match="click holds 1, 2"):
+        market_funnel(log, 3)
+
+
+def test_weeks_without_an_order_are_said_and_other_years_count_from_their_own_monday():
+    shop = tiny_shop()
+    page = pd.DataFrame({"product_id": [1], "store_id": [1], "week": [2]})
+    page = page.assign(store_id=shop.order_lines["store_id"].iloc[0])
+    with pytest.raises(ValueError, match="no order of a store with a front page .* 1990-01-01 on"):
+        front_page_funnel(shop, page, [2], first_monday=pd.Timestamp("1990-01-01"))
+
+
+def test_stages_that_cannot_be_counted_are_refused():
+    counts = pd.DataFrame({"shown": [10, 10], "clicked": [1, 11]})
+    with pytest.raises(ValueError, match="more often than they reached it, first row 1"):
+        funnel_rates(counts)
+    with pytest.raises(ValueError, match="counts of clicked is not whole"):
+        funnel_rates(counts.assign(clicked=[0.5, 1]))
+    with pytest.raises(ValueError, match=r"counts has 1 stage\(s\)"):
+        funnel_rates(counts[["shown"]])

@@ -1,8 +1,13 @@
 """Off-policy estimators against exact expectations over every possible log."""
 
+import os
+import warnings
 from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -345,3 +350,128 @@ def test_what_a_log_allows_to_say(new, size, said):
     old = off_policy.Estimate(1.0, 0.0, 2.0, 1000.0)
     estimate = off_policy.Estimate(*new, size)
     assert off_policy.recommend(estimate, old, least_size=50) == said
+
+
+# --- Support, ids and logs that cannot be -----------------------------------------------------
+
+
+def log_of(who, ad, click, propensity):
+    return SimpleNamespace(customer=who, creative=ad, click=click, propensity=propensity)
+
+
+@pytest.fixture(scope="module")
+def untried():
+    """A log of four ads, and a policy that mostly shows a fifth, which nobody clicks."""
+    rng, n = np.random.default_rng(0), 4000
+    rate = np.array([0.05, 0.05, 0.1, 0.2, 0.0])
+    who, ad = np.arange(n), rng.integers(0, 4, n)
+    click = (rng.random(n) < rate[ad]).astype(float)
+    log = log_of(who, ad, click, np.full(n, 0.25))
+    model = np.tile([0.05, 0.05, 0.1, 0.2, click.mean()], (n, 1))
+    return log, model
+
+
+def test_a_policy_that_the_log_never_tried_is_refused(untried):
+    log, model = untried
+    target = np.tile([0, 0, 0, 0.1, 0.9], (len(model), 1))
+    with pytest.warns(UserWarning, match="the mean weight is 0.1.* where 1 is due"):
+        found = off_policy.evaluate_policy(log, target, model)
+    old = off_policy.inverse_propensity(log.click, np.ones(len(model)), log.customer)
+    assert old.support == 1
+    for name, one in found.items():
+        assert one.support < 0.15, name
+        assert off_policy.recommend(one, old, least_size=500) == "refuse"
+
+
+def test_a_policy_that_the_log_has_tried_is_not_refused(untried):
+    log, model = untried
+    target = np.tile([0, 0, 0.2, 0.8, 0], (len(model), 1))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = off_policy.evaluate_policy(log, target, model)
+    old = off_policy.inverse_propensity(log.click, np.ones(len(model)), log.customer)
+    assert all(one.support == 1 for one in found.values())
+    assert off_policy.recommend(found["SNIPS"], old, least_size=500) == "recommend"
+
+
+def test_luck_is_no_lack_of_support():
+    """Of logs that have tried everything hardly any is warned of."""
+    warned = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        weight = np.where(rng.random(200) < 0.1, 10.0, 0.0)
+        warned += off_policy._support(weight, np.arange(200)) < off_policy.LEAST_SUPPORT
+    assert warned < 6
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"customer": [0, 1, 2, 4]}, "customer is out of range in 1 of 4 rows, first row 3"),
+        ({"creative": [0, 1, 0, -1]}, "creative is out of range"),
+        ({"click": [0, 1, 0, 2]}, "click holds 0, 1, 2"),
+        ({"propensity": [0.5, 0.5, 0.5, 0]}, "propensity is out of range"),
+        ({"propensity": [0.5, 0.5, 0.5, 50]}, "propensity is out of range"),
+        ({"target": np.full((4, 2), 0.4)}, "target does not sum to 1 in 4 of 4 rows"),
+        ({"target": np.full((3, 2), 0.5)}, "target has 3 rows and table 4"),
+        ({"table": np.full((4, 2), np.nan)}, "table is not finite"),
+        ({"reward": [0, 1, 0, np.nan]}, "reward is not finite in 1 of 4 rows"),
+    ],
+)
+def test_a_log_that_cannot_be_is_named(change, said):
+    given = {
+        "customer": np.arange(4),
+        "creative": np.array([0, 1, 0, 1]),
+        "click": np.array([0, 1, 0, 1]),
+        "propensity": np.full(4, 0.5),
+        "target": np.full((4, 2), 0.5),
+        "table": np.full((4, 2), 0.25),
+        "reward": None,
+    }
+    given |= {name: np.asarray(each) for name, each in change.items()}
+    log = log_of(*(given[name] for name in ("customer", "creative", "click", "propensity")))
+    with pytest.raises(ValueError, match=said):
+        off_policy.evaluate_policy(log, given["target"], given["table"], reward=given["reward"])
+
+
+def test_reward_tables_know_their_customers():
+    context = np.zeros((4, 1))
+    with pytest.raises(ValueError, match="customer is out of range in 1 of 2 rows"):
+        off_policy.reward_table(context, 2, [0, 10**12], [0, 1], [1.0, 0.0])
+    with pytest.raises(ValueError, match="ad is out of range"):
+        off_policy.reward_table(context, 2, [0, 1], [0, 2], [1.0, 0.0])
+    with pytest.raises(ValueError, match="all numbers of the log are even, or all odd"):
+        off_policy.reward_table(context, 2, [0, 2], [0, 1], [1.0, 0.0])
+
+
+def test_weights_of_any_size_have_an_effective_size():
+    weight = np.array([3.0, 1])
+    for unit in (1e-200, 1e200):
+        assert off_policy.effective_sample_size(unit * weight) == pytest.approx(1.6)
+
+
+@pytest.mark.parametrize("campaign", ["men", "women"])
+def test_values_of_the_open_bandit_sample(campaign):
+    """The random log's value of itself is its click rate; the interval holds the other log's."""
+    folder = Path(os.environ.get("PM_DATA", "")) / "open_bandit"
+    if not os.environ.get("PM_DATA") or not (folder / "random" / campaign).is_dir():
+        pytest.skip("PM_DATA names no folder with open_bandit")
+    columns = ["item_id", "position", "click", "propensity_score"]
+    old, new = (
+        pd.read_csv(folder / name / campaign / f"{campaign}.csv", usecols=columns)
+        for name in ("random", "bts")
+    )
+    assert (len(old), len(new)) == (10_000, 10_000)
+    shares = pd.crosstab(new["position"], new["item_id"], normalize="index")
+    shares = shares.reindex(columns=range(old["item_id"].max() + 1), fill_value=0.0)
+    chance = shares.to_numpy()[old["position"] - 1, old["item_id"]]
+    weight = chance / old["propensity_score"].to_numpy()
+    rows = old["click"].to_numpy(), weight, np.arange(len(old))
+    found = [off_policy.inverse_propensity(*rows), off_policy.self_normalised(*rows)]
+    truth = new["click"].mean()
+    published = {"men": (0.180, 0.168, 2869), "women": (0.262, 0.268, 3492)}[campaign]
+    for one, error in zip(found, published[:2], strict=True):
+        assert abs(one.value / truth - 1) == pytest.approx(error, abs=6e-4)
+        assert one.effective_size == pytest.approx(published[2], abs=1)
+        assert one.covers(truth)
+        assert one.support == 1

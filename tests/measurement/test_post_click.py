@@ -254,3 +254,67 @@ def test_scoreboard_rows_take_sizes_and_the_best_rival():
     assert rows["AUC off the clicks"]["classical"] == 0.72
     assert rows["calibration error"]["classical"] == 0.01
     assert rows["AUC off the clicks"]["limit"] == 0.8
+
+
+# --- Pairs and customers that cannot be ---------------------------------------------------------
+
+
+def pairs_of(counts, customer=(0, 2), creative=(1, 0)) -> post_click.PairCounts:
+    rows = len(counts)
+    return post_click.PairCounts(
+        customer=np.array(customer),
+        creative=np.array(creative),
+        codes=np.zeros((rows, 7), int),
+        numbers=np.zeros((rows, 17), np.float32),
+        counts=np.array(counts, np.float32),
+    )
+
+
+def test_an_unknown_pair_is_no_neighbour():
+    pairs = pairs_of([[5, 2, 1], [5, 2, 1]])
+    assert pairs.rows_of(np.array([2, 0]), np.array([0, 1])).tolist() == [1, 0]
+    for customer, creative in ((0, 0), (1, 1), (3, 0), (0, 2)):
+        with pytest.raises(KeyError, match="1 pairs of customer and ad are unknown"):
+            pairs.rows_of(np.array([customer]), np.array([creative]))
+
+
+@pytest.mark.parametrize(
+    ("counts", "said"),
+    [
+        ([[5, 2, 3], [1, 0, 0]], "none larger than the one before"),
+        ([[5, -1, 0], [1, 0, 0]], "counts is out of range"),
+        ([[5, np.nan, 0], [1, 0, 0]], "counts is not finite"),
+        ([[5, 2], [1, 0]], "give impressions, clicks"),
+    ],
+)
+def test_counts_that_cannot_be_are_refused(counts, said):
+    with pytest.raises(ValueError, match=said):
+        pairs_of(counts)
+
+
+def test_where_nothing_was_ordered_there_is_nothing_to_learn():
+    pairs = pairs_of([[5, 2, 0], [5, 2, 0]])
+    with pytest.raises(ValueError, match="the pairs hold no orders"):
+        post_click.train_post_click_towers(entire_space_loss, pairs, epochs=1, seed=0)
+    with pytest.raises(ValueError, match="the pairs hold no orders"):
+        post_click.post_click_baselines(pairs, trees=2, seed=0)
+    with pytest.raises(ValueError, match="the pairs hold no clicks"):
+        post_click.rate_by_ad(pairs_of([[5, 0, 0], [5, 0, 0]]))
+
+
+def test_customers_who_are_alike_have_no_deviation():
+    names = ["orders_per_week", "average_order_value", "discount_share", "coupon_order_share"]
+    customers = pd.DataFrame({name: [0.5, 0.5] for name in names} | {"share_a": [0.2, 0.4]})
+    found = post_click.observed_features(customers)
+    assert (found[:, :4] == 0).all()
+    with pytest.raises(ValueError, match="average_order_value is out of range"):
+        post_click.observed_features(customers.assign(average_order_value=0.0))
+    with pytest.raises(KeyError, match="customers has no column 'discount_share'"):
+        post_click.observed_features(customers.drop(columns="discount_share"))
+
+
+def test_hits_and_tries_that_cannot_be_fitted_are_refused():
+    table = np.zeros((2, 1))
+    for hits, tries in (([0, 0], [1, 1]), ([1, 1], [1, 1]), ([2, 0], [1, 5])):
+        with pytest.raises(ValueError, match="give some hits and some misses"):
+            post_click.fit_counts(LogisticRegression(), table, np.array(hits), np.array(tries))

@@ -70,7 +70,24 @@ def test_nobody_reached_or_nobody_passed():
     assert everyone.low == pytest.approx(1 - none.high)
 
 
-@pytest.mark.parametrize(("part", "whole"), [([2], [1]), ([-1], [1])])
-def test_a_rate_rejects_counts_that_cannot_be(part, whole):
-    with pytest.raises(ValueError, match="more often"):
+@pytest.mark.parametrize(
+    ("part", "whole", "said"), [([2], [1], "more often"), ([-1], [1], "part is out of range")]
+)
+def test_a_rate_rejects_counts_that_cannot_be(part, whole, said):
+    with pytest.raises(ValueError, match=said):
         rates.clustered_rate(part, whole)
+
+
+def test_a_rate_of_what_is_no_number_is_refused():
+    for call, said in (
+        (lambda: rates.wilson(np.nan, 10), "give 0 <= hits <= tries"),
+        (lambda: rates.wilson(1, np.inf), "not finite"),
+        (lambda: rates.wilson(1, 2, level=95), "level is 95"),
+        (lambda: rates.clustered_rate([np.nan, 1], [1, 1]), "part is not finite in 1 of 2 rows"),
+        (
+            lambda: rates.clustered_rate([3, 1], [2, 1]),
+            r"1 of 2 customers .* first row 0 \(3 of 2\)",
+        ),
+    ):
+        with pytest.raises(ValueError, match=said):
+            call()

@@ -71,3 +71,35 @@ def test_bands_of_age_and_income_come_in_order_and_count_who_told():
     rich = told["income"].cat.codes >= INCOMES.index("75-99K")
     assert table.loc[("income", "75K and more"), "redeemed"] == pytest.approx(target[rich].mean())
     assert table["contacts"].groupby(level=0).sum().tolist() == told.notna().sum().tolist()
+
+
+def test_gaps_do_not_depend_on_the_order_of_rows_nor_of_equal_chances():
+    rng = np.random.default_rng(3)
+    target, probability = rng.integers(2, size=80), rng.integers(1, 4, size=80) / 4
+    group, weight = pd.Series(rng.choice(["a", "b"], 80)), bootstrap_weights(80, 50, 0)
+    expected = group_gaps(target, probability, group, weight, share=0.3)
+    order = rng.permutation(80)
+    rows = target[order], probability[order], group[order], weight[:, order]
+    assert group_gaps(*rows, share=0.3).to_numpy() == pytest.approx(expected.to_numpy())
+    again = group_gaps(pd.Series(target), probability, group[order], weight, share=0.3)
+    assert again.to_numpy() == pytest.approx(expected.to_numpy())  # by index
+    flat = group_gaps(target, np.full(80, 0.5), group, weight, share=0.25)
+    assert flat["reached"].to_numpy() == pytest.approx(0.25)
+
+
+def test_gaps_refuse_what_is_no_chance_no_answer_and_no_share():
+    good = [np.array([0, 1]), np.array([0.2, 0.3]), pd.Series(["a", "b"]), np.ones((1, 2))]
+    for place, wrong, told in (
+        (0, np.array([1, 2]), "target holds 1, 2"),
+        (1, np.array([0.2, 30]), "probability is out of range"),
+        (1, np.array([0.2, np.nan]), "probability is not finite"),
+        (2, pd.Series(["a"]), "group 1 rows"),
+        (3, np.ones((1, 3)), "weight has shape"),
+    ):
+        rows = good[:place] + [wrong] + good[place + 1 :]
+        with pytest.raises(ValueError, match=told):
+            group_gaps(*rows, share=0.5)
+    with pytest.raises(ValueError, match="share is out of range"):
+        group_gaps(*good, share=50)
+    with pytest.raises(KeyError, match="demographics has no column 'income'"):
+        gaps_by_age_and_income(*good[:2], pd.DataFrame({"age_group": ["x"]}), good[3], share=0.5)

@@ -1,6 +1,7 @@
 """Gain, lift and profit by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -55,3 +56,61 @@ def test_gain_never_falls_and_a_perfect_order_is_never_beaten(n, seed):
     assert (np.diff(gain) >= 0).all()
     assert (gain <= best + 1e-12).all()
     assert lift(target, target, 1 / n) == pytest.approx(n / target.sum())
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+CURVES = {
+    "cumulative_gain": cumulative_gain,
+    "lift": lambda target, score: lift(target, score, 0.3),
+    "profit_curve": lambda target, score: profit_curve(target, score, margin=4, cost=1),
+}
+
+
+def test_equal_scores_share_what_they_bring():
+    """Two of the three rows at 0.5 are positive: each brings two thirds of one."""
+    target, score = np.array([1, 1, 0, 1]), np.array([0.5, 0.5, 0.5, 0.9])
+    assert cumulative_gain(target, score) == pytest.approx(np.array([0, 1, 5 / 3, 7 / 3, 3]) / 3)
+    curve = profit_curve(target, score, margin=3, cost=1)
+    assert curve == pytest.approx([0, 2, 3, 4, 5])
+    bought = np.sort(np.arange(2000) % 7 == 0)[::-1]
+    for share in (0.05, 0.1, 0.5):
+        assert lift(bought, np.zeros(2000), share) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("name", CURVES)
+@given(st.integers(0, 1_000))
+def test_the_order_of_rows_does_not_matter(name, seed):
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"target": rng.integers(2, size=50), "score": rng.integers(5, size=50)})
+    order = np.random.default_rng(seed).permutation(50)
+    expected = CURVES[name](rows.target, rows.score)
+    mixed = rows.iloc[order]
+    assert np.array_equal(expected, CURVES[name](mixed.target.to_numpy(), mixed.score.to_numpy()))
+    assert np.array_equal(expected, CURVES[name](rows.target, mixed.score))  # by index
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_unknown_scores_and_targets_are_refused(name):
+    target, score = np.r_[np.ones(10), np.zeros(90)], np.linspace(0, 1, 100)
+    hole = np.where(target > 0, np.nan, score)
+    with pytest.raises(ValueError, match="not finite in 10 of 100 rows, first row 0"):
+        CURVES[name](target, hole)
+    with pytest.raises(ValueError, match=r"give 0 and 1|out of range"):
+        CURVES[name](2 * target - 1, score)
+    with pytest.raises((TypeError, ValueError), match="holds 'no', 'yes'"):
+        CURVES[name](np.where(target > 0, "yes", "no"), score)
+    with pytest.raises(ValueError, match=r"missing in 20 of 100|not finite in 20 of 100"):
+        CURVES[name](np.where(np.arange(100) < 20, np.nan, target), score)
+    with pytest.raises(ValueError, match="99"):
+        CURVES[name](target[1:], score)
+
+
+def test_shares_and_chances_out_of_range_are_refused():
+    for share in (0, -0.1, 30, np.nan):
+        with pytest.raises(ValueError, match="share is"):
+            lift(TARGET, SCORE, share)
+    with pytest.raises(ValueError, match="probability is out of range in 2 of 3 rows"):
+        number_to_contact([0.1, 50, 80], margin=10, cost=2)
+    with pytest.raises(ValueError, match="cost nan"):
+        number_to_contact([0.1], margin=10, cost=float("nan"))

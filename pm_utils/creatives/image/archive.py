@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pm_utils.creatives.image.networks import IMAGE_LEVELS, SHOWN
+from pm_utils.creatives.image.networks import IMAGE_LEVELS, SHOWN, attribute_codes
 from pm_utils.market import Creatives, random_creatives
 from pm_utils.market.renderer import render_images
 
@@ -15,9 +15,15 @@ def image_creatives(attributes: np.ndarray) -> Creatives:
     """Return the still ads with the given attributes, codes (N, 5) in the order of `SHOWN`.
 
     Explained in chapter ``ad-images``.
+
+    Raises
+    ------
+    ValueError
+        When an attribute is out of range.
     """
+    attributes = attribute_codes(attributes)
     rest = np.zeros((2, len(attributes)), dtype=int)
-    return Creatives(*np.asarray(attributes).T, *rest)
+    return Creatives(*attributes.T, *rest)
 
 
 def image_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:

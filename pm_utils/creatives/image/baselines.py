@@ -1,5 +1,7 @@
 """Still ads without a network: the closest of the archive, pixels by themselves, PCA."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from sklearn.covariance import LedoitWolf
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from pm_utils.creatives.image.evaluation import as_asked
 from pm_utils.creatives.image.networks import IMAGE_LEVELS, Strokes, image_request
+from pm_utils.inputs import aligned, numbers, whole_numbers
 
 SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried by `best_spread`
 
@@ -28,6 +31,11 @@ def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarr
     arrays of shape (M,)
         Which ad; in how many attributes it agrees.
 
+    Raises
+    ------
+    ValueError
+        When a code is not whole, or the two differ in the number of attributes.
+
     Examples
     --------
     >>> import numpy as np
@@ -37,6 +45,10 @@ def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarr
     >>> closest_request(archived, asked)  # the second request agrees with both in two
     (array([1, 0]), array([4, 2], dtype=int8))
     """
+    attributes, asked = whole_numbers(attributes, "attributes"), whole_numbers(asked, "asked")
+    if asked.ndim != 2 or attributes.shape[1:] != asked.shape[1:] or not len(attributes):
+        shapes = f"attributes has shape {attributes.shape}, asked {asked.shape}"
+        raise ValueError(f"{shapes}: give (N, A) and (M, A)")
     agree = np.zeros((len(asked), len(attributes)), dtype=np.int8)
     for column in range(asked.shape[1]):
         agree += asked[:, [column]] == attributes[:, column]
@@ -44,7 +56,11 @@ def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarr
 
 
 def additive_gaussian(
-    images: Tensor, attributes: np.ndarray, asked: np.ndarray, rng: np.random.Generator
+    images: Tensor,
+    attributes: np.ndarray,
+    asked: np.ndarray,
+    rng: np.random.Generator,
+    levels: Sequence[int] = IMAGE_LEVELS,
 ) -> np.ndarray:
     """Draw each pixel by itself: a mean that adds up over attribute levels, and a deviation.
 
@@ -56,10 +72,17 @@ def additive_gaussian(
     attributes, asked : arrays of shape (N, 5) and (M, 5)
         What the pictures show, and what shall be drawn.
     rng : Generator
+    levels : sequence of int
+        How many levels each attribute has.
 
     Returns
     -------
     array of shape (M, 32, 32, 3) in [0, 1]
+
+    Raises
+    ------
+    ValueError
+        When a picture is not finite, an attribute is out of range, or the rows differ in number.
 
     Examples
     --------
@@ -72,13 +95,15 @@ def additive_gaussian(
     >>> drawn.shape, bool(drawn.min() >= 0), bool(drawn.max() <= 1)
     ((2, 32, 32, 3), True, True)
     """
+    aligned(images=images, attributes=attributes)
+    numbers(images, "images", ndim=4)
     flat, one_hot = (
         images.flatten(1).numpy(),
-        image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy(),
+        image_request(attributes, levels)[:, : sum(levels)].numpy(),
     )
     model = Ridge(alpha=1.0).fit(one_hot, flat)
     deviation = (flat - model.predict(one_hot)).std(axis=0)
-    drawn = model.predict(image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy())
+    drawn = model.predict(image_request(asked, levels)[:, : sum(levels)].numpy())
     drawn += deviation * rng.standard_normal(drawn.shape, dtype=np.float32)
     return drawn.clip(0, 1).reshape(-1, *images.shape[1:])
 
@@ -95,6 +120,13 @@ class PCAGaussian:
         Archived ads as strokes.
     attributes : array of shape (N, 5)
         What they show.
+    levels : sequence of int
+        How many levels each attribute has.
+
+    Raises
+    ------
+    ValueError
+        When a weight is not finite, an attribute is out of range, or the rows differ in number.
 
     Examples
     --------
@@ -116,8 +148,16 @@ class PCAGaussian:
     False
     """
 
-    def __init__(self, strokes: Strokes, weights: Tensor, attributes: np.ndarray) -> None:
-        self.strokes = strokes
+    def __init__(
+        self,
+        strokes: Strokes,
+        weights: Tensor,
+        attributes: np.ndarray,
+        levels: Sequence[int] = IMAGE_LEVELS,
+    ) -> None:
+        aligned(weights=weights, attributes=attributes)
+        numbers(weights, "weights", ndim=2)
+        self.strokes, self.levels = strokes, tuple(levels)
         self.pairs = PolynomialFeatures(2, interaction_only=True, include_bias=False)
         known = self.pairs.fit_transform(self._one_hot(attributes))
         self.mean = Ridge(alpha=1.0).fit(known, weights.numpy())
@@ -143,17 +183,16 @@ class PCAGaussian:
         Raises
         ------
         ValueError
-            When the spread is negative.
+            When the spread is negative or an attribute is out of range.
         """
-        if spread < 0:
+        if not spread >= 0:
             raise ValueError(f"spread is {spread}, give a factor of at least 0")
         drawn = self.mean.predict(self.pairs.transform(self._one_hot(asked)))
         drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.cholesky.T
         return self.strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
 
-    @staticmethod
-    def _one_hot(attributes: np.ndarray) -> np.ndarray:
-        return image_request(attributes)[:, : sum(IMAGE_LEVELS)].numpy()
+    def _one_hot(self, attributes: np.ndarray) -> np.ndarray:
+        return image_request(attributes, self.levels)[:, : sum(self.levels)].numpy()
 
 
 def best_spread(baseline: PCAGaussian, trial: np.ndarray, *, seed: int) -> float:

@@ -1,5 +1,6 @@
 """What drawn ads are worth: read by the market, and beside real ones in a classifier's features."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,8 +8,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pm_utils.creatives.image.networks import IMAGE_LEVELS, SHOWN, AttributeNet, image_request
+from pm_utils.creatives.image.networks import (
+    IMAGE_LEVELS,
+    SHOWN,
+    AttributeNet,
+    attribute_codes,
+    image_request,
+)
 from pm_utils.evaluation.frechet import frechet_distance
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.learning.training import predict
 from pm_utils.market.ad_reader import read_images
 
@@ -20,6 +28,11 @@ def classified(model: AttributeNet, images: Tensor) -> np.ndarray:
 
     Explained in chapter ``ad-images``.
 
+    Raises
+    ------
+    ValueError
+        When a picture is not finite, or has another shape than the network reads.
+
     Examples
     --------
     >>> import torch
@@ -28,7 +41,8 @@ def classified(model: AttributeNet, images: Tensor) -> np.ndarray:
     >>> classified(AttributeNet(features=8), torch.zeros(2, 32, 32, 3)).shape
     (2, 5)
     """
-    heads = predict(model, [images]).split(IMAGE_LEVELS, 1)
+    numbers(images, "images", ndim=4)
+    heads = predict(model, [images]).split(model.levels, 1)
     return torch.stack([head.argmax(1) for head in heads], dim=1).numpy()
 
 
@@ -48,6 +62,11 @@ def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndar
     arrays of shape (N,)
         The share of the five attributes that are as asked; 1 where the ad counts and all are.
 
+    Raises
+    ------
+    ValueError
+        When an attribute is out of range, or there is not one picture per request.
+
     Examples
     --------
     One real ad, asked for as it is and with another palette: four of five attributes are right
@@ -62,6 +81,8 @@ def as_asked(images: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndar
     >>> as_asked(np.repeat(images.numpy(), 2, axis=0), asked)
     (array([1. , 0.8]), array([1., 0.]))
     """
+    aligned(images=images, asked=asked)
+    asked = attribute_codes(asked)
     shown, valid = attributes_read(images)
     correct = shown == asked
     return correct.mean(axis=1), (correct.all(axis=1) & valid).astype(float)
@@ -98,6 +119,8 @@ class Judge:
     """
 
     def __init__(self, classifier: AttributeNet, images: Tensor, attributes: np.ndarray) -> None:
+        aligned(images=images, attributes=attributes)
+        numbers(images, "images", ndim=4)
         self.classifier = classifier
         raw = predict(classifier.features, [images]).numpy()
         self.centre, self.scale = raw.mean(0), raw.std(0)
@@ -110,7 +133,15 @@ class Judge:
         return (raw - self.centre) / self.scale
 
     def look(self, images: np.ndarray, asked: np.ndarray) -> "Verdict":
-        """Look at ads (M, 32, 32, 3) that were drawn for requests (M, 5), and let them be read."""
+        """Look at ads (M, 32, 32, 3) that were drawn for requests (M, 5), and let them be read.
+
+        Raises
+        ------
+        ValueError
+            As `as_asked`.
+        """
+        aligned(images=images, asked=asked)
+        asked = attribute_codes(asked)
         shown, valid = attributes_read(images)
         return Verdict(asked, self.features(images), shown == asked, valid)
 
@@ -184,10 +215,22 @@ class Verdict:
         return (self.correct.all(axis=1) & self.valid).astype(float)
 
 
-def with_request(features: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Put the request's plain levels, scaled to deviations of 1, beside features → (N, F + 31)."""
-    one_hot = image_request(asked)[:, : sum(IMAGE_LEVELS)].numpy()
-    share = np.repeat([1 / n for n in IMAGE_LEVELS], IMAGE_LEVELS)
+def with_request(
+    features: np.ndarray, asked: np.ndarray, levels: Sequence[int] = IMAGE_LEVELS
+) -> np.ndarray:
+    """Put the request's plain levels, scaled to deviations of 1, beside features → (N, F + 31).
+
+    Raises
+    ------
+    ValueError
+        When an attribute is out of range or has one level alone, a feature is not finite, or the
+        rows differ in number.
+    """
+    aligned(features=features, asked=asked)
+    numbers(features, "features", ndim=2)
+    whole_numbers(list(levels), "levels", low=2)
+    one_hot = image_request(asked, levels)[:, : sum(levels)].numpy()
+    share = np.repeat([1 / n for n in levels], levels)
     return np.hstack([features, one_hot / np.sqrt(share * (1 - share))])
 
 
@@ -206,6 +249,11 @@ def mode_coverage(
     -------
     float
 
+    Raises
+    ------
+    ValueError
+        When a feature is not finite, or there are not more real ads than neighbours.
+
     References
     ----------
     Naeem et al. (2020), Reliable fidelity and diversity metrics for generative models, eq. 5.
@@ -220,6 +268,8 @@ def mode_coverage(
     >>> mode_coverage(real, np.array([[0.5], [0.6]]), neighbours=1)
     0.5
     """
+    numbers(real, "real", ndim=2), numbers(fake, "fake", ndim=2)
+    whole_numbers(neighbours, "neighbours", low=1, high=len(real) - 1)
     real, fake = torch.as_tensor(real), torch.as_tensor(fake)
     radius = torch.cdist(real, real).kthvalue(neighbours + 1, dim=1).values  # itself comes first
     return (torch.cdist(real, fake).amin(1) < radius).double().mean().item()
@@ -229,6 +279,11 @@ def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.nd
     """Return the closest of other pictures: root mean square difference (N,), which one (N,).
 
     Explained in chapter ``ad-images``.
+
+    Raises
+    ------
+    ValueError
+        When a picture is not finite, or the two sets have pictures of other shapes.
 
     Examples
     --------
@@ -240,6 +295,10 @@ def nearest_image(images: np.ndarray, others: Tensor) -> tuple[np.ndarray, np.nd
     >>> round(float(difference[0]), 3), which
     (0.25, array([1]))
     """
+    numbers(images, "images", ndim=4), numbers(others, "others", ndim=4)
+    if images.shape[1:] != others.shape[1:]:
+        shapes = f"images of {tuple(images.shape)}, others of {tuple(others.shape)}"
+        raise ValueError(f"{shapes}: give pictures of one size")
     flat = torch.as_tensor(images).flatten(1)
     found = torch.cdist(flat, others.flatten(1)).min(1)
     return found.values.numpy() / flat.shape[1] ** 0.5, found.indices.numpy()
@@ -256,6 +315,11 @@ def noise_spread(images: np.ndarray, repeats: int) -> float:
         `repeats` ads of the first request, then those of the second…
     repeats : int
 
+    Raises
+    ------
+    ValueError
+        When a picture is not finite, or there are not at least 2 for each request.
+
     Examples
     --------
     >>> import numpy as np
@@ -265,5 +329,9 @@ def noise_spread(images: np.ndarray, repeats: int) -> float:
     >>> noise_spread(ads, repeats=2)
     0.5
     """
+    numbers(images, "images", ndim=4)
+    repeats = int(whole_numbers(repeats, "repeats", low=2))
+    if not len(images) or len(images) % repeats:
+        raise ValueError(f"{len(images)} pictures do not make groups of {repeats}")
     groups = images.reshape(-1, repeats, images[0].size)
     return float(np.sqrt(groups.var(axis=1, ddof=1).mean()))

@@ -5,23 +5,71 @@ Networks this small cannot learn to draw edges pixel by pixel within minutes. Th
 archive, and a network chooses the K weights. A *request* is what an ad shall show, as numbers 0 and
 1: one per attribute level, and one per pair of a layout with a level of another attribute, because
 the layout decides where everything stands.
+
+Pictures of other sizes and channels, and other attributes, work alike: `Strokes` takes the shape of
+its archive, and what reads a request takes the number of `levels` of each attribute. The last
+attribute is paired with the others, as the layout is.
 """
 
 import copy
+import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, leaky_relu, one_hot
+from torch.nn.functional import batch_norm, cross_entropy, leaky_relu, one_hot, pad
 
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.market.creatives import level_counts
 
 SHOWN = ("category", "tone", "discount", "palette", "layout")  # what a still picture can show
 IMAGE_LEVELS = tuple(level_counts(*SHOWN).values())
-REQUEST_DIM = sum(IMAGE_LEVELS) + sum(IMAGE_LEVELS[:-1]) * IMAGE_LEVELS[-1]
+SMALLEST = 4  # pixels that the classifier's layers need; smaller pictures are padded
 
 
-def image_request(attributes: np.ndarray) -> Tensor:
+def request_width(levels: Sequence[int] = IMAGE_LEVELS) -> int:
+    """Return how many numbers `image_request` writes.
+
+    Examples
+    --------
+    >>> from pm_utils.creatives.image.networks import request_width
+    >>> request_width((3, 2))  # five levels and 3 × 2 pairs
+    11
+    """
+    whole_numbers(list(levels), "levels", low=1)
+    return sum(levels) + sum(levels[:-1]) * levels[-1]
+
+
+REQUEST_DIM = request_width()
+
+
+def attribute_codes(
+    attributes: np.ndarray, levels: Sequence[int] = IMAGE_LEVELS, name: str = "attributes"
+) -> np.ndarray:
+    """Return attributes (N, A) as integers, or refuse a level that there is not.
+
+    Raises
+    ------
+    ValueError
+        When there is not a column per attribute, or a code is out of range.
+
+    Examples
+    --------
+    >>> from pm_utils.creatives.image.networks import attribute_codes
+    >>> attribute_codes([[0]], levels=(3, 7))
+    Traceback (most recent call last):
+    ValueError: attributes has shape (1, 1): give (N, 2)
+    """
+    codes = whole_numbers(attributes, name)
+    if codes.ndim != 2 or codes.shape[1] != len(levels):
+        raise ValueError(f"{name} has shape {codes.shape}: give (N, {len(levels)})")
+    for column, count in enumerate(levels):
+        whole_numbers(codes[:, column], f"{name}, column {column}", high=count - 1)
+    return codes
+
+
+def image_request(attributes: np.ndarray, levels: Sequence[int] = IMAGE_LEVELS) -> Tensor:
     """Write attributes as numbers 0 and 1.
 
     Explained in chapter ``ad-images``.
@@ -29,12 +77,19 @@ def image_request(attributes: np.ndarray) -> Tensor:
     Parameters
     ----------
     attributes : array of shape (N, 5), int
-        Codes in the order of `SHOWN`.
+        Codes in the order of `SHOWN`, or (N, A) of attributes of one's own.
+    levels : sequence of A ints
+        How many levels each attribute has.
 
     Returns
     -------
     Tensor of shape (N, REQUEST_DIM), float32
         One 1 for each level and one for each pair of the layout with another level.
+
+    Raises
+    ------
+    ValueError
+        As `attribute_codes`.
 
     Examples
     --------
@@ -46,9 +101,9 @@ def image_request(attributes: np.ndarray) -> Tensor:
     >>> request.shape, request.sum().item()  # five levels and four pairs with the layout
     (torch.Size([1, 139]), 9.0)
     """
-    codes = torch.as_tensor(attributes, dtype=torch.long)
-    parts = [one_hot(codes[:, i], n) for i, n in enumerate(IMAGE_LEVELS)]
-    plain, layout = torch.cat(parts[:-1], 1), parts[-1]
+    codes = torch.from_numpy(attribute_codes(attributes, levels))
+    parts = [one_hot(codes[:, i], n) for i, n in enumerate(levels)]
+    plain, layout = torch.cat([codes[:, :0], *parts[:-1]], 1), parts[-1]
     pairs = (plain.unsqueeze(2) * layout.unsqueeze(1)).flatten(1)
     return torch.cat([plain, layout, pairs], 1).float()
 
@@ -64,10 +119,17 @@ class Strokes(nn.Module):
     Parameters
     ----------
     images : Tensor of shape (N, 32, 32, 3)
+        In [0, 1]; or of any other height, width and channels (N, H, W, C).
     count : int
         Number of strokes.
     seed : int
         The components are found by a randomised method.
+
+    Raises
+    ------
+    ValueError
+        When a picture is not finite or has other dimensions, or there are more strokes than
+        pictures vary in.
 
     References
     ----------
@@ -91,10 +153,16 @@ class Strokes(nn.Module):
 
     def __init__(self, images: Tensor, count: int, *, seed: int) -> None:
         super().__init__()
+        numbers(images, "images", ndim=4)
+        flat, self.shape = images.flatten(1), tuple(images.shape[1:])
+        whole_numbers(count, "count", low=1, high=min(flat.shape))
         torch.manual_seed(seed)
-        flat = images.flatten(1)
         mean = flat.mean(0)
-        _, singular_values, strokes = torch.svd_lowrank(flat - mean, q=count + 10, niter=2)
+        drawn = min(count + 10, *flat.shape)
+        _, singular_values, strokes = torch.svd_lowrank(flat - mean, q=drawn, niter=2)
+        if not singular_values[count - 1] > 0:
+            varied = int((singular_values > 0).sum())
+            raise ValueError(f"count is {count}, and the pictures vary in {varied} patterns alone")
         deviation, strokes = singular_values[:count] / len(flat) ** 0.5, strokes[:, :count]
         scale = deviation**0.5 * deviation.mean() ** 0.5
         self.register_buffer("mean", mean)
@@ -108,7 +176,7 @@ class Strokes(nn.Module):
     def paint(self, weights: Tensor) -> Tensor:
         """Weights (N, K) → pictures (N, 32, 32, 3) in [0, 1]."""
         flat = self.mean + (weights * self.scale) @ self.strokes.T
-        return flat.clamp(0, 1).unflatten(1, (32, 32, 3))
+        return flat.clamp(0, 1).unflatten(1, self.shape)
 
 
 class GatedLayers(nn.Module):
@@ -118,6 +186,8 @@ class GatedLayers(nn.Module):
     ----------
     inputs, width, layers : int
         Width of the input without the request, width of the layers, and their number.
+    request : int
+        Width of the request.
 
     Examples
     --------
@@ -128,11 +198,11 @@ class GatedLayers(nn.Module):
     torch.Size([2, 8])
     """
 
-    def __init__(self, inputs: int, width: int, layers: int) -> None:
+    def __init__(self, inputs: int, width: int, layers: int, request: int = REQUEST_DIM) -> None:
         super().__init__()
-        self.first = nn.Linear(inputs + REQUEST_DIM, width)
+        self.first = nn.Linear(inputs + request, width)
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
-        self.gates = nn.ModuleList(nn.Linear(REQUEST_DIM, width) for _ in range(layers))
+        self.gates = nn.ModuleList(nn.Linear(request, width) for _ in range(layers))
 
     def forward(self, x: Tensor, request: Tensor) -> Tensor:
         """Input (B, I), request (B, R) → (B, W)."""
@@ -151,6 +221,8 @@ class AdImageGenerator(nn.Module):
     ----------
     strokes, noise_dim, width : int
         Number of strokes, numbers of noise per ad, and width of the hidden layers.
+    request : int
+        Width of the request.
 
     Examples
     --------
@@ -163,12 +235,14 @@ class AdImageGenerator(nn.Module):
     torch.Size([2, 5])
     """
 
-    def __init__(self, strokes: int, noise_dim: int = 32, width: int = 256) -> None:
+    def __init__(
+        self, strokes: int, noise_dim: int = 32, width: int = 256, request: int = REQUEST_DIM
+    ) -> None:
         super().__init__()
         self.noise_dim = noise_dim
-        self.body = GatedLayers(noise_dim, width, layers=2)
+        self.body = GatedLayers(noise_dim, width, layers=2, request=request)
         self.vary = nn.Linear(width, strokes)
-        self.mean = nn.Linear(REQUEST_DIM, strokes)
+        self.mean = nn.Linear(request, strokes)
 
     def forward(self, noise: Tensor, request: Tensor) -> Tensor:
         """Noise (B, Z), request (B, R) → weights (B, K)."""
@@ -184,6 +258,8 @@ class AdImageCritic(nn.Module):
     ----------
     strokes, width : int
         Number of strokes, and width of the hidden layers.
+    request : int
+        Width of the request.
 
     References
     ----------
@@ -201,13 +277,13 @@ class AdImageCritic(nn.Module):
     >>> real, fake = critic(torch.zeros(2, 2, 5), request)  # each (2,)
     """
 
-    def __init__(self, strokes: int, width: int = 256) -> None:
+    def __init__(self, strokes: int, width: int = 256, request: int = REQUEST_DIM) -> None:
         super().__init__()
         self.first = nn.Linear(strokes, width)
-        self.gate = nn.Linear(REQUEST_DIM, 2 * width)
+        self.gate = nn.Linear(request, 2 * width)
         self.second = nn.Linear(width, width)
         self.unconditional = nn.Linear(width, 1)
-        self.projection = nn.Linear(REQUEST_DIM, width)
+        self.projection = nn.Linear(request, width)
 
     def forward(self, weights: Tensor, request: Tensor) -> Tensor:
         """Weights (B, K) or (S, B, K), request (B, R) → logits (B,) or (S, B)."""
@@ -229,6 +305,8 @@ class AdImageGAN(nn.Module):
     ----------
     strokes : Strokes
     noise_dim, width : int
+    levels : sequence of int
+        How many levels each attribute has.
 
     Examples
     --------
@@ -241,18 +319,24 @@ class AdImageGAN(nn.Module):
     (2, 32, 32, 3)
     """
 
-    def __init__(self, strokes: Strokes, noise_dim: int = 32, width: int = 256) -> None:
+    def __init__(
+        self,
+        strokes: Strokes,
+        noise_dim: int = 32,
+        width: int = 256,
+        levels: Sequence[int] = IMAGE_LEVELS,
+    ) -> None:
         super().__init__()
-        count = strokes.strokes.shape[1]
-        self.strokes = strokes
-        self.generator = AdImageGenerator(count, noise_dim, width)
-        self.critic = AdImageCritic(count, width)
+        count, request = strokes.strokes.shape[1], request_width(levels)
+        self.strokes, self.levels = strokes, tuple(levels)
+        self.generator = AdImageGenerator(count, noise_dim, width, request)
+        self.critic = AdImageCritic(count, width, request)
         self.average = copy.deepcopy(self.generator).requires_grad_(False)
 
     def start_from_means(self, weights: Tensor, request: Tensor) -> None:
         """Let the generator begin with the mean ad of each request, by least squares."""
         with torch.no_grad():
-            gram = request.T @ request + 10 * torch.eye(REQUEST_DIM)
+            gram = request.T @ request + 10 * torch.eye(request.shape[1])
             mean = torch.linalg.solve(gram, request.T @ weights)  # (R, K)
             self.generator.mean.weight.copy_(mean.T)
             self.generator.mean.bias.zero_()
@@ -267,10 +351,17 @@ class AdImageGAN(nn.Module):
 
     @torch.no_grad()
     def sample(self, attributes: np.ndarray, *, seed: int = 0) -> np.ndarray:
-        """Draw one ad per request → (N, 32, 32, 3) in [0, 1]."""
+        """Draw one ad per request → (N, 32, 32, 3) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            As `attribute_codes`.
+        """
+        request = image_request(attributes, self.levels)
         rng = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(attributes), self.generator.noise_dim, generator=rng)
-        return self.strokes.paint(self.average(noise, image_request(attributes))).numpy()
+        return self.strokes.paint(self.average(noise, request)).numpy()
 
 
 class AdImageFlow(nn.Module):
@@ -282,6 +373,8 @@ class AdImageFlow(nn.Module):
     ----------
     strokes : Strokes
     width : int
+    levels : sequence of int
+        How many levels each attribute has.
 
     References
     ----------
@@ -298,13 +391,15 @@ class AdImageFlow(nn.Module):
     (1, 32, 32, 3)
     """
 
-    def __init__(self, strokes: Strokes, width: int = 256) -> None:
+    def __init__(
+        self, strokes: Strokes, width: int = 256, levels: Sequence[int] = IMAGE_LEVELS
+    ) -> None:
         super().__init__()
-        count = strokes.strokes.shape[1]
-        self.strokes = strokes
-        self.body = GatedLayers(count + 16, width, layers=2)
+        count, request = strokes.strokes.shape[1], request_width(levels)
+        self.strokes, self.levels = strokes, tuple(levels)
+        self.body = GatedLayers(count + 16, width, layers=2, request=request)
         self.out = nn.Linear(width, count)
-        self.mean = nn.Linear(REQUEST_DIM, count)
+        self.mean = nn.Linear(request, count)
 
     def forward(self, place: Tensor, time: Tensor, request: Tensor) -> Tensor:
         """Place (B, K), time (B,) in [0, 1], request (B, R) → velocity (B, K)."""
@@ -315,8 +410,15 @@ class AdImageFlow(nn.Module):
 
     @torch.no_grad()
     def sample(self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16) -> np.ndarray:
-        """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1]."""
-        rng, request = torch.Generator().manual_seed(seed), image_request(attributes)
+        """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            As `attribute_codes`, or when there is no step.
+        """
+        steps = int(whole_numbers(steps, "steps", low=1))
+        rng, request = torch.Generator().manual_seed(seed), image_request(attributes, self.levels)
         place = torch.randn(len(request), len(self.strokes.scale), generator=rng)
         for step in range(steps):
             time = torch.full((len(place),), step / steps)
@@ -372,6 +474,15 @@ class AttributeNet(nn.Module):
     ----------
     features : int
         Width of the last layer.
+    levels : sequence of int
+        How many levels each attribute has.
+    shape : (int, int, int)
+        Height, width and channels of the pictures.
+
+    Raises
+    ------
+    ValueError
+        When a size is not whole and above 0.
 
     Examples
     --------
@@ -384,26 +495,60 @@ class AttributeNet(nn.Module):
     [12, 4, 5, 6, 4]
     """
 
-    def __init__(self, features: int = 32) -> None:
+    def __init__(
+        self,
+        features: int = 32,
+        levels: Sequence[int] = IMAGE_LEVELS,
+        shape: tuple[int, int, int] = (32, 32, 3),
+    ) -> None:
         super().__init__()
+        sizes = [features, *levels, *shape]
+        whole_numbers(sizes, "features, levels and shape", low=1)
+        self.levels, self.shape = tuple(levels), tuple(shape)
+        *self.size, channels = (*(max(side, SMALLEST) for side in shape[:2]), shape[2])
+        left = [(side // 4 - 1) // 2 + 1 for side in self.size]  # 4 of 32
         self.backbone = nn.Sequential(
-            *(nn.Conv2d(3, 16, 4, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),  # (B, 16, 16, 16)
-            *(nn.Conv2d(16, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),  # (B, 32, 8, 8)
-            *(nn.Conv2d(32, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU()),  # (B, 48, 4, 4)
-            *(nn.Flatten(), nn.Linear(48 * 16, features)),
+            *(nn.Conv2d(channels, 16, 4, 2, 1), _Norm(16), nn.ReLU()),  # (B, 16, 16, 16)
+            *(nn.Conv2d(16, 32, 4, 2, 1), _Norm(32), nn.ReLU()),  # (B, 32, 8, 8)
+            *(nn.Conv2d(32, 48, 3, 2, 1), _Norm(48), nn.ReLU()),  # (B, 48, 4, 4)
+            *(nn.Flatten(), nn.Linear(48 * math.prod(left), features)),
         )
-        self.heads = nn.Linear(features, sum(IMAGE_LEVELS))
+        self.heads = nn.Linear(features, sum(levels))
 
     def features(self, images: Tensor) -> Tensor:
-        """Pictures (B, 32, 32, 3) → features (B, F)."""
-        return self.backbone(2 * images.permute(0, 3, 1, 2) - 1)
+        """Pictures (B, 32, 32, 3) → features (B, F).
+
+        Raises
+        ------
+        ValueError
+            When the pictures have another shape than the network was made for.
+        """
+        if tuple(images.shape[1:]) != self.shape:
+            raise ValueError(f"pictures of shape {tuple(images.shape)}: give (B, *{self.shape})")
+        x = 2 * images.permute(0, 3, 1, 2) - 1
+        if tuple(x.shape[2:]) != tuple(self.size):  # smaller than the layers read
+            x = pad(x, (0, self.size[1] - x.shape[3], 0, self.size[0] - x.shape[2]))
+        return self.backbone(x)
 
     def forward(self, images: Tensor) -> Tensor:
         """Pictures (B, 32, 32, 3) → logits of all levels side by side (B, 31)."""
         return self.heads(self.features(images))
 
 
-def attribute_loss(logits: Tensor, attributes: Tensor) -> Tensor:
+class _Norm(nn.BatchNorm2d):
+    """Batch normalisation that scores a single number by its running moments, and keeps these."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """States (B, C, H, W) → the same, normalised."""
+        if self.training and x.numel() == x.shape[1]:
+            moments = self.running_mean, self.running_var, self.weight, self.bias
+            return batch_norm(x, *moments, training=False, eps=self.eps)
+        return super().forward(x)
+
+
+def attribute_loss(
+    logits: Tensor, attributes: Tensor, levels: Sequence[int] = IMAGE_LEVELS
+) -> Tensor:
     """Return the sum of five cross-entropies: logits (B, 31), codes (B, 5) → nats, a scalar.
 
     Examples
@@ -415,5 +560,5 @@ def attribute_loss(logits: Tensor, attributes: Tensor) -> Tensor:
     >>> round(attribute_loss(torch.zeros(1, 31), torch.tensor([[3, 0, 4, 5, 2]])).item(), 3)
     8.659
     """
-    heads = logits.split(IMAGE_LEVELS, 1)
+    heads = logits.split(list(levels), 1)
     return sum(cross_entropy(head, attributes[:, i]) for i, head in enumerate(heads))

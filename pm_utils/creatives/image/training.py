@@ -1,6 +1,7 @@
 """Train the GAN, the flow and the classifier of still ads."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -8,13 +9,17 @@ from torch import Tensor
 
 from pm_utils.creatives.adversarial import critic_loss, generator_loss, gradient_penalty
 from pm_utils.creatives.image.networks import (
+    IMAGE_LEVELS,
     AdImageFlow,
     AdImageGAN,
     AttributeNet,
     Strokes,
+    attribute_codes,
     attribute_loss,
     flow_loss,
+    request_width,
 )
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.learning.training import fit, rise_and_fall
 
 _WARM_UP = 50  # steps
@@ -24,28 +29,73 @@ PENALISE_EVERY = 8  # steps; the penalty of one step then counts eightfold
 
 
 def train_image_classifier(
-    images: Tensor, attributes: np.ndarray, *, epochs: int, seed: int
+    images: Tensor,
+    attributes: np.ndarray,
+    *,
+    epochs: int,
+    seed: int,
+    levels: Sequence[int] = IMAGE_LEVELS,
 ) -> AttributeNet:
     """Train the classifier whose features the distances are taken in.
 
     Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    images : Tensor of shape (N, H, W, C)
+        In [0, 1].
+    attributes : array of shape (N, A), int
+        What they show.
+    epochs, seed : int
+    levels : sequence of A ints
+        How many levels each attribute has.
+
+    Raises
+    ------
+    ValueError
+        When a picture is not finite, an attribute is out of range, or the rows differ in number.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.image.training import train_image_classifier
+    >>> digits = torch.rand(9, 8, 8, 1, generator=torch.Generator().manual_seed(0))
+    >>> model = train_image_classifier(
+    ...     digits, np.arange(9)[:, None], epochs=1, seed=0, levels=(10,)
+    ... )
+    >>> model(digits).shape
+    torch.Size([9, 10])
     """
+    aligned(images=images, attributes=attributes)
+    numbers(images, "images", ndim=4)
+    attributes = attribute_codes(attributes, levels)
     torch.manual_seed(seed)
-    model = AttributeNet().to(memory_format=torch.channels_last)
+    model = AttributeNet(levels=levels, shape=tuple(images.shape[1:])).to(
+        memory_format=torch.channels_last
+    )
     settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1e-2, "seed": seed}
-    fit(model, [images], torch.as_tensor(attributes), loss=attribute_loss, **settings)
+    loss = partial(attribute_loss, levels=levels)
+    fit(model, [images], torch.as_tensor(attributes), loss=loss, **settings)
     return model
 
 
 def new_gan(
-    strokes: Strokes, weights: Tensor, request: Tensor, *, width: int, seed: int
+    strokes: Strokes,
+    weights: Tensor,
+    request: Tensor,
+    *,
+    width: int,
+    seed: int,
+    levels: Sequence[int] = IMAGE_LEVELS,
 ) -> AdImageGAN:
     """Return an untrained GAN that starts from the mean ad of each request.
 
     Explained in chapter ``ad-images``.
     """
     torch.manual_seed(seed)
-    gan = AdImageGAN(strokes, width=width)
+    gan = AdImageGAN(strokes, width=width, levels=levels)
+    _check_archive(weights, request, gan.levels)
     gan.start_from_means(weights, request)
     return gan
 
@@ -86,12 +136,20 @@ def train_image_gan(
         Called before the first step, and after every `watch_every`.
     watch_every : int
 
+    Raises
+    ------
+    ValueError
+        When a weight or a request is not finite, the rows differ in number, or the request is of
+        other attributes.
+
     References
     ----------
     Goodfellow et al. (2014), Generative adversarial nets, algorithm 1.
     Karras et al. (2020), Analyzing and improving the image quality of StyleGAN (penalty now and
     then).
     """
+    _check_archive(weights, request, gan.levels)
+    whole_numbers(steps, "steps", low=1), numbers(penalty, "penalty", low=0)
     rng = torch.Generator().manual_seed(seed)
     optimizers = [
         torch.optim.Adam(part.parameters(), rate, betas=(0.0, 0.99), fused=True)
@@ -169,7 +227,14 @@ def train_flow(
     steps, seed, batch_size : int
     learning_rate : float
         Adam's largest step.
+
+    Raises
+    ------
+    ValueError
+        As `train_image_gan`.
     """
+    _check_archive(weights, request, flow.levels)
+    whole_numbers(steps, "steps", low=1)
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(steps, _WARM_UP))
@@ -181,3 +246,15 @@ def train_flow(
         flow_loss(flow, noise, weights[rows], time, request[rows]).backward()
         optimizer.step()
         scheduler.step()
+
+
+def _check_archive(weights: Tensor, request: Tensor, levels: Sequence[int]) -> None:
+    """Refuse strokes and requests that do not belong together or are no numbers."""
+    aligned(weights=weights, request=request)
+    numbers(weights, "weights", ndim=2)
+    numbers(request, "request", ndim=2)
+    if request.shape[1] != request_width(levels):
+        raise ValueError(
+            f"request has shape {tuple(request.shape)}, and attributes of {tuple(levels)} levels "
+            f"make {request_width(levels)} columns: write it with `image_request`"
+        )

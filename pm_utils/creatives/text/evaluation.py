@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.market.ad_reader import read_text
 from pm_utils.market.creatives import ATTRIBUTES, level_counts
 from pm_utils.market.headlines import copy_grammar
@@ -24,7 +25,13 @@ def share_of_gain(
     value, single, oracle : arrays of shape (N,)
         Probability of a click of each customer.
     weight : array of shape (N,), optional
-        How much each customer counts.
+        How much each customer counts. Pandas' rows are matched by index.
+
+    Raises
+    ------
+    ValueError
+        When a number is not finite, a weight is negative, the rows do not belong together, or the
+        best ad for each is worth no more than the best single one.
 
     Examples
     --------
@@ -38,7 +45,17 @@ def share_of_gain(
     >>> round(share_of_gain(np.array([0.02, 0.01, 0.02]), single, oracle), 3)
     -0.167
     """
-    got, least, most = (np.average(v, weights=weight) for v in (value, single, oracle))
+    value, single, oracle, weight = aligned(
+        value=value, single=single, oracle=oracle, weight=weight
+    )
+    named = {"value": value, "single": single, "oracle": oracle}
+    checked = [numbers(one, name, ndim=1) for name, one in named.items()]
+    weight = None if weight is None else numbers(weight, "weight", low=0, ndim=1)
+    got, least, most = (np.average(v, weights=weight) for v in checked)
+    if not most > least:
+        raise ValueError(
+            f"oracle is worth {most:.6g}, single {least:.6g}: there is nothing to gain"
+        )
     return float((got - least) / (most - least))
 
 
@@ -70,7 +87,14 @@ def side_by_side(drafts: dict[str, Tensor], asked: np.ndarray, readers: list[str
     -------
     DataFrame
         The row of what was asked for, then a row per draft; a column per reader.
+
+    Raises
+    ------
+    ValueError
+        When an ad is none of the 240, or there is not one headline and one reader for each.
     """
+    asked = whole_numbers(asked, "asked", high=len(ADS) - 1)
+    aligned(asked=asked, readers=readers, **drafts)
     levels = [
         ATTRIBUTES["category"],
         ATTRIBUTES["tone"],
@@ -100,7 +124,14 @@ def evaluate_headlines(tokens: np.ndarray, asked: np.ndarray, archive: np.ndarra
     Series
         *Right* headlines parse and say what was asked. Only what parses can be *novel* or
         *distinct*.
+
+    Raises
+    ------
+    ValueError
+        When an ad is none of the 240, or there is not one headline for each.
     """
+    tokens, asked = (np.asarray(part) for part in aligned(tokens=tokens, asked=asked))
+    asked = whole_numbers(asked, "asked", high=len(ADS) - 1)
     said = ads_in_headlines(tokens)
     lines = [row.tobytes() for row in np.asarray(tokens, np.int64)[said >= 0]]
     known = {row.tobytes() for row in np.asarray(archive, np.int64)}

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, logsigmoid, scaled_dot_product_attention
 
+from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
 from pm_utils.market.headlines import BOS, EOS, MAX_LENGTH, PAD
 
 Cache = list[tuple[Tensor, Tensor]]
@@ -59,6 +60,11 @@ class ResponseModel(nn.Module):
     dropout : float
         Share of the profile's numbers dropped while training.
 
+    Raises
+    ------
+    ValueError
+        When an attribute is negative or not whole.
+
     References
     ----------
     Huang et al. (2013), Learning deep structured semantic models for web search.
@@ -79,6 +85,7 @@ class ResponseModel(nn.Module):
 
     def __init__(self, generator: AdGenerator, attributes: Tensor, *, dropout: float = 0.0) -> None:
         super().__init__()
+        whole_numbers(attributes, "attributes")
         width = generator.fc2.out_features
         self.generator, self.dropout = generator, nn.Dropout(dropout)
         self.register_buffer("attributes", attributes)
@@ -101,7 +108,15 @@ class ResponseModel(nn.Module):
         return code @ ads.T / ads.shape[1] ** 0.5 + self.appeal(ads).T
 
     def nearest(self, profile: Tensor, k: int = 1) -> Tensor:
-        """Profile (B, P) → the k ads with the largest logits, the best first (B, k)."""
+        """Profile (B, P) → the k ads with the largest logits, the best first (B, k).
+
+        Raises
+        ------
+        ValueError
+            When the profile is not finite, or there are fewer than k ads.
+        """
+        numbers(profile, "profile", ndim=2)
+        whole_numbers(k, "k", low=1, high=len(self.attributes))
         with torch.no_grad():
             return self.eval()(profile).topk(k, dim=1).indices
 
@@ -120,7 +135,7 @@ def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Scalar, nats per impression.
+        Scalar, nats per impression; 0 for a batch without impressions.
 
     Examples
     --------
@@ -135,7 +150,7 @@ def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
     [0.6931, 0.5623]
     """
     log_likelihood = counts[..., 0] * logsigmoid(logits) + counts[..., 1] * logsigmoid(-logits)
-    return -log_likelihood.sum() / counts.sum()
+    return -log_likelihood.sum() / counts.sum().clamp(min=1)
 
 
 def response_counts(
@@ -147,8 +162,9 @@ def response_counts(
 
     Parameters
     ----------
-    customer, creative, click : arrays of shape (n,)
-        One row per impression.
+    customer, creative : arrays of shape (n,), int
+        One row per impression, counted from 0. Matched by index, where they carry one.
+    click : array of shape (n,), 0 or 1
     shape : (int, int)
         Customers and ads.
 
@@ -156,6 +172,12 @@ def response_counts(
     -------
     Tensor of shape (N, M, 2), float32
         Impressions with a click and impressions without.
+
+    Raises
+    ------
+    ValueError
+        When a click is neither 0 nor 1, a customer or an ad is none of `shape`, or the rows do not
+        belong together.
 
     Examples
     --------
@@ -167,7 +189,10 @@ def response_counts(
     >>> response_counts(customer, creative, click, shape=(2, 2)).tolist()
     [[[0.0, 0.0], [1.0, 1.0]], [[0.0, 1.0], [0.0, 0.0]]]
     """
-    cell = 2 * (customer.astype(np.int64) * shape[1] + creative) + ~click.astype(bool)
+    customer, creative, click = aligned(customer=customer, creative=creative, click=click)
+    customer = whole_numbers(customer, "customer", high=shape[0] - 1)
+    creative = whole_numbers(creative, "creative", high=shape[1] - 1)
+    cell = 2 * (customer * shape[1] + creative) + ~booleans(click, "click")
     counts = np.bincount(cell, minlength=2 * shape[0] * shape[1])
     return torch.tensor(counts.reshape(*shape, 2), dtype=torch.float32)
 
@@ -266,10 +291,12 @@ class AdCopyGPT(nn.Module):
         Raises
         ------
         ValueError
-            When there are more tokens than positions.
+            When there are more tokens than positions, or a token is none of the vocabulary.
         """
         if tokens.shape[1] > self.config.length:
             raise ValueError(f"{tokens.shape[1]} tokens, {self.config.length} positions: cut them")
+        if tokens.numel() and not 0 <= tokens.min() <= tokens.max() < self.config.n_words:
+            whole_numbers(tokens, "tokens", low=0, high=self.config.n_words - 1)
         x = torch.cat([self.prefix(code).unsqueeze(1), self.words(tokens[:, 1:])], 1)
         return self._run(x, 0, [None] * len(self.blocks))[0]
 
@@ -316,7 +343,8 @@ def pick(logits: Tensor, temperature: float, generator: torch.Generator) -> Tens
     Raises
     ------
     ValueError
-        When words are to be drawn and a logit over the temperature is not finite.
+        When the temperature is negative, or words are to be drawn and a logit over the temperature
+        is not finite.
 
     Examples
     --------
@@ -333,6 +361,7 @@ def pick(logits: Tensor, temperature: float, generator: torch.Generator) -> Tens
     """
     if temperature == 0:
         return logits.argmax(1)
+    numbers(temperature, "temperature", low=0)
     cumulative = (logits / temperature).softmax(1).cumsum(1)
     if not cumulative[:, -1].isfinite().all():
         raise ValueError(

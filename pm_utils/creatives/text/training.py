@@ -1,5 +1,7 @@
 """Train the towers that learn who likes which ad, and the writer of headlines."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,9 +16,11 @@ from pm_utils.creatives.text.networks import (
     click_loss,
     next_word_loss,
 )
+from pm_utils.creatives.text.ngram import check_tokens
 from pm_utils.formulas import sigmoid
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.learning.training import fit, predict
-from pm_utils.market.headlines import PAD, copy_grammar
+from pm_utils.market.headlines import MAX_LENGTH, PAD, copy_grammar
 
 
 def train_response_towers(
@@ -46,7 +50,16 @@ def train_response_towers(
     ResponseModel
     float
         Loss on *choose*, nats per impression.
+
+    Raises
+    ------
+    ValueError
+        When a profile or a count is not finite, a count is negative, or a customer is none of the
+        rows.
     """
+    _check_response(profile, counts)
+    for name, rows in {"learn": learn, "choose": choose}.items():
+        whole_numbers(rows, name, low=0, high=len(profile) - 1)
     torch.manual_seed(seed)
     model = ResponseModel(AdGenerator(profile.shape[1], 128), torch.tensor(ADS))
     settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1.4e-2, "seed": seed}
@@ -81,6 +94,12 @@ def logistic_liking(
     array of shape (N, 240)
         Logits up to a constant.
 
+    Raises
+    ------
+    ValueError
+        When a profile or a count is not finite, a count is negative, the penalty is not above 0,
+        or all impressions ended alike.
+
     Examples
     --------
     The first of two customers clicks on all ads of category 0 and no others, the second on all
@@ -96,6 +115,10 @@ def logistic_liking(
     >>> ADS[[liking[0].argmax(), liking[1].argmin()], 0].tolist()
     [0, 0]
     """
+    _check_response(profile, counts)
+    numbers(inverse_penalty, "inverse_penalty", above=0)
+    if not (counts.sum((0, 1)) > 0).all():
+        raise ValueError("counts hold only clicks or none: there is no liking to learn")
     x = np.column_stack([np.ones(len(profile)), profile]).astype(np.float32)
     z = np.hstack([np.eye(n, dtype=np.float32)[ADS[:, i]] for i, n in enumerate(SHAPE)])
     clicks, impressions = counts[..., 0].numpy(), counts.sum(2).numpy()
@@ -112,6 +135,15 @@ def logistic_liking(
     return x @ weights @ z.T
 
 
+def _check_response(profile: np.ndarray, counts: Tensor) -> None:
+    """Refuse profiles and counts that do not belong together or are no numbers."""
+    aligned(profile=profile, counts=counts)
+    numbers(profile, "profile", ndim=2)
+    numbers(counts, "counts", low=0, ndim=3)
+    if counts.shape[1:] != (len(ADS), 2):
+        raise ValueError(f"counts has shape {tuple(counts.shape)}: give (N, {len(ADS)}, 2)")
+
+
 def train_writer(
     codes: Tensor,
     tokens: np.ndarray,
@@ -121,8 +153,10 @@ def train_writer(
     batch_size: int,
     learning_rate: float = 1e-2,
     seed: int,
+    epochs: int = 1,
+    vocabulary: Sequence[str] | int | None = None,
 ) -> AdCopyGPT:
-    """Train a GPT on headlines, each seen once, after their codes.
+    """Train a GPT on headlines, by default each seen once, after their codes.
 
     Explained in chapter ``ad-text``.
 
@@ -130,22 +164,57 @@ def train_writer(
     ----------
     codes : Tensor of shape (N, D)
     tokens : array of shape (N, T), int
-        As the copy grammar writes them.
+        ``<bos>``, words, ``<eos>``, ``<pad>`` to the end.
     layers, width, batch_size : int
     learning_rate : float
     seed : int
+    epochs : int
+        How often each headline is seen.
+    vocabulary : sequence of str, or int, optional
+        All words, or how many: ``<pad>`` is 0, ``<bos>`` 1 and ``<eos>`` 2. By default those of the
+        copy grammar.
 
     Returns
     -------
     AdCopyGPT
+
+    Raises
+    ------
+    ValueError
+        When a code is not finite, a word is none of the vocabulary, a text does not begin with
+        ``<bos>`` or has no word after it, or codes and texts differ in rows.
+
+    Examples
+    --------
+    A vocabulary of one's own: letters.
+
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.creatives.text.training import train_writer
+    >>> letters = ["<pad>", "<bos>", "<eos>", "a", "b"]
+    >>> texts = np.tile([[1, 3, 4, 2], [1, 4, 2, 0]], (20, 1))
+    >>> settings = {"layers": 1, "width": 8, "batch_size": 4, "epochs": 9, "seed": 0}
+    >>> codes = torch.eye(2).repeat(20, 1)
+    >>> writer = train_writer(codes, texts, vocabulary=letters, **settings)
+    >>> writer.generate(torch.eye(2))[:, :4].tolist()
+    [[1, 3, 4, 2], [1, 4, 2, 0]]
     """
+    if vocabulary is None:
+        vocabulary = copy_grammar().words
+    words = vocabulary if isinstance(vocabulary, int | np.integer) else len(vocabulary)
+    aligned(codes=codes, tokens=tokens)
+    numbers(codes, "codes", ndim=2)
+    tokens = check_tokens(tokens, int(words))
+    length = (tokens != PAD).sum(1)
+    if length.min() < 2:
+        raise ValueError(f"tokens, row {length.argmin()} holds nothing after <bos>: leave it out")
     torch.manual_seed(seed)
-    words = len(copy_grammar().words)
-    model = AdCopyGPT(GPTConfig(words, code_dim=codes.shape[1], layers=layers, width=width))
-    target = torch.tensor(tokens)[:, : (tokens != PAD).sum(1).max()]  # no column of mere pads
+    sizes = {"layers": layers, "width": width, "length": max(MAX_LENGTH, tokens.shape[1])}
+    model = AdCopyGPT(GPTConfig(int(words), code_dim=codes.shape[1], **sizes))
+    target = torch.tensor(tokens)[:, : length.max()]  # no column of mere pads
     settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
     inputs = [codes, target[:, :-1]]
-    fit(model, inputs, target, loss=next_word_loss, epochs=1, weight_decay=0.01, **settings)
+    fit(model, inputs, target, loss=next_word_loss, epochs=epochs, weight_decay=0.01, **settings)
     return model
 
 
@@ -153,6 +222,11 @@ def token_nats(model: AdCopyGPT, codes: Tensor, tokens: np.ndarray) -> np.ndarra
     """Return the surprise of each token after ``<bos>`` → (N, T - 1), nats, 0 at pads.
 
     Explained in chapter ``ad-text``.
+
+    Raises
+    ------
+    ValueError
+        When a code is not finite, a word is none of the model's, or the rows differ in number.
 
     Examples
     --------
@@ -167,7 +241,9 @@ def token_nats(model: AdCopyGPT, codes: Tensor, tokens: np.ndarray) -> np.ndarra
     >>> token_nats(gpt, torch.zeros(1, 3), np.array([[1, 4, 2, 0]])).round(2)
     array([[1.61, 1.61, 0.  ]], dtype=float32)
     """
-    target, parts = torch.tensor(tokens), []
+    aligned(codes=codes, tokens=tokens)
+    numbers(codes, "codes", ndim=2)
+    target, parts = torch.tensor(check_tokens(tokens, model.config.n_words)), []
     for rows in torch.arange(len(target)).split(500):
         logits = predict(model, [codes[rows], target[rows, :-1]])
         following = target[rows, 1:]

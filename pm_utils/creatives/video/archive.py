@@ -5,14 +5,57 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from pm_utils.creatives.image.networks import attribute_codes
 from pm_utils.creatives.video.networks import CLIP_LEVELS, MOTION
+from pm_utils.inputs import aligned, numbers
 from pm_utils.market import Creatives
-from pm_utils.market.renderer import NOISE, render_clips
+from pm_utils.market.renderer import FRAMES, NOISE, SIZE, render_clips
 
 CODE_COUNTS = (*CLIP_LEVELS.values(), MOTION)
 CLIP_CATALOGUE = np.array(
     list(np.ndindex(CODE_COUNTS))
 )  # (2592, 4): all that a clip of the chapter can show
+
+
+def clip_codes(codes: np.ndarray) -> np.ndarray:
+    """Return codes (N, 4) of clips as integers, or refuse one that there is not.
+
+    Raises
+    ------
+    ValueError
+        When there are not four columns, or a code is out of range.
+
+    Examples
+    --------
+    >>> from pm_utils.creatives.video.archive import clip_codes
+    >>> clip_codes([[3, 0, 1, 8]])  # 12 categories, 6 palettes, 4 layouts, 9 motions
+    array([[3, 0, 1, 8]])
+    """
+    return attribute_codes(codes, CODE_COUNTS, "codes")
+
+
+def check_clips(clips: Tensor, name: str = "clips", **others: np.ndarray) -> None:
+    """Refuse clips of another shape than (N, 12, 3, 32, 32), unknown numbers, and others' rows.
+
+    Raises
+    ------
+    ValueError
+        Names what is wrong.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.archive import check_clips
+    >>> check_clips(torch.zeros(2, 12, 3, 32, 30))
+    Traceback (most recent call last):
+    ValueError: clips has shape (2, 12, 3, 32, 30): give (N, 12, 3, 32, 32)
+    """
+    shape = (FRAMES, 3, SIZE, SIZE)
+    if tuple(clips.shape[1:]) != shape:
+        told = ", ".join(map(str, shape))
+        raise ValueError(f"{name} has shape {tuple(clips.shape)}: give (N, {told})")
+    aligned(**{name: clips}, **others)
+    numbers(clips, name)
 
 
 def clip_creatives(codes: np.ndarray) -> Creatives:
@@ -21,6 +64,11 @@ def clip_creatives(codes: np.ndarray) -> Creatives:
     The code of a motion is 0 for still, then left slow, left fast, right slow and so on.
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        As `clip_codes`.
 
     Examples
     --------
@@ -31,7 +79,7 @@ def clip_creatives(codes: np.ndarray) -> Creatives:
     >>> as_codes(ads).tolist()
     [[3, 0, 1, 0], [3, 0, 1, 2]]
     """
-    category, palette, layout, motion = np.asarray(codes).T
+    category, palette, layout, motion = clip_codes(codes).T
     none = np.zeros(len(category), dtype=int)
     return Creatives(
         category, none, none, palette, layout, (motion + 1) // 2, (motion + 1) % 2 * (motion > 0)
@@ -50,6 +98,11 @@ def clip_request(codes: np.ndarray) -> Tensor:
 
     Explained in chapter ``ad-video``.
 
+    Raises
+    ------
+    ValueError
+        As `clip_codes`.
+
     Examples
     --------
     >>> from pm_utils.creatives.video.archive import clip_request
@@ -57,7 +110,7 @@ def clip_request(codes: np.ndarray) -> Tensor:
     >>> request.nonzero()[:, 1].tolist()
     [3, 12, 19, 24]
     """
-    columns = torch.as_tensor(np.asarray(codes), dtype=torch.long).unbind(1)
+    columns = torch.as_tensor(clip_codes(codes), dtype=torch.long).unbind(1)
     parts = [one_hot(column, n) for column, n in zip(columns, CODE_COUNTS, strict=True)]
     return torch.cat(parts, 1).float()
 

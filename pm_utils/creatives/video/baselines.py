@@ -8,7 +8,7 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
-from pm_utils.creatives.video.archive import as_filmed, clip_request
+from pm_utils.creatives.video.archive import as_filmed, check_clips, clip_codes, clip_request
 from pm_utils.creatives.video.evaluation import evaluate_clips
 from pm_utils.creatives.video.networks import CONTENT
 from pm_utils.market.renderer import FRAMES, SIZE
@@ -52,7 +52,16 @@ class LinearClips:
         self.penalty = penalty
 
     def fit(self, clips: Tensor, codes: np.ndarray) -> "LinearClips":
-        """Learn from clips (N, 12, 3, 32, 32) and codes (N, 4)."""
+        """Learn from clips (N, 12, 3, 32, 32) and codes (N, 4).
+
+        Raises
+        ------
+        ValueError
+            When a clip has another shape or is not finite, a code is out of range, or they differ
+            in number.
+        """
+        check_clips(clips, codes=codes)
+        codes = clip_codes(codes)
         frames = clips.flatten(2).numpy()  # (N, 12, 3072)
         frame = np.arange(len(frames)) % FRAMES
         self.pca.fit(np.concatenate([frames[:, -1], frames[np.arange(len(frames)), frame]]))
@@ -75,7 +84,17 @@ class LinearClips:
         return self.pca.transform(flat.reshape(-1, flat.shape[2])).reshape(len(flat), FRAMES, -1)
 
     def unroll(self, last: np.ndarray, codes: np.ndarray) -> Tensor:
-        """Last states (N, K), codes (N, 4) → clips, back from the last frame."""
+        """Last states (N, K), codes (N, 4) → clips, back from the last frame.
+
+        Raises
+        ------
+        ValueError
+            When no clip with a motion was learned from.
+        """
+        codes = clip_codes(codes)
+        unknown = sorted(set(np.unique(codes[:, 3]).tolist()) - set(self.dynamics))
+        if unknown:
+            raise ValueError(f"codes, motion {unknown[0]}: no clip of the archive moves like that")
         states = [last]
         for _ in range(FRAMES - 1):
             before = np.empty_like(last)
@@ -168,6 +187,11 @@ def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.G
     Tensor of shape (M, 12, 3, 32, 32)
         Where several fit best, any of them.
 
+    Raises
+    ------
+    ValueError
+        When a code is out of range, or clips and codes differ in number.
+
     Examples
     --------
     >>> import numpy as np
@@ -179,6 +203,8 @@ def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.G
     >>> all(torch.equal(frame, clips[1, -1]) for frame in made[0])
     True
     """
+    check_clips(clips, codes=codes)
+    codes, asked = clip_codes(codes), clip_codes(asked)
     fits = (codes[None, :, :3] == asked[:, None, :3]).sum(2) + 0.5 * rng.random(
         (len(asked), len(codes))
     )

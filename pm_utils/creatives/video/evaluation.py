@@ -11,6 +11,8 @@ from pm_utils.creatives.video.archive import (
     as_codes,
     as_filmed,
     as_pictures,
+    check_clips,
+    clip_codes,
     clip_creatives,
     clip_request,
 )
@@ -26,6 +28,12 @@ def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray)
 
     Explained in chapter ``ad-video``.
 
+    Raises
+    ------
+    ValueError
+        When a clip has another shape or is not finite, a code is out of range, or they differ in
+        number.
+
     Examples
     --------
     >>> import numpy as np
@@ -36,6 +44,8 @@ def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray)
     >>> classifier_accuracy(ClipClassifier(features=8), clips, codes).index.tolist()
     ['category', 'palette', 'motion']
     """
+    check_clips(clips, codes=codes)
+    codes = clip_codes(codes)
     heads = predict(model, [clips]).split(JUDGED, 1)
     correct = [
         (h.argmax(1).numpy() == codes[:, i]).mean() for h, i in zip(heads, (0, 1, 3), strict=True)
@@ -48,6 +58,11 @@ def squared_errors(first: Tensor, second: Tensor) -> Tensor:
 
     Explained in chapter ``ad-video``.
 
+    Raises
+    ------
+    ValueError
+        When the clips differ in number or shape.
+
     Examples
     --------
     >>> import torch
@@ -56,6 +71,8 @@ def squared_errors(first: Tensor, second: Tensor) -> Tensor:
     >>> squared_errors(clips, clips + torch.tensor([0.5, 1.0]).view(2, 1, 1, 1, 1)).tolist()
     [0.25, 1.0]
     """
+    if first.shape != second.shape:
+        raise ValueError(f"clips of {tuple(first.shape)} and {tuple(second.shape)}: give as many")
     return (first - second).square().flatten(1).mean(1)
 
 
@@ -125,6 +142,11 @@ def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
         *Motion* is direction and speed. A clip *counts* if it is a valid ad and shows and does all
         that was asked for. A still ad is rightly *frozen*.
 
+    Raises
+    ------
+    ValueError
+        As `classifier_accuracy`.
+
     Examples
     --------
     A real clip is as asked. Frozen, it is still a valid ad, but not one that moves to the left.
@@ -139,6 +161,8 @@ def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
     ['direction', 'motion', 'counts', 'valid']
     ['valid', 'frozen']
     """
+    check_clips(clips, asked=asked)
+    asked = clip_codes(asked)
     (shown, reading), wanted = read_attributes(clips), clip_creatives(asked)
     correct = shown.codes() == wanted.codes()
     verdict = {
@@ -195,6 +219,8 @@ def change_energy(clips: Tensor) -> np.ndarray:
 def change_autocorrelation(clips: Tensor) -> np.ndarray:
     """Correlate the changes between frames with those some frames later → (N, 7), lags 2 to 8.
 
+    0 where nothing changes at all.
+
     Lag 1 is left out: two neighbouring changes share a frame, and its noise.
 
     Explained in chapter ``ad-video``.
@@ -216,7 +242,7 @@ def change_autocorrelation(clips: Tensor) -> np.ndarray:
     for lag in range(2, 9):
         first, later = change[:, :-lag], change[:, lag:]
         size = (first.square().sum((1, 2)) * later.square().sum((1, 2))).sqrt()
-        parts.append((first * later).sum((1, 2)) / size)
+        parts.append((first * later).sum((1, 2)) / torch.where(size > 0, size, 1))
     return torch.stack(parts, 1).numpy()
 
 

@@ -8,8 +8,10 @@ import torch
 from torch import Tensor
 
 from pm_utils.creatives.adversarial import critic_loss, generator_loss, gradient_penalty
+from pm_utils.creatives.video.archive import check_clips, clip_codes
 from pm_utils.creatives.video.networks import (
     PIXELS,
+    REQUEST,
     AdVideoGAN,
     AdVideoVAE,
     ClipClassifier,
@@ -17,6 +19,7 @@ from pm_utils.creatives.video.networks import (
     classifier_loss,
     negative_elbo,
 )
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.learning.training import fit, rise_and_fall
 from pm_utils.market.renderer import FRAMES
 
@@ -37,7 +40,13 @@ def train_vae(
     """Train a VAE on clips (N, 12, 3, 32, 32) and requests (N, 31) by its ELBO.
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When a clip or a request has another shape or is not finite, or they differ in number.
     """
+    _check_archive(clips, request)
     torch.manual_seed(seed)
     model = AdVideoVAE(width=width, sigma=sigma)
     settings = {"epochs": epochs, "batch_size": 32, "learning_rate": learning_rate, "seed": seed}
@@ -51,7 +60,15 @@ def train_clip_classifier(
     """Train the classifier whose features the Fréchet distances are taken in.
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When a clip has another shape or is not finite, a code is out of range, or they differ in
+        number.
     """
+    check_clips(clips, codes=codes)
+    codes = clip_codes(codes)
     torch.manual_seed(seed)
     model = ClipClassifier()
     settings = {"epochs": epochs, "batch_size": 32, "learning_rate": 4e-3, "seed": seed}
@@ -105,11 +122,18 @@ def train_clip_gan(
         Called with the GAN and the step, before the first and after every `watch_every`.
     watch_every : int
 
+    Raises
+    ------
+    ValueError
+        As `train_vae`.
+
     References
     ----------
     Tulyakov et al. (2018), MoCoGAN: decomposing motion and content for video generation.
     Mescheder, Geiger & Nowozin (2018), Which training methods for GANs do actually converge?
     """
+    _check_archive(clips, request)
+    whole_numbers(steps, "steps", low=1)
     rng = torch.Generator().manual_seed(seed)
     optimizers = _optimizers(gan)
     factor = rise_and_fall(steps, warm_up=30)
@@ -128,6 +152,13 @@ def train_clip_gan(
             scheduler.step()
     if watch:
         watch(gan, steps)
+
+
+def _check_archive(clips: Tensor, request: Tensor) -> None:
+    check_clips(clips, request=request)
+    numbers(request, "request", ndim=2)
+    if request.shape[1] != REQUEST:
+        raise ValueError(f"request has shape {tuple(request.shape)}: give (N, {REQUEST})")
 
 
 def _optimizers(gan: AdVideoGAN) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from pm_utils.inputs import whole_numbers
 from pm_utils.learning.training import predict
 from pm_utils.targeting.interest.networks import DeepInterestNet
 from pm_utils.targeting.interest.samples import DAYS_SINCE, GAP_BANDS, Pairs, Snapshots
@@ -88,7 +89,17 @@ def picks(
     DataFrame
         One row per candidate, the item with most weight first, each with its share of all weight
         (taken without its sign) and the days since it was bought; empty where there are no more.
+
+    Raises
+    ------
+    ValueError
+        When there is no such snapshot or candidate, or not one name per candidate.
     """
+    households, count = snapshots.bought.shape
+    snapshot = int(whole_numbers(snapshot, "snapshot", low=0, high=households - 1))
+    candidates = whole_numbers(candidates, "candidates", low=0, high=count - 1).tolist()
+    if len(names) != count:
+        raise ValueError(f"names has {len(names)} entries for {count} candidates: give one each")
     history, events = (part[[snapshot]] for part in reader.histories(snapshots))
     net.eval()
     with torch.no_grad():

@@ -7,6 +7,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from pm_utils.customers.purchase_log import HISTORY_COLUMNS
+from pm_utils.inputs import whole_numbers
 from pm_utils.targeting.interest.samples import DAYS_SINCE, GAP_BANDS, Pairs, Snapshots, pair_facts
 
 
@@ -30,6 +31,11 @@ def naive_probabilities(
         ``"popularity"``: the candidate's share of households. ``"recency and frequency"``: that of
         all pairs with as many orders in the last 8 weeks (8 and more together) and as long ago.
 
+    Raises
+    ------
+    ValueError
+        When a pair is none of `snapshots`, or these have other candidates than `train`.
+
     Examples
     --------
     The first candidate was bought by both households, the second by neither. Nothing is known of
@@ -51,6 +57,7 @@ def naive_probabilities(
     >>> {rule: probability.round(2).tolist() for rule, probability in found.items()}
     {'popularity': [1.0, 0.0], 'recency and frequency': [0.5, 0.5]}
     """
+    _check_candidates(train, snapshots, pairs)
 
     def cell(part: Snapshots) -> np.ndarray:
         orders = np.rint(np.expm1(part.own[:, :, HISTORY_COLUMNS.index("orders_8w")]))
@@ -86,10 +93,18 @@ def classical_probabilities(
     dict of arrays of shape (N,)
         ``"logistic"`` and ``"gradient boosting"``: probabilities, put right by the pairs' shift.
 
+    Raises
+    ------
+    ValueError
+        As `naive_probabilities`, or when the training pairs hold one answer only.
+
     References
     ----------
     Friedman (2001), Greedy function approximation: a gradient boosting machine.
     """
+    _check_candidates(train, test, test_pairs)
+    if pairs.bought.min() == pairs.bought.max():
+        raise ValueError(f"bought is {pairs.bought[0]:g} in all pairs: there is nothing to learn")
     trees = HistGradientBoostingClassifier(
         max_iter=100,
         learning_rate=0.1,
@@ -105,3 +120,12 @@ def classical_probabilities(
         odds = model.fit(facts, pairs.bought).decision_function(unseen) + pairs.shift
         probabilities[name] = 1 / (1 + np.exp(-odds))
     return probabilities
+
+
+def _check_candidates(train: Snapshots, snapshots: Snapshots, pairs: Pairs) -> None:
+    """Refuse snapshots of other candidates, and pairs that are none of them."""
+    known, given = train.bought.shape[1], snapshots.bought.shape[1]
+    if known != given:
+        raise ValueError(f"{given} candidates, {known} in training: give the same ones")
+    whole_numbers(pairs.snapshot, "snapshot", low=0, high=len(snapshots.bought) - 1)
+    whole_numbers(pairs.candidate, "candidate", low=0, high=given - 1)

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from pm_utils.inputs import whole_numbers
+
 
 @dataclass(frozen=True)
 class ItemRows:
@@ -149,14 +151,27 @@ class PooledInterestNet(nn.Module):
         facts: Tensor | None = None,
         events: Tensor | None = None,
     ) -> Tensor:
-        """Candidate (B,), history (B, T), facts (B, F), events (B, T, G) → logit (B,)."""
-        query = self.look_up(candidate)  # (B, W)
+        """Candidate (B,), history (B, T), facts (B, F), events (B, T, G) → logit (B,).
+
+        A row without a history, or with pads alone, has an interest of 0.
+
+        Raises
+        ------
+        ValueError
+            When a candidate is a pad or no item, or a past item is not one of `n_items`.
+        """
+        query = self.query(candidate)  # (B, W)
         interest = self.interest(query, *self.gather(history, events))  # (B, W)
         inputs = torch.cat([interest, query, interest * query], 1)
         if facts is None:
             return self.head(inputs).squeeze(1)
         deep = self.head(torch.cat([inputs, facts], 1))
         return (deep + self.wide(facts)).squeeze(1)
+
+    def query(self, candidate: Tensor) -> Tensor:
+        """Candidates (B,) → (B, W); pads and items that it does not know are refused."""
+        _check_items(candidate, "candidate", 1, self.items.num_embeddings - 1)
+        return self.look_up(candidate)
 
     def look_up(self, items: Tensor) -> Tensor:
         """Items (N,), none of them a pad → (N, W). `self.items` is slower to learn from."""
@@ -166,6 +181,7 @@ class PooledInterestNet(nn.Module):
         self, history: Tensor, events: Tensor | None
     ) -> tuple[Tensor, ItemRows, Tensor | None]:
         """History (B, T) → keys (N, W) of the N items that are no pads, their rows and events."""
+        _check_items(history, "history", 0, self.items.num_embeddings - 1)
         real = history != 0
         slot = real.flatten().nonzero().squeeze(1)
         keys = self.look_up(history.flatten().index_select(0, slot).long())
@@ -180,6 +196,14 @@ class PooledInterestNet(nn.Module):
         if events is not None:
             keys = keys + self.event(events)
         return rows.total(keys) / rows.size.clamp(min=1).unsqueeze(1)
+
+
+def _check_items(items: Tensor, name: str, low: int, high: int) -> None:
+    """Refuse numbers of items out of range; two numbers are looked at where all is well."""
+    if items.numel():
+        least, most = (end.item() for end in items.aminmax())
+        if least < low or most > high:
+            whole_numbers(items, name, low=low, high=high)
 
 
 class DeepInterestNet(PooledInterestNet):
@@ -250,7 +274,7 @@ class DeepInterestNet(PooledInterestNet):
         if events is not None:
             inputs, weight = [*inputs, events], [*weight, self.event.weight]
         inputs, weight = torch.cat(inputs, 1), torch.cat(weight, 1).t()
-        if self.training:  # the same, but its derivative is written by hand
+        if self.training and len(keys) > 1:  # the same, but its derivative is written by hand
             score = _Unit.apply(
                 from_query, rows, inputs, weight, self.rest, *self.rest.parameters()
             )
@@ -266,7 +290,7 @@ class DeepInterestNet(PooledInterestNet):
 
     def attend(self, candidate: Tensor, history: Tensor, events: Tensor | None = None) -> Tensor:
         """Candidate (B,), history (B, T), events (B, T, G) → weights (B, T), 0 at pads."""
-        weight = self.weigh(self.look_up(candidate), *self.gather(history, events)).squeeze(1)
+        weight = self.weigh(self.query(candidate), *self.gather(history, events)).squeeze(1)
         return weight.new_zeros(history.shape).masked_scatter(history != 0, weight)
 
 
@@ -300,7 +324,8 @@ def segment_softmax(score: Tensor, rows: ItemRows) -> Tensor:
 class Dice(nn.Module):
     """f(s) = p s + (1 - p) α s with p = σ((s - E[s]) / √(Var[s] + ε)), unit by unit.
 
-    The moments are the mini-batch's while training, running ones afterwards.
+    The moments are the mini-batch's while training, running ones afterwards. A mini-batch of one
+    row has no variance: it is scored by the running moments and leaves them as they are.
 
     Explained in chapter ``interest``.
 
@@ -329,7 +354,7 @@ class Dice(nn.Module):
 
     def forward(self, s: Tensor) -> Tensor:
         """S (N, units) → (N, units)."""
-        if self.training:
+        if self.training and len(s) > 1:
             z = self.moments(s)
         else:  # the same with running moments, several times as fast
             scale = (self.moments.running_var + self.moments.eps).rsqrt()

@@ -17,6 +17,7 @@ from pm_utils.customers.purchase_log import (
     day_number,
 )
 from pm_utils.data import Shop
+from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
 
 PAIR_COLUMNS = (
     *HISTORY_COLUMNS,
@@ -49,6 +50,12 @@ class Snapshots:
         See `purchase_log.customer_context`.
     bought : array of shape (M, C), bool
         Whether one of the next baskets held the candidate.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in rows, a past item is no candidate, a number is not finite, or an
+        answer is neither 0 nor 1.
     """
 
     customer: np.ndarray
@@ -57,6 +64,17 @@ class Snapshots:
     own: np.ndarray
     context: np.ndarray
     bought: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check once what every model will read."""
+        aligned(**{name: np.asarray(part) for name, part in vars(self).items()})
+        object.__setattr__(self, "bought", booleans(self.bought, "bought"))
+        if self.bought.ndim != 2 or np.shape(self.own)[:2] != self.bought.shape:
+            shapes = f"own has shape {np.shape(self.own)}, bought {self.bought.shape}"
+            raise ValueError(f"{shapes}: give a row per snapshot and a column per candidate")
+        whole_numbers(self.history, "history", low=0, high=self.bought.shape[1])
+        numbers(self.own, "own", ndim=3)
+        numbers(self.context, "context", ndim=2)
 
 
 def by_product_type(shop: Shop) -> Shop:
@@ -263,6 +281,8 @@ def snapshots(
         parts.append(
             (who, when, ((latest + 1) * known).astype(np.int32), own, context, bought[who])
         )
+    if not parts:
+        raise ValueError("dates holds no date: give at least one")
     return Snapshots(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -278,12 +298,32 @@ class Pairs:
     shift : float
         What to add to a logit learned on these pairs, because not all negatives were kept: the
         logarithm of the share that was.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in rows, a number is negative or not whole, or an answer is neither
+        0 nor 1.
     """
 
     snapshot: np.ndarray
     candidate: np.ndarray
     bought: np.ndarray
     shift: float
+
+    def __post_init__(self) -> None:
+        """Check once what every model will read."""
+        snapshot, candidate, bought = aligned(
+            snapshot=self.snapshot, candidate=self.candidate, bought=self.bought
+        )
+        numbers(self.shift, "shift")
+        checked = {
+            "snapshot": whole_numbers(snapshot, "snapshot"),
+            "candidate": whole_numbers(candidate, "candidate"),
+            "bought": booleans(bought, "bought").astype(np.float32),
+        }
+        for name, array in checked.items():
+            object.__setattr__(self, name, array)
 
 
 def sample_pairs(snapshots: Snapshots, count: int, *, negatives: float = 3.0, seed: int) -> Pairs:
@@ -311,7 +351,7 @@ def sample_pairs(snapshots: Snapshots, count: int, *, negatives: float = 3.0, se
     Raises
     ------
     ValueError
-        When there are fewer pairs of either kind than asked for.
+        When there are fewer pairs of either kind than asked for, or none of one kind.
 
     Examples
     --------
@@ -334,7 +374,13 @@ def sample_pairs(snapshots: Snapshots, count: int, *, negatives: float = 3.0, se
     >>> round(float(np.exp(pairs.shift)), 4)
     0.3333
     """
+    whole_numbers(count, "count", low=1), numbers(negatives, "negatives", above=0)
     rate = snapshots.bought.mean()
+    if rate in (0, 1):
+        told = "bought" if rate else "not bought"
+        raise ValueError(
+            f"all {snapshots.bought.size:,} pairs are {told}: there is none to compare"
+        )
     keep = count / (1 + negatives) / (snapshots.bought.size * rate)
     share = negatives * rate / (1 - rate)
     if max(keep, keep * share) > 1:
@@ -390,6 +436,7 @@ def all_pairs(snapshots: Snapshots, households: int, *, seed: int) -> Pairs:
     array([[1., 0., 0.],
            [0., 1., 1.]], dtype=float32)
     """
+    households = int(whole_numbers(households, "households", low=1))
     order = np.random.default_rng(seed).permutation(len(snapshots.customer))
     chosen, width = np.sort(order[:households]), snapshots.bought.shape[1]
     snapshot, candidate = np.repeat(chosen, width), np.tile(np.arange(width), len(chosen))
@@ -397,6 +444,14 @@ def all_pairs(snapshots: Snapshots, households: int, *, seed: int) -> Pairs:
 
 
 def pair_facts(snapshots: Snapshots, pairs: Pairs) -> np.ndarray:
-    """Return what is known about each pair → (N, 18), the columns of `PAIR_COLUMNS`."""
+    """Return what is known about each pair → (N, 18), the columns of `PAIR_COLUMNS`.
+
+    Raises
+    ------
+    ValueError
+        When a pair's snapshot or candidate is none of the snapshots'.
+    """
+    for name, count in zip(("snapshot", "candidate"), snapshots.bought.shape, strict=True):
+        whole_numbers(getattr(pairs, name), name, low=0, high=count - 1)
     own = snapshots.own[pairs.snapshot, pairs.candidate]
     return np.concatenate([own, snapshots.context[pairs.snapshot]], axis=1)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pm_utils.inputs import whole_numbers
+
 
 @dataclass(frozen=True)
 class ClickLog:
@@ -58,6 +60,11 @@ def simulated_clicks(
     -------
     ClickLog
 
+    Raises
+    ------
+    ValueError
+        When a number is not whole or below 1, or `shortest` exceeds `length`.
+
     Examples
     --------
     >>> from pm_utils.targeting.interest.simulated import simulated_clicks
@@ -69,6 +76,10 @@ def simulated_clicks(
     >>> log.click
     array([1., 0., 1., 0., 0., 1.], dtype=float32)
     """
+    sizes = {"rows": rows, "users": users, "items": items, "length": length, "topics": topics}
+    for name, size in sizes.items():
+        whole_numbers(size, name, low=1)
+    whole_numbers(shortest, "shortest", low=0, high=length)
     rng = np.random.default_rng(seed)
     topic, appeal = rng.integers(topics, size=items), 0.4 * rng.normal(size=items)
     popularity = (1.0 + rng.permutation(items)) ** -1.3

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pm_utils.customers.purchase_log import CONTEXT_COLUMNS
+from pm_utils.inputs import numbers
 from pm_utils.learning.training import fit, predict
 from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
 from pm_utils.targeting.interest.samples import (
@@ -139,6 +140,11 @@ def train_net(
     PooledInterestNet
         In evaluation mode.
 
+    Raises
+    ------
+    ValueError
+        When a pair is none of the snapshots.
+
     Examples
     --------
     >>> import numpy as np
@@ -200,6 +206,13 @@ def network_probabilities(
     Returns
     -------
     array of shape (N,)
+
+    Raises
+    ------
+    ValueError
+        When a pair is none of the snapshots, the network does not know an item, or the shift is
+        not finite.
     """
+    numbers(shift, "shift")
     at = AtSnapshots(net, *reader.histories(snapshots))
     return (predict(at, reader.inputs(snapshots, pairs), batch_size=512) + shift).sigmoid().numpy()

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
+from pm_utils.inputs import aligned, booleans, columns, numbers
 
 
 def logistic_regression(strength: float) -> LogisticRegression:
@@ -78,12 +79,22 @@ def fitted_logit(
         Fitted in place.
     rows : DataFrame of shape (N, F)
     target : array of shape (N,), 0 or 1
+        Matched by index, if it carries one.
     others : list of DataFrames with the columns of `rows`
+        In any order: columns are found by name.
 
     Returns
     -------
     list of arrays
         log(p / (1 - p)) of each row of each table.
+
+    Raises
+    ------
+    KeyError
+        When a table lacks a column of `rows`.
+    ValueError
+        When a target is neither 0 nor 1, all targets are alike, a number is not finite, or the
+        rows do not belong together.
 
     Examples
     --------
@@ -96,8 +107,17 @@ def fitted_logit(
     >>> [logit.round(3) for logit in fitted_logit(model, rows, target, [rows[:2], rows[:1]])]
     [array([-1.099, -1.099]), array([-1.099])]
     """
-    model.fit(rows.to_numpy(), target)
-    predicted = [model.predict_proba(part.to_numpy())[:, 1] for part in others]
+    rows, target = aligned(rows=rows, target=target)
+    target = booleans(target, "target").astype(float)
+    if target.min() == target.max():
+        raise ValueError(f"target is {target[0]:g} in all {len(target):,} rows: nothing to learn")
+    names = list(rows.columns)
+    model.fit(numbers(rows, "rows"), target)
+    same = [
+        part if list(part.columns) == names else columns(part, names, "others") for part in others
+    ]
+    tables = [numbers(part, "others") for part in same]
+    predicted = [model.predict_proba(table)[:, 1] for table in tables]
     return [np.log(p) - np.log1p(-p) for p in predicted]
 
 
@@ -120,6 +140,11 @@ def tune_baselines(
     -------
     DataFrame
         As `score_table`, the least log loss first.
+
+    Raises
+    ------
+    KeyError, ValueError
+        As `fitted_logit`.
 
     Examples
     --------
@@ -156,6 +181,13 @@ def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np
     array of shape (N,)
         At least 0.01, so that no log loss is infinite; the overall share for a new combination.
 
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When ``redeemed`` is neither 0 nor 1.
+
     Examples
     --------
     Half of the training contacts of type A redeemed, none of type B. No contact of type C was seen,
@@ -167,6 +199,9 @@ def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np
     >>> rate_by_cell(train, pd.DataFrame({"type": ["A", "B", "C"]}), ["type"])
     array([0.5 , 0.01, 0.25])
     """
+    columns(rows, keys, "rows")
+    redeemed = booleans(columns(train, [*keys, "redeemed"], "train")["redeemed"], "redeemed")
+    train = train.assign(redeemed=redeemed.astype(float))
     share = train.groupby(keys, observed=True)["redeemed"].mean()
     found = share.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
     return np.where(np.isnan(found), train["redeemed"].mean(), found).clip(0.01, 0.99)

@@ -3,6 +3,8 @@
 One row is a *contact*: a household that a campaign addressed.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +13,7 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pm_utils.data import Shop
+from pm_utils.inputs import codes
 
 PARTS = ("learn", "choose", "test")
 CAMPAIGN_TYPES = ("Type A", "Type B", "Type C")
@@ -34,6 +37,13 @@ def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
         ``campaign_id, customer_id, campaign_type, starts_on, ends_on, days`` (its length) and
         ``redeemed``, sorted by start, campaign and customer.
 
+    Raises
+    ------
+    KeyError
+        When a contact or a response is of no campaign.
+    ValueError
+        When a campaign is listed twice.
+
     Examples
     --------
     Campaign 2 ends after the period and does not count.
@@ -54,15 +64,40 @@ def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
     1            1            8     5      True
     """
     spans = shop.campaigns
+    known = _campaign_ids(spans)
+    codes(shop.contacts["campaign_id"], known, "contacts, campaign_id")
+    codes(shop.responses["campaign_id"], known, "responses, campaign_id")
     within = (spans["starts_on"] >= pd.Timestamp(first)) & (spans["ends_on"] <= pd.Timestamp(last))
     rows = shop.contacts.merge(spans[within], on="campaign_id")
     rows = rows.sort_values(["starts_on", "campaign_id", "customer_id"], ignore_index=True)
     pair = ["campaign_id", "customer_id"]
     answered = pd.MultiIndex.from_frame(shop.responses[pair])
-    rows["days"] = (rows["ends_on"] - rows["starts_on"]).dt.days + 1
+    spans = [pd.to_datetime(rows[name]) for name in ("starts_on", "ends_on")]
+    rows["days"] = (spans[1] - spans[0]).dt.days + 1
     rows["redeemed"] = pd.MultiIndex.from_frame(rows[pair]).isin(answered)
     columns = ["campaign_type", "starts_on", "ends_on", "days", "redeemed"]
     return rows[[*pair, *columns]]
+
+
+def _campaign_ids(spans: pd.DataFrame) -> pd.Index:
+    """Return the numbers of the campaigns, each once."""
+    known = pd.Index(spans["campaign_id"])
+    if not known.is_unique:
+        twice = known[known.duplicated()][0]
+        raise ValueError(f"campaigns has campaign_id {twice} twice: give each campaign one row")
+    return known
+
+
+def column_name(campaign_type: str) -> str:
+    """Return a campaign type as part of a column's name.
+
+    Examples
+    --------
+    >>> from pm_utils.targeting.redemption.contacts import column_name
+    >>> column_name("Type A"), column_name("post card")
+    ('type_a', 'post_card')
+    """
+    return re.sub(r"\W+", "_", str(campaign_type).lower()).strip("_")
 
 
 def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> pd.Series:
@@ -82,6 +117,11 @@ def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> 
     Series of str
         ``"learn"``, ``"choose"`` or ``"test"``.
 
+    Raises
+    ------
+    ValueError
+        When a start is missing, or *test* begins before *choose*.
+
     Examples
     --------
     >>> import pandas as pd
@@ -92,6 +132,10 @@ def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> 
     ['learn', 'choose', 'test']
     """
     start = contacts["starts_on"]
+    if start.isna().any():
+        raise ValueError(f"contacts, starts_on is missing in {start.isna().sum():,} rows")
+    if pd.Timestamp(choose_from) > pd.Timestamp(test_from):
+        raise ValueError(f"choose_from is {choose_from}, test_from {test_from}: give them in order")
     earlier = [start < pd.Timestamp(choose_from), start < pd.Timestamp(test_from)]
     part = np.select(earlier, PARTS[:2], PARTS[2])
     return pd.Series(part, contacts.index, name="part")
@@ -114,6 +158,8 @@ class CampaignLog:
         When it was bought (datetime64), and whether with a coupon.
     kind : sparse array of shape (P, K)
         1 where a product is of a product type.
+    types : tuple of str
+        The types of campaigns, `CAMPAIGN_TYPES` unless others were given to `of`.
 
     Examples
     --------
@@ -150,10 +196,27 @@ class CampaignLog:
     day: np.ndarray
     coupon: np.ndarray
     kind: sp.csr_array
+    types: tuple[str, ...] = CAMPAIGN_TYPES
 
     @classmethod
-    def of(cls, shop: Shop) -> Self:
-        """Code the tables of a shop; all but ``exposures`` are needed."""
+    def of(cls, shop: Shop, *, types: Sequence[str] = CAMPAIGN_TYPES) -> Self:
+        """Code the tables of a shop; all but ``exposures`` are needed.
+
+        Parameters
+        ----------
+        shop : Shop
+        types : sequence of str
+            The shop's types of campaigns. Each of those given gets features of its own; of the
+            book's three, B and C share theirs.
+
+        Raises
+        ------
+        KeyError
+            When a campaign is of another type, or an order line of no customer.
+        ValueError
+            When two types make one column, or a customer is listed twice.
+        """
+        types = _checked_types(shop, types)
         lines = shop.order_lines
         customers = pd.Index(shop.customers["customer_id"])
         sold = pd.unique(lines["product_id"])
@@ -166,12 +229,24 @@ class CampaignLog:
             shop=shop,
             customers=customers,
             products=products,
-            customer=customers.get_indexer(lines["customer_id"]),
+            customer=codes(lines["customer_id"], customers, "order_lines, customer_id"),
             product=products.get_indexer(lines["product_id"]),
             day=lines["ordered_at"].to_numpy(),
             coupon=lines["coupon_discount"].to_numpy() > 0,
             kind=sp.csr_array(cells, shape=(len(products), len(kinds))),
+            types=types,
         )
+
+    @property
+    def type_groups(self) -> dict[str, tuple[str, ...]]:
+        """Which types of campaigns are counted together, by the end of their columns' names."""
+        if self.types == CAMPAIGN_TYPES:
+            return {"a": CAMPAIGN_TYPES[:1], "bc": CAMPAIGN_TYPES[1:]}
+        return {column_name(one): (one,) for one in self.types}
+
+    def rows_of(self, customer: pd.Series, name: str) -> np.ndarray:
+        """Return the codes of customers, or name one that is unknown; `name` tells the column."""
+        return codes(customer, self.customers, name)
 
     def before(self, date: Any) -> np.ndarray:
         """Return the numbers of the order lines dated before a day."""
@@ -230,6 +305,32 @@ class CampaignLog:
         return coupons, sp.csr_array(cells, shape=(len(coupons), len(self.products)))
 
     def counted(self, rows: pd.DataFrame, weight: np.ndarray | None = None) -> np.ndarray:
-        """Sum rows of a table by household → (H,)."""
-        who = self.customers.get_indexer(rows["customer_id"])
+        """Sum rows of a table by household → (H,).
+
+        Raises
+        ------
+        KeyError
+            When a row is of no customer.
+        """
+        who = self.rows_of(rows["customer_id"], "customer_id")
         return np.bincount(who, weight, minlength=len(self.customers))
+
+
+def _checked_types(shop: Shop, types: Sequence[str]) -> tuple[str, ...]:
+    """Return the types of campaigns, or refuse a shop that has others."""
+    types = tuple(types)
+    if len({column_name(one) for one in types}) < len(types):
+        raise ValueError(f"types {types} make one column of two: give types of distinct names")
+    customers = pd.Index(shop.customers["customer_id"])
+    if not customers.is_unique:
+        raise ValueError(f"customers has {customers[customers.duplicated()][0]} twice")
+    campaigns = getattr(shop, "campaigns", None)
+    if campaigns is not None and "campaign_type" in campaigns:
+        seen = pd.Series(campaigns["campaign_type"].to_numpy(object))
+        if not seen.isin(types).all():
+            own = ", ".join(repr(one) for one in pd.unique(seen))
+            raise KeyError(
+                f"campaigns, campaign_type holds {own}, known are {', '.join(map(repr, types))}: "
+                f"name yours in CampaignLog.of(shop, types=[{own}])"
+            )
+    return types

@@ -16,6 +16,7 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 
 from pm_utils.customers.features import DAY
+from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
 from pm_utils.targeting.redemption.contacts import CampaignLog
 
 FACTS = (
@@ -44,6 +45,12 @@ class CouponRows:
     redeemed : array of shape (M,), bool
         Whether the contact redeemed this coupon.
 
+    Raises
+    ------
+    ValueError
+        When the arrays differ in rows, pairs of one contact do not stand together, a fact is not
+        finite, or an answer is neither 0 nor 1.
+
     Examples
     --------
     Contact 0 redeems one of two coupons, contact 1 two of three.
@@ -64,6 +71,18 @@ class CouponRows:
     facts: np.ndarray
     redeemed: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Check once what the model will read."""
+        if not len(self.contact):
+            return
+        aligned(contact=self.contact, facts=self.facts, redeemed=self.redeemed)
+        numbers(self.facts, "facts", ndim=2)
+        object.__setattr__(self, "contact", whole_numbers(self.contact, "contact"))
+        object.__setattr__(self, "redeemed", booleans(self.redeemed, "redeemed"))
+        first = self.contact[self.starts]
+        if len(np.unique(first)) < len(first):
+            raise ValueError("contact: pairs of one contact lie apart; let them stand together")
+
     @property
     def starts(self) -> np.ndarray:
         """Where each contact's pairs begin."""
@@ -71,8 +90,18 @@ class CouponRows:
 
     def take(self, chosen: np.ndarray) -> Self:
         """Return the pairs of some contacts, given as a boolean array of shape (N,)."""
-        keep = np.asarray(chosen, bool)[self.contact]
+        keep = self._of(chosen, "chosen")[self.contact]
         return type(self)(self.contact[keep], self.facts[keep], self.redeemed[keep])
+
+    def _of(self, chosen: np.ndarray, name: str) -> np.ndarray:
+        """Return contacts (N,) as booleans, or say that there are more of them."""
+        chosen = booleans(chosen, name)
+        if len(self.contact) and self.contact.max() >= len(chosen):
+            count = self.contact.max() + 1
+            raise ValueError(
+                f"{name} has {len(chosen):,} rows for {count:,} contacts: give one each"
+            )
+        return chosen
 
     def share(self) -> np.ndarray:
         """Return 1 / k where a contact redeemed k coupons, this one among them, else 0 → (M,)."""
@@ -110,7 +139,7 @@ def coupon_facts(log: CampaignLog, contacts: pd.DataFrame) -> np.ndarray:
         raise ValueError(f"contacts, column campaign_id: {campaigns.tolist()}: give one campaign")
     now = contacts["starts_on"].iloc[0].to_datetime64()
     coupons, offer = log.offered(campaigns[0])  # offer (C, P)
-    who = log.customers.get_indexer(contacts["customer_id"])
+    who = log.rows_of(contacts["customer_id"], "contacts, customer_id")
     addressed = np.zeros(len(log.customers), bool)
     addressed[who] = True
     before = log.day < now
@@ -247,8 +276,13 @@ class CouponChoice:
         Raises
         ------
         ValueError
-            When no contact to learn from redeemed a coupon.
+            When no contact to learn from redeemed a coupon, a contact is neither known nor not,
+            or the penalty is negative.
+        RuntimeError
+            When the fit does not converge.
         """
+        numbers(penalty, "penalty", low=0)
+        known = rows._of(known, "known")
         count = np.bincount(rows.contact, rows.redeemed, minlength=len(known))
         rows = rows.take(known & (count > 0))
         if not len(rows.contact):
@@ -266,6 +300,8 @@ class CouponChoice:
             return value, (probability - share) @ x / contacts + 2 * penalty * weight
 
         found = minimize(loss, np.zeros(x.shape[1]), jac=True, method="BFGS")
+        if not found.success and not np.abs(found.jac).max() < 1e-4:
+            raise RuntimeError(f"the choice of coupons was not learned: {found.message}")
         return cls(found.x, mean, deviation)
 
     def score(self, rows: CouponRows) -> np.ndarray:
@@ -289,9 +325,17 @@ class CouponChoice:
         model, even : float
             Mean nats per redeeming contact, of this model and of equal probabilities for all
             coupons. Less is better.
+
+        Raises
+        ------
+        ValueError
+            When none of them redeemed a coupon.
         """
+        chosen = rows._of(chosen, "chosen")
         count = np.bincount(rows.contact, rows.redeemed, minlength=len(chosen))
         rows = rows.take(chosen & (count > 0))
+        if not len(rows.contact):
+            raise ValueError("no contact chosen redeemed a coupon: there is no choice to foretell")
         score, n = self.score(rows), len(rows.starts)
         even = np.log(np.diff(rows.starts, append=len(score))).mean()
         return float((rows.log_sum(score).sum() - rows.share() @ score) / n), float(even)

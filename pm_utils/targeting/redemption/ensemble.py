@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
 from pm_utils.learning.members import Members
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
@@ -24,9 +25,23 @@ def squared(*weights: Tensor) -> Tensor:
 
 
 COST = {"fc1": 0.06, "fc2": 0.06, "linear": 0.03, "inner": 0.01, "outer": 0.01, "score": 0.01}
+COST |= {"embed": 0.01}
+COST_ROWS = 3_780  # `COST` was chosen for so many rows
+FACTORS = (
+    0.003,
+    0.01,
+    0.03,
+    0.1,
+    0.3,
+    1.0,
+    3.0,
+)  # of the strength that as many rows as there are would want
+FEWEST = 100  # rows of either answer from which a strength is chosen
 
 
-def penalty(parameters: Iterable[tuple[str, Tensor]]) -> Tensor:
+def penalty(
+    parameters: Iterable[tuple[str, Tensor]], strength: float | Sequence[float] = 1.0
+) -> Tensor:
     """Return what networks pay for their weights, in nats; `COST` was chosen on *choose*.
 
     Parameters
@@ -34,6 +49,8 @@ def penalty(parameters: Iterable[tuple[str, Tensor]]) -> Tensor:
     parameters : iterable of (str, Tensor)
         As ``named_parameters`` gives them: by layer, a layer's ``bias`` is free. Stacked weights of
         several networks pay the sum of what each would.
+    strength : float or sequence of K floats
+        Multiplies `COST`; a sequence has one for each of K stacked networks.
 
     Examples
     --------
@@ -46,7 +63,15 @@ def penalty(parameters: Iterable[tuple[str, Tensor]]) -> Tensor:
     tensor(0.2400)
     """
     layers = ((name.split("."), value) for name, value in parameters)
-    return sum(COST[path[-2]] * squared(value) for path, value in layers if path[-1] == "weight")
+    costs = (
+        (COST["embed" if path[0] == "embed" else path[-2]], value)
+        for path, value in layers
+        if path[-1] == "weight"
+    )
+    if np.ndim(strength) == 0:
+        return sum(cost * strength * squared(value) for cost, value in costs)
+    each = torch.as_tensor(strength, dtype=torch.float32)
+    return sum(cost * (each * (value**2).flatten(1).sum(1)).sum() for cost, value in costs)
 
 
 def new_net(name: str, profile: int, content: int) -> nn.Module:
@@ -78,6 +103,7 @@ def train_nets(
     epochs: int,
     seeds: Sequence[int],
     start: dict[str, Tensor] | None = None,
+    strength: float | Sequence[float] = 1.0,
 ) -> list[nn.Module]:
     """Train networks side by side, each by log loss and `penalty`.
 
@@ -98,6 +124,8 @@ def train_nets(
         Of first weights and orders; the first one also drops units.
     start : dict, optional
         Weights to start from, as ``state_dict`` gives them.
+    strength : float or sequence of K floats
+        As in `penalty`. 1 was chosen for 3,780 rows; `choose_strength` finds that of other tables.
 
     Returns
     -------
@@ -107,7 +135,8 @@ def train_nets(
     Raises
     ------
     ValueError
-        When there is not one column of targets per seed.
+        When there is not one column of targets per seed, a target is neither 0 nor 1, an input is
+        not finite, the rows differ in number, or a strength is negative.
 
     Examples
     --------
@@ -124,7 +153,11 @@ def train_nets(
     if np.shape(targets)[1:] != (len(seeds),):
         shape = np.shape(targets)
         raise ValueError(f"targets are {shape} for {len(seeds)} seeds: give one column per seed")
-    goal, nets, orders = torch.tensor(np.asarray(targets), dtype=torch.float32), [], []
+    profile, content = inputs
+    aligned(profile=profile, content=content, targets=targets)
+    numbers(profile, "profile", ndim=2), numbers(content, "content", ndim=2)
+    numbers(strength, "strength", low=0)
+    goal, nets, orders = torch.tensor(booleans(targets, "targets"), dtype=torch.float32), [], []
     for seed in seeds:
         torch.manual_seed(seed)
         nets.append(new_net(name, inputs[0].shape[1], inputs[1].shape[1]))
@@ -135,11 +168,79 @@ def train_nets(
 
     def loss(logit: Tensor, answer: Tensor) -> Tensor:
         log_loss = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
-        return log_loss + penalty(members.named_weights())
+        return log_loss + penalty(members.named_weights(), strength)
 
     settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seeds[0]}
     fit(members, [part[order] for part in inputs], goal.gather(0, order), loss=loss, **settings)
     return members.write_back()
+
+
+def choose_strength(
+    name: str,
+    inputs: list[Tensor],
+    target: np.ndarray,
+    *,
+    epochs: int,
+    seed: int,
+    start: dict[str, Tensor] | None = None,
+    validation: tuple[list[Tensor], np.ndarray] | None = None,
+) -> pd.Series:
+    """Choose how strongly weights are penalised, for as many rows as there are.
+
+    Networks of several strengths learn side by side and are judged on rows held out. More rows
+    want less: the strengths tried are `FACTORS` times 3,780 / N.
+
+    Parameters
+    ----------
+    name, inputs, epochs, start
+        As in `train_nets`.
+    target : array of shape (N,), 0 or 1
+    seed : int
+        Holds out one row in five and gives the first weights.
+    validation : (inputs, target), optional
+        Rows to judge by, such as later ones, in place of one in five.
+
+    Returns
+    -------
+    Series
+        Mean log loss held out, by strength; ``idxmin`` is the one to take. 1 alone, without a
+        loss, where there are fewer than `FEWEST` rows of either answer.
+
+    Raises
+    ------
+    ValueError
+        As `train_nets`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import torch
+    >>> from pm_utils.targeting.redemption.ensemble import choose_strength
+    >>> x = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
+    >>> inputs, target = [x, x[:, :1]], (x[:, 0] > 0).numpy()
+    >>> losses = choose_strength("DeepCrossing", inputs, target, epochs=2, seed=0)
+    >>> [round(strength, 2) for strength in losses.index]
+    [0.01, 0.04, 0.11, 0.38, 1.13, 3.78, 11.34]
+    >>> bool(losses.idxmin() < 2)  # what is so clear wants hardly a penalty
+    True
+    """
+    answers = booleans(target, "target")
+    if min(answers.sum(), (~answers).sum()) < FEWEST:
+        return pd.Series({1.0: np.nan}, name="log loss")
+    learn = np.ones(len(answers), bool)
+    if validation is None:
+        learn[np.random.default_rng(seed).permutation(len(answers))[: len(answers) // 5]] = False
+        validation = [part[~learn] for part in inputs], answers[~learn]
+    judged = torch.tensor(booleans(validation[1], "validation"), dtype=torch.float32)
+    strengths = [factor * COST_ROWS / len(answers) for factor in FACTORS]
+    goals = np.repeat(answers[learn, None], len(strengths), 1)
+    settings = {"epochs": epochs, "seeds": [seed] * len(strengths), "start": start}
+    rows = [part[learn] for part in inputs]
+    nets = train_nets(name, rows, goals, strength=strengths, **settings)
+    losses = [
+        binary_cross_entropy_with_logits(predict(net, validation[0]), judged).item() for net in nets
+    ]
+    return pd.Series(losses, strengths, name="log loss")
 
 
 @dataclass(frozen=True)
@@ -154,6 +255,8 @@ class Ensemble:
     scaling : Scaling
     profile : list of str
         Which columns make the profile; the others are content.
+    strength : float
+        Of the penalty that the networks paid.
 
     Examples
     --------
@@ -173,6 +276,7 @@ class Ensemble:
     nets: list[nn.Module]
     scaling: Scaling
     profile: list[str]
+    strength: float = 1.0
 
     @classmethod
     def train(
@@ -187,6 +291,8 @@ class Ensemble:
         seed: int,
         shuffle_labels: bool = False,
         start: dict[str, Tensor] | None = None,
+        strength: float | None = None,
+        validation: tuple[pd.DataFrame, np.ndarray] | None = None,
     ) -> Self:
         """Train `members` networks on the same rows.
 
@@ -196,32 +302,94 @@ class Ensemble:
             As in `new_net`.
         features : DataFrame of shape (N, F)
         target : array of shape (N,), 0 or 1
+            Matched by index, if it carries one.
         profile : list of str
         members, epochs, seed : int
         shuffle_labels : bool
             Deal the targets to other rows, anew for each member: the null.
         start : dict, optional
             As in `train_nets`.
+        strength : float, optional
+            Of the penalty: 1 for the book's tables of 3,780 rows. By default `choose_strength`
+            finds it on rows held out, by the true targets also for the null.
+        validation : (features, target), optional
+            Rows to choose the strength by, such as later ones.
+
+        Raises
+        ------
+        KeyError
+            When a column of the profile is missing.
+        ValueError
+            When a target is neither 0 nor 1, a feature is not finite, or the rows do not belong
+            together.
         """
+        for key, value in {"members": members, "epochs": epochs}.items():
+            whole_numbers(value, key, low=1)
+        features, target = _labelled(features, target)
+        columns(features, profile, "features")
         scaling, rng = Scaling.learn(features), np.random.default_rng(seed)
+        if strength is None:
+            strength = _strength(
+                name,
+                cls([], scaling, profile),
+                (features, target),
+                validation,
+                epochs=epochs,
+                seed=seed,
+                start=start,
+            )
         deal = rng.permutation if shuffle_labels else np.asarray
         targets = np.stack([deal(target) for _ in range(members)], 1)  # (N, members)
         seeds = [1000 * seed + member for member in range(members)]
         inputs = cls([], scaling, profile).inputs(features)
-        nets = train_nets(name, inputs, targets, epochs=epochs, seeds=seeds, start=start)
-        return cls(nets, scaling, profile)
+        settings = {"epochs": epochs, "seeds": seeds, "start": start, "strength": strength}
+        return cls(train_nets(name, inputs, targets, **settings), scaling, profile, strength)
 
     def inputs(self, features: pd.DataFrame) -> list[Tensor]:
-        """Return profile (N, P) and content (N, C), scaled; columns it never saw are left out."""
-        scaled = self.scaling.apply(features[self.scaling.mean.index])
+        """Return profile (N, P) and content (N, C), scaled; columns it never saw are left out.
+
+        Raises
+        ------
+        KeyError
+            When a column that it was trained on is missing.
+        ValueError
+            When a feature is not finite.
+        """
+        known = columns(features, list(self.scaling.mean.index), "features")
+        numbers(known, "features")
+        scaled = self.scaling.apply(known)
         parts = scaled[self.profile], scaled.drop(columns=self.profile)
         return [torch.tensor(part.to_numpy(), dtype=torch.float32) for part in parts]
 
     def logit(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the mean logit → (N,)."""
+        """Return the mean logit → (N,); columns are found by name, as in `inputs`."""
         return self.member_logits(features).mean(axis=0)
 
     def member_logits(self, features: pd.DataFrame) -> np.ndarray:
-        """Return each network's logit → (members, N)."""
+        """Return each network's logit → (members, N); columns are found by name."""
         inputs = self.inputs(features)
         return np.array([predict(net, inputs).numpy() for net in self.nets], float)
+
+
+def _labelled(features: pd.DataFrame, target: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return features and targets of the same rows, or refuse them."""
+    features, target = aligned(features=features, target=target)
+    numbers(features, "features", ndim=2)
+    return features, booleans(target, "target").astype(float)
+
+
+def _strength(
+    name: str,
+    untrained: Ensemble,
+    known: tuple[pd.DataFrame, np.ndarray],
+    validation: tuple[pd.DataFrame, np.ndarray] | None,
+    **settings: int | dict | None,
+) -> float:
+    """Choose a strength for features that are not scaled yet."""
+    if validation is not None:
+        later = _labelled(*validation)
+        validation = untrained.inputs(later[0]), later[1]
+    losses = choose_strength(
+        name, untrained.inputs(known[0]), known[1], validation=validation, **settings
+    )
+    return float(losses.idxmin()) if len(losses) > 1 else 1.0

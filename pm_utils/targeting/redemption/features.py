@@ -14,8 +14,8 @@ import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
 from pm_utils.customers.features import DAY, FEATURES, customer_features
-from pm_utils.data import Shop
-from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog
+from pm_utils.inputs import codes, whole_numbers
+from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog, column_name
 
 FEW = 200  # a coupon on more products than this says little about any of them
 
@@ -35,13 +35,24 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     -------
     DataFrame
         With the index of `contacts`. Counts are log(1 + x).
+
+    Raises
+    ------
+    KeyError
+        When a household or a campaign type is unknown.
+    ValueError
+        When the contacts are of several campaigns, or theirs offers nothing.
     """
+    campaigns = contacts["campaign_id"].unique()
+    if len(campaigns) != 1:
+        raise ValueError(f"contacts, column campaign_id: {campaigns.tolist()}: give one campaign")
+    codes(contacts["campaign_type"], log.types, "contacts, campaign_type")
     campaign, now = contacts["campaign_id"].iloc[0], contacts["starts_on"].iloc[0].to_datetime64()
     days = int(contacts["days"].iloc[0])
     coupons, offer = log.offered(campaign)  # (coupons, P)
     size = offer.sum(1)
     anything = sp.csr_array(np.minimum(offer.sum(0), 1)[None])  # (1, P)
-    who = log.customers.get_indexer(contacts["customer_id"])
+    who = log.rows_of(contacts["customer_id"], "contacts, customer_id")
     addressed = np.zeros(len(log.customers), bool)
     addressed[who] = True
     past = np.flatnonzero((log.day < now) & addressed[log.customer])
@@ -56,8 +67,10 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     own = {name: log.bought(past[met], weight[met])[who] for name, weight in weights.items()}
     columns = {"coupons": len(coupons), "products": anything.sum(), "days": days}
     columns = {name: np.full(len(who), np.log1p(value)) for name, value in columns.items()}
-    for level in CAMPAIGN_TYPES:
-        columns[level.lower().replace(" ", "_")] = (contacts["campaign_type"] == level).to_numpy()
+    for level in log.types:
+        name = column_name(level)
+        name = name if name.startswith("type_") else f"type_{name}"
+        columns[name] = (contacts["campaign_type"] == level).to_numpy()
     few = offer[np.flatnonzero(size <= FEW)]
     for name, bought in own.items():
         columns[f"offered_{name}"] = np.log1p((bought @ anything.T).toarray().ravel())
@@ -72,7 +85,7 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     probability = 1 - np.exp(-(own["faded"] @ few.T).toarray() / 30 * days)
     columns["coupons_expected"] = np.log1p(probability.sum(1))
     columns["orders_expected"] = np.log1p(_orders(log, who, now) / 56 * days)
-    columns |= _other_campaigns(log.shop, contacts)
+    columns |= _other_campaigns(log, contacts)
     columns["taste_match"] = _taste_match(log.kinds_bought(past)[who], anything @ log.kind, taste)
     return pd.DataFrame(columns, index=contacts.index).astype(float)
 
@@ -85,19 +98,20 @@ def _orders(log: CampaignLog, who: np.ndarray, now: np.datetime64) -> np.ndarray
     return np.bincount(visits, minlength=len(log.customers))[who]
 
 
-def _other_campaigns(shop: Shop, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
+def _other_campaigns(log: CampaignLog, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
     """Count the other campaigns that address each household and run on the day."""
+    shop = log.shop
     start, campaign = contacts["starts_on"].iloc[0], contacts["campaign_id"].iloc[0]
     spans = shop.campaigns
     open_ = spans[(spans["starts_on"] <= start) & (spans["ends_on"] >= start)]
     rows = shop.contacts.merge(open_[open_["campaign_id"] != campaign], on="campaign_id")
     counts = rows["customer_id"].value_counts()
-    large = rows.loc[rows["campaign_type"] == CAMPAIGN_TYPES[0], "customer_id"].value_counts()
-    who = contacts["customer_id"]
-    return {
-        "other_campaigns": who.map(counts).fillna(0).to_numpy(),
-        "other_campaigns_a": who.map(large).fillna(0).to_numpy(),
-    }
+    columns, who = {"other_campaigns": counts}, contacts["customer_id"]
+    for name, types in log.type_groups.items():
+        if log.types != CAMPAIGN_TYPES or name == "a":
+            chosen = rows.loc[rows["campaign_type"].isin(types), "customer_id"]
+            columns[f"other_campaigns_{name}"] = chosen.value_counts()
+    return {name: who.map(count).fillna(0).to_numpy(float) for name, count in columns.items()}
 
 
 def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSVD:
@@ -117,6 +131,11 @@ def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSV
     -------
     sklearn.decomposition.TruncatedSVD
         Of log(1 + lines) by household and product type, each row scaled to length 1.
+
+    Raises
+    ------
+    ValueError
+        When there are not as many product types as components, or fewer than two.
 
     Examples
     --------
@@ -141,6 +160,10 @@ def learn_taste(log: CampaignLog, until: Any, *, width: int = 16) -> TruncatedSV
            [1., 1., 0.],
            [0., 0., 1.]], dtype=float32)
     """
+    kinds = log.kind.shape[1]
+    if kinds < 2:
+        raise ValueError(f"products hold {kinds} product type: a taste needs at least two")
+    whole_numbers(width, "width", low=1, high=kinds)
     lines = log.kinds_bought(log.before(until))
     return TruncatedSVD(width, random_state=0).fit(_unit_rows(lines))
 
@@ -281,7 +304,13 @@ def coupon_use_after(
         As in `contact_features`, indexed by ``as_of`` and ``customer_id``.
     used : DataFrame
         ``coupons``, the order lines bought with a coupon; 0 in most rows.
+
+    Raises
+    ------
+    ValueError
+        When there is no date, or `days` is no whole number above 0.
     """
+    whole_numbers(days, "days", low=1)
     household, used = {}, {}
     for date in map(pd.Timestamp, dates):
         now = date.to_datetime64()
@@ -290,6 +319,8 @@ def coupon_use_after(
         parts = [household_features(log, date), taste_of(log, date, taste)]
         household[date] = pd.concat(parts, axis=1)
         used[date] = pd.DataFrame({"coupons": count}, index=log.customers)
+    if not household:
+        raise ValueError("dates holds no date: give at least one")
     names = ["as_of", "customer_id"]
     return pd.concat(household, names=names), pd.concat(used, names=names)
 
@@ -311,10 +342,19 @@ def household_features(log: CampaignLog, as_of: Any) -> pd.DataFrame:
     -------
     DataFrame of shape (H, F)
         Indexed by ``customer_id``. Amounts, counts and days as log(1 + x); 0 where a household
-        has not ordered yet.
+        has not ordered yet. Contacts and answers are counted by `CampaignLog.type_groups`.
+
+    Raises
+    ------
+    KeyError
+        When a contact or a response is of no customer or no campaign.
+    TypeError
+        When what households told is text and not ordered categories.
     """
     as_of = pd.Timestamp(as_of)
     now = as_of.to_datetime64()
+    for name in ("contacts", "responses"):
+        log.rows_of(getattr(log.shop, name)["customer_id"], f"{name}, customer_id")
     known = customer_features(log.shop, as_of)
     known = known.drop(columns=["age_group", "contacts", "campaigns_answered", "redemptions"])
     long_tailed = [c for c in known if FEATURES.loc[c, "unit"] in ("dollars", "count", "days")]
@@ -345,20 +385,23 @@ def _coupons_at_the_till(log: CampaignLog, now: np.datetime64) -> dict[str, np.n
 def _answers(log: CampaignLog, as_of: pd.Timestamp) -> dict[str, np.ndarray]:
     """Count what earlier campaigns brought, as it was known on the day."""
     shop = log.shop
-    span = shop.campaigns.set_index("campaign_id")
-    past = shop.responses[shop.responses["responded_at"] < as_of]
-    ago = (as_of - past["responded_at"]).dt.days.to_numpy(float)
-    who = log.customers.get_indexer(past["customer_id"])
+    spans, known = shop.campaigns, pd.Index(shop.campaigns["campaign_id"])
+    starts = pd.to_datetime(spans["starts_on"]).to_numpy()
+    past = shop.responses[pd.to_datetime(shop.responses["responded_at"]) < as_of]
+    ago = (as_of - pd.to_datetime(past["responded_at"])).dt.days.to_numpy(float)
+    who = log.rows_of(past["customer_id"], "responses, customer_id")
     columns = {
         "redemptions": np.log1p(log.counted(past)),
         "redemptions_faded": np.log1p(log.counted(past, np.exp(-ago / 60))),
         "days_since_redemption": _days_since(log, who, ago),
     }
-    earlier = shop.contacts[shop.contacts["campaign_id"].map(span["starts_on"]) < as_of]
+    begun = starts[codes(shop.contacts["campaign_id"], known, "contacts, campaign_id")]
+    earlier = shop.contacts[begun < as_of.to_datetime64()]
     answered = past.drop_duplicates(["customer_id", "campaign_id"])
-    for name, types in (("a", CAMPAIGN_TYPES[:1]), ("bc", CAMPAIGN_TYPES[1:])):
+    for name, types in log.type_groups.items():
+        of_type = spans["campaign_type"].isin(types).to_numpy()
         addressed, came = (
-            log.counted(rows[rows["campaign_id"].map(span["campaign_type"]).isin(types)])
+            log.counted(rows[of_type[codes(rows["campaign_id"], known, "campaign_id")]])
             for rows in (earlier, answered)
         )
         columns[f"contacts_{name}"] = np.log1p(addressed)
@@ -374,10 +417,22 @@ def _demographics(log: CampaignLog) -> dict[str, np.ndarray]:
     told = customers["age_group"].notna().to_numpy(float)
     columns = {"told": told}
     for name in ("age_group", "income", "household_size", "kids"):
-        columns[name] = customers[name].cat.codes.to_numpy().clip(0) * told
+        columns[name] = _levels(customers[name]).clip(0) * told
     for name, level in (("marital_status", "Married"), ("home_ownership", "Homeowner")):
         columns[level.lower()] = customers[name].eq(level).fillna(False).to_numpy(float)
     return columns
+
+
+def _levels(column: pd.Series) -> np.ndarray:
+    """Codes of ordered categories; text has no order."""
+    if column.isna().all():
+        return np.full(len(column), -1)
+    if not isinstance(column.dtype, pd.CategoricalDtype):
+        raise TypeError(
+            f"customers, column {column.name} is {column.dtype}: give ordered categories, as "
+            "pd.Categorical(values, levels, ordered=True)"
+        )
+    return column.cat.codes.to_numpy()
 
 
 GROUPS = {

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from pm_utils.creatives.image import baselines
-from pm_utils.creatives.image.networks import IMAGE_LEVELS
+from pm_utils.creatives.image.baselines import PCAGaussian, additive_gaussian, closest_request
+from pm_utils.creatives.image.networks import IMAGE_LEVELS, Strokes
 
 
 def test_the_additive_gaussian_has_the_archives_mean_and_deviation():
@@ -31,3 +32,22 @@ def test_the_closest_request_by_hand():
     which, agree = baselines.closest_request(attributes, asked)
     assert which.tolist() == [2, 0, 1, 0]  # the first of equals
     assert agree.tolist() == [5, 4, 4, 0]
+
+
+def test_baselines_draw_pictures_and_attributes_of_ones_own():
+    rng = np.random.default_rng(0)
+    attributes, levels = rng.integers(2, size=(40, 2)), (2, 2)
+    images = torch.tensor(rng.random((40, 9, 7, 1)), dtype=torch.float32)
+    drawn = additive_gaussian(images, attributes, attributes[:3], rng, levels)
+    assert drawn.shape == (3, 9, 7, 1)
+    strokes = Strokes(images, count=4, seed=0)
+    model = PCAGaussian(strokes, strokes.weigh(images), attributes, levels)
+    assert model.sample(attributes[:3], rng).shape == (3, 9, 7, 1)
+    with pytest.raises(ValueError, match="column 1 is out of range"):
+        model.sample(np.array([[0, 2]]), rng)
+    with pytest.raises(ValueError, match="attributes 39 rows"):
+        additive_gaussian(images, attributes[1:], attributes[:3], rng, levels)
+    with pytest.raises(ValueError, match=r"give \(N, A\) and \(M, A\)"):
+        closest_request(attributes, attributes[:, :1])
+    with pytest.raises(ValueError, match="spread is nan"):
+        model.sample(attributes[:3], rng, spread=np.nan)

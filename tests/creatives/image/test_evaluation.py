@@ -9,7 +9,13 @@ from pm_utils.chapters.ad_images import GanTrace
 from pm_utils.creatives import adversarial
 from pm_utils.creatives.image import archive, baselines, evaluation, training
 from pm_utils.creatives.image.archive import image_creatives
-from pm_utils.creatives.image.evaluation import Judge, mode_coverage
+from pm_utils.creatives.image.evaluation import (
+    Judge,
+    as_asked,
+    mode_coverage,
+    nearest_image,
+    noise_spread,
+)
 from pm_utils.creatives.image.networks import (
     IMAGE_LEVELS,
     AdImageFlow,
@@ -339,3 +345,26 @@ def test_copies_are_nearer_to_the_archive_than_fresh_ads(world):
     assert (which == np.arange(100)).all()
     assert apart.max() < 0.025
     assert evaluation.nearest_image(fresh.numpy(), images)[0].min() > 0.025
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def test_pictures_and_features_that_are_unknown_are_refused():
+    real = np.arange(12.0).reshape(6, 2)
+    hole = np.where(real == 4, np.nan, real)
+    with pytest.raises(ValueError, match="fake is not finite in 1 of 6 rows, first row 2"):
+        mode_coverage(real, hole)
+    with pytest.raises(ValueError, match="neighbours is out of range"):
+        mode_coverage(real, real, neighbours=6)
+    order = [3, 1, 0, 2, 5, 4]
+    fake = real + 0.1
+    assert mode_coverage(real[order], fake) == mode_coverage(real, fake[order])
+    with pytest.raises(ValueError, match="3 pictures do not make groups of 2"):
+        noise_spread(np.zeros((3, 4, 4, 1)), repeats=2)
+    with pytest.raises(ValueError, match="give pictures of one size"):
+        nearest_image(np.zeros((1, 4, 4, 1)), torch.zeros(1, 4, 5, 1))
+    with pytest.raises(ValueError, match="asked 1 rows"):
+        as_asked(np.zeros((2, 32, 32, 3)), np.zeros((1, 5), int))
+    with pytest.raises(ValueError, match="column 0 is out of range"):
+        as_asked(np.zeros((1, 32, 32, 3)), np.full((1, 5), 12))

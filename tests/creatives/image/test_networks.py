@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from pm_utils.creatives import adversarial
 from pm_utils.creatives.image import networks
+from pm_utils.creatives.image.evaluation import classified
 from pm_utils.creatives.image.networks import (
     IMAGE_LEVELS,
     REQUEST_DIM,
@@ -16,6 +18,12 @@ from pm_utils.creatives.image.networks import (
     AttributeNet,
     Strokes,
     image_request,
+)
+from pm_utils.creatives.image.training import (
+    new_gan,
+    train_flow,
+    train_image_classifier,
+    train_image_gan,
 )
 
 
@@ -252,3 +260,102 @@ def test_the_critic_sees_several_answers_to_one_request_at_once():
     assert both.shape == (2, 6)
     for one, each in zip(both, weights, strict=True):
         assert torch.allclose(one, critic(each, request), atol=1e-6)
+
+
+# --- Pictures and attributes of one's own ---------------------------------------------------------
+
+
+def bars(n: int, shape: tuple[int, int, int], seed: int = 0) -> tuple[torch.Tensor, np.ndarray]:
+    """Pictures whose upper or lower half is bright, by the first of two attributes."""
+    rng = np.random.default_rng(seed)
+    attributes = np.stack([rng.integers(2, size=n), rng.integers(3, size=n)], 1)
+    images = 0.2 * rng.random((n, *shape))
+    half = shape[0] // 2
+    for image, (upper, _) in zip(images, attributes, strict=True):
+        image[:half] += 0.7 * upper
+        image[half:] += 0.7 * (1 - upper)
+    return torch.tensor(images, dtype=torch.float32), attributes
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (8, 8, 1), (3, 5, 4), (33, 20, 3), (64, 48, 2)])
+def test_pictures_of_any_size_are_learned_drawn_and_classified(shape):
+    levels, (images, attributes) = (2, 3), bars(65, shape)
+    model = train_image_classifier(images, attributes, epochs=8, seed=0, levels=levels)
+    found = classified(model, images)
+    assert found.shape == (65, 2)
+    assert (found[:, 0] == attributes[:, 0]).mean() > 0.9
+    strokes = Strokes(images, count=4, seed=0)
+    weights, request = strokes.weigh(images), image_request(attributes, levels)
+    assert strokes.paint(weights).shape == images.shape
+    gan = new_gan(strokes, weights, request, width=8, seed=0, levels=levels)
+    train_image_gan(gan, weights, request, steps=3, seed=0)
+    flow = AdImageFlow(strokes, width=8, levels=levels)
+    train_flow(flow, weights, request, steps=3, seed=0)
+    for drawn in (gan.sample(attributes[:5]), flow.sample(attributes[:5], steps=2)):
+        assert drawn.shape == (5, *shape)
+        assert np.isfinite(drawn).all()
+    upper = gan.sample(np.array([[1, 0], [0, 0]]))[:, : shape[0] // 2].mean((1, 2, 3))
+    assert upper[0] > upper[1] + 0.3  # it starts from the mean of each request
+
+
+def test_the_book_s_networks_draw_the_weights_they_always_drew():
+    """Recorded before pictures of other sizes were possible: nothing is drawn in another order."""
+    torch.manual_seed(0)
+    model = AttributeNet()
+    torch.manual_seed(0)
+    by_hand = nn.Sequential(
+        *(nn.Conv2d(3, 16, 4, 2, 1), nn.BatchNorm2d(16), nn.ReLU()),
+        *(nn.Conv2d(16, 32, 4, 2, 1), nn.BatchNorm2d(32), nn.ReLU()),
+        *(nn.Conv2d(32, 48, 3, 2, 1), nn.BatchNorm2d(48), nn.ReLU()),
+        *(nn.Flatten(), nn.Linear(48 * 16, 32)),
+    )
+    heads = nn.Linear(32, 31)
+    expected = by_hand.state_dict() | {f"heads.{k}": v for k, v in heads.state_dict().items()}
+    found = {name.removeprefix("backbone."): value for name, value in model.state_dict().items()}
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+    images = torch.rand(5, 32, 32, 3)
+    trained = heads(by_hand.train()(2 * images.permute(0, 3, 1, 2) - 1))
+    assert torch.equal(model.train()(images), trained)
+
+
+def test_a_batch_of_one_tiny_picture_poisons_nothing():
+    model = AttributeNet(levels=(2,), shape=(4, 4, 1)).train()
+    model(torch.rand(1, 4, 4, 1)).sum().backward()
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
+
+
+def test_one_attribute_alone_has_no_pairs():
+    assert image_request(np.array([[2]]), (3,)).tolist() == [[0.0, 0.0, 1.0]]
+
+
+def test_unknown_levels_and_pictures_are_refused():
+    images, attributes = bars(20, (8, 8, 1))
+    for wrong, told in (
+        (attributes + 2, r"attributes, column 0 is out of range .* 0 to 1"),
+        (attributes - 1, "attributes is out of range"),
+        (attributes[:, :1], r"give \(N, 2\)"),
+        (attributes[1:], "attributes 19 rows"),
+        (attributes + 0.5, "attributes is not whole"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            train_image_classifier(images, wrong, epochs=1, seed=0, levels=(2, 3))
+    with pytest.raises(ValueError, match="attributes, column 3 is out of range"):
+        image_request(np.array([[3, 0, 4, 6, 2]]))
+    hole = images.clone()
+    hole[3, 1, 1, 0] = torch.nan
+    with pytest.raises(ValueError, match="images is not finite in 1 of 20 rows, first row 3"):
+        Strokes(hole, count=2, seed=0)
+    with pytest.raises(ValueError, match="count is out of range .* 1 to 20"):
+        Strokes(images, count=21, seed=0)
+    with pytest.raises(ValueError, match="vary in 0 patterns"):
+        Strokes(torch.zeros(20, 8, 8, 1), count=2, seed=0)
+    with pytest.raises(ValueError, match=r"pictures of shape \(20, 8, 8, 1\): give"):
+        AttributeNet()(images)
+    strokes = Strokes(images, count=2, seed=0)
+    weights, request = strokes.weigh(images), image_request(attributes, (2, 3))
+    with pytest.raises(ValueError, match="make 139 columns"):
+        new_gan(strokes, weights, request, width=8, seed=0)
+    with pytest.raises(ValueError, match="weights 19"):
+        new_gan(strokes, weights[1:], request, width=8, seed=0, levels=(2, 3))

@@ -1,6 +1,7 @@
 """Headlines are judged by the grammar, and gains by hand."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
@@ -12,6 +13,7 @@ from pm_utils.creatives.text.evaluation import (
     evaluate_headlines,
     share_of_gain,
 )
+from pm_utils.market import random_creatives
 from pm_utils.market.headlines import EOS, PAD, copy_grammar
 from tests.support.headline_world import archive_of, planted_counts
 
@@ -82,3 +84,28 @@ def test_logistic_liking_is_scikit_learns_regression_on_the_products():
     theirs = model.decision_function(products).reshape(300, 240)
     apart = (liking - liking.mean()) - (theirs - theirs.mean())
     assert np.abs(apart).max() < 0.05  # theirs fits the intercept, ours holds it at the mean rate
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def test_the_share_of_the_gain_is_by_index_and_of_known_numbers():
+    value, single, oracle = np.array([0.2, 0.1]), np.array([0.1, 0.1]), np.array([0.3, 0.2])
+    expected = share_of_gain(value, single, oracle)
+    rows = [pd.Series(part, ["a", "b"]) for part in (value, single, oracle)]
+    assert share_of_gain(rows[0][::-1], *rows[1:]) == pytest.approx(expected)
+    with pytest.raises(ValueError, match="oracle is not finite in 1 of 2 rows"):
+        share_of_gain(value, single, np.array([0.3, np.nan]))
+    with pytest.raises(ValueError, match="weight is out of range"):
+        share_of_gain(value, single, oracle, np.array([1, -1]))
+    with pytest.raises(ValueError, match="nothing to gain"):
+        share_of_gain(value, single, single)
+
+
+def test_headlines_are_judged_against_ads_that_exist():
+    page = copy_grammar().sample(
+        random_creatives(2, np.random.default_rng(0)), np.random.default_rng(1)
+    )
+    for asked, told in (([0, 240], "asked is out of range .* 0 to 239"), ([0], "asked 1 rows")):
+        with pytest.raises(ValueError, match=told):
+            evaluate_headlines(page, np.array(asked), page)

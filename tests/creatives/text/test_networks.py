@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -312,3 +313,57 @@ def test_it_learns_a_tiny_grammar_to_its_entropy_and_a_null_does_not():
     entropy = 2 * math.log(2) / 4  # two coins in four tokens
     assert losses["real"] == pytest.approx(entropy, abs=0.02)
     assert losses["null"] > entropy + 0.9 * math.log(2) / 4  # it cannot know the kind
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def test_a_log_is_counted_by_index_and_refused_where_an_id_is_unknown():
+    customer, creative, click = np.array([0, 0, 1]), np.array([1, 1, 0]), np.array([1, 0, 0])
+    expected = response_counts(customer, creative, click, (2, 2))
+    order, rows = [2, 0, 1], pd.Index(["a", "b", "c"])
+    answer = pd.Series(click, rows).iloc[order]
+    assert torch.equal(
+        response_counts(pd.Series(customer, rows), creative, answer, (2, 2)), expected
+    )
+    mixed = (part[order] for part in (customer, creative, click))
+    assert torch.equal(response_counts(*mixed, (2, 2)), expected)
+    for parts, told in (
+        ((customer, creative, click + 1), "click holds 1, 2"),
+        ((customer, creative, 2 * click - 1), "click holds -1, 1"),
+        ((customer, creative, np.array(["no", "yes", "no"])), "click holds 'no', 'yes'"),
+        ((customer, creative, np.array([1, np.nan, 0])), "click is missing in 1 of 3"),
+        ((customer, np.array([1, 2, 0]), click), r"creative is out of range .* 0 to 1"),
+        ((np.array([0, 0, 10**12]), creative, click), r"customer is out of range .* 0 to 1"),
+        ((customer, creative, click[:2]), "click 2 rows"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            response_counts(*parts, (2, 2))
+
+
+def test_a_batch_without_impressions_loses_nothing():
+    logits = torch.zeros(3, 4, requires_grad=True)
+    loss = click_loss(logits, torch.zeros(3, 4, 2))
+    loss.backward()
+    assert loss.item() == 0
+    assert (logits.grad == 0).all()
+
+
+def test_unknown_words_and_wrong_temperatures_are_refused():
+    gpt = AdCopyGPT(GPTConfig(n_words=10, code_dim=3, length=6, layers=1, heads=2, width=8))
+    for word in (10, -1, 10**12):
+        with pytest.raises(ValueError, match="tokens is out of range .* 0 to 9"):
+            gpt(torch.zeros(1, 3), torch.tensor([[1, word]]))
+    with pytest.raises(ValueError, match="temperature is out of range"):
+        gpt.generate(torch.zeros(1, 3), temperature=-1.0)
+
+
+def test_towers_refuse_profiles_that_are_unknown_and_more_ads_than_there_are():
+    attributes = torch.tensor([[0, 0], [0, 1], [1, 0]])
+    model = ResponseModel(AdGenerator(3, 8), attributes)
+    with pytest.raises(ValueError, match="profile is not finite"):
+        model.nearest(torch.full((1, 3), torch.nan))
+    with pytest.raises(ValueError, match="k is out of range .* 1 to 3"):
+        model.nearest(torch.zeros(1, 3), k=4)
+    with pytest.raises(ValueError, match="attributes is out of range"):
+        ResponseModel(AdGenerator(3, 8), attributes - 1)

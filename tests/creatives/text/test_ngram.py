@@ -138,7 +138,123 @@ def test_attributes_steer_what_is_written():
 
 
 def test_wrong_orders_and_strengths_are_refused():
-    with pytest.raises(ValueError, match="order is 4"):
-        BackoffNGram(V, order=4)
+    with pytest.raises(ValueError, match="order is out of range"):
+        BackoffNGram(V, order=0)
+    with pytest.raises(ValueError, match="order is not whole"):
+        BackoffNGram(V, order=2.5)
     with pytest.raises(ValueError, match="strength is 0"):
         BackoffNGram(V, strength=0)
+
+
+# --- Any order, any attribute ---------------------------------------------------------------------
+
+
+def brute_force(texts, kinds, order, given, word, before, kind):
+    """Witten and Bell's formula with plain counts, context by context."""
+    probability = 1 / (V - 2)
+    contexts = [(back, ()) for back in range(order)] + [(order - 1, part) for part in given]
+    for back, part in contexts:
+        following = []
+        for text, own in zip(texts, kinds, strict=True):
+            padded = [PAD] * order + [one for one in text if one != PAD]
+            for place in range(order + 1, len(padded)):
+                same = padded[place - back : place] == before[len(before) - back :]
+                if same and all(own[column] == kind[column] for column in part):
+                    following.append(padded[place])
+        if following:
+            lean = len(set(following))
+            probability = (following.count(word) + lean * probability) / (len(following) + lean)
+    return probability
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4, 5, 9])
+def test_every_order_is_the_formula_by_brute_force(order):
+    rng = np.random.default_rng(order)
+    texts = np.full((30, 8), PAD)
+    for row in texts:
+        length = rng.integers(1, 6)
+        row[: length + 2] = [BOS, *rng.integers(3, V, length), EOS]
+    kinds = rng.choice([0, 137, 10**12], size=(30, 2))
+    given = ((0,), (0, 1))
+    model = BackoffNGram(V, order=order, given=given).fit(texts, kinds)
+    for row, kind in zip(texts[:6], kinds[:6], strict=True):
+        words = [one for one in row if one != PAD]
+        padded = [PAD] * order + words
+        logs = [
+            np.log(brute_force(texts, kinds, order, given, word, padded[: order + place], kind))
+            for place, word in enumerate(words)
+            if place
+        ]
+        assert model.log_prob(row[None], kind[None])[0] == pytest.approx(sum(logs))
+    last = rng.integers(0, V, size=(20, max(order - 1, 1)))
+    assert np.allclose(model.distribution(last, kinds[:20]).sum(1), 1)
+
+
+def test_attributes_beyond_any_base_are_told_apart():
+    """137 kinds of article: the second column's number must not run into the first one's."""
+    texts = np.array([[BOS, A, EOS], [BOS, B, EOS]])
+    for one, other in (([0, 100], [1, 0]), ([10**12, 0], [10**12 + 1, 0]), ([-1, 5], [0, 5])):
+        model = BackoffNGram(V, order=1, given=((0, 1),)).fit(texts, np.array([one, other]))
+        found = model.distribution(np.array([[PAD, BOS]] * 2), np.array([one, other]))
+        assert found[0, A] > found[0, B]
+        assert found[1, B] > found[1, A]
+
+
+def test_a_long_order_learns_a_song_that_short_ones_cannot():
+    song = np.array([BOS, A, A, A, B, A, A, A, C, A, A, A, EOS])
+    texts, rng = np.tile(song, (50, 1)), np.random.default_rng(0)
+    model = BackoffNGram(V, order=6, strength=1e-9).fit(texts)
+    assert (model.sample(5, len(song), rng) == song).all()
+    assert cross_entropy(model.log_prob(texts), texts) < 0.01
+    short = BackoffNGram(V, order=4, strength=1e-9).fit(texts)
+    assert cross_entropy(short.log_prob(texts), texts) > 0.1
+
+
+def test_a_big_vocabulary_and_order_do_not_overflow():
+    rng = np.random.default_rng(0)
+    texts = np.hstack(
+        [np.full((40, 1), BOS), rng.integers(3, 50_000, (40, 8)), np.full((40, 1), EOS)]
+    )
+    model = BackoffNGram(50_000, order=8, strength=1e-9).fit(texts)
+    assert cross_entropy(model.log_prob(texts), texts) < 1  # only the first word is a surprise
+
+
+def test_the_order_of_texts_does_not_matter():
+    order = [2, 0, 1]
+    model = BackoffNGram(V, order=4, given=((0,),)).fit(TEXTS, KIND)
+    again = BackoffNGram(V, order=4, given=((0,),)).fit(TEXTS[order], KIND[order])
+    assert np.array_equal(model.log_prob(TEXTS, KIND), again.log_prob(TEXTS, KIND))
+
+
+def test_wrong_texts_and_attributes_are_named():
+    model = BackoffNGram(V, order=3, given=((0,),))
+    with pytest.raises(
+        ValueError, match=r"attributes is None, and the model is given columns \[0\]"
+    ):
+        model.fit(TEXTS)
+    model.fit(TEXTS, KIND)
+    for call in (
+        lambda: model.log_prob(TEXTS),
+        lambda: model.distribution(np.array([[PAD, BOS]])),
+        lambda: model.sample(2, 5, np.random.default_rng(0)),
+    ):
+        with pytest.raises(ValueError, match="attributes is None"):
+            call()
+    with pytest.raises(ValueError, match="attributes has shape"):
+        model.log_prob(TEXTS, KIND[:2])
+    with pytest.raises(ValueError, match="column 1, counted from 0"):
+        BackoffNGram(V, given=((1,),)).fit(TEXTS, KIND)
+    with pytest.raises(ValueError, match="attributes is not finite"):
+        model.fit(TEXTS, np.where(KIND > 0, np.nan, KIND))
+    with pytest.raises(ValueError, match=r"tokens is out of range in 1 of 3 rows, .*0 to 5"):
+        model.fit(np.where(TEXTS == C, V, TEXTS), KIND)
+    with pytest.raises(ValueError, match="begin each text with 1"):
+        model.fit(TEXTS[:, 1:], KIND)
+    with pytest.raises(ValueError, match="no word after"):
+        model.fit(np.array([[BOS, PAD]]), KIND[:1])
+    with pytest.raises(ValueError, match="call fit first"):
+        BackoffNGram(V).log_prob(TEXTS)
+    with pytest.raises(ValueError, match="give 3 words per row"):
+        BackoffNGram(V, order=4).fit(TEXTS).distribution(np.array([[PAD, BOS]]))
+    with pytest.raises(ValueError, match="log_prob, row 1 is nan"):
+        cross_entropy(np.array([-1.0, np.nan, -2.0]), TEXTS)

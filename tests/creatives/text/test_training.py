@@ -1,6 +1,7 @@
 """Towers learn planted tastes, and the writer what it is asked for."""
 
 import numpy as np
+import pytest
 import torch
 
 from pm_utils.creatives.text import training
@@ -56,3 +57,67 @@ def test_the_writer_learns_what_to_say_and_its_surprise_is_the_loss():
         assert nats[rows, 0].mean() < np.log(440) / 2
     again = training.train_writer(codes, tokens, **settings)
     assert np.array_equal(training.token_nats(again, codes, tokens), nats)
+
+
+# --- Vocabularies of one's own, and inputs --------------------------------------------------------
+
+
+def letters(n: int, seed: int = 0) -> tuple[np.ndarray, torch.Tensor]:
+    """Texts of 40 letters, longer than any headline: the code says which letter repeats."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(2, size=n)
+    body = np.repeat(3 + kind[:, None], 40, axis=1)
+    tokens = np.hstack([np.full((n, 1), 1), body, np.full((n, 1), 2)])
+    return tokens, torch.eye(2)[kind]
+
+
+def test_a_vocabulary_of_ones_own_is_learned_and_written():
+    tokens, codes = letters(400)
+    settings = {"layers": 1, "width": 16, "batch_size": 8, "seed": 0}
+    words = ["<pad>", "<bos>", "<eos>", "a", "b"]
+    model = training.train_writer(codes, tokens, vocabulary=words, **settings)
+    assert model.config.n_words == 5
+    assert training.token_nats(model, codes, tokens).mean() < 0.3
+    assert model.generate(torch.eye(2))[:, 1].tolist() == [3, 4]
+    again = training.train_writer(codes, tokens, vocabulary=5, **settings)
+    assert all(
+        torch.equal(one, other)
+        for one, other in zip(model.parameters(), again.parameters(), strict=True)
+    )
+
+
+def test_texts_that_the_vocabulary_does_not_know_are_refused():
+    tokens, codes = letters(8)
+    settings = {"layers": 1, "width": 16, "batch_size": 8, "seed": 0, "vocabulary": 5}
+    empty = np.tile([1, 0, 0], (8, 1))
+    hole = codes.clone()
+    hole[2, 1] = torch.nan
+    for changed, told in (
+        ({"tokens": tokens + 1}, "tokens is out of range|begin each text"),
+        ({"tokens": tokens[:, 1:]}, "begin each text"),
+        ({"tokens": empty}, "holds nothing after <bos>"),
+        ({"codes": hole}, "codes is not finite in 1 of 8 rows, first row 2"),
+        ({"codes": codes[1:]}, "codes 7, tokens 8 rows"),
+    ):
+        parts = {"codes": codes, "tokens": tokens} | changed
+        with pytest.raises(ValueError, match=told):
+            training.train_writer(*parts.values(), **settings)
+
+
+def test_response_counts_of_other_shapes_or_signs_are_refused():
+    profile, counts, _ = planted_counts()
+    hole = profile.copy()
+    hole[3, 0] = np.inf
+    for x, seen, told in (
+        (hole, counts, "profile is not finite in 1 of 300 rows, first row 3"),
+        (profile, -counts, "counts is out of range"),
+        (profile[1:], counts, "profile 299, counts 300 rows"),
+        (profile, counts[:, :5], r"counts has shape \(300, 5, 2\)"),
+        (profile, counts * torch.tensor([0.0, 1.0]), "only clicks or none"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            training.logistic_liking(x, seen)
+    with pytest.raises(ValueError, match="choose is out of range .* 0 to 299"):
+        training.train_response_towers(
+            torch.tensor(profile), counts, np.arange(9), np.array([300]), epochs=1, seed=0
+        )

@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from pm_utils.creatives.video import archive, baselines, evaluation, player
+from pm_utils.creatives.video import archive, baselines, evaluation, player, training
 from pm_utils.creatives.video.archive import CLIP_CATALOGUE, CODE_COUNTS
+from pm_utils.creatives.video.networks import ClipClassifier
 from pm_utils.market.renderer import FRAMES, NOISE, SIZE
 from tests.support.clip_world import rng
 from tests.support.html_elements import elements
@@ -237,3 +238,61 @@ def test_strips_show_every_second_frame_with_its_number(real):
     assert sheet.shape[0] / sheet.shape[1] == 3 / 6
     middle = np.asarray(sheet)[4 * 17, 4 * (5 * 34 + 17)]  # of the last frame in the first row
     assert middle == pytest.approx(archive.as_pictures(real[0])[0, 11, 16, 16])
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def clips_of(n: int = 4) -> torch.Tensor:
+    return torch.rand(n, 12, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def hole() -> torch.Tensor:
+    clips = clips_of()
+    clips[2, 3, 0, 4, 5] = torch.nan
+    return clips
+
+
+CODES = np.array([[0, 0, 0, 1], [5, 1, 2, 1], [3, 0, 1, 0], [11, 5, 3, 8]])
+TAKERS = {
+    "train_vae": lambda clips, codes: training.train_vae(
+        clips, archive.clip_request(codes), epochs=1, seed=0, width=4
+    ),
+    "train_clip_classifier": lambda clips, codes: training.train_clip_classifier(
+        clips, codes, epochs=1, seed=0
+    ),
+    "classifier_accuracy": lambda clips, codes: evaluation.classifier_accuracy(
+        ClipClassifier(features=4), clips, codes
+    ),
+    "evaluate_clips": evaluation.evaluate_clips,
+    "LinearClips": lambda clips, codes: baselines.LinearClips(components=2).fit(clips, codes),
+    "stills": lambda clips, codes: baselines.stills(clips, codes, CODES, np.random.default_rng(0)),
+}
+
+
+@pytest.mark.parametrize("name", TAKERS)
+def test_clips_and_codes_that_cannot_be_are_refused(name):
+    take = TAKERS[name]
+    for clips, codes, told in (
+        (hole(), CODES, "clips is not finite in 1 of 4 rows, first row 2"),
+        (clips_of()[:, :6], CODES, r"clips has shape \(4, 6, 3, 32, 32\)"),
+        (clips_of(3), CODES, "clips 3, (codes|request|asked) 4 rows"),
+        (clips_of(), CODES + [0, 0, 0, 9], "codes, column 3 is out of range in 4 of 4 .* 0 to 8"),
+        (clips_of(), CODES - 1, "codes is out of range"),
+        (clips_of(), CODES[:, :3], r"codes has shape \(4, 3\)"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            take(clips, codes)
+
+
+def test_a_motion_that_no_clip_shows_cannot_be_drawn():
+    linear = baselines.LinearClips(components=2).fit(clips_of(), CODES)
+    with pytest.raises(ValueError, match="motion 4: no clip of the archive"):
+        linear.sample(np.array([[0, 0, 0, 4]]), np.random.default_rng(0))
+
+
+def test_clips_in_which_nothing_changes_correlate_with_nothing():
+    still = torch.full((1, 12, 3, 32, 32), 0.5)
+    assert (evaluation.change_autocorrelation(still) == 0).all()
+    with pytest.raises(ValueError, match="give as many"):
+        evaluation.squared_errors(clips_of(1), clips_of(2))

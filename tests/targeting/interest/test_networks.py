@@ -369,3 +369,79 @@ def test_attention_finds_the_candidate_in_the_history_and_a_null_does_not():
             assert weight[same].mean() > 2 * weight[~same].mean()
     assert right["real"] > 0.95
     assert right["null"] < 0.75
+
+
+# --- Batches with hardly anything in them ---------------------------------------------------------
+
+
+def purchases(n: int, *, items: int = 20) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return candidates, histories with one item each, and answers that depend on both."""
+    draw = torch.Generator().manual_seed(0)
+    candidate = torch.randint(1, items + 1, (n,), generator=draw)
+    history = torch.zeros(n, 5, dtype=torch.long)
+    history[:, 0] = torch.randint(1, items + 1, (n,), generator=draw)
+    return candidate, history, (candidate % 2 == history[:, 0] % 2).float()
+
+
+@each_kind
+@pytest.mark.parametrize("rows", [513, 1])
+def test_a_batch_with_one_past_item_poisons_nothing(kind, rows):
+    """513 rows in batches of 512 leave one with a single item: no variance can be taken of it."""
+    candidate, history, answer = purchases(rows)
+    model = net(kind, events=0, facts=0).train()
+    settings = {"loss": binary_cross_entropy_with_logits, "epochs": 2, "batch_size": 512}
+    told = fit(model, [candidate, history], answer, **settings)
+    assert torch.tensor(told.train).isfinite().all()
+    assert all(value.isfinite().all() for value in model.state_dict().values())
+    assert predict(model, [candidate, history]).isfinite().all()
+
+
+@each_kind
+def test_a_batch_of_newcomers_trains_the_head_alone(kind):
+    candidate, _, answer = purchases(40)
+    nobody, model = torch.zeros(40, 5, dtype=torch.long), net(kind, events=0, facts=0)
+    before = copy.deepcopy(model.state_dict())
+    settings = {"loss": binary_cross_entropy_with_logits, "epochs": 1, "batch_size": 20}
+    fit(model, [candidate, nobody], answer, **settings)
+    after = model.state_dict()
+    assert predict(model, [candidate, nobody]).isfinite().all()
+    assert all(value.isfinite().all() for value in after.values())
+    moments = [name for name in before if "running" in name or "alpha" in name]
+    assert all(torch.equal(before[name], after[name]) for name in moments)
+    assert not torch.equal(before["head.0.weight"], after["head.0.weight"])
+
+
+def test_dice_scores_one_row_by_its_running_moments_and_learns_from_it():
+    dice = Dice(3)
+    nn.init.uniform_(dice.moments.running_mean, -1, 1)
+    row = torch.randn(1, 3, requires_grad=True)
+    state = copy.deepcopy(dice.state_dict())
+    trained = dice.train()(row)
+    trained.sum().backward()
+    assert row.grad.isfinite().all()
+    assert dice.alpha.grad.isfinite().all()
+    assert all(torch.equal(value, state[name]) for name, value in dice.state_dict().items())
+    with torch.no_grad():
+        assert torch.allclose(trained, dice.eval()(row))
+
+
+@each_kind
+@pytest.mark.parametrize("training", [False, True])
+def test_pads_and_unseen_items_are_no_candidates(kind, training):
+    model = net(kind, events=0, facts=0).train(training)
+    history = torch.tensor([[3, 0, 0]])
+    for item in (0, ITEMS + 1, 10**12):
+        with pytest.raises(ValueError, match=rf"candidate is out of range .*\({item}\).* 1 to 30"):
+            model(torch.tensor([item]), history)
+    for item in (-1, ITEMS + 1):
+        with pytest.raises(ValueError, match=r"history is out of range .*column 1 .* 0 to 30"):
+            model(torch.tensor([1]), torch.tensor([[3, item, 0]]))
+
+
+def test_what_is_attended_to_is_checked_too():
+    model = net(events=0)
+    assert model.attend(torch.tensor([1]), torch.zeros(1, 3, dtype=torch.long)).tolist() == [
+        [0.0] * 3
+    ]
+    with pytest.raises(ValueError, match="candidate is out of range"):
+        model.attend(torch.tensor([0]), torch.tensor([[1, 2, 0]]))

@@ -279,3 +279,56 @@ def test_classical_models_rank_habits_and_do_not_read_the_answers():
         TRAIN, null, TEST, every, seed=0
     ).items():
         assert roc_auc(every.bought, probability) < 0.75, name
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def tiny(**changes) -> samples.Snapshots:
+    parts = {
+        "customer": np.arange(2),
+        "as_of": np.full(2, np.datetime64("2017-04-01")),
+        "history": np.array([[1, 0], [3, 2]], np.int32),
+        "own": np.zeros((2, 3, 10), np.float32),
+        "context": np.zeros((2, 8), np.float32),
+        "bought": np.array([[1, 0, 0], [0, 1, 1]]),
+    }
+    return samples.Snapshots(**(parts | changes))
+
+
+def test_snapshots_take_zeros_and_ones_and_refuse_what_no_model_can_read():
+    assert tiny().bought.dtype == bool
+    hole = np.zeros((2, 3, 10), np.float32)
+    hole[1, 2, 3] = np.nan
+    for changes, told in (
+        ({"bought": [[1, 2, 1], [2, 1, 1]]}, "bought holds 1, 2"),
+        ({"bought": [["no"] * 3, ["yes"] * 3]}, "bought holds 'no', 'yes'"),
+        ({"history": [[4, 0], [1, 0]]}, "history is out of range in 1 of 2 rows, .*0 to 3"),
+        ({"history": [[-1, 0], [1, 0]]}, "history is out of range"),
+        ({"own": hole}, "own is not finite in 1 of 2 rows, first row 1"),
+        ({"context": np.full((2, 8), np.inf)}, "context is not finite in 2 of 2 rows"),
+        ({"context": np.zeros((3, 8))}, "context 3"),
+        ({"own": np.zeros((2, 4, 10))}, "own has shape"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            tiny(**changes)
+
+
+def test_pairs_take_zeros_and_ones_and_know_their_snapshots():
+    pairs = samples.Pairs(np.array([0, 1]), np.array([2, 0]), [True, False], 0.0)
+    assert pairs.bought.dtype == np.float32
+    for answers in ([1, 2], [-1, 1], [np.nan, 1]):
+        with pytest.raises(ValueError, match=r"bought (holds|is missing)"):
+            samples.Pairs(np.array([0, 1]), np.array([2, 0]), answers, 0.0)
+    for wrong in ([0.5, 1], [-1, 0]):
+        with pytest.raises(ValueError, match="snapshot is"):
+            samples.Pairs(wrong, np.array([2, 0]), [0, 1], 0.0)
+    with pytest.raises(ValueError, match="candidate is out of range .* 0 to 2"):
+        samples.pair_facts(tiny(), samples.Pairs(np.array([0, 1]), np.array([2, 3]), [0, 1], 0.0))
+    with pytest.raises(ValueError, match="snapshot is out of range .* 0 to 1"):
+        samples.pair_facts(tiny(), samples.Pairs(np.array([0, 2]), np.array([2, 0]), [0, 1], 0.0))
+
+
+def test_pairs_of_one_answer_cannot_be_drawn():
+    with pytest.raises(ValueError, match="all 6 pairs are not bought"):
+        samples.sample_pairs(tiny(bought=np.zeros((2, 3))), 2, seed=0)

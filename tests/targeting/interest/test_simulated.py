@@ -29,3 +29,10 @@ def test_a_simulated_log_without_pads_and_its_seed():
     assert np.array_equal(first.click, same.click)
     assert np.array_equal(first.history, same.history)
     assert not np.array_equal(first.item, other.item)
+
+
+def test_sizes_are_whole_and_fit_each_other():
+    with pytest.raises(ValueError, match="shortest is out of range .*0 to 4"):
+        simulated.simulated_clicks(5, length=4, shortest=5, seed=0)
+    with pytest.raises(ValueError, match="rows is out of range"):
+        simulated.simulated_clicks(0, seed=0)

@@ -1,5 +1,6 @@
 """Baselines are tuned on later rows than they learn from."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as reference
@@ -81,3 +82,47 @@ def test_boosting_sees_a_product_that_logistic_regression_does_not():
     table = score_table(outcome, predicted)
     assert table.loc["trees", "AUC"] > table.loc["line", "AUC"] + 0.05
     assert table.loc["line", "AUC"] == pytest.approx(0.5, abs=0.06)
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def labelled(n: int = 80) -> tuple[pd.DataFrame, pd.Series]:
+    rng = np.random.default_rng(0)
+    rows = [f"c{i}" for i in range(n)]
+    table = pd.DataFrame(rng.normal(size=(n, 3)), rows, list("abc"))
+    return table, pd.Series(rng.integers(2, size=n), rows)
+
+
+def test_logits_match_columns_by_name_and_rows_by_index():
+    table, target = labelled()
+    order = np.random.default_rng(1).permutation(len(table))
+    (expected,) = fitted_logit(logistic_regression(1.0), table, target.to_numpy(), [table])
+    (found,) = fitted_logit(
+        logistic_regression(1.0), table, target.iloc[order], [table[["c", "a", "b"]]]
+    )
+    assert found == pytest.approx(expected)
+    with pytest.raises(KeyError, match="others has no column 'b'"):
+        fitted_logit(logistic_regression(1.0), table, target, [table[["c", "a"]]])
+
+
+def test_answers_that_are_none_and_features_that_are_unknown_are_refused():
+    table, target = labelled()
+    for wrong, told in (
+        (2 * target - 1, "target holds -1, 1"),
+        (target.map({0: "no", 1: "yes"}), "target holds 'no', 'yes'"),
+        (target.where(target > 0), "target is missing"),
+        (0 * target, "target is 0 in all 80 rows"),
+        (target[:-1], "target 79"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            fitted_logit(logistic_regression(1.0), table, wrong, [table])
+    with pytest.raises(ValueError, match=r"rows is not finite in .* first row 'c0', column 'a'"):
+        fitted_logit(
+            gradient_boosting(5, 3), table.drop("c0").reindex(table.index), target, [table]
+        )
+    train = pd.DataFrame({"type": ["A", "B"], "redeemed": [1, 2]})
+    with pytest.raises(ValueError, match="redeemed holds 1, 2"):
+        rate_by_cell(train, train, ["type"])
+    with pytest.raises(KeyError, match="rows has no column 'days'"):
+        rate_by_cell(train.assign(days=1, redeemed=0), train, ["days"])

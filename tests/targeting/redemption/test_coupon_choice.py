@@ -202,3 +202,41 @@ def test_a_fact_that_never_varies_has_no_weight():
     flat = replace(rows, facts=np.column_stack([rows.facts, np.full(len(rows.facts), 3.0)]))
     alone, both = (CouponChoice.learn(table, np.ones(200, bool)) for table in (rows, flat))
     assert both.weight == pytest.approx([alone.weight[0], 0], abs=1e-3)
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+
+def test_pairs_and_choices_that_cannot_be_are_refused():
+    contact, facts = np.array([0, 0, 1, 1]), np.eye(4)[:, :2]
+    for changes, told in (
+        ({"redeemed": [1, 2, 1, 2]}, "redeemed holds 1, 2"),
+        ({"redeemed": [0, 1, 0]}, "redeemed 3 rows"),
+        ({"facts": np.where(facts > 0, np.nan, facts)}, "facts is not finite in 2 of 4 rows"),
+        ({"contact": [0, 1, 0, 1]}, "pairs of one contact lie apart"),
+        ({"contact": [0, 0, -1, -1]}, "contact is out of range"),
+    ):
+        parts = {"contact": contact, "facts": facts, "redeemed": [1, 0, 0, 1]} | changes
+        with pytest.raises(ValueError, match=told):
+            CouponRows(**parts)
+    rows = CouponRows(contact, facts, np.array([1, 0, 0, 1]))
+    for known, told in (
+        (np.array([1, 2]), "known holds 1, 2"),
+        (np.array([True]), "known has 1 rows for 2 contacts"),
+        (np.zeros(2), "no contact to learn from"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            CouponChoice.learn(rows, known)
+    choice = CouponChoice.learn(rows, np.ones(2))
+    with pytest.raises(ValueError, match="no choice to foretell"):
+        choice.log_loss(rows, np.zeros(2))
+
+
+def test_the_order_of_contacts_does_not_matter():
+    rng = np.random.default_rng(0)
+    facts, taken = rng.normal(size=(30, 3)), rng.random(30) < 0.4
+    rows = CouponRows(np.repeat(np.arange(10), 3), facts, taken)
+    mixed = np.concatenate([np.arange(3 * k, 3 * k + 3) for k in rng.permutation(10)])
+    other = CouponRows(rows.contact[mixed], facts[mixed], taken[mixed])
+    found = [CouponChoice.learn(part, np.ones(10)).weight for part in (rows, other)]
+    assert found[0] == pytest.approx(found[1], abs=1e-4)

@@ -1,6 +1,7 @@
 """Ensembles of conversion networks: penalties by hand, nulls, starts, averages."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -9,7 +10,15 @@ from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
 from pm_utils.learning.members import Members
 from pm_utils.learning.scaling import Scaling
-from pm_utils.targeting.redemption.ensemble import Ensemble, new_net, penalty, squared, train_nets
+from pm_utils.targeting.redemption.ensemble import (
+    FACTORS,
+    Ensemble,
+    choose_strength,
+    new_net,
+    penalty,
+    squared,
+    train_nets,
+)
 from tests.support.redemption_world import PROFILE, world
 
 
@@ -156,3 +165,116 @@ def test_rows_are_scored_one_by_one():
     assert np.allclose(ensemble.logit(rows[::-1]), whole[::-1], atol=1e-5)
     moved = rows[["price", "habit", "match", "rhythm"]]  # columns go by name
     assert np.allclose(ensemble.logit(moved[list(rows.columns)]), whole)
+
+
+# --- The penalty for the size at hand -------------------------------------------------------------
+
+
+def interacting(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows of which only the product of two columns tells anything."""
+    rng = np.random.default_rng(seed)
+    rows = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"))
+    return rows, (rng.random(n) < sigmoid(2 * rows["a"] * rows["c"])).astype(float)
+
+
+def test_many_rows_want_a_smaller_penalty_than_the_books():
+    rows, target = interacting(12_000)
+    later, outcome = interacting(4_000, seed=1)
+    settings = {"members": 1, "epochs": 6, "seed": 0}
+    chosen = Ensemble.train("ConversionPredictNet", rows, target, ["a", "b"], **settings)
+    fixed = Ensemble.train(
+        "ConversionPredictNet", rows, target, ["a", "b"], strength=1.0, **settings
+    )
+    assert chosen.strength < 0.2
+    assert fixed.strength == 1
+    predicted = {"chosen": sigmoid(chosen.logit(later)), "fixed": sigmoid(fixed.logit(later))}
+    table = score_table(outcome, predicted)
+    assert table.loc["chosen", "log loss"] < table.loc["fixed", "log loss"] - 0.02
+
+
+def test_the_strength_chosen_loses_least_on_the_rows_that_judge():
+    rows, target = interacting(2_000)
+    inputs = Ensemble([], Scaling.learn(rows), ["a", "b"]).inputs(rows)
+    later = [part[:500] for part in inputs], target[:500]
+    settings = {"epochs": 3, "seed": 0, "validation": later}
+    losses = choose_strength("DeepCrossing", inputs, target, **settings)
+    assert losses.index.to_numpy() == pytest.approx(np.array(FACTORS) * 3_780 / 2_000)
+    alone = train_nets(
+        "DeepCrossing", inputs, target[:, None], epochs=3, seeds=[0], strength=losses.index[2]
+    )
+    logit = torch.tensor(alone[0](*later[0]).detach().numpy())
+    by_hand = torch.nn.functional.binary_cross_entropy_with_logits(
+        logit, torch.tensor(later[1], dtype=torch.float32)
+    )
+    assert losses.iloc[2] == pytest.approx(by_hand.item(), abs=0.02)  # it drops other units
+    table = rows.assign(target=target)
+    ensemble = Ensemble.train(
+        *("DeepCrossing", rows, target, ["a", "b"]),
+        **{"members": 1, "epochs": 3, "seed": 0},
+        validation=(table[:500][list("dcba")], target[:500]),
+    )
+    assert ensemble.strength == losses.idxmin()
+
+
+def test_few_answers_of_a_kind_choose_nothing():
+    rows, target = interacting(150)
+    assert (
+        Ensemble.train("DeepCrossing", rows, target, ["a"], members=1, epochs=1, seed=0).strength
+        == 1
+    )
+
+
+def test_each_of_several_networks_pays_by_its_own_strength():
+    stacked = [("fc1.weight", torch.ones(2, 3, 3)), ("fc1.bias", torch.ones(2, 3))]
+    assert penalty(stacked, [1.0, 10.0]).item() == pytest.approx(0.06 * 9 * 11)
+    assert penalty(stacked, 2.0).item() == pytest.approx(0.06 * 18 * 2)
+
+
+def test_wide_features_are_embedded_and_pay():
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(40, 300))).add_prefix("f")
+    ensemble = Ensemble.train(
+        "DeepCrossing", rows, np.arange(40) % 2, ["f299"], members=2, epochs=1, seed=0
+    )
+    assert np.isfinite(ensemble.logit(rows)).all()
+
+
+# --- Inputs ---------------------------------------------------------------------------------------
+
+ROWS = {"members": 1, "epochs": 1, "seed": 0, "strength": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda y: 2 * y - 1, r"target holds -1.0, 1.0: give 0 and 1"),
+        (lambda y: y + 1, r"target holds 1.0, 2.0"),
+        (lambda y: np.where(y > 0, "yes", "no"), "target holds 'no', 'yes'"),
+        (lambda y: np.where(np.arange(len(y)) < 3, np.nan, y), "target is missing in 3 of 200"),
+        (lambda y: y[1:], "target 199 rows"),
+        (lambda y: pd.Series(y, [f"c{i}" for i in range(200)]), "target has no row 0"),
+    ],
+)
+def test_answers_that_are_not_zero_and_one_are_refused(change, told):
+    rows, target = world(200)
+    with pytest.raises(ValueError, match=told):
+        Ensemble.train("DeepCrossing", rows, change(target.astype(float)), PROFILE, **ROWS)
+
+
+def test_features_are_found_by_name_and_rows_by_index():
+    rows, target = world(200)
+    answer = pd.Series(target, rows.index)
+    order = np.random.default_rng(0).permutation(200)
+    one = Ensemble.train("DeepCrossing", rows, answer, PROFILE, **ROWS)
+    other = Ensemble.train("DeepCrossing", rows, answer.iloc[order], PROFILE, **ROWS)
+    assert np.array_equal(one.logit(rows), other.logit(rows[rows.columns[::-1]]))
+    hole = rows.copy()
+    hole.iloc[3, 1] = np.nan
+    with pytest.raises(ValueError, match=r"features is not finite in 1 of 200 rows, first row 3"):
+        Ensemble.train("DeepCrossing", hole, target, PROFILE, **ROWS)
+    with pytest.raises(ValueError, match="features is not finite"):
+        one.logit(hole)
+    with pytest.raises(KeyError, match="features has no column 'price'"):
+        one.logit(rows.drop(columns="price"))
+    with pytest.raises(KeyError, match="features has no column 'nothing'"):
+        Ensemble.train("DeepCrossing", rows, target, ["nothing"], **ROWS)

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from pm_utils.data import Shop
-from pm_utils.targeting.redemption.contacts import CampaignLog
+from pm_utils.targeting.redemption.contacts import CampaignLog, contact_table
 from pm_utils.targeting.redemption.features import (
     FEW,
     contact_features,
     coupon_use_after,
     feature_groups,
+    household_features,
     latest_profiles,
     learn_taste,
     offer_features,
@@ -230,3 +231,115 @@ def test_offers_that_fit_come_before_redemptions(contacts, log, taste):
         assert found[name][came].mean() > found[name][~came].mean() + 0.2, name
     shuffled = np.random.default_rng(0).permutation(came)
     assert abs(found["kinds_faded"][shuffled].mean() - found["kinds_faded"].mean()) < 0.1
+
+
+# --- Shops of one's own ---------------------------------------------------------------------------
+
+
+def own_shop(kind: str, **changes) -> Shop:
+    """Six customers, one campaign that addresses all of them, three of whom redeem."""
+    told = ("age_group", "income", "home_ownership", "marital_status", "household_size")
+    told = (*told, "household_composition", "kids")
+    day = pd.Timestamp
+    names = ["order_id", "customer_id", "store_id", "product_id", "quantity", "amount"]
+    cells = {name: np.arange(60) % 6 if name == "customer_id" else 1 for name in names}
+    lines = pd.DataFrame(cells | {"order_id": np.arange(60)})
+    for name in ("retail_discount", "coupon_discount", "coupon_match_discount"):
+        lines[name] = 0.0
+    lines["product_id"] = 1 + lines["customer_id"] % 2
+    lines["amount"], lines["ordered_at"] = 10.0, pd.date_range("2019-01-01", periods=60)
+    customers = {name: pd.Categorical(["x"] * 6, ordered=True) for name in told}
+    kinds = {"department": "Toys", "brand": "own", "category": "Toys", "product_type": ["T", "U"]}
+    product = {"product_id": [1, 2], "manufacturer_id": 1, "package_size": "1"}
+    span = {"starts_on": [day("2019-01-10")], "ends_on": [day("2019-01-20")]}
+    tables = {
+        "order_lines": lines,
+        "customers": pd.DataFrame({"customer_id": np.arange(6), **customers}),
+        "products": pd.DataFrame(product | kinds),
+        "campaigns": pd.DataFrame({"campaign_id": [1], "campaign_type": [kind], **span}),
+        "contacts": pd.DataFrame({"campaign_id": [1] * 6, "customer_id": np.arange(6)}),
+        "offers": pd.DataFrame({"campaign_id": [1], "coupon_id": [7], "product_id": [1]}),
+        "responses": pd.DataFrame(
+            {
+                "customer_id": [0, 1, 2],
+                "coupon_id": 7,
+                "campaign_id": 1,
+                "responded_at": day("2019-01-12"),
+            }
+        ),
+    }
+    return Shop(**(tables | changes))
+
+
+def test_campaign_types_of_ones_own_are_counted_once_they_are_named():
+    known = household_features(CampaignLog.of(own_shop("Type B")), "2019-02-15")
+    with pytest.raises(
+        KeyError, match=r"'newsletter', known are 'Type A', .*types=\['newsletter'\]"
+    ):
+        CampaignLog.of(own_shop("newsletter"))
+    log = CampaignLog.of(own_shop("newsletter"), types=["newsletter", "post card"])
+    found = household_features(log, "2019-02-15")
+    for name in ("contacts", "answers", "answer_rate"):
+        assert found[f"{name}_newsletter"].tolist() == known[f"{name}_bc"].tolist()
+    assert found["answers_newsletter"].tolist() == [1, 1, 1, 0, 0, 0]
+    assert (found["contacts_post_card"] == 0).all()
+    contacts = contact_table(log.shop, first="2019-01-01", last="2019-02-01")
+    offer = offer_features(log, contacts, learn_taste(log, "2019-02-01", width=1))
+    assert (offer["type_newsletter"] == 1).all()
+    assert (offer["type_post_card"] == 0).all()
+    columns = [*found, *offer]
+    assert len(set(columns)) == len(columns)
+    groups = feature_groups(columns)
+    assert {"contacts_newsletter", "answers_post_card"} <= set(groups["earlier answers"])
+    assert {"type_newsletter", "other_campaigns_post_card"} <= set(groups["campaign"])
+
+
+def test_a_shop_without_campaigns_has_nothing_counted():
+    shop = own_shop("Type A")
+    none = {name: getattr(shop, name)[:0] for name in ("campaigns", "contacts", "responses")}
+    for empty in (none, {name: table.astype(object) for name, table in none.items()}):
+        log = CampaignLog.of(replace(shop, **empty))
+        found = household_features(log, "2019-02-15")
+        assert (found[["contacts_a", "answers_bc", "redemptions"]] == 0).all(axis=None)
+        assert not len(contact_table(log.shop, first="2019-01-01", last="2019-02-01"))
+
+
+def test_unknown_customers_campaigns_and_text_are_refused():
+    shop = own_shop("Type A")
+    for changes, told in (
+        ({"order_lines": shop.order_lines.assign(customer_id=9)}, "order_lines, customer_id"),
+        ({"responses": shop.responses.assign(customer_id=9)}, "responses, customer_id"),
+        ({"responses": shop.responses.assign(campaign_id=9)}, "campaign_id is not known"),
+        ({"contacts": shop.contacts.assign(campaign_id=9)}, "contacts, campaign_id is not known"),
+        ({"contacts": shop.contacts.assign(customer_id=9)}, "customer_id is not known"),
+    ):
+        with pytest.raises(KeyError, match=told):
+            household_features(CampaignLog.of(replace(shop, **changes)), "2019-02-15")
+    with pytest.raises(KeyError, match="responses, campaign_id is not known"):
+        contact_table(
+            own_shop("a", responses=shop.responses.assign(campaign_id=9)), first="2019", last="2020"
+        )
+    twice = pd.concat([shop.campaigns] * 2)
+    with pytest.raises(ValueError, match="campaign_id 1 twice"):
+        contact_table(replace(shop, campaigns=twice), first="2019", last="2020")
+    text = replace(shop, customers=shop.customers.assign(income="50K"))
+    with pytest.raises(TypeError, match="column income is .*give ordered categories"):
+        household_features(CampaignLog.of(text), "2019-02-15")
+    log = CampaignLog.of(shop)
+    contacts = contact_table(shop, first="2019-01-01", last="2019-02-01")
+    taste = learn_taste(log, "2019-02-01", width=1)
+    with pytest.raises(KeyError, match="contacts, customer_id is not known in 6 of 6 rows"):
+        offer_features(log, contacts.assign(customer_id=9), taste)
+    with pytest.raises(KeyError, match="contacts, campaign_type is not known"):
+        offer_features(log, contacts.assign(campaign_type="letter"), taste)
+
+
+def test_the_order_of_tables_does_not_matter():
+    shop = own_shop("Type C")
+    mixed = {
+        name: getattr(shop, name).sample(frac=1, random_state=0)
+        for name in ("order_lines", "contacts", "responses")
+    }
+    one = household_features(CampaignLog.of(shop), "2019-02-15")
+    other = household_features(CampaignLog.of(replace(shop, **mixed)), "2019-02-15")
+    pd.testing.assert_frame_equal(one, other)

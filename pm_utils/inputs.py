@@ -1,0 +1,440 @@
+"""What the package's functions accept: one place that turns inputs into arrays or refuses them.
+
+A wrong input never gives a number. Each function takes the argument's name and raises
+`ValueError` (`TypeError` for a type that can hold no such values, `KeyError` for a name or an id
+that is not known) in one sentence: the argument, how many rows offend, the first of them, and what
+would be right. Rows are named by their label where the input carries an index, by their position
+otherwise.
+
+The conventions, everywhere alike:
+
+- **Two groups** (labels, treatments, clicks) are booleans, or the numbers 0 and 1. Nothing else is
+  guessed: -1 and 1, 1 and 2, "no" and "yes" are refused with the values seen.
+- **Numbers** are finite.
+- **Probabilities** lie in [0, 1]; rows of a policy sum to 1.
+- **Inputs with an index** are matched by it; those without are taken in their order.
+- **Columns** are found by name, **ids** among those known.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+_SHOWN = 5  # values named in a message
+_SUM_TOLERANCE = 1e-6  # of the probabilities of one row
+
+
+def booleans(values: ArrayLike, name: str) -> np.ndarray:
+    """Return two groups as booleans, or refuse them with the values seen.
+
+    Parameters
+    ----------
+    values : array of any shape
+        Booleans, or numbers that are 0 or 1.
+    name : str
+        The argument, for the message.
+
+    Returns
+    -------
+    boolean array of the same shape
+
+    Raises
+    ------
+    ValueError
+        When a value is neither 0, 1, False nor True, or is missing.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import booleans
+    >>> booleans([0, 1.0, True], "target").tolist()
+    [False, True, True]
+    >>> booleans(["no", "yes", "no"], "bought")
+    Traceback (most recent call last):
+    ValueError: bought holds 'no', 'yes': give 0 and 1, or False and True
+    """
+    array = _plain(values)
+    if array.dtype == bool:
+        return array
+    if array.dtype.kind in "iuf":
+        good = (array == 0) | (array == 1)
+    else:
+        good = np.frompyfunc(_is_zero_or_one, 1, 1)(array).astype(bool)
+    if not good.all():
+        missing = _missing(array)
+        if missing.any() and (good | missing).all():
+            raise ValueError(
+                f"{name} is missing in {missing.sum():,} of {missing.size:,} rows, "
+                f"first {_row(values, missing)}: leave out the rows whose answer is not known"
+            )
+        raise ValueError(f"{name} holds {_seen(array)}: give 0 and 1, or False and True")
+    return array.astype(bool)
+
+
+def numbers(
+    values: ArrayLike,
+    name: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    ndim: int | None = None,
+) -> np.ndarray:
+    """Return finite numbers as an array of floats, or refuse them with the first that is not.
+
+    Parameters
+    ----------
+    values : array of any shape
+    name : str
+        The argument, for the message.
+    low, high : float, optional
+        The least and the greatest number that is allowed.
+    above : float, optional
+        Every number must be greater.
+    ndim : int, optional
+        How many dimensions the array must have.
+
+    Returns
+    -------
+    float array of the same shape; float32 stays float32
+
+    Raises
+    ------
+    TypeError
+        When the values are no numbers.
+    ValueError
+        When a number is missing, infinite or out of range, or the dimensions are others.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import numbers
+    >>> numbers([1, 2], "spend").tolist()
+    [1.0, 2.0]
+    >>> numbers([1, float("nan"), float("inf")], "spend")
+    Traceback (most recent call last):
+    ValueError: spend is not finite in 2 of 3 rows, first row 1 (nan): give finite numbers
+    >>> numbers([1, -2], "spend", low=0)
+    Traceback (most recent call last):
+    ValueError: spend is out of range in 1 of 2 rows, first row 1 (-2.0): give numbers of at least 0
+    """
+    array = _floats(values, name)
+    if ndim is not None and array.ndim != ndim:
+        raise ValueError(f"{name} has shape {array.shape}: give {ndim} dimension(s)")
+    _refuse(~np.isfinite(array), array, values, f"{name} is not finite", "give finite numbers")
+    for bound, outside in ((low, np.less), (high, np.greater), (above, np.less_equal)):
+        if bound is not None:
+            remedy = f"give {_range(low, high, above)}"
+            _refuse(outside(array, bound), array, values, f"{name} is out of range", remedy)
+    return array
+
+
+def probabilities(values: ArrayLike, name: str) -> np.ndarray:
+    """Return probabilities, finite and in [0, 1], or refuse them.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import probabilities
+    >>> probabilities([0.2, 50], "chance")
+    Traceback (most recent call last):
+    ValueError: chance is out of range in 1 of 2 rows, first row 1 (50.0): give numbers from 0 to 1
+    """
+    return numbers(values, name, low=0, high=1)
+
+
+def policy(values: ArrayLike, name: str, *, options: int | None = None) -> np.ndarray:
+    """Return a table of probabilities whose rows sum to 1, or refuse it.
+
+    Parameters
+    ----------
+    values : array of shape (N, K)
+        P(option k) for row n.
+    name : str
+    options : int, optional
+        K, where it is known.
+
+    Raises
+    ------
+    ValueError
+        When the shape is another, a probability lies outside [0, 1] or a row does not sum to 1.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import policy
+    >>> policy([[0.5, 0.5], [0.5, 0.4]], "target")
+    Traceback (most recent call last):
+    ValueError: target does not sum to 1 in 1 of 2 rows, first row 1 (0.9): give probabilities
+    """
+    array = probabilities(values, name)
+    if array.ndim != 2 or (options is not None and array.shape[1] != options):
+        wanted = "(N, K)" if options is None else f"(N, {options})"
+        raise ValueError(f"{name} has shape {array.shape}: give {wanted}, one column per option")
+    total = array.sum(1)
+    wrong = np.abs(total - 1) > _SUM_TOLERANCE
+    _refuse(wrong, total.round(6), values, f"{name} does not sum to 1", "give probabilities")
+    return array
+
+
+def whole_numbers(
+    values: ArrayLike, name: str, *, low: int | None = 0, high: int | None = None
+) -> np.ndarray:
+    """Return counts or codes as 64-bit integers, or refuse them.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import whole_numbers
+    >>> whole_numbers([3.0, 10**12], "visits").tolist()
+    [3, 1000000000000]
+    >>> whole_numbers([0.5], "visits")
+    Traceback (most recent call last):
+    ValueError: visits is not whole in 1 of 1 rows, first row 0 (0.5): give whole numbers
+    """
+    given = _plain(values)
+    if given.dtype.kind in "iu":  # floats would lose what lies beyond 2^53
+        most = np.iinfo(np.int64).max if high is None else high
+        wrong = (given > most) if low is None else (given > most) | (given < low)
+        remedy = f"give {_range(low, most, None)}"
+        _refuse(wrong, given, values, f"{name} is out of range", remedy)
+        return given.astype(np.int64)
+    array = numbers(values, name, low=low, high=high)
+    wrong = array != np.floor(array)
+    _refuse(wrong, array, values, f"{name} is not whole", "give whole numbers")
+    _refuse(np.abs(array) >= 2**53, array, values, f"{name} is rounded", "give integers")
+    return array.astype(np.int64)
+
+
+def aligned(**inputs: Any) -> list[Any]:
+    """Return inputs whose rows belong together, in the order of the first that has an index.
+
+    Inputs that carry an index (pandas) are matched by it; the others must have as many rows and
+    are taken to stand in the order of the first indexed one. ``None`` stays ``None``.
+
+    Parameters
+    ----------
+    **inputs : arrays, Series, DataFrames or None
+        By the names of the arguments.
+
+    Returns
+    -------
+    list
+        In the order given; a Series stays a Series and a DataFrame a DataFrame.
+
+    Raises
+    ------
+    ValueError
+        When the numbers of rows differ, there is no row, or two indexes do not hold the same rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import aligned
+    >>> bought, score = pd.Series({"a": 0, "b": 1}), pd.Series({"b": 0.9, "a": 0.2})
+    >>> [one.tolist() for one in aligned(bought=bought, score=score)]
+    [[0, 1], [0.2, 0.9]]
+    >>> aligned(bought=bought, score=score.rename({"b": "c"}))
+    Traceback (most recent call last):
+    ValueError: score has no row 'b' of bought (1 of 2 missing): give both the same index
+    """
+    given = {name: one for name, one in inputs.items() if one is not None}
+    lengths = {name: _length(one, name) for name, one in given.items()}
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{name} {length:,}" for name, length in lengths.items())
+        raise ValueError(f"{told} rows: give as many of each")
+    if lengths and not next(iter(lengths.values())):
+        raise ValueError(f"{' and '.join(lengths)}: no rows; give at least one")
+    indexed = {name: one for name, one in given.items() if _has_index(one)}
+    if indexed:
+        first = next(iter(indexed))
+        given |= {name: _match(one, name, indexed[first], first) for name, one in indexed.items()}
+    return [given.get(name) for name in inputs]
+
+
+def columns(table: pd.DataFrame, names: Sequence[Hashable], name: str) -> pd.DataFrame:
+    """Return the named columns of a table in the order of the names, or name those it lacks.
+
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When a name stands over two columns.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import columns
+    >>> columns(pd.DataFrame({"b": [1], "a": [2]}), ["a", "b"], "features").columns.tolist()
+    ['a', 'b']
+    >>> columns(pd.DataFrame({"b": [1]}), ["a", "b"], "features")
+    Traceback (most recent call last):
+    KeyError: "features has no column 'a': give it all of 'a', 'b'"
+    """
+    if not table.columns.is_unique:
+        twice = table.columns[table.columns.duplicated()].unique()
+        raise ValueError(f"{name} has two columns of the name {_list(twice)}: give each one name")
+    missing = [one for one in names if one not in table.columns]
+    if missing:
+        raise KeyError(f"{name} has no column {_list(missing)}: give it all of {_list(names)}")
+    return table[list(names)]
+
+
+def codes(values: ArrayLike, known: Sequence[Hashable] | pd.Index, name: str) -> np.ndarray:
+    """Return the position of each value among those known; an unknown one is an error.
+
+    Raises
+    ------
+    KeyError
+        When a value is not known, or missing.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import codes
+    >>> codes(["b", "a"], ["a", "b"], "customer").tolist()
+    [1, 0]
+    >>> codes([2, 7], [1, 2], "customer")
+    Traceback (most recent call last):
+    KeyError: 'customer is not known in 1 of 2 rows, first row 1 (7): give those known, as 1, 2'
+    """
+    index = known if isinstance(known, pd.Index) else pd.Index(known)
+    array = _plain(values)
+    found = index.get_indexer(array.ravel()).reshape(array.shape)
+    if (found < 0).any():
+        told = _told(found < 0, array, values, f"{name} is not known")
+        raise KeyError(f"{told}: give those known, as {_list(index)}")
+    return found
+
+
+def _is_zero_or_one(value: Any) -> bool:
+    """Whether one Python value is False, True, or a number equal to 0 or 1."""
+    if isinstance(value, str | bytes) or value is None or value is pd.NA:
+        return False
+    return bool(value in (0, 1))
+
+
+def _plain(values: Any) -> np.ndarray:
+    """A NumPy array of any input: pandas' own types become NumPy's or objects, tensors leave."""
+    if hasattr(values, "detach"):  # a tensor of PyTorch, which this module does not import
+        values = values.detach().cpu()
+    if isinstance(values, pd.Series | pd.DataFrame | pd.Index | pd.api.extensions.ExtensionArray):
+        plain = values.to_numpy()
+        if plain.dtype == object and not _missing(plain).any():
+            plain = np.asarray(plain.tolist()) if plain.size else plain
+        return plain
+    return np.asarray(values)
+
+
+def _floats(values: Any, name: str) -> np.ndarray:
+    """The values as floats, missing ones as NaN; text and other things are refused."""
+    array = _plain(values)
+    if array.dtype.kind in "biu":
+        return array.astype(float)
+    if array.dtype.kind == "f":
+        return array
+    if array.dtype == object:
+        array = np.where(_missing(array), np.nan, array)
+        if all(isinstance(one, int | float | np.number) for one in array.ravel()):
+            return array.astype(float)
+    raise TypeError(f"{name} holds {_seen(array)}: give numbers")
+
+
+def _missing(array: np.ndarray) -> np.ndarray:
+    """Where a value is NaN, None or NA."""
+    return np.asarray(pd.isna(array))
+
+
+def _has_index(values: Any) -> bool:
+    """Whether the rows of an input carry labels."""
+    return isinstance(values, pd.Series | pd.DataFrame)
+
+
+def _length(values: Any, name: str) -> int:
+    """The number of rows."""
+    try:
+        return len(values)
+    except TypeError:
+        raise TypeError(f"{name} is {values!r}: give one value per row") from None
+
+
+def _match(values: Any, name: str, model: Any, other: str) -> Any:
+    """The rows of an indexed input in the order of another's."""
+    here, there = values.index, model.index
+    if here.equals(there):
+        return values
+    for index, whose in ((here, name), (there, other)):
+        if not index.is_unique:
+            twice = index[index.duplicated()][0]
+            raise ValueError(
+                f"{whose} has the row {twice!r} twice, and the rows of {other} and {name} stand in "
+                "another order: give each row one label"
+            )
+    position = here.get_indexer(there)
+    if (position < 0).any():
+        first = there[position < 0][0]
+        raise ValueError(
+            f"{name} has no row {first!r} of {other} ({(position < 0).sum():,} of "
+            f"{len(there):,} missing): give both the same index"
+        )
+    return values.iloc[position]
+
+
+def _refuse(wrong: np.ndarray, array: np.ndarray, values: Any, fault: str, remedy: str) -> None:
+    """Raise when any row is wrong, naming the first."""
+    if wrong.any():
+        raise ValueError(f"{_told(wrong, array, values, fault)}: {remedy}")
+
+
+def _told(wrong: np.ndarray, array: np.ndarray, values: Any, fault: str) -> str:
+    """How many rows have a fault, and the first of them with its value."""
+    if not wrong.ndim:
+        return f"{fault} ({_value(array[()])})"
+    rows = wrong.reshape(len(wrong), -1).any(1)
+    first = tuple(int(axis[0]) for axis in np.nonzero(wrong))
+    value = _value(array[first])
+    return f"{fault} in {rows.sum():,} of {len(rows):,} rows, first {_row(values, wrong)} ({value})"
+
+
+def _row(values: Any, wrong: np.ndarray) -> str:
+    """The first wrong row, by its label where there is one, with the column of a table."""
+    first = [int(axis[0]) for axis in np.nonzero(wrong)]
+    if not first:
+        return "alone"
+    row = repr(_bare(values.index[first[0]])) if _has_index(values) else str(first[0])
+    if isinstance(values, pd.DataFrame) and len(first) > 1:
+        return f"row {row}, column {values.columns[first[1]]!r}"
+    return f"row {row}" + (f", column {first[1]}" if len(first) > 1 else "")
+
+
+def _range(low: float | None, high: float | None, above: float | None) -> str:
+    """The numbers allowed, in words."""
+    if above is not None:
+        return f"numbers above {above:g}" + ("" if high is None else f", at most {high:g}")
+    if low is None:
+        return f"numbers of at most {high:g}"
+    return f"numbers of at least {low:g}" if high is None else f"numbers from {low:g} to {high:g}"
+
+
+def _bare(value: Any) -> Any:
+    """A NumPy scalar as Python's."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _value(value: Any) -> str:
+    """One value as it is shown."""
+    return repr(_bare(value))
+
+
+def _list(values: Sequence[Hashable] | pd.Index | Mapping) -> str:
+    """The first few values, and how many more there are."""
+    told = [repr(_bare(one)) for one in list(values)[:_SHOWN]]
+    more = len(values) - len(told)
+    return ", ".join(told) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _seen(array: np.ndarray) -> str:
+    """The different values that an array holds, the first few of them."""
+    seen = pd.unique(pd.Series(array.ravel(), dtype=object))
+    try:
+        return _list(pd.Index(sorted(seen), dtype=object))
+    except TypeError:
+        return _list(pd.Index(seen, dtype=object))

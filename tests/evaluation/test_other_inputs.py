@@ -1,0 +1,188 @@
+"""Of every metric: order, ties, gaps, labels and indexes."""
+
+import numpy as np
+import pytest
+
+from pm_utils.evaluation import (
+    bootstrap,
+    calibration,
+    frechet,
+    importance,
+    probabilities,
+    ranking,
+    recommendation,
+    replications,
+)
+from tests.support.metric_cases import (
+    MetricCase,
+    check_gaps,
+    check_index,
+    check_labels,
+    check_order,
+)
+
+RNG = np.random.default_rng(0)
+N = 60
+Y = (np.arange(N) % 3 == 0).astype(float)
+P = np.round(0.1 + 0.8 * RNG.random(N), 1).clip(0.1, 0.9)  # with many ties
+Q = np.round(0.1 + 0.8 * RNG.random(N), 1).clip(0.1, 0.9)
+LOGIT = np.round(RNG.normal(size=N) + Y, 1)
+PAIRS, SAID = (RNG.random((N, 5)) < 0.4).astype(float), np.round(RNG.random((N, 5)), 1)
+WEIGHT = RNG.integers(0, 3, (N, 20))  # of 20 resamples
+SEGMENT = np.repeat(["mail", "shop", "web"], 20)
+TARGET, ALONE = frozenset({"target"}), frozenset({"weight", "segment"})
+
+
+def case(call, **options):
+    labels = frozenset(options.pop("labels", {"target"} & options["rows"].keys()))
+    return MetricCase(call, labels=labels, apart=ALONE, **options)
+
+
+CASES = {
+    "average_precision": case(ranking.average_precision, rows={"target": Y, "score": P}),
+    "roc_auc": case(ranking.roc_auc, rows={"target": Y, "score": P}),
+    "roc_auc, weighed": case(
+        lambda target, score, weight: ranking.roc_auc(target, score, np.asarray(weight).T),
+        rows={"target": Y, "score": P, "weight": WEIGHT},
+    ),
+    "ranking_scores": case(ranking.ranking_scores, rows={"target": PAIRS, "score": SAID}),
+    "ranking_table": case(
+        lambda target, score: ranking.ranking_table(target, {"net": score}),
+        rows={"target": PAIRS, "score": SAID},
+    ),
+    "reliability": case(calibration.reliability, rows={"target": Y, "probability": P}),
+    "calibration_error": case(calibration.calibration_error, rows={"target": Y, "probability": P}),
+    "calibration_floor": case(calibration.calibration_floor, rows={"probability": P}, drawn=True),
+    "fit_temperature": case(calibration.fit_temperature, rows={"target": Y, "logit": LOGIT}),
+    "calibration_table": case(
+        lambda **rows: calibration.calibration_table(**rows).drop(columns="floor"),
+        rows={"target": Y, "before": P, "after": Q, "segment": SEGMENT},
+        names=frozenset({"segment"}),
+    ),
+    "score_table": case(
+        lambda target, p: probabilities.score_table(target, {"net": p}), rows={"target": Y, "p": P}
+    ),
+    **{
+        f"paired_gain, {metric}": case(
+            lambda target, first, second, weight, metric=metric: probabilities.paired_gain(
+                metric, target, first, second, np.asarray(weight).T
+            ),
+            rows={"target": Y, "first": P, "second": Q, "weight": WEIGHT},
+        )
+        for metric in probabilities.METRICS
+    },
+    "score_intervals": case(
+        lambda target, p, weight: probabilities.score_intervals(target, p, np.asarray(weight).T),
+        rows={"target": Y, "p": P, "weight": WEIGHT},
+    ),
+    "calibrated": case(
+        lambda target, logit: probabilities.calibrated(target, {"net": logit}),
+        rows={"target": Y, "logit": LOGIT},
+    ),
+    "group_auc": case(recommendation.group_auc, rows={"target": PAIRS, "score": SAID}),
+    "recall_at": case(
+        lambda **rows: recommendation.recall_at(**rows, k=2), rows={"target": PAIRS, "score": SAID}
+    ),
+    "log_losses": case(recommendation.log_losses, rows={"target": PAIRS, "probability": SAID}),
+    "interest_scores": case(
+        lambda target, probability, weight: recommendation.interest_scores(
+            target, probability, k=2, weight=np.asarray(weight).T
+        ),
+        rows={"target": PAIRS, "probability": SAID, "weight": WEIGHT},
+    ),
+    "resampled_auc": case(
+        lambda target, score, weight: recommendation.resampled_auc(
+            target, score, np.asarray(weight).T
+        ),
+        rows={"target": PAIRS, "score": SAID, "weight": WEIGHT},
+    ),
+    "resampled_scores": case(
+        lambda target, p, weight: recommendation.resampled_scores(
+            target, {"net": p}, k=2, weight=np.asarray(weight).T
+        ),
+        rows={"target": PAIRS, "p": SAID, "weight": WEIGHT},
+    ),
+    "auc_by_part": case(
+        lambda target, p: recommendation.auc_by_part(
+            target, {"net": p}, {"all": np.ones(PAIRS.shape, bool)}
+        ),
+        rows={"target": PAIRS, "p": SAID},
+    ),
+    "paired_interval": case(
+        lambda first, second, weight: bootstrap.paired_interval(
+            first, second, np.asarray(weight).T
+        ),
+        rows={"first": P, "second": Q, "weight": WEIGHT},
+    ),
+    "mean_and_margin": case(replications.mean_and_margin, rows={"values": P}),
+    "frechet_distance": case(
+        lambda first: frechet.frechet_distance(first, SAID), rows={"first": PAIRS + 1.0}
+    ),
+    "frechet_floor": case(
+        lambda real: frechet.frechet_floor(real, 20, repeats=2, seed=0),
+        rows={"real": SAID},
+        drawn=True,
+    ),
+    "frechet_gaps": case(
+        lambda real, first: frechet.frechet_gaps(real, first, SAID, repeats=2, seed=0),
+        rows={"real": SAID + 1, "first": SAID},
+        drawn=True,
+    ),
+    "permutation_importance": case(
+        lambda features, target: importance.permutation_importance(
+            lambda table: np.asarray(table)[:, 0],
+            _frame(features),
+            target,
+            {"first": ["a"]},
+            repeats=2,
+            seed=0,
+        ),
+        rows={"features": SAID, "target": Y},
+        drawn=True,
+    ),
+}
+
+
+def _frame(values):
+    import pandas as pd
+
+    table = pd.DataFrame(values)
+    return table.set_axis(list("abcde"), axis=1)
+
+
+@pytest.mark.parametrize("name", [name for name, each in CASES.items() if not each.drawn])
+def test_the_order_of_rows_changes_nothing(name):
+    check_order(CASES[name])
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_not_finite_is_refused(name):
+    check_gaps(CASES[name])
+
+
+@pytest.mark.parametrize("name", [name for name, each in CASES.items() if each.labels])
+def test_labels_are_0_and_1(name):
+    check_labels(CASES[name])
+
+
+@pytest.mark.parametrize("name", [name for name, each in CASES.items() if not each.drawn])
+def test_rows_meet_by_their_index(name):
+    check_index(CASES[name])
+
+
+def test_candidates_of_one_score_share_the_places_that_are_left():
+    target, score = PAIRS[:20], SAID[:20]
+    order = np.random.default_rng(5).permutation(5)
+    one, two = (
+        recommendation.recall_at(target[:, columns], score[:, columns], 2)
+        for columns in (np.arange(5), order)
+    )
+    np.testing.assert_allclose(one, two)
+
+
+def test_no_label_is_guessed_where_some_are_unknown():
+    """Twenty answers that are not known yet are no purchases."""
+    target, score = np.repeat([1.0, 0.0], 50), RNG.normal(size=100)
+    target[60:80] = np.nan
+    with pytest.raises(ValueError, match="target is missing in 20 of 100 rows, first row 60"):
+        ranking.roc_auc(target, score)

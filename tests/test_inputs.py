@@ -1,0 +1,134 @@
+"""What functions accept, and what they say of the rest."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pm_utils import inputs
+
+YES = [False, True, True]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        YES,
+        [0, 1, 1],
+        [0.0, 1.0, 1.0],
+        np.array([0, 1, 1], object),
+        np.array([False, True, True], object),
+        pd.Series([0, 1, 1], dtype="Int64"),
+        pd.Series(YES, dtype="boolean"),
+        pd.Series([0.0, 1.0, 1.0], index=list("abc")),
+        torch.tensor([0.0, 1.0, 1.0], requires_grad=True),
+        torch.tensor([0, 1, 1]),
+    ],
+)
+def test_two_groups_are_booleans(values):
+    found = inputs.booleans(values, "clicked")
+    assert found.dtype == bool
+    assert found.tolist() == YES
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([-1, 1, 1], "clicked holds -1, 1: give 0 and 1"),
+        ([1, 2, 2], "clicked holds 1, 2: give 0 and 1"),
+        (["no", "yes"], "clicked holds 'no', 'yes': give 0 and 1"),
+        (["0", "1"], "clicked holds '0', '1'"),
+        (pd.Categorical(["n", "y"]), "clicked holds 'n', 'y'"),
+        ([0, 1, np.nan], "clicked is missing in 1 of 3 rows, first row 2"),
+        (pd.Series([None, 1], index=["a", "b"], dtype="Int64"), "1 of 2 rows, first row 'a'"),
+        (pd.Series([True, None, False]), "clicked is missing in 1 of 3 rows"),
+        ([0.5, np.nan], "clicked holds 0.5, nan"),
+        (range(9), "clicked holds 0, 1, 2, 3, 4 and 4 more"),
+    ],
+)
+def test_other_groups_are_refused_with_what_was_seen(values, said):
+    with pytest.raises(ValueError, match=re.escape(said)):
+        inputs.booleans(values, "clicked")
+
+
+@pytest.mark.parametrize("gap", [np.nan, np.inf, -np.inf])
+def test_numbers_are_finite(gap):
+    table = pd.DataFrame({"age": [1.0, 2.0], "spend": [3.0, gap]}, index=[70, 71])
+    with pytest.raises(ValueError, match="1 of 2 rows, first row 71, column 'spend'"):
+        inputs.numbers(table, "features")
+
+
+def test_missing_values_of_pandas_are_no_numbers():
+    with pytest.raises(ValueError, match="spend is not finite in 1 of 2 rows"):
+        inputs.numbers(pd.Series([1, None], dtype="Int64"), "spend")
+    with pytest.raises(TypeError, match="spend holds '1', '2': give numbers"):
+        inputs.numbers(["2", "1"], "spend")
+    with pytest.raises(TypeError, match="day holds"):
+        inputs.numbers(pd.to_datetime(["2020-01-01"]), "day")
+
+
+def test_ranges_and_shapes():
+    assert inputs.numbers(np.float32([1]), "x").dtype == np.float32
+    assert inputs.numbers(pd.Series([1, 2], dtype="Int64"), "x").tolist() == [1, 2]
+    with pytest.raises(ValueError, match=r"x is out of range \(0.0\): give numbers above 0"):
+        inputs.numbers(0, "x", above=0)
+    with pytest.raises(ValueError, match="give numbers of at most 3"):
+        inputs.numbers([4], "x", high=3)
+    with pytest.raises(ValueError, match=r"x has shape \(1,\): give 2 dimension"):
+        inputs.numbers([4], "x", ndim=2)
+    with pytest.raises(ValueError, match="from 0 to 1"):
+        inputs.probabilities([-1e-9], "p")
+    with pytest.raises(ValueError, match=r"give \(N, 3\)"):
+        inputs.policy([[0.5, 0.5]], "target", options=3)
+
+
+def test_whole_numbers_keep_every_digit():
+    big = 2**62 + 1
+    assert inputs.whole_numbers([big], "n").tolist() == [big]
+    assert inputs.whole_numbers(np.array([2**40], np.uint64), "n").dtype == np.int64
+    for values, said in (([-1], "out of range"), ([2.0**60], "rounded"), ([2**64 - 1], "range")):
+        with pytest.raises(ValueError, match=said):
+            inputs.whole_numbers(values, "n")
+    with pytest.raises(ValueError, match="from 0 to 3"):
+        inputs.whole_numbers([4], "code", high=3)
+
+
+def test_rows_meet_by_their_index():
+    y = pd.Series([0, 1, 1], index=list("abc"))
+    shuffled = y.sample(frac=1, random_state=1)
+    again, table, array, none = inputs.aligned(
+        y=y, table=shuffled.to_frame("y"), array=np.arange(3), none=None
+    )
+    assert again is y
+    assert table.index.tolist() == list("abc")
+    assert array.tolist() == [0, 1, 2]
+    assert none is None
+
+
+def test_rows_that_cannot_meet_are_refused():
+    y = pd.Series([0, 1], index=list("ab"))
+    with pytest.raises(ValueError, match="y 2, score 3 rows: give as many of each"):
+        inputs.aligned(y=y, score=[1, 2, 3])
+    with pytest.raises(ValueError, match="score has no row 'a' of y"):
+        inputs.aligned(y=y, score=y.rename({"a": "z"}))
+    with pytest.raises(ValueError, match="score has the row 'a' twice"):
+        inputs.aligned(y=y, score=y.rename({"b": "a"}))
+    same = y.rename({"b": "a"})
+    assert inputs.aligned(y=same, score=same)[1] is same
+    with pytest.raises(ValueError, match="no rows"):
+        inputs.aligned(y=[], score=[])
+    with pytest.raises(TypeError, match="score is 3: give one value per row"):
+        inputs.aligned(y=y, score=3)
+
+
+def test_columns_and_ids_are_found_by_name():
+    table = pd.DataFrame([[1, 2]], columns=["b", "a"])
+    assert inputs.columns(table, ["a", "b"], "x").iloc[0].tolist() == [2, 1]
+    with pytest.raises(ValueError, match="two columns of the name 'b'"):
+        inputs.columns(table.rename(columns={"a": "b"}), ["b"], "x")
+    with pytest.raises(
+        KeyError, match="customer is not known in 1 of 2 rows, first row 1 \\(nan\\)"
+    ):
+        inputs.codes([1.0, np.nan], [1, 2], "customer")

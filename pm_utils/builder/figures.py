@@ -18,7 +18,9 @@ from sphinx.transforms.post_transforms import SphinxPostTransform
 from pm_utils.page.plots import INK
 
 CLASS = "pm-figure"
-# What says nothing on a page, and a rule for all elements, which would hold for the whole page.
+# Matplotlib's rule for all elements. It would hold for the whole page, so custom.css has it.
+RULE = "*{stroke-linejoin: round; stroke-linecap: butt}"
+# What says nothing on a page.
 _NEEDLESS = re.compile(r"<!--.*?-->|<metadata>.*?</metadata>|<style\b.*?</style>", re.DOTALL)
 _REFERENCE = re.compile(r'xlink:href="#([^"]+)"|url\(#([^)]+)\)')
 _SIZE = re.compile(r'\b(?:width|height|viewBox)="[^"]*"')
@@ -69,7 +71,7 @@ class FiguresInPage(SphinxPostTransform):
         for number, image in enumerate(list(self.document.findall(nodes.image)), start=1):
             path = Path(self.env.srcdir, image["uri"])
             drawing = path.read_text("utf-8") if path.suffix == ".svg" and path.is_file() else ""
-            if "<dc:title>Matplotlib" in drawing:
+            if RULE in drawing:
                 text = in_page(
                     drawing,
                     image.get("alt", ""),

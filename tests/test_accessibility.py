@@ -192,6 +192,15 @@ def test_paper_cuts_nothing(tab, name):
     assert tab.do(CUT) == []
 
 
+def test_a_dark_page_is_printed_light_and_stays_dark(tab):
+    tab.show((HTML / "index.html").as_uri())
+    tab.do("document.documentElement.dataset.theme = 'dark'")
+    tab.do("addEventListener('beforeprint', () => print = document.documentElement.dataset.theme)")
+    tab.call("Page.printToPDF", pageRanges="1")
+    assert tab.do("print") == "light"
+    assert tab.do("document.documentElement.dataset.theme") == "dark"
+
+
 def test_a_tick_is_remembered(tab):
     url = (HTML / "best-practice.html").as_uri()
     box = "document.querySelectorAll('.task-list-item-checkbox')[1]"

@@ -83,7 +83,8 @@ def tab():
 def page(tmp_path, body: str, css: str = "") -> str:
     path = tmp_path / "page.html"
     path.write_text(
-        f'<!DOCTYPE html><html lang="en"><head><title>A page</title>{VIEWPORT}<style>{css}</style></head>'
+        f'<!DOCTYPE html><html lang="en"><head><title>A page</title>{VIEWPORT}'
+        f"<style>{css}</style></head>"
         f'<body><main class="bd-article"><h1>A page</h1>{body}</main></body></html>',
         encoding="utf-8",
     )

@@ -11,6 +11,7 @@ HTML = Path(__file__).parents[1] / "_build" / "html"
 PAGES = sorted(p for p in HTML.rglob("*.html") if "_static" not in p.parts)
 NAMES = [path.relative_to(HTML).with_suffix("").as_posix() for path in PAGES]
 PAPER = 718  # an A4 page without its margins, in the browser's pixels
+VIEWPORT = '<meta name="viewport" content="width=device-width">'
 
 # What is wider than its box and can neither scroll nor wrap, and what a scroll bar would hide.
 CUT = """
@@ -25,6 +26,51 @@ CUT = """
 }).map((box) => `${box.tagName} ${box.className}: ${box.textContent.trim().slice(0, 80)}`)
 """
 
+# The letters of each figure: their contrast with what lies behind the figure, and their height.
+# Matplotlib draws letters upside down, in hundredths of their height.
+LETTERS = """
+(() => {
+  const numbers = (color) => color.match(/[\\d.]+/g).map(Number);
+  const luminance = (rgb) => rgb.slice(0, 3).map((one) => one / 255)
+    .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, one, n) => sum + one * [0.2126, 0.7152, 0.0722][n], 0);
+  const paint = (box) => numbers(getComputedStyle(box).backgroundColor);
+  return [...document.querySelectorAll(".pm-figure g[transform*='scale(']")].map((text) => {
+    let box = text.closest("svg");
+    while (box && !(paint(box)[3] ?? 1)) box = box.parentElement;
+    const style = getComputedStyle(text), place = text.getScreenCTM();
+    const back = box ? paint(box) : [255, 255, 255];
+    const part = (numbers(style.fill)[3] ?? 1) * style.fillOpacity * style.opacity;
+    const ink = numbers(style.fill).map((one, n) => part * one + (1 - part) * back[n]);
+    const [dark, light] = [luminance(ink), luminance(back)].sort((a, b) => a - b);
+    return {
+      contrast: (light + 0.05) / (dark + 0.05),
+      pixels: 100 * Math.sqrt(Math.abs(place.a * place.d - place.b * place.c)),
+    };
+  });
+})()
+"""
+
+# What no reader at a desk should have to scroll for, and what one with a phone could not even.
+TOO_WIDE = """
+(() => {
+  const desk = innerWidth > 600, found = [];
+  const page = document.documentElement.scrollWidth;
+  if (page > WIDTH) found.push(`the page is ${page} wide`);
+  for (const one of document.querySelectorAll("mjx-container")) {
+    const shown = one.getAttribute("display") === "true";
+    let box = one.parentElement;
+    while (getComputedStyle(box).display === "inline") box = box.parentElement;
+    const cut = one.getBoundingClientRect().right > box.getBoundingClientRect().right + 1;
+    const scrolls = shown && one.scrollWidth > one.clientWidth + 1;
+    const canScroll = getComputedStyle(one).overflowX === "auto";
+    if (cut || (scrolls && (desk || !canScroll)))
+      found.push(one.querySelector("mjx-assistive-mml").textContent);
+  }
+  return found;
+})()
+"""
+
 
 @pytest.fixture(scope="module")
 def tab():
@@ -37,7 +83,8 @@ def tab():
 def page(tmp_path, body: str, css: str = "") -> str:
     path = tmp_path / "page.html"
     path.write_text(
-        f'<!DOCTYPE html><html lang="en"><head><title>A page</title><style>{css}</style></head>'
+        f'<!DOCTYPE html><html lang="en"><head><title>A page</title>{VIEWPORT}'
+        f"<style>{css}</style></head>"
         f'<body><main class="bd-article"><h1>A page</h1>{body}</main></body></html>',
         encoding="utf-8",
     )
@@ -69,6 +116,68 @@ def test_no_page_breaks_a_rule(tab, name, width):
     assert violations(tab, only="color-contrast") == []
 
 
+def letters(tab) -> list[dict[str, float]]:
+    return tab.do(LETTERS)
+
+
+def test_faint_and_small_letters_are_found(tab, tmp_path):
+    body = "<svg class='pm-figure' width='200' height='100' viewBox='0 0 100 50'>{}</svg>".format(
+        "".join(
+            f"<g style='fill: {ink}' transform='translate(9 20) scale({size} -{size})'></g>"
+            for ink, size in (("#7b7b7b", 0.09), ("#000; opacity: 0.5", 0.02))
+        )
+    )
+    tab.show(page(tmp_path, body))
+    found = letters(tab)
+    assert [one["contrast"] for one in found] == pytest.approx([4.23, 3.98], abs=0.01)
+    assert [one["pixels"] for one in found] == pytest.approx([18, 4])
+    tab.show(page(tmp_path, body, "body {background: #121212}"))
+    assert letters(tab)[0]["contrast"] == pytest.approx(4.43, abs=0.01)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_letters_in_figures_can_be_read_in_both_themes_and_on_a_phone(tab, name):
+    text = (HTML / f"{name}.html").read_text(encoding="utf-8")
+    assert not re.search(r'<img [^>]*src="[^"]*_images/[^"]*\.svg"', text)
+    if "pm-figure" not in text:
+        return
+    for width in (1400, 390):
+        tab.show((HTML / f"{name}.html").as_uri(), width=width)
+        for theme in ("light", "dark"):
+            tab.do(f"document.documentElement.dataset.theme = '{theme}'")
+            found = letters(tab)
+            assert found
+            assert min(one["contrast"] for one in found) >= 4.5
+            assert min(one["pixels"] for one in found) >= 8.99
+
+
+def test_what_is_too_wide_is_found(tab, tmp_path):
+    css = "div {overflow: hidden; width: 99px} mjx-container {display: block; overflow: auto}"
+    formula = "<mjx-container {}><p style='width: {}px'>x</p>{}</mjx-container>"
+    assistive = "<mjx-assistive-mml>y</mjx-assistive-mml>"
+    shown, said = "display='true'", ["y"]
+    for width, kind, size, expected in (
+        (1400, shown, 200, said),
+        (390, shown, 200, []),
+        (1400, shown, 90, []),
+        (390, "style='width: 200px'", 90, said),
+    ):
+        tab.show(
+            page(tmp_path, f"<div>{formula.format(kind, size, assistive)}</div>", css), width=width
+        )
+        assert tab.do(TOO_WIDE.replace("WIDTH", str(width))) == expected
+    tab.show(page(tmp_path, "<p style='width: 1500px'>x</p>"), width=390)
+    assert len(tab.do(TOO_WIDE.replace("WIDTH", "390"))) == 1
+
+
+@pytest.mark.parametrize("width", [1400, 390])
+@pytest.mark.parametrize("name", NAMES)
+def test_neither_page_nor_formula_is_too_wide(tab, name, width):
+    tab.show((HTML / f"{name}.html").as_uri(), width=width)
+    tab.do(OPEN_SOLUTIONS)
+    assert tab.do(TOO_WIDE.replace("WIDTH", str(width))) == []
+
+
 def test_the_finder_finds_what_paper_would_cut(tab, tmp_path):
     line = f"<pre>{'long ' * 100}</pre>"
     tab.show(page(tmp_path, line, "pre {overflow: auto}"), width=PAPER, media="print")
@@ -82,6 +191,15 @@ def test_paper_cuts_nothing(tab, name):
     tab.show((HTML / f"{name}.html").as_uri(), width=PAPER, media="print")
     tab.do(OPEN_SOLUTIONS)
     assert tab.do(CUT) == []
+
+
+def test_a_dark_page_is_printed_light_and_stays_dark(tab):
+    tab.show((HTML / "index.html").as_uri())
+    tab.do("document.documentElement.dataset.theme = 'dark'")
+    tab.do("addEventListener('beforeprint', () => print = document.documentElement.dataset.theme)")
+    tab.call("Page.printToPDF", pageRanges="1")
+    assert tab.do("print") == "light"
+    assert tab.do("document.documentElement.dataset.theme") == "dark"
 
 
 def test_a_tick_is_remembered(tab):

@@ -1,5 +1,5 @@
-// What only the browser knows: which boxes scroll, which tasks a reader has ticked, and whether
-// they asked for stillness. Nothing here is needed to read the book.
+// What only the browser knows: which boxes scroll, which tasks a reader has ticked, and when it
+// prints. Nothing here is needed to read the book.
 (() => {
   "use strict";
 
@@ -36,6 +36,20 @@
     }
   }
 
+  // Paper is white: letters, code and figures of the dark theme would be pale on it.
+  function printLight() {
+    const page = document.documentElement.dataset;
+    let theme;
+    addEventListener("beforeprint", () => {
+      theme = page.theme;
+      page.theme = "light";
+    });
+    addEventListener("afterprint", () => {
+      page.theme = theme;
+    });
+  }
+
+  printLight();
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".task-list-item-checkbox").forEach(remember);
     reachAll();

@@ -18,6 +18,7 @@ from pm_utils.page.plots import COLORS, INK, use_style
 
 STATIC = Path(__file__).parents[2] / "book" / "_static"
 TITLE = ("Precision Marketing", "with Deep Learning")
+SUBTITLE = ("an executable book: every", "model scored against its limit")
 STATIONS = (
     ("Profile", "who is\nthis customer?"),
     ("Create", "what shall\nwe say?"),
@@ -73,8 +74,8 @@ def cover() -> Figure:
     _disc(axes, count=620, dot=9)
     for line, text in enumerate(TITLE):
         axes.text(1.45, 0.38 - 0.42 * line, text, fontsize=26, weight="bold", va="center")
-    note = "an executable book: every model scored against its limit"
-    axes.text(1.46, -0.5, note, fontsize=11, va="center")
+    for line, text in enumerate(SUBTITLE):
+        axes.text(1.46, -0.48 - 0.24 * line, text, fontsize=17, va="center")
     return figure
 
 
@@ -176,7 +177,7 @@ def _station(axes: Axes, x: float, name: str, question: str, color: str) -> None
         facecolor="none", edgecolor=color, linewidth=2,
     )  # fmt: skip
     axes.add_patch(box)
-    axes.text(x, 0.16, name, ha="center", va="center", fontsize=14, weight="bold", color=color)
+    axes.text(x, 0.16, name, ha="center", va="center", fontsize=14, weight="bold")
     axes.text(x, -0.12, question, ha="center", va="center", fontsize=10)
 
 

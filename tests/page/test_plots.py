@@ -96,9 +96,10 @@ def test_every_colour_is_visible_on_the_page(page):
     assert faint == {}
 
 
-@pytest.mark.parametrize("page", ["white", DARK_PAGE])
-def test_ink_can_be_read_on_the_page(page):
-    assert contrast(INK, page) >= 4
+@pytest.mark.parametrize(("page", "least"), [("white", 4.5), (DARK_PAGE, 4)])
+def test_ink_can_be_read_in_a_notebook(page, least):
+    """On the book's pages it is drawn in two inks; in JupyterLab, white at first, it is one."""
+    assert contrast(INK, page) >= least
 
 
 def test_the_dark_page_is_dark_and_ink_is_one_colour():

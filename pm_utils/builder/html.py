@@ -24,7 +24,7 @@ from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
 
-STAMP = "html.json"
+PAGES_STAMP = "html.json"
 STAMP_FIELDS = ("files", "shell", "besides", "html", "notebooks")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
@@ -184,7 +184,7 @@ class Renderer:
 
 def is_current(project: Project) -> bool:
     """Tell whether notebooks and pages are those of the last build, before any is written again."""
-    last = _read(project.build / STAMP, STAMP_FIELDS)
+    last = _read(project.build / PAGES_STAMP, STAMP_FIELDS)
     now = state(project) | {"notebooks": _notebooks(project)}
     return last is not None and now.items() <= last.items()
 
@@ -216,7 +216,7 @@ def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     HtmlError
         With Sphinx's warnings, or the end of its log.
     """
-    stamp, start = project.build / STAMP, time.time_ns()
+    stamp, start = project.build / PAGES_STAMP, time.time_ns()
     last, now = _read(stamp, STAMP_FIELDS), state(project)
     whole = last is not None and _whole(project, last)
     sources = {"notebooks": _notebooks(project)}
@@ -309,4 +309,4 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, 
 
 def forget_html(project: Project) -> None:
     """Let the next build read and write every page again."""
-    (project.build / STAMP).unlink(missing_ok=True)
+    (project.build / PAGES_STAMP).unlink(missing_ok=True)

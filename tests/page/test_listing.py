@@ -3,10 +3,12 @@
 import ast
 import inspect
 
+import numpy as np
 import pandas as pd
 import pytest
 from IPython.display import Markdown
 
+from pm_utils import inputs
 from pm_utils.customers import purchase_log
 from pm_utils.customers.networks import BasketRNN, UserProfileNet
 from pm_utils.evaluation import bootstrap, ranking
@@ -98,7 +100,7 @@ def test_the_block_by_hand():
 
 
 def test_what_is_printed_can_be_run():
-    names: dict = {"np": ranking.np, "ArrayLike": object}
+    names = {"np": np, "ArrayLike": object, "numbers": inputs.numbers}  # what its module imports
     exec(body(show_source(bootstrap.percentile_interval)), names)
     values = [1.0, 2.0, 4.0, 8.0]
     assert names["percentile_interval"](values) == bootstrap.percentile_interval(values)

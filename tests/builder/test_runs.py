@@ -445,9 +445,15 @@ def test_sys_exit_is_a_failure_and_the_page_shows_no_half_chapter(book, capsys):
     book.chapter("01-a", "import sys", "sys.exit()", "print('after')")
     book.chapter("02-b", "raise SystemExit(0)", "print('after')")
     book.chapter("03-c", "print('good')")
-    book.toc("01-a", "02-b", "03-c")
+    book.chapter("04-d", "%%capture\nraise SystemExit", "print('after')")
+    book.chapter("05-e", "get_ipython().run_cell('1 / 0');", "print('after')")
+    tried = "try:\n    raise SystemExit\nexcept SystemExit:\n    print('caught')"
+    book.chapter("06-f", tried)
+    book.toc(*(path.stem for path in book.project.sources))
     code, told = pm(capsys, "book")
-    assert (code, executed(told.out)) == (1, {"03-c"})
+    assert (code, executed(told.out)) == (1, {"03-c", "06-f"})
+    assert "04-d: failed in code cell 3 of 4 (code-0): SystemExit: the cells below" in told.out
+    assert "05-e: failed in code cell 3 of 4 (code-0): ZeroDivisionError" in told.out
     assert "01-a: failed in code cell 4 of 5 (code-1): SystemExit: the cells below" in told.out
     assert "02-b: failed in code cell 3 of 4 (code-0): SystemExit" in told.out
 

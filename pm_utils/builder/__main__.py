@@ -2,9 +2,12 @@
 
 import sys
 
+from pm_utils.builder.signals import leave_on_signals
+
 
 def main() -> int:
     """Run the command line; the doctor alone runs where packages are missing."""
+    leave_on_signals()
     if sys.argv[1:2] == ["doctor"]:
         from pm_utils.builder import doctor
 

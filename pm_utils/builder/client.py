@@ -8,10 +8,19 @@ from nbformat import NotebookNode
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine
 
-from pm_utils.builder.execute import CellError
 from pm_utils.builder.limits import LimitError, Limits
 
 OUTPUT_PATIENCE_SECONDS = 600  # for output still on its way when the cell has ended
+
+
+class CellError(Exception):
+    """What a kernel said when a cell failed: the class and the text of the error."""
+
+    def __init__(self, reply: dict[str, Any]) -> None:
+        self.ename, self.evalue = reply.get("ename") or "Error", reply.get("evalue") or ""
+        if self.ename == "SystemExit":
+            self.evalue = "the cells below were not run: leave out sys.exit(), or raise an error"
+        super().__init__(self.ename, self.evalue)
 
 
 class LimitedClient(PapermillNotebookClient):

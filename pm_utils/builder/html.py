@@ -24,11 +24,13 @@ from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
 
-STAMP = "html.json"
+_STAMP = "html.json"
 STAMP_FIELDS = ("files", "shell", "besides", "html", "notebooks")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
+_WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
+_REASON = re.compile(r"^[\w.]+(Error|Exception): .")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -184,7 +186,7 @@ class Renderer:
 
 def is_current(project: Project) -> bool:
     """Tell whether notebooks and pages are those of the last build, before any is written again."""
-    last = _read(project.build / STAMP, STAMP_FIELDS)
+    last = _read(project.build / _STAMP, STAMP_FIELDS)
     now = state(project) | {"notebooks": _notebooks(project)}
     return last is not None and now.items() <= last.items()
 
@@ -216,7 +218,7 @@ def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     HtmlError
         With Sphinx's warnings, or the end of its log.
     """
-    stamp, start = project.build / STAMP, time.time_ns()
+    stamp, start = project.build / _STAMP, time.time_ns()
     last, now = _read(stamp, STAMP_FIELDS), state(project)
     whole = last is not None and _whole(project, last)
     sources = {"notebooks": _notebooks(project)}
@@ -300,8 +302,9 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, 
         raise HtmlError(f"Jupyter Book's process ended before it began, with {process.returncode}")
     if process.returncode:
         lines = _ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
-        messages = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        if not messages:  # what Sphinx says stands before the traceback of its caller
+        told = [line for line in lines if _WARNING.search(line) or _REASON.search(line)]
+        messages = list(dict.fromkeys(told))
+        if not any(map(_WARNING.search, messages)):  # then it stands before the traceback
             end = next((i for i, s in enumerate(lines) if "Traceback" in s), None)
             messages = lines[:end][-20:]
         raise HtmlError("\n".join([*messages, f"log: {log}"]))
@@ -309,4 +312,4 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, 
 
 def forget_html(project: Project) -> None:
     """Let the next build read and write every page again."""
-    (project.build / STAMP).unlink(missing_ok=True)
+    (project.build / _STAMP).unlink(missing_ok=True)

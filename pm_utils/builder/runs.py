@@ -33,6 +33,7 @@ import nbformat
 
 from pm_utils.builder import code, execute, isolation, key, seen
 from pm_utils.builder.chapters import Chapter, upstream
+from pm_utils.builder.interruption import quietly
 from pm_utils.builder.limits import Limits
 from pm_utils.builder.progress import Lines
 from pm_utils.builder.project import Project, explain
@@ -323,6 +324,7 @@ async def _run_all(
     needed = set().union(*(task.after for task in stale.values()))
     threads = ThreadPoolExecutor(jobs + 1)  # one waits for each, one imports
     asyncio.get_running_loop().set_default_executor(threads)
+    asyncio.get_running_loop().set_exception_handler(quietly)
     sorter = TopologicalSorter({label: task.after for label, task in tasks.items()})
     sorter.prepare()
 

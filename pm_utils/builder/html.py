@@ -20,6 +20,7 @@ import jsonschema
 import yaml
 from sphinx_external_toc.parsing import parse_toc_data
 
+from pm_utils.builder import isolation
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
@@ -169,6 +170,7 @@ class Renderer:
             held = {"pass_fds": (self._lock,)} if inherits else {}
             # A session of its own: Ctrl-C is the builder's alone, which ends it.
             held |= {"cwd": self._project.root, "start_new_session": True}
+            held |= {"env": isolation.environment_of_pages()}
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, **held)
         return self._process
 

@@ -10,7 +10,7 @@ from unittest.mock import Mock
 import psutil
 import pytest
 
-from pm_utils.builder import html, render
+from pm_utils.builder import html, isolation, render
 from pm_utils.builder.html import HtmlError
 from tests.support.fake_book import FakeBook, wait_for
 
@@ -170,6 +170,7 @@ def test_the_renderer_inherits_the_lock_where_a_child_can(book, monkeypatch, sys
         renderer.start()
     _, settings = started.call_args
     own = {"cwd": book.root, "stdin": subprocess.PIPE, "start_new_session": True}
+    own |= {"env": isolation.environment_of_pages()}
     assert settings == own | given
 
 

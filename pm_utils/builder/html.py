@@ -244,9 +244,13 @@ def _read(path: Path, fields: Iterable[str]) -> dict[str, Any] | None:
     """Return what a build left for the next one, or None where that is of no use."""
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and all(isinstance(found.get(f), dict | list) for f in fields):
+        if isinstance(found, dict) and all(_of_names(found.get(field)) for field in fields):
             return found
     return None
+
+
+def _of_names(value: Any) -> bool:
+    return isinstance(value, dict | list) and all(isinstance(name, str) for name in value)
 
 
 def _digests(project: Project, names: Iterable[str]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """HTML: built when a page changed, warnings as errors, the navigation never stale."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import time
@@ -110,7 +111,10 @@ def test_a_cold_call_builds_every_page(book, sphinx):
     assert sphinx == ["afresh", "afresh"]
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"shell": 1}', "{", "\x00"])
+NO_NAMES = json.dumps(dict.fromkeys(html.STAMP_FIELDS, [1]))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"shell": 1}', "{", "\x00", NO_NAMES])
 def test_a_damaged_stamp_builds_every_page(book, sphinx, text):
     html.build(book.project, Mock(), strict=True)
     (book.project.build / "html.json").write_text(text)

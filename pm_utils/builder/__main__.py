@@ -2,7 +2,7 @@
 
 import sys
 
-from pm_utils.builder.signals import leave_on_signals
+from pm_utils.builder.signals import ignore_signals, leave_on_signals
 
 
 def main() -> int:
@@ -14,7 +14,9 @@ def main() -> int:
         return doctor.main(sys.argv[2:])
     from pm_utils.builder import cli
 
-    return cli.main()
+    status = cli.main()
+    ignore_signals()  # Python takes a moment to end
+    return status
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The signals that end the builder, and what they do before it listens to them itself.
+"""The signals that end the builder, and what they do before and after it listens to them itself.
 
 It imports nothing that takes long: it is there in the first moment of a call.
 """
@@ -17,6 +17,12 @@ def leave_on_signals() -> None:
     for number in SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _leave)
+
+
+def ignore_signals() -> None:
+    """Let none of the signals change how a call ended that has done its work."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _leave(number: int, _: Any) -> NoReturn:

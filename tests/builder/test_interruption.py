@@ -75,6 +75,14 @@ def test_before_the_builder_listens_a_signal_ends_it_with_a_line(tmp_path):
         assert (told.returncode, told.stderr) == (128 + number, NOTHING)
 
 
+def test_a_signal_after_the_work_changes_nothing(tmp_path):
+    FakeBook(tmp_path).chapter("01-a")
+    script = "import atexit, os, sys; from pm_utils.builder import __main__; "
+    script += "atexit.register(lambda: [os.kill(os.getpid(), number) for number in (2, 15)]); "
+    told = call(f"{script} sys.exit(__main__.main())", "status", folder=tmp_path)
+    assert (told.returncode, told.stderr) == (0, ""), told.stdout
+
+
 def test_an_ignored_signal_stays_ignored():
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:

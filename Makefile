@@ -60,5 +60,8 @@ bench: setup ## measure DeepInterestNet beside the same network of deepctr-torch
 	$(VENV)/bin/python bench/din.py
 
 clean: ## remove everything that is built, but not the environment
-	@if [ -x $(VENV)/bin/pm ]; then $(VENV)/bin/pm clean; \
-	else rm -rf _build book/chapters book/_generated; fi
+	@if [ -x $(VENV)/bin/pm ]; then exec $(VENV)/bin/pm clean; fi; \
+	if [ -f _build/pm.lock ] && command -v flock >/dev/null && ! flock -n _build/pm.lock true; then \
+		echo "error: a pm works here: wait until it ends" >&2; exit 1; fi; \
+	rm -rf book/chapters book/_generated; \
+	[ ! -d _build ] || find _build/ -mindepth 1 -maxdepth 1 ! -name 'pm.*' -exec rm -rf {} +

@@ -110,13 +110,16 @@ def main(arguments: list[str] | None = None) -> int:
         from pm_utils.builder import bounds, html, pages  # noqa: F401 - and all that they import
 
         interruption.at_once = False
+        status = None
         try:
-            return _main(options)
-        except BaseException:  # a library may have turned KeyboardInterrupt into its own error
+            status = _main(options)
+        except BaseException:  # a library may have turned the interruption into its own error
             if interruption.number is None:
                 raise
-            interruption.tell()
-            return interruption.status
+        if interruption.number is None:
+            return status
+        interruption.tell()
+        return interruption.status
 
 
 def _main(options: argparse.Namespace) -> int:

@@ -209,16 +209,6 @@ def last_line(error: Exception) -> str:
     return _CONTROL.sub(" ", line) + more
 
 
-class CellError(Exception):
-    """What a kernel said when a cell failed: the class and the text of the error."""
-
-    def __init__(self, reply: dict[str, Any]) -> None:
-        self.ename, self.evalue = reply.get("ename") or "Error", reply.get("evalue") or ""
-        if self.ename == "SystemExit":
-            self.evalue = "the cells below were not run: leave out sys.exit(), or raise an error"
-        super().__init__(self.ename, self.evalue)
-
-
 def cause(error: Exception) -> str:
     """Return why a notebook ended before its end, in one line."""
     from nbclient.exceptions import DeadKernelError
@@ -253,7 +243,7 @@ def run_job(job: dict[str, Any], emit: Any, **settings: Any) -> None:
     import papermill
     from papermill.engines import papermill_engines
 
-    from pm_utils.builder.client import LimitedEngine
+    from pm_utils.builder.client import CellError, LimitedEngine
     from pm_utils.builder.limits import Limits
 
     papermill_engines.register("limited", LimitedEngine)
@@ -309,9 +299,14 @@ def main(job: dict[str, Any], events: Connection) -> None:
     """
     if hasattr(os, "setsid"):  # Ctrl-C is then the builder's alone
         os.setsid()
-    with open(job["log"], "wb", buffering=0) as log:
-        os.dup2(log.fileno(), 1)
-        os.dup2(log.fileno(), 2)
+    try:
+        with open(job["log"], "wb", buffering=0) as log:
+            os.dup2(log.fileno(), 1)
+            os.dup2(log.fileno(), 2)
+    except OSError as error:  # nobody else would see it but as a traceback
+        with contextlib.suppress(OSError):  # the builder may be no more
+            events.send({"error": explain(error), "peak_memory_mb": 0.0})
+        return
     os.environ.clear()
     os.environ.update(job["environment"])
     os.chdir(job["folder"])

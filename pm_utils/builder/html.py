@@ -20,15 +20,18 @@ import jsonschema
 import yaml
 from sphinx_external_toc.parsing import parse_toc_data
 
+from pm_utils.builder import isolation
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
 
-PAGES_STAMP = "html.json"
+_STAMP = "html.json"
 STAMP_FIELDS = ("files", "shell", "besides", "html", "notebooks")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
+_WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
+_REASON = re.compile(r"^[\w.]+(Error|Exception): .")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -167,6 +170,7 @@ class Renderer:
             held = {"pass_fds": (self._lock,)} if inherits else {}
             # A session of its own: Ctrl-C is the builder's alone, which ends it.
             held |= {"cwd": self._project.root, "start_new_session": True}
+            held |= {"env": isolation.environment_of_pages()}
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, **held)
         return self._process
 
@@ -184,7 +188,7 @@ class Renderer:
 
 def is_current(project: Project) -> bool:
     """Tell whether notebooks and pages are those of the last build, before any is written again."""
-    last = _read(project.build / PAGES_STAMP, STAMP_FIELDS)
+    last = _read(project.build / _STAMP, STAMP_FIELDS)
     now = state(project) | {"notebooks": _notebooks(project)}
     return last is not None and now.items() <= last.items()
 
@@ -216,7 +220,7 @@ def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     HtmlError
         With Sphinx's warnings, or the end of its log.
     """
-    stamp, start = project.build / PAGES_STAMP, time.time_ns()
+    stamp, start = project.build / _STAMP, time.time_ns()
     last, now = _read(stamp, STAMP_FIELDS), state(project)
     whole = last is not None and _whole(project, last)
     sources = {"notebooks": _notebooks(project)}
@@ -240,9 +244,13 @@ def _read(path: Path, fields: Iterable[str]) -> dict[str, Any] | None:
     """Return what a build left for the next one, or None where that is of no use."""
     with contextlib.suppress(OSError, ValueError):
         found = json.loads(path.read_text(encoding="utf-8"))
-        if isinstance(found, dict) and all(isinstance(found.get(f), dict | list) for f in fields):
+        if isinstance(found, dict) and all(_of_names(found.get(field)) for field in fields):
             return found
     return None
+
+
+def _of_names(value: Any) -> bool:
+    return isinstance(value, dict | list) and all(isinstance(name, str) for name in value)
 
 
 def _digests(project: Project, names: Iterable[str]) -> dict[str, str]:
@@ -300,8 +308,9 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, 
         raise HtmlError(f"Jupyter Book's process ended before it began, with {process.returncode}")
     if process.returncode:
         lines = _ANSI.sub("", log.read_text(encoding="utf-8", errors="replace")).splitlines()
-        messages = [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)]
-        if not messages:  # what Sphinx says stands before the traceback of its caller
+        told = [line for line in lines if _WARNING.search(line) or _REASON.search(line)]
+        messages = list(dict.fromkeys(told))
+        if not any(map(_WARNING.search, messages)):  # then it stands before the traceback
             end = next((i for i, s in enumerate(lines) if "Traceback" in s), None)
             messages = lines[:end][-20:]
         raise HtmlError("\n".join([*messages, f"log: {log}"]))
@@ -309,4 +318,4 @@ def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, 
 
 def forget_html(project: Project) -> None:
     """Let the next build read and write every page again."""
-    (project.build / PAGES_STAMP).unlink(missing_ok=True)
+    (project.build / _STAMP).unlink(missing_ok=True)

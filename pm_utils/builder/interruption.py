@@ -1,5 +1,6 @@
 """Signals that end the builder: Ctrl-C, SIGTERM, and a terminal that closes."""
 
+import asyncio
 import contextlib
 import os
 import signal
@@ -8,16 +9,19 @@ from types import FrameType
 from typing import Any
 
 from pm_utils.builder.project import end_with_children
+from pm_utils.builder.signals import SIGNALS
 
-SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]
+
+class Interrupted(KeyboardInterrupt):
+    """Raised by the first signal; of a class of its own, for Python ends by SIGINT after any code
+    made from a text (a namedtuple's, say) has let a plain KeyboardInterrupt through."""
 
 
 class Interruption:
-    """Turns the first signal into a KeyboardInterrupt; the second ends everything at once.
+    """Turns the first signal into an `Interrupted`; the second ends everything at once.
 
-    A signal that is ignored already, as below ``nohup``, stays so.
+    A signal that is ignored already, as below ``nohup``, stays so. Where Python cannot raise, as
+    when it clears away an object, the first signal ends everything at once too.
 
     Attributes
     ----------
@@ -38,12 +42,14 @@ class Interruption:
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
                 self._before[number] = signal.signal(number, self._end)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
         return self
 
     def __exit__(self, *exception: Any) -> None:
         """Listen no longer."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = self._hook
 
     @property
     def status(self) -> int:
@@ -60,4 +66,16 @@ class Interruption:
         if again or self.at_once:
             os.write(2, b"interrupted: nothing was begun\n" if self.at_once else b"")
             end_with_children(status=self.status)
-        raise KeyboardInterrupt
+        raise Interrupted
+
+    def _unraisable(self, what: Any) -> None:
+        if not issubclass(what.exc_type, Interrupted):
+            return self._hook(what)
+        self.tell()
+        end_with_children(status=self.status)
+
+
+def quietly(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle what a loop of asyncio cannot pass on: an interruption has been told already."""
+    if not isinstance(context.get("exception"), Interrupted):
+        loop.default_exception_handler(context)

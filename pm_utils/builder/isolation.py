@@ -40,6 +40,15 @@ def clean_environment(project: Project) -> dict[str, str]:
     return passed | FIXED | folders | _cache()
 
 
+def environment_of_pages() -> dict[str, str]:
+    """Return the user's environment without what changes a Python, such as PYTHONWARNINGS.
+
+    Where Python looks for modules stays: the package may be found by that alone.
+    """
+    kept = {n: v for n, v in os.environ.items() if n == "PYTHONPATH" or n[:6] != "PYTHON"}
+    return kept | FIXED
+
+
 def _cache() -> dict[str, str]:
     """Return where the user's caches lie: a list of fonts takes seconds to make again."""
     cache = os.environ.get("XDG_CACHE_HOME")

@@ -15,6 +15,7 @@ import psutil
 from filelock import lock_descriptor
 
 PATIENCE_SECONDS = 1.0
+FULL = (errno.ENOSPC, errno.EDQUOT)  # errors of writing, which name no file
 PLAIN_NAME = re.compile(r"\w[\w.-]*")
 REMEDIES = {
     errno.ENOSPC: "free some space and call again",
@@ -51,7 +52,7 @@ def explain(error: Exception) -> str:
     """Return one sentence on what went wrong with files or memory, with the file and the remedy."""
     if isinstance(error, OSError) and error.errno is not None:
         files = [str(name) for name in (error.filename, error.filename2) if name is not None]
-        what = " → ".join(files) or "a file"
+        what = " → ".join(files) or ("the disk" if error.errno in FULL else "a file")
         remedy = REMEDIES.get(error.errno)
         return f"{what}: {error.strerror}" + (f" ({remedy})" if remedy else "")
     if isinstance(error, BuildError):
@@ -196,7 +197,8 @@ class Project:
                 raise BuildError(
                     [f"another pm (process {pid}) works in {self.root}: wait until it ends"]
                 )
-            write_whole(holder, str(os.getpid()))
+            with contextlib.suppress(OSError):  # the disk may be full, and `clean` the remedy
+                write_whole(holder, str(os.getpid()))
             yield file.fileno()
 
 

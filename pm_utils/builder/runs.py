@@ -33,6 +33,7 @@ import nbformat
 
 from pm_utils.builder import code, execute, isolation, key, seen
 from pm_utils.builder.chapters import Chapter, upstream
+from pm_utils.builder.interruption import quietly
 from pm_utils.builder.limits import Limits
 from pm_utils.builder.progress import Lines
 from pm_utils.builder.project import Project, explain
@@ -155,7 +156,7 @@ def read_record(folder: Path) -> dict[str, Any] | None:
 
 
 def _whole(record: dict[str, Any]) -> bool:
-    """Tell whether a record has every field, each of its type."""
+    """Tell whether a record has every field, each of its type, and the key of its parts."""
     return (
         set(record) >= RECORD_FIELDS
         and all(isinstance(record[name], dict) for name in MAPPINGS)
@@ -163,6 +164,8 @@ def _whole(record: dict[str, Any]) -> bool:
         and all(type(record[name]) in (int, float) for name in NUMBERS)
         and all(math.isfinite(record[name]) for name in NUMBERS)
         and isinstance(record["error"], str | None)
+        and isinstance(record["parts"].get("modules"), dict)
+        and record["key"] in ("", code.digest(record["parts"]))
     )
 
 
@@ -323,6 +326,7 @@ async def _run_all(
     needed = set().union(*(task.after for task in stale.values()))
     threads = ThreadPoolExecutor(jobs + 1)  # one waits for each, one imports
     asyncio.get_running_loop().set_default_executor(threads)
+    asyncio.get_running_loop().set_exception_handler(quietly)
     sorter = TopologicalSorter({label: task.after for label, task in tasks.items()})
     sorter.prepare()
 
@@ -343,13 +347,22 @@ async def _run_all(
         """What others wait for goes first, then what takes longest."""
         return label in needed, _expected_seconds(tasks[label])
 
-    def settle(label: str, outcome: Outcome) -> None:
-        """Note how a task ended and let those begin that wait for it."""
+    def publish(label: str, outcome: Outcome) -> Outcome:
+        """Publish what a task gave, before anybody hears that it is done."""
         try:
             if ended:
                 ended(label, outcome)
         except (OSError, ValueError) as error:
-            outcome = _failure(report, label, f"at its end: {explain(error)}")
+            return _failure(report, label, f"at its end: {explain(error)}")
+        if outcome.status == "done" and (record := read_record(tasks[label].folder)):
+            report.finish(label, record["seconds"], record["peak_memory_mb"])
+        return outcome
+
+    async def complete(label: str) -> Outcome:
+        return publish(label, await _run(project, tasks[label], report, limits))
+
+    def settle(label: str, outcome: Outcome) -> None:
+        """Note how a task ended and let those begin that wait for it."""
         outcomes[label] = outcome
         sorter.done(label)
 
@@ -363,13 +376,13 @@ async def _run_all(
         while sorter.is_active():
             for label in sorter.get_ready():
                 if outcome := settled(tasks[label]):
-                    settle(label, outcome)
+                    settle(label, publish(label, outcome))
                 else:
                     ready.append(label)
             ready.sort(key=urgency)
             while ready and len(running) < jobs:
                 label = ready.pop()
-                running[group.create_task(_run(project, tasks[label], report, limits))] = label
+                running[group.create_task(complete(label))] = label
             if running:
                 over, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 for task in over:
@@ -440,7 +453,6 @@ async def _run_and_store(project: Project, task: Task, report: Lines, limits: Li
         return _failure(report, task.label, error, target / "log.txt")
     with contextlib.suppress(OSError):  # a failed run that stays is in nobody's way
         project.remove(project.aside("failed", task.folder))
-    report.finish(task.label, record["seconds"], record["peak_memory_mb"])
     return Outcome("done")
 
 

@@ -1,6 +1,7 @@
 """HTML: built when a page changed, warnings as errors, the navigation never stale."""
 
 import importlib.util
+import json
 import subprocess
 import sys
 import time
@@ -10,7 +11,7 @@ from unittest.mock import Mock
 import psutil
 import pytest
 
-from pm_utils.builder import html, render
+from pm_utils.builder import html, isolation, render
 from pm_utils.builder.html import HtmlError
 from tests.support.fake_book import FakeBook, wait_for
 
@@ -110,7 +111,10 @@ def test_a_cold_call_builds_every_page(book, sphinx):
     assert sphinx == ["afresh", "afresh"]
 
 
-@pytest.mark.parametrize("text", ["[]", "{}", '{"shell": 1}', "{", "\x00"])
+NO_NAMES = json.dumps(dict.fromkeys(html.STAMP_FIELDS, [1]))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"shell": 1}', "{", "\x00", NO_NAMES])
 def test_a_damaged_stamp_builds_every_page(book, sphinx, text):
     html.build(book.project, Mock(), strict=True)
     (book.project.build / "html.json").write_text(text)
@@ -170,6 +174,7 @@ def test_the_renderer_inherits_the_lock_where_a_child_can(book, monkeypatch, sys
         renderer.start()
     _, settings = started.call_args
     own = {"cwd": book.root, "stdin": subprocess.PIPE, "start_new_session": True}
+    own |= {"env": isolation.environment_of_pages()}
     assert settings == own | given
 
 

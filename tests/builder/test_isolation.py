@@ -78,3 +78,13 @@ def test_the_builder_keeps_its_own_environment(tmp_path):
     assert not any(
         os.path.samefile(p, os.getcwd()) for p in isolation.isolated_path() if p[-4:] != ".zip"
     )
+
+
+def test_the_pages_are_written_by_a_plain_python(monkeypatch):
+    """A user's PYTHONWARNINGS=error would end Jupyter Book with a traceback."""
+    for name in ("PYTHONWARNINGS", "PYTHONHASHSEED", "PYTHONPATH", "MY_OWN"):
+        monkeypatch.setenv(name, "error")
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    found = isolation.environment_of_pages()
+    assert "PYTHONWARNINGS" not in found and found["PYTHONHASHSEED"] == "0"
+    assert found["PYTHONPATH"] == found["MY_OWN"] == "error" and found["TZ"] == "UTC"

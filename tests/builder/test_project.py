@@ -1,10 +1,14 @@
 """Project: names that could lead elsewhere, removal below `_build` alone, errors in a sentence."""
 
 import errno
+import os
+import shutil
+import subprocess
 
 import pytest
 
-from pm_utils.builder import cli
+from pm_utils.builder import cli, project
+from pm_utils.builder.install import CHECKOUT
 from pm_utils.builder.project import BuildError, explain
 from tests.support.fake_book import FakeBook
 
@@ -69,6 +73,34 @@ def test_clean_is_refused_while_a_builder_works(book, capsys):
     assert (book.project.build / "runs").is_dir()
 
 
+def test_a_full_disk_can_be_cleaned(book, monkeypatch):
+    (book.project.build / "runs").mkdir(parents=True)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(project, "write_whole", full)
+    assert cli.main(["clean"]) == 0
+    assert not (book.project.build / "runs").exists()
+
+
+def test_make_clean_without_an_environment_keeps_the_lock(book):
+    """A builder may work from another environment: a second one must not start beside it."""
+    words = ["make", "-s", "-f", CHECKOUT / "Makefile", "clean", "VENV=none"]
+    unbound = {name: value for name, value in os.environ.items() if name != "CONDA_PREFIX"}
+    settings = {"cwd": book.root, "env": unbound, "capture_output": True, "text": True}
+    assert subprocess.run(words, **settings).returncode == 0
+    (book.project.build / "runs").mkdir(parents=True)
+    with book.project.lock():
+        told = subprocess.run(words, **settings)
+        if shutil.which("flock"):
+            assert told.returncode and "wait until it ends" in told.stderr
+            assert (book.project.build / "runs").is_dir()
+        assert cli.main(["clean"]) == 2
+    assert subprocess.run(words, **settings).returncode == 0
+    assert {path.name for path in book.project.build.iterdir()} == {"pm.lock", "pm.pid"}
+
+
 def test_a_file_in_the_place_of_the_build_folder_is_named(book, capsys):
     book.chapter("01-a")
     book.toc("01-a")
@@ -83,6 +115,7 @@ def test_a_file_in_the_place_of_the_build_folder_is_named(book, capsys):
     ("error", "sentence"),
     [
         (OSError(errno.ENOSPC, "No space left on device", "/a/b"), "/a/b: No space .* \\(free"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk: No space left .* \\(free"),
         (PermissionError(errno.EACCES, "Permission denied", "/a"), "/a: Permission .*yours"),
         (OSError(errno.EXDEV, "Cross-device link", "/a", None, "/b"), "/a → /b: .*one device"),
         (MemoryError(), "memory ran out .*--jobs"),

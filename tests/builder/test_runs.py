@@ -11,7 +11,8 @@ import nbformat
 import psutil
 import pytest
 
-from pm_utils.builder import cli, execute, html, pages, project, runs
+from pm_utils.builder import cli, execute, html, pages, progress, project, runs
+from pm_utils.builder.code import digest
 from tests.support.fake_book import FakeBook, give, score, wait_for
 
 
@@ -445,9 +446,15 @@ def test_sys_exit_is_a_failure_and_the_page_shows_no_half_chapter(book, capsys):
     book.chapter("01-a", "import sys", "sys.exit()", "print('after')")
     book.chapter("02-b", "raise SystemExit(0)", "print('after')")
     book.chapter("03-c", "print('good')")
-    book.toc("01-a", "02-b", "03-c")
+    book.chapter("04-d", "%%capture\nraise SystemExit", "print('after')")
+    book.chapter("05-e", "get_ipython().run_cell('1 / 0');", "print('after')")
+    tried = "try:\n    raise SystemExit\nexcept SystemExit:\n    print('caught')"
+    book.chapter("06-f", tried)
+    book.toc(*(path.stem for path in book.project.sources))
     code, told = pm(capsys, "book")
-    assert (code, executed(told.out)) == (1, {"03-c"})
+    assert (code, executed(told.out)) == (1, {"03-c", "06-f"})
+    assert "04-d: failed in code cell 3 of 4 (code-0): SystemExit: the cells below" in told.out
+    assert "05-e: failed in code cell 3 of 4 (code-0): ZeroDivisionError" in told.out
     assert "01-a: failed in code cell 4 of 5 (code-1): SystemExit: the cells below" in told.out
     assert "02-b: failed in code cell 3 of 4 (code-0): SystemExit" in told.out
 
@@ -555,6 +562,12 @@ def test_a_record_with_a_field_of_the_wrong_type_counts_as_none(stored, capsys):
     for field, value in wrong.items():
         path.write_text(json.dumps(whole | {field: value}))
         assert runs.read_record(path.parent) is None, field
+    spoilt = whole["parts"] | {"parameters": None}  # the key is that of other parts
+    for parts in (spoilt, whole["parts"] | {"modules": None}, {}):
+        path.write_text(json.dumps(whole | {"parts": parts}))
+        assert runs.read_record(path.parent) is None, parts
+    path.write_text(json.dumps(whole | {"parts": spoilt, "key": digest(spoilt)}))
+    assert "out of date" in pm(capsys, "status")[1].out
     path.write_text(json.dumps(whole | {"seconds": float("nan")}))
     assert "its record is damaged" in pm(capsys, "status")[1].out
 
@@ -572,6 +585,16 @@ def test_what_finished_before_the_interruption_is_published(book, capsys):
     assert builder.returncode == 130
     published = book.project.results("quick") / "01-a.json"
     assert json.loads(published.read_text())["rows"][0]["deep"] == 0.9
+
+
+def test_what_is_said_to_be_done_is_published(book, capsys, monkeypatch):
+    def finish(self, label, seconds, peak_memory_mb):
+        assert (book.project.results("quick") / f"{label}.json").exists()
+        self.say(f"{label}: is there")
+
+    monkeypatch.setattr(progress.Lines, "finish", finish)
+    book.chapter("01-a", score("01-a"))
+    assert "01-a: is there" in pm(capsys, "run", "01")[1].out
 
 
 @pytest.mark.parametrize("folder", ["{x}", "a{b", "a:b", "50 %é"])

@@ -1,6 +1,5 @@
 """What a run reads counts, however it is reached."""
 
-import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -16,7 +15,7 @@ PAGE = Path(runs.__file__).parents[1] / "page"
 @pytest.fixture
 def book(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(html, "renderer", lambda *_, **__: contextlib.nullcontext())
+    monkeypatch.setattr(html.Renderer, "start", lambda _: None)
     monkeypatch.setattr(html, "render", lambda *_, **__: None)
     return FakeBook(tmp_path)
 

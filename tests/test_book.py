@@ -362,7 +362,9 @@ def built_pages() -> dict[str, str]:
 
 
 def images(text: str) -> list[dict[str, str]]:
-    return [element.attributes for element in elements(text) if element.tag == "img"]
+    """The attributes of pictures, also of those drawn inside of the page."""
+    found = [one for one in elements(text) if one.tag == "img" or "pm-figure" in one.classes]
+    return [{"alt": one.attributes.get("aria-label", ""), **one.attributes} for one in found]
 
 
 def faults(text: str) -> list[str]:
@@ -387,6 +389,8 @@ def faults(text: str) -> list[str]:
 def test_the_finder_of_faults_finds_them():
     assert faults('<img src="a.svg" alt="a wave"><div class="output stream"></div>') == []
     assert faults('<img src="a.svg">') == ["no alt text: a.svg"]
+    assert faults('<svg class="pm-figure" aria-label="a wave"></svg>') == []
+    assert faults('<svg class="pm-figure"></svg>') == ["no alt text: None"]
     assert faults('<img src="a.svg" alt="../_images/a.svg">') == ["no alt text: a.svg"]
     assert faults("<pre>Traceback (most recent call last)</pre>") == ["a traceback"]
     assert faults('<div class="output traceback highlight-ipythontb">') == ["a traceback"]

@@ -111,7 +111,8 @@ def ranking_scores(
         What happened (0 or 1) and the predicted probability, per customer and tag. Tables of
         pandas are matched by their rows and columns.
     weight : array of shape (N,) or (R, N), optional
-        Bootstrap weights over customers, matched by the index of a Series or the columns of a table.
+        Bootstrap weights over customers, matched by the index of a Series or the columns of
+        a table.
     mask : boolean array of shape (N, K), optional
         Which pairs count, the others may hold anything; tags without a positive among them are
         left out of the macro mean.

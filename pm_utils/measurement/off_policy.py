@@ -521,6 +521,10 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
     propensity : array of shape (T, N)
         Probability with which the log did it.
 
+    Returns
+    -------
+    array of shape (T, N), or DataFrame where an input is one
+
     Raises
     ------
     ValueError
@@ -540,9 +544,12 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
     if np.shape(agrees) != np.shape(propensity):
         shapes = np.shape(agrees), np.shape(propensity)
         raise ValueError("agrees is {} and propensity {}: give equal shapes".format(*shapes))
-    agrees, propensity = aligned(agrees=agrees, propensity=propensity)
+    given = agrees, propensity
+    agrees, propensity = aligned_tables(agrees=agrees, propensity=propensity)
     propensity = numbers(propensity, "propensity", above=0, high=_HIGHEST)
-    return np.cumprod(booleans(agrees, "agrees") / propensity, axis=0)
+    weight = np.cumprod(booleans(agrees, "agrees") / propensity, axis=0)
+    framed = [one for one in given if isinstance(one, pd.DataFrame)]
+    return pd.DataFrame(weight, framed[0].index, framed[0].columns) if framed else weight
 
 
 def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = True) -> Estimate:
@@ -583,7 +590,7 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
     if np.shape(reward) != np.shape(weight):
         shapes = np.shape(reward), np.shape(weight)
         raise ValueError("reward is {} and weight {}: give equal shapes".format(*shapes))
-    reward, weight = aligned(reward=reward, weight=weight)
+    reward, weight = aligned_tables(reward=reward, weight=weight)
     reward = numbers(reward, "reward", ndim=2).astype(float, copy=False)
     weight = numbers(weight, "weight", ndim=2, low=0).astype(float, copy=False)
     if not (weight.sum(1) > 0).all():

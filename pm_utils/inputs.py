@@ -10,13 +10,16 @@ The conventions, everywhere alike:
 
 - **Two groups** (labels, treatments, clicks) are booleans, or the numbers 0 and 1. Nothing else is
   guessed: -1 and 1, 1 and 2, "no" and "yes" are refused with the values seen.
-- **Numbers** are finite.
-- **Probabilities** lie in [0, 1]; rows of a policy sum to 1.
-- **Inputs with an index** are matched by it; those without are taken in their order.
-- **Columns** are found by name, **ids** among those known.
+- **Numbers** are finite; what a mask hides is missing.
+- **Probabilities** lie in [0, 1]; rows of a policy sum to 1, to `SUM_TOLERANCE`.
+- **Inputs with an index** are matched by it; those without are taken in their order. What is
+  returned by row carries the index of the first input that has one.
+- **Columns** are found by name, **ids** among those known; ids may be of several types.
+- **Names** (segments, variants, groups) are of one type, and none is missing.
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -24,7 +27,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 _SHOWN = 5  # values named in a message
-_SUM_TOLERANCE = 1e-6  # of the probabilities of one row
+SUM_TOLERANCE = 1e-4  # of the probabilities of one row, which may be written with few digits
 
 
 def booleans(values: ArrayLike, name: str) -> np.ndarray:
@@ -55,7 +58,7 @@ def booleans(values: ArrayLike, name: str) -> np.ndarray:
     Traceback (most recent call last):
     ValueError: bought holds 'no', 'yes': give 0 and 1, or False and True
     """
-    array = _plain(values)
+    array = plain(values)
     if array.dtype == bool:
         return array
     if array.dtype.kind in "iuf":
@@ -98,7 +101,7 @@ def numbers(
 
     Returns
     -------
-    float array of the same shape; float32 stays float32
+    float array of the same shape; float32 stays float32, float16 is too short to sum
 
     Raises
     ------
@@ -128,6 +131,22 @@ def numbers(
             remedy = f"give {_range(low, high, above)}"
             _refuse(outside(array, bound), array, values, f"{name} is out of range", remedy)
     return array
+
+
+def share(value: float, name: str) -> float:
+    """Return a number strictly between 0 and 1, or refuse it.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import share
+    >>> share(5, "alpha")
+    Traceback (most recent call last):
+    ValueError: alpha is 5: give a share between 0 and 1, not per cent
+    """
+    found = float(numbers(value, name, ndim=0))
+    if not 0 < found < 1:
+        raise ValueError(f"{name} is {found:g}: give a share between 0 and 1, not per cent")
+    return found
 
 
 def probabilities(values: ArrayLike, name: str) -> np.ndarray:
@@ -171,7 +190,7 @@ def policy(values: ArrayLike, name: str, *, options: int | None = None) -> np.nd
         wanted = "(N, K)" if options is None else f"(N, {options})"
         raise ValueError(f"{name} has shape {array.shape}: give {wanted}, one column per option")
     total = array.sum(1)
-    wrong = np.abs(total - 1) > _SUM_TOLERANCE
+    wrong = np.abs(total - 1) > SUM_TOLERANCE
     _refuse(wrong, total.round(6), values, f"{name} does not sum to 1", "give probabilities")
     return array
 
@@ -190,7 +209,7 @@ def whole_numbers(
     Traceback (most recent call last):
     ValueError: visits is not whole in 1 of 1 rows, first row 0 (0.5): give whole numbers
     """
-    given = _plain(values)
+    given = plain(values)
     if given.dtype.kind in "iu":  # floats would lose what lies beyond 2^53
         most = np.iinfo(np.int64).max if high is None else high
         wrong = (given > most) if low is None else (given > most) | (given < low)
@@ -250,6 +269,123 @@ def aligned(**inputs: Any) -> list[Any]:
     return [given.get(name) for name in inputs]
 
 
+def aligned_tables(**inputs: Any) -> list[Any]:
+    """Return tables whose rows and columns belong together, as `aligned` does for rows alone.
+
+    Columns of a DataFrame are matched by name with those of the first DataFrame; tables without
+    names are taken to have them in that order.
+
+    Raises
+    ------
+    KeyError
+        When a table lacks a column of the first.
+    ValueError
+        As `aligned`; when a table has a column that the first has not, or another shape.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import aligned_tables
+    >>> bought = pd.DataFrame([[1, 0]], columns=["tea", "rice"])
+    >>> score = pd.DataFrame([[0.1, 0.9]], columns=["rice", "tea"])
+    >>> aligned_tables(bought=bought, score=score)[1].to_numpy().tolist()
+    [[0.9, 0.1]]
+    """
+    tables = {name: one for name, one in inputs.items() if one is not None}
+    framed = [name for name, one in tables.items() if isinstance(one, pd.DataFrame)]
+    names = list(tables[framed[0]]) if framed else []
+    for name in framed:
+        found = columns(tables[name], names, name)
+        if foreign := [one for one in tables[name] if one not in tables[framed[0]].columns]:
+            raise ValueError(
+                f"{name} has the column {_list(foreign)}, which {framed[0]} has not: "
+                "give both the same columns"
+            )
+        tables[name] = found
+    shapes = {name: np.shape(one) for name, one in tables.items()}
+    if len(set(shapes.values())) > 1:
+        told = " and ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{told}: give equal shapes")
+    return aligned(**(inputs | tables))
+
+
+def aligned_weights(weight: Any, **inputs: Any) -> list[Any]:
+    """Return weights of rows (N,), or of resamples (R, N), and the inputs that they weigh.
+
+    As `aligned`, where the columns of a DataFrame of resamples are the rows of the inputs. Weights
+    without an index are taken as they are.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import aligned_weights
+    >>> drawn = pd.DataFrame([[2, 0]], columns=["b", "a"])  # how often each row was drawn, once
+    >>> aligned_weights(drawn, spend=pd.Series({"a": 1.0, "b": 5.0}))[0].to_numpy().tolist()
+    [[0, 2]]
+    """
+    if not _has_index(weight):
+        return [weight, *aligned(**inputs)]
+    *found, again = aligned(**inputs, weight=weight.T)
+    return [again.T, *found]
+
+
+def like(values: np.ndarray, *models: Any) -> Any:
+    """Return values by row with the index of the first model that has one, else as they are.
+
+    Parameters
+    ----------
+    values : array of N rows
+    *models : arrays, Series, DataFrames or None
+        The inputs that the values come from, as given to `aligned`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import like
+    >>> like(np.array([1.0, 2.0]), None, pd.Series([0, 1], index=["a", "b"])).to_dict()
+    {'a': 1.0, 'b': 2.0}
+    >>> like(np.array([1.0, 2.0]), [0, 1])
+    array([1., 2.])
+    """
+    index = next((one.index for one in models if _has_index(one)), None)
+    if index is None:
+        return values
+    return (pd.Series if np.ndim(values) == 1 else pd.DataFrame)(values, index=index)
+
+
+def labels(values: ArrayLike, name: str) -> np.ndarray:
+    """Return the name of each row, of one type, or refuse those that are missing or mixed.
+
+    Examples
+    --------
+    >>> from pm_utils.inputs import labels
+    >>> labels(["mail", None], "segment")
+    Traceback (most recent call last):
+    ValueError: segment is missing in 1 of 2 rows, first row 1: name one for each row
+    >>> labels([1, "mail"], "segment")
+    Traceback (most recent call last):
+    ValueError: segment holds 1, 'mail', of several types: give names of one type
+    """
+    array = _ids(values)
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}: name one for each row")
+    missing = _missing(array)
+    if missing.any():
+        raise ValueError(
+            f"{name} is missing in {missing.sum():,} of {missing.size:,} rows, "
+            f"first {_row(values, missing)}: name one for each row"
+        )
+    if array.dtype == object:
+        try:
+            sorted(set(array))
+        except TypeError:
+            raise ValueError(
+                f"{name} holds {_seen(array)}, of several types: give names of one type"
+            ) from None
+    return array
+
+
 def columns(table: pd.DataFrame, names: Sequence[Hashable], name: str) -> pd.DataFrame:
     """Return the named columns of a table in the order of the names, or name those it lacks.
 
@@ -286,19 +422,28 @@ def codes(values: ArrayLike, known: Sequence[Hashable] | pd.Index, name: str) ->
     ------
     KeyError
         When a value is not known, or missing.
+    ValueError
+        When one is known twice.
 
     Examples
     --------
     >>> from pm_utils.inputs import codes
     >>> codes(["b", "a"], ["a", "b"], "customer").tolist()
     [1, 0]
+    >>> codes(["C1", 536365], [536365, "C1"], "order").tolist()  # the number is not its text
+    [1, 0]
     >>> codes([2, 7], [1, 2], "customer")
     Traceback (most recent call last):
     KeyError: 'customer is not known in 1 of 2 rows, first row 1 (7): give those known, as 1, 2'
     """
-    index = known if isinstance(known, pd.Index) else pd.Index(known)
-    array = _plain(values)
-    found = index.get_indexer(array.ravel()).reshape(array.shape)
+    index = known if isinstance(known, pd.Index) else pd.Index(_ids(known), tupleize_cols=False)
+    index = index.to_flat_index() if isinstance(index, pd.MultiIndex) else index
+    if not index.is_unique:
+        twice = index[index.duplicated()].unique()
+        raise ValueError(f"{name}: {_list(twice)} is known twice; give each known one once")
+    array = _ids(values)
+    found = index.get_indexer(pd.Index(array.ravel(), tupleize_cols=False)).reshape(array.shape)
+    found = np.where(_missing(array), -1, found)
     if (found < 0).any():
         told = _told(found < 0, array, values, f"{name} is not known")
         raise KeyError(f"{told}: give those known, as {_list(index)}")
@@ -312,28 +457,62 @@ def _is_zero_or_one(value: Any) -> bool:
     return bool(value in (0, 1))
 
 
-def _plain(values: Any) -> np.ndarray:
-    """A NumPy array of any input: pandas' own types become NumPy's or objects, tensors leave."""
+def plain(values: Any) -> np.ndarray:
+    """Return a NumPy array of any input, of numbers where all are; what a mask hides is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.inputs import plain
+    >>> plain(np.ma.array([1, 2], mask=[False, True])).tolist()
+    [1.0, nan]
+    """
     if hasattr(values, "detach"):  # a tensor of PyTorch, which this module does not import
         values = values.detach().cpu()
+    if isinstance(values, np.ma.MaskedArray):
+        hidden = np.ma.getmaskarray(values)
+        if not hidden.any():
+            return values.data
+        if values.dtype.kind in "iuf":
+            return values.astype(float).filled(np.nan)
+        return np.where(hidden, None, values.data.astype(object))
     if isinstance(values, pd.Series | pd.DataFrame | pd.Index | pd.api.extensions.ExtensionArray):
-        plain = values.to_numpy()
-        if plain.dtype == object and not _missing(plain).any():
-            plain = np.asarray(plain.tolist()) if plain.size else plain
-        return plain
-    return np.asarray(values)
+        array = values.to_numpy()
+    else:
+        array = np.asarray(values)
+    if array.dtype == object and array.size and all(map(_is_number, array.ravel())):
+        return np.asarray(array.tolist())
+    return array
+
+
+def _is_number(value: Any) -> bool:
+    """Whether one Python value is a number of NumPy's."""
+    return isinstance(value, bool | int | float | np.bool_ | np.integer | np.floating)
+
+
+def _ids(values: Any) -> np.ndarray:
+    """An array of ids as they are: numbers stay numbers beside text, and tuples are one id each."""
+    if isinstance(values, range) or not isinstance(values, Sequence) or isinstance(values, str):
+        array = plain(values)
+        return array.astype(object) if array.dtype.kind in "US" else array
+    kinds = {type(one) for one in values}
+    if tuple in kinds or (len(kinds) > 1 and kinds & {str, bytes, np.str_}):
+        array = np.empty(len(values), object)
+        array[:] = values
+        return array
+    return plain(values)
 
 
 def _floats(values: Any, name: str) -> np.ndarray:
     """The values as floats, missing ones as NaN; text and other things are refused."""
-    array = _plain(values)
-    if array.dtype.kind in "biu":
+    array = plain(values)
+    if array.dtype.kind in "biu" or array.dtype == np.float16:
         return array.astype(float)
     if array.dtype.kind == "f":
         return array
     if array.dtype == object:
         array = np.where(_missing(array), np.nan, array)
-        if all(isinstance(one, int | float | np.number) for one in array.ravel()):
+        if all(isinstance(one, int | float | np.number | Decimal) for one in array.ravel()):
             return array.astype(float)
     raise TypeError(f"{name} holds {_seen(array)}: give numbers")
 

@@ -1,6 +1,8 @@
 """What functions accept, and what they say of the rest."""
 
+import datetime
 import re
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -132,3 +134,63 @@ def test_columns_and_ids_are_found_by_name():
         KeyError, match="customer is not known in 1 of 2 rows, first row 1 \\(nan\\)"
     ):
         inputs.codes([1.0, np.nan], [1, 2], "customer")
+
+
+def test_short_floats_are_lengthened_and_masked_values_are_missing():
+    assert inputs.numbers(np.float16([60_000]), "x").dtype == float
+    hidden = np.ma.array([1, 2, 3], mask=[False, True, False])
+    with pytest.raises(ValueError, match="x is not finite in 1 of 3 rows, first row 1"):
+        inputs.numbers(hidden, "x")
+    with pytest.raises(ValueError, match="y is missing in 1 of 2 rows, first row 0"):
+        inputs.booleans(np.ma.array([True, False], mask=[True, False]), "y")
+    assert inputs.numbers(np.ma.array([1.0, 2.0]), "x").tolist() == [1, 2]
+    assert inputs.numbers([Decimal("1.25"), 2], "amount").tolist() == [1.25, 2]
+    with pytest.raises(TypeError, match="day holds datetime.date"):
+        inputs.numbers([datetime.date(2020, 1, 1)], "day")
+    assert inputs.whole_numbers(np.array([10**17 + 1], object), "id").tolist() == [10**17 + 1]
+
+
+def test_ids_of_several_types_stay_apart():
+    known = [536365, "C1", "536365"]
+    orders = pd.Series([536365, "C1", "536365"], dtype=object)
+    assert inputs.codes(orders, known, "order").tolist() == [0, 1, 2]
+    assert inputs.codes(["536365", 536365], known, "order").tolist() == [2, 0]
+    assert inputs.codes([("a", 1)], [("b", 2), ("a", 1)], "pair").tolist() == [1]
+    with pytest.raises(ValueError, match="order: 1 is known twice"):
+        inputs.codes([1], [1, 1, 2], "order")
+    with pytest.raises(KeyError, match="order is not known in 1 of 1 rows"):
+        inputs.codes([np.nan], [1.0, np.nan], "order")
+
+
+def test_tables_meet_by_rows_and_columns():
+    target = pd.DataFrame([[1, 2], [3, 4]], index=["x", "y"], columns=["a", "b"])
+    array = np.arange(4).reshape(2, 2)
+    mixed = target.iloc[::-1, ::-1]
+    found = inputs.aligned_tables(target=target, array=array, mixed=mixed, none=None)
+    assert found[2].to_numpy().tolist() == [[1, 2], [3, 4]]
+    assert found[1] is array
+    assert found[3] is None
+    with pytest.raises(KeyError, match="mixed has no column 'b'"):
+        inputs.aligned_tables(target=target, mixed=mixed.rename(columns={"b": "c"}))
+    with pytest.raises(ValueError, match="mixed has the column 'c', which target has not"):
+        inputs.aligned_tables(target=target, mixed=mixed.assign(c=0))
+    with pytest.raises(ValueError, match=r"target \(2, 2\) and array \(1, 2\): give equal shapes"):
+        inputs.aligned_tables(target=target, array=array[:1])
+
+
+def test_results_carry_the_first_index():
+    first, second = pd.Series([1, 2], index=["b", "a"]), pd.Series([1, 2], index=["a", "b"])
+    assert inputs.like(np.zeros(2), [0, 0], first, second).index.tolist() == ["b", "a"]
+    assert inputs.like(np.zeros((2, 3)), first).shape == (2, 3)
+    assert isinstance(inputs.like(np.zeros(2), [1, 2]), np.ndarray)
+
+
+@pytest.mark.parametrize("value", [np.nan, 0, 1, 5])
+def test_a_share_lies_between_0_and_1(value):
+    with pytest.raises(ValueError, match="alpha is"):
+        inputs.share(value, "alpha")
+
+
+def test_a_policy_may_be_written_with_few_digits():
+    thirds = np.full((3, 3), 0.33333)
+    assert inputs.policy(thirds, "target").tolist() == thirds.tolist()

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pm_utils.inputs import aligned, numbers, whole_numbers
+from pm_utils.inputs import aligned_weights, numbers, plain, share, whole_numbers
 
 
 def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
@@ -75,9 +75,8 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     >>> percentile_interval([0, 1, 2, 3, float("nan"), 4], level=0.5)
     (1.0, 3.0)
     """
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}: give a share between 0 and 1, such as 0.95")
-    values = np.asarray(values, float)
+    level = share(level, "level")
+    values = np.asarray(plain(values), float)
     if not np.isfinite(values).any():
         raise ValueError(f"none of {values.size:,} values is a number: there is no interval")
     numbers(np.where(np.isnan(values), 0.0, values), "values")
@@ -97,7 +96,7 @@ def paired_interval(
     ----------
     first, second : arrays of shape (N,)
     weight : array of shape (R, N)
-        From `bootstrap_weights`.
+        From `bootstrap_weights`; the columns of a table of pandas are matched with the units.
     level : float
 
     Returns
@@ -108,8 +107,8 @@ def paired_interval(
     Raises
     ------
     ValueError
-        When a score is not finite, the scores cannot be matched, or the weights are not those of
-        so many units.
+        When a score is not finite, the scores cannot be matched, the weights are not those of so
+        many units, or a resample weighs nothing.
 
     Examples
     --------
@@ -119,10 +118,33 @@ def paired_interval(
     >>> paired_interval(second + 1, second, bootstrap_weights(3, 100, seed=0))
     (1.0, 1.0)
     """
-    first, second = aligned(first=first, second=second)
+    weight, first, second = aligned_weights(weight, first=first, second=second)
     gap = numbers(first, "first", ndim=1) - numbers(second, "second", ndim=1)
-    weight = resample_weights(weight, len(gap))
-    return percentile_interval(weight @ gap / weight.sum(axis=1), level)
+    return percentile_interval(weighted_means(gap, resample_weights(weight, len(gap))), level)
+
+
+def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return the mean of values (N,) in each resample (R, N) → (R,).
+
+    Raises
+    ------
+    ValueError
+        When a resample weighs nothing: it has no mean.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.evaluation.bootstrap import weighted_means
+    >>> weighted_means(np.array([1.0, 5.0]), np.array([[1, 1], [0, 2]]))
+    array([3., 5.])
+    """
+    total = weight.sum(axis=1)
+    if (empty := ~(total > 0)).any():
+        raise ValueError(
+            f"weight is 0 in all of {empty.sum():,} of {len(total):,} resamples, first row "
+            f"{int(empty.argmax())}: give each resample some unit"
+        )
+    return weight @ values / total
 
 
 def resample_weights(weight: ArrayLike, n: int) -> np.ndarray:
@@ -148,7 +170,7 @@ def resample_weights(weight: ArrayLike, n: int) -> np.ndarray:
     Traceback (most recent call last):
     ValueError: weight is (1, 2): give one row per resample and one column per unit, 3
     """
-    array = np.asarray(weight)
+    array = plain(weight)
     if array.ndim != 2 or array.shape[1] != n:
         raise ValueError(
             f"weight is {array.shape}: give one row per resample and one column per unit, {n:,}"

@@ -8,7 +8,15 @@ from numpy.typing import ArrayLike
 from scipy.optimize import minimize_scalar
 
 from pm_utils.formulas import log_sigmoid
-from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
+from pm_utils.inputs import (
+    aligned,
+    booleans,
+    labels,
+    numbers,
+    plain,
+    probabilities,
+    whole_numbers,
+)
 
 _TABLE_BINS = 10  # of `calibration_table`
 _REACH = 3.0  # of one search for a temperature, in units of its logarithm
@@ -58,7 +66,7 @@ def reliability(target: np.ndarray, probability: np.ndarray, *, bins: int = 10) 
 
 def _outcomes(target: ArrayLike) -> np.ndarray:
     """What happened, as 0 and 1, or the probability of it."""
-    array = np.asarray(target)
+    array = plain(target)
     if array.dtype.kind == "f" and ((array >= 0) & (array <= 1)).all():
         return array.astype(float)
     return booleans(target, "target").astype(float)
@@ -149,6 +157,7 @@ def calibration_floor(
     >>> [round(calibration_floor(p, bins=1), 2) for p in (one, many)]
     [0.5, 0.02]
     """
+    whole_numbers(repeats, "repeats", low=1)
     rng, probability = np.random.default_rng(seed), _chances(probability)
     draws = rng.random((repeats, len(probability))) < probability
     parts = _bins(probability, bins)  # the same for all draws
@@ -265,7 +274,8 @@ def calibration_table(
     Raises
     ------
     ValueError
-        As `reliability`; when a row has no segment, or a segment fewer rows than the 10 bins.
+        As `reliability`; when a row has no segment, segments are of several types, or one has fewer
+        rows than the 10 bins.
 
     Examples
     --------
@@ -282,10 +292,8 @@ def calibration_table(
     target, before, after, segment = aligned(
         target=target, before=before, after=after, segment=segment
     )
-    target, segment = _outcomes(target), np.asarray(segment)
+    target, segment = _outcomes(target), labels(segment, "segment")
     before, after = _chances(before, "before"), _chances(after, "after")
-    if missing := int(pd.isna(segment).sum()):
-        raise ValueError(f"segment is missing in {missing:,} rows: name one for each")
     names, sizes = np.unique(segment, return_counts=True)
     if (sizes < _TABLE_BINS).any():
         small = sizes.argmin()

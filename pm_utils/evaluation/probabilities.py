@@ -8,13 +8,16 @@ from pm_utils.evaluation.bootstrap import (
     bootstrap_weights,
     percentile_interval,
     resample_weights,
+    weighted_means,
 )
 from pm_utils.evaluation.calibration import fit_temperature
 from pm_utils.evaluation.ranking import average_precision, roc_auc
 from pm_utils.formulas import log_loss, sigmoid
-from pm_utils.inputs import aligned, booleans, codes, numbers
+from pm_utils.inputs import aligned, aligned_weights, booleans, codes, labels, plain
+from pm_utils.inputs import probabilities as checked_probabilities
 
 METRICS = ("AUC", "average precision", "log loss")
+_SUREST = 1e-6  # how near to 0 or 1 a probability counts in a log loss
 
 
 def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.DataFrame:
@@ -26,7 +29,8 @@ def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.
     ----------
     target : array of shape (N,), 0 or 1
     probabilities : dict of arrays of shape (N,) or (K, N)
-        Probabilities strictly between 0 and 1, of K networks one row each.
+        Of K networks one row each. In the log loss they are clipped to [10⁻⁶, 1 − 10⁻⁶], so that
+        forests that say 0 or 1 have one.
 
     Returns
     -------
@@ -36,8 +40,8 @@ def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.
     Raises
     ------
     ValueError
-        When rows cannot be matched, a target is neither 0 nor 1, or a probability is not strictly
-        between 0 and 1.
+        When rows cannot be matched, a target is neither 0 nor 1, or a probability lies outside
+        [0, 1].
 
     Examples
     --------
@@ -49,27 +53,37 @@ def score_table(target: np.ndarray, probabilities: dict[str, np.ndarray]) -> pd.
     network    1.0                1.0     0.367
     """
 
-    def scores(p: ArrayLike, name: str) -> tuple[float, ...]:
-        y, p = _outcomes_and_chances(target, p, name)
-        return roc_auc(y, p), average_precision(y, p), log_loss(p, y).mean()
+    def scores(p: ArrayLike, name: str) -> np.ndarray:
+        p, y = aligned_weights(p, target=target)  # the columns of several networks are its rows
+        many = checked_probabilities(p, f"probability of {name!s}")
+        each = [_outcomes_and_chances(y, one, name) for one in np.atleast_2d(many)]
+        return np.mean([scores_of(*one) for one in each], axis=0)
 
-    rows = {
-        name: np.mean([scores(one, name) for one in ([p] if np.ndim(p) == 1 else p)], axis=0)
-        for name, p in probabilities.items()
-    }
+    def scores_of(y: np.ndarray, p: np.ndarray) -> tuple[float, ...]:
+        return roc_auc(y, p), average_precision(y, p), log_loss(_clipped(p), y).mean()
+
+    rows = {name: scores(p, name) for name, p in probabilities.items()}
     return pd.DataFrame(rows, index=METRICS).T
 
 
 def _outcomes_and_chances(
     target: ArrayLike, p: ArrayLike, name: str = ""
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What happened, 0 or 1, and the probability that a model gave it, strictly between them."""
+    """What happened, 0 or 1, and the probability that a model gave it."""
     target, p = aligned(target=target, probability=p)
     name = f"probability of {name!s}" if name else "probability"
-    p = numbers(p, name, above=0)
-    if (p >= 1).any():
-        numbers(p, name, above=0, high=np.nextafter(p.dtype.type(1), p.dtype.type(0)))
-    return booleans(target, "target").astype(float), p
+    return booleans(target, "target").astype(float), checked_probabilities(p, name)
+
+
+def _clipped(p: np.ndarray) -> np.ndarray:
+    """Probabilities whose logarithms are finite."""
+    return np.clip(p, _SUREST, 1 - _SUREST)
+
+
+def _losses(target: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """The log loss of each row."""
+    p = _clipped(p)
+    return -np.log(np.where(target > 0, p, 1 - p))
 
 
 def household_weights(
@@ -95,6 +109,8 @@ def household_weights(
     ------
     KeyError
         When a row's household is not among those to draw from.
+    ValueError
+        When a household is missing, or they are of several types.
 
     Examples
     --------
@@ -103,7 +119,10 @@ def household_weights(
     >>> weight.shape, bool((weight[:, 0] == weight[:, 1]).all())
     ((100, 3), True)
     """
-    households = np.unique(customers if among is None else among)
+    if among is None:
+        households = np.unique(labels(customers, "customers"))
+    else:
+        households = np.unique(labels(among, "among"))
     row = codes(customers, households, "customers")
     return bootstrap_weights(len(households), repeats, seed)[:, row]
 
@@ -134,8 +153,8 @@ def paired_gain(
     Raises
     ------
     ValueError
-        When the metric is unknown, rows cannot be matched, a target is neither 0 nor 1, or a
-        probability is not strictly between 0 and 1.
+        When the metric is unknown, rows cannot be matched, a target is neither 0 nor 1, a
+        probability lies outside [0, 1], or a resample weighs nothing.
 
     Examples
     --------
@@ -150,13 +169,17 @@ def paired_gain(
     """
     if metric not in METRICS:
         raise ValueError(f"{metric!r} is no metric: give one of {METRICS}")
+    weight, target, first, second = aligned_weights(
+        weight, target=target, first=first, second=second
+    )
     (y, first), (_, second) = (
         _outcomes_and_chances(target, p, name) for name, p in (("first", first), ("second", second))
     )
     if metric == "log loss":
         weight = resample_weights(weight, len(y))
-        losses = [-np.log(np.where(y > 0, p, 1 - p)) for p in (first, second)]
-        return percentile_interval(weight @ (losses[0] - losses[1]) / weight.sum(1))
+        gap = _losses(y, first) - _losses(y, second)
+        return percentile_interval(weighted_means(gap, weight))
+    weight = plain(weight)
     measure = roc_auc if metric == "AUC" else average_precision
     return percentile_interval(measure(y, first, weight) - measure(y, second, weight))
 
@@ -192,13 +215,13 @@ def score_intervals(
     >>> {name: (round(low, 4), round(high, 4)) for name, (low, high) in ends.items()}
     {'AUC': (1.0, 1.0), 'average precision': (1.0, 1.0), 'log loss': (0.2231, 0.2231)}
     """
+    weight, target, probability = aligned_weights(weight, target=target, probability=probability)
     target, probability = _outcomes_and_chances(target, probability)
     weight = resample_weights(weight, len(target))
-    losses = -np.log(np.where(target > 0, probability, 1 - probability))
     values = (
         roc_auc(target, probability, weight),
         average_precision(target, probability, weight),
-        weight @ losses / weight.sum(1),
+        weighted_means(_losses(target, probability), weight),
     )
     return {name: percentile_interval(each) for name, each in zip(METRICS, values, strict=True)}
 
@@ -241,7 +264,9 @@ def calibrated(
     network        0.75              0.667     0.562
     twice as sure  0.75              0.667     0.562
     """
-    logits = {n: aligned(target=target, logit=logit)[1] for n, logit in logits.items()}
+    told = {f"{name!r}": logit for name, logit in logits.items()}
+    target, *rows = aligned(target=target, **told)
+    logits = dict(zip(logits, rows, strict=True))
     temperature = {}
     for name, logit in logits.items():
         try:
@@ -249,6 +274,6 @@ def calibrated(
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
     probabilities = {
-        name: sigmoid(np.asarray(logit) / temperature[name]) for name, logit in logits.items()
+        name: sigmoid(plain(logit) / temperature[name]) for name, logit in logits.items()
     }
     return temperature, score_table(target, probabilities)

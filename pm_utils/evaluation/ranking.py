@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from pm_utils.inputs import aligned, booleans, columns, numbers
+from pm_utils.inputs import aligned_tables, aligned_weights, booleans, numbers, plain
 
 RANKING_NAMES = {
     "macro_ap": "macro average precision",
@@ -36,7 +36,8 @@ def average_precision(
     score : array of shape (N,)
         Higher means more likely; ties are taken as one step, as by scikit-learn.
     weight : array of shape (N,) or (R, N), optional
-        How much each row counts, at least 0.
+        How much each row counts, at least 0. The columns of a table of pandas are matched with the
+        rows.
 
     Returns
     -------
@@ -109,8 +110,9 @@ def ranking_scores(
     target, score : arrays of shape (N, K)
         What happened (0 or 1) and the predicted probability, per customer and tag. Tables of
         pandas are matched by their rows and columns.
-    weight : array of shape (R, N), optional
-        Bootstrap weights over customers.
+    weight : array of shape (N,) or (R, N), optional
+        Bootstrap weights over customers, matched by the index of a Series or the columns of
+        a table.
     mask : boolean array of shape (N, K), optional
         Which pairs count, the others may hold anything; tags without a positive among them are
         left out of the macro mean.
@@ -139,10 +141,10 @@ def ranking_scores(
     >>> {name: round(float(value), 4) for name, value in ranking_scores(target, score).items()}
     {'macro_ap': 0.75, 'macro_auc': 0.75, 'micro_ap': 0.8333, 'micro_auc': 0.875}
     """
+    weight = _of_customers(weight, target, score, mask)
     target, score, keep = _checked_tags(target, score, mask)
     if not target[keep].any():
         raise ValueError("no pair that counts is positive: there is nothing to rank")
-    weight = None if weight is None else _weights(weight, len(target))
     rows = [np.flatnonzero(keep[:, tag]) for tag in range(target.shape[1])]
     per_tag = [
         _ap_and_auc(target[r, tag], score[r, tag], weight, r)
@@ -191,7 +193,10 @@ def ranking_table(
     >>> table["macro AUC"].to_dict()
     {'network': 0.75, 'flipped': 0.25}
     """
-    rows = {name: ranking_scores(target, score, mask=mask) for name, score in scores.items()}
+    told = {f"{name!r}": score for name, score in scores.items()}
+    target, mask, *tables = aligned_tables(target=target, mask=mask, **told)
+    told = dict(zip(scores, tables, strict=True))
+    rows = {name: ranking_scores(target, score, mask=mask) for name, score in told.items()}
     return pd.DataFrame(rows).T.rename(columns=RANKING_NAMES)[list(RANKING_NAMES.values())]
 
 
@@ -204,9 +209,7 @@ def _checked(
             f"target is {np.shape(target)} and score {np.shape(score)}: "
             "give two lists of one length"
         )
-    one_row = weight if isinstance(weight, pd.Series) else None
-    target, score, one_row = aligned(target=target, score=score, weight=one_row)
-    weight = weight if one_row is None else one_row
+    weight, target, score = aligned_weights(weight, target=target, score=score)
     weight = None if weight is None else _weights(weight, len(target))
     return booleans(target, "target"), numbers(score, "score").astype(float), weight
 
@@ -215,17 +218,7 @@ def _checked_tags(
     target: ArrayLike, score: ArrayLike, mask: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Targets, scores and which pairs count, as arrays (N, K)."""
-    if isinstance(target, pd.DataFrame):
-        tables = {"score": score, "mask": mask}
-        score, mask = (
-            columns(each, list(target), name) if isinstance(each, pd.DataFrame) else each
-            for name, each in tables.items()
-        )
-    for name, each in (("score", score), ("mask", mask)):
-        if each is not None and np.shape(each) != np.shape(target):
-            sizes = f"{np.shape(target)} and {name} {np.shape(each)}"
-            raise ValueError(f"target is {sizes}: give equal shapes")
-    target, score, mask = aligned(target=target, score=score, mask=mask)
+    target, score, mask = aligned_tables(target=target, score=score, mask=mask)
     if mask is None:
         keep = np.ones(np.shape(target), bool)
     else:
@@ -238,7 +231,16 @@ def _where(keep: np.ndarray, values: ArrayLike) -> ArrayLike:
     """The values with 0 for those that do not count."""
     if isinstance(values, pd.DataFrame):
         return values.where(keep, 0)
-    return np.where(keep, values, 0)
+    return np.where(keep, plain(values), 0)
+
+
+def _of_customers(weight: ArrayLike | None, *tables: ArrayLike | None) -> np.ndarray | None:
+    """Weights of customers, in the order of the first table that has an index."""
+    if weight is None:
+        return None
+    known = next((one for one in tables if isinstance(one, pd.DataFrame)), tables[0])
+    weight, known = aligned_weights(weight, target=known)
+    return _weights(weight, len(known))
 
 
 def _ap_and_auc(
@@ -269,7 +271,7 @@ def _weights(weight: ArrayLike, rows: int) -> np.ndarray:
 
     Counts whose sums those cannot hold become floats, too.
     """
-    array = np.asarray(weight)
+    array = plain(weight)
     if array.ndim not in (1, 2) or array.shape[-1] != rows:
         raise ValueError(f"weight is {array.shape}: give one column per row, {rows}")
     if array.dtype.kind == "b" or (

@@ -6,7 +6,16 @@ from numpy.typing import ArrayLike
 
 from pm_utils.evaluation.bootstrap import resample_weights
 from pm_utils.evaluation.ranking import roc_auc
-from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
+from pm_utils.inputs import (
+    aligned_tables,
+    aligned_weights,
+    booleans,
+    like,
+    numbers,
+    plain,
+    probabilities,
+    whole_numbers,
+)
 
 
 def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
@@ -16,17 +25,20 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     ----------
     target, score : arrays of shape (H, C)
         0 or 1, and what the model said; one row per household, one column per candidate. Ties
-        count half.
+        count half. Tables of pandas are matched by their rows and columns.
 
     Returns
     -------
-    array of shape (H,)
+    array of shape (H,), or Series where an input has an index
         Not a number where a row holds one class only.
 
     Raises
     ------
     ValueError
-        When the shapes differ, a target is neither 0 nor 1, or a score is not finite.
+        When the shapes differ, rows or columns cannot be matched, a target is neither 0 nor 1, or
+        a score is not finite.
+    KeyError
+        When a table lacks a column of the first.
 
     References
     ----------
@@ -40,13 +52,14 @@ def group_auc(target: np.ndarray, score: np.ndarray) -> np.ndarray:
     >>> group_auc(target, np.array([[0.2, 0.1, 0.3], [0.2, 0.1, 0.3]])).tolist()
     [0.5, nan]
     """
+    given = target, score
     target, score = _pairs(target, score)
     ranks = pd.DataFrame(score.T).rank().to_numpy().T
     positive = target.sum(1)
     negative = target.shape[1] - positive
     with np.errstate(invalid="ignore", divide="ignore"):
         above = (ranks * target).sum(1) - positive * (positive + 1) / 2
-        return above / (positive * negative)
+        return like(above / (positive * negative), *given)
 
 
 def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
@@ -64,7 +77,7 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
 
     Returns
     -------
-    array of shape (H,)
+    array of shape (H,), or Series where an input has an index
         Not a number where nothing was bought.
 
     Raises
@@ -82,6 +95,7 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
     >>> recall_at(np.array([[1, 0, 0]]), np.zeros((1, 3)), 2).round(3)  # two places for three
     array([0.667])
     """
+    given = target, score
     target, score = _pairs(target, score)
     k = min(int(whole_numbers(k, "k", low=1)), score.shape[1])
     last = -np.partition(-score, k - 1, axis=1)[:, k - 1 : k]  # (H, 1), the k-th best score
@@ -89,7 +103,7 @@ def recall_at(target: np.ndarray, score: np.ndarray, k: int) -> np.ndarray:
     share = (k - above.sum(1)) / level.sum(1)  # of a place for each at the k-th score
     found = (target & above).sum(1) + share * (target & level).sum(1)
     with np.errstate(invalid="ignore"):
-        return found / target.sum(1)
+        return like(found / target.sum(1), *given)
 
 
 def _pairs(
@@ -101,8 +115,15 @@ def _pairs(
             f"target is {np.shape(target)} and {name} {np.shape(score)}: "
             "give one row per household and one column per candidate"
         )
-    target, score = aligned(target=target, **{name: score})
+    target, score = aligned_tables(target=target, **{name: score})
     return booleans(target, "target"), numbers(score, name)
+
+
+def _weights(weight: ArrayLike, *households: ArrayLike) -> np.ndarray:
+    """Weights of resamples (R, H), in the order of the households' first index."""
+    known = next((one for one in households if isinstance(one, pd.DataFrame)), households[0])
+    weight, known = aligned_weights(weight, target=known)
+    return resample_weights(weight, len(known))
 
 
 def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
@@ -114,7 +135,7 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array of shape (H,)
+    array of shape (H,), or Series where an input has an index
 
     Raises
     ------
@@ -130,9 +151,10 @@ def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     >>> log_losses(target, probability).round(4).tolist()  # log 2; −log 10⁻⁶ / 2, not infinite
     [0.6931, 6.9078]
     """
+    given = target, probability
     target, probability = _pairs(target, probability, "probability")
     safe = np.clip(probabilities(probability, "probability"), 1e-6, 1 - 1e-6)
-    return -np.where(target > 0, np.log(safe), np.log1p(-safe)).mean(1)
+    return like(-np.where(target > 0, np.log(safe), np.log1p(-safe)).mean(1), *given)
 
 
 def interest_scores(
@@ -146,7 +168,8 @@ def interest_scores(
     k : int
         For the recall.
     weight : array of shape (R, H)
-        Bootstrap weights; a first row of ones gives the sample itself.
+        Bootstrap weights; a first row of ones gives the sample itself. The columns of a table of
+        pandas are matched with the households.
 
     Returns
     -------
@@ -169,8 +192,8 @@ def interest_scores(
     >>> {name: values.round(3).tolist() for name, values in scores.items()}
     {'AUC': [0.75, 1.0], 'GAUC': [0.5, 1.0], 'log loss': [0.511, 0.164], 'recall@1': [0.5, 1.0]}
     """
+    weight = _weights(weight, target, probability)
     target, probability = _pairs(target, probability, "probability")
-    weight = resample_weights(weight, len(target))
     rows = {
         "GAUC": group_auc(target, probability),
         "log loss": log_losses(target, probability),
@@ -212,8 +235,8 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     >>> resampled_auc(target, score, weight).tolist()  # 3 of 4 pairs, then all
     [0.75, 1.0]
     """
+    weight = _weights(weight, target, score).astype(float)
     bought, score = _pairs(target, score)
-    weight = resample_weights(weight, len(bought)).astype(float)
     order = np.argsort(score[bought])
     household, positives = np.nonzero(bought)[0][order], score[bought][order]
     above = np.empty((len(bought), len(bought)))
@@ -261,13 +284,22 @@ def resampled_scores(
     1  1.00   1.0     0.164       1.0
     2  0.00   0.0     0.857       0.0
     """
-    rows = np.vstack([np.ones(len(target), int), resample_weights(weight, len(target))])
+    target, told = _models(target, probabilities)
+    rows = _weights(weight, target, *told.values())
+    rows = np.vstack([np.ones(len(target), int), rows])
     return {
-        name: pd.DataFrame(
-            interest_scores(target, _folded(probability, target, name), k=k, weight=rows)
-        )
-        for name, probability in probabilities.items()
+        name: pd.DataFrame(interest_scores(target, probability, k=k, weight=rows))
+        for name, probability in told.items()
     }
+
+
+def _models(
+    target: ArrayLike, probabilities: dict[str, ArrayLike]
+) -> tuple[ArrayLike, dict[str, ArrayLike]]:
+    """What happened and what each model said of it, all in the order of the first table."""
+    told = {f"{name!r}": _folded(p, target, name) for name, p in probabilities.items()}
+    target, *tables = aligned_tables(target=target, **told)
+    return target, dict(zip(probabilities, tables, strict=True))
 
 
 def _folded(values: ArrayLike, target: ArrayLike, name: str) -> ArrayLike:
@@ -276,7 +308,7 @@ def _folded(values: ArrayLike, target: ArrayLike, name: str) -> ArrayLike:
         return values
     if np.size(values) != np.size(target):
         raise ValueError(f"{name!r} has {np.size(values):,} values for {np.size(target):,} pairs")
-    return np.reshape(values, np.shape(target))
+    return np.reshape(plain(values), np.shape(target))
 
 
 def points_and_ends(
@@ -346,14 +378,17 @@ def auc_by_part(
               all  first row
     network  0.75        1.0
     """
-    told = {name: _pairs(target, _folded(p, target, name)) for name, p in probabilities.items()}
+    target, told = _models(target, probabilities)
+    model = next((one for one in (target, *told.values()) if isinstance(one, pd.DataFrame)), target)
+    masks = {
+        part: booleans(aligned_tables(target=model, mask=mask)[1], part)
+        for part, mask in parts.items()
+    }
+    told = {name: _pairs(target, each) for name, each in told.items()}
     return pd.DataFrame(
         {
-            part: {
-                name: roc_auc(*(each[booleans(mask, part)] for each in pair))
-                for name, pair in told.items()
-            }
-            for part, mask in parts.items()
+            part: {name: roc_auc(*(each[mask] for each in pair)) for name, pair in told.items()}
+            for part, mask in masks.items()
         }
     )
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from scipy.stats import chisquare, norm
+from scipy.stats import chisquare, fisher_exact, norm
 from scipy.stats import t as student
 from statsmodels.stats.power import NormalIndPower
 from statsmodels.stats.proportion import (
@@ -20,8 +20,18 @@ from statsmodels.stats.proportion import (
     proportions_ztest,
 )
 
-from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
+from pm_utils.inputs import (
+    SUM_TOLERANCE,
+    aligned,
+    booleans,
+    like,
+    numbers,
+    share,
+    whole_numbers,
+)
 
+_FEWEST = 5  # expected clicks and misses from which the normal distribution will do
+_ROUNDING = 1e-12  # of ratios that are the same
 _LARGEST_EXPONENT = 700.0  # e to this is a number still
 
 
@@ -71,6 +81,7 @@ def sample_size(rate: float, lift: float, *, power: float = 0.8, alpha: float = 
     effect = _effect(rate, lift)
     if effect == 0:
         raise ValueError("lift is 0: no number of customers finds what is not there")
+    numbers([alpha, power], "alpha and power")
     if not 0 < alpha < power < 1:
         raise ValueError(f"alpha is {alpha} and power {power}: give 0 < alpha < power < 1")
     return float(NormalIndPower().solve_power(effect, power=power, alpha=alpha))
@@ -84,7 +95,8 @@ def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.0
     Raises
     ------
     ValueError
-        When a rate is not strictly between 0 and 1, or a number of customers is not positive.
+        When a rate or alpha is not strictly between 0 and 1, or a number of customers is not
+        positive.
 
     Examples
     --------
@@ -94,14 +106,12 @@ def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.0
     array([0.14, 0.8 ])
     """
     customers = numbers(customers, "customers", above=0).astype(float)
-    return NormalIndPower().power(_effect(rate, lift), customers, alpha)
+    return NormalIndPower().power(_effect(rate, lift), customers, share(alpha, "alpha"))
 
 
 def _effect(rate: float, lift: float) -> float:
     """Cohen's effect size of two rates, the second larger by a relative lift."""
-    rate, lift = float(numbers(rate, "rate")), float(numbers(lift, "lift"))
-    if not 0 < rate < 1:
-        raise ValueError(f"rate is {rate:g}: give a share between 0 and 1, not per cent")
+    rate, lift = share(rate, "rate"), float(numbers(lift, "lift"))
     if not 0 < rate * (1 + lift) < 1:
         raise ValueError(
             f"a lift of {lift:g} takes the rate from {rate:g} to {rate * (1 + lift):g}: "
@@ -143,8 +153,10 @@ def simulated_power(
 def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comparison:
     """Compare two shares: pooled z-test and Wald interval, both by statsmodels.
 
-    Both are for many customers, with five clicks or more in each variant. Where nobody or everybody
-    clicked the p-value is 1.
+    Both are for many customers. Where either variant would have fewer than five clicks or misses if
+    both had the same rate, the p-value is that of Fisher's exact test, and the interval is
+    Newcombe's, from Wilson's intervals of both shares; the two need not agree at their edge. Where
+    nobody or everybody clicked the p-value is 1.
 
     Explained in chapter ``creative-optimisation``.
 
@@ -159,6 +171,11 @@ def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comp
         When there are not two variants, a count is not whole or negative, nobody got a variant, or
         more clicked than got it.
 
+    References
+    ----------
+    Newcombe (1998), Interval estimation for the difference between independent proportions,
+    method 10.
+
     Examples
     --------
     >>> from pm_utils.measurement.ab_tests import two_proportions
@@ -167,13 +184,25 @@ def two_proportions(clicks: tuple[int, int], customers: tuple[int, int]) -> Comp
     (0.03, 0.008, 0.052)
     >>> round(found.p_value, 4)
     0.0065
+    >>> few = two_proportions((1, 5), (8, 8))
+    >>> round(few.p_value, 3), round(few.low, 2), round(few.high, 2)
+    (0.119, 0.03, 0.76)
     """
     clicks, customers = checked_counts(clicks, customers)
     if len(clicks) != 2:
         raise ValueError(f"{len(clicks)} variants: give two, or use `several_proportions`")
-    p_value = proportions_ztest(clicks, customers)[1] if 0 < sum(clicks) < sum(customers) else 1.0
+    rarer = min(sum(clicks), sum(customers) - sum(clicks))
+    few = rarer * min(customers) < _FEWEST * sum(customers)
+    if not rarer:
+        p_value = 1.0
+    elif few:
+        misses = [tries - hits for hits, tries in zip(clicks, customers, strict=True)]
+        p_value = fisher_exact([clicks, misses]).pvalue
+    else:
+        p_value = proportions_ztest(clicks, customers)[1]
     pairs = clicks[1], customers[1], clicks[0], customers[0]
-    low, high = confint_proportions_2indep(*pairs, method="wald", compare="diff")
+    method = "newcomb" if few else "wald"
+    low, high = confint_proportions_2indep(*pairs, method=method, compare="diff")
     difference = clicks[1] / customers[1] - clicks[0] / customers[0]
     return Comparison(float(difference), float(low), float(high), float(p_value))
 
@@ -227,7 +256,8 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
     ------
     ValueError
         When the rows cannot be matched, a group is not 0 or 1 or has fewer than two customers, a
-        number is not finite, an impression negative, or a group has seen none.
+        number is not finite, an impression negative, a group has seen none, or the ratio varies in
+        neither group but differs between them.
 
     References
     ----------
@@ -252,7 +282,9 @@ def two_ratios(part: np.ndarray, whole: np.ndarray, second: np.ndarray) -> Compa
             raise ValueError(f"whole is 0 for all of the {name} variant: there is no ratio")
         ratio.append(y.sum() / n.sum())
         sizes.append(len(y))
-        square = ((y - ratio[-1] * n) ** 2).sum() / n.sum() ** 2
+        each = y[n > 0] / n[n > 0]
+        alike = np.ptp(each) <= _ROUNDING * np.abs(each).max() and not y[n == 0].any()
+        square = 0.0 if alike else ((y - ratio[-1] * n) ** 2).sum() / n.sum() ** 2
         variance.append(square * len(y) / (len(y) - 1))
     return _welch(ratio, variance, sizes)
 
@@ -289,8 +321,34 @@ def two_means(outcome: np.ndarray, second: np.ndarray) -> Comparison:
     outcome, second = aligned(outcome=outcome, second=second)
     outcome = numbers(outcome, "outcome", ndim=1)
     groups = [outcome[group] for group in _two_groups(second).values()]
-    variance = [group.var(ddof=1) / len(group) for group in groups]
-    return _welch([group.mean() for group in groups], variance, [len(group) for group in groups])
+    variance = [variance_of(group) / len(group) for group in groups]
+    return _welch([mean_of(group) for group in groups], variance, [len(group) for group in groups])
+
+
+def mean_of(values: np.ndarray) -> float:
+    """Return the mean, of equal numbers that number itself.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import mean_of
+    >>> float(np.full(3, 0.1).mean()), float(mean_of(np.full(3, 0.1)))
+    (0.10000000000000002, 0.1)
+    """
+    return values.mean() if np.ptp(values) else values[0]
+
+
+def variance_of(values: np.ndarray) -> float:
+    """Return the variance with the divisor n - 1, of equal numbers 0 whatever their rounding.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.ab_tests import variance_of
+    >>> bool(np.full(3, 0.1).var(ddof=1) > 0), variance_of(np.full(3, 0.1))
+    (True, 0.0)
+    """
+    return values.var(ddof=1) if np.ptp(values) else 0.0
 
 
 def two_means_from_moments(
@@ -348,7 +406,7 @@ def _welch(mean: list[float], variance: list[float], customers: list[int]) -> Co
     """Compare two means, given the squares of their standard errors."""
     difference, error = mean[1] - mean[0], np.sqrt(sum(variance))
     if error == 0:
-        if difference != 0:
+        if abs(difference) > _ROUNDING * max(map(abs, mean)):
             raise ValueError(
                 "the outcome is the same for everybody in each group: there is no variance to hold "
                 "the difference against"
@@ -464,7 +522,7 @@ def sample_ratio(customers: tuple[int, ...], planned: tuple[float, ...]) -> floa
     customers, planned = aligned(customers=customers, planned=planned)
     customers = whole_numbers(customers, "customers").ravel()
     planned = numbers(planned, "planned", ndim=1, above=0)
-    if abs(planned.sum() - 1) > 1e-6:
+    if abs(planned.sum() - 1) > SUM_TOLERANCE:
         raise ValueError(
             f"planned sums to {planned.sum():g}: give shares that sum to 1, not per cent or counts"
         )
@@ -610,7 +668,7 @@ def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    array of shape (N,)
+    array of shape (N,), or Series where an input has an index
 
     Raises
     ------
@@ -635,13 +693,14 @@ def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:
     >>> float((adjusted.var() / spend.var()).round(2))
     0.09
     """
+    given = outcome, covariate
     outcome, covariate = aligned(outcome=outcome, covariate=covariate)
     outcome = numbers(outcome, "outcome", ndim=1)
     covariate = numbers(covariate, "covariate", ndim=1)
     if np.ptp(covariate) == 0:
-        return outcome.copy()
+        return like(outcome.copy(), *given)
     centred = covariate - covariate.mean()
-    return outcome - centred * (centred @ outcome / (centred @ centred))
+    return like(outcome - centred * (centred @ outcome / (centred @ centred)), *given)
 
 
 def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator) -> np.ndarray:
@@ -676,7 +735,8 @@ def placebo_effects(outcome: np.ndarray, *, draws: int, rng: np.random.Generator
     second = random_halves(len(outcome), draws=draws, rng=rng)
     inside = second.sum(1)[0]
     weight = second / inside - (1 - second) / (len(outcome) - inside)
-    return weight @ outcome.astype(np.float32)
+    centred = outcome.astype(float) - outcome.mean(0)  # which 32 bits hold at any level
+    return weight @ centred.astype(np.float32)
 
 
 def random_halves(size: int, *, draws: int, rng: np.random.Generator) -> np.ndarray:

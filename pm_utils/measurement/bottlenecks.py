@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights
-from pm_utils.inputs import aligned, columns, numbers, policy, whole_numbers
+from pm_utils.inputs import aligned, columns, numbers, policy, share, whole_numbers
 from pm_utils.market import ImpressionLog, Market, Policy
 from pm_utils.measurement.funnel import MARKET_STAGES, market_funnel
 
@@ -62,12 +62,13 @@ def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.
     Raises
     ------
     ValueError
-        When a discount is not from 0 to below 1, an ad has none, or an order's value is negative or
-        not finite.
+        When a discount is not from 0 to below 1, an ad has none, the margin is no share, or an
+        order's value is negative or not finite.
     """
     discount = numbers(discount, "discount", low=0, ndim=1)
     if (discount >= 1).any():
         raise ValueError(f"discount is {discount.max():g}: an ad that takes off all has no price")
+    margin = float(numbers(margin, "margin", low=-1, high=1, ndim=0))
     off = discount[whole_numbers(log.creative, "creative", high=len(discount) - 1)]
     return numbers(log.order_value, "order_value", low=0) * (margin - off) / (1 - off)
 
@@ -182,8 +183,7 @@ def bottlenecks(
             f"now is {now.shape}, before {before.shape}, {repeats} repeats: give (N, 5) for the "
             "same two customers or more, and two repeats or more"
         )
-    if not 0 < alpha < 1:
-        raise ValueError(f"alpha is {alpha}: give a probability between 0 and 1, such as 0.05")
+    alpha = share(alpha, "alpha")
     size, count = len(now), groups.shape[1]
     stages = list(MARKET_STAGES[1:])
     logs = (now, before)

@@ -24,16 +24,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
-from pm_utils.inputs import aligned, booleans, numbers, probabilities
+from pm_utils.inputs import (
+    aligned,
+    booleans,
+    labels,
+    like,
+    numbers,
+    plain,
+    probabilities,
+    whole_numbers,
+)
 from pm_utils.learning.training import fit, predict
 
 SHORTEST = 1e-3  # of the unit of time; a delay of nothing has no logarithm
+_ROUNDING = 1e-5  # of times in 32 bits
 _LONGEST = 10.0  # ages of the oldest click: a mean delay beyond is not learned from the clicks
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SeenClicks:
-    """What a marketer knows of K clicks at the cut-off; arrays of shape (K,).
+    """What a marketer knows of K clicks at the cut-off; arrays of shape (K,), or Series.
 
     Attributes
     ----------
@@ -47,8 +57,9 @@ class SeenClicks:
     Raises
     ------
     ValueError
-        When rows cannot be matched, `converted` is neither 0 nor 1, or a time is negative or not
-        finite.
+        When rows cannot be matched, `converted` is neither 0 nor 1, a time is negative or not
+        finite, an order has come after the cut-off, or the days of a click without one are not its
+        age.
     """
 
     converted: np.ndarray
@@ -56,11 +67,23 @@ class SeenClicks:
     age: np.ndarray
 
     def __post_init__(self) -> None:
-        """Check and keep what is known as arrays."""
+        """Check and keep what is known, by the first index where there is one."""
         given = aligned(converted=self.converted, days=self.days, age=self.age)
-        object.__setattr__(self, "converted", booleans(given[0], "converted"))
-        for name, each in zip(("days", "age"), given[1:], strict=True):
-            object.__setattr__(self, name, numbers(each, name, low=0, ndim=1))
+        converted = booleans(given[0], "converted")
+        days, age = (
+            numbers(each, name, low=0, ndim=1)
+            for name, each in zip(("days", "age"), given[1:], strict=True)
+        )
+        beyond = ~np.isclose(days, age, rtol=_ROUNDING, atol=0) & ((days > age) | ~converted)
+        if beyond.any():
+            first = int(beyond.argmax())
+            raise ValueError(
+                f"days is not possible in {beyond.sum():,} of {len(days):,} rows, first row "
+                f"{first} ({days[first]:g} at an age of {age[first]:g}): give at most the age "
+                "where an order has come, and the age where none has"
+            )
+        for name, each in (("converted", converted), ("days", days), ("age", age)):
+            object.__setattr__(self, name, like(each, *given))
 
     def counts(self) -> Tensor:
         """Return converted and days → (K, 2), the target of `delayed_feedback_loss`."""
@@ -98,14 +121,16 @@ def seen_by(cut_off: float, clicked_at: np.ndarray, delay: np.ndarray) -> SeenCl
     >>> seen.converted, seen.days
     (array([ True, False, False]), array([2., 1., 6.]))
     """
-    clicked_at, delay = aligned(clicked_at=clicked_at, delay=delay)
+    given = aligned(clicked_at=clicked_at, delay=delay)
+    clicked_at, delay = given
     age = float(numbers(cut_off, "cut_off")) - numbers(clicked_at, "clicked_at", ndim=1)
-    delay = np.asarray(delay, float)
+    delay = np.asarray(plain(delay), float)
     numbers(np.where(np.isnan(delay), 0.0, delay), "delay", low=0)
     if (age < 0).any():
         raise ValueError(f"{int((age < 0).sum())} clicks lie after day {cut_off}: leave them out")
     converted = delay <= age  # False where there is no order
-    return SeenClicks(converted, np.where(converted, delay, age), age)
+    days = np.where(converted, delay, age)
+    return SeenClicks(*(like(each, *given) for each in (converted, days, age)))
 
 
 class DelayedFeedbackNet(nn.Module):
@@ -215,7 +240,7 @@ def fit_delays(
 
     Returns
     -------
-    probability, mean_delay : arrays of shape (K,)
+    probability, mean_delay : arrays of shape (K,), or Series where an input has an index
         P(converts ever), and days.
 
     Raises
@@ -246,9 +271,13 @@ def fit_delays(
     >>> bool(abs(probability[0] - will_convert) < 0.02)
     True
     """
+    features, *known = aligned(
+        features=features, converted=seen.converted, days=seen.days, age=seen.age
+    )
+    given = features, *known
+    seen = SeenClicks(*(plain(each) for each in known))
     features = numbers(features, "features", ndim=2)
-    if len(features) != len(seen.days):
-        raise ValueError(f"features has {len(features)} rows for {len(seen.days)} clicks: one each")
+    whole_numbers(hidden, "hidden"), whole_numbers(epochs, "epochs", low=1)
     unit = float(seen.days[seen.converted].mean()) if seen.converted.any() else 0.0
     if unit == 0:
         raise ValueError(
@@ -265,7 +294,7 @@ def fit_delays(
     logit, log_rate = predict(net, x).double().numpy().T
     mean_delay = unit * np.exp(-log_rate)
     _warn_of_bounds(seen, mean_delay)
-    return 1 / (1 + np.exp(-logit)), mean_delay
+    return like(1 / (1 + np.exp(-logit)), *given), like(mean_delay, *given)
 
 
 def _warn_of_bounds(seen: SeenClicks, mean_delay: np.ndarray) -> None:
@@ -353,7 +382,8 @@ def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray)
     Raises
     ------
     ValueError
-        As `delay_summary`; when a click has no group, or a group only probabilities of 0.
+        As `delay_summary`; when a click has no group, groups are of several types, or one has only
+        probabilities of 0.
 
     Examples
     --------
@@ -366,10 +396,8 @@ def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray)
     group, probability, mean_delay = aligned(
         group=group, probability=probability, mean_delay=mean_delay
     )
-    group = np.asarray(group)
+    group = labels(group, "group")
     probability, mean_delay = _chances_and_delays(probability, mean_delay)
-    if missing := int(pd.isna(group).sum()):
-        raise ValueError(f"group is missing in {missing:,} of {len(group):,} rows: name one each")
     parts = pd.DataFrame({"probability": probability, "days": probability * mean_delay})
     sums = parts.groupby(group).sum()
     if not (sums["probability"] > 0).all():

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.data import Shop
-from pm_utils.inputs import booleans, columns, whole_numbers
+from pm_utils.data.clock import shop_day, shop_times
+from pm_utils.inputs import booleans, columns, labels, numbers, whole_numbers
 from pm_utils.market import ImpressionLog
 from pm_utils.measurement.rates import clustered_rate, wilson
 
@@ -130,11 +131,22 @@ def contact_funnel(shop: Shop) -> pd.DataFrame:
         ``visited`` (any order while the campaign lasts), ``bought`` (one of its products) and
         ``redeemed`` (a coupon of it; counted only after a purchase, see `unmatched`).
         ``unmatched`` marks a redemption without one.
+
+    Days are those of the shop's own clock, see `pm_utils.data.clock`. Returns are no purchases.
+
+    Raises
+    ------
+    ValueError
+        When an order line names no customer or no time, or its amount, where the table has one, is
+        not finite or below 0, as of a return: leave those lines out.
     """
     pair = ["campaign_id", "customer_id"]
     contacts = shop.contacts.merge(shop.campaigns, on="campaign_id")
     contacts["contact"] = np.arange(len(contacts))
-    lines = shop.order_lines[["customer_id", "product_id", "ordered_at"]]
+    for name in ("starts_on", "ends_on"):
+        contacts[name] = shop_times(contacts[name], name).dt.normalize()
+    labels(contacts["customer_id"], "customer_id of contacts")
+    lines = _purchases(shop)[["customer_id", "product_id", "ordered_at"]]
     last = contacts["ends_on"] + pd.Timedelta(days=1)
     spans = contacts[["contact", *pair, "starts_on"]].assign(last=last)
     orders = lines.assign(day=lines["ordered_at"].dt.normalize())
@@ -156,6 +168,15 @@ def contact_funnel(shop: Shop) -> pd.DataFrame:
     steps["unmatched"] = answered & ~steps["bought"]
     steps = {name: np.asarray(step, int) for name, step in steps.items()}
     return contacts[["customer_id", "campaign_type"]].assign(**steps)
+
+
+def _purchases(shop: Shop) -> pd.DataFrame:
+    """The order lines by the shop's own clock, each of a customer and none a return."""
+    lines = shop.order_lines
+    labels(lines["customer_id"], "customer_id of order_lines")
+    if "amount" in lines:
+        numbers(lines["amount"], "amount", low=0)
+    return lines.assign(ordered_at=shop_times(lines["ordered_at"], "ordered_at"))
 
 
 def _within(events: pd.DataFrame, spans: pd.DataFrame, day: str) -> pd.DataFrame:
@@ -184,7 +205,7 @@ def front_page_funnel(
     weeks : sequence of int
         Numbers of full weeks, from 2 on.
     first_monday : Timestamp
-        The first day of week 1.
+        The first day of week 1, a Monday of the shop's own clock.
 
     Returns
     -------
@@ -196,10 +217,19 @@ def front_page_funnel(
     Raises
     ------
     ValueError
-        When no order of a store with a front page falls into these weeks.
+        When no order of a store with a front page falls into these weeks, a week is not whole, the
+        first day is no Monday, or as `contact_funnel`.
     """
-    lines = shop.order_lines[["customer_id", "store_id", "product_id", "ordered_at"]]
-    lines = lines.assign(coupon=shop.order_lines["coupon_discount"] > 0)
+    first_monday = shop_day(first_monday, "first_monday", shop.order_lines["ordered_at"])
+    if first_monday.day_of_week or first_monday != first_monday.normalize():
+        raise ValueError(
+            f"first_monday is {first_monday:%A %Y-%m-%d %H:%M}: give the Monday of week 1, 00:00"
+        )
+    weeks = whole_numbers(list(weeks), "weeks", low=1).tolist()
+    lines = _purchases(shop)
+    lines = lines[["customer_id", "store_id", "product_id", "ordered_at"]].assign(
+        coupon=numbers(lines["coupon_discount"], "coupon_discount", low=0) > 0
+    )
     lines = lines[lines["store_id"].isin(front_page["store_id"].unique())]
     lines["week"] = (lines["ordered_at"] - first_monday).dt.days // 7 + 1
     lines = lines[lines["week"].isin(list(weeks))]

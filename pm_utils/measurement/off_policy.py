@@ -7,8 +7,10 @@ normal, from the sum of each *customer's* contributions: rows of one customer ar
 
 Where the old policy has tried all that the new one does, the mean weight is 1 but for luck. Where
 it lies below 1 by more than luck, the log says nothing of the rest: `Estimate.support` holds how
-much it can say at most, estimators of an effective size that looks sufficient warn, and
-`recommend` refuses.
+much it can say at most. Where it lies above 1 by more than luck, the propensities are not those of
+the log, and the support is 1 over the least that the mean weight can be. Estimators of an effective
+size that looks sufficient warn of either, and `recommend` refuses. Where every weight is 0, the
+log has tried nothing of it, and every estimator that weighs raises.
 """
 
 import warnings
@@ -20,11 +22,19 @@ from numpy.typing import ArrayLike
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from pm_utils.inputs import aligned, booleans, numbers, policy, whole_numbers
+from pm_utils.inputs import (
+    aligned,
+    aligned_tables,
+    booleans,
+    codes,
+    labels,
+    numbers,
+    policy,
+    whole_numbers,
+)
 from pm_utils.market import ImpressionLog
 
 LEAST_SUPPORT = 0.9  # share of what the new policy does that the log must have tried
-_FEWEST = 10  # customers from which a mean weight tells of support
 _BELIEVED = 30.0  # effective size below which nobody takes an estimate for sure
 _HIGHEST = 1 + 1e-6  # a propensity of 1, as 32 bits may round it
 
@@ -40,7 +50,8 @@ class Estimate:
         From `effective_sample_size`; n where no weights are used.
     support : float
         The largest share of what the new policy does that the log can have tried: the upper end of
-        the one-sided 99.9 % interval of the mean weight over customers, at most 1.
+        the one-sided 99.9 % interval of the mean weight over customers (over rows, where there is
+        one customer), at most 1; or 1 over the lower end, where that lies above 1.
     """
 
     value: float
@@ -121,7 +132,7 @@ def inverse_propensity(reward: np.ndarray, weight: np.ndarray, customer: np.ndar
     ------
     ValueError
         When rows cannot be matched, a number is not finite, a weight negative or a customer
-        missing.
+        missing; when all weights are 0.
 
     References
     ----------
@@ -178,8 +189,6 @@ def self_normalised(reward: np.ndarray, weight: np.ndarray, customer: np.ndarray
     1.0
     """
     reward, weight, customer = _rows(customer, reward=reward, weight=weight)
-    if not weight.sum() > 0:
-        raise ValueError("all weights are 0: the old policy never showed what the new one would")
     value = (weight * reward).sum() / weight.sum()
     influence = weight * (reward - value) / weight.mean()
     found = _interval(value, influence, customer, effective_sample_size(weight))
@@ -212,7 +221,7 @@ def doubly_robust(
     ------
     ValueError
         When rows cannot be matched, a number is not finite, a weight negative or a customer
-        missing.
+        missing; when all weights are 0.
 
     References
     ----------
@@ -245,14 +254,14 @@ def _rows(customer: ArrayLike, **given: ArrayLike) -> list[np.ndarray]:
         numbers(each, name, ndim=1, low=0 if name == "weight" else None).astype(float, copy=False)
         for name, each in zip(given, given_rows, strict=True)
     ]
+    if "weight" in given and not found[list(given).index("weight")].any():
+        raise ValueError("all weights are 0: the old policy never showed what the new one would")
     return [*found, _numbered(customer)]
 
 
 def _numbered(customer: ArrayLike) -> np.ndarray:
     """Customers as numbers from 0, so that tables of them are no longer than the log needs."""
-    array = np.asarray(customer)
-    if array.ndim != 1 or pd.isna(array).any():
-        raise ValueError(f"customer has shape {array.shape} or is missing: name one for each row")
+    array = labels(customer, "customer")
     small = array.dtype.kind in "iu" and array.min() >= 0 and array.max() < 10 * len(array) + 10**6
     return array if small else np.unique(array, return_inverse=True)[1]
 
@@ -262,25 +271,33 @@ def _with_support(found: Estimate, weight: np.ndarray, customer: np.ndarray) -> 
 
     Warn where that is too little and the effective size does not say so itself.
     """
-    support = _support(weight, customer)
+    support, mean = _support(weight, customer), weight.mean()
     if support < LEAST_SUPPORT and found.effective_size >= _BELIEVED:
-        warnings.warn(
-            f"the mean weight is {weight.mean():.3g} where 1 is due: the log has tried at most "
-            f"{support:.0%} of what the new policy does, and the estimate says nothing of the rest",
-            stacklevel=3,
+        why = (
+            f"the log has tried at most {support:.0%} of what the new policy does, and the "
+            "estimate says nothing of the rest"
+            if mean < 1
+            else "the propensities are not those that the log was drawn by"
         )
-    return replace(found, support=support)
+        warnings.warn(f"the mean weight is {mean:.3g} where 1 is due: {why}", stacklevel=3)
+    return replace(found, support=min(found.support, support))
 
 
 def _support(weight: np.ndarray, customer: np.ndarray) -> float:
-    """The upper end of a one-sided 99.9 % interval of the mean weight over customers, at most 1."""
+    """How near to 1 the mean weight can be, from its one-sided 99.9 % intervals over customers.
+
+    The rows of one customer alone are its units: each weight is 1 on average, whatever came before.
+    """
     n, mean = len(weight), weight.mean()
     customers = int(np.count_nonzero(np.bincount(customer)))
-    if customers < _FEWEST:
-        return 1.0
+    if customers < 2:
+        customer, customers = np.arange(n), n
+    if customers < 2:
+        return 1.0  # one row tells nothing of a mean
     total = np.bincount(customer, weight - mean)
     error = np.sqrt(np.square(total).sum() * customers / (customers - 1)) / n
-    return float(min(1.0, mean + student.ppf(0.999, customers - 1) * error))
+    reach = student.ppf(0.999, customers - 1) * error
+    return float(min(1.0, mean + reach) / max(1.0, mean - reach))
 
 
 def _interval(
@@ -306,6 +323,7 @@ def reward_table(
     Parameters
     ----------
     context : array of shape (N, D)
+        Customers are the numbers of its rows, or the labels of its index where it has one.
     n_ads : int
     customer, ad, reward : arrays of shape (n,)
         The log.
@@ -315,14 +333,17 @@ def reward_table(
 
     Returns
     -------
-    array of shape (N, M)
-        Customers of odd number are predicted from those of even number and vice versa.
+    array of shape (N, M), or DataFrame where the context has an index
+        Customers of odd number are predicted from those of even number and vice versa; where they
+        have labels, by their place in the order of the labels.
 
     Raises
     ------
     ValueError
         When rows cannot be matched, a number is not finite, a customer is no row of the context, an
         ad is not from 0 to M - 1, or the log holds customers of even or of odd number only.
+    KeyError
+        When a customer is none of the labels of the context.
 
     Examples
     --------
@@ -336,6 +357,14 @@ def reward_table(
            [1., 0.],
            [1., 0.]])
     """
+    if isinstance(context, pd.DataFrame):
+        order = np.argsort(labels(context.index, "index of context"), kind="stable")
+        known = context.iloc[order]
+        rows = codes(customer, known.index, "customer")
+        rows = pd.Series(rows, customer.index) if isinstance(customer, pd.Series) else rows
+        options = {"interactions": interactions, "ridge": ridge}
+        table = reward_table(known.to_numpy(), n_ads, rows, ad, reward, **options)
+        return pd.DataFrame(table, known.index).reindex(context.index)
     customer, ad, reward = aligned(customer=customer, ad=ad, reward=reward)
     context = numbers(context, "context", ndim=2).astype(float, copy=False)
     numbers(ridge, "ridge", low=0)
@@ -403,6 +432,9 @@ def evaluate_policy(
     reward : array of shape (n,), optional
         By default the clicks.
 
+    Tables of pandas are matched by their rows and columns, and the log's customers and ads are
+    found among those; without labels, they are numbers of rows and columns.
+
     Returns
     -------
     dict of str to Estimate
@@ -412,13 +444,15 @@ def evaluate_policy(
     ------
     ValueError
         When a row of `target` does not sum to 1, the tables differ in shape, a customer or an ad of
-        the log is none of theirs, a reward is not finite or missing, or a propensity is not above 0
-        and at most 1.
+        the log is none of theirs, a reward is not finite or missing, a propensity is not above 0
+        and at most 1, or the log has tried nothing of what the new policy does.
+    KeyError
+        When a customer or an ad of the log is none of the tables' labels.
 
     Warns
     -----
     UserWarning
-        When the log has not tried what the new policy does.
+        When the log has not tried what the new policy does, or its propensities are not its own.
 
     Examples
     --------
@@ -444,16 +478,20 @@ def evaluate_policy(
     >>> {name: estimate.value for name, estimate in estimates.items()}
     {'DM': 0.25, 'IPS': 0.5, 'SNIPS': 0.5, 'DR': 0.5}
     """
+    target, table = aligned_tables(target=target, table=table)
+    named = next((one for one in (target, table) if isinstance(one, pd.DataFrame)), None)
     table = numbers(table, "table", ndim=2)
-    target, given = policy(np.asarray(target, float), "target", options=table.shape[1]), target
-    if len(target) != len(table):
-        raise ValueError(f"target has {len(target)} rows and table {len(table)}: give one each")
-    who = whole_numbers(old_log.customer, "customer", high=len(target) - 1)
-    ad = whole_numbers(old_log.creative, "creative", high=target.shape[1] - 1)
+    checked = policy(target, "target", options=table.shape[1])
+    if named is None:
+        who = whole_numbers(old_log.customer, "customer", high=len(table) - 1)
+        ad = whole_numbers(old_log.creative, "creative", high=table.shape[1] - 1)
+    else:
+        who = codes(old_log.customer, named.index, "customer")
+        ad = codes(old_log.creative, named.columns, "creative")
     reward = booleans(old_log.click, "click") if reward is None else reward
     reward = numbers(reward, "reward", ndim=1).astype(float)
     propensity = numbers(old_log.propensity, "propensity", above=0, high=_HIGHEST)
-    target = np.asarray(given)
+    target = checked
     weight = target[who, ad] / propensity.astype(float)
     expected = (target * table).sum(1)[who]
     support = _support(weight.astype(float), _numbered(who))
@@ -483,6 +521,10 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
     propensity : array of shape (T, N)
         Probability with which the log did it.
 
+    Returns
+    -------
+    array of shape (T, N), or DataFrame where an input is one
+
     Raises
     ------
     ValueError
@@ -502,9 +544,12 @@ def trajectory_weights(agrees: np.ndarray, propensity: np.ndarray) -> np.ndarray
     if np.shape(agrees) != np.shape(propensity):
         shapes = np.shape(agrees), np.shape(propensity)
         raise ValueError("agrees is {} and propensity {}: give equal shapes".format(*shapes))
-    agrees, propensity = aligned(agrees=agrees, propensity=propensity)
+    given = agrees, propensity
+    agrees, propensity = aligned_tables(agrees=agrees, propensity=propensity)
     propensity = numbers(propensity, "propensity", above=0, high=_HIGHEST)
-    return np.cumprod(booleans(agrees, "agrees") / propensity, axis=0)
+    weight = np.cumprod(booleans(agrees, "agrees") / propensity, axis=0)
+    framed = [one for one in given if isinstance(one, pd.DataFrame)]
+    return pd.DataFrame(weight, framed[0].index, framed[0].columns) if framed else weight
 
 
 def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = True) -> Estimate:
@@ -545,7 +590,7 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
     if np.shape(reward) != np.shape(weight):
         shapes = np.shape(reward), np.shape(weight)
         raise ValueError("reward is {} and weight {}: give equal shapes".format(*shapes))
-    reward, weight = aligned(reward=reward, weight=weight)
+    reward, weight = aligned_tables(reward=reward, weight=weight)
     reward = numbers(reward, "reward", ndim=2).astype(float, copy=False)
     weight = numbers(weight, "weight", ndim=2, low=0).astype(float, copy=False)
     if not (weight.sum(1) > 0).all():
@@ -555,8 +600,10 @@ def per_decision(reward: np.ndarray, weight: np.ndarray, *, normalised: bool = T
     scale = weight * reward.shape[1] / total
     each = (scale * (reward - level) if normalised else scale * reward - level).sum(0)
     size, customer = min(effective_sample_size(week) for week in weight), np.arange(len(each))
-    found = _interval(level.sum(), each, customer, size)
-    return _with_support(found, weight[np.argmin(weight.mean(1))], customer)
+    found, mean = _interval(level.sum(), each, customer, size), weight.mean(1)
+    for week in dict.fromkeys((int(mean.argmin()), int(mean.argmax()))):
+        found = _with_support(found, weight[week], customer)
+    return found
 
 
 def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
@@ -572,9 +619,9 @@ def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
     Returns
     -------
     {'refuse', 'keep', 'recommend'}
-        *refuse* where the effective size is below `least_size` or the support below
-        `LEAST_SUPPORT`, whatever the estimate says; *recommend* where the interval lies above the
-        old policy's whole interval; *keep* else.
+        *refuse* where the effective size is below `least_size`, which must be a number, or the
+        support below `LEAST_SUPPORT`, whatever the estimate says; *recommend* where the interval
+        lies above the old policy's whole interval; *keep* else.
 
     Examples
     --------
@@ -589,6 +636,7 @@ def recommend(new: Estimate, old: Estimate, *, least_size: float) -> str:
     >>> recommend(Estimate(0.50, 0.40, 0.60, 800, support=0.2), old, least_size=100)
     'refuse'
     """
+    numbers(least_size, "least_size", low=0)
     for name, one in (("new", new), ("old", old)):
         numbers([one.value, one.low, one.high, one.support], f"the {name} estimate")
     if not (new.effective_size >= least_size and new.support >= LEAST_SUPPORT):

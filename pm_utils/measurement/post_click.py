@@ -16,7 +16,17 @@ from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.calibration import calibration_error
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.formulas import sigmoid
-from pm_utils.inputs import aligned, booleans, columns, numbers, probabilities, whole_numbers
+from pm_utils.inputs import (
+    aligned,
+    aligned_weights,
+    booleans,
+    columns,
+    like,
+    numbers,
+    plain,
+    probabilities,
+    whole_numbers,
+)
 from pm_utils.learning.training import fit, predict
 from pm_utils.market import ImpressionLog, Market
 from pm_utils.market.creatives import level_counts
@@ -74,7 +84,9 @@ class PairCounts:
 
     def __post_init__(self) -> None:
         """Check that every pair has a row everywhere, and counts that can be."""
-        aligned(**{name: getattr(self, name) for name in self.__dataclass_fields__})
+        names = list(self.__dataclass_fields__)
+        for name, each in zip(names, aligned(**{n: getattr(self, n) for n in names}), strict=True):
+            object.__setattr__(self, name, plain(each))
         numbers(self.numbers, "numbers", ndim=2)
         counts = numbers(self.counts, "counts", ndim=2, low=0)
         if counts.shape[1] != 3 or (np.diff(counts, axis=1) > _ROUNDING * counts[:, :1]).any():
@@ -401,7 +413,7 @@ def fit_counts(
 
     Returns
     -------
-    array of shape (C,)
+    array of shape (C,), or Series where an input has an index
 
     Raises
     ------
@@ -418,6 +430,7 @@ def fit_counts(
     >>> fit_counts(LogisticRegression(C=1e6), np.array([[0.0], [1.0]]), hits, tries).round(2)
     array([0.25, 0.75])
     """
+    given = table, hits, tries
     table, hits, tries = aligned(table=table, hits=hits, tries=tries)
     table = numbers(table, "table", ndim=2)
     hits, tries = (numbers(x, name, low=0) for name, x in (("hits", hits), ("tries", tries)))
@@ -430,7 +443,7 @@ def fit_counts(
     row = np.tile(np.arange(len(table)), 2)[weight > 0]
     target = np.repeat([1, 0], len(table))[weight > 0]
     model.fit(table[row], target, sample_weight=weight[weight > 0])
-    return model.predict_proba(table)[:, 1]
+    return like(model.predict_proba(table)[:, 1], *given)
 
 
 def _boosting(trees: int, leaves: int, seed: int) -> HistGradientBoostingClassifier:
@@ -549,7 +562,7 @@ def _matched(
     values: ArrayLike, probability: ArrayLike, weight: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Values of pairs, true probabilities and weights (..., C), checked."""
-    values, probability = aligned(score=values, probability=probability)
+    weight, values, probability = aligned_weights(weight, score=values, probability=probability)
     values = numbers(values, "score", ndim=1)
     probability, weight = (
         probabilities(probability, "probability"),
@@ -637,6 +650,9 @@ def score_against_truth(
     rate of the clicked   0.6                0.50                0.3
     """
     shown, clicks = pairs.counts[:, 0].astype(float), pairs.counts[:, 1].astype(float)
+    told = {f"{name!r}": each for name, each in probabilities.items()}
+    truth, *tables = aligned(truth=truth, **told)
+    probabilities = dict(zip(probabilities, tables, strict=True))
     rows = {
         name: (
             relative_bias(probability, truth, shown),
@@ -698,6 +714,7 @@ def compare_estimates(
     """
     if metric not in POST_CLICK_METRICS[:2]:
         raise ValueError(f"{metric!r} cannot be compared: give one of {POST_CLICK_METRICS[:2]}")
+    truth, first, second = aligned(truth=truth, first=first, second=second)
     customers, row = np.unique(pairs.customer, return_inverse=True)
     shown, clicks = pairs.counts[:, :2].T.astype(float)
     resamples, gaps = bootstrap_weights(len(customers), repeats, seed), []

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from pm_utils.inputs import aligned, numbers
+from pm_utils.inputs import aligned, numbers, share
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,13 @@ def wilson(hits: float, tries: float, *, level: float = 0.95) -> tuple[float, fl
     if not 0 <= hits <= tries:
         raise ValueError(f"{hits} hits among {tries} tries: give 0 <= hits <= tries")
     numbers([hits, tries], "hits and tries")
-    if not 0 < level < 1:
-        raise ValueError(f"level is {level}: give a share between 0 and 1, such as 0.95")
+    level = share(level, "level")
     if tries == 0:
         return 0.0, 1.0
     z = norm.ppf((1 + level) / 2)
-    share, shrink = hits / tries, 1 + z**2 / tries
-    middle = (share + z**2 / (2 * tries)) / shrink
-    half = z * np.sqrt(share * (1 - share) / tries + z**2 / (4 * tries**2)) / shrink
+    rate, shrink = hits / tries, 1 + z**2 / tries
+    middle = (rate + z**2 / (2 * tries)) / shrink
+    half = z * np.sqrt(rate * (1 - rate) / tries + z**2 / (4 * tries**2)) / shrink
     return float(max(0.0, middle - half)), float(min(1.0, middle + half))
 
 

@@ -17,12 +17,14 @@ from scipy.stats import chi2_contingency
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.oneway import anova_generic
 
-from pm_utils.inputs import aligned, numbers, whole_numbers
+from pm_utils.inputs import aligned, labels, numbers, whole_numbers
 from pm_utils.measurement.ab_tests import (
     Comparison,
     checked_counts,
+    mean_of,
     two_means_from_moments,
     two_proportions,
+    variance_of,
 )
 
 _METHODS = ("bonferroni", "sidak", "holm", "holm-sidak", "fdr_bh", "fdr_by")
@@ -126,16 +128,14 @@ def several_means(outcome: ArrayLike, arm: ArrayLike, *, correction: str = "holm
     [0.064, 0.288, 0.141]
     """
     outcome, arm = aligned(outcome=outcome, arm=arm)
-    outcome, arm = numbers(outcome, "outcome", ndim=1).astype(float), np.asarray(arm)
-    if missing := int(pd.isna(arm).sum()):
-        raise ValueError(f"arm is missing in {missing:,} of {len(arm):,} rows: leave them out")
+    outcome, arm = numbers(outcome, "outcome", ndim=1).astype(float), labels(arm, "arm")
     names = sorted(pd.unique(pd.Series(arm)).tolist(), key=str)
     groups = {name: outcome[arm == name] for name in names}
     if alone := [name for name, group in groups.items() if len(group) < 2]:
         raise ValueError(f"arm {alone[0]!r} has one customer: a test needs at least two in each")
     return several_means_from_moments(
-        {name: group.mean() for name, group in groups.items()},
-        {name: group.var(ddof=1) for name, group in groups.items()},
+        {name: mean_of(group) for name, group in groups.items()},
+        {name: variance_of(group) for name, group in groups.items()},
         {name: len(group) for name, group in groups.items()},
         correction=correction,
     )
@@ -163,7 +163,8 @@ def several_means_from_moments(
     ------
     ValueError
         When the variants are not the same or fewer than two, a number is not finite, a variance is
-        not positive, a variant has fewer than two customers, or the correction is unknown.
+        negative, a variant has fewer than two customers, the correction is unknown, or two variants
+        without variance differ.
 
     References
     ----------
@@ -179,12 +180,26 @@ def several_means_from_moments(
     """
     names = _names(mean, variance=variance, customers=customers)
     means = numbers([mean[name] for name in names], "mean")
-    variances = numbers([variance[name] for name in names], "variance", above=0)
+    variances = numbers([variance[name] for name in names], "variance", low=0)
     counts = whole_numbers([customers[name] for name in names], "customers", low=2)
-    over_all = anova_generic(means, variances, counts, use_var="unequal", welch_correction=True)
     pairs = _pairs(len(names))
     found = [two_means_from_moments(means[[*p]], variances[[*p]], counts[[*p]]) for p in pairs]
-    return SeveralArms(float(over_all.pvalue), _pair_table(names, found, correction))
+    p_value = _over_all(means, variances, counts)
+    return SeveralArms(p_value, _pair_table(names, found, correction))
+
+
+def _over_all(means: np.ndarray, variances: np.ndarray, counts: np.ndarray) -> float:
+    """Welch's test over all variants.
+
+    One variant without variance has a known mean, which Welch's weights cannot hold: it gets the
+    limit of a variance that vanishes.
+    """
+    if not variances.any():  # and so no difference, which the pairs would have refused
+        return 1.0
+    least = 1e-12 * (variances / counts).max() * counts
+    variances = np.where(variances > 0, variances, least)
+    found = anova_generic(means, variances, counts, use_var="unequal", welch_correction=True)
+    return float(found.pvalue)
 
 
 def _names(first: Mapping[Hashable, float], **others: Mapping[Hashable, float]) -> list[Hashable]:

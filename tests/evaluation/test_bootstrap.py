@@ -61,3 +61,8 @@ def test_an_interval_of_nothing_is_refused():
         bootstrap_weights(0, 10, seed=0)
     with pytest.raises(ValueError, match=r"weight is \(2, 3\)"):
         paired_interval(np.ones(4), np.zeros(4), np.ones((2, 3)))
+
+
+def test_a_resample_that_weighs_nothing_is_named():
+    with pytest.raises(ValueError, match="weight is 0 in all of 1 of 2 resamples, first row 1"):
+        paired_interval([1.0, 2.0], [0.0, 1.0], [[1, 1], [0, 0]])

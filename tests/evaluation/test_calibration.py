@@ -1,7 +1,9 @@
 """Reliability and temperature: by hand, against the truth, and against a null."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.calibration import calibration_curve
@@ -166,3 +168,16 @@ def test_a_segment_too_small_for_the_bins_is_named():
     segment = np.where(np.arange(100) < 7, "web", "shop")
     with pytest.raises(ValueError, match="segment web has 7 rows for 10 bins: join it"):
         calibration_table(target, sigmoid(logit), sigmoid(logit), segment)
+
+
+def test_segments_of_several_types_are_named():
+    half = np.full(20, 0.5)
+    with pytest.raises(ValueError, match="segment holds .*, of several types"):
+        calibration_table(np.tile([0, 1], 10), half, half, ["mail"] * 10 + [1] * 10)
+
+
+def test_tensors_are_arrays():
+    target = torch.tensor([0.0, 1, 0, 1], requires_grad=True)
+    said = torch.tensor([0.1, 0.3, 0.6, 0.8], requires_grad=True)
+    expected = reliability(target.detach().numpy(), said.detach().numpy(), bins=2)
+    pd.testing.assert_frame_equal(reliability(target, said, bins=2), expected)

@@ -15,6 +15,7 @@ from pm_utils.evaluation import (
 )
 from tests.support.metric_cases import (
     MetricCase,
+    check_columns,
     check_gaps,
     check_index,
     check_labels,
@@ -30,22 +31,34 @@ LOGIT = np.round(RNG.normal(size=N) + Y, 1)
 PAIRS, SAID = (RNG.random((N, 5)) < 0.4).astype(float), np.round(RNG.random((N, 5)), 1)
 WEIGHT = RNG.integers(0, 3, (N, 20))  # of 20 resamples
 SEGMENT = np.repeat(["mail", "shop", "web"], 20)
-TARGET, ALONE = frozenset({"target"}), frozenset({"weight", "segment"})
+KEEP = RNG.random((N, 5)) < 0.7
 
 
 def case(call, **options):
-    labels = frozenset(options.pop("labels", {"target"} & options["rows"].keys()))
-    return MetricCase(call, labels=labels, apart=ALONE, **options)
+    labels = frozenset({"target", "mask"} & options["rows"].keys())
+    tables = {name for name, each in options["rows"].items() if each.shape == PAIRS.shape}
+    tables = frozenset(tables if "target" in tables else ())
+    return MetricCase(call, labels=labels, tables=tables, **options)
 
 
 CASES = {
     "average_precision": case(ranking.average_precision, rows={"target": Y, "score": P}),
     "roc_auc": case(ranking.roc_auc, rows={"target": Y, "score": P}),
     "roc_auc, weighed": case(
-        lambda target, score, weight: ranking.roc_auc(target, score, np.asarray(weight).T),
+        lambda target, score, weight: ranking.roc_auc(target, score, weight.T),
         rows={"target": Y, "score": P, "weight": WEIGHT},
     ),
     "ranking_scores": case(ranking.ranking_scores, rows={"target": PAIRS, "score": SAID}),
+    "ranking_scores, weighed and masked": case(
+        lambda target, score, mask, weight: ranking.ranking_scores(
+            target, score, mask=mask, weight=weight.T
+        ),
+        rows={"target": PAIRS, "score": SAID, "mask": KEEP, "weight": WEIGHT},
+    ),
+    "ranking_scores, weighed once": case(
+        lambda target, score, weight: ranking.ranking_scores(target, score, weight=weight),
+        rows={"target": PAIRS, "score": SAID, "weight": WEIGHT[:, 0]},
+    ),
     "ranking_table": case(
         lambda target, score: ranking.ranking_table(target, {"net": score}),
         rows={"target": PAIRS, "score": SAID},
@@ -65,54 +78,55 @@ CASES = {
     **{
         f"paired_gain, {metric}": case(
             lambda target, first, second, weight, metric=metric: probabilities.paired_gain(
-                metric, target, first, second, np.asarray(weight).T
+                metric, target, first, second, weight.T
             ),
             rows={"target": Y, "first": P, "second": Q, "weight": WEIGHT},
+            ends=True,
         )
         for metric in probabilities.METRICS
     },
     "score_intervals": case(
-        lambda target, p, weight: probabilities.score_intervals(target, p, np.asarray(weight).T),
+        lambda target, p, weight: probabilities.score_intervals(target, p, weight.T),
         rows={"target": Y, "p": P, "weight": WEIGHT},
+        ends=True,
     ),
     "calibrated": case(
         lambda target, logit: probabilities.calibrated(target, {"net": logit}),
         rows={"target": Y, "logit": LOGIT},
     ),
-    "group_auc": case(recommendation.group_auc, rows={"target": PAIRS, "score": SAID}),
+    "group_auc": case(recommendation.group_auc, rows={"target": PAIRS, "score": SAID}, by_row=True),
     "recall_at": case(
-        lambda **rows: recommendation.recall_at(**rows, k=2), rows={"target": PAIRS, "score": SAID}
+        lambda **rows: recommendation.recall_at(**rows, k=2),
+        rows={"target": PAIRS, "score": SAID},
+        by_row=True,
     ),
-    "log_losses": case(recommendation.log_losses, rows={"target": PAIRS, "probability": SAID}),
+    "log_losses": case(
+        recommendation.log_losses, rows={"target": PAIRS, "probability": SAID}, by_row=True
+    ),
     "interest_scores": case(
         lambda target, probability, weight: recommendation.interest_scores(
-            target, probability, k=2, weight=np.asarray(weight).T
+            target, probability, k=2, weight=weight.T
         ),
         rows={"target": PAIRS, "probability": SAID, "weight": WEIGHT},
     ),
     "resampled_auc": case(
-        lambda target, score, weight: recommendation.resampled_auc(
-            target, score, np.asarray(weight).T
-        ),
+        lambda target, score, weight: recommendation.resampled_auc(target, score, weight.T),
         rows={"target": PAIRS, "score": SAID, "weight": WEIGHT},
     ),
     "resampled_scores": case(
         lambda target, p, weight: recommendation.resampled_scores(
-            target, {"net": p}, k=2, weight=np.asarray(weight).T
+            target, {"net": p}, k=2, weight=weight.T
         ),
         rows={"target": PAIRS, "p": SAID, "weight": WEIGHT},
     ),
     "auc_by_part": case(
-        lambda target, p: recommendation.auc_by_part(
-            target, {"net": p}, {"all": np.ones(PAIRS.shape, bool)}
-        ),
-        rows={"target": PAIRS, "p": SAID},
+        lambda target, p, mask: recommendation.auc_by_part(target, {"net": p}, {"some": mask}),
+        rows={"target": PAIRS, "p": SAID, "mask": KEEP},
     ),
     "paired_interval": case(
-        lambda first, second, weight: bootstrap.paired_interval(
-            first, second, np.asarray(weight).T
-        ),
+        lambda first, second, weight: bootstrap.paired_interval(first, second, weight.T),
         rows={"first": P, "second": Q, "weight": WEIGHT},
+        ends=True,
     ),
     "mean_and_margin": case(replications.mean_and_margin, rows={"values": P}),
     "frechet_distance": case(
@@ -126,6 +140,7 @@ CASES = {
     "frechet_gaps": case(
         lambda real, first: frechet.frechet_gaps(real, first, SAID, repeats=2, seed=0),
         rows={"real": SAID + 1, "first": SAID},
+        apart=frozenset({"real", "first"}),
         drawn=True,
     ),
     "permutation_importance": case(
@@ -165,9 +180,14 @@ def test_labels_are_0_and_1(name):
     check_labels(CASES[name])
 
 
-@pytest.mark.parametrize("name", [name for name, each in CASES.items() if not each.drawn])
+@pytest.mark.parametrize("name", CASES)
 def test_rows_meet_by_their_index(name):
     check_index(CASES[name])
+
+
+@pytest.mark.parametrize("name", [name for name, each in CASES.items() if each.tables])
+def test_columns_meet_by_their_names(name):
+    check_columns(CASES[name])
 
 
 def test_candidates_of_one_score_share_the_places_that_are_left():

@@ -13,6 +13,7 @@ from pm_utils.evaluation.probabilities import (
     score_intervals,
     score_table,
 )
+from pm_utils.evaluation.recommendation import log_losses
 from pm_utils.formulas import sigmoid
 from tests.support.calibration_world import world
 
@@ -113,6 +114,28 @@ def test_logits_of_a_table_meet_their_targets():
     assert found[1].loc["net"].to_list() == pytest.approx(expected[1].loc["net"].to_list())
 
 
-def test_a_chance_of_0_is_named_with_its_model():
+def test_a_chance_of_0_or_1_is_clipped_in_the_log_loss_alone():
+    """Forests say 0 and 1; their ranking is taken as it is."""
+    target, sure = np.array([0, 1, 1, 0]), np.array([0.0, 1.0, 0.0, 0.5])
+    row = score_table(target, {"forest": sure}).loc["forest"]
+    assert row["log loss"] == pytest.approx(log_losses(target[None], sure[None])[0])
+    assert row["AUC"] == 0.625
+    weight = np.ones((2, 4), int)
+    assert score_intervals(target, sure, weight)["log loss"][0] == pytest.approx(row["log loss"])
+    assert paired_gain("log loss", target, sure, sure, weight) == (0, 0)
     with pytest.raises(ValueError, match="probability of net is out of range in 1 of 2 rows"):
-        score_table([0, 1], {"net": [0.0, 0.5]})
+        score_table([0, 1], {"net": [-0.1, 0.5]})
+
+
+def test_networks_of_a_table_meet_the_rows_by_its_columns():
+    target = pd.Series([1, 1, 0, 0], index=list("abcd"))
+    many = pd.DataFrame([[0.9, 0.7, 0.2, 0.1], [0.6, 0.8, 0.3, 0.7]], columns=list("abcd"))
+    expected = score_table(target.to_numpy(), {"null": many.to_numpy()})
+    pd.testing.assert_frame_equal(score_table(target, {"null": many[list("dbca")]}), expected)
+
+
+def test_a_household_that_is_not_known_is_no_household():
+    with pytest.raises(ValueError, match="customers is missing in 2 of 4 rows, first row 2"):
+        household_weights([1, 1, np.nan, np.nan], 5, 0)
+    with pytest.raises(ValueError, match="customers holds 1, 'a', of several types"):
+        household_weights([1, "a"], 5, 0)

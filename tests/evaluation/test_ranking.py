@@ -164,7 +164,7 @@ def test_a_resample_of_customers_equals_their_rows_repeated(masked):
 
 
 def test_scores_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"target is \(2, 2\) and score \(2, 3\)"):
+    with pytest.raises(ValueError, match=r"target \(2, 2\) and score \(2, 3\)"):
         ranking_scores(np.eye(2), np.ones((2, 3)))
 
 

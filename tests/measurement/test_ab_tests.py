@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.proportion import proportions_ztest
 from statsmodels.stats.weightstats import CompareMeans
 
 from pm_utils.measurement import ab_tests
+from pm_utils.measurement.rates import wilson
 
 # The counts of the Hillstrom e-mail experiment: customers, visits and conversions of each arm.
 NONE, MEN, WOMEN = (21306, 2262, 122), (21307, 3894, 267), (21387, 3238, 189)
@@ -418,6 +420,81 @@ def test_where_nobody_or_everybody_clicked_nothing_differs():
         found = ab_tests.two_proportions(clicks, (100, 100))
         assert (found.difference, found.p_value) == (0, 1)
         assert np.isfinite([found.low, found.high]).all()
+
+
+@pytest.mark.parametrize(("clicks", "customers"), [((0, 5), (5, 5)), ((1, 5), (8, 8))])
+def test_few_customers_are_compared_by_fisher_and_newcombe(clicks, customers):
+    found = ab_tests.two_proportions(clicks, customers)
+    misses = np.subtract(customers, clicks)
+    assert found.p_value == stats.fisher_exact([clicks, misses]).pvalue
+    shares = np.divide(clicks, customers)
+    (low, high), (other_low, other_high) = (
+        wilson(hits, tries) for hits, tries in zip(clicks, customers, strict=True)
+    )
+    below = np.hypot(shares[1] - other_low, high - shares[0])
+    above = np.hypot(other_high - shares[1], shares[0] - low)
+    assert found.low == pytest.approx(found.difference - below)
+    assert found.high == pytest.approx(found.difference + above)
+    swapped = ab_tests.two_proportions(clicks[::-1], customers[::-1])
+    assert swapped.p_value == pytest.approx(found.p_value)
+    assert (swapped.low, swapped.high) == pytest.approx((-found.high, -found.low))
+
+
+def test_five_expected_clicks_and_misses_are_many():
+    for clicks in ((4, 6), (196, 194)):
+        found = ab_tests.two_proportions(clicks, (200, 200))
+        assert found.p_value == proportions_ztest(clicks, (200, 200))[1]
+    found = ab_tests.two_proportions((3, 6), (200, 200))
+    assert found.p_value == stats.fisher_exact([[3, 6], [197, 194]]).pvalue
+
+
+@pytest.mark.parametrize("value", [0.1, 1.0, 1 / 3, 1e9 + 0.1])
+def test_outcomes_that_vary_in_neither_group_are_refused_whatever_their_rounding(value):
+    second = np.repeat([0, 1], 3)
+    outcome = np.where(second, 3 * value, value)
+    with pytest.raises(ValueError, match="there is no variance"):
+        ab_tests.two_means(outcome, second)
+    seen = np.array([1.0, 3, 7, 2, 5, 9])
+    with pytest.raises(ValueError, match="there is no variance"):
+        ab_tests.two_ratios(outcome * seen, seen, second)
+    same = [ab_tests.two_means(np.full(6, value), second)]
+    same.append(ab_tests.two_ratios(value * seen, seen, second))
+    assert {one.p_value for one in same} == {1.0}
+
+
+def test_a_level_does_not_move_placebo_effects():
+    y, x = correlated(0.8, n=200)
+    rng = [np.random.default_rng(0) for _ in range(4)]
+    effects = [
+        ab_tests.placebo_effects(y + a, draws=50, rng=rng[i]) for i, a in enumerate((0, 1e9))
+    ]
+    np.testing.assert_allclose(effects[1], effects[0], atol=1e-5)
+    ratios = [
+        ab_tests.variance_ratios(y + a, {"x": x}, draws=50, rng=rng[2 + i])["measured"].item()
+        for i, a in enumerate((0, 1e9))
+    ]
+    assert ratios[1] == pytest.approx(ratios[0], rel=1e-4)
+
+
+def test_what_is_adjusted_meets_its_customers_again():
+    rng, n = np.random.default_rng(0), 200
+    who, second, before = [f"c{i}" for i in range(n)], np.arange(n) % 2, rng.normal(size=n)
+    outcome = 3 * second + before
+    shuffled = pd.Series(outcome, who).sample(frac=1, random_state=1)
+    group, known = pd.Series(second, who), pd.Series(before, who)
+    adjusted = ab_tests.cuped(shuffled, known)
+    assert adjusted.index.equals(shuffled.index)
+    expected = ab_tests.two_means(ab_tests.cuped(outcome, before), second)
+    assert vars(ab_tests.two_means(adjusted, group)) == pytest.approx(vars(expected))
+    assert isinstance(ab_tests.cuped(outcome, before), np.ndarray)
+
+
+@pytest.mark.parametrize("alpha", [5, np.nan, 0])
+def test_an_error_rate_is_a_share(alpha):
+    with pytest.raises(ValueError, match="alpha"):
+        ab_tests.power(0.05, 0.1, 100, alpha=alpha)
+    with pytest.raises(ValueError, match="alpha"):
+        ab_tests.sample_size(0.05, 0.1, alpha=alpha)
 
 
 def test_counts_of_billions_are_no_matter():

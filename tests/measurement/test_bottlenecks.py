@@ -1,5 +1,7 @@
 """A planted leak is found, and no leak is not."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -56,3 +58,10 @@ def test_a_report_that_cannot_be_is_refused(change, said):
     }
     with pytest.raises(ValueError, match=said):
         bottlenecks.bottlenecks(**(given | change), names=["new", "old"], seed=0)
+
+
+@pytest.mark.parametrize("margin", [np.nan, 30])
+def test_a_margin_is_a_share_of_the_price(margin):
+    log = SimpleNamespace(creative=np.array([0]), order_value=np.array([9.0]))
+    with pytest.raises(ValueError, match="margin is"):
+        bottlenecks.order_profit(log, np.array([0.1]), margin)

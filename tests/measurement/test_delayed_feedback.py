@@ -1,6 +1,7 @@
 """The delayed feedback model: its likelihood, and rate and delay recovered from early counts."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.integrate import quad
@@ -125,6 +126,21 @@ def test_once_every_order_is_in_all_ways_agree():
     assert fitted[0] == pytest.approx(plain[0], rel=0.03)
 
 
+def test_clicks_meet_their_features_by_the_index():
+    x, _, _, at, waits = clicks(1500, 5)
+    who = pd.Index([f"click {i}" for i in range(len(at))])
+    at_of, delay_of = pd.Series(at, who), pd.Series(waits, who).sample(frac=1, random_state=0)
+    seen = delayed_feedback.seen_by(12, at_of.iloc[::-1], delay_of)
+    assert seen.days.index.equals(who[::-1])
+    options = {"hidden": 0, "epochs": 2, "seed": 3}
+    expected = delayed_feedback.fit_delays(x, delayed_feedback.seen_by(12, at, waits), **options)
+    found = delayed_feedback.fit_delays(pd.DataFrame(x, who), seen, **options)
+    for one, other in zip(found, expected, strict=True):
+        assert one.index.equals(who)
+        assert isinstance(other, np.ndarray)
+        np.testing.assert_array_equal(one, other)
+
+
 def test_the_same_seed_gives_the_same_fit():
     x, _, _, at, waits = clicks(2000, 5)
     seen = delayed_feedback.seen_by(12, at, waits)
@@ -211,6 +227,8 @@ def test_clicks_that_cannot_be_are_refused():
         ({"days": [np.nan, 1]}, "days is not finite"),
         ({"age": [1, -1]}, "age is out of range"),
         ({"age": [1, 1, 1]}, "give as many of each"),
+        ({"days": [9, 9], "age": [1, 2]}, "days is not possible in 2 of 2 rows, first row 0"),
+        ({"days": [0.5, 0.5]}, "days is not possible in 1 of 2 rows"),
     ):
         given = {"converted": [0, 1], "days": [1, 1], "age": [1, 1]} | wrong
         with pytest.raises(ValueError, match=said):

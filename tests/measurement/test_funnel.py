@@ -65,6 +65,42 @@ def test_front_pages_are_those_of_the_store_and_week():
     assert not rows.loc[rows["week"] == 21, "visited"].any()
 
 
+def test_lines_without_a_customer_and_returns_are_refused():
+    page = pd.DataFrame({"product_id": [100], "store_id": [7], "week": [20]})
+    for change, said in (
+        ({"customer_id": [1, 2, None, 4, 5]}, "customer_id of order_lines is missing in 1 of 5"),
+        ({"amount": [1.0, 2, 3, -4, 5]}, "amount is out of range in 1 of 5 rows, first row 3"),
+        ({"ordered_at": [pd.NaT] * 5}, "ordered_at is missing in 5 of 5"),
+    ):
+        shop = tiny_shop()
+        for name, values in change.items():
+            shop.order_lines[name] = pd.Series(values)
+        with pytest.raises(ValueError, match=said):
+            contact_funnel(shop)
+        with pytest.raises(ValueError, match=said):
+            front_page_funnel(shop, page, [20])
+
+
+def test_days_are_those_of_the_shops_zone():
+    shop, page = tiny_shop(), pd.DataFrame({"product_id": [100], "store_id": [7], "week": [20]})
+    expected = contact_funnel(shop), front_page_funnel(shop, page, [20])
+    zone = "America/New_York"
+    shop.order_lines["ordered_at"] = shop.order_lines["ordered_at"].dt.tz_localize(zone)
+    for name in ("starts_on", "ends_on"):
+        shop.campaigns[name] = shop.campaigns[name].dt.tz_localize(zone)
+    pd.testing.assert_frame_equal(contact_funnel(shop), expected[0])
+    monday = pd.Timestamp("2016-12-26", tz=zone)
+    found = front_page_funnel(shop, page, [20], first_monday=monday)
+    pd.testing.assert_frame_equal(found, expected[1])
+
+
+def test_the_first_monday_is_a_monday():
+    page = pd.DataFrame({"product_id": [100], "store_id": [7], "week": [20]})
+    for wrong, said in (("2016-12-28", "Wednesday 2016-12-28"), ("2016-12-26 09:00", "09:00")):
+        with pytest.raises(ValueError, match=f"first_monday is .*{said}"):
+            front_page_funnel(tiny_shop(), page, [20], first_monday=pd.Timestamp(wrong))
+
+
 def test_clicks_of_0_and_1_count_as_booleans():
     log = SimpleNamespace(
         customer=np.array([2, 2, 1]),

@@ -394,6 +394,80 @@ def test_a_policy_that_the_log_has_tried_is_not_refused(untried):
     assert off_policy.recommend(found["SNIPS"], old, least_size=500) == "recommend"
 
 
+@pytest.mark.parametrize("customers", [1, 2, 9, 10, 40])
+def test_support_is_checked_of_however_few_customers(customers):
+    """The log always shows ad 0, which the new policy hardly ever does."""
+    n = 9000
+    log = log_of(np.arange(n) % customers, np.zeros(n, int), np.ones(n), np.ones(n))
+    target, model = np.tile([0.01, 0.99], (customers, 1)), np.full((customers, 2), 0.5)
+    with pytest.warns(UserWarning, match="the mean weight is 0.01"):
+        found = off_policy.evaluate_policy(log, target, model)["SNIPS"]
+    assert found.support == pytest.approx(0.01)
+    old = off_policy.Estimate(0.1, 0.1, 0.1, n)
+    assert off_policy.recommend(found, old, least_size=500) == "refuse"
+
+
+def test_a_log_that_has_tried_nothing_is_refused_by_every_estimator():
+    reward, weight, who = np.ones(500), np.zeros(500), np.arange(500) % 50
+    model = np.full(500, 0.3)
+    for call in (
+        lambda: off_policy.inverse_propensity(reward, weight, who),
+        lambda: off_policy.self_normalised(reward, weight, who),
+        lambda: off_policy.doubly_robust(reward, weight, who, model, model),
+    ):
+        with pytest.raises(ValueError, match="all weights are 0"):
+            call()
+
+
+def test_propensities_of_another_log_are_refused():
+    """Weights of 1 on average, once their propensities are those that the log was drawn by."""
+    rng, n = np.random.default_rng(0), 4000
+    weight, who = np.where(rng.random(n) < 0.25, 4.0, 0.0), np.arange(n) % 400
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        right = off_policy.inverse_propensity(np.ones(n), weight, who)
+    assert right.support == 1
+    with pytest.warns(UserWarning, match="the propensities are not those"):
+        wrong = off_policy.inverse_propensity(np.ones(n), 2.5 * weight, who)
+    assert wrong.support < 0.5
+    assert off_policy.recommend(wrong, right, least_size=100) == "refuse"
+
+
+def test_tables_of_a_policy_meet_by_their_labels():
+    rng, n = np.random.default_rng(0), 200
+    who, ad = rng.integers(0, 6, n), rng.integers(0, 3, n)
+    log = log_of(who, ad, (rng.random(n) < 0.3).astype(float), np.full(n, 1 / 3))
+    target, model = rng.dirichlet(np.ones(3), 6), rng.random((6, 3))
+    expected = off_policy.evaluate_policy(log, target, model)
+    tables = [pd.DataFrame(each) for each in (target, model)]
+    mixed = tables[1].iloc[[3, 1, 5, 0, 2, 4], [2, 0, 1]]
+    for first, second in ((tables[0], mixed), (mixed * 0 + tables[0], tables[1])):
+        found = off_policy.evaluate_policy(log, first, second)
+        for name, one in found.items():
+            assert vars(one) == pytest.approx(vars(expected[name])), name
+    names = tables[0].set_axis(list("abcdef"))
+    with pytest.raises(KeyError, match="customer is not known"):
+        off_policy.evaluate_policy(log, names, model)
+    log.customer = np.array(list("abcdef"))[who]
+    assert off_policy.evaluate_policy(log, names, model) == expected
+
+
+def test_customers_of_a_reward_table_are_found_by_their_labels():
+    context, _, who, ad, reward = planted(400)
+    expected = off_policy.reward_table(context, 3, who, ad, reward, interactions=True)
+    order = np.random.default_rng(1).permutation(len(context))
+    shuffled = pd.DataFrame(context).iloc[order]
+    found = off_policy.reward_table(shuffled, 3, who, ad, reward, interactions=True)
+    assert found.index.equals(shuffled.index)
+    np.testing.assert_allclose(found.sort_index().to_numpy(), expected)
+
+
+def test_probabilities_of_a_few_digits_sum_to_one():
+    log = log_of(np.arange(3), np.arange(3), np.ones(3), np.full(3, 0.33333))
+    thirds = np.full((3, 3), 0.33333)
+    assert off_policy.evaluate_policy(log, thirds, thirds)["IPS"].value == pytest.approx(1)
+
+
 def test_luck_is_no_lack_of_support():
     """Of logs that have tried everything hardly any is warned of."""
     warned = 0
@@ -413,7 +487,7 @@ def test_luck_is_no_lack_of_support():
         ({"propensity": [0.5, 0.5, 0.5, 0]}, "propensity is out of range"),
         ({"propensity": [0.5, 0.5, 0.5, 50]}, "propensity is out of range"),
         ({"target": np.full((4, 2), 0.4)}, "target does not sum to 1 in 4 of 4 rows"),
-        ({"target": np.full((3, 2), 0.5)}, "target has 3 rows and table 4"),
+        ({"target": np.full((3, 2), 0.5)}, r"target \(3, 2\) and table \(4, 2\)"),
         ({"table": np.full((4, 2), np.nan)}, "table is not finite"),
         ({"reward": [0, 1, 0, np.nan]}, "reward is not finite in 1 of 4 rows"),
     ],

@@ -18,6 +18,7 @@ from pm_utils.measurement import (
 )
 from tests.support.metric_cases import (
     MetricCase,
+    check_columns,
     check_gaps,
     check_index,
     check_labels,
@@ -60,7 +61,7 @@ CASES = {
     "two_ratios": case(
         ab_tests.two_ratios, "second", rows={"part": CLICKED, "whole": SHOWN, "second": SECOND}
     ),
-    "cuped": case(ab_tests.cuped, rows={"outcome": SPENT, "covariate": BEFORE}),
+    "cuped": case(ab_tests.cuped, rows={"outcome": SPENT, "covariate": BEFORE}, by_row=True),
     "false_alarms": case(
         lambda **rows: ab_tests.false_alarms(**rows, runs=20, rng=rng()),
         rows={"part": np.minimum(CLICKED, SHOWN), "whole": SHOWN},
@@ -96,6 +97,7 @@ CASES = {
     "market_segments": case(
         segments,
         rows={"orders": CHANCE, "saved": TRUTH},
+        by_row=True,
         apart=frozenset({"orders", "saved"}),
     ),
     "effective_sample_size": case(off_policy.effective_sample_size, rows={"weight": WEIGHT}),
@@ -124,22 +126,29 @@ CASES = {
         names=CUSTOMER,
     ),
     "per_decision": case(
-        lambda reward, weight: off_policy.per_decision(np.asarray(reward).T, np.asarray(weight).T),
+        lambda reward, weight: off_policy.per_decision(reward.T, weight.T),  # columns are customers
         rows={"reward": np.c_[SPENT, BEFORE], "weight": np.c_[WEIGHT, WEIGHT]},
-        apart=frozenset({"reward", "weight"}),  # rows are weeks, columns customers
+        tables=frozenset({"reward", "weight"}),
     ),
     "trajectory_weights": case(
-        off_policy.trajectory_weights,
+        lambda agrees, propensity: off_policy.trajectory_weights(agrees.T, propensity.T).T,
         "agrees",
-        rows={"agrees": np.ones((N, 3)), "propensity": np.full((N, 3), 0.5)},
+        rows={
+            "agrees": 1.0 * (RNG.random((N, 3)) < 0.8),
+            "propensity": RNG.uniform(0.2, 1, (N, 3)),
+        },
+        by_row=True,
     ),
     "seen_by": case(
         lambda **rows: delayed_feedback.seen_by(12, **rows),
         rows={"clicked_at": AGE, "delay": np.where(CAME > 0, AGE, np.nan)},
         gaps=frozenset({"delay"}),  # where there will be no order
+        by_row=True,
     ),
     "from_ripe_clicks": case(
-        ripe, "converted", rows={"converted": CAME, "days": AGE / 2, "age": AGE}
+        ripe,
+        "converted",
+        rows={"converted": CAME, "days": np.where(CAME > 0, AGE / 2, AGE), "age": AGE},
     ),
     "delay_summary": case(
         delayed_feedback.delay_summary, rows={"probability": CHANCE, "mean_delay": AGE}
@@ -150,12 +159,12 @@ CASES = {
         names=frozenset({"group"}),
     ),
     "expected_auc": case(
-        lambda score, probability: post_click.expected_auc(score, probability, np.ones(N)),
-        rows={"score": CHANCE, "probability": TRUTH},
+        post_click.expected_auc,
+        rows={"score": CHANCE, "probability": TRUTH, "weight": AGE},
     ),
     "relative_bias": case(
-        lambda predicted, truth: post_click.relative_bias(predicted, truth, np.ones(N)),
-        rows={"predicted": CHANCE, "truth": TRUTH},
+        post_click.relative_bias,
+        rows={"predicted": CHANCE, "truth": TRUTH, "weight": AGE},
     ),
 }
 
@@ -172,16 +181,17 @@ def test_what_is_not_finite_is_refused(name):
 
 @pytest.mark.parametrize("name", [name for name, each in CASES.items() if each.labels])
 def test_labels_are_0_and_1(name):
-    if name == "trajectory_weights":  # all agree, so that -1 and 1 are 1
-        with pytest.raises(ValueError, match="agrees holds 2"):
-            off_policy.trajectory_weights(np.full((1, 2), 2), np.ones((1, 2)))
-        return
     check_labels(CASES[name])
 
 
-@pytest.mark.parametrize("name", [name for name, each in CASES.items() if not each.drawn])
+@pytest.mark.parametrize("name", CASES)
 def test_rows_meet_by_their_index(name):
     check_index(CASES[name])
+
+
+@pytest.mark.parametrize("name", [name for name, each in CASES.items() if each.tables])
+def test_columns_meet_by_their_names(name):
+    check_columns(CASES[name])
 
 
 def test_ids_of_any_size_take_no_more_memory_than_rows():

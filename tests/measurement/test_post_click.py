@@ -318,3 +318,20 @@ def test_hits_and_tries_that_cannot_be_fitted_are_refused():
     for hits, tries in (([0, 0], [1, 1]), ([1, 1], [1, 1]), ([2, 0], [1, 5])):
         with pytest.raises(ValueError, match="give some hits and some misses"):
             post_click.fit_counts(LogisticRegression(), table, np.array(hits), np.array(tries))
+
+
+def test_pairs_and_models_meet_by_their_index():
+    pairs = world()[2]
+    rng, labels = np.random.default_rng(0), pd.RangeIndex(len(pairs.customer))
+    order = rng.permutation(len(labels))
+    parts = {name: getattr(pairs, name) for name in pairs.__dataclass_fields__}
+    creative = pd.Series(pairs.creative, labels).iloc[order]
+    again = post_click.PairCounts(
+        **(parts | {"customer": pd.Series(pairs.customer, labels), "creative": creative})
+    )
+    assert np.array_equal(again.creative, pairs.creative)
+    truth, said = rng.uniform(0.1, 0.9, (2, len(labels)))
+    expected = post_click.score_against_truth({"net": said}, truth, pairs)
+    shuffled = {"net": pd.Series(said, labels).iloc[order]}
+    found = post_click.score_against_truth(shuffled, pd.Series(truth, labels), pairs)
+    pd.testing.assert_frame_equal(found, expected)

@@ -64,6 +64,19 @@ def test_means_are_compared_by_welchs_analysis_of_variance():
     pd.testing.assert_frame_equal(moments.pairs, found.pairs)
 
 
+def test_an_arm_without_variance_is_compared_as_by_two_means():
+    outcome, arm = [0.1, 0.1, 0.1, 2, 3, 5], np.repeat([0, 1], 3)
+    alone = ab_tests.two_means(outcome, arm)
+    found = several_means(outcome, arm)
+    assert found.p_value == pytest.approx(alone.p_value)
+    assert found.pairs["p_value"].tolist() == [alone.p_value]
+    three = several_means([*outcome, 0.0, 1.0, 4.0], np.repeat([0, 1, 2], 3))
+    nearly = several_means([*outcome[1:], 0.1 + 1e-6, 0.0, 1.0, 4.0], [0, 0, 1, 1, 1, 0, 2, 2, 2])
+    assert three.p_value == pytest.approx(nearly.p_value, rel=1e-4)
+    same = several_means([0.1] * 6, arm)
+    assert (same.p_value, same.pairs["p_value"].tolist()) == (1, [1])
+
+
 def test_the_best_pair_of_equal_arms_is_seldom_proven():
     """Of five equal arms some pair often looks different; corrected it seldom does."""
     rng, names = np.random.default_rng(0), list("abcde")
@@ -93,7 +106,8 @@ def test_where_nobody_clicked_nothing_differs():
         (lambda: several_proportions(CLICKS, CUSTOMERS, correction="none"), "correction is 'none'"),
         (lambda: several_means([1, 2, 3], ["a", "a", "b"]), "arm 'b' has one customer"),
         (lambda: several_means([1, 2, 3], ["a", None, "b"]), "arm is missing in 1 of 3 rows"),
-        (lambda: several_means([1, 1, 2, 3], ["a", "a", "b", "b"]), "variance is out of range"),
+        (lambda: several_means([1, 1, 2, 2], ["a", "a", "b", "b"]), "there is no variance"),
+        (lambda: several_means([1, 1, 2, 3], ["a", "a", 1, 1]), "arm holds .*, of several types"),
     ],
 )
 def test_what_cannot_be_compared_is_named(call, said):

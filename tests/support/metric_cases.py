@@ -34,8 +34,14 @@ class MetricCase:
         Those in which NaN has a meaning.
     apart : set of str
         Those whose rows are not those of the others, or that carry no index.
+    tables : set of str
+        Those whose columns are matched by name.
     drawn : bool
         Whether chance has a part, so that another order gives another draw.
+    by_row : bool
+        Whether the result has one row for each of the arguments, in their order.
+    ends : bool
+        Whether the result is an interval, or a dict of such.
     """
 
     call: Callable
@@ -44,42 +50,72 @@ class MetricCase:
     names: frozenset[str] = frozenset()
     gaps: frozenset[str] = frozenset()
     apart: frozenset[str] = frozenset()
+    tables: frozenset[str] = frozenset()
     drawn: bool = False
+    by_row: bool = False
+    ends: bool = False
 
     def result(self, **changed: Any) -> np.ndarray:
-        """What the metric says, as one sorted list of numbers."""
-        return _numbers(self.call(**(self.rows | changed)))
+        """What the metric says: its numbers in their order, or as a table of one row per row."""
+        found = self.call(**(self.rows | changed))
+        if self.ends:
+            for low, high in found.values() if isinstance(found, dict) else [found]:
+                assert low <= high
+        return _by_row(found) if self.by_row else _numbers(found)
 
     def numbers(self) -> list[str]:
         """The arguments that are finite numbers."""
         return [n for n in self.rows if n not in self.labels | self.names | self.gaps]
 
 
-def _numbers(found: Any) -> np.ndarray:
-    """All numbers of a result, sorted, so that results by row may change places."""
+def _parts(found: Any) -> list | None:
+    """The parts of a result in their order, None of one that has none."""
     if isinstance(found, dict):
-        found = list(found.values())
+        return list(found.values())
     if isinstance(found, list | tuple):
-        return np.concatenate([_numbers(each) for each in found])
+        return list(found)
     if hasattr(found, "__dataclass_fields__"):
-        return _numbers([getattr(found, name) for name in found.__dataclass_fields__])
+        if hasattr(found, "low"):
+            assert found.low <= found.high
+        return [getattr(found, name) for name in found.__dataclass_fields__]
+    return None
+
+
+def _numbers(found: Any) -> np.ndarray:
+    """All numbers of a result in their order."""
+    if (parts := _parts(found)) is not None:
+        return np.concatenate([_numbers(each) for each in parts])
     if isinstance(found, pd.DataFrame):
+        if {"low", "high"} <= set(found):
+            assert (found["low"] <= found["high"]).all()
         found = found.select_dtypes("number")
-    return np.sort(np.ravel(np.asarray(found, float)))
+    return np.ravel(np.asarray(found, float))
+
+
+def _by_row(found: Any) -> np.ndarray:
+    """The numbers of a result by row, (N, ...)."""
+    if (parts := _parts(found)) is not None:
+        return np.column_stack([_by_row(each) for each in parts])
+    return np.asarray(found, float)
+
+
+def _index_of(found: Any) -> pd.Index:
+    """The index that a result by row carries, the same for all of its parts."""
+    indexes = [_index_of(each) for each in parts] if (parts := _parts(found)) else [found.index]
+    assert all(one.equals(indexes[0]) for one in indexes)
+    return indexes[0]
 
 
 def check_order(case: MetricCase) -> None:
-    """Other orders of the rows give the same."""
-    n = len(next(iter(case.rows.values())))
-    before = case.result()
-    for seed in range(3):
-        order = np.random.default_rng(seed).permutation(n)
-        again = case.result(**{name: each[order] for name, each in case.rows.items()})
-        np.testing.assert_allclose(again, before, rtol=1e-9, atol=1e-12)
+    """Other orders of the rows give the same, or the same rows in that order."""
+    n, before = len(next(iter(case.rows.values()))), case.result()
+    orders = {seed: np.random.default_rng(seed).permutation(n) for seed in range(3)}
     for name, each in case.rows.items():  # sorted by each argument in turn, as tables come
-        order = np.lexsort(np.atleast_2d(each.T))
-        again = case.result(**{other: rows[order] for other, rows in case.rows.items()})
-        np.testing.assert_allclose(again, before, rtol=1e-9, atol=1e-12, err_msg=name)
+        orders[name] = np.lexsort(np.atleast_2d(each.T))
+    for said, order in orders.items():
+        again = case.result(**{name: each[order] for name, each in case.rows.items()})
+        expected = before[order] if case.by_row else before
+        np.testing.assert_allclose(again, expected, rtol=1e-9, atol=1e-12, err_msg=str(said))
 
 
 def check_gaps(case: MetricCase) -> None:
@@ -106,7 +142,7 @@ def check_labels(case: MetricCase) -> None:
 
 
 def check_index(case: MetricCase) -> None:
-    """Rows meet by their index, and those that cannot are refused."""
+    """Rows meet by their index in the order of the first, and those that cannot are refused."""
     together = [name for name in case.rows if name not in case.apart]
     if len(together) < 2:
         return
@@ -114,12 +150,38 @@ def check_index(case: MetricCase) -> None:
     labels = pd.Index([f"row {i}" for i in range(n)])
     indexed = {name: _indexed(case.rows[name], labels) for name in together}
     order = np.random.default_rng(1).permutation(n)
-    for name in together[1:]:
+    for name in together[case.drawn :]:
         shuffled = indexed | {name: indexed[name].iloc[order]}
-        np.testing.assert_allclose(case.result(**shuffled), before, rtol=1e-9, atol=1e-12)
+        alone = {together[0]: indexed[together[0]], name: shuffled[name]}  # the rest are arrays
+        for given in (shuffled, alone if name != together[0] else shuffled):
+            expected = before
+            if case.by_row:
+                found = case.call(**(case.rows | given))
+                assert _index_of(found).equals(given[together[0]].index)
+                expected = before[order] if name == together[0] else before
+            again = case.result(**given)
+            np.testing.assert_allclose(again, expected, rtol=1e-9, atol=1e-12, err_msg=name)
         strange = indexed | {name: _indexed(case.rows[name], labels + "?")}
-        with pytest.raises(ValueError):
+        with pytest.raises((ValueError, KeyError)):
             case.call(**(case.rows | strange))
+            pytest.fail(f"{name} of other rows gave a number")
+
+
+def check_columns(case: MetricCase) -> None:
+    """Columns meet by their names, and foreign ones are refused."""
+    before, names = case.result(), [f"column {i}" for i in range(5)]
+    framed = {
+        n: pd.DataFrame(case.rows[n], columns=names[: case.rows[n].shape[1]]) for n in case.tables
+    }
+    for name, table in framed.items():
+        shuffled = framed | {name: table.iloc[:, ::-1]}
+        np.testing.assert_allclose(
+            case.result(**shuffled), before, rtol=1e-9, atol=1e-12, err_msg=name
+        )
+        for strange in (table.add_suffix("?"), table.assign(more=0), table.iloc[:, 1:]):
+            with pytest.raises((ValueError, KeyError)):
+                case.call(**(case.rows | framed | {name: strange}))
+                pytest.fail(f"{name} of other columns gave a number")
 
 
 def _indexed(values: np.ndarray, index: pd.Index) -> pd.Series | pd.DataFrame:

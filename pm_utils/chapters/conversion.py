@@ -44,7 +44,7 @@ def information_ladder(
 
 def naive_probability(
     contacts: pd.DataFrame, redemptions: pd.Series, train: np.ndarray
-) -> np.ndarray:
+) -> pd.Series:
     """Predict by campaign type and by none, one or more earlier redemptions.
 
     Explained in chapter ``conversion``.
@@ -60,7 +60,8 @@ def naive_probability(
 
     Returns
     -------
-    array of shape (N,)
+    Series of length N
+        With the index of `contacts`.
 
     Examples
     --------
@@ -69,8 +70,8 @@ def naive_probability(
     >>> from pm_utils.chapters.conversion import naive_probability
     >>> contacts = pd.DataFrame({"campaign_type": ["A"] * 4, "redeemed": [0, 1, 1, 0]})
     >>> earlier = pd.Series(np.log1p([0, 0, 3, 0]))
-    >>> naive_probability(contacts, earlier, np.array([True, True, True, False])).round(2)
-    array([0.5 , 0.5 , 0.99, 0.5 ])
+    >>> naive_probability(contacts, earlier, np.array([True, True, True, False])).tolist()
+    [0.5, 0.5, 0.99, 0.5]
     """
     rows = contacts.assign(earlier=np.expm1(redemptions).round().clip(upper=2))
     return rate_by_cell(rows[train], rows, ["campaign_type", "earlier"])

@@ -153,6 +153,26 @@ def play_bandit(
     return earned
 
 
+def _whole(values: np.ndarray, name: str, count: int) -> np.ndarray:
+    """Return whole numbers from 0 to below a count, or name the first that is none."""
+    values = np.asarray(values)
+    if values.dtype.kind == "i" and values.size and values.min() >= 0 and values.max() < count:
+        return values
+    return whole_numbers(values, name, high=count - 1)
+
+
+def _played(
+    customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray, known: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return a round among so many customers and ads, or say what does not belong together."""
+    customers, ads = _whole(customers, "customers", known[0]), _whole(ads, "ads", known[1])
+    clicks = booleans(clicks, "clicks")
+    if not customers.shape == ads.shape == clicks.shape or ads.ndim != 2:
+        told = f"customers is {customers.shape}, ads {ads.shape} and clicks {clicks.shape}"
+        raise ValueError(f"{told}: give (R, B) of each")
+    return customers, ads, clicks
+
+
 class Known:
     """Each customer's ad is written down; nothing is learned.
 
@@ -181,7 +201,7 @@ class Known:
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return the ads that are written down."""
-        return self.ads[customers]
+        return self.ads[_whole(customers, "customers", len(self.ads))]
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Learn nothing."""
@@ -272,6 +292,11 @@ def click_counts(ads: np.ndarray, clicks: np.ndarray, n_ads: int) -> np.ndarray:
 def rows_by_ad(ads: np.ndarray, n_ads: int) -> list[np.ndarray]:
     """Return for each ad the places where it was shown, in order; ads of shape (B,).
 
+    Raises
+    ------
+    ValueError
+        When an ad is not from 0 to M - 1.
+
     Examples
     --------
     >>> import numpy as np
@@ -279,6 +304,7 @@ def rows_by_ad(ads: np.ndarray, n_ads: int) -> list[np.ndarray]:
     >>> [rows.tolist() for rows in rows_by_ad(np.array([1, 0, 1]), n_ads=3)]
     [[1], [0, 2], []]
     """
+    ads = _whole(ads, "ads", n_ads)
     ends = np.cumsum(np.bincount(ads, minlength=n_ads))
     return np.split(np.argsort(ads, kind="stable"), ends[:-1])
 
@@ -403,6 +429,7 @@ class LinUCB:
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return the ad with the largest upper bound."""
+        customers = _whole(customers, "customers", len(self.context))
         inverse, (i, j) = np.linalg.inv(self.a), self.upper_triangle
         ads = np.empty(customers.shape, np.int64)
         for r, who in enumerate(customers):
@@ -414,7 +441,8 @@ class LinUCB:
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Add the round to A and b."""
-        clicks = booleans(clicks, "clicks")
+        known = len(self.context), self.a.shape[1]
+        customers, ads, clicks = _played(customers, ads, clicks, known)
         for r, who in enumerate(customers):
             for m, shown in enumerate(rows_by_ad(ads[r], self.a.shape[1])):
                 x = self.context[who[shown]]
@@ -559,6 +587,7 @@ class DeepThompson:
     @torch.no_grad()
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Draw weights (R, M, F, B / SHARING) and return the ad with the largest logit."""
+        customers = _whole(customers, "customers", len(self.context))
         phi = self.nets.features(self.context[torch.as_tensor(customers)])  # (R, B, F)
         phi = pad(phi, (0, 0, 0, -phi.shape[1] % SHARING)).unflatten(1, (-1, SHARING))
         scale = self.doubt * torch.linalg.cholesky(torch.linalg.inv(self.precision))
@@ -569,7 +598,9 @@ class DeepThompson:
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Remember the round, train on everything, and work out the precision anew."""
-        parts = customers, ads, booleans(clicks, "clicks").astype(np.float32)
+        known = len(self.context), self.precision.shape[1]
+        customers, ads, clicks = _played(customers, ads, clicks, known)
+        parts = customers, ads, clicks.astype(np.float32)
         self.seen.append(tuple(torch.tensor(np.array(part)) for part in parts))
         past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
         size, n = (self.steps, len(ads), self.batch_size), past[0].shape[1]

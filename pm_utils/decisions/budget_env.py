@@ -33,7 +33,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from pm_utils.inputs import booleans, numbers, probabilities, whole_numbers
+from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
 from pm_utils.market.dynamics import MarketState
 from pm_utils.market.market import Market
 from pm_utils.market.truth import TruthParameters
@@ -140,7 +140,7 @@ class Forecast:
     ------
     ValueError
         When the shapes differ, a number is not finite or negative, or a probability or discount is
-        none.
+        none. Pandas' customers are matched by index; lists become arrays.
 
     Examples
     --------
@@ -172,10 +172,12 @@ class Forecast:
 
     def __post_init__(self) -> None:
         """Check that there is one number for each customer and ad, and that it can be."""
-        for name in ("conversions", "discount", "leaving"):
-            probabilities(getattr(self, name), name)
-        for name in ("order_value", "order_rate", "annoyance"):
-            numbers(getattr(self, name), name, low=0)
+        names = ("conversions", "order_value", "order_rate", "annoyance", "leaving")
+        given = aligned(**{name: getattr(self, name) for name in names})
+        for name, part in [*zip(names, given, strict=True), ("discount", self.discount)]:
+            chance = name in ("conversions", "discount", "leaving")
+            checked = probabilities(part, name) if chance else numbers(part, name, low=0)
+            object.__setattr__(self, name, checked)
         shape = len(self.order_value), len(self.discount)
         each = self.order_value, self.order_rate, self.annoyance, self.leaving
         if self.conversions.shape != shape or any(one.shape != shape[:1] for one in each):
@@ -199,7 +201,14 @@ class Forecast:
         )
 
     def take(self, customers: np.ndarray) -> "Forecast":
-        """Return the forecast of some customers, one as often as it is named."""
+        """Return the forecast of some customers, one as often as it is named.
+
+        Raises
+        ------
+        ValueError
+            When a customer is not from 0 to N - 1.
+        """
+        customers = whole_numbers(customers, "customers", high=len(self) - 1)
         names = ("conversions", "order_value", "order_rate", "annoyance", "leaving")
         return replace(self, **{name: getattr(self, name)[customers] for name in names})
 
@@ -223,7 +232,17 @@ class Forecast:
         return self.ad_profit(np.zeros(len(self))).max(1)
 
     def remaining(self, weeks: int) -> np.ndarray:
-        """Return W: organic profit of so many weeks without ads → (N,)."""
+        """Return W: organic profit of so many weeks without ads → (N,).
+
+        Raises
+        ------
+        ValueError
+            When the weeks are not whole, or below 0.
+        """
+        return self._remaining(int(whole_numbers(weeks, "weeks")))
+
+    def _remaining(self, weeks: int) -> np.ndarray:
+        """As `remaining`; after the last week, where nobody reads it, also for -1."""
         stay, leaves = 1 - self.leaving, self.leaving > 0
         there = np.full(len(self), float(weeks))  # of who never leaves
         np.divide(1 - stay**weeks, self.leaving, out=there, where=leaves)
@@ -236,7 +255,17 @@ class Forecast:
         ----------
         fatigue : array of shape (..., N)
             At the start of the week.
+
+        Raises
+        ------
+        ValueError
+            When a fatigue is negative or not finite, or there is not one for each customer.
         """
+        fatigue = numbers(fatigue, "fatigue", low=0)
+        if fatigue.shape[-1:] != (len(self),):
+            raise ValueError(
+                f"fatigue has shape {fatigue.shape} for {len(self):,} customers: give (..., N)"
+            )
         truth, k = self.truth, self.impressions
         kept = 1 - truth.displacement * (1 - np.exp(-self._organic_rate(fatigue + k)))
         decay = np.exp(-truth.fatigue)
@@ -248,7 +277,7 @@ class Forecast:
     def side_effect(self, strain: np.ndarray, weeks_after: int) -> np.ndarray:
         """Return what a strain G does this week to organic orders and to leaving → (..., N)."""
         annoyed = self.truth.margin * self.order_value * self._organic_rate(strain) - self.organic
-        return annoyed - (self.leaving_probability(strain) - self.leaving) * self.remaining(
+        return annoyed - (self.leaving_probability(strain) - self.leaving) * self._remaining(
             weeks_after
         )
 
@@ -331,7 +360,8 @@ class Episodes:
     Raises
     ------
     ValueError
-        When the customers cannot be divided into so many campaigns.
+        When the customers cannot be divided into so many campaigns, or these into so many runs; by
+        `step`, when an action is none.
 
     Examples
     --------
@@ -364,6 +394,10 @@ class Episodes:
         seed: int = 0,
         copies: int = 1,
     ) -> None:
+        for name, count in (("episodes", episodes), ("copies", copies)):
+            whole_numbers(count, name, low=1)
+        if episodes % copies:
+            raise ValueError(f"{episodes} episodes in {copies} runs: give each run as many")
         if len(forecast) % episodes or forecast.impressions != campaign.impressions:
             raise ValueError(
                 f"{len(forecast)} customers in {episodes} campaigns of flights of "
@@ -410,6 +444,9 @@ class Episodes:
         -------
         State, Step
         """
+        action = whole_numbers(action, "action", high=self.forecast.conversions.shape[1])
+        if action.shape != self.shape:
+            raise ValueError(f"action has shape {action.shape}: give {self.shape}, (E, n)")
         wanted = (action > 0) & state.alive
         priority = np.zeros(self.shape) if priority is None else priority
         sent = within_budget(wanted, state.flights_left, priority)

@@ -281,7 +281,12 @@ class LagrangianPlans:
     forecast : Forecast
         Of N customers.
     weeks : int
-        T; tables have :math:`2^{T - 1}` rows of N.
+        T, from 1 to 20; tables have :math:`2^{T - 1}` rows of N.
+
+    Raises
+    ------
+    ValueError
+        When the weeks are no such number; by `bound`, when the flights are not whole or negative.
 
     Examples
     --------
@@ -306,6 +311,7 @@ class LagrangianPlans:
     """
 
     def __init__(self, forecast: Forecast, weeks: int) -> None:
+        weeks = int(whole_numbers(weeks, "weeks", low=1, high=20))
         self.forecast, self.weeks = forecast, weeks
         self.fatigue = lattice(forecast, weeks)
         self._tables = []
@@ -350,7 +356,7 @@ class LagrangianPlans:
         flights : int
             B, for all N together.
         """
-        n = len(self.forecast)
+        n, flights = len(self.forecast), int(whole_numbers(flights, "flights"))
         highest = max(float((shown - none).max()) for none, shown, *_ in self._tables)
         worth = minimize_scalar(
             lambda price: self.solve(price)[0].mean() + price * flights / n,

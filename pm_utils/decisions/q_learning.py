@@ -225,6 +225,11 @@ class Replay:
     capacity : int
         Transitions of each member.
 
+    Raises
+    ------
+    ValueError
+        When the capacity is below 1; by `sample`, when nothing was added.
+
     Examples
     --------
     >>> import torch
@@ -238,7 +243,8 @@ class Replay:
     """
 
     def __init__(self, capacity: int) -> None:
-        self.capacity, self.size, self._next, self._held = capacity, 0, 0, None
+        self.capacity = int(whole_numbers(capacity, "capacity", low=1))
+        self.size, self._next, self._held = 0, 0, None
 
     def add(self, new: Transitions) -> None:
         """Add transitions; the oldest make room."""
@@ -257,6 +263,9 @@ class Replay:
 
     def sample(self, rows: int, generator: torch.Generator, batches: int) -> list[Transitions]:
         """Draw some batches with so many rows of each member, with replacement."""
+        if self._held is None:
+            raise ValueError("nothing was added: there is nothing to draw")
+        whole_numbers(rows, "rows", low=1), whole_numbers(batches, "batches", low=1)
         shape = batches, len(self._held.reward), rows
         return self._held.rows(torch.randint(self.size, shape, generator=generator)).unbind()
 

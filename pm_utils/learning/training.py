@@ -70,10 +70,10 @@ def fit(
     Raises
     ------
     ValueError
-        When inputs and target differ in rows or have none, a number in them is not finite, or
-        `patience` is given without `validation`.
+        When inputs and target differ in rows or have none, a number in them is not finite, there
+        is no epoch, or `patience` is given without `validation`.
     FloatingPointError
-        When a training loss is not finite though all numbers are.
+        When a training loss, or every validation loss, is not finite though all numbers are.
 
     Notes
     -----
@@ -102,6 +102,9 @@ def fit(
     _check_rows(inputs, target)
     if validation is not None:
         _check_rows(*validation, name="validation")
+    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
+        if count < 1:
+            raise ValueError(f"{name} is {count}: give at least 1")
     if patience is not None and validation is None:
         raise ValueError("patience needs validation rows to watch")
     torch.manual_seed(seed)
@@ -126,6 +129,11 @@ def fit(
             best_weights = {name: value.clone() for name, value in model.state_dict().items()}
         elif patience is not None and epoch - history.best_epoch >= patience:
             break
+    if validation is not None and best_weights is None:
+        raise FloatingPointError(
+            f"the validation loss is {history.validation[-1]} in every epoch: lower the learning "
+            "rate, or look for rows that the loss cannot take"
+        )
     if best_weights is not None:
         model.load_state_dict(best_weights)
     model.eval()
@@ -299,8 +307,9 @@ def _check_rows(
     for part, called in [(one, f"inputs[{k}]") for k, one in enumerate(inputs)] + (
         [] if target is None else [(target, told)]
     ):
-        if part.is_floating_point() and not part.isfinite().all():
-            wrong = ~part.isfinite()
+        if not part.is_floating_point() or math.isfinite(part.sum().item()):
+            continue  # one pass; a sum that is not finite may be of numbers that are
+        if (wrong := ~part.isfinite()).any():
             rows = wrong.reshape(len(part), -1).any(1)
             where = [int(axis) for axis in wrong.nonzero()[0]]
             column = f", column {', '.join(map(str, where[1:]))}" if where[1:] else ""

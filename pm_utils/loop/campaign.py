@@ -25,7 +25,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pm_utils.inputs import aligned, numbers, whole_numbers
+from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
 from pm_utils.market import Market, WeekOutcome
 from pm_utils.measurement.ab_tests import Comparison, cuped, two_means
 
@@ -319,7 +319,9 @@ def incremental_profit(
     True
     """
     truth, hidden = market.truth, market.truth_of_customers
-    aligned(customer=customer, creative=creative, impressions=impressions, fatigue=fatigue)
+    customer, creative, impressions, fatigue = aligned(
+        customer=customer, creative=creative, impressions=impressions, fatigue=fatigue
+    )
     customer = whole_numbers(customer, "customer", high=market.n_customers - 1)
     creative = whole_numbers(creative, "creative", low=-1, high=len(market.creatives) - 1)
     impressions = whole_numbers(impressions, "impressions")
@@ -374,9 +376,11 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
         for week in range(campaign.weeks):
             observation = WeekView(t, week, treated, state.alive, state.fatigue, left)
             creative, impressions = strategy.send(observation)
+            _, creative, impressions = aligned(
+                customers=everyone, ads=creative, impressions=impressions
+            )
             creative = whole_numbers(creative, "ads", low=-1, high=len(market.creatives) - 1)
             impressions = whole_numbers(impressions, "impressions")
-            aligned(customers=everyone, ads=creative, impressions=impressions)
             impressions = np.where(state.alive & (creative >= 0), impressions, 0)
             left -= int(impressions.sum())
             _check(impressions, treated, campaign, left)
@@ -446,10 +450,11 @@ def estimate(log: Log, before: np.ndarray, weeks: slice = slice(None)) -> Compar
     """
     if not log.profit[weeks]:
         raise ValueError(f"the log has {len(log.profit)} weeks, none of them in {weeks}")
-    profit = np.sum(log.profit[weeks], axis=0)
-    aligned(profit=profit, before=before, treated=log.treated)
-    numbers(profit, "profit", ndim=1), numbers(before, "before", ndim=1)
-    return two_means(cuped(profit, before), log.treated)
+    profit, before, treated = aligned(
+        profit=np.sum(log.profit[weeks], axis=0), before=before, treated=log.treated
+    )
+    profit, before = numbers(profit, "profit", ndim=1), numbers(before, "before", ndim=1)
+    return two_means(cuped(profit, before), booleans(treated, "treated"))
 
 
 def impact_estimates(done: Run, before: np.ndarray) -> list[Comparison]:

@@ -36,7 +36,7 @@ class PurchaseSummary:
     ------
     ValueError
         When the arrays differ in customers, a number is not finite, a rate or value is not above 0
-        or a count is negative.
+        or a count is negative. Pandas' rows are matched by index; lists become arrays.
     """
 
     rate: np.ndarray
@@ -49,12 +49,19 @@ class PurchaseSummary:
     def __post_init__(self) -> None:
         """Check once what profiles and plans will read."""
         names = ("rate", "value", "coupons", "recency", "counts")
-        aligned(**{name: getattr(self, name) for name in names})
+        given = dict(
+            zip(names, aligned(**{name: getattr(self, name) for name in names}), strict=True)
+        )
         for name in ("rate", "value"):
-            numbers(getattr(self, name), name, above=0, ndim=1)
-        for name in ("coupons", "recency", "counts"):
-            numbers(getattr(self, name), name, low=0)
+            given[name] = numbers(given[name], name, above=0, ndim=1)
+        for name in ("coupons", "recency"):
+            given[name] = numbers(given[name], name, low=0, ndim=1)
+        checked = numbers(given["counts"], "counts", low=0, ndim=2)
+        counts = np.asarray(given["counts"])
+        given["counts"] = counts if counts.dtype.kind in "iu" else checked
         whole_numbers(self.weeks, "weeks", low=1)
+        for name, array in given.items():
+            object.__setattr__(self, name, array)
 
 
 def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> PurchaseSummary:
@@ -74,6 +81,8 @@ def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> P
     ------
     KeyError
         When a column is missing.
+    TypeError
+        When ``category`` is no categorical column.
     ValueError
         When there is no order, one is of no customer or of no category, its value is negative or
         not finite, or its day lies outside of the weeks.
@@ -104,6 +113,11 @@ def summarise_purchases(orders: pd.DataFrame, n_customers: int, weeks: int) -> P
     orders = columns(orders, ["customer", "day", "category", "order_value", "coupon"], "orders")
     if not len(orders):
         raise ValueError("orders: no rows; give at least one")
+    if not isinstance(orders["category"].dtype, pd.CategoricalDtype):
+        raise TypeError(
+            f"orders, category is of {orders['category'].dtype}: give a categorical column, "
+            "as by astype('category')"
+        )
     weeks = int(whole_numbers(weeks, "weeks", low=1))
     who = whole_numbers(orders["customer"], "orders, customer", high=n_customers - 1)
     code = whole_numbers(orders["category"].cat.codes, "orders, code of category")
@@ -242,8 +256,8 @@ def learn_profile(
     >>> learned_profile(net, past).traits.shape  # the plain profile's 6, and 32 hidden units
     (3, 38)
     """
-    aligned(early=early.counts, late=late)
-    numbers(late, "late", low=0, ndim=2)
+    aligned(early=early.counts, late=late)  # the history carries no index: rows by place
+    late = numbers(late, "late", low=0, ndim=2)
     torch.manual_seed(seed)
     inputs = [torch.tensor(profile_inputs(early), dtype=torch.float32)]
     net = UserProfileNet(inputs[0].shape[1], 64, late.shape[1], dropout=0.1)

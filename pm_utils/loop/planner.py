@@ -158,10 +158,11 @@ def allocate_impressions(
     >>> allocate_impressions(np.ones(3), rested, budget=2, **rules).tolist()
     [1, 1, 0]
     """
-    allowed = np.asarray(gain) != -np.inf
-    numbers(np.where(allowed, gain, 0), "gain", ndim=1), numbers(fatigue, "fatigue", ndim=1)
-    numbers(fatigue_effect, "fatigue_effect"), numbers(cost, "cost")
-    aligned(gain=gain, fatigue=fatigue, cost=cost if np.ndim(cost) else None)
+    gain, fatigue, each = aligned(gain=gain, fatigue=fatigue, cost=cost if np.ndim(cost) else None)
+    gain, fatigue = np.asarray(gain), numbers(fatigue, "fatigue", ndim=1)
+    numbers(np.where(gain != -np.inf, gain, 0), "gain", ndim=1)
+    numbers(fatigue_effect, "fatigue_effect")
+    cost = numbers(cost if each is None else each, "cost")
     budget = int(whole_numbers(budget, "budget"))
     j = np.arange(int(whole_numbers(frequency_cap, "frequency_cap")))
     seen = fatigue[:, None] + j

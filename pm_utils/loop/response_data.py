@@ -30,8 +30,9 @@ class ResponseLog:
     Raises
     ------
     ValueError
-        When the arrays differ in rows, a customer or an ad is negative, a count is negative, a
-        number is not finite, or `mature` is neither 0 nor 1.
+        When the arrays differ in rows, a customer or an ad is negative, a count is negative, there
+        are more clicks than impressions or more orders than clicks, a number is not finite, or
+        `mature` is neither 0 nor 1. Pandas' rows are matched by index; lists become arrays.
 
     Examples
     --------
@@ -52,15 +53,27 @@ class ResponseLog:
 
     def __post_init__(self) -> None:
         """Check once what models will read."""
-        if not len(self.customer):
-            return
-        aligned(**vars(self))
+        given = dict(vars(self))
+        if any(len(part) for part in given.values()):
+            given = dict(zip(given, aligned(**given), strict=True))
         for name in ("customer", "ad"):
-            whole_numbers(getattr(self, name), name)
+            given[name] = whole_numbers(given[name], name)
         for name in ("fatigue", "impressions", "clicks", "orders"):
-            numbers(getattr(self, name), name, low=0, ndim=1)
-        booleans(self.mature, "mature")
-        numbers(self.offset, "offset", ndim=2)
+            given[name] = numbers(given[name], name, low=0, ndim=1).astype(np.float32, copy=False)
+        given["mature"] = booleans(given["mature"], "mature")
+        offset = np.reshape(given["offset"], (-1, 2)) if not len(self.ad) else given["offset"]
+        given["offset"] = numbers(offset, "offset", ndim=2).astype(np.float32, copy=False)
+        if given["offset"].shape[1] != 2:
+            raise ValueError(f"offset has shape {given['offset'].shape}: give (n, 2)")
+        for part, whole in (("clicks", "impressions"), ("orders", "clicks")):
+            if (more := given[part] > given[whole]).any():
+                row = int(more.argmax())
+                raise ValueError(
+                    f"{part} are above {whole} in {more.sum():,} of {len(more):,} rows, first row "
+                    f"{row} ({given[part][row]:g} of {given[whole][row]:g}): give each its own"
+                )
+        for name, array in given.items():
+            object.__setattr__(self, name, array)
 
     def within(self, customers: int, ads: int) -> "ResponseLog":
         """Return the rows themselves, or name one of another customer or ad.
@@ -93,10 +106,22 @@ class ExplorationLog:
         Every click, and some of the impressions without, which count for all of them.
     record : (2, 2, N, M) float32
         Of every customer with every ad: impressions and clicks, then clicks and orders.
+
+    Raises
+    ------
+    ValueError
+        When the record has another shape, or a number in it is negative or not finite.
     """
 
     rows: ResponseLog
     record: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check once what models will read."""
+        record = numbers(self.record, "record", low=0, ndim=4)
+        if record.shape[:2] != (2, 2):
+            raise ValueError(f"record has shape {record.shape}: give (2, 2, N, M)")
+        object.__setattr__(self, "record", record)
 
     def with_rows(self, rows: ResponseLog, fatigue_effect: float) -> np.ndarray:
         """Return the record with a campaign's rows; tired impressions count for less.
@@ -142,7 +167,7 @@ class ExplorationLog:
 
 
 def subsample_negatives(
-    log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1
+    log: ImpressionLog, shape: tuple[int, int], *, per_click: int = 1, seed: int | None = None
 ) -> ExplorationLog:
     """Turn a long log of random impressions in one slot into few rows, and a record.
 
@@ -154,6 +179,10 @@ def subsample_negatives(
         N customers, M ads.
     per_click : int
         Impressions without a click to keep for each with one.
+    seed : int, optional
+        Draws those that are kept from the sorted log, so that the order of its rows makes no
+        difference. Without a seed the first of the log are kept, which is a random choice only
+        because the market's own logs stand in random order; a sorted one is refused.
 
     Returns
     -------
@@ -162,7 +191,8 @@ def subsample_negatives(
     Raises
     ------
     ValueError
-        When a customer or an ad is none of `shape`, or a click or an order is neither 0 nor 1.
+        When a customer or an ad is none of `shape`, a click or an order is neither 0 nor 1, or the
+        log is sorted by customer or ad and there is no seed.
 
     Examples
     --------
@@ -174,7 +204,7 @@ def subsample_negatives(
     >>> customer, ad, zero = np.array([0, 0, 0, 1, 1]), np.array([0, 0, 1, 1, 1]), np.zeros(5)
     >>> click, none = np.array([True, False, False, False, False]), np.zeros(5, bool)
     >>> log = ImpressionLog(customer, ad, zero, zero + 0.5, click, click, none, zero, zero)
-    >>> banners = subsample_negatives(log, (2, 2))
+    >>> banners = subsample_negatives(log, (2, 2), seed=0)
     >>> banners.rows.clicks.tolist(), banners.rows.impressions.tolist()
     ([1.0, 0.0], [1.0, 4.0])
     >>> banners.record[0, 0].tolist()  # impressions by customer and ad: the record has all
@@ -186,11 +216,25 @@ def subsample_negatives(
     clicked = booleans(log.click, "click")
     ordered = booleans(log.conversion, "conversion")
     hit, miss = np.flatnonzero(clicked), np.flatnonzero(~clicked)
-    kept = miss[: per_click * len(hit)]
+    count = min(per_click * len(hit), len(miss))
+    if seed is not None:
+        hit, miss = (
+            rows[np.lexsort((ordered[rows], log.creative[rows], log.customer[rows]))]
+            for rows in (hit, miss)
+        )
+        kept = miss[np.sort(np.random.default_rng(seed).permutation(len(miss))[:count])]
+    else:
+        for name, values in (("customer", log.customer[miss]), ("creative", log.creative[miss])):
+            if 0 < count < len(miss) and values[0] < values[-1] and (np.diff(values) >= 0).all():
+                raise ValueError(
+                    f"the log is sorted by {name}, so that its first rows are not like the others: "
+                    "give a seed to draw them"
+                )
+        kept = miss[:count]
     at, size = np.concatenate([hit, kept]), len(hit)
     impressions = np.repeat([1, len(miss) / max(len(kept), 1)], [size, len(kept)])
     zero, mature = np.zeros(len(at), np.float32), np.ones(len(at), bool)
-    numbers = [x.astype(np.float32) for x in (impressions, log.click[at], log.conversion[at])]
+    counted = [x.astype(np.float32) for x in (impressions, clicked[at], ordered[at])]
     customer, ad = log.customer[at].astype(int), log.creative[at].astype(int)
     cell = log.customer * np.int64(shape[1]) + log.creative
     counts = [
@@ -198,7 +242,7 @@ def subsample_negatives(
         for some in (cell, cell[hit], cell[hit], cell[ordered])
     ]
     record, offset = np.stack(counts).reshape(2, 2, *shape), np.zeros((len(at), 2), np.float32)
-    return ExplorationLog(ResponseLog(customer, ad, zero, *numbers, mature, offset), record)
+    return ExplorationLog(ResponseLog(customer, ad, zero, *counted, mature, offset), record)
 
 
 def from_campaign(log: Log) -> ResponseLog:

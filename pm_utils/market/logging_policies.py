@@ -11,8 +11,9 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+import pandas as pd
 
-from pm_utils.inputs import numbers, whole_numbers
+from pm_utils.inputs import codes, columns, numbers, whole_numbers
 
 BITS = 24  # of a random number
 START_BITS = 8
@@ -35,6 +36,25 @@ class Policy(Protocol):
 def _pick(u: np.ndarray, scale: float, n_creatives: int) -> np.ndarray:
     """Return the whole part of u · scale as an ad; rounding must not make it one too many."""
     return np.minimum((u * np.float32(scale)).astype(np.int32), n_creatives - 1)
+
+
+def _known(customers: np.ndarray, count: int) -> np.ndarray:
+    """Return customers as whole numbers, or name one that is none of so many."""
+    customers = np.asarray(customers)
+    if customers.dtype.kind in "iu" and (
+        not customers.size or (customers.min() >= 0 and customers.max() < count)
+    ):
+        return customers
+    return whole_numbers(customers, "customers", high=count - 1)
+
+
+def _by_number(values: np.ndarray, name: str) -> np.ndarray:
+    """Return pandas' rows, and a table's columns, in the order of customers and ads."""
+    if isinstance(values, pd.DataFrame):
+        values = columns(values, range(values.shape[1]), name)
+    if isinstance(values, pd.Series | pd.DataFrame):
+        return values.iloc[codes(np.arange(len(values)), values.index, f"{name}: a customer")]
+    return values
 
 
 @dataclass(frozen=True)
@@ -101,7 +121,7 @@ class EpsilonGreedy:
 
     def __post_init__(self) -> None:
         """Check the ads and epsilon."""
-        best = whole_numbers(self.best, "best", low=None)
+        best = whole_numbers(_by_number(self.best, "best"), "best", low=None)
         if best.ndim == 1 and best.size and 0 <= best.min() <= best.max() < 2**31:
             best = best.astype(np.int32)
         object.__setattr__(self, "best", best)
@@ -112,7 +132,7 @@ class EpsilonGreedy:
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return ε / M, and 1 - ε more for the customer's own ad → (B, M)."""
-        customers = whole_numbers(customers, "customers", high=len(self.best) - 1)
+        customers = _known(customers, len(self.best))
         shape = (len(customers), self.n_creatives)
         table = np.full(shape, self.epsilon / self.n_creatives, np.float32)
         table[np.arange(shape[0]), self.best[customers]] += 1 - self.epsilon
@@ -120,7 +140,7 @@ class EpsilonGreedy:
 
     def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ads and propensities → (B,), (B,)."""
-        own = self.best[customers]
+        own = self.best[_known(customers, len(self.best))]
         if self.epsilon == 0:
             return own, np.ones(len(u), np.float32)
         share = np.float32(self.epsilon)
@@ -153,7 +173,8 @@ class Table:
     Attributes
     ----------
     table : array of shape (N, M)
-        Probabilities at least 0; rows sum to one.
+        Probabilities at least 0; rows sum to one. Of a DataFrame, rows and columns are found by the
+        numbers of customers and ads.
 
     Examples
     --------
@@ -169,7 +190,7 @@ class Table:
 
     def __post_init__(self) -> None:
         """Check the probabilities and add them up for the search."""
-        table = np.asarray(self.table, dtype=np.float64)
+        table = np.asarray(_by_number(self.table, "table"), dtype=np.float64)
         object.__setattr__(self, "table", _checked(table, table.shape))
         cumulative = np.minimum(np.cumsum(table, axis=1), 1.0)
         cumulative[:, -1] = 1.0
@@ -184,8 +205,7 @@ class Table:
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return the customers' rows → (B, M)."""
-        customers = whole_numbers(customers, "customers", high=len(self.table) - 1)
-        return self.table[customers]
+        return self.table[_known(customers, len(self.table))]
 
     @cached_property
     def _line(self) -> np.ndarray:
@@ -206,7 +226,7 @@ class Table:
         ----------
         Chen & Asau (1974), On generating random variates from an empirical distribution.
         """
-        goal = _fixed_point(u)
+        customers, goal = _known(customers, len(self.table)), _fixed_point(u)
         cell = self._guide[customers * np.int64(STARTS) + (goal >> (BITS - START_BITS))]
         cell += self._cumulative[cell] <= goal
         late = np.flatnonzero(self._cumulative[cell] <= goal)
@@ -218,6 +238,7 @@ class Table:
 
     def search(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what `choose` returns, without a guide: for tables that are asked once."""
+        customers = _known(customers, len(self.table))
         return self._ads(customers, self._find(customers, _fixed_point(u)))
 
     def _find(self, customers: np.ndarray, goal: np.ndarray) -> np.ndarray:
@@ -260,7 +281,10 @@ class Computed:
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return the function's probabilities, checked → (B, M)."""
         shape = (len(customers), self.n_creatives)
-        return _checked(np.asarray(self.function(customers)), shape)
+        table = self.function(customers)
+        if isinstance(table, pd.DataFrame):
+            table = columns(table, range(self.n_creatives), "the probabilities")
+        return _checked(np.asarray(table), shape)
 
     def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ads and propensities → (B,), (B,)."""

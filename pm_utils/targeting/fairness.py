@@ -42,7 +42,7 @@ def group_gaps(
     ------
     ValueError
         When a target is neither 0 nor 1, a probability or the share lies outside [0, 1], a weight
-        is negative or not finite, or the rows do not belong together.
+        is negative or not finite, a group has no positive, or the rows do not belong together.
 
     References
     ----------
@@ -75,6 +75,11 @@ def group_gaps(
     for level in group.dropna().unique():
         of = (group == level).to_numpy(bool, na_value=False)
         t, p, reach, w = target[of], probability[of], contacted[of], weight[:, of]
+        if not t.any():
+            raise ValueError(
+                f"group {level!r} has no positive among its {len(t):,} rows: none could be "
+                "reached; join it with another group or leave it out"
+            )
         with np.errstate(invalid="ignore", divide="ignore"):
             gaps = w @ (p - t) / w.sum(1)
             reached = w @ (t * reach) / (w @ t)
@@ -84,7 +89,7 @@ def group_gaps(
             "predicted": p.mean(),
             "gap": (p - t).mean(),
             **dict(zip(("gap_low", "gap_high"), percentile_interval(gaps), strict=True)),
-            "reached": reach[t > 0].mean() if t.any() else np.nan,
+            "reached": reach[t > 0].mean(),
             **dict(zip(("reached_low", "reached_high"), percentile_interval(reached), strict=True)),
         }
     return pd.DataFrame(rows).T.sort_index()

@@ -15,12 +15,18 @@ def totals_of_best(values: np.ndarray, score: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    values, score : arrays of shape (N,), float, finite
-        Rows of equal score count alike: each for their mean.
+    values, score : arrays of shape (N,)
+        Rows of equal score count alike: each for their mean. Matched by index, where both carry
+        one.
 
     Returns
     -------
     array of shape (N + 1,)
+
+    Raises
+    ------
+    ValueError
+        When a number is not finite, or the rows do not belong together.
 
     Examples
     --------
@@ -31,9 +37,12 @@ def totals_of_best(values: np.ndarray, score: np.ndarray) -> np.ndarray:
     >>> totals_of_best(np.array([1.0, 4.0, 0.0]), np.array([0.9, 0.5, 0.5]))
     array([0., 1., 3., 5.])
     """
-    order, ends = best_first(values, score)
+    values, score = _numbers_and_scores(values, score)
+    order, ends = _best_first(values, score)
     total = np.concatenate([[0.0], np.cumsum(values[order])])
-    return np.interp(np.arange(len(total)), ends, total[ends])  # exact where no scores are equal
+    if len(ends) == len(total):
+        return total
+    return np.interp(np.arange(len(total)), ends, total[ends])
 
 
 def best_first(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -50,6 +59,11 @@ def best_first(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.nd
     ends : array of shape (D + 1,), int
         From 0 to N.
 
+    Raises
+    ------
+    ValueError
+        As `totals_of_best`.
+
     Examples
     --------
     >>> import numpy as np
@@ -57,8 +71,24 @@ def best_first(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.nd
     >>> best_first(np.array([1.0, 4.0, 0.0]), np.array([0.9, 0.5, 0.5]))
     (array([0, 2, 1]), array([0, 1, 3]))
     """
-    order = np.lexsort((values, -score))
-    return order, np.r_[0, 1 + np.flatnonzero(np.diff(score[order])), len(score)]
+    return _best_first(*_numbers_and_scores(values, score))
+
+
+def _numbers_and_scores(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return finite values and scores of the same rows."""
+    values, score = aligned(values=values, score=score)
+    return numbers(values, "values", ndim=1), numbers(score, "score", ndim=1)
+
+
+def _best_first(values: np.ndarray, score: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sort by score alone, then by value only where scores are equal."""
+    order = np.argsort(-score)
+    falls = np.diff(score[order]) != 0
+    if not falls.all():
+        tied = np.flatnonzero(np.r_[False, ~falls] | np.r_[~falls, False])
+        group, rows = np.r_[0, np.cumsum(falls)][tied], order[tied]
+        order[tied] = rows[np.lexsort((values[rows], group))]
+    return order, np.r_[0, 1 + np.flatnonzero(falls), len(score)]
 
 
 def cumulative_gain(target: np.ndarray, score: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import auc
 
 from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
+from pm_utils.targeting._labels import labelled
 from pm_utils.targeting.lists import best_first, totals_of_best
 
 
@@ -53,12 +54,14 @@ class TLearner:
             When a treatment is neither 0 nor 1, an arm is empty, a number is not finite, or the
             rows do not belong together; pandas' rows are matched by index.
         """
-        x, treated, outcome, self.names = _experiment(x, treated, outcome)
+        x, treated, outcome, self.names, _ = _experiment(x, treated, outcome)
         self.models = [clone(self.model).fit(x[g], outcome[g]) for g in (~treated, treated)]
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return the predicted uplift → (N,); columns of a table are found by name.
+        """Return the predicted uplift → (N,); a table's columns are found by name.
+
+        Of a table it is a Series with the table's index.
 
         Raises
         ------
@@ -67,19 +70,19 @@ class TLearner:
         ValueError
             When a number is not finite.
         """
-        x = _features(x, self.names)
-        without, with_ad = (model.predict(x) for model in self.models)
-        return with_ad - without
+        features = _features(x, self.names)
+        without, with_ad = (model.predict(features) for model in self.models)
+        return labelled(with_ad - without, x)
 
 
 def _experiment(
     x: np.ndarray, treated: np.ndarray, outcome: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, list | None]:
-    """Return features, treatments and outcomes as arrays, and the names of features."""
-    x, treated, outcome = aligned(x=x, treated=treated, outcome=outcome)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list | None, list]:
+    """Return features, treatments and outcomes as arrays, names of features, and the rows."""
+    rows = x, treated, outcome = aligned(x=x, treated=treated, outcome=outcome)
     names = list(x.columns) if isinstance(x, pd.DataFrame) else None
     treated = _two_arms(treated)
-    return _features(x, names), treated, numbers(outcome, "outcome", ndim=1), names
+    return _features(x, names), treated, numbers(outcome, "outcome", ndim=1), names, rows
 
 
 def _features(x: np.ndarray, names: list | None) -> np.ndarray:
@@ -165,23 +168,31 @@ class DRLearner:
     ) -> np.ndarray:
         """Return φ → (N,); its mean estimates the average uplift.
 
+        A Series with the index of the first input that carries one, else an array.
+
         Raises
         ------
         ValueError
             As `TLearner.fit`, also when one of the halves lacks an arm.
         """
-        x, treated, outcome, _ = _experiment(x, treated, outcome)
+        x, treated, outcome, _, rows = _experiment(x, treated, outcome)
         t, e = treated.astype(float), self.propensity
         half = np.random.default_rng(self.seed).permutation(len(x)) % 2
         phi = np.empty(len(x))
         for fold in range(2):
             others, own = half != fold, half == fold
+            if t[others].min() == t[others].max():
+                raise ValueError(
+                    f"treated is {bool(t[others][0])} in all of {others.sum():,} rows of one half "
+                    f"of the {len(x):,}: each half needs rows of both arms; give more rows, or "
+                    "another seed"
+                )
             outcome_models = TLearner(self.outcome_model).fit(x[others], t[others], outcome[others])
             mu_0, mu_1 = (model.predict(x[own]) for model in outcome_models.models)
             y, given = outcome[own], t[own]
             phi[own] = mu_1 - mu_0 + given / e * (y - mu_1)
             phi[own] -= (1 - given) / (1 - e) * (y - mu_0)
-        return phi
+        return labelled(phi, *rows)
 
     def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "DRLearner":
         """Fit on x (N, D), treated (N,), outcome (N,).
@@ -191,12 +202,14 @@ class DRLearner:
         ValueError
             As `pseudo_outcomes`.
         """
-        x, treated, outcome, self.names = _experiment(x, treated, outcome)
+        x, treated, outcome, self.names, _ = _experiment(x, treated, outcome)
         self.model = clone(self.effect_model).fit(x, self.pseudo_outcomes(x, treated, outcome))
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """Return the predicted uplift → (N,); columns of a table are found by name.
+        """Return the predicted uplift → (N,); a table's columns are found by name.
+
+        Of a table it is a Series with the table's index.
 
         Raises
         ------
@@ -205,7 +218,7 @@ class DRLearner:
         ValueError
             When a number is not finite.
         """
-        return self.model.predict(_features(x, self.names))
+        return labelled(self.model.predict(_features(x, self.names)), x)
 
 
 def gain_curve(score: np.ndarray, effect: np.ndarray, points: int = 101) -> np.ndarray:

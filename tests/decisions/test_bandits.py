@@ -435,3 +435,22 @@ def test_games_that_cannot_be_are_refused(call, said):
 
 def game(policy, truth):
     return bandits.play_bandit(policy, truth, rounds=1, batch=2, replications=1, seed=0)
+
+
+def test_customers_and_ads_that_are_none_are_no_neighbours():
+    nobody, one, click = np.array([[-1]]), np.zeros((1, 1), int), np.ones((1, 1), bool)
+    lin = bandits.LinUCB(np.eye(3), 2, 1, alpha=1.0)
+    deep = bandits.DeepThompson(np.eye(3), 2, 1, hidden=0, steps=1)
+    for policy in (lin, deep, bandits.Known(np.array([0, 1, 1]))):
+        with pytest.raises(ValueError, match="customers is out of range"):
+            policy.choose(nobody)
+    for policy in (lin, deep):
+        for rows, told in (
+            ((nobody, one, click), "customers is out of range"),
+            ((one, one + 2, click), "ads is out of range"),
+            ((np.zeros((1, 2), int), one, click), r"customers is \(1, 2\), ads \(1, 1\)"),
+        ):
+            with pytest.raises(ValueError, match=told):
+                policy.learn(*rows)
+    with pytest.raises(ValueError, match="ads is out of range"):
+        bandits.rows_by_ad(np.array([0, 7]), 2)

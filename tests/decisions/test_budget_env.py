@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import gymnasium
 import numpy as np
+import pandas as pd
 import pytest
 from gymnasium.utils.env_checker import check_env
 from hypothesis import given
@@ -398,7 +399,8 @@ def test_who_never_tires_or_leaves_is_the_limit_of_who_hardly_does():
         ({"conversions": lambda a: a + 1}, "conversions is out of range"),
         ({"order_value": lambda a: a * np.nan}, "order_value is not finite"),
         ({"leaving": lambda a: -a}, "leaving is out of range"),
-        ({"annoyance": lambda a: a[:-1]}, "customers and ads"),
+        ({"annoyance": lambda a: a[:-1]}, "annoyance 39, .* as many of each"),
+        ({"discount": lambda a: a[:-1]}, "customers and ads"),
     ],
 )
 def test_a_forecast_that_cannot_be_is_refused(change, said):
@@ -419,3 +421,30 @@ def test_a_priority_that_is_no_number_is_refused():
         within_budget(wanted, left, np.array([[np.nan, 1.0]]))
     found = within_budget(wanted.astype(int), left, np.array([[0.0, 1.0]]))
     assert found.tolist() == [[False, True]]
+
+
+def test_forecasts_know_their_customers_and_take_numbers_that_can_be():
+    known = forecast()
+    for call, told in (
+        (lambda: known.take([-1]), "customers is out of range"),
+        (lambda: known.take([40]), "customers is out of range"),
+        (lambda: known.remaining(-1), "weeks is out of range"),
+        (lambda: known.ad_profit(np.zeros(1)), "fatigue has shape"),
+        (lambda: known.ad_profit(np.full(40, np.nan)), "fatigue is not finite"),
+        (lambda: Episodes(known, TIGHT, episodes=0), "episodes is out of range"),
+        (lambda: Episodes(known, TIGHT, episodes=20, copies=3), "20 episodes in 3 runs"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            call()
+    worlds = Episodes(known, TIGHT, episodes=20)
+    for action in (-1, 4):
+        with pytest.raises(ValueError, match="action is out of range .* 0 to 3"):
+            worlds.step(worlds.start(), np.full((20, 2), action))
+
+
+def test_customers_of_a_forecast_are_matched_by_index():
+    known = forecast().take([0, 1])
+    value, leaving = (pd.Series(part, list("ab")) for part in (known.order_value, known.leaving))
+    mixed = replace(known, order_value=value, leaving=leaving[::-1])
+    assert np.array_equal(mixed.leaving, known.leaving)
+    assert np.array_equal(mixed.immediate(np.zeros(2), 1), known.immediate(np.zeros(2), 1))

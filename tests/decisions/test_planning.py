@@ -410,3 +410,11 @@ def test_settings_that_cannot_be_are_refused():
         planning.LagrangianPlans(pair(), 2).solve(np.nan)
     with pytest.raises(ValueError, match="2 customers for 3 plans"):
         planning.exact_values(pair(), TIGHT, lambda plan: planning.greedy, plans=3)
+
+
+def test_plans_want_weeks_and_flights_that_can_be():
+    for weeks in (0, -1, 1.5, 40):
+        with pytest.raises(ValueError, match="weeks is"):
+            planning.LagrangianPlans(pair(), weeks)
+    with pytest.raises(ValueError, match="flights is out of range"):
+        planning.LagrangianPlans(pair(), 2).bound(-1)

@@ -597,3 +597,10 @@ def test_a_log_tells_the_value_of_another_policy(calm):
 def test_what_follows_is_what_the_policy_does_next():
     chosen = np.array([[1, 2], [3, 0], [2, 1]])  # (T, N)
     assert q_learning.next_choices(chosen).tolist() == [[3, 0, 2, 1, 2, 1]]
+
+
+def test_an_empty_replay_is_told():
+    with pytest.raises(ValueError, match="capacity is out of range"):
+        Replay(0)
+    with pytest.raises(ValueError, match="nothing was added"):
+        Replay(2).sample(1, torch.Generator(), 1)

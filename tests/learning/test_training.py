@@ -318,3 +318,29 @@ def test_step_sizes_rise_stay_and_fall_to_nothing():
     assert share(49) == share(100) == 1
     assert share(150) == pytest.approx(0.5)
     assert share(200) == 0
+
+
+def test_a_validation_loss_that_is_no_number_raises():
+    x, model = torch.ones(4, 1), nn.Linear(1, 1)
+    late = [torch.zeros(1, 1)], torch.zeros(1, 1)
+
+    def loss(output, target):
+        return (output - target).square().mean() / (1 if len(target) == 4 else 0 * target.sum())
+
+    with pytest.raises(FloatingPointError, match="the validation loss is inf in every epoch"):
+        fit(model, [x], x, loss=loss, epochs=2, validation=late)
+
+
+def test_no_epoch_is_told():
+    x = torch.ones(4, 1)
+    for name in ("epochs", "batch_size"):
+        settings = {"epochs": 1, "batch_size": 2} | {name: 0}
+        with pytest.raises(ValueError, match=f"{name} is 0: give at least 1"):
+            fit(nn.Linear(1, 1), [x], x, loss=nn.functional.mse_loss, **settings)
+
+
+def test_large_numbers_are_finite():
+    assert predict(nn.Identity(), [torch.full((4,), 3e38)]).isfinite().all()
+    for hole in (torch.tensor([torch.inf, -torch.inf]), torch.tensor([0.0, torch.nan])):
+        with pytest.raises(ValueError, match="is not finite in"):
+            predict(nn.Identity(), [hole])

@@ -106,3 +106,18 @@ def test_orders_that_cannot_be_are_refused():
             seed=0,
         )
     assert category_loss(torch.zeros(2, 4), torch.zeros(2, 4)).item() == 0
+
+
+def test_customers_of_a_summary_are_matched_by_index():
+    rate, labels = pd.Series([1.0, 2.0], ["a", "b"]), ["b", "a"]
+    past = PurchaseSummary(
+        rate, pd.Series([20.0, 10.0], labels), [0, 0], [1, 1], pd.DataFrame(np.eye(2), labels), 10
+    )
+    assert past.value.tolist() == [10.0, 20.0] and past.rate.tolist() == [1.0, 2.0]
+    assert past.counts.tolist() == [[0.0, 1.0], [1.0, 0.0]]
+
+
+def test_categories_as_text_are_named():
+    orders = orders_of()
+    with pytest.raises(TypeError, match="orders, category is of .*: give a categorical column"):
+        summarise_purchases(orders.astype({"category": str}), 10, 10)

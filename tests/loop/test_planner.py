@@ -3,6 +3,7 @@
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pm_utils.loop.campaign import Log
@@ -136,3 +137,11 @@ def test_cannibalisation_needs_somebody_held_out():
         cannibalisation_rate(log, np.ones(3))
     with pytest.raises(ValueError, match="rate is not finite"):
         cannibalisation_rate(log, np.array([1, np.nan, 1]))
+
+
+def test_plans_match_customers_by_index():
+    gain, labels = pd.Series([1.0, 0.0, 0.0], list("abc")), list("cba")
+    rules = {"fatigue_effect": 1.0, "frequency_cap": 3, "budget": 3}
+    cost = pd.Series([0.1, 0.1, 0.9], labels)
+    fatigue = pd.Series([9.0, 9.0, 0.0], labels)
+    assert allocate_impressions(gain, fatigue, cost=cost, **rules).tolist() == [1, 0, 0]

@@ -1,6 +1,7 @@
 """Logs become rows without losing an impression."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pm_utils.loop import response_data
@@ -64,8 +65,8 @@ def banners(**changes) -> ImpressionLog:
 
 def test_banners_are_counted_whatever_kind_of_zero_and_one_a_click_is():
     read = response_data.subsample_negatives
-    expected = read(banners(), (2, 2))
-    found = read(banners(click=np.array([1, 0, 0, 0])), (2, 2))
+    expected = read(banners(), (2, 2), seed=0)
+    found = read(banners(click=np.array([1, 0, 0, 0])), (2, 2), seed=0)
     assert np.array_equal(found.record, expected.record)
     assert np.array_equal(found.rows.impressions, expected.rows.impressions)
     for changes, told in (
@@ -76,3 +77,46 @@ def test_banners_are_counted_whatever_kind_of_zero_and_one_a_click_is():
     ):
         with pytest.raises(ValueError, match=told):
             read(banners(**changes), (2, 2))
+
+
+def test_a_log_of_lists_is_a_log_of_arrays():
+    rows = ResponseLog(
+        [0, 1], [0, 0], [0, 0], [2, 2], [1, 0], [1, 0], np.array([1.0, 0.0]), [[0, 0], [0, 0]]
+    )
+    assert rows.mature.dtype == bool and rows.impressions.dtype == np.float32
+    record = response_data.ExplorationLog(ResponseLog.empty(), np.zeros((2, 2, 2, 1)).tolist())
+    assert record.with_rows(rows, 0.0)[1, 1].tolist() == [[1.0], [0.0]]
+    assert len(ResponseLog([], [], [], [], [], [], [], []).offset) == 0
+
+
+def test_rows_of_a_log_are_matched_by_index():
+    plain, labels = rows_of(clicks=np.array([1, 0, 1])), ["a", "b", "c"]
+    mixed = rows_of(
+        customer=pd.Series(range(3), labels), clicks=pd.Series([1, 1, 0], ["c", "a", "b"])
+    )
+    assert np.array_equal(mixed.clicks, plain.clicks)
+
+
+def test_more_orders_than_clicks_are_refused():
+    with pytest.raises(ValueError, match="orders are above clicks in 1 of 3 rows, first row 2"):
+        rows_of(orders=np.array([0, 1, 2]))
+    with pytest.raises(ValueError, match="clicks are above impressions in 3 of 3 rows"):
+        rows_of(clicks=np.full(3, 2))
+    with pytest.raises(ValueError, match="record has shape"):
+        response_data.ExplorationLog(ResponseLog.empty(), np.zeros((1, 2, 2, 1)))
+
+
+def test_which_misses_are_kept_does_not_depend_on_the_order_of_rows():
+    rng, n, read = np.random.default_rng(0), 400, response_data.subsample_negatives
+    none = np.zeros(n)
+    parts = {"customer": rng.integers(20, size=n), "creative": rng.integers(5, size=n)}
+    parts |= {"position": none, "propensity": none + 0.2, "click": rng.random(n) < 0.1}
+    parts |= {"visit": none > 0, "conversion": none > 0, "delay": none, "order_value": none}
+    order = np.lexsort((parts["creative"], parts["customer"]))
+    mixed = ImpressionLog(**{name: part[order] for name, part in parts.items()})
+    one, other = (read(log, (20, 5), seed=3).rows for log in (ImpressionLog(**parts), mixed))
+    for name in ("customer", "ad", "clicks", "impressions"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
+    assert len(np.unique(one.customer[one.clicks == 0])) > 10
+    with pytest.raises(ValueError, match="the log is sorted by customer.*give a seed"):
+        read(mixed, (20, 5))

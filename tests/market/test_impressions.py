@@ -4,11 +4,13 @@ import time
 from dataclasses import fields
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pm_utils.market import Computed, EpsilonGreedy, Table, Uniform, fixed
+from pm_utils.market.logging_policies import as_policy
 from tests.support.market_world import mean_z, small_market, z_score
 
 MARKET = small_market()
@@ -314,3 +316,25 @@ def test_a_policy_is_valued_by_a_reward_for_every_customer_and_ad():
         market.policy_value(policy, hole)
     with pytest.raises(ValueError, match="reward has shape"):
         market.policy_value(policy, reward[:, :3])
+
+
+def test_customers_that_are_none_are_no_neighbours():
+    u = np.array([0.5])
+    for policy in (EpsilonGreedy([0, 1, 2], 3), Table(np.eye(3))):
+        for wrong in (-1, 3):
+            with pytest.raises(ValueError, match=f"customers is out of range .*{wrong}"):
+                policy.choose(np.array([wrong]), u)
+            with pytest.raises(ValueError, match="customers is out of range"):
+                policy.probabilities(np.array([wrong]))
+    with pytest.raises(ValueError, match="customers is out of range"):
+        Table(np.eye(3)).search(np.array([-1]), u)
+
+
+def test_a_table_of_pandas_is_read_by_its_numbers():
+    table = pd.DataFrame([[0.0, 1.0], [0.75, 0.25]], index=[1, 0], columns=[1, 0])
+    assert Table(table).table.tolist() == [[0.25, 0.75], [1.0, 0.0]]
+    assert EpsilonGreedy(pd.Series({1: 0, 0: 1}), 2).best.tolist() == [1, 0]
+    computed = as_policy(lambda customers: table.loc[customers], 2)
+    assert computed.probabilities(np.array([0])).tolist() == [[0.25, 0.75]]
+    with pytest.raises(KeyError, match="table has no column 0"):
+        Table(table.set_axis(["a", "b"], axis=1))

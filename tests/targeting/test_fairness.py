@@ -103,3 +103,9 @@ def test_gaps_refuse_what_is_no_chance_no_answer_and_no_share():
         group_gaps(*good, share=50)
     with pytest.raises(KeyError, match="demographics has no column 'income'"):
         gaps_by_age_and_income(*good[:2], pd.DataFrame({"age_group": ["x"]}), good[3], share=0.5)
+
+
+def test_a_group_without_a_positive_is_named():
+    group = pd.Series(["a", "a", "b", "b"])
+    with pytest.raises(ValueError, match="group 'b' has no positive among its 2 rows"):
+        group_gaps(np.array([1, 0, 0, 0]), np.full(4, 0.5), group, np.ones((1, 4)), share=0.5)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pm_utils.targeting import lists
 from pm_utils.targeting.lists import cumulative_gain, lift, number_to_contact, profit_curve
 
 TARGET = np.array([0, 1, 0, 1])
@@ -114,3 +115,18 @@ def test_shares_and_chances_out_of_range_are_refused():
         number_to_contact([0.1, 50, 80], margin=10, cost=2)
     with pytest.raises(ValueError, match="cost nan"):
         number_to_contact([0.1], margin=10, cost=float("nan"))
+
+
+def test_sums_of_the_best_are_checked_and_do_not_depend_on_the_order_of_rows():
+    with pytest.raises(ValueError, match="score is not finite"):
+        lists.totals_of_best([1.0, 2.0], [0.1, np.nan])
+    with pytest.raises(ValueError, match="values 2"):
+        lists.best_first([1.0, 2.0], [0.1])
+    rng = np.random.default_rng(0)
+    for score in (rng.random(1000), rng.integers(20, size=1000), np.zeros(1000)):
+        values, mixed = rng.normal(size=1000), rng.permutation(1000)
+        order, ends = lists.best_first(values, score)
+        assert np.array_equal(order, np.lexsort((values, -score)))
+        assert ends[-1] == 1000 and len(ends) == 1 + len(np.unique(score))
+        total = lists.totals_of_best(values, score)
+        assert np.array_equal(total, lists.totals_of_best(values[mixed], score[mixed]))

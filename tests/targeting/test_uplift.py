@@ -348,7 +348,7 @@ def test_learners_match_rows_by_index_and_columns_by_name(name):
     shuffled = pd.Series(outcome, rows).iloc[order]
     learner = LEARNERS[name]().fit(table, pd.Series(treated, rows).iloc[order], shuffled)
     found = learner.predict(table[["spend", "age", "visits"]])
-    assert found == pytest.approx(expected, rel=1e-9)
+    assert found.to_numpy() == pytest.approx(expected, rel=1e-9)
     with pytest.raises(KeyError, match="x has no column 'visits'"):
         learner.predict(table[["spend", "age"]])
     with pytest.raises(ValueError, match="outcome has no row"):
@@ -419,3 +419,20 @@ def test_hillstroms_lift_and_qini(hillstrom):
         assert curve[-1] == pytest.approx(uplift.uplift_at(score, *rest, 1.0))
     assert 0.04 < np.mean(found) < 0.09
     assert uplift.qini_coefficient(np.zeros(len(x)), treated, visit) == pytest.approx(0)
+
+
+@pytest.mark.parametrize("make", LEARNERS.values(), ids=LEARNERS)
+def test_uplift_keeps_the_labels_of_its_rows(make):
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame(rng.normal(size=(40, 2)), columns=["a", "b"])
+    treated, outcome = np.arange(40) % 2, rng.normal(size=40)
+    learner, mixed = make().fit(x, treated, outcome), rng.permutation(40)
+    plain, labelled = learner.predict(x.to_numpy()), learner.predict(x.iloc[mixed])
+    assert isinstance(plain, np.ndarray) and labelled.index.tolist() == mixed.tolist()
+    assert np.array_equal(labelled.sort_index(), plain)
+
+
+def test_a_half_without_an_arm_is_told():
+    learner = uplift.DRLearner(Ridge(), Ridge())
+    with pytest.raises(ValueError, match="False in all of 2 rows of one half of the 4"):
+        learner.fit(np.eye(4), [1, 0, 0, 0], np.arange(4.0))

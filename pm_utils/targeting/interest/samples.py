@@ -55,7 +55,7 @@ class Snapshots:
     ------
     ValueError
         When the arrays differ in rows, a past item is no candidate, a number is not finite, or an
-        answer is neither 0 nor 1.
+        answer is neither 0 nor 1. Pandas' rows are matched by index; lists become arrays.
     """
 
     customer: np.ndarray
@@ -67,14 +67,23 @@ class Snapshots:
 
     def __post_init__(self) -> None:
         """Check once what every model will read."""
-        aligned(**{name: np.asarray(part) for name, part in vars(self).items()})
-        object.__setattr__(self, "bought", booleans(self.bought, "bought"))
-        if self.bought.ndim != 2 or np.shape(self.own)[:2] != self.bought.shape:
-            shapes = f"own has shape {np.shape(self.own)}, bought {self.bought.shape}"
+        given = dict(zip(vars(self), aligned(**vars(self)), strict=True))
+        given["bought"] = booleans(given["bought"], "bought")
+        if given["bought"].ndim != 2 or np.shape(given["own"])[:2] != given["bought"].shape:
+            shapes = f"own has shape {np.shape(given['own'])}, bought {given['bought'].shape}"
             raise ValueError(f"{shapes}: give a row per snapshot and a column per candidate")
-        whole_numbers(self.history, "history", low=0, high=self.bought.shape[1])
-        numbers(self.own, "own", ndim=3)
-        numbers(self.context, "context", ndim=2)
+        candidates = given["bought"].shape[1]
+        given["customer"] = np.asarray(given["customer"])
+        given["as_of"] = np.asarray(given["as_of"])
+        given["history"] = whole_numbers(
+            given["history"], "history", low=0, high=candidates
+        ).astype(np.int32, copy=False)
+        given["own"] = numbers(given["own"], "own", ndim=3).astype(np.float32, copy=False)
+        given["context"] = numbers(given["context"], "context", ndim=2).astype(
+            np.float32, copy=False
+        )
+        for name, array in given.items():
+            object.__setattr__(self, name, array)
 
 
 def by_product_type(shop: Shop) -> Shop:

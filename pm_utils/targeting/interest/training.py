@@ -50,9 +50,9 @@ class Reader:
 
     @classmethod
     def learn(cls, snapshots: Snapshots, pairs: Pairs) -> "Reader":
-        """Take means and deviations from training pairs."""
+        """Take means and deviations from training pairs; a constant keeps its scale."""
         facts = pair_facts(snapshots, pairs)
-        return cls(facts.mean(0), np.maximum(facts.std(0), 1e-3))
+        return cls(facts.mean(0), np.where(np.ptp(facts, axis=0) > 0, facts.std(0), 1.0))
 
     @property
     def facts(self) -> int:

@@ -12,6 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
 from pm_utils.inputs import aligned, booleans, columns, numbers
+from pm_utils.targeting._labels import labelled
 
 
 def logistic_regression(strength: float) -> LogisticRegression:
@@ -68,8 +69,8 @@ def baselines(seed: int) -> tuple[dict, dict]:
 
 def fitted_logit(
     model: ClassifierMixin, rows: pd.DataFrame, target: np.ndarray, others: list[pd.DataFrame]
-) -> list[np.ndarray]:
-    """Fit a classifier on some rows and return its logits on others, one array per table.
+) -> list[pd.Series]:
+    """Fit a classifier on some rows and return its logits on others, one Series per table.
 
     Explained in chapter ``conversion``.
 
@@ -85,8 +86,9 @@ def fitted_logit(
 
     Returns
     -------
-    list of arrays
-        log(p / (1 - p)) of each row of each table.
+    list of Series
+        log(p / (1 - p)) of each row of each table, with the table's index. A forest may say that p
+        is 0 or 1: at most the machine's precision from there is believed, a logit of ±36.
 
     Raises
     ------
@@ -104,8 +106,9 @@ def fitted_logit(
     >>> from pm_utils.targeting.redemption.baselines import fitted_logit
     >>> rows, target = pd.DataFrame({"orders": [1, 2, 3, 4]}), np.array([1, 0, 0, 0])
     >>> model = DummyClassifier(strategy="prior")  # a quarter redeems: log(1 / 3)
-    >>> [logit.round(3) for logit in fitted_logit(model, rows, target, [rows[:2], rows[:1]])]
-    [array([-1.099, -1.099]), array([-1.099])]
+    >>> logits = fitted_logit(model, rows, target, [rows[:2], rows[:1]])
+    >>> [logit.round(3).tolist() for logit in logits]
+    [[-1.099, -1.099], [-1.099]]
     """
     rows, target = aligned(rows=rows, target=target)
     target = booleans(target, "target").astype(float)
@@ -117,8 +120,10 @@ def fitted_logit(
         part if list(part.columns) == names else columns(part, names, "others") for part in others
     ]
     tables = [numbers(part, "others") for part in same]
-    predicted = [model.predict_proba(table)[:, 1] for table in tables]
-    return [np.log(p) - np.log1p(-p) for p in predicted]
+    least = np.finfo(float).eps
+    predicted = [model.predict_proba(table)[:, 1].clip(least, 1 - least) for table in tables]
+    logits = [np.log(p) - np.log1p(-p) for p in predicted]
+    return [labelled(logit, part) for logit, part in zip(logits, others, strict=True)]
 
 
 def tune_baselines(
@@ -167,7 +172,7 @@ def tune_baselines(
     return score_table(choose[1], predicted).sort_values("log loss")
 
 
-def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np.ndarray:
+def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> pd.Series:
     """Predict by the share of redemptions among training contacts that look the same.
 
     Parameters
@@ -178,8 +183,9 @@ def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np
 
     Returns
     -------
-    array of shape (N,)
-        At least 0.01, so that no log loss is infinite; the overall share for a new combination.
+    Series of length N
+        With the index of `rows`. At least 0.01, so that no log loss is infinite; the overall share
+        for a new combination.
 
     Raises
     ------
@@ -196,12 +202,13 @@ def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> np
     >>> import pandas as pd
     >>> from pm_utils.targeting.redemption.baselines import rate_by_cell
     >>> train = pd.DataFrame({"type": ["A", "A", "B", "B"], "redeemed": [1, 0, 0, 0]})
-    >>> rate_by_cell(train, pd.DataFrame({"type": ["A", "B", "C"]}), ["type"])
-    array([0.5 , 0.01, 0.25])
+    >>> rate_by_cell(train, pd.DataFrame({"type": ["A", "B", "C"]}), ["type"]).tolist()
+    [0.5, 0.01, 0.25]
     """
     columns(rows, keys, "rows")
     redeemed = booleans(columns(train, [*keys, "redeemed"], "train")["redeemed"], "redeemed")
     train = train.assign(redeemed=redeemed.astype(float))
     share = train.groupby(keys, observed=True)["redeemed"].mean()
     found = share.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
-    return np.where(np.isnan(found), train["redeemed"].mean(), found).clip(0.01, 0.99)
+    rate = np.where(np.isnan(found), train["redeemed"].mean(), found).clip(0.01, 0.99)
+    return labelled(rate, rows)

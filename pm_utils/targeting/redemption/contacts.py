@@ -5,7 +5,8 @@ One row is a *contact*: a household that a campaign addressed.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import tzinfo
 from typing import Any, Self
 
 import numpy as np
@@ -13,7 +14,8 @@ import pandas as pd
 import scipy.sparse as sp
 
 from pm_utils.data import Shop
-from pm_utils.inputs import codes
+from pm_utils.data.clock import shop_day, shop_times
+from pm_utils.inputs import codes, numbers
 
 PARTS = ("learn", "choose", "test")
 CAMPAIGN_TYPES = ("Type A", "Type B", "Type C")
@@ -42,7 +44,8 @@ def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
     KeyError
         When a contact or a response is of no campaign.
     ValueError
-        When a campaign is listed twice.
+        When a campaign is listed twice, a response is of somebody whom its campaign did not
+        address, or a date of a campaign is missing. Dates with a zone count on the shop's own day.
 
     Examples
     --------
@@ -67,16 +70,48 @@ def contact_table(shop: Shop, *, first: Any, last: Any) -> pd.DataFrame:
     known = _campaign_ids(spans)
     codes(shop.contacts["campaign_id"], known, "contacts, campaign_id")
     codes(shop.responses["campaign_id"], known, "responses, campaign_id")
-    within = (spans["starts_on"] >= pd.Timestamp(first)) & (spans["ends_on"] <= pd.Timestamp(last))
+    first, last = (
+        shop_day(day, name, spans[column])
+        for day, name, column in ((first, "first", "starts_on"), (last, "last", "ends_on"))
+    )
+    spans = _own_clock(spans, "campaigns")
+    within = (spans["starts_on"] >= first) & (spans["ends_on"] <= last)
     rows = shop.contacts.merge(spans[within], on="campaign_id")
     rows = rows.sort_values(["starts_on", "campaign_id", "customer_id"], ignore_index=True)
     pair = ["campaign_id", "customer_id"]
     answered = pd.MultiIndex.from_frame(shop.responses[pair])
+    stray = ~answered.isin(pd.MultiIndex.from_frame(shop.contacts[pair]))
+    if stray.any():
+        row = shop.responses.iloc[stray.argmax()]
+        raise ValueError(
+            f"responses: {stray.sum():,} of {len(stray):,} are of nobody whom their campaign "
+            f"addressed, first customer_id {row['customer_id']} of campaign {row['campaign_id']}: "
+            "leave them out, or list who was addressed in contacts"
+        )
     spans = [pd.to_datetime(rows[name]) for name in ("starts_on", "ends_on")]
     rows["days"] = (spans[1] - spans[0]).dt.days + 1
     rows["redeemed"] = pd.MultiIndex.from_frame(rows[pair]).isin(answered)
     columns = ["campaign_type", "starts_on", "ends_on", "days", "redeemed"]
     return rows[[*pair, *columns]]
+
+
+TIMES = {  # columns of a shop's tables that hold times
+    "campaigns": ("starts_on", "ends_on"),
+    "order_lines": ("ordered_at",),
+    "responses": ("responded_at",),
+}
+
+
+def _own_clock(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return a table of a shop with times as the shop's clock shows them."""
+    read = shop_times if len(table) else lambda values, _: pd.to_datetime(values)
+    times = {
+        column: read(table[column], f"{name}, {column}")
+        for column in TIMES[name]
+        if column in table
+    }
+    same = all(times[column] is table[column] for column in times)
+    return table if same else table.assign(**times)
 
 
 def _campaign_ids(spans: pd.DataFrame) -> pd.Index:
@@ -91,13 +126,21 @@ def _campaign_ids(spans: pd.DataFrame) -> pd.Index:
 def column_name(campaign_type: str) -> str:
     """Return a campaign type as part of a column's name.
 
+    Raises
+    ------
+    ValueError
+        When it holds neither a letter nor a number.
+
     Examples
     --------
     >>> from pm_utils.targeting.redemption.contacts import column_name
     >>> column_name("Type A"), column_name("post card")
     ('type_a', 'post_card')
     """
-    return re.sub(r"\W+", "_", str(campaign_type).lower()).strip("_")
+    name = re.sub(r"\W+", "_", str(campaign_type).lower()).strip("_")
+    if not name:
+        raise ValueError(f"campaign_type is {campaign_type!r}: give it a letter or a number")
+    return name
 
 
 def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> pd.Series:
@@ -131,12 +174,14 @@ def split_parts(contacts: pd.DataFrame, *, choose_from: Any, test_from: Any) -> 
     >>> split_parts(contacts, choose_from="2017-06-01", test_from="2017-08-01").tolist()
     ['learn', 'choose', 'test']
     """
-    start = contacts["starts_on"]
-    if start.isna().any():
-        raise ValueError(f"contacts, starts_on is missing in {start.isna().sum():,} rows")
-    if pd.Timestamp(choose_from) > pd.Timestamp(test_from):
+    start = shop_times(contacts["starts_on"], "contacts, starts_on")
+    choose, test = (
+        shop_day(day, name, contacts["starts_on"])
+        for day, name in ((choose_from, "choose_from"), (test_from, "test_from"))
+    )
+    if choose > test:
         raise ValueError(f"choose_from is {choose_from}, test_from {test_from}: give them in order")
-    earlier = [start < pd.Timestamp(choose_from), start < pd.Timestamp(test_from)]
+    earlier = [start < choose, start < test]
     part = np.select(earlier, PARTS[:2], PARTS[2])
     return pd.Series(part, contacts.index, name="part")
 
@@ -160,6 +205,8 @@ class CampaignLog:
         1 where a product is of a product type.
     types : tuple of str
         The types of campaigns, `CAMPAIGN_TYPES` unless others were given to `of`.
+    zone : tzinfo or None
+        Of the order lines of the shop that was given; those of `shop` have none.
 
     Examples
     --------
@@ -197,6 +244,7 @@ class CampaignLog:
     coupon: np.ndarray
     kind: sp.csr_array
     types: tuple[str, ...] = CAMPAIGN_TYPES
+    zone: tzinfo | None = None
 
     @classmethod
     def of(cls, shop: Shop, *, types: Sequence[str] = CAMPAIGN_TYPES) -> Self:
@@ -214,9 +262,19 @@ class CampaignLog:
         KeyError
             When a campaign is of another type, or an order line of no customer.
         ValueError
-            When two types make one column, or a customer is listed twice.
+            When two types make one column, a customer is listed twice, an amount or a discount is
+            below 0, as of a return, or a time is missing.
         """
         types = _checked_types(shop, types)
+        for column in ("amount", "coupon_discount"):
+            if column in shop.order_lines:
+                numbers(shop.order_lines[column], f"order_lines, {column}", low=0)
+        zone = getattr(shop.order_lines["ordered_at"].dt, "tz", None)
+        tables = {name: getattr(shop, name, None) for name in TIMES}
+        tables = {name: table for name, table in tables.items() if table is not None}
+        clocked = {name: _own_clock(table, name) for name, table in tables.items()}
+        if any(clocked[name] is not tables[name] for name in tables):
+            shop = replace(shop, **clocked)
         lines = shop.order_lines
         customers = pd.Index(shop.customers["customer_id"])
         sold = pd.unique(lines["product_id"])
@@ -235,7 +293,16 @@ class CampaignLog:
             coupon=lines["coupon_discount"].to_numpy() > 0,
             kind=sp.csr_array(cells, shape=(len(products), len(kinds))),
             types=types,
+            zone=zone,
         )
+
+    def day_of(self, date: Any, name: str) -> pd.Timestamp:
+        """Return a date on the shop's clock, without a zone, or refuse one of another zone."""
+        return shop_day(date, name, pd.Series(dtype="datetime64[ns]").dt.tz_localize(self.zone))
+
+    def start_of(self, contacts: pd.DataFrame) -> pd.Timestamp:
+        """Return when the campaign of some contacts starts, on the shop's clock."""
+        return self.day_of(contacts["starts_on"].iloc[0], "contacts, starts_on")
 
     @property
     def type_groups(self) -> dict[str, tuple[str, ...]]:
@@ -250,7 +317,7 @@ class CampaignLog:
 
     def before(self, date: Any) -> np.ndarray:
         """Return the numbers of the order lines dated before a day."""
-        return np.flatnonzero(self.day < pd.Timestamp(date).to_datetime64())
+        return np.flatnonzero(self.day < self.day_of(date, "date").to_datetime64())
 
     def bought(self, rows: np.ndarray, weight: np.ndarray | None = None) -> sp.csr_array:
         """Sum order lines by household and product → (H, P).

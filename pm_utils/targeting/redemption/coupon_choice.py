@@ -73,12 +73,14 @@ class CouponRows:
 
     def __post_init__(self) -> None:
         """Check once what the model will read."""
-        if not len(self.contact):
-            return
-        aligned(contact=self.contact, facts=self.facts, redeemed=self.redeemed)
-        numbers(self.facts, "facts", ndim=2)
-        object.__setattr__(self, "contact", whole_numbers(self.contact, "contact"))
-        object.__setattr__(self, "redeemed", booleans(self.redeemed, "redeemed"))
+        given = dict(vars(self))
+        if any(len(part) for part in given.values()):
+            given = dict(zip(given, aligned(**given), strict=True))
+            given["facts"] = numbers(given["facts"], "facts", ndim=2)
+        given["contact"] = whole_numbers(given["contact"], "contact")
+        given["redeemed"] = booleans(given["redeemed"], "redeemed")
+        for name, array in given.items():
+            object.__setattr__(self, name, array)
         first = self.contact[self.starts]
         if len(np.unique(first)) < len(first):
             raise ValueError("contact: pairs of one contact lie apart; let them stand together")
@@ -137,7 +139,7 @@ def coupon_facts(log: CampaignLog, contacts: pd.DataFrame) -> np.ndarray:
     campaigns = contacts["campaign_id"].unique()
     if len(campaigns) != 1:
         raise ValueError(f"contacts, column campaign_id: {campaigns.tolist()}: give one campaign")
-    now = contacts["starts_on"].iloc[0].to_datetime64()
+    now = log.start_of(contacts).to_datetime64()
     coupons, offer = log.offered(campaigns[0])  # offer (C, P)
     who = log.rows_of(contacts["customer_id"], "contacts, customer_id")
     addressed = np.zeros(len(log.customers), bool)
@@ -288,7 +290,7 @@ class CouponChoice:
         if not len(rows.contact):
             raise ValueError("no contact to learn from redeemed a coupon: there is no choice")
         mean, deviation = rows.facts.mean(0, dtype=float), rows.facts.std(0, dtype=float)
-        deviation = np.where(deviation > 1e-3, deviation, 1.0)
+        deviation = np.where(np.ptp(rows.facts, axis=0) > 0, deviation, 1.0)  # a constant
         x, share, contacts = (rows.facts - mean) / deviation, rows.share(), len(rows.starts)
         lengths = np.diff(rows.starts, append=len(x))
 

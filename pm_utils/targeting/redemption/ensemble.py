@@ -14,6 +14,7 @@ from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
 from pm_utils.learning.members import Members
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
+from pm_utils.targeting._labels import labelled
 from pm_utils.targeting.redemption.networks import ConversionPredictNet, DeepCrossing
 
 NETWORKS = ("ConversionPredictNet", "DeepCrossing")
@@ -154,7 +155,7 @@ def train_nets(
         shape = np.shape(targets)
         raise ValueError(f"targets are {shape} for {len(seeds)} seeds: give one column per seed")
     profile, content = inputs
-    aligned(profile=profile, content=content, targets=targets)
+    targets = aligned(profile=profile, content=content, targets=targets)[-1]  # tensors: by place
     numbers(profile, "profile", ndim=2), numbers(content, "content", ndim=2)
     numbers(strength, "strength", low=0)
     goal, nets, orders = torch.tensor(booleans(targets, "targets"), dtype=torch.float32), [], []
@@ -203,8 +204,8 @@ def choose_strength(
     Returns
     -------
     Series
-        Mean log loss held out, by strength; ``idxmin`` is the one to take. 1 alone, without a
-        loss, where there are fewer than `FEWEST` rows of either answer.
+        Mean log loss held out, by strength; ``idxmin`` is the one to take. 3,780 / N alone, without
+        a loss, where there are fewer than `FEWEST` rows of either answer.
 
     Raises
     ------
@@ -226,7 +227,7 @@ def choose_strength(
     """
     answers = booleans(target, "target")
     if min(answers.sum(), (~answers).sum()) < FEWEST:
-        return pd.Series({1.0: np.nan}, name="log loss")
+        return pd.Series({COST_ROWS / len(answers): np.nan}, name="log loss")
     learn = np.ones(len(answers), bool)
     if validation is None:
         learn[np.random.default_rng(seed).permutation(len(answers))[: len(answers) // 5]] = False
@@ -361,12 +362,12 @@ class Ensemble:
         parts = scaled[self.profile], scaled.drop(columns=self.profile)
         return [torch.tensor(part.to_numpy(), dtype=torch.float32) for part in parts]
 
-    def logit(self, features: pd.DataFrame) -> np.ndarray:
-        """Return the mean logit → (N,); columns are found by name, as in `inputs`."""
-        return self.member_logits(features).mean(axis=0)
+    def logit(self, features: pd.DataFrame) -> pd.Series:
+        """Return the mean logit, with the index of the features; columns are found by name."""
+        return labelled(self.member_logits(features).mean(axis=0), features)
 
     def member_logits(self, features: pd.DataFrame) -> np.ndarray:
-        """Return each network's logit → (members, N); columns are found by name."""
+        """Return each network's logit → (members, N), rows in the order of the features."""
         inputs = self.inputs(features)
         return np.array([predict(net, inputs).numpy() for net in self.nets], float)
 
@@ -392,4 +393,4 @@ def _strength(
     losses = choose_strength(
         name, untrained.inputs(known[0]), known[1], validation=validation, **settings
     )
-    return float(losses.idxmin()) if len(losses) > 1 else 1.0
+    return float(losses.idxmin() if len(losses) > 1 else losses.index[0])

@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
 
 from pm_utils.customers.features import DAY, FEATURES, customer_features
+from pm_utils.data.clock import shop_times
 from pm_utils.inputs import codes, whole_numbers
 from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog, column_name
 
@@ -47,7 +48,7 @@ def offer_features(log: CampaignLog, contacts: pd.DataFrame, taste: TruncatedSVD
     if len(campaigns) != 1:
         raise ValueError(f"contacts, column campaign_id: {campaigns.tolist()}: give one campaign")
     codes(contacts["campaign_type"], log.types, "contacts, campaign_type")
-    campaign, now = contacts["campaign_id"].iloc[0], contacts["starts_on"].iloc[0].to_datetime64()
+    campaign, now = contacts["campaign_id"].iloc[0], log.start_of(contacts).to_datetime64()
     days = int(contacts["days"].iloc[0])
     coupons, offer = log.offered(campaign)  # (coupons, P)
     size = offer.sum(1)
@@ -101,7 +102,7 @@ def _orders(log: CampaignLog, who: np.ndarray, now: np.datetime64) -> np.ndarray
 def _other_campaigns(log: CampaignLog, contacts: pd.DataFrame) -> dict[str, np.ndarray]:
     """Count the other campaigns that address each household and run on the day."""
     shop = log.shop
-    start, campaign = contacts["starts_on"].iloc[0], contacts["campaign_id"].iloc[0]
+    start, campaign = log.start_of(contacts), contacts["campaign_id"].iloc[0]
     spans = shop.campaigns
     open_ = spans[(spans["starts_on"] <= start) & (spans["ends_on"] >= start)]
     rows = shop.contacts.merge(open_[open_["campaign_id"] != campaign], on="campaign_id")
@@ -242,11 +243,31 @@ def latest_profiles(
     vintage = profiles.loc[pd.Timestamp(trained_until)]
     dates = vintage.index.unique("as_of").sort_values()
     found = []
-    for start, group in contacts.groupby("starts_on"):
+    for start, at in _by_start(contacts):
         date = dates[max(dates.searchsorted(start, side="right") - 1, 0)]
-        rows = vintage.xs(date, level="as_of").reindex(group["customer_id"])
-        found.append((rows if date <= start else rows * np.nan).set_index(group.index))
-    return pd.concat(found).loc[contacts.index].fillna(0.0)
+        rows = vintage.xs(date, level="as_of").reindex(contacts["customer_id"].iloc[at])
+        found.append(((rows if date <= start else rows * np.nan), at))
+    return _in_order(found, contacts).fillna(0.0)
+
+
+def _by_start(contacts: pd.DataFrame) -> list[tuple[pd.Timestamp, np.ndarray]]:
+    """Return each start of a campaign, and where its contacts stand."""
+    if not len(contacts):
+        raise ValueError("contacts: no rows; give at least one")
+    starts = shop_times(contacts["starts_on"], "contacts, starts_on")
+    return [(pd.Timestamp(start), at) for start, at in _places(starts)]
+
+
+def _places(values: pd.Series) -> list[tuple[Any, np.ndarray]]:
+    """Return each different value, in order, and where it stands."""
+    plain = pd.Series(values.to_numpy())
+    return list(plain.groupby(plain).indices.items())
+
+
+def _in_order(parts: list[tuple[pd.DataFrame, np.ndarray]], contacts: pd.DataFrame) -> pd.DataFrame:
+    """Join rows of contacts and put them where these stand, whatever labels they carry."""
+    place = np.concatenate([at for _, at in parts])
+    return pd.concat([part for part, _ in parts]).iloc[np.argsort(place)].set_axis(contacts.index)
 
 
 def contact_features(
@@ -272,11 +293,12 @@ def contact_features(
         `offer_features`. Both have the index of `contacts`.
     """
     household, content = [], []
-    for start, group in contacts.groupby("starts_on"):
+    for start, at in _by_start(contacts):
         state = pd.concat([household_features(log, start), taste_of(log, start, taste)], axis=1)
-        household.append(state.loc[group["customer_id"]].set_index(group.index))
-        content += [offer_features(log, part, taste) for _, part in group.groupby("campaign_id")]
-    return pd.concat(household).loc[contacts.index], pd.concat(content).loc[contacts.index]
+        household.append((state.loc[contacts["customer_id"].iloc[at]], at))
+        for _, inner in _places(contacts["campaign_id"].iloc[at]):
+            content.append((offer_features(log, contacts.iloc[at[inner]], taste), at[inner]))
+    return _in_order(household, contacts), _in_order(content, contacts)
 
 
 def coupon_use_after(
@@ -312,7 +334,8 @@ def coupon_use_after(
     """
     whole_numbers(days, "days", low=1)
     household, used = {}, {}
-    for date in map(pd.Timestamp, dates):
+    for date in dates:
+        date = log.day_of(date, "dates")
         now = date.to_datetime64()
         rows = log.coupon & (log.day >= now) & (log.day < now + np.timedelta64(days, "D"))
         count = np.bincount(log.customer[rows], minlength=len(log.customers))
@@ -351,7 +374,7 @@ def household_features(log: CampaignLog, as_of: Any) -> pd.DataFrame:
     TypeError
         When what households told is text and not ordered categories.
     """
-    as_of = pd.Timestamp(as_of)
+    as_of = log.day_of(as_of, "as_of")
     now = as_of.to_datetime64()
     for name in ("contacts", "responses"):
         log.rows_of(getattr(log.shop, name)["customer_id"], f"{name}, customer_id")

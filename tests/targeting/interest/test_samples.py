@@ -332,3 +332,14 @@ def test_pairs_take_zeros_and_ones_and_know_their_snapshots():
 def test_pairs_of_one_answer_cannot_be_drawn():
     with pytest.raises(ValueError, match="all 6 pairs are not bought"):
         samples.sample_pairs(tiny(bought=np.zeros((2, 3))), 2, seed=0)
+
+
+def test_snapshots_are_matched_by_index_and_lists_become_arrays():
+    labels, parts = ["a", "b"], vars(tiny())
+    mixed = tiny(
+        customer=pd.Series([0, 1], labels),
+        history=pd.DataFrame(parts["history"], labels)[::-1],
+        context=parts["context"].tolist(),
+    )
+    assert np.array_equal(mixed.history, parts["history"])
+    assert mixed.history.dtype == np.int32 and mixed.context.dtype == np.float32

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics as reference
+from sklearn.ensemble import RandomForestClassifier
 
 from pm_utils.chapters.conversion import information_ladder
 from pm_utils.evaluation.probabilities import score_table
@@ -101,7 +102,7 @@ def test_logits_match_columns_by_name_and_rows_by_index():
     (found,) = fitted_logit(
         logistic_regression(1.0), table, target.iloc[order], [table[["c", "a", "b"]]]
     )
-    assert found == pytest.approx(expected)
+    assert found.to_numpy() == pytest.approx(expected)
     with pytest.raises(KeyError, match="others has no column 'b'"):
         fitted_logit(logistic_regression(1.0), table, target, [table[["c", "a"]]])
 
@@ -126,3 +127,18 @@ def test_answers_that_are_none_and_features_that_are_unknown_are_refused():
         rate_by_cell(train, train, ["type"])
     with pytest.raises(KeyError, match="rows has no column 'days'"):
         rate_by_cell(train.assign(days=1, redeemed=0), train, ["days"])
+
+
+def test_logits_and_rates_keep_the_labels_of_their_rows():
+    rows = pd.DataFrame({"kind": [0, 0, 1, 1]}, index=[3, 2, 1, 0])
+    (logit,) = fitted_logit(logistic_regression(1.0), rows, [0, 1, 1, 1], [rows[::-1]])
+    assert logit.index.tolist() == [0, 1, 2, 3] and logit[0] > logit[3]
+    rate = rate_by_cell(rows.assign(redeemed=[0, 0, 1, 0]), rows, ["kind"])
+    assert rate.loc[[3, 0]].tolist() == [0.01, 0.5]
+
+
+def test_a_forest_that_is_sure_has_a_finite_logit():
+    rows = pd.DataFrame({"kind": [0.0, 0.0, 1.0, 1.0] * 10})
+    forest = RandomForestClassifier(5, random_state=0)
+    (logit,) = fitted_logit(forest, rows, rows["kind"], [rows])
+    assert np.isfinite(logit).all() and (logit > 30).tolist() == (rows["kind"] > 0).tolist()

@@ -240,3 +240,16 @@ def test_the_order_of_contacts_does_not_matter():
     other = CouponRows(rows.contact[mixed], facts[mixed], taken[mixed])
     found = [CouponChoice.learn(part, np.ones(10)).weight for part in (rows, other)]
     assert found[0] == pytest.approx(found[1], abs=1e-4)
+
+
+def test_the_scale_of_a_fact_makes_no_difference():
+    rows = drawn(np.array([1.0]), 200)
+    small = replace(rows, facts=5e-4 * rows.facts)
+    one, other = (CouponChoice.learn(part, np.ones(200)).weight for part in (rows, small))
+    assert other == pytest.approx(one, rel=1e-3)
+
+
+def test_pairs_are_matched_by_index():
+    taken = pd.Series([False, True, False, True], list("dcba"))
+    rows = CouponRows(pd.Series([0, 0, 1, 1], list("abcd")), np.eye(4), taken)
+    assert rows.redeemed.tolist() == [True, False, True, False]

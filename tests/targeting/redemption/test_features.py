@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from pm_utils.data import Shop
-from pm_utils.targeting.redemption.contacts import CampaignLog, contact_table
+from pm_utils.targeting.redemption.contacts import TIMES, CampaignLog, contact_table
 from pm_utils.targeting.redemption.features import (
     FEW,
     contact_features,
@@ -343,3 +343,59 @@ def test_the_order_of_tables_does_not_matter():
     one = household_features(CampaignLog.of(shop), "2019-02-15")
     other = household_features(CampaignLog.of(replace(shop, **mixed)), "2019-02-15")
     pd.testing.assert_frame_equal(one, other)
+
+
+def test_contacts_of_equal_labels_stay_one_row_each():
+    log = CampaignLog.of(own_shop("Type A"))
+    contacts = contact_table(log.shop, first="2019-01-01", last="2019-02-01")
+    taste = learn_taste(log, "2019-02-01", width=1)
+    for index in ([0, 1, 2, 0, 1, 2], [5, 4, 3, 2, 1, 0]):
+        named = contacts.set_axis(index)
+        for found, expected in zip(
+            contact_features(log, named, taste), contact_features(log, contacts, taste), strict=True
+        ):
+            pd.testing.assert_frame_equal(found, expected.set_axis(index))
+    january = pd.Timestamp("2019-01-01")
+    keys = pd.MultiIndex.from_product(
+        [[january], range(6), [january]], names=["trained_until", "customer_id", "as_of"]
+    )
+    profiles = pd.DataFrame({"profile_00": np.arange(6.0)}, keys)
+    named = contacts.set_axis([0, 1, 2, 0, 1, 2])
+    found = latest_profiles(profiles, named, trained_until=january)
+    assert found["profile_00"].tolist() == contacts["customer_id"].tolist()
+    with pytest.raises(ValueError, match="contacts: no rows"):
+        contact_features(log, contacts[:0], taste)
+
+
+def test_a_shop_with_a_zone_counts_by_its_own_clock():
+    shop = own_shop("Type A")
+    local = {
+        name: getattr(shop, name).assign(
+            **{one: getattr(shop, name)[one].dt.tz_localize("Asia/Tokyo") for one in columns}
+        )
+        for name, columns in TIMES.items()
+    }
+    found = []
+    for one in (shop, replace(shop, **local)):
+        log = CampaignLog.of(one)
+        contacts = contact_table(one, first="2019-01-01", last="2019-02-01")
+        taste = learn_taste(log, "2019-02-01", width=1)
+        found.append((contacts, *contact_features(log, contacts, taste)))
+        found[-1] += (household_features(log, "2019-02-15"),)
+    for expected, other in zip(*found, strict=True):
+        pd.testing.assert_frame_equal(expected, other)
+    day = pd.Timestamp("2019-01-20", tz="Asia/Tokyo")
+    assert len(log.before(day)) == len(CampaignLog.of(shop).before("2019-01-20")) == 19
+    with pytest.raises(ValueError, match="zone UTC"):
+        log.before(pd.Timestamp("2019-01-20", tz="UTC"))
+
+
+def test_returns_strangers_and_types_without_a_name_are_refused():
+    shop = own_shop("Type A")
+    back = replace(shop, order_lines=shop.order_lines.assign(amount=-10.0))
+    with pytest.raises(ValueError, match="order_lines, amount is out of range in 60 of 60"):
+        CampaignLog.of(back)
+    with pytest.raises(ValueError, match="1 of 3 are of nobody .* first customer_id 2 of campaign"):
+        contact_table(replace(shop, contacts=shop.contacts[:2]), first="2019", last="2020")
+    with pytest.raises(ValueError, match="campaign_type is '!'"):
+        CampaignLog.of(own_shop("!"), types=["!", "letter"])

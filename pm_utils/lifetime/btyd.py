@@ -23,7 +23,11 @@ from sklearn.exceptions import ConvergenceWarning
 from pm_utils import inputs
 
 LOG_BOUND = 12.0  # a fit keeps the logarithm of each parameter, in units of its own, within this
-MAX_STEPS = 1000  # of a fit
+MAX_STEPS = 1000  # of each search of a fit
+GAIN = 1e-6  # nats; a fit has ended where no point nearby is likelier by more
+FLAT = 0.04  # nats; below, a parameter's logarithm has a deviation above 5, a factor of 150
+_EXACTLY = ("L-BFGS-B", {"ftol": 1e-15, "gtol": 1e-10, "maxfun": 3 * MAX_STEPS})
+_SEARCHES = (_EXACTLY, ("Nelder-Mead", {"xatol": 1e-6, "fatol": 1e-14}), _EXACTLY)
 _NODES = 200  # of the quadrature where the hypergeometric function overflows
 
 
@@ -38,12 +42,14 @@ def _history(
     rows = next((one.index for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
     x = inputs.whole_numbers(x, "frequency").astype(float)
     t_x, T = inputs.numbers(t_x, "recency", low=0), inputs.numbers(T, "age", low=0)
-    late = np.atleast_1d(t_x > T * (1 + 1e-9) + 1e-9)
+    rounding = 1e-9 if t_x.dtype == T.dtype == float else 4 * float(np.finfo(np.float32).eps)
+    t_x, T = t_x.astype(float), T.astype(float)
+    late = np.atleast_1d(t_x > T * (1 + rounding) + rounding)
     _refuse(late, rows, "recency is beyond age", "give both in one unit, until one day")
     early = np.atleast_1d((x == 0) & (t_x > 0))
     fault = "recency is above 0 without a repeat order"
     _refuse(early, rows, fault, "count it from the first order")
-    return x, t_x, T
+    return x, np.minimum(t_x, T), T
 
 
 def _matched(**given: ArrayLike) -> list[ArrayLike]:
@@ -201,7 +207,8 @@ class BetaGeoNBD:
         Warns
         -----
         ConvergenceWarning
-            When a parameter ended at its bound: the data do not tell it, such as how customers
+            When a parameter ended at its bound, or could be many times larger or smaller with
+            hardly a difference to the likelihood: the data do not tell it, such as how customers
             leave where nobody seems to.
 
         Examples
@@ -216,6 +223,8 @@ class BetaGeoNBD:
         rows, count = np.unique(histories, axis=0, return_counts=True)  # equal rows count once
         if not rows[:, 0].any():
             raise ValueError(f"none of {len(histories):,} customers ordered again: nothing to fit")
+        if not rows[:, 2].any():
+            raise ValueError(f"age is 0 for all of {len(histories):,} customers: nothing to fit")
         unit = count @ rows[:, 2] / count.sum()  # the mean age
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -481,7 +490,7 @@ class GammaGamma:
         Warns
         -----
         ConvergenceWarning
-            When a parameter ended at its bound.
+            When a parameter ended at its bound, or could be many times larger or smaller.
 
         Examples
         --------
@@ -499,12 +508,12 @@ class GammaGamma:
             raise ValueError(
                 f"none of {known.size:,} customers has a repeat order of some value: nothing to fit"
             )
-        x, unit = x[known], mean[known].mean()
-        mean = mean[known] / unit
+        rows, count = np.unique(np.column_stack([x, mean])[known], axis=0, return_counts=True)
+        unit = count @ rows[:, 1] / count.sum()
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            likelihood, gradients = gamma_gamma_log_likelihood(parameters, x, mean)
-            return likelihood.sum(), gradients.sum(0)
+            value, gradients = gamma_gamma_log_likelihood(parameters, rows[:, 0], rows[:, 1] / unit)
+            return count @ value, count @ gradients
 
         return cls(*_maximise_likelihood(log_likelihood, {"p": 1, "q": 1, "v": unit}))
 
@@ -544,26 +553,65 @@ def _maximise_likelihood(
     """Return the parameters above 0 that maximise a log likelihood, sought by their logarithms.
 
     `units` names the parameters and tells what each is measured in; the log likelihood reads
-    them without it.
+    them without it. The search has ended where another step would gain next to nothing, whatever
+    stopped it; where it has not, it goes on from there by another method.
     """
-    scale = max(abs(log_likelihood(np.ones(len(units)))[0]), 1.0)
+    names, scale = np.array(list(units)), max(abs(log_likelihood(np.ones(len(units)))[0]), 1.0)
 
     def loss(log_parameters: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradients = log_likelihood(np.exp(log_parameters))
         return -value / scale, -gradients / scale
 
-    bounds = [(-LOG_BOUND, LOG_BOUND)] * len(units)
-    options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": MAX_STEPS, "maxfun": 3 * MAX_STEPS}
-    result = minimize(
-        loss, np.zeros(len(units)), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-    )
-    found = dict(zip(units, np.exp(result.x) * list(units.values()), strict=True))
-    at_bound = np.abs(result.x) > LOG_BOUND - 1e-3
-    slope = np.abs(np.where(at_bound, 0, result.jac)).max()
-    if not (result.success or slope < 1e-6) or not np.isfinite(result.fun):
-        told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-        raise RuntimeError(f"the fit did not end after {result.nit} steps, at {told}")
-    for name in np.array(list(units))[at_bound]:
-        told = f"{name} ended at its bound, {found[name]:.4g}: the data do not tell it"
+    found, steps = np.zeros(len(units)), 0
+    for method, options in _SEARCHES:
+        by_slope = method == "L-BFGS-B"
+        result = minimize(
+            loss if by_slope else lambda where: loss(where)[0],
+            found,
+            jac=by_slope,
+            method=method,
+            bounds=[(-LOG_BOUND, LOG_BOUND)] * len(units),
+            options={"maxiter": MAX_STEPS} | options,
+        )
+        steps, found = steps + result.nit, result.x
+        at_bound = np.abs(found) > LOG_BOUND - 1e-3
+        gain, unclear = _peak(lambda where: scale * loss(where)[1], found, at_bound)
+        if gain < GAIN:
+            break
+    ended = dict(zip(names, np.exp(found) * list(units.values()), strict=True))
+    if not gain < GAIN:
+        told = ", ".join(f"{name} {value:.4g}" for name, value in ended.items())
+        raise RuntimeError(f"the fit did not end after {steps} steps, at {told}")
+    for name in names[at_bound]:
+        told = f"{name} ended at its bound, {ended[name]:.4g}: the data do not tell it"
         warnings.warn(told, ConvergenceWarning, stacklevel=3)
-    return list(map(float, found.values()))
+    if vague := [f"{name} {ended[name]:.4g}" for name in names[unclear & ~at_bound]]:
+        told = f"{' and '.join(vague)} could be many times larger or smaller"
+        warnings.warn(f"{told}: the data hardly tell", ConvergenceWarning, stacklevel=3)
+    return list(map(float, ended.values()))
+
+
+def _peak(
+    slope: Callable[[np.ndarray], np.ndarray], found: np.ndarray, at_bound: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Look at a loss in nats around a point.
+
+    Returns
+    -------
+    gain : float
+        About how much likelier, in nats, a point nearby would be.
+    unclear : boolean array
+        Parameters that may change, alone or together, with hardly a loss.
+    """
+    step = 1e-4 * np.eye(len(found))
+    curvature = np.array([(slope(found + one) - slope(found - one)) / 2e-4 for one in step])
+    if not np.isfinite(curvature).all():
+        return np.inf, at_bound
+    curvature = (curvature + curvature.T) / 2
+    bent, direction = np.linalg.eigh(curvature)
+    unclear = (np.abs(direction[:, bent < FLAT]) > 0.3).any(axis=1)
+    downhill = -slope(found)
+    free = ~(at_bound & (downhill * found > 0))  # a slope beyond the bound gains nothing
+    bent, direction = np.linalg.eigh(curvature[np.ix_(free, free)])
+    gain = (direction.T @ downhill[free]) ** 2 / (2 * np.maximum(bent, FLAT))
+    return float(gain.sum()), unclear

@@ -5,7 +5,7 @@ read what `pm_utils.lifetime.rfm.rfm_summary` leaves of a history.
 
 Times may be in any unit and dollars in any currency: a fit measures them by their own mean, so
 that another unit changes alpha (or v) in proportion and nothing else. Arguments that carry an index
-are matched by it.
+are matched by it, and what comes back per customer is a Series of that index.
 """
 
 import warnings
@@ -21,6 +21,7 @@ from scipy.special import betaincinv, expit, gammaln, hyp2f1, psi, roots_legendr
 from sklearn.exceptions import ConvergenceWarning
 
 from pm_utils import inputs
+from pm_utils.lifetime._rows import like, matched
 
 LOG_BOUND = 12.0  # a fit keeps the logarithm of each parameter, in units of its own, within this
 MAX_STEPS = 1000  # of each search of a fit
@@ -38,7 +39,7 @@ def _history(
     frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return x, t_x and T as floats, matched by their index, or refuse what is no history."""
-    x, t_x, T = _matched(frequency=frequency, recency=recency, age=age)
+    x, t_x, T = matched(frequency=frequency, recency=recency, age=age)
     rows = next((one.index for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
     x = inputs.whole_numbers(x, "frequency").astype(float)
     t_x, T = inputs.numbers(t_x, "recency", low=0), inputs.numbers(T, "age", low=0)
@@ -52,11 +53,12 @@ def _history(
     return x, np.minimum(t_x, T), T
 
 
-def _matched(**given: ArrayLike) -> list[ArrayLike]:
-    """Match lists by their index; a single number stands for every row."""
-    lists = {name: one for name, one in given.items() if np.ndim(one)}
-    given |= dict(zip(lists, inputs.aligned(**lists), strict=True)) if lists else {}
-    return list(given.values())
+def _ahead(weeks: ArrayLike, *history: ArrayLike) -> tuple[np.ndarray, ...]:
+    """Return weeks to look ahead, and the history, matched where the weeks are many."""
+    names = "weeks", "frequency", "recency", "age"
+    if isinstance(weeks, pd.Series):
+        weeks, *history = matched(**dict(zip(names, (weeks, *history), strict=True)))
+    return inputs.numbers(weeks, "weeks", low=0), *_history(*history)
 
 
 def _refuse(wrong: np.ndarray, rows: pd.Index | None, fault: str, remedy: str) -> None:
@@ -269,7 +271,7 @@ class BetaGeoNBD:
         before = np.where(x > 0, self.b + x - 1, 1.0)
         odds = np.log(self.a / before)
         odds += (self.r + x) * (np.log(self.alpha + T) - np.log(self.alpha + t_x))
-        return np.where(x > 0, expit(-odds), 1.0)
+        return like(np.where(x > 0, expit(-odds), 1.0), frequency, recency, age)
 
     def probability_no_order(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -286,10 +288,10 @@ class BetaGeoNBD:
         >>> [round(float(model.probability_no_order(w, 2, 30, 39)), 3) for w in (0, 13, 52)]
         [1.0, 0.68, 0.403]
         """
-        x, t_x, T = _history(frequency, recency, age)
-        weeks, alive = inputs.numbers(weeks, "weeks", low=0), self.probability_alive(x, t_x, T)
-        quiet = ((self.alpha + T) / (self.alpha + T + weeks)) ** (self.r + x)
-        return 1 - alive + alive * quiet
+        ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
+        alive = self.probability_alive(x, t_x, T)
+        quiet = ((self.alpha + T) / (self.alpha + T + ahead)) ** (self.r + x)
+        return like(1 - alive + alive * quiet, weeks, frequency, recency, age)
 
     def expected_orders(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -324,16 +326,17 @@ class BetaGeoNBD:
         >>> [round(float(model.expected_orders(w, 2, 30.43, 38.86)), 3) for w in (39, 78)]
         [1.226, 2.151]
         """
-        x, t_x, T = _history(frequency, recency, age)
-        r, alpha, b, weeks = self.r, self.alpha, self.b, inputs.numbers(weeks, "weeks", low=0)
+        ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
+        r, alpha, b = self.r, self.alpha, self.b
         a = self.a + 1e-6 * (abs(self.a - 1) < 1e-6)  # at 1 the formula is 0 / 0, with a limit
-        z = weeks / (alpha + T + weeks)
+        z = ahead / (alpha + T + ahead)
         with np.errstate(all="ignore"):
             never = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
             orders = (a + b + x - 1) / (a - 1) * (1 - never) + 0.0  # no -0
         if not np.isfinite(orders).all():
-            orders = np.where(np.isfinite(orders), orders, self._integrated_orders(weeks, x, T))
-        return orders * self.probability_alive(x, t_x, T)
+            orders = np.where(np.isfinite(orders), orders, self._integrated_orders(ahead, x, T))
+        orders = orders * self.probability_alive(x, t_x, T)
+        return like(orders, weeks, frequency, recency, age)
 
     def _integrated_orders(self, weeks: np.ndarray, x: np.ndarray, T: np.ndarray) -> np.ndarray:
         """The orders of customers who are there, as a mean over the probability to leave, p.
@@ -418,7 +421,7 @@ def gamma_gamma_log_likelihood(
     (array([0.25]), (1, 3))
     """
     p, q, v = inputs.numbers(parameters, "parameters", above=0)
-    x, mean = _matched(frequency=frequency, value=value)
+    x, mean = matched(frequency=frequency, value=value)
     x, mean = inputs.numbers(x, "frequency", above=0), inputs.numbers(mean, "value", above=0)
     total, n = v + x * mean, p * x
     likelihood = gammaln(n + q) - gammaln(n) - gammaln(q) + q * np.log(v) - np.log(mean)
@@ -537,12 +540,12 @@ class GammaGamma:
         if self.q <= 1:
             raise ValueError(f"q is {self.q}: the mean of an order has no finite value")
         x, mean = _spending(frequency, value)
-        return self.p * (self.v + x * mean) / (self.p * x + self.q - 1)
+        return like(self.p * (self.v + x * mean) / (self.p * x + self.q - 1), frequency, value)
 
 
 def _spending(frequency: ArrayLike, value: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return orders and mean values as floats, matched by their index, or refuse them."""
-    x, mean = _matched(frequency=frequency, value=value)
+    x, mean = matched(frequency=frequency, value=value)
     x = inputs.whole_numbers(x, "frequency").astype(float)
     return x, inputs.numbers(mean, "value", low=0)
 

@@ -534,6 +534,24 @@ def test_histories_are_matched_by_customer_whatever_their_order(method):
         method(table["frequency"], table["recency"], table["age"].rename({"e": "f"}))
 
 
+@pytest.mark.parametrize("weeks", [9, pd.Series(range(5), list("edcba"))])
+def test_what_comes_back_per_customer_carries_their_index(weeks):
+    table = pd.DataFrame(HISTORIES.T, columns=COLUMNS, index=list("abcde"))
+    history = [table[name] for name in COLUMNS]
+    plain = weeks if np.ndim(weeks) == 0 else weeks[table.index].to_numpy()
+    for method in (PUBLISHED.expected_orders, PUBLISHED.probability_no_order):
+        found = method(weeks, *history)
+        assert sorted(found.index) == list("abcde")
+        assert found[table.index].tolist() == method(plain, *HISTORIES).tolist()
+        assert isinstance(method(plain, *HISTORIES), np.ndarray)
+    alive = PUBLISHED.probability_alive(HISTORIES[0], table["recency"], table["age"])
+    assert alive.index.equals(table.index)
+    assert isinstance(PUBLISHED.probability_alive(*HISTORIES), np.ndarray)
+    value = GammaGamma(6.25, 3.74, 15.44).expected_value(table["frequency"], 20.0)
+    assert value.index.equals(table.index)
+    assert PUBLISHED.unconditional_orders(table["age"]).index.equals(table.index)
+
+
 def test_spending_is_checked_and_matched():
     model = GammaGamma(6.25, 3.74, 15.44)
     for call in (GammaGamma.fit, model.expected_value):
@@ -542,9 +560,8 @@ def test_spending_is_checked_and_matched():
         with pytest.raises(ValueError, match="value is not finite in 1 of 2 rows"):
             call([3, 2], [5.0, np.nan])
     x, mean = pd.Series({"a": 1, "b": 9}), pd.Series({"b": 90.0, "a": 10.0})
-    assert model.expected_value(x, mean) == pytest.approx(
-        model.expected_value([1, 9], [10.0, 90.0])
-    )
+    wanted = model.expected_value([1, 9], [10.0, 90.0])
+    assert model.expected_value(x, mean).to_numpy() == pytest.approx(wanted)
 
 
 def test_parameters_are_above_0():

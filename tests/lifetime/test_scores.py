@@ -182,7 +182,7 @@ def test_customers_with_one_prediction_share_the_parts_that_divide_them():
 
 def test_a_resample_without_spend_has_no_total():
     weight = np.array([[1, 0, 0], [1, 1, 1]])
-    found = value_scores([0.0, 2.0, 4.0], [1.0, 2.0, 9.0], weight)["total"]
+    found = scoring.value_scores([0.0, 2.0, 4.0], [1.0, 2.0, 9.0], weight)["total"]
     assert np.isnan(found[0]) and found[1] == 2
 
 

@@ -1,5 +1,7 @@
 """What profiles give away about customers who did not tell, scored on those who did."""
 
+from itertools import count
+
 import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyClassifier
@@ -53,8 +55,9 @@ def cross_validated_probabilities(
     Raises
     ------
     ValueError
-        When a view is not finite, its rows are not those of the answer, there are not two answers,
-        or each was given by fewer customers than there are folds.
+        When a view is not finite or is called "naive", its rows are not those of the answer, there
+        are not two answers, or one was given by too few customers: each fold needs one, and three
+        must be left in the others, among which the regularisation is chosen.
 
     Examples
     --------
@@ -73,17 +76,24 @@ def cross_validated_probabilities(
     >>> {name: each[1].round(1).tolist() for name, each in probabilities.items()}  # who said yes
     {'naive': [0.5, 0.5], 'view': [0.3, 0.7]}
     """
-    answer, *tables = inputs.aligned(answer=answer, **views)
-    views = {
-        name: inputs.numbers(view, name, ndim=2) for name, view in zip(views, tables, strict=True)
-    }
+    if "naive" in views:
+        raise ValueError("a view is called 'naive', as the guess without a view is: rename it")
+    views = dict(views)
+    own = {"the view 'answer'" if name == "answer" else str(name): name for name in views}
+    answer, *tables = inputs.aligned(
+        answer=answer, **{called: views[name] for called, name in own.items()}
+    )
+    for (called, name), view in zip(own.items(), tables, strict=True):
+        views[name] = inputs.numbers(view, called, ndim=2)
+    folds = int(inputs.whole_numbers(folds, "folds", low=2))
     told = answer.notna().to_numpy()
     known = answer[told].astype(str).to_numpy()
-    kinds, count = np.unique(known, return_counts=True)
-    if len(kinds) < 2 or count.max() < folds:
-        told_so = ", ".join(f"{kind!r} {n}" for kind, n in zip(kinds, count, strict=True))
+    kinds, size = np.unique(known, return_counts=True)
+    least = _least(folds)
+    if len(kinds) < 2 or size.min() < least:
+        told_so = ", ".join(f"{kind!r} {n}" for kind, n in zip(kinds, size, strict=True))
         raise ValueError(
-            f"answers: {told_so or 'none'}; give two or more, of at least {folds} customers"
+            f"answers: {told_so or 'none'}; give two or more, of at least {least} customers each"
         )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
@@ -94,6 +104,11 @@ def cross_validated_probabilities(
         for name, (model, view) in models.items()
     }
     return (known[:, None] == np.unique(known)).astype(float), probabilities
+
+
+def _least(folds: int) -> int:
+    """How many customers must give an answer: one per fold, and three in all folds but one."""
+    return next(n for n in count(folds) if n - -(-n // folds) >= REGRESSION["cv"])
 
 
 def guess_table(
@@ -213,7 +228,8 @@ def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When the view is not finite, its rows are not those of the answer, or all or none told.
+        When the view is not finite, its rows are not those of the answer, all or none told,
+        or there are not two answers, each of three customers or more.
 
     Examples
     --------
@@ -234,6 +250,12 @@ def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:
     if told.all() or not told.any():
         raise ValueError(f"{told.sum():,} of {len(told):,} told: some must, and some must not")
     known = answer[told].astype(str)
+    size = known.value_counts()
+    if len(size) < 2 or size.min() < REGRESSION["cv"]:
+        told_so = ", ".join(f"{kind!r} {n}" for kind, n in size.items())
+        raise ValueError(
+            f"answers: {told_so}; give two or more, of at least {REGRESSION['cv']} customers each"
+        )
     model = _regression().fit(view[told], known)
     silent = pd.Series(model.predict_proba(view[~told]).mean(0), model.classes_)
     return pd.DataFrame({"told": known.value_counts(normalize=True), "never told": silent})

@@ -95,8 +95,9 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        When `as_of` has a time of day or a zone, the shop lacks a table, no order is that early,
-        an amount or a discount is not finite or below 0, as of a return, or a time is missing.
+        When `as_of` has a time of day or another zone than the orders, the shop lacks a table or
+        lists a customer twice, no order is that early, an amount or a discount is not finite or
+        below 0, as of a return, or a time is missing.
     KeyError
         When an order, a contact or a response is of a customer whom the shop does not know.
 
@@ -133,12 +134,12 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     share_meat          0.25
     campaigns_answered  1.00
     """
-    cutoff = _midnight(as_of)
     _require(shop, "customers", "products", "order_lines", "campaigns", "contacts", "responses")
+    cutoff = shop_day(as_of, "as_of", shop.order_lines["ordered_at"]).to_datetime64()
     lines = _before(shop.order_lines, "ordered_at", cutoff)
     if len(lines) == 0:
         raise ValueError(f"no order is dated before {as_of}: give a later date")
-    everyone = pd.Index(shop.customers["customer_id"])
+    everyone = everyone_of(shop)
     n = len(everyone)
     for column in ("amount", "retail_discount", "coupon_discount", "coupon_match_discount"):
         inputs.numbers(lines[column], column, low=0)
@@ -157,19 +158,43 @@ def customer_features(shop: Shop, as_of: Any) -> pd.DataFrame:
     return frame[np.bincount(customer, minlength=n) > 0]
 
 
-def _midnight(as_of: Any) -> np.datetime64:
-    cutoff = pd.Timestamp(as_of)
-    if cutoff is pd.NaT or cutoff.tzinfo is not None or cutoff != cutoff.normalize():
-        raise ValueError(f"as_of is {as_of}: give a day, without a time or a time zone")
-    return cutoff.to_datetime64()
-
-
 def _require(shop: Shop, *tables: str) -> None:
     if missing := [table for table in tables if getattr(shop, table) is None]:
         raise ValueError(
             f"the shop has no {', '.join(missing)}: give them to Shop.from_frames, or name them in "
             "load_shop([...])"
         )
+
+
+def everyone_of(shop: Shop) -> pd.Index:
+    """Return the ids of the shop's customers in the order of its table, each of them once.
+
+    Raises
+    ------
+    ValueError
+        When an id is missing, or stands in two rows.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.customers.features import everyone_of
+    >>> from pm_utils.data import Shop
+    >>> everyone_of(Shop(customers=pd.DataFrame({"customer_id": [7, 8, 7]})))
+    Traceback (most recent call last):
+    ValueError: customers has the customer_id 7 in two rows or more: give each customer one row
+    """
+    ids = pd.Index(shop.customers["customer_id"])
+    if ids.hasnans:
+        raise ValueError(
+            f"customers lacks the customer_id in {ids.isna().sum():,} of {len(ids):,} rows: give "
+            "each customer one"
+        )
+    if not ids.is_unique:
+        raise ValueError(
+            f"customers has the customer_id {ids[ids.duplicated()].tolist()[0]!r} in two rows or "
+            "more: give each customer one row"
+        )
+    return ids
 
 
 def _levels(column: pd.Series) -> list[str]:
@@ -306,7 +331,8 @@ def features_on(shop: Shop, dates: Iterable[Any]) -> pd.DataFrame:
     ValueError
         As in `customer_features`, and when no date is given or one is given twice.
     """
-    days = [pd.Timestamp(day) for day in dates]
+    _require(shop, "order_lines")
+    days = [shop_day(day, "as_of", shop.order_lines["ordered_at"]) for day in dates]
     if not days or len(set(days)) < len(days):
         raise ValueError(f"the dates are {[str(day) for day in days]}: give some, each once")
     return pd.concat({day: customer_features(shop, day) for day in days}, names=["as_of"])
@@ -322,7 +348,7 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     shop : Shop
         With ``customers`` and ``order_lines``.
     start, end : date-like
-        The window.
+        The window, whole days.
 
     Returns
     -------
@@ -332,8 +358,9 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     Raises
     ------
     ValueError
-        When the shop lacks a table, the window does not start before it ends, an amount is not
-        finite, a time is missing, or the zone of the window is not that of the orders.
+        When the shop lacks a table or lists a customer twice, the window does not start before it
+        ends, or one of them has a time of day, an amount is not finite, a time is missing, or the
+        zone of the window is not that of the orders.
     KeyError
         When an order in the window is of a customer whom the shop does not know.
 
@@ -361,9 +388,10 @@ def spend_between(shop: Shop, start: Any, end: Any) -> pd.Series:
     when = shop_times(ordered_at, "ordered_at")
     lines = shop.order_lines[(when >= first) & (when < last)]
     inputs.numbers(lines["amount"], "amount")
-    inputs.codes(lines["customer_id"].unique(), shop.customers["customer_id"], "customer_id")
+    everyone = everyone_of(shop)
+    inputs.codes(lines["customer_id"].unique(), everyone, "customer_id")
     total = lines.groupby("customer_id")["amount"].sum()
-    return total.reindex(shop.customers["customer_id"], fill_value=0.0).rename("spend")
+    return total.reindex(everyone, fill_value=0.0).rename("spend")
 
 
 def next_spend(shop: Shop, features: pd.DataFrame, *, window: Any = WINDOW) -> pd.Series:

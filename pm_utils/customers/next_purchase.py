@@ -18,7 +18,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from pm_utils.customers import purchase_log
 from pm_utils.customers.networks import BasketRNN, ProfileTagger, PurchaseCNN, UserProfileNet
 from pm_utils.customers.purchase_log import HISTORY_COLUMNS, PurchaseLog
-from pm_utils.inputs import aligned, booleans, numbers
+from pm_utils.data.clock import shop_day
+from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
 from pm_utils.learning.training import fit, predict
 
 RATE = HISTORY_COLUMNS.index("orders_per_8w")
@@ -47,7 +48,7 @@ class TagSamples:
     Raises
     ------
     ValueError
-        When the arrays differ in rows.
+        When the arrays differ in rows, or carry indexes of different rows.
 
     Examples
     --------
@@ -80,13 +81,18 @@ class TagSamples:
     target: np.ndarray
 
     def __post_init__(self) -> None:
-        """Refuse arrays whose rows do not belong together."""
-        if len({len(getattr(self, f.name)) for f in fields(self)}) > 1:
-            aligned(**{f.name: getattr(self, f.name) for f in fields(self)})
+        """Match rows by their index where there is one, or refuse those that do not belong."""
+        names = [f.name for f in fields(self)]
+        given = {name: getattr(self, name) for name in names}
+        if len({len(part) for part in given.values()}) > 1 or len(self.customer):
+            given = dict(zip(names, aligned(**given), strict=True))
+        for name, part in given.items():
+            object.__setattr__(self, name, np.asarray(part))
 
     def on(self, dates: Iterable[pd.Timestamp]) -> Self:
         """Return the samples of some of the dates, in the order in which they are."""
-        rows = np.isin(self.as_of, pd.DatetimeIndex(dates).to_numpy().astype("datetime64[D]"))
+        days = [shop_day(date, "dates").to_datetime64().astype("datetime64[D]") for date in dates]
+        rows = np.isin(self.as_of, np.array(days, "datetime64[D]"))
         return type(self)(*(getattr(self, f.name)[rows] for f in fields(self)))
 
 
@@ -107,6 +113,11 @@ def as_of_dates(last: str, first: str, days: int) -> pd.DatetimeIndex:
     DatetimeIndex
         In order of time.
 
+    Raises
+    ------
+    ValueError
+        When a date is none, or has a time of day, or the distance is below one day.
+
     Examples
     --------
     The last date is always among them, the first only if it falls on the distance.
@@ -115,7 +126,9 @@ def as_of_dates(last: str, first: str, days: int) -> pd.DatetimeIndex:
     >>> [f"{date:%d %b}" for date in as_of_dates("2017-03-31", "2017-03-01", 14)]
     ['03 Mar', '17 Mar', '31 Mar']
     """
-    return pd.date_range(first, last, freq="D")[::-1][::days][::-1]
+    days = int(whole_numbers(days, "days", low=1))
+    between = pd.date_range(shop_day(first, "first"), shop_day(last, "last"), freq="D")
+    return between[::-1][::days][::-1]
 
 
 def tag_samples(
@@ -303,7 +316,7 @@ def per_tag_probabilities(
     """
     train, target = aligned(train=train, target=target)
     train, test = numbers(train, "train", ndim=3), numbers(test, "test", ndim=3)
-    booleans(target, "target")
+    target = booleans(target, "target").astype(np.asarray(target).dtype, copy=False)
     probability = np.empty(test.shape[:2])
     for tag in range(target.shape[1]):
         if len(np.unique(target[:, tag])) < 2:
@@ -340,7 +353,7 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     array([[[1., 7., 8.],
             [2., 7., 8.]]])
     """
-    own, profile = aligned(own=own, profile=profile)
+    own, profile = (np.asarray(part) for part in aligned(own=own, profile=profile))
     repeated = np.repeat(profile[:, None], own.shape[1], axis=1)
     return np.concatenate([own, repeated], axis=2)
 
@@ -491,8 +504,14 @@ def profile_frame(
     -------
     DataFrame of shape (N, 32)
         Indexed by ``customer_id`` and ``as_of``; columns ``profile_00`` to ``profile_31``.
+
+    Raises
+    ------
+    ValueError
+        When a sample is of a customer whom the log does not know.
     """
+    customer = whole_numbers(samples.customer, "customer", high=len(log.customers) - 1)
     vectors = predict(net.profile, inputs.views(samples)[name]).numpy()
-    keys = [log.customers[samples.customer], pd.DatetimeIndex(samples.as_of)]
+    keys = [log.customers[customer], pd.DatetimeIndex(samples.as_of)]
     index = pd.MultiIndex.from_arrays(keys, names=["customer_id", "as_of"])
     return pd.DataFrame(vectors, index, [f"profile_{i:02d}" for i in range(vectors.shape[1])])

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pm_utils import inputs
+from pm_utils.customers.features import everyone_of
 from pm_utils.data import Shop
 from pm_utils.data.clock import shop_day, shop_times
 
@@ -95,7 +96,7 @@ def day_number(date: str | pd.Timestamp) -> int:
     Raises
     ------
     ValueError
-        When there is no such date.
+        When there is no such date, or it has a time of day or a zone: the days of a log have none.
 
     Examples
     --------
@@ -103,10 +104,7 @@ def day_number(date: str | pd.Timestamp) -> int:
     >>> day_number("2017-01-01"), day_number("2017-02-01")
     (0, 31)
     """
-    day = pd.Timestamp(date)
-    if day is pd.NaT:
-        raise ValueError(f"the date is {date}: give a day")
-    return (day.tz_localize(None) - FIRST_DAY).days
+    return (shop_day(date, "the date") - FIRST_DAY).days
 
 
 def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tuple[str, ...]:
@@ -176,8 +174,8 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     Raises
     ------
     ValueError
-        When a category is none of the shop's, an amount is not finite or below 0, as of a return,
-        or a time is missing.
+        When a category is none of the shop's, a customer is listed twice, an amount is not finite
+        or below 0, as of a return, or a time is missing.
     KeyError
         When an order is of a customer whom the shop does not know. A product that is not listed
         belongs to no category.
@@ -206,7 +204,7 @@ def purchase_log(shop: Shop, categories: tuple[str, ...]) -> PurchaseLog:
     times = shop_times(shop.order_lines["ordered_at"], "ordered_at")
     lines = shop.order_lines.assign(ordered_at=times)
     inputs.numbers(lines["amount"], "amount", low=0)
-    customers = np.sort(shop.customers["customer_id"].to_numpy())
+    customers = np.sort(everyone_of(shop).to_numpy())
     numbers = pd.Series(range(len(categories)), index=list(categories))
     of_product = shop.products.set_index("product_id")["category"].astype(object).map(numbers)
     orders = lines.groupby("order_id").agg(

@@ -229,6 +229,9 @@ def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:
     array([1, 3])
     """
     vectors = _vectors(vectors, count)
+    row = int(inputs.whole_numbers(row, "row", low=None))
+    if not 0 <= row < len(vectors):
+        raise IndexError(f"row is {row}: give one of 0 to {len(vectors) - 1}")
     search = NearestNeighbors(n_neighbors=count + 1, metric="cosine").fit(vectors)
     found = search.kneighbors(vectors[[row]], return_distance=False)[0]
     return found[found != row][:count]
@@ -252,7 +255,9 @@ def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) 
     -------
     array of shape (N,)
         Mean Jaccard index: categories that both bought over categories that either bought, 0 where
-        neither bought any.
+        neither bought any. Where several are equally far and not all of them fit, each of these
+        counts for a share of one, so that the order of the rows decides nothing. A Series where
+        the vectors or the target came with an index.
 
     Raises
     ------
@@ -271,16 +276,59 @@ def neighbour_overlap(vectors: np.ndarray, target: np.ndarray, neighbours: int) 
     >>> neighbour_overlap(vectors, target, neighbours=1).round(2)
     array([0.33, 0.33, 0.  , 0.  ])
     """
+    models = vectors, target
     vectors, target = inputs.aligned(vectors=vectors, target=target)
     vectors, bought = _vectors(vectors, neighbours), inputs.booleans(target, "target")
     search = NearestNeighbors(n_neighbors=neighbours + 1, metric="cosine").fit(vectors)
-    found = search.kneighbors(vectors, return_distance=False)
-    others = np.array(
-        [row[row != own][:neighbours] for own, row in enumerate(found)]
-    )  # a twin may push a customer out of its own list
+    distance, found = search.kneighbors(vectors)
+    # a twin may push a customer out of its own list
+    places = np.array([np.flatnonzero(row != own)[:neighbours] for own, row in enumerate(found)])
+    others = np.take_along_axis(found, places, 1)
     both = (bought[:, None] & bought[others]).sum(2)
     either = (bought[:, None] | bought[others]).sum(2)
-    return (both / np.maximum(either, 1)).mean(1)
+    overlap = (both / np.maximum(either, 1)).mean(1)
+    last = np.take_along_axis(distance, places, 1)[:, -1]
+    for own in _cut_ties(search, vectors, last, neighbours):
+        overlap[own] = _shared_overlap(search, vectors, bought, own, last[own], neighbours)
+    model = next((one for one in models if isinstance(one, pd.Series | pd.DataFrame)), None)
+    return overlap if model is None else pd.Series(overlap, model.index)
+
+
+def _cut_ties(
+    search: NearestNeighbors, vectors: np.ndarray, last: np.ndarray, neighbours: int
+) -> np.ndarray:
+    """Customers of whom another one is as far as the last neighbour on the list."""
+    if neighbours + 2 > len(vectors):
+        return np.array([], dtype=int)
+    distance, found = search.kneighbors(vectors, neighbours + 2)
+    distance[found == np.arange(len(vectors))[:, None]] = np.inf
+    return np.flatnonzero((distance <= last[:, None] + _rounding(vectors)).sum(1) > neighbours)
+
+
+def _rounding(vectors: np.ndarray) -> float:
+    """Cosine distances that differ by no more differ by rounding alone."""
+    return 4 * float(np.finfo(vectors.dtype).eps)
+
+
+def _shared_overlap(
+    search: NearestNeighbors,
+    vectors: np.ndarray,
+    bought: np.ndarray,
+    own: int,
+    last: float,
+    neighbours: int,
+) -> float:
+    """Mean overlap where those as far as the last neighbour share the places that are left."""
+    distance = search.kneighbors(vectors[[own]], len(vectors))
+    far = np.empty(len(vectors))
+    far[distance[1][0]] = distance[0][0]
+    far[own] = np.inf
+    same = _rounding(vectors)
+    nearer, tied = far < last - same, np.abs(far - last) <= same
+    both, either = (bought[own] & bought).sum(1), (bought[own] | bought).sum(1)
+    overlap = both / np.maximum(either, 1)
+    left = neighbours - nearer.sum()
+    return (overlap[nearer].sum() + left * overlap[tied].mean()) / neighbours
 
 
 def _vectors(vectors: np.ndarray, count: int) -> np.ndarray:

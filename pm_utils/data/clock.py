@@ -3,6 +3,9 @@
 A time with a zone counts on the day that it is in *that* zone: an order of 23:30 in New York is of
 that evening, whatever the day is in UTC. Move times of another zone to the shop's first, by
 ``tz_convert``. Times without a zone are taken as the shop's own.
+
+A date to look from, or a span's start or end, is a *day*, and means its midnight: `shop_day`
+refuses a time of day, which would count a part of a day as one.
 """
 
 from typing import Any
@@ -59,7 +62,7 @@ def shop_times(values: pd.Series, name: str) -> pd.Series:
 
 
 def shop_day(date: Any, name: str, like: pd.Series | None = None) -> pd.Timestamp:
-    """Return a date as a time without a zone, or refuse what is none.
+    """Return a day as its midnight without a zone, or refuse what is none.
 
     Parameters
     ----------
@@ -73,7 +76,7 @@ def shop_day(date: Any, name: str, like: pd.Series | None = None) -> pd.Timestam
     Raises
     ------
     ValueError
-        When there is no such date, or its zone is another.
+        When there is no such date, it has a time of day, or its zone is another.
 
     Examples
     --------
@@ -81,6 +84,9 @@ def shop_day(date: Any, name: str, like: pd.Series | None = None) -> pd.Timestam
     >>> from pm_utils.data.clock import shop_day
     >>> shop_day("2011-02-01", "as_of")
     Timestamp('2011-02-01 00:00:00')
+    >>> shop_day("2011-02-01 12:00", "as_of")
+    Traceback (most recent call last):
+    ValueError: as_of is 2011-02-01 12:00: give a day, without a time
     >>> shop_day(pd.Timestamp("2011-02-01", tz="Asia/Tokyo"), "as_of")
     Traceback (most recent call last):
     ValueError: as_of is of the zone Asia/Tokyo, the times of none: give the shop's own day
@@ -88,6 +94,8 @@ def shop_day(date: Any, name: str, like: pd.Series | None = None) -> pd.Timestam
     time = pd.Timestamp(date)
     if time is pd.NaT:
         raise ValueError(f"{name} is {date}: give a day")
+    if time != time.normalize():
+        raise ValueError(f"{name} is {date}: give a day, without a time")
     if time.tzinfo is None:
         return time
     own = None if like is None else getattr(like.dt, "tz", None)

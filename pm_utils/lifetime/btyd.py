@@ -5,7 +5,7 @@ read what `pm_utils.lifetime.rfm.rfm_summary` leaves of a history.
 
 Times may be in any unit and dollars in any currency: a fit measures them by their own mean, so
 that another unit changes alpha (or v) in proportion and nothing else. Arguments that carry an index
-are matched by it.
+are matched by it, and what comes back per customer is a Series of that index.
 """
 
 import warnings
@@ -21,9 +21,14 @@ from scipy.special import betaincinv, expit, gammaln, hyp2f1, psi, roots_legendr
 from sklearn.exceptions import ConvergenceWarning
 
 from pm_utils import inputs
+from pm_utils.lifetime._rows import like, matched
 
 LOG_BOUND = 12.0  # a fit keeps the logarithm of each parameter, in units of its own, within this
-MAX_STEPS = 1000  # of a fit
+MAX_STEPS = 1000  # of each search of a fit
+GAIN = 1e-6  # nats; a fit has ended where no point nearby is likelier by more
+FLAT = 0.04  # nats; below, a parameter's logarithm has a deviation above 5, a factor of 150
+_EXACTLY = ("L-BFGS-B", {"ftol": 1e-15, "gtol": 1e-10, "maxfun": 3 * MAX_STEPS})
+_SEARCHES = (_EXACTLY, ("Nelder-Mead", {"xatol": 1e-6, "fatol": 1e-14}), _EXACTLY)
 _NODES = 200  # of the quadrature where the hypergeometric function overflows
 
 
@@ -34,23 +39,26 @@ def _history(
     frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return x, t_x and T as floats, matched by their index, or refuse what is no history."""
-    x, t_x, T = _matched(frequency=frequency, recency=recency, age=age)
+    x, t_x, T = matched(frequency=frequency, recency=recency, age=age)
     rows = next((one.index for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
     x = inputs.whole_numbers(x, "frequency").astype(float)
     t_x, T = inputs.numbers(t_x, "recency", low=0), inputs.numbers(T, "age", low=0)
-    late = np.atleast_1d(t_x > T * (1 + 1e-9) + 1e-9)
+    rounding = 1e-9 if t_x.dtype == T.dtype == float else 4 * float(np.finfo(np.float32).eps)
+    t_x, T = t_x.astype(float), T.astype(float)
+    late = np.atleast_1d(t_x > T * (1 + rounding) + rounding)
     _refuse(late, rows, "recency is beyond age", "give both in one unit, until one day")
     early = np.atleast_1d((x == 0) & (t_x > 0))
     fault = "recency is above 0 without a repeat order"
     _refuse(early, rows, fault, "count it from the first order")
-    return x, t_x, T
+    return x, np.minimum(t_x, T), T
 
 
-def _matched(**given: ArrayLike) -> list[ArrayLike]:
-    """Match lists by their index; a single number stands for every row."""
-    lists = {name: one for name, one in given.items() if np.ndim(one)}
-    given |= dict(zip(lists, inputs.aligned(**lists), strict=True)) if lists else {}
-    return list(given.values())
+def _ahead(weeks: ArrayLike, *history: ArrayLike) -> tuple[np.ndarray, ...]:
+    """Return weeks to look ahead, and the history, matched where the weeks are many."""
+    names = "weeks", "frequency", "recency", "age"
+    if isinstance(weeks, pd.Series):
+        weeks, *history = matched(**dict(zip(names, (weeks, *history), strict=True)))
+    return inputs.numbers(weeks, "weeks", low=0), *_history(*history)
 
 
 def _refuse(wrong: np.ndarray, rows: pd.Index | None, fault: str, remedy: str) -> None:
@@ -201,7 +209,8 @@ class BetaGeoNBD:
         Warns
         -----
         ConvergenceWarning
-            When a parameter ended at its bound: the data do not tell it, such as how customers
+            When a parameter ended at its bound, or could be many times larger or smaller with
+            hardly a difference to the likelihood: the data do not tell it, such as how customers
             leave where nobody seems to.
 
         Examples
@@ -216,6 +225,8 @@ class BetaGeoNBD:
         rows, count = np.unique(histories, axis=0, return_counts=True)  # equal rows count once
         if not rows[:, 0].any():
             raise ValueError(f"none of {len(histories):,} customers ordered again: nothing to fit")
+        if not rows[:, 2].any():
+            raise ValueError(f"age is 0 for all of {len(histories):,} customers: nothing to fit")
         unit = count @ rows[:, 2] / count.sum()  # the mean age
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -260,7 +271,7 @@ class BetaGeoNBD:
         before = np.where(x > 0, self.b + x - 1, 1.0)
         odds = np.log(self.a / before)
         odds += (self.r + x) * (np.log(self.alpha + T) - np.log(self.alpha + t_x))
-        return np.where(x > 0, expit(-odds), 1.0)
+        return like(np.where(x > 0, expit(-odds), 1.0), frequency, recency, age)
 
     def probability_no_order(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -277,10 +288,10 @@ class BetaGeoNBD:
         >>> [round(float(model.probability_no_order(w, 2, 30, 39)), 3) for w in (0, 13, 52)]
         [1.0, 0.68, 0.403]
         """
-        x, t_x, T = _history(frequency, recency, age)
-        weeks, alive = inputs.numbers(weeks, "weeks", low=0), self.probability_alive(x, t_x, T)
-        quiet = ((self.alpha + T) / (self.alpha + T + weeks)) ** (self.r + x)
-        return 1 - alive + alive * quiet
+        ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
+        alive = self.probability_alive(x, t_x, T)
+        quiet = ((self.alpha + T) / (self.alpha + T + ahead)) ** (self.r + x)
+        return like(1 - alive + alive * quiet, weeks, frequency, recency, age)
 
     def expected_orders(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -315,16 +326,17 @@ class BetaGeoNBD:
         >>> [round(float(model.expected_orders(w, 2, 30.43, 38.86)), 3) for w in (39, 78)]
         [1.226, 2.151]
         """
-        x, t_x, T = _history(frequency, recency, age)
-        r, alpha, b, weeks = self.r, self.alpha, self.b, inputs.numbers(weeks, "weeks", low=0)
+        ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
+        r, alpha, b = self.r, self.alpha, self.b
         a = self.a + 1e-6 * (abs(self.a - 1) < 1e-6)  # at 1 the formula is 0 / 0, with a limit
-        z = weeks / (alpha + T + weeks)
+        z = ahead / (alpha + T + ahead)
         with np.errstate(all="ignore"):
             never = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
             orders = (a + b + x - 1) / (a - 1) * (1 - never) + 0.0  # no -0
         if not np.isfinite(orders).all():
-            orders = np.where(np.isfinite(orders), orders, self._integrated_orders(weeks, x, T))
-        return orders * self.probability_alive(x, t_x, T)
+            orders = np.where(np.isfinite(orders), orders, self._integrated_orders(ahead, x, T))
+        orders = orders * self.probability_alive(x, t_x, T)
+        return like(orders, weeks, frequency, recency, age)
 
     def _integrated_orders(self, weeks: np.ndarray, x: np.ndarray, T: np.ndarray) -> np.ndarray:
         """The orders of customers who are there, as a mean over the probability to leave, p.
@@ -409,7 +421,7 @@ def gamma_gamma_log_likelihood(
     (array([0.25]), (1, 3))
     """
     p, q, v = inputs.numbers(parameters, "parameters", above=0)
-    x, mean = _matched(frequency=frequency, value=value)
+    x, mean = matched(frequency=frequency, value=value)
     x, mean = inputs.numbers(x, "frequency", above=0), inputs.numbers(mean, "value", above=0)
     total, n = v + x * mean, p * x
     likelihood = gammaln(n + q) - gammaln(n) - gammaln(q) + q * np.log(v) - np.log(mean)
@@ -481,7 +493,7 @@ class GammaGamma:
         Warns
         -----
         ConvergenceWarning
-            When a parameter ended at its bound.
+            When a parameter ended at its bound, or could be many times larger or smaller.
 
         Examples
         --------
@@ -499,12 +511,12 @@ class GammaGamma:
             raise ValueError(
                 f"none of {known.size:,} customers has a repeat order of some value: nothing to fit"
             )
-        x, unit = x[known], mean[known].mean()
-        mean = mean[known] / unit
+        rows, count = np.unique(np.column_stack([x, mean])[known], axis=0, return_counts=True)
+        unit = count @ rows[:, 1] / count.sum()
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-            likelihood, gradients = gamma_gamma_log_likelihood(parameters, x, mean)
-            return likelihood.sum(), gradients.sum(0)
+            value, gradients = gamma_gamma_log_likelihood(parameters, rows[:, 0], rows[:, 1] / unit)
+            return count @ value, count @ gradients
 
         return cls(*_maximise_likelihood(log_likelihood, {"p": 1, "q": 1, "v": unit}))
 
@@ -528,12 +540,12 @@ class GammaGamma:
         if self.q <= 1:
             raise ValueError(f"q is {self.q}: the mean of an order has no finite value")
         x, mean = _spending(frequency, value)
-        return self.p * (self.v + x * mean) / (self.p * x + self.q - 1)
+        return like(self.p * (self.v + x * mean) / (self.p * x + self.q - 1), frequency, value)
 
 
 def _spending(frequency: ArrayLike, value: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Return orders and mean values as floats, matched by their index, or refuse them."""
-    x, mean = _matched(frequency=frequency, value=value)
+    x, mean = matched(frequency=frequency, value=value)
     x = inputs.whole_numbers(x, "frequency").astype(float)
     return x, inputs.numbers(mean, "value", low=0)
 
@@ -544,26 +556,65 @@ def _maximise_likelihood(
     """Return the parameters above 0 that maximise a log likelihood, sought by their logarithms.
 
     `units` names the parameters and tells what each is measured in; the log likelihood reads
-    them without it.
+    them without it. The search has ended where another step would gain next to nothing, whatever
+    stopped it; where it has not, it goes on from there by another method.
     """
-    scale = max(abs(log_likelihood(np.ones(len(units)))[0]), 1.0)
+    names, scale = np.array(list(units)), max(abs(log_likelihood(np.ones(len(units)))[0]), 1.0)
 
     def loss(log_parameters: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradients = log_likelihood(np.exp(log_parameters))
         return -value / scale, -gradients / scale
 
-    bounds = [(-LOG_BOUND, LOG_BOUND)] * len(units)
-    options = {"ftol": 1e-15, "gtol": 1e-10, "maxiter": MAX_STEPS, "maxfun": 3 * MAX_STEPS}
-    result = minimize(
-        loss, np.zeros(len(units)), jac=True, method="L-BFGS-B", bounds=bounds, options=options
-    )
-    found = dict(zip(units, np.exp(result.x) * list(units.values()), strict=True))
-    at_bound = np.abs(result.x) > LOG_BOUND - 1e-3
-    slope = np.abs(np.where(at_bound, 0, result.jac)).max()
-    if not (result.success or slope < 1e-6) or not np.isfinite(result.fun):
-        told = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
-        raise RuntimeError(f"the fit did not end after {result.nit} steps, at {told}")
-    for name in np.array(list(units))[at_bound]:
-        told = f"{name} ended at its bound, {found[name]:.4g}: the data do not tell it"
+    found, steps = np.zeros(len(units)), 0
+    for method, options in _SEARCHES:
+        by_slope = method == "L-BFGS-B"
+        result = minimize(
+            loss if by_slope else lambda where: loss(where)[0],
+            found,
+            jac=by_slope,
+            method=method,
+            bounds=[(-LOG_BOUND, LOG_BOUND)] * len(units),
+            options={"maxiter": MAX_STEPS} | options,
+        )
+        steps, found = steps + result.nit, result.x
+        at_bound = np.abs(found) > LOG_BOUND - 1e-3
+        gain, unclear = _peak(lambda where: scale * loss(where)[1], found, at_bound)
+        if gain < GAIN:
+            break
+    ended = dict(zip(names, np.exp(found) * list(units.values()), strict=True))
+    if not gain < GAIN:
+        told = ", ".join(f"{name} {value:.4g}" for name, value in ended.items())
+        raise RuntimeError(f"the fit did not end after {steps} steps, at {told}")
+    for name in names[at_bound]:
+        told = f"{name} ended at its bound, {ended[name]:.4g}: the data do not tell it"
         warnings.warn(told, ConvergenceWarning, stacklevel=3)
-    return list(map(float, found.values()))
+    if vague := [f"{name} {ended[name]:.4g}" for name in names[unclear & ~at_bound]]:
+        told = f"{' and '.join(vague)} could be many times larger or smaller"
+        warnings.warn(f"{told}: the data hardly tell", ConvergenceWarning, stacklevel=3)
+    return list(map(float, ended.values()))
+
+
+def _peak(
+    slope: Callable[[np.ndarray], np.ndarray], found: np.ndarray, at_bound: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Look at a loss in nats around a point.
+
+    Returns
+    -------
+    gain : float
+        About how much likelier, in nats, a point nearby would be.
+    unclear : boolean array
+        Parameters that may change, alone or together, with hardly a loss.
+    """
+    step = 1e-4 * np.eye(len(found))
+    curvature = np.array([(slope(found + one) - slope(found - one)) / 2e-4 for one in step])
+    if not np.isfinite(curvature).all():
+        return np.inf, at_bound
+    curvature = (curvature + curvature.T) / 2
+    bent, direction = np.linalg.eigh(curvature)
+    unclear = (np.abs(direction[:, bent < FLAT]) > 0.3).any(axis=1)
+    downhill = -slope(found)
+    free = ~(at_bound & (downhill * found > 0))  # a slope beyond the bound gains nothing
+    bent, direction = np.linalg.eigh(curvature[np.ix_(free, free)])
+    gain = (direction.T @ downhill[free]) ** 2 / (2 * np.maximum(bent, FLAT))
+    return float(gain.sum()), unclear

@@ -1,9 +1,11 @@
 """What a stream of margins is worth today while the customer stays."""
 
 import numpy as np
+import pandas as pd
 from numpy.typing import ArrayLike
 
 from pm_utils import inputs
+from pm_utils.lifetime._rows import broadcast, like
 
 
 def retained_value(
@@ -33,11 +35,13 @@ def retained_value(
     Returns
     -------
     array of shape (...,), dollars
+        A Series where one of a list of customers came with an index, by which they are matched.
 
     Raises
     ------
     ValueError
-        When a factor is out of range, a number is missing, or the sum has no end and no limit.
+        When a factor is out of range, a number is missing, lists cannot be matched, or the sum has
+        no end and no limit.
 
     References
     ----------
@@ -53,12 +57,17 @@ def retained_value(
     >>> retained_value(8, 0.5, retention=[0.0, 0.5, 1.0]).round(2)  # without end
     array([ 8.  , 10.67, 16.  ])
     """
+    models = margin, discount_factor, retention, periods
+    margin, discount_factor, retention, periods = broadcast(
+        margin=margin, discount_factor=discount_factor, retention=retention, periods=periods
+    )
     factor = inputs.probabilities(discount_factor, "discount_factor")
+    periods = periods.to_numpy() if isinstance(periods, pd.Series) else periods
     ratio = factor * inputs.probabilities(retention, "retention")
     if not np.all(np.asarray(periods) >= 0):
         raise ValueError(f"periods is {periods}: give a number of at least 0, or infinity")
-    if np.isinf(periods) and np.any(ratio == 1):
+    if np.any(np.isinf(periods) & (ratio == 1)):
         raise ValueError("without discount or loss, an endless margin has no value: give periods")
     below = np.where(ratio < 1, ratio, 0.0)
     paid = np.where(ratio < 1, (1 - below**periods) / (1 - below), periods)
-    return inputs.numbers(margin, "margin") * paid
+    return like(inputs.numbers(margin, "margin") * paid, *models)

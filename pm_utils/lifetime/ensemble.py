@@ -11,6 +11,7 @@ from torch import Tensor
 
 from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, next_spend
 from pm_utils.data import Shop
+from pm_utils.data.clock import shop_day
 from pm_utils.inputs import aligned, columns, numbers
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
@@ -112,21 +113,34 @@ def shop_rows(shop: Shop, dates: Iterable[Any], *, weeks: int, profiles: pd.Data
     Returns
     -------
     ValueRows
-        Indexed by ``as_of`` and ``customer_id``; features unscaled, zeros where a customer has no
-        profile.
+        Indexed by ``as_of`` and ``customer_id``; features unscaled.
 
     Raises
     ------
     ValueError
-        When a date has no profiles.
+        When a date has no profiles, or a customer two, or a number in them is not finite.
+    KeyError
+        When a customer who ordered before a date has no profile of it.
     """
-    days = [pd.Timestamp(day) for day in dates]
+    days = [shop_day(day, "dates") for day in dates]
     known = profiles.index.unique("as_of")
     if missing := [f"{day:%Y-%m-%d}" for day in days if day not in known]:
         raise ValueError(f"no profiles as of {missing}: give dates among {list(known)}")
     features = features_on(shop, days)[COMPARABLE]
     value = next_spend(shop, features, window=np.timedelta64(7 * weeks, "D")).to_numpy()
-    own = profiles.reorder_levels(["as_of", "customer_id"]).reindex(features.index).fillna(0.0)
+    own = profiles.reorder_levels(["as_of", "customer_id"])
+    if not own.index.is_unique:
+        twice = own.index[own.index.duplicated()][0]
+        raise ValueError(f"profiles has the row {twice} twice: give one vintage")
+    place = own.index.get_indexer(features.index)
+    if (place < 0).any():
+        day, customer = features.index[place < 0][0]
+        raise KeyError(
+            f"profiles has no row of {(place < 0).sum():,} of {len(place):,} customers and dates, "
+            f"first customer {customer} as of {day:%Y-%m-%d}: give everybody a profile"
+        )
+    own = own.iloc[place].set_axis(features.index)
+    numbers(own, "profiles")
     return ValueRows(features, own, value)
 
 

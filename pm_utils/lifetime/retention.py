@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 
 from pm_utils import inputs
+from pm_utils.lifetime._rows import broadcast, like
 from pm_utils.lifetime.discounting import retained_value
 
 
@@ -42,7 +43,8 @@ def value_with_effort(
     Returns
     -------
     array, broadcast
-        Dollars; those that are spent are not taken off.
+        Dollars; those that are spent are not taken off. A Series where a list came with an index,
+        by which lists of customers are matched.
 
     Raises
     ------
@@ -61,6 +63,10 @@ def value_with_effort(
     >>> value_with_effort(1.0, 0.5, np.array([0, 1]), **plan).round(4)
     array([1.3333, 1.5625])
     """
+    models = margin, churn_probability, dollars
+    margin, churn_probability, dollars = broadcast(
+        margin=margin, churn_probability=churn_probability, dollars=dollars
+    )
     margin = inputs.numbers(margin, "margin")
     churn_probability = inputs.probabilities(churn_probability, "churn_probability")
     dollars, scale = inputs.numbers(dollars, "dollars", low=0), _scale(scale)
@@ -70,7 +76,8 @@ def value_with_effort(
     usual = discount_factor * (1 - churn_probability)
     if (usual == 1).any() or (kept == 1).any():
         raise ValueError("without discount or loss, an endless margin has no value: discount it")
-    return margin * ((1 - kept**weeks) / (1 - kept) + kept**weeks / (1 - usual))
+    value = margin * ((1 - kept**weeks) / (1 - kept) + kept**weeks / (1 - usual))
+    return like(value, *models)
 
 
 def _scale(scale: float) -> np.ndarray:
@@ -108,6 +115,7 @@ def keeping_gain(
     Returns
     -------
     array of shape (N, K + 1), dollars; the first column is 0
+        A DataFrame of the customers' index where they came with one.
 
     Raises
     ------
@@ -127,6 +135,7 @@ def keeping_gain(
            [0. , 4.5, 9. ],
            [0. , 0. , 0. ]])
     """
+    models = value, churn_probability
     value, churn_probability = inputs.aligned(value=value, churn_probability=churn_probability)
     value = inputs.numbers(value, "value", low=0)
     churn_probability = inputs.probabilities(churn_probability, "churn_probability")
@@ -135,7 +144,7 @@ def keeping_gain(
     )
     effect = {"scale": scale, "weeks": weeks, "discount_factor": discount_factor}
     worth = value_with_effort(1.0, churn_probability[:, None], np.arange(max_dollars + 1), **effect)
-    return (value / paid)[:, None] * (worth - worth[:, :1])
+    return like((value / paid)[:, None] * (worth - worth[:, :1]), *models)
 
 
 def weekly_risk(
@@ -162,7 +171,7 @@ def weekly_risk(
     same : float
         The probability per week if it were the same for all.
     own : array of shape (N,)
-        By logistic regression.
+        By logistic regression; a Series where `others` is a DataFrame.
 
     Raises
     ------
@@ -194,7 +203,7 @@ def weekly_risk(
         others = inputs.columns(others, list(features), "others")
     features, churned = inputs.aligned(features=features, churned=churned)
     features = inputs.numbers(features, "features", ndim=2)
-    others = inputs.numbers(others, "others", ndim=2)
+    model_rows, others = others, inputs.numbers(others, "others", ndim=2)
     churned, weeks = (
         inputs.booleans(churned, "churned"),
         int(inputs.whole_numbers(weeks, "weeks", low=1)),
@@ -209,7 +218,7 @@ def weekly_risk(
     model = LogisticRegression(C=0.1, max_iter=500).fit((features - centre) / deviation, churned)
     probabilities = churned.mean(), model.predict_proba((others - centre) / deviation)[:, 1]
     same, own = (1 - (1 - probability) ** (1 / weeks) for probability in probabilities)
-    return float(same), own
+    return float(same), like(own, model_rows)
 
 
 def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.ndarray:
@@ -230,12 +239,13 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     Returns
     -------
     array of shape (N,), int64
-        Dollars for each customer.
+        Dollars for each customer; a Series where the gain is a DataFrame.
 
     Raises
     ------
     ValueError
-        When the budget is below 0, a gain is not finite, or its first column is not 0.
+        When the budget is below 0 or not whole, a gain or the least is not finite, or the first
+        column is not 0.
 
     Examples
     --------
@@ -248,12 +258,12 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     >>> spend_budget(gain, 2), spend_budget(gain, 4), spend_budget(gain, 4, min_gain=0)
     (array([1, 1]), array([2, 1]), array([2, 2]))
     """
-    if budget < 0:
-        raise ValueError(f"budget is {budget}: give at least 0 dollars")
-    gain = inputs.numbers(gain, "gain", ndim=2)
+    budget = int(inputs.whole_numbers(budget, "budget"))
+    min_gain = float(inputs.numbers(min_gain, "min_gain"))
+    rows, gain = gain, inputs.numbers(gain, "gain", ndim=2)
     if gain[:, 0].any():
         raise ValueError(f"gain of 0 dollars is {gain[:, 0].max():g}: let the first column be 0")
     marginal = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
     best = np.argsort(-marginal, axis=None, kind="stable")[:budget]
     best = best[marginal.ravel()[best] > min_gain]
-    return np.bincount(best // marginal.shape[1], minlength=len(gain))
+    return like(np.bincount(best // marginal.shape[1], minlength=len(gain)), rows)

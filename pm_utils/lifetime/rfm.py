@@ -49,7 +49,7 @@ def _days(
     orders = inputs.columns(orders, names, "orders")
     times = shop_times(orders["ordered_at"], "ordered_at")
     if start is None:
-        early = times < shop_day(end, "as_of", orders["ordered_at"]).normalize()
+        early = times < shop_day(end, "as_of", orders["ordered_at"])
     else:
         early = times < shop_day(end, "end", orders["ordered_at"])
         early &= times >= shop_day(start, "start", orders["ordered_at"])
@@ -80,8 +80,14 @@ def _days(
         left_out["returns"] = int(back.sum())
     bought = _one_per_day(ids, customer[~back], day[~back], amount[~back], left_out)
     if returns == "net" and back.any():
-        kept = _net(bought, customer[back], day[back], -amount[back])
-        left_out["dollars returned of no purchase"] = kept
+        paid = bought.dollars.copy()
+        left_out["dollars returned of no purchase"] = _net(
+            bought, customer[back], day[back], -amount[back]
+        )
+        whole = (paid > 0) & (bought.dollars <= 1e-9 * paid)  # all of the day was brought back
+        left_out["days returned in full"] = int(whole.sum())
+        parts = (bought.customer, bought.day, bought.dollars)
+        return _Days(ids, *(part[~whole] for part in parts), left_out)
     return bought
 
 
@@ -146,11 +152,12 @@ def rfm_summary(
         ``customer_id``, ``ordered_at`` and ``amount`` (dollars), in any order; other columns are
         not read. Times with a zone count on the days of that zone, which is the shop's.
     as_of : date-like
-        The day to look from. Orders dated at its midnight or later do not count.
+        The day to look from, without a time. Orders dated at its midnight or later do not count.
     returns : {"refuse", "net", "drop"}
         What to do with amounts below 0. A return is never a day with an order. ``"net"`` takes it
-        off the customer's purchases until that day, the latest first and none below 0;
-        ``"drop"`` leaves it out.
+        off the customer's purchases until that day, the latest first and none below 0; a day of
+        which nothing is left is no day with an order, as if it had not been. ``"drop"`` leaves
+        the return out.
     missing_customers : {"refuse", "drop"}
         What to do with rows that name no customer.
 
@@ -170,8 +177,8 @@ def rfm_summary(
     ------
     ValueError
         When no order is that early, a row before the date is a return or names no customer and
-        the policy is to refuse, an amount is not finite, a time is missing, or the zone of
-        `as_of` is not that of the orders.
+        the policy is to refuse, an amount is not finite, a time is missing, or `as_of` has a time
+        of day or a zone that is not that of the orders.
     KeyError
         When a column is missing.
     TypeError
@@ -198,11 +205,11 @@ def rfm_summary(
 
     What is brought back is no order, and by ``"net"`` brings less:
 
-    >>> back = pd.DataFrame({"customer_id": [7], "amount": [-6.0]})
+    >>> back = pd.DataFrame({"customer_id": [7], "amount": [-4.0]})
     >>> orders = pd.concat([orders, back.assign(ordered_at=pd.Timestamp("2017-02-01"))])
     >>> net = rfm_summary(orders, "2017-02-12", returns="net")
     >>> net.loc[7, ["frequency", "value"]].tolist(), net.attrs["left_out"]["returns"]
-    ([2.0, 12.0], 1)
+    ([2.0, 13.0], 1)
     """
     held = _days(orders, None, as_of, returns=returns, missing=missing_customers, dollars=True)
     who, when, dollars = held.customer, held.day, held.dollars
@@ -215,7 +222,7 @@ def rfm_summary(
     table = {
         "frequency": days - 1,
         "recency": (last - when[first]) / 7,
-        "age": (_last_day(as_of) - when[first]) / 7,
+        "age": (_last_day(as_of, orders) - when[first]) / 7,
         "value": repeat / np.maximum(days - 1, 1),
     }
     summary = pd.DataFrame(table, index=pd.Index(held.ids[who[first]], name="customer_id"))
@@ -224,9 +231,10 @@ def rfm_summary(
     return summary
 
 
-def _last_day(as_of: Any) -> int:
-    """The last day that counts, in days since 1970; a zone was checked before."""
-    return int(np.datetime64(pd.Timestamp(as_of).tz_localize(None), "D").astype(np.int64)) - 1
+def _last_day(as_of: Any, orders: pd.DataFrame) -> int:
+    """The last day that counts, in days since 1970."""
+    day = pd.Series([shop_day(as_of, "as_of", orders["ordered_at"])])
+    return int(day_numbers(day)[0]) - 1
 
 
 def days_with_order(
@@ -249,9 +257,10 @@ def days_with_order(
     customers : Index
         Whom to count for.
     start, end : date-like
-        Midnights; a later moment of their days counts as it is.
+        Days, without a time; the first counts, the last does not.
     returns, missing_customers
-        As in `rfm_summary`; a day with nothing but returns is none with an order.
+        As in `rfm_summary`, among the rows of the span; a day with nothing but returns is none
+        with an order.
 
     Returns
     -------
@@ -261,7 +270,8 @@ def days_with_order(
     Raises
     ------
     ValueError, KeyError, TypeError
-        As in `rfm_summary`, and when the span does not end after it starts.
+        As in `rfm_summary`, and when the span does not end after it starts, or the customers' ids
+        are of a type that no id of the orders is, such as text beside numbers.
 
     Examples
     --------
@@ -279,8 +289,23 @@ def days_with_order(
     ):
         raise ValueError(f"the span is {start} to {end}: let it end after it starts")
     held = _days(orders, start, end, returns=returns, missing=missing_customers, dollars=False)
+    theirs, known = (_kind(ids) for ids in (customers, orders["customer_id"]))
+    if theirs and known and theirs != known:
+        raise TypeError(
+            f"customers holds {theirs}, customer_id {known}: give ids of one type, since none of "
+            "these would be found"
+        )
     count = pd.Series(np.bincount(held.customer, minlength=len(held.ids)), held.ids)
     return count.reindex(customers, fill_value=0).to_numpy()
+
+
+def _kind(ids: pd.Index | pd.Series) -> str:
+    """What the ids are, numbers or something else; empty where there is none."""
+    kind = pd.api.types.infer_dtype(ids, skipna=True)
+    if kind == "categorical":
+        kind = pd.api.types.infer_dtype(pd.Index(ids).categories, skipna=True)
+    names = dict.fromkeys(("integer", "floating", "mixed-integer-float", "decimal"), "numbers")
+    return (names | {"empty": "", "string": "text"}).get(kind, kind)
 
 
 def weekly_dispersion(
@@ -330,13 +355,14 @@ def weekly_dispersion(
     >>> weekly_dispersion(orders, "2017-02-27").round(3).to_dict()
     {1: 0.0, 2: 3.0}
     """
+    min_weeks = int(inputs.whole_numbers(min_weeks, "min_weeks"))
     if min_weeks < 2:
         raise ValueError(f"min_weeks is {min_weeks}: give at least 2, one week has no variance")
     held = _days(orders, None, as_of, returns=returns, missing=missing_customers, dollars=False)
     if not len(held.day):
         raise ValueError(f"no order is dated before {as_of}: give a later date")
     known, customer = np.unique(held.customer, return_inverse=True)  # a day counts once
-    ids, ago = held.ids[known], _last_day(as_of) - held.day
+    ids, ago = held.ids[known], _last_day(as_of, orders) - held.day
     first = np.zeros(len(ids), dtype=np.int64)
     np.maximum.at(first, customer, ago)
     weeks = (first + 1) // 7

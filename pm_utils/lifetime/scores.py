@@ -175,7 +175,8 @@ def value_scores(
     -------
     dict
         By `SCORES`: Spearman and normalised Gini judge the order, MAE (mean absolute error in
-        dollars) and total (predicted over actual) the level.
+        dollars) and total (predicted over actual) the level. Total is not a number for a resample
+        in which nobody spent.
 
     Raises
     ------
@@ -196,8 +197,14 @@ def value_scores(
         "Spearman": _float_if_single(_spearman(a, p, w), weight),
         "normalised Gini": _float_if_single(_gini(a, p, w), weight),
         "MAE": _float_if_single(w @ np.abs(a - p) / w.sum(1), weight),
-        "total": _float_if_single((w @ p) / (w @ a), weight),
+        "total": _float_if_single(_total(a, p, w), weight),
     }
+
+
+def _total(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
+    spent = w @ actual
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(spent > 0, (w @ predicted) / spent, np.nan)
 
 
 def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
@@ -221,7 +228,7 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     Raises
     ------
     ValueError
-        As in `spearman`, and when there are fewer than two customers per part.
+        As in `spearman`, when `bins` is not whole, or there are fewer than two customers per part.
 
     Examples
     --------
@@ -232,6 +239,7 @@ def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -
     1     2        8.0    10.0    1.0
     """
     actual, predicted, _ = _checked(actual, predicted, None)
+    bins = int(inputs.whole_numbers(bins, "bins"))
     if bins < 1 or len(actual) < 2 * bins:
         raise ValueError(f"{len(actual)} customers in {bins} parts: give at least two in each")
     order = np.argsort(predicted, kind="stable")

@@ -84,3 +84,25 @@ def test_a_question_that_tells_nothing_is_refused():
         demographics.guess_table(
             half.round(), {"naive": half, "classical": half}, resamples=9, seed=0
         )
+
+
+def test_answers_of_few_customers_are_named():
+    view = np.random.default_rng(0).normal(size=(104, 2))
+    few = pd.Series(["x"] * 100 + ["y"] * 4)
+    with pytest.raises(ValueError, match="'x' 100, 'y' 4; give two or more, of at least 5 custom"):
+        demographics.cross_validated_probabilities({"view": view}, few, seed=0)
+    with pytest.raises(ValueError, match="of at least 6 customers each"):
+        demographics.cross_validated_probabilities({"view": view}, few, seed=0, folds=2)
+    enough = pd.Series(["x"] * 99 + ["y"] * 5)
+    _, found = demographics.cross_validated_probabilities({"view": view}, enough, seed=0)
+    assert np.isfinite(found["view"]).all()
+    with pytest.raises(ValueError, match="'x' 100, 'y' 2; give two or more, of at least 3"):
+        demographics.expected_mix(view, pd.Series(["x"] * 100 + ["y"] * 2 + [None] * 2))
+
+
+def test_a_view_may_have_any_name_but_the_guess_without_one():
+    view, answer = np.eye(2)[[0, 1] * 20], pd.Series(["x", "y"] * 20)
+    _, found = demographics.cross_validated_probabilities({"answer": view}, answer, seed=0)
+    assert list(found) == ["naive", "answer"]
+    with pytest.raises(ValueError, match="a view is called 'naive'"):
+        demographics.cross_validated_probabilities({"naive": view}, answer, seed=0)

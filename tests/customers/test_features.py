@@ -174,7 +174,7 @@ def test_a_time_of_day_is_refused(as_of):
 @pytest.mark.parametrize("as_of", ["NaT", "2017-06-01 00:00-04:00", "2017-06-01 00:00Z"])
 def test_no_date_and_a_date_of_another_clock_are_refused(as_of):
     """Midnight in New York is 4:00 in UTC: four hours of the day would leak."""
-    with pytest.raises(ValueError, match="give a day, without a time or a time zone"):
+    with pytest.raises(ValueError, match="as_of is .* give (a day|the shop's own day)"):
         customer_features(small_shop(HAND), as_of)
 
 
@@ -534,3 +534,16 @@ def test_returns_are_refused_as_features_and_netted_as_spend():
         spend_between(small_shop(one), "2016-01-01", "2018-01-01").sum() for one in (HAND, lines)
     ]
     assert spend[1] - spend[0] == pytest.approx(-2 - HAND["amount"].iloc[0])
+
+
+def test_a_customer_listed_twice_is_named():
+    shop = small_shop(HAND)
+    twice = dataclasses.replace(
+        shop, customers=pd.concat([shop.customers, shop.customers.iloc[:1]])
+    )
+    for call in (
+        lambda: customer_features(twice, AS_OF),
+        lambda: spend_between(twice, "2017-01-01", AS_OF),
+    ):
+        with pytest.raises(ValueError, match="customers has the customer_id 1 in two rows"):
+            call()

@@ -205,3 +205,29 @@ def test_tags_are_0_or_1_and_numbers_finite():
         )
     with pytest.raises(ValueError, match="own 4, profile 3 rows"):
         next_purchase.own_and_profile(train, np.zeros((3, 2)))
+
+
+def test_samples_are_matched_by_their_index_and_kept_so():
+    parts = {name: getattr(TRAIN, name)[:4] for name in TRAIN.__dataclass_fields__}
+    rows = pd.Index(list("abcd"))
+    customer = pd.Series(parts["customer"], rows)
+    target = pd.DataFrame(parts["target"], rows)[::-1]
+    found = next_purchase.TagSamples(**(parts | {"customer": customer, "target": target}))
+    assert isinstance(found.target, np.ndarray)
+    assert (found.target == parts["target"]).all()
+    with pytest.raises(ValueError, match="target has no row 'd' of customer"):
+        next_purchase.TagSamples(
+            **(parts | {"customer": customer, "target": target.rename({"d": "e"})})
+        )
+
+
+def test_a_table_of_labels_and_a_frame_of_profiles_are_matched_as_arrays():
+    own, profile = np.ones((2, 3, 1)), pd.DataFrame({"p": [1.0, 2.0]})
+    assert next_purchase.own_and_profile(own, profile)[:, 0, 1].tolist() == [1, 2]
+
+
+def test_a_sample_date_is_a_day():
+    with pytest.raises(ValueError, match="give a day, without a time"):
+        TRAIN.on([DATES[0] + pd.Timedelta(hours=12)])
+    with pytest.raises(ValueError, match="days is out of range"):
+        next_purchase.as_of_dates("2017-07-07", "2017-05-01", 0)

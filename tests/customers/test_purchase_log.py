@@ -101,7 +101,9 @@ def test_the_order_of_the_lines_does_not_matter(log):
 
 def test_days_count_from_the_first_of_january():
     assert [day_number(d) for d in ("2017-01-01", "2017-02-01", "2018-01-01")] == [0, 31, 365]
-    assert day_number("2017-01-02 23:59") == 1
+    for moment in ("2017-01-02 23:59", pd.Timestamp("2017-01-02", tz="Asia/Tokyo")):
+        with pytest.raises(ValueError, match="the date is .*: give (a day|the shop's own day)"):
+            day_number(moment)
 
 
 def test_orders_are_counted_from_the_first_day_to_before_the_last(log):
@@ -184,7 +186,7 @@ def test_the_largest_categories_are_those_with_most_customers_before_the_date():
     with pytest.raises(ValueError, match="count is 4: only 3 categories were bought"):
         largest_categories(shop, "2018-01-01", 4)  # neither the catch-all nor the nameless one
     with pytest.raises(ValueError, match="only 2"):
-        largest_categories(shop, "2017-02-20 10:00", 3)  # the toys are bought at that very minute
+        largest_categories(shop, "2017-02-20", 3)  # the toys are bought on that very day
 
 
 LINES = st.lists(
@@ -310,7 +312,7 @@ def test_days_are_those_of_the_shops_zone(log):
     local = purchase_log(shop, CATEGORIES)
     assert local.order_day.tolist() == log.order_day.tolist()
     as_of = pd.Timestamp(AS_OF, tz="America/New_York")
-    assert (category_history(local, as_of) == category_history(log, AS_OF)).all()
+    assert (category_history(local, AS_OF) == category_history(log, AS_OF)).all()
     assert largest_categories(shop, as_of, 2) == largest_categories(shop_of(HAND), AS_OF, 2)
     with pytest.raises(ValueError, match="before is of the zone UTC"):
         largest_categories(shop, pd.Timestamp(AS_OF, tz="UTC"), 2)

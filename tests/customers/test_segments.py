@@ -114,7 +114,8 @@ def test_neighbours_do_not_depend_on_the_order_of_the_rows():
         overlap[rows]
     )
     table, target = pd.DataFrame(VECTORS), pd.DataFrame(BOUGHT.astype(int))
-    assert segments.neighbour_overlap(table, target.iloc[rows], 3) == pytest.approx(overlap)
+    found = segments.neighbour_overlap(table, target.iloc[rows], 3)
+    assert found.to_numpy() == pytest.approx(overlap)
 
 
 @pytest.mark.parametrize(
@@ -152,3 +153,23 @@ def test_portraits_meet_by_customer_and_name_columns():
         segments.segment_portraits(segment, activity[["spend_per_8w"]], shares)
     with pytest.raises(ValueError, match="no customer of shares has a segment"):
         segments.segment_portraits(segment.rename(lambda k: k + 9), activity, shares)
+
+
+def test_neighbours_that_are_equally_near_share_the_last_place():
+    """Five twins and two neighbours each: any two of the others, so all of them by halves."""
+    vectors = pd.DataFrame(np.vstack([np.ones((5, 3)), [[1.0, 0, 0]]]), list("abcdef"))
+    target = pd.DataFrame(np.eye(6, dtype=int), vectors.index)
+    target.loc["b", 0] = 1  # what a bought: half in common, with one of four twins
+    found = segments.neighbour_overlap(vectors, target, 2)
+    assert found.index.tolist() == list("abcdef")
+    assert found["a"] == pytest.approx(1 / 2 / 4)
+    for seed in range(5):
+        mixed = vectors.sample(frac=1, random_state=seed)
+        again = segments.neighbour_overlap(mixed, target, 2)
+        assert again[vectors.index].to_numpy() == pytest.approx(found.to_numpy(), abs=1e-12)
+
+
+def test_a_row_that_is_none_has_no_neighbours():
+    for row in (-1, 4):
+        with pytest.raises(IndexError, match=f"row is {row}: give one of 0 to 3"):
+            segments.nearest_customers(np.eye(4), row, 2)

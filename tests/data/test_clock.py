@@ -22,3 +22,9 @@ def test_several_zones_are_refused():
     mixed = pd.Series([pd.Timestamp("2011", tz="UTC"), pd.Timestamp("2011", tz="Asia/Tokyo")])
     with pytest.raises(TypeError, match="give datetimes of one zone"):
         clock.shop_times(mixed.astype(object), "t")
+
+
+def test_a_day_has_no_time():
+    for moment in ("2011-02-01 12:00", pd.Timestamp("2011-02-01 00:00:00.000000001")):
+        with pytest.raises(ValueError, match="end is 2011-02-01 .*: give a day, without a time"):
+            clock.shop_day(moment, "end")

@@ -1,6 +1,8 @@
 """BG/NBD and Gamma–Gamma against hand-worked values, planted parameters and the published table."""
 
 import os
+import re
+import warnings
 from dataclasses import astuple
 from pathlib import Path
 
@@ -399,8 +401,89 @@ def test_a_fit_that_does_not_end_or_has_nothing_to_fit_is_refused(drawn, monkeyp
     with pytest.raises(ValueError, match="none of 2 customers has a repeat order of some value"):
         GammaGamma.fit([0, 3], [0.0, 0.0])
     monkeypatch.setattr(btyd, "MAX_STEPS", 2)
-    with pytest.raises(RuntimeError, match="the fit did not end after 2 steps, at r "):
+    with pytest.raises(RuntimeError, match="the fit did not end after 6 steps, at r "):
         BetaGeoNBD.fit(*(part[:200] for part in drawn[:3]))
+
+
+def warned(fit, *columns):
+    """The fitted parameters, and the names that warnings begin with."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        found = astuple(fit(*columns))
+    assert {one.category for one in told} <= {ConvergenceWarning}
+    return found, " | ".join(str(one.message) for one in told)
+
+
+def test_a_shop_that_nobody_leaves_is_told():
+    """Poisson orders: r and alpha grow together, a vanishes; the search stops on the flat."""
+    rng = np.random.default_rng(0)
+    T, x = np.full(40, 39.0), rng.poisson(1, 40)
+    t_x = np.where(x > 0, T * rng.random(40) ** 0.2, 0)
+    _, told = warned(BetaGeoNBD.fit, x, t_x, T)
+    assert re.match("r .* and alpha .* and a .* and b .* could be many times larger", told)
+
+
+@pytest.mark.parametrize("size", [300, 3000])
+def test_how_customers_leave_is_not_told_where_none_does(size):
+    rng = np.random.default_rng(1)
+    T = rng.uniform(20, 60, size)
+    x = rng.poisson(3 / 40 * T)
+    t_x = np.where(x > 0, T * rng.random(size) ** (1 / np.maximum(x, 1)), 0)
+    _, told = warned(BetaGeoNBD.fit, x, t_x, T)  # with 3,000, the line search gives up: no error
+    assert {"a", "b"} <= set(re.findall(r"\b(?:r|alpha|a|b)\b(?= [\de]| ended)", told))
+
+
+def test_neither_the_order_of_rows_nor_the_currency_decides_what_is_told():
+    x, value = np.array([2, 4, 3, 3, 3, 2, 3, 3]), np.array([28, 24, 7, 15, 22, 21, 38, 36.0])
+    first, told = warned(GammaGamma.fit, x, value)
+    assert re.match("q ended at its bound.* v .* could be many times larger", told)
+    for seed in range(5):
+        order = np.random.default_rng(seed).permutation(8)
+        assert warned(GammaGamma.fit, x[order], value[order]) == (first, told)
+    for unit in (0.01, 7.3, 1e4):
+        (p, q, v), said = warned(GammaGamma.fit, x, value * unit)
+        assert (p, q, v / unit) == pytest.approx(first, rel=1e-3)
+        assert said[:20] == told[:20]
+        assert said.count("could be") == told.count("could be") == 1
+
+
+def test_a_clean_fit_says_nothing_and_knows_no_order(drawn):
+    history = np.stack(drawn[:3])
+    found, told = warned(BetaGeoNBD.fit, *history)
+    assert told == ""
+    assert warned(BetaGeoNBD.fit, *history[:, ::-1]) == (found, told)
+
+
+@pytest.mark.parametrize("seed", [14, 49])
+def test_a_line_search_that_gives_up_at_the_top_is_no_failure(seed):
+    """Thirty customers whose own orders hardly vary: p ends at its bound."""
+    rng = np.random.default_rng(seed)
+    x = 1 + rng.poisson(2, 30)
+    value = rng.gamma(40 * x) / rng.gamma(3, 1 / 15, 30) / x
+    for unit in (1, 3, 11):
+        warned(GammaGamma.fit, x, unit * value)
+
+
+def test_a_search_that_stops_early_goes_on_by_another_method(drawn, monkeypatch):
+    history = [part[:400] for part in drawn[:3]]
+    whole = BetaGeoNBD.fit(*history)
+    short = ("L-BFGS-B", {"maxiter": 2})
+    monkeypatch.setattr(btyd, "_SEARCHES", (short, *btyd._SEARCHES[1:]))
+    assert astuple(BetaGeoNBD.fit(*history)) == pytest.approx(astuple(whole), rel=1e-3)
+
+
+def test_customers_of_no_age_are_named():
+    with pytest.raises(ValueError, match="age is 0 for all of 2 customers"):
+        BetaGeoNBD.fit([1, 0], [0, 0], [0, 0])
+
+
+def test_a_recency_in_single_precision_is_not_beyond_its_age():
+    recency = np.array([30.43], np.float32)
+    assert recency.astype(float) > 30.43
+    assert PUBLISHED.probability_alive([2], recency, [30.43]) == pytest.approx(
+        PUBLISHED.probability_alive([2], [30.43], [30.43])
+    )
+    BetaGeoNBD.fit([2, 0, 1], np.array([30.43, 0, 3], np.float32), [30.43, 30, 20])
 
 
 METHODS = [
@@ -451,6 +534,24 @@ def test_histories_are_matched_by_customer_whatever_their_order(method):
         method(table["frequency"], table["recency"], table["age"].rename({"e": "f"}))
 
 
+@pytest.mark.parametrize("weeks", [9, pd.Series(range(5), list("edcba"))])
+def test_what_comes_back_per_customer_carries_their_index(weeks):
+    table = pd.DataFrame(HISTORIES.T, columns=COLUMNS, index=list("abcde"))
+    history = [table[name] for name in COLUMNS]
+    plain = weeks if np.ndim(weeks) == 0 else weeks[table.index].to_numpy()
+    for method in (PUBLISHED.expected_orders, PUBLISHED.probability_no_order):
+        found = method(weeks, *history)
+        assert sorted(found.index) == list("abcde")
+        assert found[table.index].tolist() == method(plain, *HISTORIES).tolist()
+        assert isinstance(method(plain, *HISTORIES), np.ndarray)
+    alive = PUBLISHED.probability_alive(HISTORIES[0], table["recency"], table["age"])
+    assert alive.index.equals(table.index)
+    assert isinstance(PUBLISHED.probability_alive(*HISTORIES), np.ndarray)
+    value = GammaGamma(6.25, 3.74, 15.44).expected_value(table["frequency"], 20.0)
+    assert value.index.equals(table.index)
+    assert PUBLISHED.unconditional_orders(table["age"]).index.equals(table.index)
+
+
 def test_spending_is_checked_and_matched():
     model = GammaGamma(6.25, 3.74, 15.44)
     for call in (GammaGamma.fit, model.expected_value):
@@ -459,9 +560,8 @@ def test_spending_is_checked_and_matched():
         with pytest.raises(ValueError, match="value is not finite in 1 of 2 rows"):
             call([3, 2], [5.0, np.nan])
     x, mean = pd.Series({"a": 1, "b": 9}), pd.Series({"b": 90.0, "a": 10.0})
-    assert model.expected_value(x, mean) == pytest.approx(
-        model.expected_value([1, 9], [10.0, 90.0])
-    )
+    wanted = model.expected_value([1, 9], [10.0, 90.0])
+    assert model.expected_value(x, mean).to_numpy() == pytest.approx(wanted)
 
 
 def test_parameters_are_above_0():

@@ -1,6 +1,7 @@
 """Discounted values by hand and by summation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,3 +47,17 @@ def test_without_discount_and_loss_each_customer_of_many_gets_all_periods():
 def test_a_value_that_does_not_exist_is_refused(change, message):
     with pytest.raises(ValueError, match=message):
         discounting.retained_value(**({"margin": 1.0, "discount_factor": 0.9} | change))
+
+
+def test_customers_are_matched_by_their_index():
+    margin, stays = pd.Series([1.0, 100.0], ["a", "b"]), pd.Series([0.9, 0.1], ["b", "a"])
+    found = discounting.retained_value(margin, 0.99, retention=stays)
+    assert found.index.tolist() == ["a", "b"]
+    assert found.tolist() == pytest.approx([1 / (1 - 0.099), 100 / (1 - 0.891)])
+    periods = pd.Series([1, 3], ["b", "a"])
+    shorter = discounting.retained_value(margin, 0.5, periods=periods)
+    assert shorter.to_dict() == {"a": 1.75, "b": 100.0}
+    plain = discounting.retained_value([[1.0], [2.0]], [0.5, 0.9])  # shapes that broadcast
+    assert plain == pytest.approx(np.array([[2, 10], [4, 20]]))
+    with pytest.raises(ValueError, match="retention has no row 'b' of margin"):
+        discounting.retained_value(margin, 0.99, retention=stays.rename({"b": "c"}))

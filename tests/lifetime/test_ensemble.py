@@ -76,7 +76,7 @@ def shop():
 
 @pytest.fixture(scope="module")
 def profiles(shop):
-    ids = shop.customers["customer_id"].to_numpy()[:100]
+    ids = shop.customers["customer_id"].to_numpy()
     days = pd.to_datetime(["2017-03-01", "2017-05-01"])
     index = pd.MultiIndex.from_product([ids, days], names=["customer_id", "as_of"])
     numbers = np.arange(2 * len(index)).reshape(-1, 2) + 1.0
@@ -95,13 +95,19 @@ def test_a_value_is_the_spend_of_the_weeks_after_the_date(shop, real):
     assert 0.05 < (real.value == 0).mean() < 0.3
 
 
-def test_a_profile_is_that_of_the_row_or_zeros(real, profiles):
+def test_a_profile_is_that_of_the_row(real, profiles):
     day = pd.Timestamp("2017-03-01")
-    first = profiles.xs(day, level="as_of")
-    kept = [c for c in first.index if (day, c) in real.profile.index]
-    assert len(kept) > 90
-    assert (real.profile.xs(day, level="as_of").loc[kept] == first.loc[kept]).all(axis=None)
-    assert (real.profile.xs(day, level="as_of").drop(kept) == 0).all(axis=None)
+    own = real.profile.xs(day, level="as_of")
+    assert len(own) > 2000
+    assert (own == profiles.xs(day, level="as_of").loc[own.index]).all(axis=None)
+
+
+def test_a_customer_without_a_profile_is_refused(shop, real, profiles):
+    day, customer = real.features.index[3]
+    with pytest.raises(KeyError, match=f"1 of .* first customer {customer} as of 2017-03-01"):
+        shop_rows(shop, [day], weeks=4, profiles=profiles.drop((customer, day)))
+    with pytest.raises(ValueError, match="twice: give one vintage"):
+        shop_rows(shop, [day], weeks=4, profiles=pd.concat([profiles, profiles]))
 
 
 def test_a_date_without_profiles_is_refused(shop, profiles):

@@ -74,7 +74,7 @@ def test_no_dollar_goes_where_it_brings_nothing():
     gain = np.array([[0, 1, 1, 1], [0, 0, 0, 0], [0, 0.5, 0.9, 0.8]])
     assert retention.spend_budget(gain, 100, min_gain=0).tolist() == [1, 0, 2]
     assert retention.spend_budget(gain, 0).tolist() == [0, 0, 0]
-    with pytest.raises(ValueError, match="budget is -1"):
+    with pytest.raises(ValueError, match="budget is out of range"):
         retention.spend_budget(gain, -1)
 
 
@@ -95,21 +95,21 @@ LEFT = pd.Series(RNG.random(300) < 0.2 + 0.5 * TABLE["share"], TABLE.index)
 
 @pytest.mark.parametrize("unit", [1e-6, 16_000])
 def test_a_risk_does_not_depend_on_a_unit(unit):
-    wanted = retention.weekly_risk(TABLE, LEFT, TABLE, weeks=4)[1]
+    wanted = retention.weekly_risk(TABLE, LEFT, TABLE, weeks=4)[1].to_numpy()
     other = TABLE.assign(spend=unit * TABLE["spend"])
     found = retention.weekly_risk(other, LEFT, other, weeks=4)[1]
-    assert found == pytest.approx(wanted, rel=1e-4)
+    assert found.to_numpy() == pytest.approx(wanted, rel=1e-4)
     assert np.corrcoef(wanted, TABLE["share"])[0, 1] > 0.9
 
 
 def test_a_risk_is_matched_by_customer_and_by_column():
-    wanted = retention.weekly_risk(TABLE, LEFT, TABLE, weeks=4)[1]
+    wanted = retention.weekly_risk(TABLE, LEFT, TABLE, weeks=4)[1].to_numpy()
     mixed = LEFT.sample(frac=1, random_state=1).astype(int)
     found = retention.weekly_risk(TABLE, mixed, TABLE[["share", "spend"]], weeks=4)[1]
-    assert found == pytest.approx(wanted)
+    assert found.to_numpy() == pytest.approx(wanted)
     rows = RNG.permutation(300)
     permuted = retention.weekly_risk(TABLE.iloc[rows], LEFT.iloc[rows], TABLE, weeks=4)[1]
-    assert permuted == pytest.approx(wanted, rel=1e-4)
+    assert permuted.to_numpy() == pytest.approx(wanted, rel=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -154,10 +154,33 @@ def test_gains_are_matched_and_checked():
     risk = pd.Series({"b": 0.02, "a": 0.001})
     found = retention.keeping_gain(value, risk, 3, value_weeks=52, **PLAN)
     wanted = retention.keeping_gain([100.0, 10.0], [0.001, 0.02], 3, value_weeks=52, **PLAN)
-    assert (found == wanted).all()
+    assert (found.to_numpy() == wanted).all()
     with pytest.raises(ValueError, match="value is out of range in 1 of 2 rows"):
         retention.keeping_gain([1.0, -1.0], [0.1, 0.1], 3, value_weeks=52, **PLAN)
     with pytest.raises(ValueError, match="gain is not finite in 1 of 1 rows"):
         retention.spend_budget([[0, np.nan]], 3)
     with pytest.raises(ValueError, match="let the first column be 0"):
         retention.spend_budget([[1.0, 2.0]], 3)
+
+
+def test_efforts_are_matched_by_customer_and_come_back_by_customer():
+    margin, risk = pd.Series([1.0, 9.0], ["a", "b"]), pd.Series([0.1, 0.4], ["b", "a"])
+    plan = {"scale": 20, "weeks": 52, "discount_factor": 0.99}
+    found = retention.value_with_effort(margin, risk, 0, **plan)
+    assert found.index.tolist() == ["a", "b"]
+    plain = retention.value_with_effort([1.0, 9.0], [0.4, 0.1], 0, **plan)
+    assert found.tolist() == plain.tolist()
+    gain = retention.keeping_gain(margin, risk, 3, value_weeks=52, **plan)
+    dollars = retention.spend_budget(gain, 4, min_gain=0)
+    assert gain.index.tolist() == dollars.index.tolist() == ["a", "b"]
+    assert dollars.to_dict() == {"a": 1, "b": 3}
+
+
+def test_a_budget_and_its_least_gain_are_numbers():
+    for wrong, message in (
+        ({"min_gain": np.nan}, "min_gain is not finite"),
+        ({"budget": 1.5}, "budget is not whole"),
+        ({"budget": np.nan}, "budget is not finite"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            retention.spend_budget([[0, 5, 7]], **({"budget": 2} | wrong))

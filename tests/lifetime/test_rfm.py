@@ -159,10 +159,11 @@ def test_returns_are_refused_netted_or_dropped():
     assert drop.loc["a"].tolist() == [1, 1, 30 / 7, 100]
     assert drop.attrs["left_out"] == {"returns": 1}
     net = rfm.rfm_summary(RETURNED, "2011-02-01", returns="net")
-    assert net.loc["a"].tolist() == [1, 1, 30 / 7, 0]
-    for how in ("net", "drop"):
+    assert net.loc["a"].tolist() == [0, 0, 30 / 7, 0]  # what was all brought back is no order
+    assert net.attrs["left_out"]["days returned in full"] == 1
+    for how, days in (("net", 0), ("drop", 1)):
         span = pd.Index(["a"]), "2011-01-02", "2011-02-01"
-        assert rfm.days_with_order(RETURNED, *span, returns=how).tolist() == [1]
+        assert rfm.days_with_order(RETURNED, *span, returns=how).tolist() == [days]
     with pytest.raises(ValueError, match="returns is 'skip': give one of refuse, net, drop"):
         rfm.rfm_summary(RETURNED, "2011-02-01", returns="skip")
 
@@ -178,8 +179,12 @@ def test_what_is_brought_back_was_bought_before_and_most_likely_last():
     )
     found = rfm.rfm_summary(table, "2011-02-01", returns="net")
     assert found.index.tolist() == ["a"]  # who only brought things back has no order
-    assert found.loc["a", ["frequency", "value"]].tolist() == [2, 20]
-    assert found.attrs["left_out"] == {"returns": 2, "dollars returned of no purchase": 5.0}
+    assert found.loc["a", ["frequency", "value"]].tolist() == [1, 40]  # nothing left of the 8th
+    assert found.attrs["left_out"] == {
+        "returns": 2,
+        "dollars returned of no purchase": 5.0,
+        "days returned in full": 1,
+    }
     pd.testing.assert_frame_equal(rfm.rfm_summary(table[::-1], "2011-02-01", returns="net"), found)
 
 
@@ -201,7 +206,41 @@ def test_ids_of_twelve_digits():
     assert found.to_numpy().tolist() == rfm.rfm_summary(LOG, "2017-02-12").to_numpy().tolist()
 
 
+def test_cents_that_cancel_leave_nothing():
+    table = orders(
+        *(("a", "2011-01-01", 1.0), ("a", "2011-01-08", 0.3)),
+        *(("a", "2011-01-09", -0.1), ("a", "2011-01-10", -0.2)),
+    )
+    assert rfm.rfm_summary(table, "2011-02-01", returns="net").loc["a", "frequency"] == 0
+
+
+@pytest.mark.parametrize("wrong", ["1997-03-01 12:00", pd.Timestamp("1997-03-01 00:00:01")])
+def test_a_boundary_is_a_day(wrong):
+    """Else an order of that morning falls neither before the date nor after it."""
+    table = orders((1, "1997-02-01", 1.0), (1, "1997-03-01 09:00", 1.0))
+    for call in (
+        lambda: rfm.rfm_summary(table, wrong),
+        lambda: rfm.weekly_dispersion(table, wrong),
+        lambda: rfm.days_with_order(table, pd.Index([1]), wrong, "1997-04-01"),
+        lambda: rfm.days_with_order(table, pd.Index([1]), "1997-01-01", wrong),
+    ):
+        with pytest.raises(ValueError, match="1997-03-01 .*: give a day, without a time"):
+            call()
+
+
+def test_ids_that_cannot_be_found_are_refused():
+    span = "2017-01-08", "2017-02-12"
+    for ids in (pd.Index(["3", "7"]), pd.Index(["3", "7"], dtype="category")):
+        with pytest.raises(TypeError, match="customers holds text, customer_id numbers"):
+            rfm.days_with_order(LOG, ids, *span)
+    assert rfm.days_with_order(LOG, pd.Index([3.0, 5.0, 7.0]), *span).tolist() == [1, 0, 2]
+    text = LOG.assign(customer_id=LOG["customer_id"].astype(str).astype("category"))
+    assert rfm.days_with_order(text, pd.Index(["3", "9"]), *span).tolist() == [1, 0]
+
+
 def test_one_week_has_no_variance():
+    with pytest.raises(ValueError, match="min_weeks is not finite"):
+        rfm.weekly_dispersion(LOG, "2017-02-12", min_weeks=np.nan)
     with pytest.raises(ValueError, match="min_weeks is 1: give at least 2"):
         rfm.weekly_dispersion(LOG, "2017-02-12", min_weeks=1)
     with pytest.raises(ValueError, match="no order is dated before 2016"):

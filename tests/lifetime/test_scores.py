@@ -180,6 +180,18 @@ def test_customers_with_one_prediction_share_the_parts_that_divide_them():
     assert constant["actual"].to_numpy() == pytest.approx(np.full(10, ACTUAL.mean()))
 
 
+def test_a_resample_without_spend_has_no_total():
+    weight = np.array([[1, 0, 0], [1, 1, 1]])
+    found = scoring.value_scores([0.0, 2.0, 4.0], [1.0, 2.0, 9.0], weight)["total"]
+    assert np.isnan(found[0]) and found[1] == 2
+
+
+def test_the_number_of_parts_is_whole():
+    for wrong in (2.5, np.nan):
+        with pytest.raises(ValueError, match="bins is not"):
+            decile_table(np.arange(20.0), np.arange(20.0), bins=wrong)
+
+
 def test_a_resample_of_equals_has_no_gini():
     both = normalised_gini([1, 1, 5], [1, 2, 3], [[1, 1, 0], [1, 1, 1]])
     assert np.isnan(both[0])

@@ -348,10 +348,10 @@ def like(values: np.ndarray, *models: Any) -> Any:
     >>> like(np.array([1.0, 2.0]), [0, 1])
     array([1., 2.])
     """
-    index = next((one.index for one in models if _has_index(one)), None)
-    if index is None:
-        return values
-    return (pd.Series if np.ndim(values) == 1 else pd.DataFrame)(values, index=index)
+    for model in models:
+        if _has_index(model) and np.shape(values)[:1] == (len(model),):
+            return (pd.Series if np.ndim(values) == 1 else pd.DataFrame)(values, index=model.index)
+    return values
 
 
 def labels(values: ArrayLike, name: str) -> np.ndarray:

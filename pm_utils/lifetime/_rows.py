@@ -1,4 +1,4 @@
-"""Rows of several inputs: matched by their index, and given back with it."""
+"""Rows of several inputs, some of which are one number for all."""
 
 from typing import Any
 
@@ -26,21 +26,3 @@ def broadcast(**given: ArrayLike) -> list[Any]:
     """Match lists by their index where one of them has one; else any shapes that broadcast do."""
     indexed = any(isinstance(one, pd.Series) for one in given.values())
     return matched(**given) if indexed else list(given.values())
-
-
-def like(values: np.ndarray, *models: Any) -> Any:
-    """Return values with the index of the first model that has one, if there is one for each.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import pandas as pd
-    >>> from pm_utils.lifetime._rows import like
-    >>> like(np.array([1.0, 2.0]), 7, pd.Series([0, 0], ["a", "b"])).to_dict()
-    {'a': 1.0, 'b': 2.0}
-    """
-    for model in models:
-        if isinstance(model, pd.Series | pd.DataFrame) and np.shape(values)[:1] == (len(model),):
-            kind = pd.Series if np.ndim(values) == 1 else pd.DataFrame
-            return kind(values, index=model.index)
-    return values

@@ -21,7 +21,7 @@ from scipy.special import betaincinv, expit, gammaln, hyp2f1, psi, roots_legendr
 from sklearn.exceptions import ConvergenceWarning
 
 from pm_utils import inputs
-from pm_utils.lifetime._rows import like, matched
+from pm_utils.lifetime._rows import matched
 
 LOG_BOUND = 12.0  # a fit keeps the logarithm of each parameter, in units of its own, within this
 MAX_STEPS = 1000  # of each search of a fit
@@ -271,7 +271,7 @@ class BetaGeoNBD:
         before = np.where(x > 0, self.b + x - 1, 1.0)
         odds = np.log(self.a / before)
         odds += (self.r + x) * (np.log(self.alpha + T) - np.log(self.alpha + t_x))
-        return like(np.where(x > 0, expit(-odds), 1.0), frequency, recency, age)
+        return inputs.like(np.where(x > 0, expit(-odds), 1.0), frequency, recency, age)
 
     def probability_no_order(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -291,7 +291,7 @@ class BetaGeoNBD:
         ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
         alive = self.probability_alive(x, t_x, T)
         quiet = ((self.alpha + T) / (self.alpha + T + ahead)) ** (self.r + x)
-        return like(1 - alive + alive * quiet, weeks, frequency, recency, age)
+        return inputs.like(1 - alive + alive * quiet, weeks, frequency, recency, age)
 
     def expected_orders(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -336,7 +336,7 @@ class BetaGeoNBD:
         if not np.isfinite(orders).all():
             orders = np.where(np.isfinite(orders), orders, self._integrated_orders(ahead, x, T))
         orders = orders * self.probability_alive(x, t_x, T)
-        return like(orders, weeks, frequency, recency, age)
+        return inputs.like(orders, weeks, frequency, recency, age)
 
     def _integrated_orders(self, weeks: np.ndarray, x: np.ndarray, T: np.ndarray) -> np.ndarray:
         """The orders of customers who are there, as a mean over the probability to leave, p.
@@ -540,7 +540,9 @@ class GammaGamma:
         if self.q <= 1:
             raise ValueError(f"q is {self.q}: the mean of an order has no finite value")
         x, mean = _spending(frequency, value)
-        return like(self.p * (self.v + x * mean) / (self.p * x + self.q - 1), frequency, value)
+        return inputs.like(
+            self.p * (self.v + x * mean) / (self.p * x + self.q - 1), frequency, value
+        )
 
 
 def _spending(frequency: ArrayLike, value: ArrayLike) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from pm_utils import inputs
-from pm_utils.lifetime._rows import broadcast, like
+from pm_utils.lifetime._rows import broadcast
 
 
 def retained_value(
@@ -70,4 +70,4 @@ def retained_value(
         raise ValueError("without discount or loss, an endless margin has no value: give periods")
     below = np.where(ratio < 1, ratio, 0.0)
     paid = np.where(ratio < 1, (1 - below**periods) / (1 - below), periods)
-    return like(inputs.numbers(margin, "margin") * paid, *models)
+    return inputs.like(inputs.numbers(margin, "margin") * paid, *models)

@@ -6,7 +6,7 @@ from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 
 from pm_utils import inputs
-from pm_utils.lifetime._rows import broadcast, like
+from pm_utils.lifetime._rows import broadcast
 from pm_utils.lifetime.discounting import retained_value
 
 
@@ -77,7 +77,7 @@ def value_with_effort(
     if (usual == 1).any() or (kept == 1).any():
         raise ValueError("without discount or loss, an endless margin has no value: discount it")
     value = margin * ((1 - kept**weeks) / (1 - kept) + kept**weeks / (1 - usual))
-    return like(value, *models)
+    return inputs.like(value, *models)
 
 
 def _scale(scale: float) -> np.ndarray:
@@ -144,7 +144,7 @@ def keeping_gain(
     )
     effect = {"scale": scale, "weeks": weeks, "discount_factor": discount_factor}
     worth = value_with_effort(1.0, churn_probability[:, None], np.arange(max_dollars + 1), **effect)
-    return like((value / paid)[:, None] * (worth - worth[:, :1]), *models)
+    return inputs.like((value / paid)[:, None] * (worth - worth[:, :1]), *models)
 
 
 def weekly_risk(
@@ -218,7 +218,7 @@ def weekly_risk(
     model = LogisticRegression(C=0.1, max_iter=500).fit((features - centre) / deviation, churned)
     probabilities = churned.mean(), model.predict_proba((others - centre) / deviation)[:, 1]
     same, own = (1 - (1 - probability) ** (1 / weeks) for probability in probabilities)
-    return float(same), like(own, model_rows)
+    return float(same), inputs.like(own, model_rows)
 
 
 def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.ndarray:
@@ -266,4 +266,4 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     marginal = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
     best = np.argsort(-marginal, axis=None, kind="stable")[:budget]
     best = best[marginal.ravel()[best] > min_gain]
-    return like(np.bincount(best // marginal.shape[1], minlength=len(gain)), rows)
+    return inputs.like(np.bincount(best // marginal.shape[1], minlength=len(gain)), rows)

@@ -9,8 +9,7 @@ import pandas as pd
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import auc
 
-from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
-from pm_utils.targeting._labels import labelled
+from pm_utils.inputs import aligned, booleans, columns, like, numbers, whole_numbers
 from pm_utils.targeting.lists import best_first, totals_of_best
 
 
@@ -72,7 +71,7 @@ class TLearner:
         """
         features = _features(x, self.names)
         without, with_ad = (model.predict(features) for model in self.models)
-        return labelled(with_ad - without, x)
+        return like(with_ad - without, x)
 
 
 def _experiment(
@@ -192,7 +191,7 @@ class DRLearner:
             y, given = outcome[own], t[own]
             phi[own] = mu_1 - mu_0 + given / e * (y - mu_1)
             phi[own] -= (1 - given) / (1 - e) * (y - mu_0)
-        return labelled(phi, *rows)
+        return like(phi, *rows)
 
     def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "DRLearner":
         """Fit on x (N, D), treated (N,), outcome (N,).
@@ -218,7 +217,7 @@ class DRLearner:
         ValueError
             When a number is not finite.
         """
-        return labelled(self.model.predict(_features(x, self.names)), x)
+        return like(self.model.predict(_features(x, self.names)), x)
 
 
 def gain_curve(score: np.ndarray, effect: np.ndarray, points: int = 101) -> np.ndarray:

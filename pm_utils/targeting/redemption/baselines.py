@@ -11,8 +11,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
-from pm_utils.inputs import aligned, booleans, columns, numbers
-from pm_utils.targeting._labels import labelled
+from pm_utils.inputs import aligned, booleans, columns, like, numbers
 
 
 def logistic_regression(strength: float) -> LogisticRegression:
@@ -123,7 +122,7 @@ def fitted_logit(
     least = np.finfo(float).eps
     predicted = [model.predict_proba(table)[:, 1].clip(least, 1 - least) for table in tables]
     logits = [np.log(p) - np.log1p(-p) for p in predicted]
-    return [labelled(logit, part) for logit, part in zip(logits, others, strict=True)]
+    return [like(logit, part) for logit, part in zip(logits, others, strict=True)]
 
 
 def tune_baselines(
@@ -211,4 +210,4 @@ def rate_by_cell(train: pd.DataFrame, rows: pd.DataFrame, keys: list[str]) -> pd
     share = train.groupby(keys, observed=True)["redeemed"].mean()
     found = share.reindex(pd.MultiIndex.from_frame(rows[keys])).to_numpy()
     rate = np.where(np.isnan(found), train["redeemed"].mean(), found).clip(0.01, 0.99)
-    return labelled(rate, rows)
+    return like(rate, rows)

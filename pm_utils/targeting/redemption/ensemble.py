@@ -10,11 +10,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
+from pm_utils.inputs import aligned, booleans, columns, like, numbers, whole_numbers
 from pm_utils.learning.members import Members
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
-from pm_utils.targeting._labels import labelled
 from pm_utils.targeting.redemption.networks import ConversionPredictNet, DeepCrossing
 
 NETWORKS = ("ConversionPredictNet", "DeepCrossing")
@@ -326,7 +325,7 @@ class Ensemble:
         """
         for key, value in {"members": members, "epochs": epochs}.items():
             whole_numbers(value, key, low=1)
-        features, target = _labelled(features, target)
+        features, target = _like(features, target)
         columns(features, profile, "features")
         scaling, rng = Scaling.learn(features), np.random.default_rng(seed)
         if strength is None:
@@ -364,7 +363,7 @@ class Ensemble:
 
     def logit(self, features: pd.DataFrame) -> pd.Series:
         """Return the mean logit, with the index of the features; columns are found by name."""
-        return labelled(self.member_logits(features).mean(axis=0), features)
+        return like(self.member_logits(features).mean(axis=0), features)
 
     def member_logits(self, features: pd.DataFrame) -> np.ndarray:
         """Return each network's logit → (members, N), rows in the order of the features."""
@@ -372,7 +371,7 @@ class Ensemble:
         return np.array([predict(net, inputs).numpy() for net in self.nets], float)
 
 
-def _labelled(features: pd.DataFrame, target: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
+def _like(features: pd.DataFrame, target: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:
     """Return features and targets of the same rows, or refuse them."""
     features, target = aligned(features=features, target=target)
     numbers(features, "features", ndim=2)
@@ -388,7 +387,7 @@ def _strength(
 ) -> float:
     """Choose a strength for features that are not scaled yet."""
     if validation is not None:
-        later = _labelled(*validation)
+        later = _like(*validation)
         validation = untrained.inputs(later[0]), later[1]
     losses = choose_strength(
         name, untrained.inputs(known[0]), known[1], validation=validation, **settings

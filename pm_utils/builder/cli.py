@@ -197,13 +197,18 @@ def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
     from pm_utils.builder import html, pages, runs
 
+    sources = pages.sources(project)
     tasks, _ = load_tasks(project, options)
     with project.lock() as lock, html.Renderer(project, lock=lock) as renderer:
-        if options.cold or any(runs.stale_reasons(tasks).values()) or not html.is_current(project):
+        kept = html.is_current(project, sources | pages.records(tasks))
+        kept = kept and not options.cold and not any(runs.stale_reasons(tasks).values())
+        if not kept:
             renderer.start()  # it has loaded its libraries when the pages are written
         pages.forget_pages(project, options.profile, set(tasks))
         outcomes = _run_all(project, tasks, options, cold=options.cold)
-        pages.write_pages(project, tasks, outcomes)
+        made_of = sources | pages.records(tasks)
+        if not (kept and html.is_current(project, made_of)):
+            pages.write_pages(project, tasks, outcomes)
         counts = [outcome.status for outcome in outcomes.values()]
         labels = {
             "executed": "done",
@@ -216,7 +221,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
         if options.cold:
             html.forget_html(project)
         try:
-            changed = html.build(project, renderer, strict=good)
+            changed = html.build(project, renderer, strict=good, sources=made_of)
         except html.HtmlError as error:
             print(f"the HTML has warnings or errors:\n{error}", file=sys.stderr)
             return 1

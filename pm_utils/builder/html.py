@@ -26,7 +26,7 @@ from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear
 
 _STAMP = "html.json"
-STAMP_FIELDS = ("files", "shell", "besides", "html", "notebooks")
+STAMP_FIELDS = ("files", "shell", "besides", "html", "sources")
 SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
@@ -186,18 +186,19 @@ class Renderer:
         self._process.wait()
 
 
-def is_current(project: Project) -> bool:
-    """Tell whether notebooks and pages are those of the last build, before any is written again."""
+def is_current(project: Project, sources: dict[str, str]) -> bool:
+    """Tell whether what pages are made of, and the pages, are those of the last build.
+
+    Then none need be written again. `sources` is of `pm_utils.builder.pages.sources`.
+    """
     last = _read(project.build / _STAMP, STAMP_FIELDS)
-    now = state(project) | {"notebooks": _notebooks(project)}
+    now = state(project) | {"sources": sources}
     return last is not None and now.items() <= last.items()
 
 
-def _notebooks(project: Project) -> dict[str, str]:
-    return {path.name: digest(path.read_bytes()) for path in project.sources}
-
-
-def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
+def build(
+    project: Project, renderer: Renderer, *, strict: bool, sources: dict[str, str] | None = None
+) -> bool:
     """Build ``_build/html``.
 
     Parameters
@@ -209,6 +210,8 @@ def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     strict : bool
         Whether a warning is an error. A book with a failed chapter is built leniently, because
         references into that chapter lead nowhere.
+    sources : dict, optional
+        What the chapters' pages were made of, for `is_current`.
 
     Returns
     -------
@@ -223,10 +226,10 @@ def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     stamp, start = project.build / _STAMP, time.time_ns()
     last, now = _read(stamp, STAMP_FIELDS), state(project)
     whole = last is not None and _whole(project, last)
-    sources = {"notebooks": _notebooks(project)}
+    made_of = {"sources": sources or {}}
     if whole and now.items() <= last.items():
-        if last["notebooks"] != sources["notebooks"]:  # changed, but nothing that pages show
-            write_whole(stamp, json.dumps(last | sources, indent=1) + "\n")
+        if last["sources"] != made_of["sources"]:  # changed, but nothing that pages show
+            write_whole(stamp, json.dumps(last | made_of, indent=1) + "\n")
         return False
     keep = whole and _hand_over(project, last, now)
     if not keep:
@@ -236,7 +239,7 @@ def build(project: Project, renderer: Renderer, *, strict: bool) -> bool:
     record = _read(project.build / ".doctrees" / SHARED, ("besides",)) or {"besides": []}
     made = {"besides": _digests(project, record["besides"]), "html": _written(project)}
     if strict and now == state(project) and not _touched(project, now | made, since=start):
-        write_whole(stamp, json.dumps(now | made | sources, indent=1) + "\n")
+        write_whole(stamp, json.dumps(now | made | made_of, indent=1) + "\n")
     return True
 
 

@@ -8,6 +8,7 @@ from nbformat import NotebookNode
 
 from pm_utils.builder import provenance, runs
 from pm_utils.builder.chapters import Chapter, tags
+from pm_utils.builder.code import digest
 from pm_utils.builder.editions import executed_edition
 from pm_utils.builder.key import PACKAGE
 from pm_utils.builder.package_map import package_map
@@ -101,6 +102,22 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text, id="failed")])
     page.metadata = {key: chapter.notebook.metadata[key] for key in ("kernelspec",)}
     return page
+
+
+def sources(project: Project) -> dict[str, str]:
+    """Return the fingerprints of what `write_pages` shows besides the runs and ``book/``.
+
+    These are the notebooks and the package, whose code writes the pages and whose docstrings they
+    show. Take them before the notebooks are read: what is edited later is then seen as changed.
+    """
+    paths = [*project.sources, *sorted((project.root / PACKAGE).rglob("*.py"))]
+    return {str(path): digest(path.read_bytes()) for path in paths if path.is_file()}
+
+
+def records(tasks: dict[str, Task]) -> dict[str, str]:
+    """Return the fingerprints of the records of stored runs, which hold those of their files."""
+    paths = [task.folder / runs.RECORD for task in tasks.values()]
+    return {str(path): digest(path.read_bytes()) for path in paths if path.is_file()}
 
 
 def executed_pages(

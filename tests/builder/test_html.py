@@ -51,16 +51,16 @@ def test_sphinx_is_called_only_for_a_change(book, sphinx):
 
 
 def test_a_call_with_nothing_to_do_starts_no_process(book, sphinx):
-    renderer = Mock()
-    assert not html.is_current(book.project)
-    html.build(book.project, renderer, strict=True)
-    assert html.is_current(book.project)
-    html.build(book.project, renderer, strict=True)
+    renderer, made_of = Mock(), {"a": "1"}
+    assert not html.is_current(book.project, made_of)
+    html.build(book.project, renderer, strict=True, sources=made_of)
+    assert html.is_current(book.project, made_of)
+    html.build(book.project, renderer, strict=True, sources=made_of)
     renderer.start.assert_called_once_with()
-    book.chapter("01-a", "1")
-    assert not html.is_current(book.project)  # its page may change
-    assert not html.build(book.project, renderer, strict=True)  # it was not written yet
-    assert html.is_current(book.project)
+    made_of = {"a": "2"}
+    assert not html.is_current(book.project, made_of)  # a page may change
+    assert not html.build(book.project, renderer, strict=True, sources=made_of)  # none did
+    assert html.is_current(book.project, made_of)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,10 @@ CHINESE = re.compile(
 # What is no text of the page, or may hold no element inside.
 _PLAIN = ("script", "style", "title", "textarea", "option", "svg", "noscript")
 _PIECE = re.compile(
-    rf"<!--.*?-->|<(?P<plain>{'|'.join(_PLAIN)})\b.*?</(?P=plain)>|<[^>]*>", re.DOTALL | re.I
+    rf"<!--.*?-->|<(?P<plain>{'|'.join(_PLAIN)})\b.*?</(?P=plain)>"
+    r"|<(?P<math>span|div) class=\"math\b.*?</(?P=math)>"  # MathJax reads no elements inside
+    r"|<(?:\"[^\"]*\"|'[^']*'|[^>\"'])*>",
+    re.DOTALL | re.I,
 )
 _ID = re.compile(r"""(<[^<>]*?\sid=)"([^"]+)\"""")
 
@@ -76,7 +79,7 @@ def label_checkboxes(html: str) -> str:
     numbers = itertools.count(1)
 
     def label(match: re.Match[str]) -> str:
-        name = f"task-{next(numbers)}"
+        name = f"pm-task-{next(numbers)}"
         box = match.group("box").replace(' disabled="disabled"', "")
         box = box.replace("<input", f'<input aria-labelledby="{name}"')
         return f'<li class="task-list-item" id="{name}">{match.group("before")}{box}'

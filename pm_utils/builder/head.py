@@ -73,10 +73,10 @@ def add_tags(
 ) -> None:
     """Add the tags of one page."""
     title = re.sub("<[^>]*>", "", context.get("title", "")) or app.config.html_title
-    text = description(doctree) or f"{app.config.project}: {title}"
+    text = description(doctree) or f"{app.config.html_title}: {title}"
     base = app.config.html_baseurl
     address = f"{base.rstrip('/')}/{name}.html" if base else None
-    made = head_tags(html.unescape(title), text, app.config.project, address)
+    made = head_tags(html.unescape(title), text, app.config.html_title, address)
     if name == NOT_FOUND and base:  # it is shown at any depth, so its links need a start
         made = f'<base href="{html.escape(base.rstrip("/"))}/" />\n{made}'
     context["metatags"] = f"{context.get('metatags', '')}\n{made}"

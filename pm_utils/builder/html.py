@@ -23,7 +23,7 @@ from sphinx_external_toc.parsing import parse_toc_data
 from pm_utils.builder import isolation
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
-from pm_utils.builder.render import JOB, SHARED, clear
+from pm_utils.builder.render import JOB, SHARED, clear, is_book_file
 
 _STAMP = "html.json"
 STAMP_FIELDS = ("files", "shell", "besides", "html", "sources")
@@ -111,7 +111,7 @@ def state(project: Project) -> dict[str, dict[str, str]]:
         every page repeats.
     """
     paths = [path for path in sorted(project.book.rglob("*")) if path.is_file()]
-    paths = [path for path in paths if not _editors(path.relative_to(project.book))]
+    paths = [path for path in paths if is_book_file(path, project.book)]
     shell = [project.root / name for name in SHELL if (project.root / name).is_file()]
     name = {path: path.relative_to(project.root).as_posix() for path in [*paths, *shell]}
     return {
@@ -128,17 +128,16 @@ def installed() -> list[str]:
     return sorted(path.name for place in places for path in place.glob("*.dist-info"))
 
 
-def _editors(path: Path) -> bool:
-    """Whether a file is an editor's own: Sphinx neither reads nor copies it."""
-    return path.name.endswith("~") or any(part.startswith(".") for part in path.parts)
-
-
 def _title(path: Path) -> str:
-    if path.suffix == ".ipynb":
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        text = "".join(next((c["source"] for c in cells if c["cell_type"] == "markdown"), ""))
-    else:
-        text = path.read_text(encoding="utf-8") if path.suffix == ".md" else ""
+    if path.suffix not in (".ipynb", ".md"):
+        return ""
+    try:
+        text = path.read_text(encoding="utf-8")
+        if path.suffix == ".ipynb":
+            cells = json.loads(text)["cells"]
+            text = "".join(next((c["source"] for c in cells if c["cell_type"] == "markdown"), ""))
+    except (ValueError, KeyError, TypeError):  # Sphinx will say what is wrong with it
+        return ""
     return next((line for line in text.splitlines() if line.startswith("# ")), "")
 
 
@@ -291,7 +290,8 @@ def _touched(project: Project, made_of: dict[str, dict[str, str]], *, since: int
     """Whether a source was written, and perhaps written back, after the first look at it."""
     paths = [project.root / name for name in [*made_of["files"], *made_of["besides"]]]
     sources = [p for p in paths if not p.is_relative_to(project.build) and p.is_file()]
-    return any(path.stat().st_ctime_ns >= since for path in sources)
+    now = time.time_ns()  # a clock that was set back leaves times to come
+    return any(since <= path.stat().st_ctime_ns <= now for path in sources)
 
 
 def render(project: Project, process: subprocess.Popen[bytes], *, strict: bool, keep: bool) -> None:

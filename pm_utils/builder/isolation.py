@@ -16,7 +16,7 @@ from pathlib import Path
 from pm_utils.builder.project import Project
 
 PASSED = (
-    *("PATH", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "PM_DATA"),
+    *("PATH", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"),
     *("SYSTEMROOT", "SYSTEMDRIVE", "WINDIR", "COMSPEC", "PATHEXT", "NUMBER_OF_PROCESSORS"),
 )
 FIXED = {
@@ -25,15 +25,14 @@ FIXED = {
 }
 
 
-def clean_environment(project: Project) -> dict[str, str]:
+def clean_environment(home: Path) -> dict[str, str]:
     """Return the environment of a chapter before what only this chapter has.
 
     Parameters
     ----------
-    project : Project
-        The checkout, whose build folder holds the home directory.
+    home : pathlib.Path
+        An empty folder of the build, of this chapter alone.
     """
-    home = project.build / "home"
     home.mkdir(parents=True, exist_ok=True)
     folders = {"HOME": str(home), "USERPROFILE": str(home), "IPYTHONDIR": str(home / ".ipython")}
     passed = {name: os.environ[name] for name in PASSED if name in os.environ}
@@ -46,7 +45,8 @@ def environment_of_pages() -> dict[str, str]:
     Where Python looks for modules stays: the package may be found by that alone.
     """
     kept = {n: v for n, v in os.environ.items() if n == "PYTHONPATH" or n[:6] != "PYTHON"}
-    return kept | FIXED
+    kept.pop("SOURCE_DATE_EPOCH", None)  # Sphinx would write that day
+    return kept | FIXED | {"DOCUTILSCONFIG": ""}  # nor the user's ~/.docutils
 
 
 def _cache() -> dict[str, str]:
@@ -78,7 +78,7 @@ def as_of_a_chapter(project: Project, more: dict[str, str]) -> Iterator[None]:
     """
     variables, folder, flags = dict(os.environ), os.getcwd(), util._args_from_interpreter_flags
     os.environ.clear()
-    os.environ.update(clean_environment(project) | more)
+    os.environ.update(clean_environment(project.build / "home" / "server") | more)
     os.chdir(os.environ["HOME"])  # a file in the user's folder could pass for a library or settings
     util._args_from_interpreter_flags = list  # neither -W of PYTHONWARNINGS nor -O
     try:

@@ -13,7 +13,7 @@ from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
 
 SITE = "site"  # below the generated text: copied to the site as it is
 STYLED_TABLE = re.compile(r'<table id="(T_[0-9a-f]{5})"')  # pandas draws such an id for each table
-ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}(?=>)")  # where an object happened to lie in memory
+ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}(?=>|&gt;)")  # where an object happened to lie in memory
 
 
 def settle_outputs(page: NotebookNode) -> None:

@@ -42,6 +42,17 @@ def listen(jobs: queue.SimpleQueue) -> None:
     end_with_children()  # pages are written side by side
 
 
+def is_book_file(path: Path, book: Path) -> bool:
+    """Whether a file is a page or a part of the book, not an editor's own or a hidden one.
+
+    Sphinx reads those only where a page includes them.
+    """
+    if not path.is_relative_to(book):
+        return False
+    parts = path.relative_to(book).parts
+    return not path.name.endswith("~") and not any(part.startswith(".") for part in parts)
+
+
 def clear(build: Path) -> None:
     """Remove all that Sphinx reads or keeps from an earlier build."""
     for name in ("html", ".doctrees", "jupyter_execute", ".jupyter_cache"):

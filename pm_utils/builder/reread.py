@@ -19,7 +19,7 @@ from sphinx.util import FilenameUniqDict
 
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import write_whole
-from pm_utils.builder.render import INDEX, JOB, NOTICED, SHARED
+from pm_utils.builder.render import INDEX, JOB, NOTICED, SHARED, is_book_file
 
 # What Sphinx compares itself, and what says when and where a page was read, not what is on it.
 _PRIVATE = {
@@ -27,7 +27,7 @@ _PRIVATE = {
     *("all_docs", "dependencies", "included", "original_image_uri", "temp_data", "ref_context"),
     *("_pickled_doctree_cache", "_write_doc_doctree_cache", "domains"),
 }
-_UNSHOWN = {"line", "lineno", "mtime", "wordcount"}  # by others: where, when, and how much
+_UNSHOWN = {"line", "lineno", "mtime"}  # numbers that others do not show: where, and when
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def comparable(value: Any) -> Any:
     if isinstance(value, nodes.Node):
         return value.pformat()
     if isinstance(value, Mapping):
-        shown = [(key, item) for key, item in value.items() if key not in _UNSHOWN]
+        shown = [(key, item) for key, item in value.items() if not _is_unshown(key, item)]
         return sorted(([comparable(key), comparable(item)] for key, item in shown), key=json.dumps)
     if isinstance(value, set | frozenset):
         return sorted(map(comparable, value), key=json.dumps)
@@ -150,6 +150,16 @@ def comparable(value: Any) -> Any:
     if hasattr(value, "__dict__") and not isinstance(value, type):
         return [type(value).__name__, comparable(vars(value))]
     return repr(value)
+
+
+def _is_unshown(key: Any, value: Any) -> bool:
+    """Whether a field says where and when a page was read, or how much it holds.
+
+    A label that an author gave such a name is no number.
+    """
+    if key == "wordcount":
+        return isinstance(value, Mapping) and set(value) <= {"words", "minutes"}
+    return key in _UNSHOWN and (value is None or isinstance(value, int | float))
 
 
 def _root(app: Sphinx) -> Path:
@@ -188,7 +198,8 @@ def _besides(app: Sphinx) -> set[Path]:
     modules = {Path(file).resolve() for file in loaded if file}
     files |= {path for path in modules if any(map(path.is_relative_to, own))}
     installed = {path for path in files if "site-packages" in path.parts}  # versions say it
-    return {path for path in files - installed if not path.is_relative_to(root / app.srcdir.name)}
+    book = root / app.srcdir.name  # its files are looked at one by one
+    return {path for path in files - installed if not is_book_file(path, book)}
 
 
 def _shared(app: Sphinx) -> list[Path]:

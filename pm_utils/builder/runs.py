@@ -551,7 +551,7 @@ def _stop(process: BaseProcess) -> None:
 def _environment(project: Project, task: Task, work: Path) -> dict[str, str]:
     places = dict.fromkeys(_handed(project, task, name).parent for name in sorted(task.inputs))
     return (
-        isolation.clean_environment(project)
+        isolation.clean_environment(project.aside("home", task.folder))
         | ONE_THREAD
         | {
             "PM_OUTPUT": str(work),

@@ -42,8 +42,8 @@ def test_each_box_is_named_by_its_item_and_can_be_ticked(paragraph):
     items = f'<li class="task-list-item">{paragraph}{box} Ask.</li>' * 2
     html = label_checkboxes(items)
     for number in (1, 2):
-        assert f'<li class="task-list-item" id="task-{number}">{paragraph}<input' in html
-        assert f'aria-labelledby="task-{number}"' in html
+        assert f'<li class="task-list-item" id="pm-task-{number}">{paragraph}<input' in html
+        assert f'aria-labelledby="pm-task-{number}"' in html
     assert "disabled" not in html
 
 
@@ -67,3 +67,10 @@ def test_a_page_is_mended_below_its_head_and_mending_ids_twice_changes_nothing()
     once = mend(page)
     assert once.count('lang="zh"') == 1 and 'id="a-2"' in once
     assert unique_ids(once) == once
+
+
+def test_formulas_and_attributes_stay_as_they_are():
+    formula = '<span class="math notranslate nohighlight">\\(a = \\text{漏斗}\\)</span>'
+    picture = '<img alt="a > 漏斗 b">'
+    assert mark_chinese(formula + picture) == formula + picture
+    assert "<span lang" in mark_chinese(f"{formula} 漏斗")

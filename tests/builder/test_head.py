@@ -33,7 +33,7 @@ def build(tmp_path, base: str):
     source.mkdir()
     (source / "index.rst").write_text("Start\n=====\n\nThe first page.\n\n.. toctree::\n\n   b\n")
     (source / "b.rst").write_text("A ``b``\n=======\n\nThe second page.\n")
-    settings = {"project": "Book", "html_baseurl": base, "extensions": ["pm_utils.builder.head"]}
+    settings = {"html_title": "Book", "html_baseurl": base, "extensions": ["pm_utils.builder.head"]}
     Sphinx(source, None, out, tmp_path / "trees", "html", settings, status=None).build()
     return out
 

@@ -63,6 +63,19 @@ def test_a_call_with_nothing_to_do_starts_no_process(book, sphinx):
     assert html.is_current(book.project, made_of)
 
 
+def test_a_file_that_is_no_notebook_is_left_to_sphinx(book, sphinx):
+    (book.project.book / "Untitled.ipynb").write_text("")
+    (book.project.book / "latin.md").write_bytes(b"# \xe9")
+    assert html.build(book.project, Mock(), strict=True)
+    assert not html.build(book.project, Mock(), strict=True)
+
+
+def test_a_clock_that_was_set_back_builds_once(book, sphinx, monkeypatch):
+    monkeypatch.setattr(html.time, "time_ns", lambda: 1_000_000_000)  # all files are of later
+    assert html.build(book.project, Mock(), strict=True)
+    assert not html.build(book.project, Mock(), strict=True)
+
+
 @pytest.mark.parametrize(
     ("file", "text"),
     [

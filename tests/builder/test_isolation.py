@@ -88,3 +88,14 @@ def test_the_pages_are_written_by_a_plain_python(monkeypatch):
     found = isolation.environment_of_pages()
     assert "PYTHONWARNINGS" not in found and found["PYTHONHASHSEED"] == "0"
     assert found["PYTHONPATH"] == found["MY_OWN"] == "error" and found["TZ"] == "UTC"
+
+
+def test_no_chapter_finds_what_another_left_at_home(tmp_path):
+    book = FakeBook(tmp_path)
+    book.chapter("01-a", "import pathlib; (pathlib.Path.home() / 'mark').touch()")
+    look = "import pathlib; assert not (pathlib.Path.home() / 'mark').exists()"
+    book.chapter("02-b", look)
+    book.toc("01-a", "02-b")
+    command = [sys.executable, "-m", "pm_utils.builder.cli", "book", "--jobs", "1"]
+    done = subprocess.run(command, cwd=book.root, capture_output=True, text=True)
+    assert "02-b: done" in done.stdout, done.stdout + done.stderr

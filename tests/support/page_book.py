@@ -55,7 +55,8 @@ class PageBook:
         blocks = [BLOCKS[kind].format(label=label, text=text) for kind, label, text in self.blocks]
         texts = {
             "book/index.md": "# Start\n\nSee {doc}`p` and {ref}`section-0`.",
-            "book/p.md": "# Page\n\n" + "\n\n".join([words["sentence"], *blocks]),
+            "book/p.md": "# Page\n\n漏斗\n\n- [ ] A task\n\n"
+            + "\n\n".join([words["sentence"], *blocks]),
             "book/q.md": "# Uses\n\n{term}`lift` {cite}`b1` {index}`Text 1`\n\n"
             + "\n\n".join([*roles, "```{literalinclude} ../shown.py\n```"]),
             "book/back.md": f"# Back\n\n```{{glossary}}\n{words['term']}\n  A gain.\n```\n\n"

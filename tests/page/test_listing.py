@@ -100,7 +100,7 @@ def test_the_block_by_hand():
 
 
 def test_what_is_printed_can_be_run():
-    names = {"np": np, "ArrayLike": object, "numbers": inputs.numbers}  # what its module imports
+    names = {**vars(inputs), "np": np, "ArrayLike": object}  # what its module imports
     exec(body(show_source(bootstrap.percentile_interval)), names)
     values = [1.0, 2.0, 4.0, 8.0]
     assert names["percentile_interval"](values) == bootstrap.percentile_interval(values)

@@ -197,7 +197,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
     """Run every chapter that is out of date, write the pages and build the HTML."""
     from pm_utils.builder import html, pages, runs
 
-    sources = pages.sources(project)
+    sources = pages.page_sources(project)
     tasks, _ = load_tasks(project, options)
     with project.lock() as lock, html.Renderer(project, lock=lock) as renderer:
         kept = html.is_current(project, sources | pages.records(tasks))

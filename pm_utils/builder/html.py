@@ -188,7 +188,7 @@ class Renderer:
 def is_current(project: Project, sources: dict[str, str]) -> bool:
     """Tell whether what pages are made of, and the pages, are those of the last build.
 
-    Then none need be written again. `sources` is of `pm_utils.builder.pages.sources`.
+    Then none need be written again. `sources` holds `pages.page_sources` and `pages.records`.
     """
     last = _read(project.build / _STAMP, STAMP_FIELDS)
     now = state(project) | {"sources": sources}

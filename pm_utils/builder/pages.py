@@ -104,7 +104,7 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
     return page
 
 
-def sources(project: Project) -> dict[str, str]:
+def page_sources(project: Project) -> dict[str, str]:
     """Return the fingerprints of what `write_pages` shows besides the runs and ``book/``.
 
     These are the notebooks and the package, whose code writes the pages and whose docstrings they

@@ -207,7 +207,7 @@ def book(project: Project, options: argparse.Namespace) -> int:
         pages.forget_pages(project, options.profile, set(tasks))
         outcomes = _run_all(project, tasks, options, cold=options.cold)
         made_of = sources | pages.records(tasks)
-        if not (kept and html.is_current(project, made_of)):
+        if not kept or any(outcome.status != "current" for outcome in outcomes.values()):
             pages.write_pages(project, tasks, outcomes)
         counts = [outcome.status for outcome in outcomes.values()]
         labels = {

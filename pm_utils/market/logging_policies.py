@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from pm_utils.inputs import codes, columns, numbers, whole_numbers
+from pm_utils.inputs import SUM_TOLERANCE, codes, columns, numbers, whole_numbers
 
 BITS = 24  # of a random number
 START_BITS = 8
@@ -296,9 +296,9 @@ def _checked(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     if table.ndim != 2 or table.shape != shape:
         raise ValueError(f"the probabilities have shape {table.shape}: give one row per customer")
     total = table.sum(1)
-    if table.min(initial=0) < 0 or not np.allclose(total, 1, atol=1e-4):
+    if table.min(initial=0) < 0 or not np.allclose(total, 1, atol=SUM_TOLERANCE):
         numbers(table, "the probabilities", low=0)
-        row = int(np.flatnonzero(~np.isclose(total, 1, atol=1e-4))[0])
+        row = int(np.flatnonzero(~np.isclose(total, 1, atol=SUM_TOLERANCE))[0])
         raise ValueError(
             "the probabilities must be at least 0 and sum to 1 in every row; "
             f"those of row {row} sum to {total[row]:.6g}"

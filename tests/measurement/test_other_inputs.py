@@ -18,11 +18,7 @@ from pm_utils.measurement import (
 )
 from tests.support.metric_cases import (
     MetricCase,
-    check_columns,
-    check_gaps,
-    check_index,
-    check_labels,
-    check_order,
+    properties,
 )
 
 RNG = np.random.default_rng(0)
@@ -169,29 +165,9 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", [name for name, each in CASES.items() if not each.drawn])
-def test_the_order_of_rows_changes_nothing(name):
-    check_order(CASES[name])
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_what_is_not_finite_is_refused(name):
-    check_gaps(CASES[name])
-
-
-@pytest.mark.parametrize("name", [name for name, each in CASES.items() if each.labels])
-def test_labels_are_0_and_1(name):
-    check_labels(CASES[name])
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_rows_meet_by_their_index(name):
-    check_index(CASES[name])
-
-
-@pytest.mark.parametrize("name", [name for name, each in CASES.items() if each.tables])
-def test_columns_meet_by_their_names(name):
-    check_columns(CASES[name])
+@pytest.mark.parametrize(("check", "name"), properties(CASES))
+def test_a_metric_has_each_property(check, name):
+    check(CASES[name])
 
 
 def test_ids_of_any_size_take_no_more_memory_than_rows():

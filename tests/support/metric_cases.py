@@ -186,3 +186,20 @@ def check_columns(case: MetricCase) -> None:
 
 def _indexed(values: np.ndarray, index: pd.Index) -> pd.Series | pd.DataFrame:
     return (pd.Series if values.ndim == 1 else pd.DataFrame)(values, index=index)
+
+
+def properties(cases: dict[str, MetricCase]) -> list:
+    """Every property that applies to each case, as parameters of one test: check and name."""
+    applies = {
+        check_order: lambda case: not case.drawn,
+        check_gaps: lambda case: True,
+        check_labels: lambda case: case.labels,
+        check_index: lambda case: True,
+        check_columns: lambda case: case.tables,
+    }
+    return [
+        pytest.param(check, name, id=f"{check.__name__}-{name}")
+        for check, applicable in applies.items()
+        for name, case in cases.items()
+        if applicable(case)
+    ]

@@ -1,6 +1,5 @@
 """Incremental equals from nothing: pages, exit and warnings, whatever was edited before."""
 
-import importlib
 import os
 import random
 import sys
@@ -23,8 +22,6 @@ SEED = int(os.environ.get("PM_PAGE_SEED", "0"))
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """A book that was built once."""
-    for name in render.PAGE_LIBRARIES:
-        importlib.import_module(name)
     book = PageBook(tmp_path_factory.mktemp("pages") / "book")
     assert book.build() == "built"
     return book

@@ -13,6 +13,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from pm_utils.builder import html, render
 from pm_utils.builder.project import Project
 
+# Builds start from a process that has the libraries and has never built: Sphinx in the tests'
+# own process would have registered its nodes already, and warned of each.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([*render.PAGE_LIBRARIES, __name__])
+
 CONFIG = Path(__file__).parents[2] / "_config.yml"
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><title>{}</title></svg>'
 TOC = "format: jb-book\nroot: index\nparts:\n  - caption: C\n    numbered: 2\n    chapters:\n"
@@ -156,13 +161,14 @@ class PageBook:
         self.write()
 
     def build(self):
-        """Build in a child of this process, which has the libraries already; tell how it ended."""
-        parent, child = multiprocessing.Pipe(duplex=False)
-        fork = multiprocessing.get_context("fork")
-        process = fork.Process(target=self._build, args=(child,))
+        """Build in a process of its own, which has the libraries already; tell how it ended."""
+        parent, child = FORKS.Pipe(duplex=False)
+        process = FORKS.Process(target=self._build, args=(child,))
         process.start()
+        child.close()  # a build that died leaves nothing to wait for
+        answer = parent.recv()
         process.join()
-        return parent.recv()
+        return answer
 
     def _build(self, answer):
         with open(self.root / "_build" / "out.log", "wb") as log:

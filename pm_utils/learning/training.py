@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +13,35 @@ Loss = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass
 class History:
-    """Mean loss per example after each epoch; `best_epoch` counts from 0."""
+    """What became of a training.
+
+    Attributes
+    ----------
+    train, validation : list of float
+        Mean loss per example after each epoch.
+    best_epoch : int
+        The epoch, counted from 0, whose weights were kept; -1 without validation rows.
+    steps, rows : int
+        How often the weights were changed, and how many rows were read for it, repeats counted.
+    """
 
     train: list[float] = field(default_factory=list)
     validation: list[float] = field(default_factory=list)
     best_epoch: int = -1
+    steps: int = 0
+    rows: int = 0
+
+    def record(self, **more: float) -> dict[str, Any]:
+        """Return what a scoreboard keeps of the training.
+
+        Parameters
+        ----------
+        **more : float
+            Further facts, as the share of `pm_utils.learning.diagnostics.switching_share`.
+        """
+        curve = self.validation or self.train
+        facts = {"steps": self.steps, "rows": self.rows, "curve": [float(loss) for loss in curve]}
+        return facts | {name: float(value) for name, value in more.items()}
 
 
 def fit(
@@ -121,6 +146,8 @@ def fit(
         if joined:
             batches = (*batches[:-2], torch.cat(batches[-2:]))
         history.train.append(_one_epoch(model, inputs, target, loss, scheduler, batches))
+        history.steps += len(batches)
+        history.rows += len(target)
         if validation is None:
             continue
         history.validation.append(_loss_of_rows(model, *validation, loss))

@@ -1,24 +1,68 @@
-"""The scoreboard that ends every chapter: each model beside its null and its limit."""
+"""The scoreboard that ends every chapter: each contender beside its null and its limit.
+
+A chapter opens a contest for each of its tasks and enters every method that it tries. Which of
+them stand in the columns naive, classical and deep is chosen by code, by their validation scores,
+once for all rows of the contest. What may be said of deep against classical follows from the
+paired interval of the run and from the seeds in ``evidence/``.
+"""
 
 import json
 import math
 import os
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib.pyplot as plt
+import pandas as pd
 from IPython.display import Markdown
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pm_utils.page import artifacts
+from pm_utils.page.evidence import RowEvidence, read_evidence, verdict
 from pm_utils.page.plots import COLORS, grid
 
 FILE = "scoreboard.json"
 COLUMNS = ("null", "naive", "classical", "deep", "limit")
 MARKERS = {"null": "X", "naive": "s", "classical": "D", "deep": "o", "limit": "|"}
+KINDS = ("naive", "classical", "deep", "null")
+LIMITS = ("exact", "bound", "attainable", "oracle")
+SAID = {
+    "beats": "the deep model **beats** the classical one",
+    "loses": "the deep model **loses to** the classical one",
+    "tie": "the deep model and the classical one **cannot be told apart**",
+    "undertrained": "the deep model is **undertrained**, so nothing is said of it",
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method that a chapter tries.
+
+    Attributes
+    ----------
+    contest : str
+        What it was entered for.
+    name : str
+        As the page calls it.
+    kind : {"naive", "classical", "deep", "null"}
+        No model; any method without deep learning; a network; a network on shuffled labels.
+    test : dict
+        Its figures on the judged data, by metric.
+    validation : float or None
+        Its score on data that are not judged, which decides who stands for its kind.
+    training : dict or None
+        Of a network: `pm_utils.learning.training.History.record`.
+    """
+
+    contest: str
+    name: str
+    kind: str
+    test: dict[str, float]
+    validation: float | None = None
+    training: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -32,13 +76,18 @@ class Row:
     better : {"higher", "lower"}
         Which direction is better.
     naive, classical, deep : float or None
-        A predictor without a model, the best well-kept library, the network.
+        A predictor without a model, the best method without deep learning, the network.
     limit : float or None
         What no model can pass, where it is known.
     null : float or None
         The network trained on shuffled labels.
     headline : bool
         Whether the preface shows the row.
+    limit_is : str
+        ``"exact"`` (an optimum), ``"bound"`` (proven), ``"attainable"`` (the best that what is
+        observed allows) or ``"oracle"`` (it knows what nobody can); empty without a limit.
+    names : dict
+        Which contender stands in which column.
 
     Examples
     --------
@@ -56,11 +105,19 @@ class Row:
     limit: float | None = None
     null: float | None = None
     headline: bool = False
+    limit_is: str = ""
+    names: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the direction and that every value is a finite number or None."""
+        """Check the direction, the limit's label and that every value is finite or None."""
         if self.better not in ("higher", "lower"):
             raise ValueError(f"{self.metric}: better is {self.better!r}, give 'higher' or 'lower'")
+        if self.limit_is and self.limit_is not in LIMITS:
+            raise ValueError(
+                f"{self.metric}: limit_is is {self.limit_is!r}, give one of {', '.join(LIMITS)}"
+            )
+        if self.limit_is and self.limit is None:
+            raise ValueError(f"{self.metric}: limit_is is {self.limit_is!r}, but limit is None")
         for column in COLUMNS:
             value = getattr(self, column)
             if value is not None and not math.isfinite(value):
@@ -77,8 +134,140 @@ class Row:
         return (max if self.better == "higher" else min)(known, key=known.__getitem__)
 
 
+class Contest:
+    """All methods that a chapter tries at one task; made by `Scoreboard.contest`.
+
+    Parameters
+    ----------
+    board : Scoreboard
+        Where its rows go.
+    name : str
+        The task, in words.
+    chosen_by : str
+        What `validation` measures, in words, as in ``"log loss of the dates of June"``.
+    better : {"higher", "lower"}
+        Which direction of it is better.
+    """
+
+    def __init__(self, board: "Scoreboard", name: str, *, chosen_by: str, better: str) -> None:
+        if better not in ("higher", "lower"):
+            raise ValueError(f"{name}: better is {better!r}, give 'higher' or 'lower'")
+        self.board, self.name, self.chosen_by, self.better = board, name, chosen_by, better
+
+    @property
+    def contenders(self) -> list[Contender]:
+        """Those entered, in order."""
+        return [one for one in self.board.contenders if one.contest == self.name]
+
+    def enter(
+        self,
+        name: str,
+        kind: str,
+        *,
+        test: Mapping[str, float],
+        validation: float | None = None,
+        training: dict[str, Any] | None = None,
+    ) -> None:
+        """Enter a method; see `Contender` for what each argument means.
+
+        Several nulls may be entered, one for each shuffle; their mean stands in the rows.
+
+        Raises
+        ------
+        ValueError
+            When the kind is unknown, the name is there already, a figure is not finite, or a
+            record of training comes with something that is no network.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"{name}: kind is {kind!r}, give one of {', '.join(KINDS)}")
+        if any(one.name == name for one in self.contenders):
+            raise ValueError(f"{name} is entered for {self.name!r} already")
+        if training is not None and kind not in ("deep", "null"):
+            raise ValueError(f"{name}: training is given, but its kind is {kind!r}")
+        figures = {metric: float(value) for metric, value in dict(test).items()}
+        score = None if validation is None else float(validation)
+        for told, value in {**figures, "validation": score}.items():
+            if value is not None and not math.isfinite(value):
+                raise ValueError(f"{name}: {told} is {value}, give a finite number")
+        self.board.contenders.append(Contender(self.name, name, kind, figures, score, training))
+
+    def chosen(self, kind: str) -> str:
+        """Return which contender stands for a kind: the best on validation.
+
+        For ``"classical"`` all that is not deep is looked at, naive methods too.
+
+        Raises
+        ------
+        ValueError
+            When there is none, or several of which one has no validation score.
+        """
+        kinds = ("naive", "classical") if kind == "classical" else (kind,)
+        found = [one for one in self.contenders if one.kind in kinds]
+        if not any(one.kind == kind for one in found):
+            raise ValueError(f"{self.name!r} has no contender of kind {kind!r}")
+        if len(found) == 1:
+            return found[0].name
+        if unknown := [one.name for one in found if one.validation is None]:
+            raise ValueError(
+                f"{', '.join(unknown)}: give validation, it decides who stands as {kind} "
+                f"for {self.name!r}"
+            )
+        best = max if self.better == "higher" else min
+        return best(found, key=lambda one: one.validation).name
+
+    def add(
+        self,
+        metric: str,
+        *,
+        unit: str,
+        better: str,
+        limit: float | None = None,
+        limit_is: str = "",
+        headline: bool = False,
+    ) -> None:
+        """Add a row of the scoreboard: a metric that the contenders were entered with.
+
+        Parameters
+        ----------
+        metric, unit, better, limit, limit_is, headline
+            As in `Row`. A limit needs its label.
+
+        Raises
+        ------
+        ValueError
+            When a contender that stands in the row has no such figure, or a limit has no label.
+        """
+        if limit is not None and not limit_is:
+            raise ValueError(f"{metric}: say what the limit is, one of {', '.join(LIMITS)}")
+        by_name = {one.name: one for one in self.contenders}
+        names = {
+            kind: self.chosen(kind)
+            for kind in ("naive", "classical", "deep")
+            if any(one.kind == kind for one in self.contenders)
+        }
+        values = {kind: self._figure(by_name[name], metric) for kind, name in names.items()}
+        nulls = [self._figure(one, metric) for one in self.contenders if one.kind == "null"]
+        if nulls:
+            values["null"] = sum(nulls) / len(nulls)
+        more = {"limit": limit, "limit_is": limit_is, "headline": headline, "names": names}
+        self.board.add(metric, unit=unit, better=better, **values, **more)
+
+    def table(self) -> pd.DataFrame:
+        """Return every contender with its kind, validation score and test figures."""
+        rows = {
+            one.name: {"kind": one.kind, self.chosen_by: one.validation, **one.test}
+            for one in self.contenders
+        }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis(self.name)
+
+    def _figure(self, one: Contender, metric: str) -> float:
+        if metric not in one.test:
+            raise ValueError(f"{one.name} was entered for {self.name!r} without {metric!r}")
+        return one.test[metric]
+
+
 class Scoreboard:
-    """Collect a chapter's rows, draw them and save them.
+    """Collect a chapter's contenders and rows, draw them and save them.
 
     Explained in chapter ``formulas``.
 
@@ -93,16 +282,31 @@ class Scoreboard:
     --------
     >>> from pm_utils.page.scoreboard import Scoreboard
     >>> board = Scoreboard("01-formulas", seed=0)
-    >>> board.add("log loss", unit="nats", better="lower", naive=0.5, deep=0.4, limit=0.39)
-    >>> board.rows[0].best()
-    'deep'
+    >>> clicks = board.contest("clicks", chosen_by="log loss, held out", better="lower")
+    >>> clicks.enter("mean", "naive", test={"log loss": 0.5}, validation=0.51)
+    >>> clicks.enter("logistic", "classical", test={"log loss": 0.42}, validation=0.41)
+    >>> clicks.enter("network", "deep", test={"log loss": 0.4}, validation=0.4)
+    >>> clicks.add("log loss", unit="nats", better="lower", limit=0.39, limit_is="exact")
+    >>> board.rows[0].best(), board.rows[0].names["classical"]
+    ('deep', 'logistic')
     """
 
     def __init__(self, chapter: str, *, seed: int) -> None:
         self.chapter = chapter
         self.seed = int(seed)
+        self.contenders: list[Contender] = []
         self.rows: list[Row] = []
-        self.claims: list[dict[str, str]] = []
+        self.claims: list[dict[str, Any]] = []
+        self._evidence = read_evidence(chapter, self.profile)
+
+    @property
+    def profile(self) -> str:
+        """The profile of this run."""
+        return os.environ.get("PM_PROFILE", "quick")
+
+    def contest(self, name: str, *, chosen_by: str, better: str) -> Contest:
+        """Open a contest; see `Contest` for what each argument means."""
+        return Contest(self, name, chosen_by=chosen_by, better=better)
 
     def add(
         self,
@@ -116,8 +320,12 @@ class Scoreboard:
         limit: float | None = None,
         null: float | None = None,
         headline: bool = False,
+        limit_is: str = "",
+        names: dict[str, str] | None = None,
     ) -> None:
         """Record a metric; see `Row` for what each argument means.
+
+        `Contest.add` does so for contenders.
 
         Raises
         ------
@@ -131,7 +339,8 @@ class Scoreboard:
             name: None if value is None else float(value)
             for name, value in (values | {"null": null}).items()
         }
-        self.rows.append(Row(metric, unit, better, **numbers, headline=bool(headline)))
+        more = {"headline": bool(headline), "limit_is": limit_is, "names": dict(names or {})}
+        self.rows.append(Row(metric, unit, better, **numbers, **more))
 
     def row(self, metric: str) -> Row:
         """Return the row of a metric.
@@ -146,24 +355,27 @@ class Scoreboard:
                 return row
         raise KeyError(f"{metric!r} is no row of {self.chapter}: {[r.metric for r in self.rows]}")
 
+    def evidence(self, metric: str) -> RowEvidence | None:
+        """Return what the seeds say of a metric, None where they were not run."""
+        return self._evidence.rows.get(metric) if self._evidence else None
+
     def claim(self, metric: str, interval: tuple[float, float], *, level: float = 0.95) -> Markdown:
-        """Say in one sentence how deep compares with classical; the result chooses the sentence.
+        """Say in one sentence how deep compares with classical; the evidence chooses the sentence.
 
         Parameters
         ----------
         metric : str
             A row that has been added.
         interval : (float, float)
-            An interval for deep minus classical, in the metric's unit.
+            A paired interval for deep minus classical, in the metric's unit.
         level : float
             The confidence level that the interval was made at.
 
         Returns
         -------
         IPython.display.Markdown
-            "…beats…" or "…loses to…" only where the interval excludes zero. What is claimed is
-            saved with the rows, "above" meaning better in either direction; the tests hold it
-            against ten seeds (``pm seeds``). A second claim on a metric replaces the first.
+            "…beats…" or "…loses to…" only where the interval excludes zero and nine seeds of ten
+            agree. A second claim on a metric replaces the first.
 
         Raises
         ------
@@ -179,41 +391,58 @@ class Scoreboard:
         rounding = 1e-9 * max(abs(low), abs(high))  # what sums of rounded numbers leave of a zero
         low, high = (0.0 if abs(end) < rounding else end for end in (low, high))
         gain = (low, high) if row.better == "higher" else (-high, -low)
+        found = self.evidence(metric)
+        said = verdict(gain, found)
         self.claims = [claim for claim in self.claims if claim["metric"] != metric]
+        fact = {"metric": metric, "verdict": said, "interval": [low, high], "level": level}
+        self.claims.append(fact)
         difference, least, most = _same_decimals(row.deep - row.classical, low, high)
         facts = (
             f"{_number(row.deep)} against {_number(row.classical)}, difference {difference}, "
             f"{level:.0%} interval {least} to {most}"
         )
-        if gain[0] > 0:
-            self.claims.append({"metric": metric, "claim": "deep above classical"})
-            text = f"On {metric}, the deep model **beats** the classical one ({facts})."
-        elif gain[1] < 0:
-            self.claims.append({"metric": metric, "claim": "deep below classical"})
-            text = f"On {metric}, the deep model **loses to** the classical one ({facts})."
-        else:
-            text = (
-                f"On {metric}, the deep model and the classical one **cannot be told apart** "
-                f"({facts}: the interval holds zero)."
-            )
-        return Markdown(text)
+        if said == "tie" and low <= 0 <= high:
+            facts += ": the interval holds zero"
+        return Markdown(f"On {metric}, {SAID[said]} ({facts}{_seeds_said(found)}).")
+
+    def verdict(self, metric: str) -> str:
+        """Return the verdict of a claim that was made: what a computed conclusion turns on.
+
+        Returns
+        -------
+        {"beats", "loses", "tie", "undertrained"}
+
+        Raises
+        ------
+        KeyError
+            When nothing was claimed of the metric.
+        """
+        for claim in self.claims:
+            if claim["metric"] == metric:
+                return claim["verdict"]
+        raise KeyError(f"nothing was claimed of {metric!r} in {self.chapter}: call claim first")
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `save` writes."""
         return {
             "chapter": self.chapter,
-            "profile": os.environ.get("PM_PROFILE", "quick"),
+            "profile": self.profile,
             "seed": self.seed,
             "claims": self.claims,
             "rows": [asdict(row) for row in self.rows],
+            "contenders": [asdict(one) for one in self.contenders],
         }
 
     def table(self) -> Markdown:
-        """Return the rows as one table, the best of naive, classical and deep in bold."""
+        """Return the rows as one table, the winner bold where evidence supports one."""
         return Markdown(markdown_table([self.as_dict()], headline_only=False))
 
     def figure(self) -> Figure:
-        """Draw one strip per row with every model on the metric's own scale.
+        """Draw each row on its own scale and, beside it, the gain of deep over classical.
+
+        The left strip shows every model. The right one shows by how much deep is better than
+        classical in this run (filled) and under each seed of the evidence (rings); left of the
+        line it is worse.
 
         Raises
         ------
@@ -224,12 +453,13 @@ class Scoreboard:
             raise ValueError(f"{self.chapter} has no row to draw: add one first")
         count = len(self.rows)
         height = 0.55 + 0.85 * count  # inches: a strip of 0.3, its title above, its scale below
-        size = {"figsize": (7, height), "squeeze": False, "layout": "none"}
-        figure, axes = plt.subplots(count, 1, **size)
+        shape = {"figsize": (7, height), "squeeze": False, "layout": "none"}
+        figure, axes = plt.subplots(count, 2, width_ratios=[3, 2], **shape)
         edges = {"left": 0.03, "right": 0.97, "bottom": 0.3 / height, "top": 1 - 0.8 / height}
-        figure.subplots_adjust(**edges, hspace=0.55 / 0.3)
-        for strip, row in zip(axes[:, 0], self.rows, strict=True):
+        figure.subplots_adjust(**edges, hspace=0.55 / 0.3, wspace=0.1)
+        for strip, gain, row in zip(axes[:, 0], axes[:, 1], self.rows, strict=True):
             _draw_strip(strip, row)
+            _draw_gains(gain, row, self.evidence(row.metric))
         shown = [c for c in COLUMNS if any(getattr(r, c) is not None for r in self.rows)]
         handles = [_marker(axes[0, 0], [], [], name) for name in shown]
         figure.legend(handles, shown, loc="upper center", ncols=len(shown))
@@ -248,6 +478,13 @@ class Scoreboard:
         return artifacts.save(FILE, self.as_dict())
 
 
+def _seeds_said(found: RowEvidence | None) -> str:
+    """Return what the seeds add to a claim, empty where there is nothing."""
+    if found is None or found.gains() is None:
+        return ""
+    return f"; ahead in {found.ahead()} of {len(found.seeds)} seeds"
+
+
 def read_scoreboard(path: Path) -> dict[str, Any]:
     """Read a saved scoreboard and check its rows.
 
@@ -259,7 +496,7 @@ def read_scoreboard(path: Path) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``chapter``, ``profile``, ``seed``, ``claims`` and ``rows``.
+        ``chapter``, ``profile``, ``seed``, ``claims``, ``rows`` and ``contenders``.
 
     Raises
     ------
@@ -270,8 +507,10 @@ def read_scoreboard(path: Path) -> dict[str, Any]:
         board = json.loads(Path(path).read_text(encoding="utf-8"))
         for row in board["rows"]:
             Row(**row)
-        for field in ("chapter", "profile", "seed", "claims"):
-            board[field]
+        for field_name in ("chapter", "profile", "seed", "claims"):
+            board[field_name]
+        for one in board.setdefault("contenders", []):
+            Contender(**one)
     except (KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is no scoreboard: {error}") from error
     return board
@@ -290,22 +529,24 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     Returns
     -------
     str
-        A table; a dash stands where a value is not known, the best model is bold, an arrow
-        says which direction is better. One sentence where there is no row.
+        A table; a dash stands where a value is not known, an arrow says which direction is better.
+        Below each figure stands the contender's name, below the null its range over the seeds,
+        below the limit what it is. A model is bold where a claim and the seeds call it the winner.
+        The last column is deep minus classical over the seeds, 95 % interval of the mean, and in
+        how many deep is ahead. One sentence where there is no row.
 
     Examples
     --------
     >>> from pm_utils.page.scoreboard import Scoreboard, markdown_table
     >>> board = Scoreboard("01-formulas", seed=0)
     >>> board.add("log loss", unit="nats", better="lower", naive=0.5, deep=0.4, limit=0.39)
-    >>> print(markdown_table([board.as_dict()], headline_only=False), end="")
-    | metric | unit | null | naive | classical | deep | limit |
-    | --- | --- | ---: | ---: | ---: | ---: | ---: |
-    | log loss ↓ | nats | – | 0.5000 | – | **0.4000** | 0.3900 |
+    >>> print(markdown_table([board.as_dict() | {"chapter": "none"}], headline_only=False), end="")
+    | metric | unit | null | naive | classical | deep | limit | seeds |
+    | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
+    | log loss ↓ | nats | – | 0.5000 | – | 0.4000 | 0.3900 | – |
     """
-    boards = list(boards)
     rows = [
-        (board["chapter"], Row(**row))
+        (board, Row(**row))
         for board in boards
         for row in board["rows"]
         if row["headline"] or not headline_only
@@ -313,23 +554,49 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     if not rows:
         return "No chapter has recorded a result yet.\n"
     first = ["chapter"] if headline_only else []
-    header = [*first, "metric", "unit", *COLUMNS]
-    align = ["---"] * (len(first) + 2) + ["---:"] * len(COLUMNS)
+    header = [*first, "metric", "unit", *COLUMNS, "seeds"]
+    align = ["---"] * (len(first) + 2) + ["---:"] * (len(COLUMNS) + 1)
     lines = [header, align]
-    for chapter, row in rows:
+    for board, row in rows:
+        chapter = board["chapter"]
         link = [f"[{chapter}](chapters/{chapter}.ipynb)"] if headline_only else []
-        lines.append([*link, f"{row.metric} {_ARROW[row.better]}", row.unit, *_cells(row)])
+        known = read_evidence(chapter, board["profile"])
+        found = known.rows.get(row.metric) if known else None
+        verdicts = {claim["metric"]: claim["verdict"] for claim in board["claims"]}
+        cells = _cells(row, found, verdicts.get(row.metric))
+        lines.append([*link, f"{row.metric} {_ARROW[row.better]}", row.unit, *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
 _ARROW = {"higher": "↑", "lower": "↓"}
+_WINNER = {"beats": "deep", "loses": "classical"}
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, found: RowEvidence | None, said: str | None) -> list[str]:
     cells = {name: _number(getattr(row, name)) for name in COLUMNS}
-    if best := row.best():
-        cells[best] = f"**{cells[best]}**"
-    return list(cells.values())
+    if winner := _WINNER.get(said or ""):
+        cells[winner] = f"**{cells[winner]}**"
+    below = dict(row.names)
+    if row.limit_is:
+        below["limit"] = row.limit_is
+    if found and (span := found.range_of_null()) and span[0] < span[1]:
+        below["null"] = f"{_number(span[0])} to {_number(span[1])}"
+    if said == "undertrained":
+        below["deep"] = f"{below.get('deep', '')} undertrained".strip()
+    if found and found.naive_is_chance():
+        below["naive"] = f"{below.get('naive', '')} within the nulls".strip()
+    for name, text in below.items():
+        if cells[name] != "–":
+            cells[name] += f"<br><small>{text}</small>"
+    return [*cells.values(), _over_seeds(found)]
+
+
+def _over_seeds(found: RowEvidence | None) -> str:
+    if found is None or (interval := found.gain_interval()) is None:
+        return "–"
+    low, high = sorted(found.sign * end for end in interval)  # of deep minus classical
+    least, most = _same_decimals(low, high)
+    return f"{least} to {most}<br><small>ahead in {found.ahead()} of {len(found.seeds)}</small>"
 
 
 def _same_decimals(*values: float) -> list[str]:
@@ -370,4 +637,22 @@ def _draw_strip(axes: Axes, row: Row) -> None:
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
     axes.margins(x=0.08)
+    grid(axes, "x")
+
+
+def _draw_gains(axes: Axes, row: Row, found: RowEvidence | None) -> None:
+    """Draw by how much deep is better than classical: this run and, as rings, each seed."""
+    axes.set_yticks([])
+    axes.spines["left"].set_visible(False)
+    if row.deep is None or row.classical is None:
+        axes.set_axis_off()
+        return
+    sign = 1 if row.better == "higher" else -1
+    gains = (found.gains() if found else None) or []
+    ring = {"marker": "o", "linestyle": "", "markerfacecolor": "none", "markersize": 8}
+    axes.plot(gains, [0.0] * len(gains), color=COLORS["deep"], **ring)
+    axes.plot(sign * (row.deep - row.classical), 0, "o", color=COLORS["deep"], markersize=5)
+    axes.axvline(0, color=COLORS["classical"], linewidth=1)
+    axes.set_title("gain of deep over classical", fontsize=10)
+    axes.margins(x=0.12)
     grid(axes, "x")

@@ -48,7 +48,7 @@ test: setup ## check style and run the tests
 lab: setup ## open JupyterLab on working copies of the chapters, in play/
 	$(VENV)/bin/pm play --lab
 
-seeds: setup ## measure the bounds of a chapter over ten seeds: make seeds CHAPTER=03
+seeds: setup ## run a chapter under ten seeds and write its evidence: make seeds CHAPTER=03
 	$(VENV)/bin/pm seeds $(CHAPTER)
 
 doctor: setup ## say whether this machine has what the book needs

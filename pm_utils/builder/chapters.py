@@ -4,7 +4,7 @@ import ast
 import math
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from pm_utils.builder.project import Project
 
 NAME = re.compile(r"\d\d-[a-z0-9]+(-[a-z0-9]+)*")
 METADATA_FIELDS = {"title", "needs", "gives"}
+VARIED = ("doubled", "halved")  # which a chapter with a network has besides
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Chapter:
         The values that the parameters cell assigns.
     notebook : nbformat.NotebookNode
         The source.
+    doubled, halved : dict
+        By what to multiply which parameters for twice the training, and for half of the data.
     """
 
     name: str
@@ -41,6 +44,8 @@ class Chapter:
     gives: tuple[str, ...]
     parameters: dict[str, Any]
     notebook: nbformat.NotebookNode
+    doubled: dict[str, float] = field(default_factory=dict)
+    halved: dict[str, float] = field(default_factory=dict)
 
     @property
     def code_cells(self) -> list[nbformat.NotebookNode]:
@@ -103,27 +108,47 @@ def read_chapter(path: Path, problems: list[str]) -> Chapter | None:
         found.append("its kernel must be python3")
     metadata = _read_metadata(notebook, found)
     parameters = _read_parameters(notebook, found)
+    found += _varied_faults(metadata, parameters)
     problems.extend(f"{path.name}: {problem}" for problem in found)
     if found:
         return None
     needs, gives = tuple(metadata["needs"]), tuple(metadata["gives"])
-    return Chapter(path.stem, metadata["title"], needs, gives, parameters, notebook)
+    varied = {name: dict(metadata.get(name, {})) for name in VARIED}
+    return Chapter(path.stem, metadata["title"], needs, gives, parameters, notebook, **varied)
 
 
 def _read_metadata(notebook: nbformat.NotebookNode, problems: list[str]) -> dict[str, Any]:
     metadata = notebook.metadata.get("pm")
-    if not isinstance(metadata, dict) or set(metadata) != METADATA_FIELDS:
-        problems.append("its metadata needs `pm` with exactly title, needs and gives")
+    if not isinstance(metadata, dict) or set(metadata) - set(VARIED) != METADATA_FIELDS:
+        problems.append(
+            "its metadata needs `pm` with title, needs and gives, and may have doubled and halved"
+        )
         return {}
     if not isinstance(metadata["title"], str) or not metadata["title"].strip():
         problems.append("`pm.title` must be a text")
-    for field in ("needs", "gives"):
-        names = metadata[field]
+    for kind in ("needs", "gives"):
+        names = metadata[kind]
         if not isinstance(names, list) or not all(
             isinstance(name, str) and name and Path(name).name == name for name in names
         ):
-            problems.append(f"`pm.{field}` must be a list of file names without directories")
+            problems.append(f"`pm.{kind}` must be a list of file names without directories")
     return metadata
+
+
+def _varied_faults(metadata: dict[str, Any], parameters: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the parameters that evidence doubles or halves."""
+    faults = []
+    for kind in [kind for kind in VARIED if kind in metadata]:
+        factors = metadata[kind]
+        if not isinstance(factors, dict):
+            faults.append(f"`pm.{kind}` must map parameters to factors")
+            continue
+        for name, factor in factors.items():
+            if type(parameters.get(name)) not in (int, float):
+                faults.append(f"`pm.{kind}` names {name}, which is no parameter with a number")
+            if type(factor) not in (int, float) or not 0 < factor < math.inf or factor == 1:
+                faults.append(f"`pm.{kind}` gives {name} the factor {factor!r}: give 2 or 0.5")
+    return faults
 
 
 def _read_parameters(notebook: nbformat.NotebookNode, problems: list[str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The command line: ``pm book``, ``run``, ``status``, ``seeds``, ``clean``, ``doctor``, editions.
+"""The command line: ``pm book``, ``run``, ``status``, ``seeds``, ``verify``, ``doctor`` and more.
 
 What takes long to import is imported in functions, once signals are listened to.
 """
@@ -21,6 +21,7 @@ from pm_utils.builder.project import BuildError, Project, explain
 if TYPE_CHECKING:
     from pm_utils.builder.chapters import Chapter
     from pm_utils.builder.runs import Outcome, Task
+    from pm_utils.page.evidence import Evidence
 
 NOBODY_READS = 141
 
@@ -49,9 +50,12 @@ def parser() -> argparse.ArgumentParser:
     run.add_argument("chapter", help="a number or a name")
     status = command("status", "Say which chapters are up to date, and why others are not.")
     status.add_argument("--json", action="store_true", help="for programs")
-    seeds = with_jobs(command("seeds", "Run a chapter under many seeds, write tests/bounds.json."))
-    seeds.add_argument("chapter", help="a number or a name")
-    seeds.add_argument("--runs", type=_several, default=10, help="how many seeds (default: 10)")
+    seeds = with_jobs(command("seeds", "Run chapters under many seeds and write evidence/."))
+    seeds.add_argument("chapter", nargs="?", help="a number or a name (default: all)")
+    text = "how many seeds (default: 10, 3 under another profile than quick)"
+    seeds.add_argument("--runs", type=_several, help=text)
+    verify = command("verify", "Compare the last build's figures with the evidence.")
+    verify.add_argument("--json", action="store_true", help="for programs")
     text = "Remove all that is built, unless another pm works."
     commands.add_parser("clean", help=text, description=text)
     text = "Say whether this machine has what the book needs, and what to do where not."
@@ -107,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
     with Interruption() as interruption:
         options = parser().parse_args(arguments)
-        from pm_utils.builder import bounds, html, pages  # noqa: F401 - and all that they import
+        from pm_utils.builder import html, pages, seeds  # noqa: F401 - and all that they import
 
         interruption.at_once = False
         status = None
@@ -247,11 +251,15 @@ def run(project: Project, options: argparse.Namespace) -> int:
 
 def status(project: Project, options: argparse.Namespace) -> int:
     """Print the state of every chapter."""
-    from pm_utils.builder import runs
+    from pm_utils.builder import runs, seeds
+    from pm_utils.page.evidence import OF_THIS_CODE
 
     tasks, _ = load_tasks(project, options)
     reasons = runs.stale_reasons(tasks)
     facts = {name: _state(project, task, reasons[name]) for name, task in tasks.items()}
+    known = _evidence(project, tasks, options.profile)
+    for name, task in tasks.items():
+        facts[name]["evidence"] = seeds.age(known.get(name), task, tasks) or OF_THIS_CODE
     if options.json:
         print(json.dumps(facts, indent=2))
         return 0
@@ -259,8 +267,17 @@ def status(project: Project, options: argparse.Namespace) -> int:
         note = fact["reason"] or f"{fact['seconds']:.1f} s, {fact['peak_memory_mb']:.0f} MB"
         if fact["read_besides"]:
             note += f"; it read besides: {', '.join(fact['read_besides'])}"
-        print(f"{name:32} {fact['state']:12} {note}")
+        print(f"{name:32} {fact['state']:12} {note}; evidence: {_short(fact['evidence'])}")
     return 0
+
+
+def _short(age: str) -> str:
+    """Return how old evidence is in few words; ``--json`` has them all."""
+    from pm_utils.page.evidence import NO_EVIDENCE, OF_THIS_CODE
+
+    if age in (NO_EVIDENCE, OF_THIS_CODE):
+        return age
+    return f"older than {age}" if len(age) < 60 else f"older than {age[:57]}..."
 
 
 def _state(project: Project, task: "Task", reason: str) -> dict[str, Any]:
@@ -281,44 +298,93 @@ def _state(project: Project, task: "Task", reason: str) -> dict[str, Any]:
 
 
 def seeds(project: Project, options: argparse.Namespace) -> int:
-    """Run a chapter under seeds 0, 1, … and write its bounds."""
-    from pm_utils.builder import bounds, chapters, runs
-    from pm_utils.page import scoreboard
+    """Run chapters under seeds 0, 1, … and with their variants, and write their evidence."""
+    from pm_utils.builder import chapters
 
     tasks, name = load_tasks(project, options)
-    above = chapters.with_upstream(_chapters(tasks), [name]) - {name}
-    tasks_above = {other: tasks[other] for other in above}
-    seeded = {task.label: task for task in _seeded(project, tasks[name], options.runs)}
+    wanted = [name] if name else list(tasks)
+    found = _chapters(tasks)
+    above = set().union(*(chapters.with_upstream(found, [one]) - {one} for one in wanted))
+    needed = {other: task for other, task in tasks.items() if other in above}
     with project.lock():
-        outcomes = _run_all(project, tasks_above | seeded, options)
+        outcomes = _run_all(project, needed, options)
+        good = all(outcome.good for outcome in outcomes.values())
+        written = [_evidence_of(project, tasks, chapter, options) for chapter in wanted if good]
+    return 0 if good and all(written) else 1
+
+
+def _evidence_of(
+    project: Project, tasks: dict[str, "Task"], name: str, options: argparse.Namespace
+) -> bool:
+    """Run one chapter under the seeds and write its evidence; tell whether that went well."""
+    from pm_utils.builder import seeds
+
+    task = tasks[name]
+    number = options.runs or seeds.RUNS.get(task.profile, seeds.RUNS_OTHERWISE)
+    kinds = seeds.seeded(project, task, number)
+    every = {
+        one.label: replace(one, after=frozenset()) for found in kinds.values() for one in found
+    }
+    outcomes = _run_all(project, every, options)
+    left = "its evidence is left as it was"
     if not all(outcome.good for outcome in outcomes.values()):
-        print("tests/bounds.json is left as it was: not every run succeeded", file=sys.stderr)
-        return 1
+        print(f"{name}: {left}: not every run succeeded", file=sys.stderr)
+        return False
     try:
-        boards = [
-            scoreboard.read_scoreboard(task.folder / runs.SCOREBOARD) for task in seeded.values()
-        ]
-        entry = bounds.summarise_seeds(boards)
-        bounds.write_bounds(project.root / "tests" / "bounds.json", name, entry)
+        boards = {kind: seeds.read_boards(found) for kind, found in kinds.items()}
+        facts = {"made_of": seeds.made_of(task, tasks)}
+        facts["changed"] = seeds.variants(task.chapter, task.changes)
+        evidence = seeds.summarise_seeds(boards.pop(""), boards, **facts)
+        path = seeds.write_evidence(project, evidence)
     except (FileNotFoundError, ValueError) as error:
-        print(f"tests/bounds.json is left as it was: {error}", file=sys.stderr)
-        return 1
-    print(f"tests/bounds.json: {len(entry['rows'])} rows of {name} from {len(boards)} seeds")
-    return 0
+        print(f"{name}: {left}: {error}", file=sys.stderr)
+        return False
+    say(f"{path}: {len(evidence.rows)} rows of {name} from {number} seeds")
+    return True
 
 
-def _seeded(project: Project, task: "Task", number: int) -> list["Task"]:
-    """Return a chapter's task under each of the first seeds, stored apart from the book's runs."""
-    folder = project.build / "seeds" / task.profile / task.chapter.name
-    tasks = []
-    for seed in range(number):
-        changes = {k: v for k, v in task.changes.items() if k != "seed"}
-        if seed != task.chapter.parameters["seed"]:
-            changes["seed"] = seed
-        parts = task.parts | {"parameters": task.chapter.parameters | changes}
-        label, place = f"{task.label} seed {seed}", folder / f"{seed:03d}"
-        tasks.append(replace(task, label=label, changes=changes, parts=parts, folder=place))
-    return tasks
+def verify(project: Project, options: argparse.Namespace) -> int:
+    """Compare the figures of the last build with the evidence."""
+    from pm_utils.builder import verify
+    from pm_utils.page import scoreboard
+
+    tasks, _ = load_tasks(project, options)
+    paths = {name: project.results(options.profile) / f"{name}.json" for name in tasks}
+    boards = [scoreboard.read_scoreboard(path) for path in paths.values() if path.is_file()]
+    evidence = _evidence(project, tasks, options.profile)
+    figures = verify.compare(boards, evidence)
+    missing = [name for name, path in paths.items() if not path.is_file()]
+    outside = [figure for figure in figures if not figure["inside"]]
+    if options.json:
+        print(json.dumps({"figures": figures, "not built": missing}, indent=2))
+        return 1 if outside or missing else 0
+    for figure in figures:
+        print(_verified(figure))
+    for name in missing:
+        print(f"{name}: not built, `pm book` builds it")
+    total = f"{len(figures) - len(outside)} of {len(figures)} headline figures lie inside"
+    print(f"{total}, {len(missing)} of {len(paths)} chapters are not built")
+    return 1 if outside or missing else 0
+
+
+def _verified(figure: dict[str, Any]) -> str:
+    """Return the line of a figure: inside or outside of what one more run may give."""
+    said = "no evidence"
+    if figure["inside"] is not None:
+        side = "inside" if figure["inside"] else "OUTSIDE"
+        said = f"{side} {figure['low']:.5g} to {figure['high']:.5g}"
+    return (
+        f"{figure['chapter']}, {figure['metric']}, {figure['model']}: {figure['figure']:.5g} {said}"
+    )
+
+
+def _evidence(project: Project, tasks: dict[str, "Task"], profile: str) -> dict[str, "Evidence"]:
+    """Return the evidence of all chapters that have some."""
+    from pm_utils.builder import seeds
+    from pm_utils.page.evidence import read_evidence
+
+    found = {name: read_evidence(name, profile, seeds.folder(project)) for name in tasks}
+    return {name: evidence for name, evidence in found.items() if evidence is not None}
 
 
 def remove_built(project: Project, options: argparse.Namespace) -> int:
@@ -389,6 +455,7 @@ COMMANDS: dict[str, Callable[[Project, argparse.Namespace], int]] = {
     "run": run,
     "status": status,
     "seeds": seeds,
+    "verify": verify,
     "clean": remove_built,
     "doctor": examine_machine,
     "play": play,

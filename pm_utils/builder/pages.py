@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from pm_utils.builder import provenance, runs
+from pm_utils.builder import provenance, runs, seeds
 from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.code import digest
 from pm_utils.builder.editions import executed_edition
@@ -16,6 +16,7 @@ from pm_utils.builder.progress import say
 from pm_utils.builder.project import BuildError, Project, explain, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
 from pm_utils.builder.working_copies import read_words
+from pm_utils.page import evidence
 
 INJECTED = "injected-parameters"
 DOWNLOADS = "downloads"
@@ -107,10 +108,12 @@ def substitute(chapter: Chapter, reason: str) -> NotebookNode:
 def page_sources(project: Project) -> dict[str, str]:
     """Return the fingerprints of what `write_pages` shows besides the runs and ``book/``.
 
-    These are the notebooks and the package, whose code writes the pages and whose docstrings they
-    show. Take them before the notebooks are read: what is edited later is then seen as changed.
+    These are the notebooks, the evidence and the package, whose code writes the pages and whose
+    docstrings they show. Take them before the notebooks are read: what is edited later is then
+    seen as changed.
     """
     paths = [*project.sources, *sorted((project.root / PACKAGE).rglob("*.py"))]
+    paths += sorted(seeds.folder(project).rglob("*.json"))
     return {str(path): digest(path.read_bytes()) for path in paths if path.is_file()}
 
 
@@ -161,6 +164,8 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
             write_whole(
                 download, nbformat.writes(executed_edition(task.chapter, page, words)) + "\n"
             )
+            if note := _evidence_note(project, task, tasks):
+                page.cells.append(note)
             page.cells.append(_download(name))
         else:
             download.unlink(missing_ok=True)
@@ -173,8 +178,28 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
     provenance.publish_results(project, tasks, outcomes, origins)
     write_whole(project.generated / "provenance.md", provenance.provenance_table(origins))
     write_whole(project.generated / "scoreboard.md", scoreboard_table(project, tasks))
-    write_whole(project.generated / "built.md", built_table(tasks, outcomes))
+    write_whole(project.generated / "built.md", built_table(project, tasks, outcomes))
     write_whole(project.generated / "package.md", package_map(project.root / PACKAGE, list(tasks)))
+
+
+def evidence_age(project: Project, task: Task, tasks: dict[str, Task]) -> str:
+    """Return in words how old a chapter's evidence is, an empty text where none is wanted."""
+    board = task.folder / SCOREBOARD
+    known = evidence.read_evidence(task.chapter.name, task.profile, seeds.folder(project))
+    if known is None and not board.is_file():
+        return ""
+    return seeds.age(known, task, tasks) or f"{len(known.seeds)} seeds {evidence.OF_THIS_CODE}"
+
+
+def _evidence_note(project: Project, task: Task, tasks: dict[str, Task]) -> NotebookNode | None:
+    """Return the cell that says why the evidence of a page is not of its code."""
+    age = evidence_age(project, task, tasks)
+    if not age or age.endswith(evidence.OF_THIS_CODE):
+        return None
+    text = "No seeds were run for this page: its verdicts rest on one run."
+    if age != evidence.NO_EVIDENCE:
+        text = f"What the seeds say is older than this page. Changed since: {age}."
+    return nbformat.v4.new_markdown_cell(f":::{{note}}\n{text}\n:::", id="evidence")
 
 
 def _download(name: str) -> NotebookNode:
@@ -193,22 +218,26 @@ def scoreboard_table(project: Project, tasks: dict[str, Task]) -> str:
     return scoreboard.markdown_table(map(scoreboard.read_scoreboard, paths))
 
 
-def built_table(tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> str:
+def built_table(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> str:
     """Return how the book was built as Markdown, from the records of the runs alone.
 
     A call that runs nothing therefore writes the same text again, whatever the day or the commit.
     """
-    head = ["Chapter", "Status", "Seconds", "Peak memory (MB)", "Seed", "Finished (UTC)", "Commit"]
-    lines = [head, ["---", "---", "---:", "---:", "---:", "---", "---"]]
+    head = ["Chapter", "Status", "Seconds", "Peak memory (MB)", "Seed", "Finished (UTC)"]
+    head += ["Commit", "Evidence"]
+    lines = [head, ["---", "---", "---:", "---:", "---:", "---", "---", "---"]]
     records = []
     for name, task in tasks.items():
         page, outcome = f"[{name}](chapters/{name}.ipynb)", outcomes[name]
         record = runs.read_record(task.folder)
         if not outcome.good or record is None:
-            lines.append([page, outcome.status, *["–"] * 5])
+            lines.append([page, outcome.status, *["–"] * 6])
             continue
         records.append(record)
-        lines.append([page, "executed", *_figures(record, task)])
+        age = evidence_age(project, task, tasks)
+        said = age if age.endswith(evidence.OF_THIS_CODE) or not age else "older than this code"
+        said = "none" if age == evidence.NO_EVIDENCE else said
+        lines.append([page, "executed", *_figures(record, task), said])
     table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return f"{table}\n\n{_facts(tasks, records)}"
 

@@ -86,6 +86,8 @@ class Task:
         The labels of the tasks that have to be done first.
     problem : str
         Why it cannot run, the modules that Python cannot read; empty when it can.
+    evidence : pathlib.Path or None
+        Where the run finds what the seeds say; None for a run that is itself evidence.
     """
 
     label: str
@@ -98,6 +100,7 @@ class Task:
     inputs: dict[str, Path]
     after: frozenset[str] = frozenset()
     problem: str = ""
+    evidence: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,7 @@ def chapter_tasks(
             inputs={need: folder / giver[need] / need for need in chapter.needs if need in giver},
             after=frozenset(graph[name]),
             problem="; ".join(modules.problems(key.sources(chapter))),
+            evidence=project.root / "evidence",
         )
         for name, chapter in chapters.items()
     }
@@ -557,6 +561,7 @@ def _environment(project: Project, task: Task, work: Path) -> dict[str, str]:
             "PM_OUTPUT": str(work),
             "PM_INPUTS": _join(places),
             "PM_PROFILE": task.profile,
+            "PM_EVIDENCE": str(task.evidence) if task.evidence else "none",
             "PYTHONPATH": str(project.root),  # this checkout's package, whatever is installed
         }
     )

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pm_utils.page.artifacts import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 MODELS = ("null", "naive", "classical", "deep", "limit")
 BACKING = 0.9  # share of the seeds that a verdict needs on its side
 ONE_MORE_RUN, MEAN = 0.99, 0.95  # confidence levels
 FLOOR = 1e-3  # of a figure's size: room for the last digits, in which machines differ
 VERDICTS = ("beats", "loses", "tie", "undertrained")
 DOUBLED, HALVED = "doubled", "halved"
+OF_THIS_CODE, NO_EVIDENCE = "of this code", "there is none"  # how old evidence is
 
 
 @dataclass(frozen=True)
@@ -268,8 +268,8 @@ def read_evidence(chapter: str, profile: str, folder: Path | None = None) -> Evi
     profile : str
         As in ``"quick"``.
     folder : pathlib.Path, optional
-        Where the files are. Without it what ``PM_EVIDENCE`` names, and ``evidence/`` of the
-        checkout where nothing is named; ``none`` stands for no evidence at all, as under `pm seeds`.
+        Where the files are. Without it what ``PM_EVIDENCE`` names, ``evidence/`` of the checkout
+        where nothing is named; ``none`` stands for no evidence at all, as under `pm seeds`.
 
     Raises
     ------

@@ -81,7 +81,7 @@ def test_every_broken_notebook_is_reported_at_once(book):
         "02-b.ipynb: the parameters cell may only assign literals",
         "05-Bad_Name.ipynb: name it NN-name.ipynb",
         "04-d.ipynb: 0 code cells are tagged `parameters`, there must be one",
-        "04-d.ipynb: its metadata needs `pm` with exactly title, needs and gives",
+        "04-d.ipynb: its metadata needs `pm` with title, needs and gives",
         "09-e.ipynb: `pm.gives` must be a list of file names",
         "06-f.ipynb: no valid notebook",
         "08-i.ipynb: papermill stops at a cell tagged `raises-exception`",

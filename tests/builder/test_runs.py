@@ -251,30 +251,92 @@ def test_an_interrupted_run_leaves_nothing_half_done(book, capsys, how, status):
     assert not unfinished.exists()
 
 
-def test_bounds_come_from_seeds_and_keep_the_other_chapters(book, capsys):
-    deep = "0.9 + seed / 100"
+def test_evidence_comes_from_seeds_and_variants(book, capsys):
+    deep = "0.9 + seed / 100 + epochs / 10_000"
     book.chapter("01-a", give("x.json"), gives=["x.json"])
-    book.chapter("02-b", score("02-b", deep=deep), needs=["x.json"])
-    path = book.root / "tests" / "bounds.json"
-    path.write_text('{"09-z": {"profile": "quick"}}')
+    varied = {"doubled": {"epochs": 2}, "halved": {"n": 0.5}}
+    fields = {"needs": ["x.json"], "parameters": "seed = 0\nepochs = 4\nn = 3", **varied}
+    book.chapter("02-b", score("02-b", deep=deep), **fields)
+    path = book.root / "evidence" / "02.json"
     code, told = pm(capsys, "seeds", "02", "--runs", "2")
     assert code == 0
-    assert executed(told.out) == {"01-a", "02-b seed 0", "02-b seed 1"}
-    entries = json.loads(path.read_text())
-    assert list(entries) == ["02-b", "09-z"]
-    row = entries["02-b"]["rows"]["m"]
-    assert entries["02-b"]["seeds"] == [0, 1]
-    assert row["deep_above_classical"] == 2
-    assert row["naive"] == [0.1998, 0.2002]
-    assert row["deep"][0] < 0.9 < 0.91 < row["deep"][1]
+    seeds = {f"02-b{kind} seed {seed}" for kind in ("", " doubled", " halved") for seed in (0, 1)}
+    assert executed(told.out) == {"01-a"} | seeds
+    found = json.loads(path.read_text())
+    assert found["seeds"] == [0, 1] and found["chapter"] == "02-b"
+    assert found["variants"] == {"doubled": {"epochs": 8}, "halved": {"n": 2}}
+    row = found["rows"]["m"]
+    assert row["deep"] == [0.9004, 0.9104] and row["naive"] == [0.2, 0.2]
+    assert row["variants"] == {"doubled": [0.9008, 0.9108], "halved": [0.9004, 0.9104]}
+    assert row["names"] == {"classical": ["trees", "trees"], "deep": ["net", "net"]}
 
     before = path.read_bytes()
     code, told = pm(capsys, "seeds", "02", "--runs", "2")
     assert (code, executed(told.out), path.read_bytes()) == (0, set(), before)
-    book.chapter("02-b", "if seed: 1 / 0", score("02-b"), needs=["x.json"])
+    code, told = pm(capsys, "seeds", "02", "--runs", "3")  # what is done stays
+    added = {f"02-b{kind} seed 2" for kind in ("", " doubled", " halved")}
+    assert (code, executed(told.out)) == (0, added)
+
+    before = path.read_bytes()
+    book.chapter("02-b", "if seed: 1 / 0", score("02-b"), **fields)
     code, told = pm(capsys, "seeds", "02", "--runs", "2")
-    assert code == 1 and "left as it was" in told.err
+    assert code == 1 and "its evidence is left as it was: not every run succeeded" in told.err
     assert path.read_bytes() == before
+
+
+def test_seeds_without_a_chapter_are_those_of_all(book, capsys):
+    book.chapter("01-a", score("01-a"))
+    book.chapter("02-b", score("02-b"))
+    book.chapter("03-c", "1 / 0")
+    code, told = pm(capsys, "seeds", "--runs", "2")
+    assert code == 1 and "03-c: its evidence is left as it was" in told.err
+    assert sorted(path.name for path in (book.root / "evidence").iterdir()) == [
+        "01.json",
+        "02.json",
+    ]
+
+
+def test_status_and_pages_say_what_evidence_is_of(book, capsys):
+    book.chapter("01-a", score("01-a"))
+    book.toc("01-a")
+    (book.root / "book" / "index.md").write_text(
+        "# The book\n\n```{include} _generated/built.md\n```\n"
+    )
+    assert pm(capsys, "book")[0] == 0
+    assert "evidence: there is none" in pm(capsys, "status")[1].out
+    assert "No seeds were run for this page" in book.page("01-a").cells[-2].source
+    assert pm(capsys, "seeds", "--runs", "2")[0] == 0
+    assert "evidence: of this code" in pm(capsys, "status")[1].out
+    code, told = pm(capsys, "book")
+    assert (code, executed(told.out)) == (0, set())  # this chapter's code reads no evidence
+    built = (book.project.generated / "built.md").read_text()
+    assert "2 seeds of this code" in built
+    assert "seeds" not in book.page("01-a").cells[-2].source
+    book.chapter("01-a", "x = 2", score("01-a"))
+    assert "evidence: older than code cells" in pm(capsys, "status")[1].out
+    assert pm(capsys, "book")[0] == 0
+    assert "Changed since: code cells." in book.page("01-a").cells[-2].source
+    assert "older than this code" in (book.project.generated / "built.md").read_text()
+
+
+def test_verify_tells_inside_from_outside(book, capsys):
+    book.chapter("01-a", score("01-a", deep="0.9 + seed / 1000"))
+    book.toc("01-a")
+    code, told = pm(capsys, "verify")
+    assert code == 1 and "01-a: not built, `pm book` builds it" in told.out
+    assert pm(capsys, "run", "01")[0] == 0
+    code, told = pm(capsys, "verify")
+    assert code == 1 and "01-a, m, deep: 0.9 no evidence" in told.out
+    assert pm(capsys, "seeds", "--runs", "4")[0] == 0
+    code, told = pm(capsys, "verify")
+    assert code == 0 and "01-a, m, deep: 0.9 inside" in told.out
+    assert told.out.splitlines()[-1].startswith("2 of 2 headline figures lie inside, 0 of 1")
+    found = json.loads(pm(capsys, "verify", "--json")[1].out)
+    assert [figure["inside"] for figure in found["figures"]] == [True, True]
+    book.chapter("01-a", score("01-a", deep="0.5"))
+    assert pm(capsys, "run", "01")[0] == 0
+    code, told = pm(capsys, "verify")
+    assert code == 1 and "01-a, m, deep: 0.5 OUTSIDE" in told.out
 
 
 @pytest.fixture

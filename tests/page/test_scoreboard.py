@@ -22,6 +22,7 @@ def run(tmp_path, monkeypatch):
     """A chapter's output directory; figures are closed afterwards."""
     monkeypatch.setenv("PM_OUTPUT", str(tmp_path))
     monkeypatch.delenv("PM_PROFILE", raising=False)
+    monkeypatch.setenv("PM_EVIDENCE", "none")
     yield tmp_path
     plt.close("all")
 
@@ -86,16 +87,15 @@ def test_a_metric_is_added_once_and_found_by_name():
 @pytest.mark.parametrize(
     ("better", "interval", "verb", "recorded"),
     [
-        ("higher", (0.1, 0.3), "**beats**", "deep above classical"),
-        ("higher", (-0.3, -0.1), "**loses to**", "deep below classical"),
-        ("higher", (-0.1, 0.3), "**cannot be told apart**", None),
-        ("higher", (0.0, 0.3), "**cannot be told apart**", None),
-        ("higher", (-0.3, 0.0), "**cannot be told apart**", None),
-        # where lower is better, "above" says better, not larger
-        ("lower", (-0.3, -0.1), "**beats**", "deep above classical"),
-        ("lower", (0.1, 0.3), "**loses to**", "deep below classical"),
-        ("lower", (-0.3, 0.1), "**cannot be told apart**", None),
-        ("lower", (0.0, 0.1), "**cannot be told apart**", None),
+        ("higher", (0.1, 0.3), "**beats**", "beats"),
+        ("higher", (-0.3, -0.1), "**loses to**", "loses"),
+        ("higher", (-0.1, 0.3), "**cannot be told apart**", "tie"),
+        ("higher", (0.0, 0.3), "**cannot be told apart**", "tie"),
+        ("higher", (-0.3, 0.0), "**cannot be told apart**", "tie"),
+        ("lower", (-0.3, -0.1), "**beats**", "beats"),
+        ("lower", (0.1, 0.3), "**loses to**", "loses"),
+        ("lower", (-0.3, 0.1), "**cannot be told apart**", "tie"),
+        ("lower", (0.0, 0.1), "**cannot be told apart**", "tie"),
     ],
 )
 def test_the_interval_chooses_the_sentence(better, interval, verb, recorded):
@@ -103,8 +103,9 @@ def test_the_interval_chooses_the_sentence(better, interval, verb, recorded):
     said = board.claim("AP", interval).data
     verbs = ("**beats**", "**loses to**", "**cannot be told apart**")
     assert [word for word in verbs if word in said] == [verb]
-    expected = [] if recorded is None else [{"metric": "AP", "claim": recorded}]
-    assert board.claims == expected
+    fact = {"metric": "AP", "verdict": recorded, "interval": list(interval), "level": 0.95}
+    assert board.claims == [fact]
+    assert board.verdict("AP") == recorded
 
 
 def test_a_claim_shows_its_numbers():
@@ -130,7 +131,7 @@ def test_what_rounding_leaves_of_a_zero_is_no_win():
     board = board_of()
     said = board.claim("AP", (1.1e-17, 0.04)).data
     assert "**cannot be told apart**" in said and "interval +0.000 to +0.040" in said
-    assert board.claims == []
+    assert board.verdict("AP") == "tie"
 
 
 @pytest.mark.parametrize("missing", ["classical", "deep"])
@@ -161,7 +162,8 @@ def test_saved_boards_come_back(run, monkeypatch):
         "chapter": "03-customer-profile",
         "profile": "full",
         "seed": 5,
-        "claims": [{"metric": "AP", "claim": "deep above classical"}],
+        "claims": [{"metric": "AP", "verdict": "beats", "interval": [0.1, 0.2], "level": 0.95}],
+        "contenders": [],
     }
 
 
@@ -209,12 +211,21 @@ def test_a_file_that_is_no_scoreboard_is_refused_by_name(text, run):
 def test_the_table_of_a_chapter_by_hand():
     board = board_of(null=0.05, limit=0.9)
     board.add("loss", unit="nats", better="lower", naive=1234.5, classical=2.5e-4)
-    assert cells(board.table().data) == [
-        ["metric", "unit", "null", "naive", "classical", "deep", "limit"],
-        ["---", "---", *["---:"] * 5],
-        ["AP ↑", "share", "0.0500", "–", "0.4000", "**0.6000**", "0.9000"],
-        ["loss ↓", "nats", "–", "1,234.50", "**2.50e-04**", "–", "–"],
+    expected = [
+        ["metric", "unit", "null", "naive", "classical", "deep", "limit", "seeds"],
+        ["---", "---", *["---:"] * 6],
+        ["AP ↑", "share", "0.0500", "–", "0.4000", "0.6000", "0.9000", "–"],
+        ["loss ↓", "nats", "–", "1,234.50", "2.50e-04", "–", "–", "–"],
     ]
+    assert cells(board.table().data) == expected
+    board.claim("AP", (0.1, 0.3))  # only what a claim supports is bold
+    expected[2][5] = "**0.6000**"
+    assert cells(board.table().data) == expected
+    board.claim("AP", (-0.3, -0.1))
+    expected[2][4:6] = ["**0.4000**", "0.6000"]
+    assert cells(board.table().data) == expected
+    board.claim("AP", (-0.3, 0.1))
+    assert "**" not in board.table().data
 
 
 def test_the_prefaces_table_links_headlines_to_their_chapters():
@@ -234,16 +245,15 @@ def test_the_prefaces_table_links_headlines_to_their_chapters():
 
 
 @given(st.lists(st.tuples(FINITE, FINITE, FINITE, FINITE, FINITE), min_size=1, max_size=3))
-def test_a_table_has_one_cell_per_column_and_one_best_per_row(values):
+def test_a_table_has_one_cell_per_column_and_nothing_bold_unclaimed(values):
     rows = [dict(zip(COLUMNS, numbers, strict=True)) for numbers in values]
     board = Scoreboard("x", seed=0)
     for at, numbers in enumerate(rows):
         board.add(f"m{at}", unit="u", better="lower", **numbers)
     _, _, *shown = cells(board.table().data)
     for numbers, line in zip(rows, shown, strict=True):
-        assert [cell == "–" for cell in line[2:]] == [v is None for v in numbers.values()]
-        known = [numbers[name] for name in ("naive", "classical", "deep")]
-        assert sum("**" in cell for cell in line) == any(v is not None for v in known)
+        assert [cell == "–" for cell in line[2:-1]] == [v is None for v in numbers.values()]
+        assert "**" not in "".join(line)
 
 
 @pytest.mark.parametrize("boards", [[], [board_of().as_dict()]])
@@ -263,7 +273,7 @@ def drawn(figure) -> list[dict[str, float]]:
     """For each strip, where the marker of each colour stands."""
     names = {to_hex(COLORS[name]): name for name in COLUMNS}
     strips = []
-    for axes in figure.axes:
+    for axes in figure.axes[::2]:
         marks = [line for line in axes.lines if len(line.get_xdata())]
         strips.append({names[to_hex(m.get_color())]: m.get_xdata()[0] for m in marks})
         assert len(strips[-1]) == len(marks)
@@ -282,14 +292,14 @@ def test_the_figure_marks_every_known_value_and_nothing_else():
     ]
     assert drawn(figure) == expected
     assert all(np.isfinite(mark).all() for strip in expected for mark in strip.values())
-    titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes]
+    titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes[::2]]
     assert titles == ["AP (share, higher is better)", "loss (nats, lower is better)"]
 
 
 def test_each_strip_shows_all_its_marks_within_its_own_scale():
     board = board_of(naive=0.1)
     board.add("spend", unit="dollars", better="lower", classical=2000.0, deep=1000.0)
-    for axes, marks in zip(board.figure().axes, drawn(board.figure()), strict=True):
+    for axes, marks in zip(board.figure().axes[::2], drawn(board.figure()), strict=True):
         low, high = axes.get_xlim()
         assert all(low < value < high for value in marks.values())
         assert high - low < 2 * (max(marks.values()) - min(marks.values()))
@@ -308,3 +318,144 @@ def test_the_legend_names_the_models_that_are_there():
 def test_models_differ_by_shape_as_well_as_by_colour():
     assert len(set(MARKERS.values())) == len({COLORS[name] for name in COLUMNS}) == len(COLUMNS)
     assert re.fullmatch(r"[\w|]+", "".join(MARKERS.values()))
+
+
+@pytest.fixture
+def contest():
+    """Five contenders, of which validation and test disagree on the best."""
+    board = Scoreboard("03-customer-profile", seed=0)
+    made = board.contest("tags", chosen_by="AP of June", better="higher")
+    made.enter("popularity", "naive", test={"AP": 0.2}, validation=0.2)
+    made.enter("own rate", "naive", test={"AP": 0.1}, validation=0.3)
+    made.enter("logistic", "classical", test={"AP": 0.4}, validation=0.5)
+    made.enter("trees", "classical", test={"AP": 0.5}, validation=0.4)
+    made.enter("net", "deep", test={"AP": 0.6}, validation=0.6, training={"steps": 3})
+    return made
+
+
+def test_validation_and_not_the_test_chooses_who_stands_in_a_column(contest):
+    contest.enter("shuffled 0", "null", test={"AP": 0.02})
+    contest.enter("shuffled 1", "null", test={"AP": 0.04})
+    contest.add("AP", unit="share", better="higher", limit=0.9, limit_is="oracle")
+    row = contest.board.row("AP")
+    assert (row.naive, row.classical, row.deep) == (0.1, 0.4, 0.6)
+    assert row.null == pytest.approx(0.03)
+    assert row.names == {"naive": "own rate", "classical": "logistic", "deep": "net"}
+    shown = cells(contest.board.table().data)[2]
+    assert shown[4] == "0.4000<br><small>logistic</small>"
+    assert shown[6] == "0.9000<br><small>oracle</small>"
+
+
+def test_a_naive_method_that_beats_all_others_is_the_classical_one(contest):
+    contest.enter("last weeks", "naive", test={"AP": 0.45}, validation=0.55)
+    contest.add("AP", unit="share", better="higher")
+    assert contest.board.row("AP").names["classical"] == "last weeks"
+
+
+def test_one_model_stands_for_all_rows_of_a_contest():
+    board = Scoreboard("03-customer-profile", seed=0)
+    made = board.contest("tags", chosen_by="loss", better="lower")
+    for name, loss, scores in (("a", 0.3, (0.9, 0.1)), ("b", 0.2, (0.1, 0.9))):
+        made.enter(name, "classical", test=dict(zip("xy", scores, strict=True)), validation=loss)
+    for metric in "xy":
+        made.add(metric, unit="share", better="higher")
+    assert [row.names for row in board.rows] == [{"classical": "b"}] * 2
+    assert [row.classical for row in board.rows] == [0.1, 0.9]
+
+
+def test_the_table_of_contenders_leaves_nobody_out(contest):
+    table = contest.table()
+    assert list(table.index) == ["popularity", "own rate", "logistic", "trees", "net"]
+    assert list(table) == ["kind", "AP of June", "AP"]
+    assert contest.board.as_dict()["contenders"][-1]["training"] == {"steps": 3}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"kind": "best"}, "kind is 'best', give one of naive, classical, deep, null"),
+        ({"name": "net"}, "net is entered for 'tags' already"),
+        ({"test": {"AP": float("nan")}}, "x: AP is nan, give a finite number"),
+        ({"validation": float("inf")}, "x: validation is inf"),
+        ({"kind": "classical", "training": {"steps": 1}}, "training is given, but its kind is"),
+    ],
+)
+def test_a_wrong_entry_is_refused(contest, wrong, told):
+    given = {"name": "x", "kind": "deep", "test": {"AP": 0.5}, "validation": 0.5} | wrong
+    with pytest.raises(ValueError, match=told):
+        contest.enter(given.pop("name"), given.pop("kind"), **given)
+    assert len(contest.contenders) == 5
+
+
+def test_what_a_choice_lacks_is_named(contest):
+    contest.enter("SVD", "classical", test={"AP": 0.9})
+    with pytest.raises(ValueError, match="SVD: give validation, it decides who stands as classic"):
+        contest.add("AP", unit="share", better="higher")
+    with pytest.raises(ValueError, match="'tags' has no contender of kind 'null'"):
+        contest.chosen("null")
+    with pytest.raises(ValueError, match="say what the limit is, one of exact, bound"):
+        contest.add("AP", unit="share", better="higher", limit=1.0)
+    with pytest.raises(ValueError, match="net was entered for 'tags' without 'AUC'"):
+        board = contest.board
+        board.contenders = [one for one in board.contenders if one.kind == "deep"]
+        contest.add("AUC", unit="share", better="higher")
+    with pytest.raises(ValueError, match="limit_is is 'roof', give one of"):
+        Row("AP", "share", "higher", limit=1.0, limit_is="roof")
+    with pytest.raises(ValueError, match="but limit is None"):
+        Row("AP", "share", "higher", limit_is="exact")
+    with pytest.raises(ValueError, match="better is 'more'"):
+        board.contest("x", chosen_by="y", better="more")
+
+
+@pytest.fixture
+def seeds(tmp_path, monkeypatch):
+    """Write evidence: deep ahead of .5 by .01 times the seeds' numbers."""
+
+    def write(ahead, **variants):
+        deep = [0.5 + 0.01 * (1 if seed < ahead else -1) * (seed + 1) for seed in range(10)]
+        row = {"unit": "share", "better": "higher", "headline": True, "names": {}}
+        row |= {"variants": variants, "naive": [0.1] * 10, "classical": [0.5] * 10, "deep": deep}
+        row |= {"null": [0.01 * seed for seed in range(10)], "limit": None}
+        facts = {"profile": "quick", "seeds": list(range(10)), "made_of": {}, "variants": {}}
+        facts |= {"chapter": "03-customer-profile", "rows": {"AP": row}}
+        (tmp_path / "03.json").write_text(json.dumps(facts))
+        monkeypatch.setenv("PM_EVIDENCE", str(tmp_path))
+
+    return write
+
+
+@pytest.mark.parametrize(("ahead", "verb"), [(10, "beats"), (9, "beats"), (8, "cannot be told")])
+def test_seeds_decide_with_the_interval(seeds, ahead, verb):
+    seeds(ahead)
+    board = board_of(naive=0.05, null=0.05)
+    said = board.claim("AP", (0.1, 0.3)).data
+    assert verb in said and said.endswith(f"; ahead in {ahead} of 10 seeds).")
+    shown = cells(board.table().data)[2]
+    assert ("**" in shown[5]) == (ahead >= 9)
+    assert shown[-1].endswith(f"<small>ahead in {ahead} of 10</small>")
+    assert shown[2] == "0.0500<br><small>0.0000 to 0.0900</small>"
+    assert "within the nulls" not in shown[3]
+
+
+def test_an_undertrained_network_is_called_so(seeds):
+    seeds(10, doubled=[0.9, 0.9, 0.9])
+    board = board_of()
+    assert "**undertrained**" in board.claim("AP", (0.1, 0.3)).data
+    assert board.verdict("AP") == "undertrained"
+    assert cells(board.table().data)[2][5] == "0.6000<br><small>undertrained</small>"
+
+
+def test_the_figure_shows_each_seed_beside_this_run(seeds):
+    seeds(9)
+    gains = board_of().figure().axes[1]
+    rings, run, line = gains.lines
+    assert len(rings.get_xdata()) == 10 and sum(x > 0 for x in rings.get_xdata()) == 9
+    assert run.get_xdata()[0] == pytest.approx(0.2)
+    assert list(line.get_xdata()) == [0, 0]
+    lonely = board_of(deep=None).figure().axes[1]
+    assert not lonely.lines and not lonely.axison
+
+
+def test_nothing_turns_on_what_was_not_claimed():
+    with pytest.raises(KeyError, match="nothing was claimed of 'AP'"):
+        board_of().verdict("AP")

@@ -32,7 +32,8 @@ def score(chapter, *, deep="0.9", null="0.1"):
     """Code that saves a scoreboard of one headline row."""
     row = '"metric": "m", "unit": "-", "better": "higher", "naive": 0.2, "classical": 0.5'
     row += f', "deep": {deep}, "limit": None, "null": {null}, "headline": True'
-    claim = '"claims": [{"metric": "m", "claim": "deep above classical"}]'
+    row += ', "limit_is": "", "names": {"classical": "trees", "deep": "net"}'
+    claim = '"claims": [{"metric": "m", "verdict": "beats", "interval": [0.1, 0.5], "level": 0.95}]'
     board = f'{{"chapter": "{chapter}", "profile": os.environ["PM_PROFILE"], "seed": seed, '
     board += f'{claim}, "rows": [{{{row}}}]}}'
     return f'(out / "scoreboard.json").write_text(json.dumps({board}));'
@@ -75,7 +76,9 @@ class FakeBook:
         (self.root / "_toc.yml").write_text("\n".join(lines if names else lines[:2]) + "\n")
         (self.root / "book" / "index.md").write_text("# The book\n")
 
-    def chapter(self, name, *code, needs=(), gives=(), parameters="seed = 0", prose="Some prose."):
+    def chapter(
+        self, name, *code, needs=(), gives=(), parameters="seed = 0", prose="Some prose.", **varied
+    ):
         """Write a chapter: title, imports, parameters, prose and then one cell per text of code."""
         cells = [
             new_markdown_cell(f"# Title of {name}", id="title"),
@@ -86,7 +89,8 @@ class FakeBook:
         ]
         metadata = {
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-            "pm": {"title": f"Title of {name}", "needs": list(needs), "gives": list(gives)},
+            "pm": {"title": f"Title of {name}", "needs": list(needs), "gives": list(gives)}
+            | varied,
         }
         self.write(name, new_notebook(cells=cells, metadata=metadata))
 

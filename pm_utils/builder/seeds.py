@@ -17,7 +17,7 @@ from pm_utils.builder.runs import SCOREBOARD, Task
 from pm_utils.page.evidence import (
     DOUBLED,
     HALVED,
-    MODELS,
+    EVIDENT,
     NO_EVIDENCE,
     Evidence,
     RowEvidence,
@@ -28,7 +28,7 @@ RUNS = {"quick": 10}  # seeds by profile
 RUNS_OTHERWISE = 3
 VARIANT_RUNS = 3
 
-Board = dict[str, Any]
+_Board = dict[str, Any]
 
 
 def folder(project: Project) -> Path:
@@ -114,7 +114,7 @@ def age(evidence: Evidence | None, task: Task, tasks: dict[str, Task]) -> str:
     return key.difference(evidence.made_of, now)
 
 
-def read_boards(tasks: list[Task]) -> list[Board]:
+def read_boards(tasks: list[Task]) -> list[_Board]:
     """Return the scoreboards of finished runs."""
     from pm_utils.page.scoreboard import read_scoreboard
 
@@ -122,8 +122,8 @@ def read_boards(tasks: list[Task]) -> list[Board]:
 
 
 def summarise_seeds(
-    boards: list[Board],
-    varied: dict[str, list[Board]],
+    boards: list[_Board],
+    varied: dict[str, list[_Board]],
     *,
     made_of: dict[str, Any],
     changed: dict[str, dict[str, Any]],
@@ -161,7 +161,7 @@ def summarise_seeds(
     rows = {}
     for metric, first in tables[0].items():
         same = [table[metric] for table in tables]
-        figures = {model: _figures(metric, model, same) for model in MODELS}
+        figures = {model: _figures(metric, model, same) for model in EVIDENT}
         columns = [name for name in ("naive", "classical", "deep") if name in first["names"]]
         names = {name: [row["names"].get(name, "") for row in same] for name in columns}
         deep = {

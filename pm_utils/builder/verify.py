@@ -4,13 +4,13 @@ from typing import Any
 
 from pm_utils.page.evidence import BACKING, VERDICTS, Evidence, RowEvidence
 
-JUDGED = ("naive", "classical", "deep", "null")
-SHOWN = ("classical", "deep")
+_JUDGED = ("naive", "classical", "deep", "null")
+_SHOWN = ("classical", "deep")
 
-Board = dict[str, Any]
+_Board = dict[str, Any]
 
 
-def check(boards: list[Board], evidence: dict[str, Evidence]) -> list[str]:
+def check(boards: list[_Board], evidence: dict[str, Evidence]) -> list[str]:
     """Hold a build's scoreboards against the evidence.
 
     Parameters
@@ -41,7 +41,7 @@ def check(boards: list[Board], evidence: dict[str, Evidence]) -> list[str]:
     return problems + [f"{chapter}: has evidence but no result" for chapter in missing]
 
 
-def _check_board(board: Board, known: Evidence) -> list[str]:
+def _check_board(board: _Board, known: Evidence) -> list[str]:
     again = f"call pm seeds {board['chapter'][:2]}"
     if board["profile"] != known.profile:
         return [f"evidence is of profile {known.profile}, not {board['profile']}: {again}"]
@@ -65,7 +65,7 @@ def _check_values(row: dict[str, Any], found: RowEvidence) -> list[str]:
     problems = []
     if row["better"] != found.better:
         problems.append(f"{row['better']} is better, in the evidence {found.better}")
-    for model in JUDGED:
+    for model in _JUDGED:
         value, ends = row[model], found.span(model)
         if (value is None) != (ends is None):
             problems.append(f"{model} is {value}, its evidence is {ends}")
@@ -79,7 +79,7 @@ def _check_limit(row: dict[str, Any]) -> list[str]:
     if row["limit"] is None:
         return []
     sign = 1 if row["better"] == "higher" else -1
-    known = {model: row[model] for model in JUDGED if row[model] is not None}
+    known = {model: row[model] for model in _JUDGED if row[model] is not None}
     return [
         f"{row['metric']}: {model} is {value:.6g}, better than its limit {row['limit']:.6g}"
         for model, value in known.items()
@@ -122,7 +122,7 @@ def _check_claim(
     return problems
 
 
-def compare(boards: list[Board], evidence: dict[str, Evidence]) -> list[dict[str, Any]]:
+def compare(boards: list[_Board], evidence: dict[str, Evidence]) -> list[dict[str, Any]]:
     """Return each headline figure of a build beside what one more run may give.
 
     Parameters
@@ -141,7 +141,7 @@ def compare(boards: list[Board], evidence: dict[str, Evidence]) -> list[dict[str
         known = evidence.get(board["chapter"])
         for row in [row for row in board["rows"] if row["headline"]]:
             seen = known.rows.get(row["metric"]) if known else None
-            for model in [model for model in SHOWN if row[model] is not None]:
+            for model in [model for model in _SHOWN if row[model] is not None]:
                 span = seen.span(model) if seen else None
                 low, high = span or (None, None)
                 inside = None if span is None else low <= row[model] <= high

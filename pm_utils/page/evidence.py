@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-MODELS = ("null", "naive", "classical", "deep", "limit")
+_ROOT = Path(__file__).resolve().parents[2]
+EVIDENT = ("null", "naive", "classical", "deep", "limit")
 BACKING = 0.9  # share of the seeds that a verdict needs on its side
 ONE_MORE_RUN, MEAN = 0.99, 0.95  # confidence levels
 FLOOR = 1e-3  # of a figure's size: room for the last digits, in which machines differ
@@ -39,7 +39,7 @@ class RowEvidence:
     seeds : tuple of int
         Those that the figures belong to, in order.
     figures : dict
-        For each of `MODELS` one figure per seed, None where the chapter has no such model.
+        For each of `EVIDENT` one figure per seed, None where the chapter has no such model.
     names : dict
         What was the naive, the classical and the deep model under each seed.
     variants : dict
@@ -280,7 +280,7 @@ def read_evidence(chapter: str, profile: str, folder: Path | None = None) -> Evi
         named = os.environ.get("PM_EVIDENCE", "")
         if named == "none":
             return None
-        folder = Path(named) if named else ROOT / "evidence"
+        folder = Path(named) if named else _ROOT / "evidence"
     path = place(chapter, profile, folder)
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -302,7 +302,7 @@ def _evidence(found: Mapping[str, Any], chapter: str) -> Evidence:
     seeds = tuple(found["seeds"])
     rows = {}
     for metric, row in found["rows"].items():
-        figures = {model: row[model] for model in MODELS}
+        figures = {model: row[model] for model in EVIDENT}
         for model, values in figures.items():
             if values is not None and not (
                 len(values) == len(seeds) and all(map(math.isfinite, values))

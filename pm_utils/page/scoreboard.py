@@ -29,7 +29,7 @@ COLUMNS = ("null", "naive", "classical", "deep", "limit")
 MARKERS = {"null": "X", "naive": "s", "classical": "D", "deep": "o", "limit": "|"}
 KINDS = ("naive", "classical", "deep", "null")
 LIMITS = ("exact", "bound", "attainable", "oracle")
-SAID = {
+_SAID = {
     "beats": "the deep model **beats** the classical one",
     "loses": "the deep model **loses to** the classical one",
     "tie": "the deep model and the classical one **cannot be told apart**",
@@ -403,7 +403,7 @@ class Scoreboard:
         )
         if said == "tie" and low <= 0 <= high:
             facts += ": the interval holds zero"
-        return Markdown(f"On {metric}, {SAID[said]} ({facts}{_seeds_said(found)}).")
+        return Markdown(f"On {metric}, {_SAID[said]} ({facts}{_seeds_said(found)}).")
 
     def verdict(self, metric: str) -> str:
         """Return the verdict of a claim that was made: what a computed conclusion turns on.

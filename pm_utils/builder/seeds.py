@@ -16,8 +16,8 @@ from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Task
 from pm_utils.page.evidence import (
     DOUBLED,
-    HALVED,
     EVIDENT,
+    HALVED,
     NO_EVIDENCE,
     Evidence,
     RowEvidence,

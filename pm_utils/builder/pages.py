@@ -177,7 +177,8 @@ def write_pages(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
     origins = {name: facts for name, facts in origins.items() if facts}
     provenance.publish_results(project, tasks, outcomes, origins)
     write_whole(project.generated / "provenance.md", provenance.provenance_table(origins))
-    write_whole(project.generated / "scoreboard.md", scoreboard_table(project, tasks))
+    for file, text in scoreboard_texts(project, tasks).items():
+        write_whole(project.generated / file, text)
     write_whole(project.generated / "built.md", built_table(project, tasks, outcomes))
     write_whole(project.generated / "package.md", package_map(project.root / PACKAGE, list(tasks)))
 
@@ -209,13 +210,18 @@ def _download(name: str) -> NotebookNode:
     return nbformat.v4.new_markdown_cell(text, id="download")
 
 
-def scoreboard_table(project: Project, tasks: dict[str, Task]) -> str:
-    """Return the headline rows of all published results as Markdown."""
+def scoreboard_texts(project: Project, tasks: dict[str, Task]) -> dict[str, str]:
+    """Return what prose pages include of all published results, by file.
+
+    These are the table of all headline rows, and three of them as sentences.
+    """
     from pm_utils.page import scoreboard
 
     profiles = {task.profile for task in tasks.values()}
     paths = [path for p in sorted(profiles) for path in sorted(project.results(p).glob("*.json"))]
-    return scoreboard.markdown_table(map(scoreboard.read_scoreboard, paths))
+    boards = [scoreboard.read_scoreboard(path) for path in paths]
+    texts = {"scoreboard.md": scoreboard.markdown_table, "examples.md": scoreboard.examples}
+    return {file: write(boards) for file, write in texts.items()}
 
 
 def built_table(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> str:

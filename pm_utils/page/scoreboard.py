@@ -568,6 +568,64 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
 
+def examples(boards: Iterable[dict[str, Any]]) -> str:
+    """Return one headline row that deep wins, one that it loses and one that nobody wins.
+
+    Parameters
+    ----------
+    boards : iterable of dict
+        As `read_scoreboard` returns them, in the order of the chapters.
+
+    Returns
+    -------
+    str
+        A Markdown list of at most three items: of each verdict the first headline row that has
+        it. What was never the verdict has no item. One sentence where nothing was claimed.
+
+    Examples
+    --------
+    >>> from pm_utils.page.scoreboard import Scoreboard, examples
+    >>> board = Scoreboard("98-none", seed=0)
+    >>> row = {"naive": 0.5, "classical": 0.45, "deep": 0.4, "headline": True}
+    >>> board.add("log loss", unit="nats", better="lower", **row)
+    >>> _ = board.claim("log loss", (-0.07, -0.03))
+    >>> print(examples([board.as_dict()]), end="")  # doctest: +NORMALIZE_WHITESPACE
+    - {doc}`98-none <chapters/98-none>`: log loss (lower is better) is 0.5000 for naive, 0.4500 for
+      classical and 0.4000 for deep, which **beats** the classical one.
+    """
+    found: dict[str, str] = {}
+    for board in boards:
+        verdicts = {claim["metric"]: claim["verdict"] for claim in board["claims"]}
+        for row in [Row(**row) for row in board["rows"] if row["headline"]]:
+            if (said := verdicts.get(row.metric)) in _IN_SHORT:
+                found.setdefault(said, _example(board, row, _IN_SHORT[said]))
+    return (
+        "".join(found[said] for said in _IN_SHORT if said in found) or "Nothing is claimed yet.\n"
+    )
+
+
+def _example(board: dict[str, Any], row: Row, said: str) -> str:
+    """Return the item of a row: its figures, the verdict and what the seeds say."""
+    chapter = board["chapter"]
+    shown = {}
+    for kind in ("naive", "classical", "deep"):
+        if (value := getattr(row, kind)) is not None:
+            name = f" ({row.names[kind]})" if kind in row.names else ""
+            shown[kind] = f"{_number(value)} for {kind}{name}"
+    *first, last = shown.values()
+    known = read_evidence(chapter, board["profile"])
+    row_known = known.rows.get(row.metric) if known else None
+    return (
+        f"- {{doc}}`{chapter} <chapters/{chapter}>`: {row.metric} ({row.better} is better) is "
+        f"{', '.join(first)} and {last}, which {said}{_seeds_said(row_known)}.\n"
+    )
+
+
+_IN_SHORT = {
+    "beats": "**beats** the classical one",
+    "loses": "**loses to** the classical one",
+    "tie": "**cannot be told apart** from the classical one",
+}
 _ARROW = {"higher": "↑", "lower": "↓"}
 _WINNER = {"beats": "deep", "loses": "classical"}
 

@@ -459,3 +459,23 @@ def test_the_figure_shows_each_seed_beside_this_run(seeds):
 def test_nothing_turns_on_what_was_not_claimed():
     with pytest.raises(KeyError, match="nothing was claimed of 'AP'"):
         board_of().verdict("AP")
+
+
+def test_one_example_of_each_verdict_in_the_order_of_chapters():
+    boards = []
+    for chapter, intervals in (("01-a", [(-0.1, 0.1)]), ("02-b", [(0.1, 0.3), (-0.1, 0.1)])):
+        board = Scoreboard(chapter, seed=0)
+        for at, interval in enumerate(intervals):
+            row = {"naive": 0.1, "classical": 0.4, "deep": 0.6, "headline": True}
+            board.add(f"m{at}", unit="share", better="higher", **row)
+            board.claim(f"m{at}", interval)
+        board.add("side", unit="share", better="higher", classical=0.4, deep=0.3)
+        board.claim("side", (-0.3, -0.1))
+        boards.append(board.as_dict())
+    win, tie = scoreboard.examples(boards).splitlines()
+    assert win.startswith(
+        "- {doc}`02-b <chapters/02-b>`: m0 (higher is better) is 0.1000 for naive, "
+    )
+    assert win.endswith("0.6000 for deep, which **beats** the classical one.")
+    assert "`01-a " in tie and "**cannot be told apart**" in tie
+    assert scoreboard.examples([]) == "Nothing is claimed yet.\n"

@@ -113,16 +113,21 @@ class RowEvidence:
         pairs = zip(found, deep, strict=False)  # the variants have the first seeds
         return statistics.fmean(self.sign * (v - d) for v, d in pairs)
 
-    def spread_of_deep(self) -> float | None:
-        """Return half the width of the 95 % interval of one run of deep."""
+    def spread(self) -> float | None:
+        """Return half the width of the 95 % interval of one run of deep.
+
+        Of deep alone or of its gain over classical, whichever differs less between the seeds: what
+        both share, such as an easier test, says nothing of the training.
+        """
         deep = self.figures["deep"]
         if deep is None or len(deep) < 2:
             return None
-        return _quantile(MEAN, len(deep)) * statistics.stdev(deep)
+        found = [statistics.stdev(values) for values in (deep, self.gains()) if values]
+        return _quantile(MEAN, len(deep)) * min(found)
 
     def undertrained(self) -> bool:
-        """Tell whether twice the steps make deep better by more than its seeds differ."""
-        change, spread = self.change(DOUBLED), self.spread_of_deep()
+        """Tell whether twice the steps make deep better by more than the seeds differ."""
+        change, spread = self.change(DOUBLED), self.spread()
         if change is None or spread is None:
             return False
         rounding = 1e-6 * abs(statistics.fmean(self.figures["deep"]))

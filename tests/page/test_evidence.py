@@ -154,3 +154,11 @@ def test_a_file_that_is_no_evidence_is_named(tmp_path, change, told):
     (tmp_path / "01.json").write_text("{")
     with pytest.raises(ValueError, match="01.json is no evidence"):
         evidence.read_evidence("01-a", "quick", tmp_path)
+
+
+def test_what_deep_and_classical_share_is_no_excuse_for_too_few_steps():
+    deep = [0.5, 0.6, 0.7, 0.8]
+    doubled = [value + 0.05 for value in deep[:3]]
+    assert not row(deep, doubled=doubled).undertrained()
+    classical = [0.4, 0.501, 0.6, 0.699]
+    assert row(deep, classical, doubled=doubled).undertrained()

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from sklearn.base import BaseEstimator, clone
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import MinMaxScaler
@@ -63,7 +64,7 @@ def recipe(raw_data: pd.DataFrame) -> pd.DataFrame:
 
 
 def leak_ladder(
-    shop: Shop, earlier: Any, day: Any, *, neighbours: int = 25, seed: int = 0
+    shop: Shop, earlier: Any, day: Any, *, model: BaseEstimator | None = None, seed: int = 0
 ) -> pd.Series:
     """Forecast the spend of the eight weeks after `day`, closing one leak after the other.
 
@@ -77,8 +78,8 @@ def leak_ladder(
         The date to train on once training may not see `day`; eight weeks before it, or more.
     day : date-like
         The date to forecast from.
-    neighbours : int
-        How many customers the nearest-neighbour forecast averages.
+    model : regressor of scikit-learn, optional
+        What forecasts; without it the mean of the 25 nearest customers.
     seed : int
         Of the random splits.
 
@@ -89,7 +90,7 @@ def leak_ladder(
     """
     earlier, day = pd.Timestamp(earlier), pd.Timestamp(day)
     spend = spend_between(shop, day, day + WINDOW)
-    model = KNeighborsRegressor(neighbours)
+    model = KNeighborsRegressor(25) if model is None else clone(model)
 
     def cross_validated(rows: np.ndarray, customers: pd.Index) -> float:
         """Five random folds; the error is averaged by customer first."""

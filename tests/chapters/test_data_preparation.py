@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.preprocessing import MinMaxScaler
 
 from pm_utils.chapters.data_preparation import LADDER_STEPS, leak_ladder, recipe
@@ -87,7 +88,7 @@ def test_the_last_step_is_a_nearest_neighbour_forecast_by_hand(shop, errors):
 
 def test_the_recipe_reports_less_error_the_more_it_may_copy(shop, errors):
     """With one neighbour, a row's copy in another fold gives the answer itself."""
-    one = leak_ladder(shop, "2017-07-07", "2017-09-01", neighbours=1)
+    one = leak_ladder(shop, "2017-07-07", "2017-09-01", model=KNeighborsRegressor(1))
     assert one.iloc[0] < errors.iloc[0]
     assert one.iloc[-1] > errors.iloc[-1]
 
@@ -98,6 +99,8 @@ def test_later_orders_move_the_leaky_steps_and_not_the_honest_features(shop):
     amount = shop.order_lines["amount"].where(~late, 3 * shop.order_lines["amount"])
     other = replace(shop, order_lines=shop.order_lines.assign(amount=amount))
     days = ("2017-07-07", "2017-09-01")
-    before, after = (leak_ladder(each, *days, neighbours=5) for each in (shop, other))
+    before, after = (
+        leak_ladder(each, *days, model=KNeighborsRegressor(5)) for each in (shop, other)
+    )
     assert (before.iloc[:2] != after.iloc[:2]).all()
     np.testing.assert_array_equal(before.iloc[2:], after.iloc[2:])

@@ -266,6 +266,7 @@ def run_all(
     *,
     jobs: int,
     report: Lines,
+    reasons: dict[str, str] | None = None,
     cold: bool = False,
     limits: Limits | None = None,
     ended: Callable[[str, Outcome], None] | None = None,
@@ -282,6 +283,8 @@ def run_all(
         How many run at a time.
     report : Lines
         Where progress goes.
+    reasons : dict, optional
+        What `stale_reasons` says of the tasks, where the caller has asked already.
     cold : bool
         Run them all.
     limits : Limits, optional
@@ -298,6 +301,7 @@ def run_all(
     clean(project)  # what a builder that was killed left
     try:
         settings = {"report": report, "limits": limits or Limits(), "ended": ended}
+        settings["reasons"] = stale_reasons(tasks) if reasons is None else reasons
         return asyncio.run(_run_all(project, tasks, jobs=jobs, cold=cold, **settings))
     finally:
         clean(project)
@@ -316,12 +320,12 @@ async def _run_all(
     *,
     jobs: int,
     report: Lines,
+    reasons: dict[str, str],
     cold: bool,
     limits: Limits,
     ended: Callable[[str, Outcome], None] | None,
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    reasons = stale_reasons(tasks)
     stale = {label: task for label, task in tasks.items() if cold or reasons[label]}
     needed = set().union(*(task.after for task in stale.values()))
     threads = ThreadPoolExecutor(jobs + 1)  # one waits for each, one imports

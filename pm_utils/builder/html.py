@@ -2,7 +2,8 @@
 
 An incremental build ends as a build from nothing would. Content decides, never time: the stamp of
 a build holds fingerprints of all that the pages are made of and of the pages themselves, and
-whether a warning was an error. Who adds files to ``_build/html`` has to do so in an extension of Sphinx, before the stamp is written.
+whether a warning was an error. Who adds files to ``_build/html`` has to do so in an extension of
+Sphinx, before the stamp is written.
 """
 
 import contextlib
@@ -20,14 +21,14 @@ import jsonschema
 import yaml
 from sphinx_external_toc.parsing import parse_toc_data
 
-from pm_utils.builder import isolation
+from pm_utils.builder import isolation, pins
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear, is_book_file
 
 _STAMP = "html.json"
 STAMP_FIELDS = ("files", "shell", "besides", "html", "sources")
-SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
+SHELL = ("_config.yml", "_toc.yml")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
 _WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
@@ -107,7 +108,7 @@ def state(project: Project) -> dict[str, dict[str, str]]:
     -------
     dict
         ``files`` holds each file under ``book/``; ``shell`` what all pages share: settings, table
-        of contents, lock file, installed versions and the pages' titles, which the navigation of
+        of contents, pinned and installed versions and the pages' titles, which the navigation of
         every page repeats.
     """
     paths = [path for path in sorted(project.book.rglob("*")) if path.is_file()]
@@ -118,6 +119,7 @@ def state(project: Project) -> dict[str, dict[str, str]]:
         "files": {name[path]: digest(path.read_bytes()) for path in paths},
         "shell": {name[path]: digest(path.read_bytes()) for path in shell}
         | {f"title of {name[path]}": _title(path) for path in paths}
+        | {"requirements.lock": pins.lock_digest(project) or ""}
         | {"installed": digest([sys.version, *installed()])},
     }
 

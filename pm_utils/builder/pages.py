@@ -15,6 +15,7 @@ from pm_utils.builder.package_map import package_map
 from pm_utils.builder.progress import say
 from pm_utils.builder.project import BuildError, Project, explain, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
+from pm_utils.builder.tables import plain, table
 from pm_utils.builder.working_copies import read_words
 
 INJECTED = "injected-parameters"
@@ -199,25 +200,24 @@ def built_table(tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> str:
     A call that runs nothing therefore writes the same text again, whatever the day or the commit.
     """
     head = ["Chapter", "Status", "Seconds", "Peak memory (MB)", "Seed", "Finished (UTC)", "Commit"]
-    lines = [head, ["---", "---", "---:", "---:", "---:", "---", "---"]]
+    rows = [head, ["---", "---", "---:", "---:", "---:", "---", "---"]]
     records = []
     for name, task in tasks.items():
         page, outcome = f"[{name}](chapters/{name}.ipynb)", outcomes[name]
         record = runs.read_record(task.folder)
         if not outcome.good or record is None:
-            lines.append([page, outcome.status, *["–"] * 5])
+            rows.append([page, outcome.status, *["–"] * 5])
             continue
         records.append(record)
-        lines.append([page, "executed", *_figures(record, task)])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_facts(tasks, records)}"
+        rows.append([page, "executed", *_figures(record, task)])
+    return f"{table(rows)}\n{_facts(tasks, records)}"
 
 
 def _figures(record: dict[str, Any], task: Task) -> list[str]:
     seed = task.parts["parameters"]["seed"]
     finished = record["finished"][:16].replace("T", " ")
     seconds, memory = record["seconds"], record["peak_memory_mb"]
-    return [f"{seconds:.1f}", f"{memory:.0f}", str(seed), finished, record["commit"]]
+    return [f"{seconds:.1f}", f"{memory:.0f}", str(seed), plain(finished), plain(record["commit"])]
 
 
 def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
@@ -226,8 +226,8 @@ def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
         facts["seconds in all chapters"] = f"{sum(r['seconds'] for r in records):.1f}"
         newest = max(records, key=lambda record: record["finished"])
         facts |= newest["environment"]
-        facts["requirements.lock (SHA-256, first digits)"] = newest["parts"].get(
+        facts["pins of requirements.lock (SHA-256, first digits)"] = newest["parts"].get(
             "requirements.lock"
         )
-    lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts.items())]
-    return "\n".join(lines) + "\n"
+    rows = [[plain(name), plain(value)] for name, value in facts.items()]
+    return table([["", ""], ["---", "---"], *rows])

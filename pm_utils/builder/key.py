@@ -2,9 +2,9 @@
 
 A key covers the code cells in order, the parameters after the profile, the modules of `pm_utils`
 that the code reaches, the data files below them, the pins of the lock file, Python's version and
-the content of the artifacts that the chapter needs. Prose, outputs, display metadata, comments and docstrings
-that no code reads are not in it. What a run reads beyond that is recorded while it runs, see
-`pm_utils.builder.seen`.
+the content of the artifacts that the chapter needs. Prose, outputs, display metadata, comments and
+docstrings that no code reads are not in it. What a run reads beyond that is recorded while it runs,
+see `pm_utils.builder.seen`.
 """
 
 import ast

@@ -37,6 +37,7 @@ from pm_utils.builder.interruption import quietly
 from pm_utils.builder.limits import Limits
 from pm_utils.builder.progress import Lines
 from pm_utils.builder.project import Project, explain
+from pm_utils.builder.signals import SIGNALS
 
 SCOREBOARD = "scoreboard.json"
 NOTEBOOK = "notebook.ipynb"
@@ -518,8 +519,8 @@ def _start_server(project: Project, tasks: dict[str, Task]) -> None:
         cells = [cell.source for task in tasks.values() for cell in task.chapter.code_cells]
         SERVER.set_forkserver_preload(execute.libraries([*sources, *cells]))
     settings = ONE_THREAD | INLINE | KEEP_MEMORY
-    with isolation.as_of_a_chapter(project, settings), _ignoring_ctrl_c():
-        forkserver.ensure_running()  # Ctrl-C is the builder's alone, also while the server loads
+    with isolation.as_of_a_chapter(project, settings), _signals_wait():
+        forkserver.ensure_running()
 
 
 async def _patiently(
@@ -583,16 +584,27 @@ def _join(folders: Iterable[Path]) -> str:
 
 
 @contextlib.contextmanager
-def _ignoring_ctrl_c() -> Generator[None, None, None]:
-    """Ignore Ctrl-C; a process that starts meanwhile ignores it for good."""
+def _signals_wait() -> Generator[None, None, None]:
+    """Let signals wait: an exception amid the start of a server leaves half of it, and a traceback.
+
+    Ctrl-C alone is ignored, for good by a process that starts meanwhile: it is the builder's.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: came.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _log(project: Project, task: Task) -> Path:

@@ -15,7 +15,7 @@ from pm_utils.builder.package_map import package_map
 from pm_utils.builder.progress import say
 from pm_utils.builder.project import BuildError, Project, explain, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
-from pm_utils.builder.tables import plain, table
+from pm_utils.builder.tables import as_shown, table
 from pm_utils.builder.working_copies import read_words
 
 INJECTED = "injected-parameters"
@@ -217,7 +217,13 @@ def _figures(record: dict[str, Any], task: Task) -> list[str]:
     seed = task.parts["parameters"]["seed"]
     finished = record["finished"][:16].replace("T", " ")
     seconds, memory = record["seconds"], record["peak_memory_mb"]
-    return [f"{seconds:.1f}", f"{memory:.0f}", str(seed), plain(finished), plain(record["commit"])]
+    return [
+        f"{seconds:.1f}",
+        f"{memory:.0f}",
+        str(seed),
+        as_shown(finished),
+        as_shown(record["commit"]),
+    ]
 
 
 def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
@@ -229,5 +235,5 @@ def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
         facts["pins of requirements.lock (SHA-256, first digits)"] = newest["parts"].get(
             "requirements.lock"
         )
-    rows = [[plain(name), plain(value)] for name, value in facts.items()]
+    rows = [[as_shown(name), as_shown(value)] for name, value in facts.items()]
     return table([["", ""], ["---", "---"], *rows])

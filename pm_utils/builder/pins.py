@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project
 
-LOCK = "requirements.lock"
+PINS_FILE = "requirements.lock"
 NAMED_AT_MOST = 5
 
 
@@ -34,7 +34,7 @@ def _normalised(text: str) -> str:
 
 def lock_digest(project: Project) -> str | None:
     """Return the fingerprint of what the lock pins, in any order; None where there is none."""
-    lock = project.root / LOCK
+    lock = project.root / PINS_FILE
     return digest(sorted(set(requirements(lock)))) if lock.is_file() else None
 
 
@@ -48,7 +48,7 @@ def check_pins(project: Project, problems: list[str]) -> None:
     problems : list of str
         The sentence names the packages, and the command that installs them.
     """
-    lock = project.root / LOCK
+    lock = project.root / PINS_FILE
     if not lock.is_file():
         return
     unmet = [said for line in requirements(lock) if (said := unmet_pin(line))]

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 MARKUP = re.compile(r"([\\`*_\[\]<>{}$&#~])")
 
 
-def plain(text: object) -> str:
+def as_shown(text: object) -> str:
     r"""Return a text as Markdown that shows just its characters, in one line.
 
     Examples
     --------
-    >>> from pm_utils.builder.tables import plain
-    >>> print(plain("a *b*"))
+    >>> from pm_utils.builder.tables import as_shown
+    >>> print(as_shown("a *b*"))
     a \*b\*
     """
     return MARKUP.sub(r"\\\1", " ".join(str(text).split()))

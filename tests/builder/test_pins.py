@@ -63,7 +63,7 @@ def test_a_lock_that_is_not_installed_runs_nothing(tmp_path, monkeypatch, capsys
     ],
 )
 def test_a_lock_counts_by_what_it_pins(tmp_path, text, same):
-    lock, project = tmp_path / pins.LOCK, Project(tmp_path)
+    lock, project = tmp_path / pins.PINS_FILE, Project(tmp_path)
     assert pins.lock_digest(project) is None
     lock.write_text("numpy==2\ntwo-three==1\n")
     before = pins.lock_digest(project)

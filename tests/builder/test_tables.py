@@ -3,7 +3,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from pm_utils.builder.tables import code_span, plain, table
+from pm_utils.builder.tables import as_shown, code_span, table
 
 TEXTS = ["a|b", "a`b", "``", "`", "a\\|b", "*a* _b_", "[x](y) <b> $c$ {ref}`d`", "# 1 ~e~", "&amp;"]
 
@@ -16,11 +16,11 @@ def cells(markdown: str) -> list[str]:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-@pytest.mark.parametrize("wrap", [plain, code_span])
+@pytest.mark.parametrize("wrap", [as_shown, code_span])
 def test_a_cell_shows_its_text(text, wrap):
     assert cells(table([["h", "h"], ["---", "---"], [wrap(text), wrap("next")]])) == [text, "next"]
 
 
-@pytest.mark.parametrize("wrap", [plain, code_span])
+@pytest.mark.parametrize("wrap", [as_shown, code_span])
 def test_a_line_break_does_not_end_a_row(wrap):
     assert cells(table([["h", "h"], ["---", "---"], [wrap("a\nb"), "c"]])) == ["a b", "c"]

@@ -8,6 +8,7 @@ import pytest
 from tests.support.browser import OPEN_SOLUTIONS, browser, violations
 
 HTML = Path(__file__).parents[1] / "_build" / "html"
+STATIC = Path(__file__).parents[1] / "book" / "_static"
 PAGES = sorted(p for p in HTML.rglob("*.html") if "_static" not in p.parts)
 NAMES = [path.relative_to(HTML).with_suffix("").as_posix() for path in PAGES]
 PAPER = 718  # an A4 page without its margins, in the browser's pixels
@@ -21,7 +22,7 @@ CUT = """
   const style = getComputedStyle(box), edge = box.getBoundingClientRect().right;
   if (style.position === "absolute" || style.display === "inline") return false;
   const wider = style.overflowX !== "visible" && box.scrollWidth > box.clientWidth + 1;
-  const hides = wider && !box.closest(".math, mjx-container"); // MathJax hides on purpose
+  const hides = wider && !box.closest("mjx-ext"); // MathJax cuts what it stretches, on purpose
   return hides || edge > window.innerWidth + 1;
 }).map((box) => `${box.tagName} ${box.className}: ${box.textContent.trim().slice(0, 80)}`)
 """
@@ -184,6 +185,34 @@ def test_the_finder_finds_what_paper_would_cut(tab, tmp_path):
     assert len(tab.do(CUT)) == 1
     tab.show(page(tmp_path, line, "pre {white-space: pre-wrap}"), width=PAPER, media="print")
     assert tab.do(CUT) == []
+    formula = "<div class='math'><mjx-container><p style='width: 900px'>x</p></mjx-container></div>"
+    for cutter, expected in (("div", 1), ("mjx-container", 1), ("mjx-ext", 0)):
+        css = f"{cutter} {{display: block; overflow: hidden; width: 9px}}"
+        wide = formula.replace("mjx-container", "mjx-ext") if cutter == "mjx-ext" else formula
+        tab.show(page(tmp_path, wide, f"mjx-ext {{position: absolute}} {css}"), width=PAPER)
+        assert len([line for line in tab.do(CUT) if not line.startswith("P ")]) == expected
+
+
+def test_a_box_is_reached_by_keyboard_while_it_scrolls(tab, tmp_path):
+    boxes = "<figure><p style='width: 600px'>x</p></figure><figure tabindex='-1'>y</figure>"
+    body = f"{boxes}<script>{(STATIC / 'page.js').read_text(encoding='utf-8')}</script>"
+    address, asked = page(tmp_path, body, "figure {overflow-x: auto}"), "getAttribute('tabindex')"
+    found = f"[...document.querySelectorAll('figure')].map((box) => box.{asked})"
+    tab.show(address, width=390)
+    assert tab.do(found) == ["0", "-1"]
+    size = {"height": 900, "deviceScaleFactor": 1, "mobile": False}
+    tab.call("Emulation.setDeviceMetricsOverride", width=1400, **size)
+    tab.do("new Promise((done) => setTimeout(done, 250))")
+    assert tab.do(found) == [None, "-1"]
+
+
+def test_a_narrow_figure_is_not_enlarged_on_a_phone(tab, tmp_path):
+    figure = "<figure><svg class='pm-figure' width='200' height='99' {}></svg></figure>"
+    figures = [figure.format(own) for own in ("", "style='width: 100%'")]
+    css = (STATIC / "custom.css").read_text(encoding="utf-8")
+    tab.show(page(tmp_path, f"<div class='bd-content'>{''.join(figures)}</div>", css), width=390)
+    widths = "[...document.querySelectorAll('svg')].map((one) => one.clientWidth)"
+    assert tab.do(widths) == [200, 504]
 
 
 @pytest.mark.parametrize("name", NAMES)

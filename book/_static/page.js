@@ -9,11 +9,18 @@
     ".pst-scrollable-table-container", ".math", "mjx-container", "figure", ".cell_output",
   ].map((part) => `.bd-article ${part}`).join(", ");
 
+  const reached = new WeakSet();
+
   function reach(box) {
     const style = getComputedStyle(box);
     const canScroll = /auto|scroll/.test(style.overflowX + style.overflowY);
     const over = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
-    if (canScroll && over) box.tabIndex = 0;
+    if (canScroll && over && !box.hasAttribute("tabindex")) {
+      box.tabIndex = 0;
+      reached.add(box);
+    } else if (!(canScroll && over) && reached.delete(box)) {
+      box.removeAttribute("tabindex");
+    }
   }
 
   function reachAll() {

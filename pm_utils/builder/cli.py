@@ -177,7 +177,12 @@ def load_tasks(
 
 
 def _run_all(
-    project: Project, tasks: dict[str, "Task"], options: argparse.Namespace, *, cold: bool = False
+    project: Project,
+    tasks: dict[str, "Task"],
+    options: argparse.Namespace,
+    *,
+    reasons: dict[str, str] | None = None,
+    cold: bool = False,
 ) -> dict[str, "Outcome"]:
     """Run tasks as the options say and publish the result of each chapter as soon as it ends."""
     from pm_utils.builder import pages, runs
@@ -189,6 +194,7 @@ def _run_all(
 
     limits = Limits(seconds=options.cell_seconds)
     settings = {"jobs": options.jobs, "cold": cold, "limits": limits, "ended": publish}
+    settings["reasons"] = reasons
     with report() as shown:
         return runs.run_all(project, tasks, report=shown, **settings)
 
@@ -204,14 +210,19 @@ def book(project: Project, options: argparse.Namespace) -> int:
     sources = pages.page_sources(project)
     tasks, _ = load_tasks(project, options)
     with project.lock() as lock, html.Renderer(project, lock=lock) as renderer:
-        kept = html.is_current(project, sources | pages.records(tasks))
-        kept = kept and not options.cold and not any(runs.stale_reasons(tasks).values())
-        if not kept:
-            renderer.start()  # it has loaded its libraries when the pages are written
+        reasons = runs.stale_reasons(tasks)
+        kept = not options.cold and not any(reasons.values())
+        kept = kept and html.is_current(project, sources | pages.records(tasks))
         pages.forget_pages(project, options.profile, set(tasks))
-        outcomes = _run_all(project, tasks, options, cold=options.cold)
+        if kept:  # nothing is run or written, so nothing is loaded for it
+            runs.clean(project)
+            outcomes = dict.fromkeys(tasks, runs.Outcome("current"))
+            pages.publish(project, tasks, outcomes)
+        else:
+            renderer.start()  # it has loaded its libraries when the pages are written
+            outcomes = _run_all(project, tasks, options, reasons=reasons, cold=options.cold)
         made_of = sources | pages.records(tasks)
-        if not kept or any(outcome.status != "current" for outcome in outcomes.values()):
+        if not kept:
             pages.write_pages(project, tasks, outcomes)
         counts = [outcome.status for outcome in outcomes.values()]
         labels = {

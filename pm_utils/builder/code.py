@@ -79,15 +79,10 @@ def read_code(source: bytes, *, is_cell: bool = False) -> Code:
     text = digest(source)
     try:
         tree = ast.parse(_python(source.decode()) if is_cell else source)
+        imports: list[ast.Import | ast.ImportFrom] = []
+        dump = _dump(tree, imports, is_cell=is_cell)
     except (SyntaxError, ValueError, RecursionError) as error:
         return Code(text, text, problem=_sentence(error))
-    imports = []
-    for node in ast.walk(tree):
-        if isinstance(node, DEFINITIONS) or isinstance(node, ast.Module) and not is_cell:
-            _drop_docstring(node)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            imports.append(node)
-    dump = ast.dump(tree)
     quiet = is_cell and _ends_in_semicolon(source.decode())
     docstrings = bool(DOCSTRING_READERS.search(dump))
     return Code(text, digest([dump, quiet]), tuple(imports), docstrings)
@@ -108,6 +103,20 @@ def _python(cell: str) -> str:
         from IPython.core.inputtransformer2 import TransformerManager  # slow to import
 
         return TransformerManager().transform_cell(cell)
+
+
+def _dump(node: Any, imports: list[ast.Import | ast.ImportFrom], *, is_cell: bool) -> str:
+    """Return a tree as text, without docstrings and places, and collect its imports on the way."""
+    if isinstance(node, list):
+        return f"[{', '.join([_dump(item, imports, is_cell=is_cell) for item in node])}]"
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    if isinstance(node, DEFINITIONS) or isinstance(node, ast.Module) and not is_cell:
+        _drop_docstring(node)
+    elif isinstance(node, ast.Import | ast.ImportFrom):
+        imports.append(node)
+    fields = [_dump(getattr(node, name, None), imports, is_cell=is_cell) for name in node._fields]
+    return f"{type(node).__name__}({', '.join(fields)})"
 
 
 def _drop_docstring(node: Any) -> None:

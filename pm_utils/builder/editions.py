@@ -4,6 +4,7 @@ All are written from the notebooks under git, which nobody needs to open to read
 """
 
 import copy
+import itertools
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -62,6 +63,7 @@ def edition(chapter: Chapter, words: Words, *, kind: str) -> NotebookNode:
             cells += _answer(cell, specs)
         if len(cells) == 1:
             cells.append(new_markdown_cell(f"*{NOTE[kind]}{STORED}*", id="edition-note"))
+    _announce_folded(cells)
     made = nbformat.v4.new_notebook(cells=cells)
     kept = ("kernelspec", "language_info", "widgets")
     made.metadata = {
@@ -105,9 +107,18 @@ def _details(text: str) -> str:
     if not title.startswith("**Solution of"):
         title, rest = "What it says", text
     if not rest.strip():
-        return f"{title}, folded: open the next cell by a click on its dots."
+        return title
     summary = title.strip("*")
     return f"<details><summary>{summary}</summary>\n\n{rest.strip()}\n\n</details>"
+
+
+def _announce_folded(cells: list[NotebookNode]) -> None:
+    """Say, in each text of a solution before a folded cell, that it is there."""
+    for cell, following in itertools.pairwise(cells):
+        told = cell.cell_type == "markdown" and "solution" in tags(cell)
+        if told and following.metadata.get("jupyter") == FOLDED:
+            cell.source += "\n\nThe code" if cell.source.endswith("</details>") else ""
+            cell.source += ", folded: open the next cell by a click on its dots."
 
 
 def _self_checks(notebook: NotebookNode) -> dict[str, dict]:

@@ -14,6 +14,14 @@ from sphinx.application import Sphinx
 
 SHOWN_CHARACTERS = 160  # characters that search engines show
 NOT_FOUND = "404"
+# A base turns links within a page, as "skip to main content", into links to the front page.
+OWN_LINKS = """<script>
+addEventListener("DOMContentLoaded", () => {
+  const here = location.href.split("#")[0];
+  for (const link of document.querySelectorAll('a[href^="#"]'))
+    link.href = here + link.getAttribute("href");
+});
+</script>"""
 
 
 def description(doctree: nodes.document | None) -> str:
@@ -78,7 +86,7 @@ def add_tags(
     address = f"{base.rstrip('/')}/{name}.html" if base else None
     made = head_tags(html.unescape(title), text, app.config.html_title, address)
     if name == NOT_FOUND and base:  # it is shown at any depth, so its links need a start
-        made = f'<base href="{html.escape(base.rstrip("/"))}/" />\n{made}'
+        made = f'<base href="{html.escape(base.rstrip("/"))}/" />\n{made}\n{OWN_LINKS}'
     context["metatags"] = f"{context.get('metatags', '')}\n{made}"
 
 

@@ -1,8 +1,9 @@
 """HTML by Jupyter Book: only when a page changed, warnings as errors.
 
 An incremental build ends as a build from nothing would. Content decides, never time: the stamp of
-a good build holds fingerprints of all that the pages are made of and of the pages themselves. Who
-adds files to ``_build/html`` has to do so in an extension of Sphinx, before the stamp is written.
+a build holds fingerprints of all that the pages are made of and of the pages themselves, and
+whether a warning was an error. Who adds files to ``_build/html`` has to do so in an extension of
+Sphinx, before the stamp is written.
 """
 
 import contextlib
@@ -20,14 +21,14 @@ import jsonschema
 import yaml
 from sphinx_external_toc.parsing import parse_toc_data
 
-from pm_utils.builder import isolation
+from pm_utils.builder import isolation, pins
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.render import JOB, SHARED, clear, is_book_file
 
 _STAMP = "html.json"
 STAMP_FIELDS = ("files", "shell", "besides", "html", "sources")
-SHELL = ("_config.yml", "_toc.yml", "requirements.lock")
+SHELL = ("_config.yml", "_toc.yml")
 PAGE_SUFFIXES = (".md", ".ipynb", ".rst", ".txt")
 _GRACE_SECONDS = 5
 _WARNING = re.compile(r"\b(WARNING|ERROR|CRITICAL)\b")
@@ -107,7 +108,7 @@ def state(project: Project) -> dict[str, dict[str, str]]:
     -------
     dict
         ``files`` holds each file under ``book/``; ``shell`` what all pages share: settings, table
-        of contents, lock file, installed versions and the pages' titles, which the navigation of
+        of contents, pinned and installed versions and the pages' titles, which the navigation of
         every page repeats.
     """
     paths = [path for path in sorted(project.book.rglob("*")) if path.is_file()]
@@ -118,6 +119,7 @@ def state(project: Project) -> dict[str, dict[str, str]]:
         "files": {name[path]: digest(path.read_bytes()) for path in paths},
         "shell": {name[path]: digest(path.read_bytes()) for path in shell}
         | {f"title of {name[path]}": _title(path) for path in paths}
+        | {"requirements.lock": pins.lock_digest(project) or ""}
         | {"installed": digest([sys.version, *installed()])},
     }
 
@@ -186,13 +188,13 @@ class Renderer:
 
 
 def is_current(project: Project, sources: dict[str, str]) -> bool:
-    """Tell whether what pages are made of, and the pages, are those of the last build.
+    """Tell whether what pages are made of, and the pages, are those of the last strict build.
 
     Then none need be written again. `sources` holds `pages.page_sources` and `pages.records`.
     """
-    last = _read(project.build / _STAMP, STAMP_FIELDS)
+    last = _read_stamp(project)
     now = state(project) | {"sources": sources}
-    return last is not None and now.items() <= last.items()
+    return last is not None and (now | {"strict": True}).items() <= last.items()
 
 
 def build(
@@ -208,14 +210,14 @@ def build(
         It builds once.
     strict : bool
         Whether a warning is an error. A book with a failed chapter is built leniently, because
-        references into that chapter lead nowhere.
+        references into that chapter lead nowhere. What was built so serves the next lenient call.
     sources : dict, optional
         What the chapters' pages were made of, for `is_current`.
 
     Returns
     -------
     bool
-        False when nothing changed since the last successful build and there was nothing to do.
+        False when nothing changed since the last build and there was nothing to do.
 
     Raises
     ------
@@ -223,23 +225,29 @@ def build(
         With Sphinx's warnings, or the end of its log.
     """
     stamp, start = project.build / _STAMP, time.time_ns()
-    last, now = _read(stamp, STAMP_FIELDS), state(project)
+    last, now = _read_stamp(project), state(project)
     whole = last is not None and _whole(project, last)
     made_of = {"sources": sources or {}}
-    if whole and now.items() <= last.items():
+    if whole and now.items() <= last.items() and (last["strict"] or not strict):
         if last["sources"] != made_of["sources"]:  # changed, but nothing that pages show
             write_whole(stamp, json.dumps(last | made_of, indent=1) + "\n")
         return False
-    keep = whole and _hand_over(project, last, now)
+    keep = whole and last["strict"] and _hand_over(project, last, now)
     if not keep:
         clear(project.build)
     stamp.unlink(missing_ok=True)  # pages that warned would otherwise pass when they are not reread
     render(project, renderer.start(), strict=strict, keep=keep)
     record = _read(project.build / ".doctrees" / SHARED, ("besides",)) or {"besides": []}
     made = {"besides": _digests(project, record["besides"]), "html": _written(project)}
-    if strict and now == state(project) and not _touched(project, now | made, since=start):
-        write_whole(stamp, json.dumps(now | made | made_of, indent=1) + "\n")
+    made |= made_of | {"strict": strict}
+    if now == state(project) and not _touched(project, now | made, since=start):
+        write_whole(stamp, json.dumps(now | made, indent=1) + "\n")
     return True
+
+
+def _read_stamp(project: Project) -> dict[str, Any] | None:
+    last = _read(project.build / _STAMP, STAMP_FIELDS)
+    return last if last and isinstance(last.get("strict"), bool) else None
 
 
 def _read(path: Path, fields: Iterable[str]) -> dict[str, Any] | None:

@@ -1,10 +1,10 @@
 """The key of a chapter: what its figures depend on, and nothing else.
 
 A key covers the code cells in order, the parameters after the profile, the modules of `pm_utils`
-that the code reaches, the data files below them, the lock file, Python's version and the content
-of the artifacts that the chapter needs. Prose, outputs, display metadata, comments and docstrings
-that no code reads are not in it. What a run reads beyond that is recorded while it runs, see
-`pm_utils.builder.seen`.
+that the code reaches, the data files below them, the pins of the lock file, Python's version and
+the content of the artifacts that the chapter needs. Prose, outputs, display metadata, comments and
+docstrings that no code reads are not in it. What a run reads beyond that is recorded while it runs,
+see `pm_utils.builder.seen`.
 """
 
 import ast
@@ -15,6 +15,7 @@ from typing import Any
 
 from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.code import Code, counts, digest, read_code
+from pm_utils.builder.pins import lock_digest
 from pm_utils.builder.project import Project
 
 PACKAGE = "pm_utils"
@@ -182,7 +183,6 @@ def parts(
     The artifacts that it needs are added when it is its turn, see `pm_utils.builder.runs`.
     """
     cells, texts = chapter.code_cells, sources(chapter)
-    lock = project.root / "requirements.lock"
     docstrings = modules.docstrings_count(texts, modules.files(texts))
     codes = [read_cell(cell.source) for cell in cells]
     marks = [code.text if docstrings else code.code for code in codes]
@@ -191,7 +191,7 @@ def parts(
         "code cells": digest([list(step) for step in zip(marks, steps, strict=True)]),
         "parameters": chapter.parameters | changes,
         "modules": modules.reached(texts),
-        "requirements.lock": digest(lock.read_bytes()) if lock.is_file() else None,
+        "requirements.lock": lock_digest(project),
         "python": platform.python_version(),
     }
 

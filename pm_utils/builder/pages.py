@@ -15,6 +15,7 @@ from pm_utils.builder.package_map import package_map
 from pm_utils.builder.progress import say
 from pm_utils.builder.project import BuildError, Project, explain, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
+from pm_utils.builder.tables import as_shown, table
 from pm_utils.builder.working_copies import read_words
 from pm_utils.page import evidence
 
@@ -231,28 +232,33 @@ def built_table(project: Project, tasks: dict[str, Task], outcomes: dict[str, Ou
     """
     head = ["Chapter", "Status", "Seconds", "Peak memory (MB)", "Seed", "Finished (UTC)"]
     head += ["Commit", "Evidence"]
-    lines = [head, ["---", "---", "---:", "---:", "---:", "---", "---", "---"]]
+    rows = [head, ["---", "---", "---:", "---:", "---:", "---", "---", "---"]]
     records = []
     for name, task in tasks.items():
         page, outcome = f"[{name}](chapters/{name}.ipynb)", outcomes[name]
         record = runs.read_record(task.folder)
         if not outcome.good or record is None:
-            lines.append([page, outcome.status, *["–"] * 6])
+            rows.append([page, outcome.status, *["–"] * 6])
             continue
         records.append(record)
         age = evidence_age(project, task, tasks)
         said = age if age.endswith(evidence.OF_THIS_CODE) or not age else "older than this code"
         said = "none" if age == evidence.NO_EVIDENCE else said
-        lines.append([page, "executed", *_figures(record, task), said])
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return f"{table}\n\n{_facts(tasks, records)}"
+        rows.append([page, "executed", *_figures(record, task), said])
+    return f"{table(rows)}\n{_facts(tasks, records)}"
 
 
 def _figures(record: dict[str, Any], task: Task) -> list[str]:
     seed = task.parts["parameters"]["seed"]
     finished = record["finished"][:16].replace("T", " ")
     seconds, memory = record["seconds"], record["peak_memory_mb"]
-    return [f"{seconds:.1f}", f"{memory:.0f}", str(seed), finished, record["commit"]]
+    return [
+        f"{seconds:.1f}",
+        f"{memory:.0f}",
+        str(seed),
+        as_shown(finished),
+        as_shown(record["commit"]),
+    ]
 
 
 def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
@@ -261,8 +267,8 @@ def _facts(tasks: dict[str, Task], records: list[dict[str, Any]]) -> str:
         facts["seconds in all chapters"] = f"{sum(r['seconds'] for r in records):.1f}"
         newest = max(records, key=lambda record: record["finished"])
         facts |= newest["environment"]
-        facts["requirements.lock (SHA-256, first digits)"] = newest["parts"].get(
+        facts["pins of requirements.lock (SHA-256, first digits)"] = newest["parts"].get(
             "requirements.lock"
         )
-    lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in facts.items())]
-    return "\n".join(lines) + "\n"
+    rows = [[as_shown(name), as_shown(value)] for name, value in facts.items()]
+    return table([["", ""], ["---", "---"], *rows])

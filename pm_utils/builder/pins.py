@@ -1,14 +1,41 @@
-"""Whether the packages that are installed are those that the lock names."""
+"""What the lock pins, and whether the packages that are installed are those."""
 
 import re
 import sys
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
+from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project
 
+PINS_FILE = "requirements.lock"
 NAMED_AT_MOST = 5
+
+
+def requirements(lock: Path) -> list[str]:
+    """Return the requirements of a lock in its order, without comments, hashes and options."""
+    text = lock.read_text(encoding="utf-8", errors="replace")
+    lines = re.sub(r"\\\r?\n", " ", text).splitlines()
+    texts = [re.split(r"\s--|(?:^|\s)#", line)[0].strip() for line in lines]
+    return [_normalised(text) for text in texts if text and not text.startswith("-")]
+
+
+def _normalised(text: str) -> str:
+    try:
+        pin = Requirement(text)
+    except InvalidRequirement:
+        return text
+    pin.name = canonicalize_name(pin.name)
+    return str(pin)
+
+
+def lock_digest(project: Project) -> str | None:
+    """Return the fingerprint of what the lock pins, in any order; None where there is none."""
+    lock = project.root / PINS_FILE
+    return digest(sorted(set(requirements(lock)))) if lock.is_file() else None
 
 
 def check_pins(project: Project, problems: list[str]) -> None:
@@ -21,11 +48,10 @@ def check_pins(project: Project, problems: list[str]) -> None:
     problems : list of str
         The sentence names the packages, and the command that installs them.
     """
-    lock = project.root / "requirements.lock"
+    lock = project.root / PINS_FILE
     if not lock.is_file():
         return
-    lines = re.sub(r"\\\r?\n", " ", lock.read_text(encoding="utf-8", errors="replace")).splitlines()
-    unmet = [said for line in lines if (said := unmet_pin(line))]
+    unmet = [said for line in requirements(lock) if (said := unmet_pin(line))]
     if unmet:
         named = "; ".join(unmet[:NAMED_AT_MOST])
         more = f" and {len(unmet) - NAMED_AT_MOST} more" if len(unmet) > NAMED_AT_MOST else ""
@@ -35,17 +61,14 @@ def check_pins(project: Project, problems: list[str]) -> None:
         )
 
 
-def unmet_pin(line: str) -> str:
-    """Return in words how a line of the lock is not met, an empty text when it is.
+def unmet_pin(text: str) -> str:
+    """Return in words how a requirement is not met, an empty text when it is.
 
     Parameters
     ----------
-    line : str
-        As in ``"numpy==2.4.6"``. Comments, options and pins of other systems are met.
+    text : str
+        As in ``"numpy==2.4.6"``. Those of other systems are met.
     """
-    text = re.split(r"\s--|(?:^|\s)#", line)[0].strip()  # hashes and comments follow
-    if not text or text.startswith("-"):
-        return ""
     try:
         pin = Requirement(text)
         if pin.marker and not pin.marker.evaluate():

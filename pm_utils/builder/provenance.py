@@ -10,6 +10,7 @@ from pm_utils.builder import runs
 from pm_utils.builder.code import digest
 from pm_utils.builder.project import Project, write_whole
 from pm_utils.builder.runs import SCOREBOARD, Outcome, Task
+from pm_utils.builder.tables import code_span, table
 
 SITE = "site"  # below the generated text: copied to the site as it is
 STYLED_TABLE = re.compile(r'<table id="(T_[0-9a-f]{5})"')  # pandas draws such an id for each table
@@ -96,18 +97,16 @@ def publish_results(
 
 def provenance_table(found: dict[str, dict[str, Any]]) -> str:
     """Return the parameters and fingerprints of each good chapter as Markdown."""
-    lines = [
-        "| Chapter | Parameters | Key | Outputs | Results |",
-        "| --- | --- | --- | --- | --- |",
-    ]
+    rows = [["Chapter", "Parameters", "Key", "Outputs", "Results"], ["---"] * 5]
     for name, facts in found.items():
-        parameters = ", ".join(f"`{k} = {v!r}`" for k, v in facts["parameters"].items())
-        fingerprints = f"`{facts['key']}` | `{facts['outputs']}`"
+        given = facts["parameters"].items()
+        parameters = ", ".join(code_span(f"{k} = {v!r}") for k, v in given)
         link = (
             f'<a href="results/{name}.json">JSON<span class="visually-hidden"> of {name}</span></a>'
         )
-        lines.append(f"| {name} | {parameters} | {fingerprints} | {link} |")
-    return "\n".join(lines) + "\n"
+        key, outputs = code_span(facts["key"]), code_span(facts["outputs"])
+        rows.append([name, parameters, key, outputs, link])
+    return table(rows)
 
 
 def read_provenance(task: Task, page: NotebookNode) -> dict[str, Any] | None:

@@ -1,9 +1,10 @@
 """Note what a kernel reads of the checkout. This file runs in the kernel, on its own.
 
-An audit hook sees every file that Python opens, every folder it lists and every program it starts,
-and `linecache` is asked for lines by what shows a source: a traceback, a warning, `inspect`. Each
-is written to a log at once and once, as a line of JSON, by forked children too: a chapter may end
-its process in any way. Files that compiled code opens by itself, as pyarrow can, go unseen.
+An audit hook sees every file and database that Python opens, every folder it lists, every pattern
+it looks for and every program it starts, and `linecache` is asked for lines by what shows a source:
+a traceback, a warning, `inspect`. Each is written to a log at once and once, as a line of JSON, by
+forked children too: a chapter may end its process in any way. Files that compiled code opens by
+itself, as pyarrow can, go unseen.
 """
 
 import importlib.util
@@ -13,6 +14,7 @@ import os
 import sys
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 IMPORTER = "<frozen importlib._bootstrap_external>"
 LISTING = "_short_source", "listing.py"  # it tells by an event of its own what it reads
@@ -40,6 +42,10 @@ class Recorder:
             "open": self.opened,
             "os.listdir": self.listed,
             "os.scandir": self.listed,
+            "glob.glob/2": lambda pattern, _, folder, __: self.sought(folder, pattern),
+            "pathlib.Path.glob": self.sought,
+            "pathlib.Path.rglob": lambda path, pattern: self.sought(path, f"**/{pattern}"),
+            "sqlite3.connect": self.connected,
             "subprocess.Popen": lambda program, words, folder, _: self.program(words, folder),
             "os.system": self.program,
             "os.posix_spawn": lambda program, words, *_: self.program(words),
@@ -84,7 +90,8 @@ class Recorder:
         """Return a path from the root on, None where it does not count."""
         named = os.path.abspath(os.fsdecode(path))
         for whole in (named, os.path.realpath(named)):  # a link leads in, or out of, the checkout
-            if whole.startswith(self.root) and not whole.startswith(self.apart):
+            apart = os.path.join(whole, "").startswith(self.apart)  # a folder apart is in itself
+            if whole.startswith(self.root) and not apart:
                 return whole[len(self.root) :].replace(os.sep, "/")
         return None
 
@@ -120,6 +127,18 @@ class Recorder:
             return
         whole = os.path.join(os.path.realpath(path or "."), "")
         self.note("listed", "" if whole == self.root else self.inside(whole))
+
+    def sought(self, folder: Any, pattern: Any) -> None:
+        """Note a pattern of paths that is looked for in a folder, here by default."""
+        self.note("sought", self.inside(os.path.join(os.fsdecode(folder or "."), str(pattern))))
+
+    def connected(self, database: Any) -> None:
+        """Note a database of SQLite that is there already; one that is made is no input."""
+        name = os.fsdecode(database)
+        if name.startswith("file:"):
+            name = unquote(name.removeprefix("file:").split("?")[0])
+        if name not in ("", ":memory:"):
+            self.note("read" if os.path.isfile(name) else "written", self.inside(name))
 
     def program(self, words: Any, folder: Any = None) -> None:
         """Note a program that is started, with which words and where."""

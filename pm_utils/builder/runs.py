@@ -37,6 +37,7 @@ from pm_utils.builder.interruption import quietly
 from pm_utils.builder.limits import Limits
 from pm_utils.builder.progress import Lines
 from pm_utils.builder.project import Project, explain
+from pm_utils.builder.signals import SIGNALS
 
 SCOREBOARD = "scoreboard.json"
 NOTEBOOK = "notebook.ipynb"
@@ -270,6 +271,7 @@ def run_all(
     *,
     jobs: int,
     report: Lines,
+    reasons: dict[str, str] | None = None,
     cold: bool = False,
     limits: Limits | None = None,
     ended: Callable[[str, Outcome], None] | None = None,
@@ -286,6 +288,8 @@ def run_all(
         How many run at a time.
     report : Lines
         Where progress goes.
+    reasons : dict, optional
+        What `stale_reasons` says of the tasks, where the caller has asked already.
     cold : bool
         Run them all.
     limits : Limits, optional
@@ -302,6 +306,7 @@ def run_all(
     clean(project)  # what a builder that was killed left
     try:
         settings = {"report": report, "limits": limits or Limits(), "ended": ended}
+        settings["reasons"] = stale_reasons(tasks) if reasons is None else reasons
         return asyncio.run(_run_all(project, tasks, jobs=jobs, cold=cold, **settings))
     finally:
         clean(project)
@@ -320,12 +325,12 @@ async def _run_all(
     *,
     jobs: int,
     report: Lines,
+    reasons: dict[str, str],
     cold: bool,
     limits: Limits,
     ended: Callable[[str, Outcome], None] | None,
 ) -> dict[str, Outcome]:
     outcomes: dict[str, Outcome] = {}
-    reasons = stale_reasons(tasks)
     stale = {label: task for label, task in tasks.items() if cold or reasons[label]}
     needed = set().union(*(task.after for task in stale.values()))
     threads = ThreadPoolExecutor(jobs + 1)  # one waits for each, one imports
@@ -518,8 +523,8 @@ def _start_server(project: Project, tasks: dict[str, Task]) -> None:
         cells = [cell.source for task in tasks.values() for cell in task.chapter.code_cells]
         SERVER.set_forkserver_preload(execute.libraries([*sources, *cells]))
     settings = ONE_THREAD | INLINE | KEEP_MEMORY
-    with isolation.as_of_a_chapter(project, settings), _ignoring_ctrl_c():
-        forkserver.ensure_running()  # Ctrl-C is the builder's alone, also while the server loads
+    with isolation.as_of_a_chapter(project, settings), _signals_wait():
+        forkserver.ensure_running()
 
 
 async def _patiently(
@@ -584,16 +589,27 @@ def _join(folders: Iterable[Path]) -> str:
 
 
 @contextlib.contextmanager
-def _ignoring_ctrl_c() -> Generator[None, None, None]:
-    """Ignore Ctrl-C; a process that starts meanwhile ignores it for good."""
+def _signals_wait() -> Generator[None, None, None]:
+    """Let signals wait: an exception amid the start of a server leaves half of it, and a traceback.
+
+    Ctrl-C alone is ignored, for good by a process that starts meanwhile: it is the builder's.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, lambda number, _: came.append(number))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _log(project: Project, task: Task) -> Path:

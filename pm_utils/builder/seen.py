@@ -2,9 +2,11 @@
 
 An entry is a kind and a path: ``code`` (a module, without comments), ``text`` (any file, or a
 module whose text was read), ``lines`` (a definition that the chapter prints), ``names`` (a folder
-that was listed) and ``cells`` (the chapter's own text, where something printed lines of it).
+that was listed), ``glob`` (a pattern, by the files that it matches) and ``cells`` (the chapter's
+own text, where something printed lines of it).
 """
 
+import glob
 import json
 import os
 import re
@@ -35,11 +37,16 @@ def begin(project: Project, log: Path) -> str:
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     log.write_bytes(b"")
-    apart = [project.build, project.root / ".git", project.pages, project.generated, sys.prefix]
+    apart = [*_apart(project), Path(sys.prefix)]
     given = {"root": str(project.root), "apart": list(map(str, apart)), "log": str(log)}
     file = recording.__file__
     scope = {"__name__": "__recording__", "__file__": file, "ARGUMENTS": given}
     return f"exec(compile(open({file!r}, 'rb').read(), {file!r}, 'exec'), {scope!r})"
+
+
+def _apart(project: Project) -> list[Path]:
+    """Return the folders below the checkout whose files are no source."""
+    return [project.build, project.root / ".git", project.pages, project.generated]
 
 
 def read_log(log: Path) -> list[list[str]]:
@@ -77,6 +84,8 @@ def entries(
             found.add(f"lines {path}:{more[0]}")
         elif kind == "listed":
             found.add(f"names {path}")
+        elif kind == "sought":
+            found.add(f"glob {path}")
         elif kind == "cells":
             found.add("cells ")
         elif kind in ("read", "imported") and path not in own and _works(path):
@@ -89,16 +98,37 @@ def _works(path: str) -> bool:
 
 
 def _program(project: Project, words: list[str], folder: Path) -> set[str]:
-    """Return the files that a program's words name; another Python may import all modules."""
-    single = [part for word in words for part in WORDS.split(word) if part]
-    paths = {os.path.realpath(folder / part) for part in single if "\0" not in part}
-    files = {Path(path) for path in paths if os.path.isfile(path)}
-    inside = {path for path in files if path.is_relative_to(project.root)}
-    found = {f"text {path.relative_to(project.root).as_posix()}" for path in inside}
+    """Return what a program's words name: files, those that a pattern matches, folders.
+
+    Another Python may import all modules.
+    """
+    single = [part for word in words for part in WORDS.split(word) if part and "\0" not in part]
+    paths = {os.path.realpath(folder / part) for part in single}
+    patterns = {path for path in paths if glob.has_magic(path) and not os.path.exists(path)}
+    paths |= {os.path.realpath(path) for pattern in patterns for path in glob.iglob(pattern)}
+    kinds = {path: _kind(path) for path in sorted(paths)}
+    found = {
+        f"{kind} {'' if path == str(project.root) else os.path.relpath(path, project.root)}"
+        for path, kind in kinds.items()
+        if kind and _is_source(project, path)
+    }
     if any(PYTHONS.match(Path(part).name) for part in single):
         files = (project.root / PACKAGE).rglob("*.py")
         found |= {f"code {file.relative_to(project.root).as_posix()}" for file in files}
     return {entry for entry in found if _works(entry.partition(" ")[2])}
+
+
+def _kind(path: str) -> str:
+    """Return the kind of entry that a path named by a program is, "" where it names nothing."""
+    if os.path.isdir(path):
+        return "names"
+    return "text" if os.path.isfile(path) else "glob" if glob.has_magic(path) else ""
+
+
+def _is_source(project: Project, path: str) -> bool:
+    """Tell whether a path lies in the checkout, and not in a folder apart."""
+    inside = Path(path).is_relative_to(project.root)
+    return inside and not any(Path(path).is_relative_to(folder) for folder in _apart(project))
 
 
 def _with_docstrings(
@@ -131,6 +161,11 @@ def _mark(root: Path, modules: Modules, kind: str, path: str) -> str:
         return modules.code(root / path).code
     if kind == "names":
         return digest(sorted(p.name for p in (root / path).iterdir() if counts(p.name)))
+    if kind == "glob":
+        project, pattern = Project(root), os.path.join(glob.escape(str(root)), path)
+        paths = [path for path in glob.iglob(pattern, recursive=True) if _is_source(project, path)]
+        names = [os.path.relpath(path, root) for path in paths]
+        return digest(sorted(name for name in names if _works(name.replace(os.sep, "/"))))
     if kind == "lines":
         path, _, name = path.rpartition(":")
         text = (root / path).read_bytes()

@@ -66,7 +66,8 @@ def save(name: str, value: Any) -> Path:
     Raises
     ------
     StoreError
-        When the name has a directory in it or is the builder's, or the suffix is none of the four.
+        When the name has a directory in it or is the builder's, or the suffix is none of the four;
+        when a mapping for JSON has a key that is no text, and would come back as one.
     """
     write, _ = _format(name)
     if name in TAKEN:
@@ -171,7 +172,18 @@ def _read_tensors(path: Path) -> dict[str, Any]:
     return load_file(path)
 
 
+def _odd_keys(value: Any) -> list[Any]:
+    """Return the keys, at any depth, that JSON would refuse or turn into texts."""
+    if isinstance(value, dict):
+        odd = [key for key in value if not isinstance(key, str)]
+        return odd + [key for inner in value.values() for key in _odd_keys(inner)]
+    return [k for item in value for k in _odd_keys(item)] if isinstance(value, list | tuple) else []
+
+
 def _write_json(path: Path, value: Any) -> None:
+    if odd := _odd_keys(value):
+        named = ", ".join(f"{key!r} ({type(key).__name__})" for key in odd[:5])
+        raise StoreError(f"a key in JSON is a text: write str(key) for {named}")
     text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 

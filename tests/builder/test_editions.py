@@ -1,5 +1,6 @@
 """Editions: kept, folded, without solutions; and the same figures as the book's."""
 
+import itertools
 import json
 import os
 import shutil
@@ -99,12 +100,15 @@ def test_a_solution_is_folded_and_has_an_answer_cell_and_a_check_before_it():
             assert answer.id.startswith("answer-") and answer.source.startswith("# Your answer")
             assert check.id.startswith("check-")
             assert "self_check" in check.source or "No self-check:" in check.source
-        for cell in copy.cells:
+        for cell, following in itertools.pairwise(copy.cells):
+            if "solution" in tags(cell) and cell.cell_type == "markdown":
+                hidden = following.cell_type == "code" and "solution" in tags(following)
+                assert ("folded: open the next cell" in cell.source) == hidden
             if "solution" in tags(cell) and cell.cell_type == "code":
                 assert cell.metadata.jupyter == {"source_hidden": True, "outputs_hidden": True}
                 assert cell.outputs == []
             elif "solution" in tags(cell):
-                assert cell.source.startswith("<details>") or "folded" in cell.source
+                assert cell.source.startswith(("<details>", "**Solution of"))
 
 
 def test_the_student_edition_has_every_cell_but_the_solutions():

@@ -7,6 +7,7 @@ from docutils.core import publish_doctree
 from sphinx.application import Sphinx
 
 from pm_utils.builder import head
+from tests.support.browser import browser
 from tests.support.html_elements import elements
 
 
@@ -62,3 +63,14 @@ def test_with_an_address_pages_have_theirs(tmp_path):
     ]
     assert places == [f"https://example.org/book/{name}.html" for name in ("b", "index")]
     assert '<base href="https://example.org/book/" />' in (out / "404.html").read_text()
+
+
+def test_links_within_the_page_that_leads_nowhere_stay_there(tmp_path):
+    out = build(tmp_path, "https://example.org/book/")
+    page = out / "404.html"
+    links = "</h1><a href='#a'>A</a><a href='index.html'>B</a>"
+    page.write_text(page.read_text().replace("</h1>", links, 1))
+    with browser() as tab:
+        tab.show(page.as_uri())
+        found = tab.do("[...document.querySelectorAll('h1 ~ a')].map((link) => link.href)")
+    assert found == [f"{page.as_uri()}#a", "https://example.org/book/index.html"]

@@ -92,6 +92,13 @@ def test_what_all_pages_share_builds_them_all(book, sphinx, file, text):
     assert sphinx == ["afresh", "afresh"]
 
 
+def test_a_comment_in_the_lock_builds_nothing(book, sphinx):
+    html.build(book.project, Mock(), strict=True)
+    lock = book.root / "requirements.lock"
+    lock.write_text("# why\n" + lock.read_text())
+    assert not html.build(book.project, Mock(), strict=True)
+
+
 def test_a_page_that_goes_takes_its_html_along(book, sphinx):
     second = book.root / "book" / "second.md"
     second.write_text("# Second\n")

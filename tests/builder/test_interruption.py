@@ -76,6 +76,28 @@ def test_before_the_builder_listens_a_signal_ends_it_with_a_line(tmp_path):
         assert (told.returncode, told.stderr) == (128 + number, NOTHING)
 
 
+# It comes when each process of the server has been started.
+IN_THE_START = """
+from multiprocessing import forkserver, util
+start, started = util.spawnv_passfds, []
+def spawn(*words):
+    started.append(start(*words))
+    strike()
+    return started[-1]
+util.spawnv_passfds = spawn
+import atexit
+atexit.register(lambda: print("server:", forkserver._forkserver._forkserver_pid in started))
+"""
+
+
+def test_a_signal_waits_until_the_server_has_started(tmp_path):
+    FakeBook(tmp_path).chapter("01-a")
+    script = SCRIPT.replace("PLACE", IN_THE_START).replace("NUMBER", str(int(signal.SIGTERM)))
+    told = call(script, "run", "01", folder=tmp_path)
+    assert (told.returncode, told.stderr) == (128 + signal.SIGTERM, KEPT)
+    assert "server: True" in told.stdout
+
+
 def test_a_signal_after_the_work_changes_nothing(tmp_path):
     FakeBook(tmp_path).chapter("01-a")
     script = "import atexit, os, sys; from pm_utils.builder import __main__; "

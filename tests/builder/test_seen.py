@@ -1,7 +1,9 @@
 """What a run reads counts, however it is reached."""
 
+import contextlib
 import json
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,62 @@ def test_whatever_a_run_reads_counts_and_status_names_it(book, capsys):
     assert reason(book) == ""
     (book.root / "data" / "new.txt").write_text("")
     assert "data" in reason(book)
+
+
+SOUGHT = {
+    "glob": "import glob; glob.glob('../data/*/x.csv');",
+    "iglob": "import glob; list(glob.iglob('*/x.csv', root_dir='../data'));",
+    "path": "list(pathlib.Path('../data').glob('*/x.csv'));",
+    "rglob": "list(pathlib.Path('../data').rglob('x.csv'));",
+    "pattern of a shell": "!cat ../data/*/x.csv",
+    "folder of a shell": "!ls ../data/two",
+}
+
+
+@pytest.mark.parametrize("name", SOUGHT)
+def test_a_file_that_a_pattern_or_a_folder_would_show_now_counts(book, name):
+    for folder in ("one", "two"):
+        (book.root / "data" / folder).mkdir(parents=True)
+    (book.root / "data" / "one" / "x.csv").write_text("1")
+    book.chapter("01-a", SOUGHT[name])
+    assert cli.main(["run", "1"]) == 0
+    assert reason(book) == ""
+    (book.root / "data" / "two" / "x.csv~").write_text("2")
+    assert reason(book) == ""
+    (book.root / "data" / "two" / "x.csv").write_text("2")
+    assert "data" in reason(book)
+
+
+def test_files_that_a_pattern_of_a_shell_matches_count_and_those_of_builds_do_not(book):
+    (book.root / "data").mkdir()
+    (book.root / "data" / "x.csv").write_text("1")
+    own = "!echo 1 > {out}/x.txt; cat {out}/x.txt {out}/*.txt; ls {out} .."
+    book.chapter(
+        "01-a", "!cat ../data/*.csv", own, "import glob; glob.glob('../**', recursive=True);"
+    )
+    assert cli.main(["run", "1"]) == 0
+    assert reason(book) == ""
+    assert cli.main(["status"]) == 0 and reason(book) == ""
+    (book.root / "data" / "x.csv").write_text("2")
+    assert reason(book) == "text data/x.csv"
+
+
+@pytest.mark.parametrize("place", ["'../data/x.db'", "'file:../data/x.db?mode=ro', uri=True"])
+def test_a_database_counts_unless_the_chapter_makes_it(book, place):
+    (book.root / "data").mkdir()
+    there = book.root / "data" / "x.db"
+    with contextlib.closing(sqlite3.connect(there)) as base:
+        base.execute("create table t (a)")
+    memory = "sqlite3.connect(':memory:'); sqlite3.connect('own.db').execute('create table t (a)');"
+    read = f"sqlite3.connect({place}).execute('select * from t').fetchall();"
+    book.chapter("01-a", "import sqlite3", read, memory)
+    assert cli.main(["run", "1"]) == 0
+    assert reason(book) == ""
+    (book.root / "notebooks" / "own.db").unlink()
+    assert reason(book) == ""
+    with contextlib.closing(sqlite3.connect(there)) as base:
+        base.execute("create table u (a)")
+    assert reason(book) == "text data/x.db"
 
 
 PRINTED = '''"""A module."""

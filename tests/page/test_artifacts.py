@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import re
 import threading
 import time
 
@@ -69,6 +70,14 @@ def test_json_comes_back_and_is_readable_text():
     path = artifacts.save("a.json", FACTS)
     assert artifacts.load("a.json") == FACTS
     assert "café" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("key", [1, 1.5, True, None, ("a", "b")])
+def test_a_key_that_would_come_back_as_a_text_is_refused(places, key):
+    for value in ({key: 0}, {"rows": [{"a": ({key: 0},)}]}):
+        with pytest.raises(StoreError, match=re.escape(f"{key!r} ({type(key).__name__})")):
+            artifacts.save("a.json", value)
+    assert list((places / "out").iterdir()) == []
 
 
 def test_an_estimator_comes_back_with_the_same_predictions():

@@ -10,8 +10,9 @@ from pathlib import Path
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from pm_utils.builder import html, render
+from pm_utils.builder import figures, html, render
 from pm_utils.builder.project import Project
+from pm_utils.page.plots import INK
 
 # Builds start from a process that has the libraries and has never built: Sphinx in the tests'
 # own process would have registered its nodes already, and warned of each.
@@ -19,6 +20,13 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload([*render.PAGE_LIBRARIES, __name__])
 
 CONFIG = Path(__file__).parents[2] / "_config.yml"
+# As matplotlib draws: its rule, its ink, an id that something refers to.
+DRAWING = (
+    '<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="9pt" height="9pt"'
+    ' xmlns:xlink="http://www.w3.org/1999/xlink"><defs><style type="text/css">{rule}</style></defs>'
+    '<g id="figure_1" style="fill: {ink}"><path id="m1" d="M 0 0"/><use xlink:href="#m1"/>'
+    "<!-- {text} --><text>{text}</text></g></svg>"
+)
 SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><title>{}</title></svg>'
 TOC = "format: jb-book\nroot: index\nparts:\n  - caption: C\n    numbered: 2\n    chapters:\n"
 TOC += "".join(f"      - file: {name}\n" for name in ("p", "chapters/01-a", "q", "back"))
@@ -41,6 +49,7 @@ class PageBook:
         self.uses = [label for _, label, _ in self.blocks]
         self.words = {"term": "lift", "year": 2001, "css": "p", "shown": "one = 1"}
         self.words |= {"picture": "one", "figure": "one", "sentence": "A sentence."}
+        self.words |= {"drawing": "one"}
         self.words |= {"value": 0.25, "count": 0, "download": "numbers", "result": "gain"}
         for name in ("book/_static", "book/chapters", "book/_generated/site/results", "_build"):
             (root / name).mkdir(parents=True)
@@ -82,8 +91,10 @@ class PageBook:
                 path.write_text(text, "utf-8")
 
     def chapter(self):
-        """An executed chapter: a figure, a glued number, a table."""
+        """An executed chapter: a figure, one of matplotlib, and a glued number."""
         figure = new_output("display_data", {"image/svg+xml": SVG.format(self.words["figure"])})
+        text = DRAWING.format(rule=figures.RULE, ink=INK, text=self.words["drawing"])
+        drawing = new_output("display_data", {"image/svg+xml": text})
         mime = "application/papermill.record/text/plain"
         glued = new_output("display_data", {mime: str(self.words["value"])})
         prefix = mime.removesuffix("text/plain")
@@ -92,8 +103,16 @@ class PageBook:
         cells = [
             new_markdown_cell("# Chapter\n\n{glue:text}`gap:.2f` by {numref}`figure-0`", id="t"),
             new_code_cell("draw()", id="c", outputs=[figure], metadata={"mystnb": shown}),
+            new_code_cell(
+                "plot()",
+                id="p",
+                outputs=[drawing],
+                metadata={"mystnb": {"figure": {"caption": "Drawn.", "name": "fig-p"}}},
+            ),
             new_code_cell("glue()", id="g", outputs=[glued], metadata={"tags": ["remove-cell"]}),
-            new_markdown_cell(f"{self.words['sentence']} {{numref}}`fig-a`", id="e"),
+            new_markdown_cell(
+                f"{self.words['sentence']} {{numref}}`fig-a` and {{numref}}`fig-p`", id="e"
+            ),
         ]
         kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
         return new_notebook(cells=cells, metadata={"kernelspec": kernel})
@@ -226,6 +245,6 @@ class _Here:
 
 
 WORDS = ("term", "year", "css", "shown", "picture", "sentence", "figure", "value")
-WORDS += ("download", "result")
+WORDS += ("download", "result", "drawing")
 SHAPES = ("rename", "relabel", "remove", "insert", "reorder", "duplicate")
 EDITS = (*WORDS, *SHAPES, "no result", "older", "same time", "damage", "delete", "unread")

@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+import nbformat
+import pandas as pd
 import pytest
+from bs4 import BeautifulSoup
 
 from pm_utils.builder import verify
 from pm_utils.page import evidence, scoreboard
@@ -25,3 +28,46 @@ def names():
 
 def test_each_file_of_evidence_is_of_a_chapter():
     assert [path.stem for path in EVIDENCE if path.stem not in {n[:2] for n in names()}] == []
+
+
+LIMITS = {"truth", "oracle", "limit", "bound", "exact"}
+
+
+def left_out(notebook, board):
+    """Row labels of the tables with a contest's figures that no contender has."""
+    entered = {one["name"] for one in board["contenders"]}
+    figures = {metric for one in board["contenders"] for metric in one["test"]}
+    found = set()
+    for table in tables(notebook):
+        heads = {cell.get_text() for cell in table.select("thead th")}
+        labels = {row.th.get_text() for row in table.select("tbody tr") if row.th}
+        if heads & figures and labels & entered:
+            found |= labels - entered - LIMITS
+    return found
+
+
+def tables(notebook):
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            page = BeautifulSoup(output.get("data", {}).get("text/html", ""), "html.parser")
+            yield from page.select("table")
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_no_method_of_a_results_table_is_left_out(path):
+    board = scoreboard.read_scoreboard(path)
+    run = ROOT / "_build" / "runs" / "quick" / path.stem / "notebook.ipynb"
+    if not board["contenders"]:
+        pytest.skip("it enters no contenders yet")
+    assert left_out(nbformat.read(run, as_version=4), board) == set()
+
+
+def test_a_method_that_was_left_out_is_found():
+    html = pd.DataFrame({"AUC": [0.1, 0.2, 0.3]}, index=["net", "trees", "truth"]).to_html()
+    output = nbformat.v4.new_output("display_data", {"text/html": html})
+    cell = nbformat.v4.new_code_cell("x", outputs=[output])
+    notebook = nbformat.v4.new_notebook(cells=[cell])
+    net = {"name": "net", "test": {"AUC": 0.1}}
+    assert left_out(notebook, {"contenders": [net]}) == {"trees"}
+    assert left_out(notebook, {"contenders": [net, net | {"name": "trees"}]}) == set()
+    assert left_out(notebook, {"contenders": [{"name": "net", "test": {"AP": 1}}]}) == set()

@@ -194,3 +194,16 @@ def test_a_share_lies_between_0_and_1(value):
 def test_a_policy_may_be_written_with_few_digits():
     thirds = np.full((3, 3), 0.33333)
     assert inputs.policy(thirds, "target").tolist() == thirds.tolist()
+
+
+def test_what_is_refused_is_counted_and_its_first_row_named():
+    table = pd.DataFrame({"a": [1, 2], "b": [3, 4]}, index=["x", "y"])
+    for wrong, named, said in (
+        (table > 3, {"rows": table, "shown": table}, "1 of 2 rows, first row 'y', column 'b' (4)"),
+        (np.array([True, True]), {}, "cost is odd in 2 of 2 rows, first row 0: give"),
+        (torch.tensor([False, True]), {"shown": "7 of 5"}, "first row 1 (7 of 5)"),
+        (np.bool_(True), {"shown": np.float64(2)}, "cost is odd (2.0): give even costs"),
+    ):
+        with pytest.raises(KeyError, match=re.escape(said)):
+            inputs.refuse(wrong, "cost is odd", "give even costs", error=KeyError, **named)
+    inputs.refuse(np.zeros(3), "cost is odd", "give even costs")

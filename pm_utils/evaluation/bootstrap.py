@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pm_utils.inputs import aligned_weights, numbers, plain, share, whole_numbers
+from pm_utils.inputs import aligned_weights, numbers, plain, refuse, share, whole_numbers
 
 
 def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
@@ -139,11 +139,7 @@ def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     array([3., 5.])
     """
     total = weight.sum(axis=1)
-    if (empty := ~(total > 0)).any():
-        raise ValueError(
-            f"weight is 0 in all of {empty.sum():,} of {len(total):,} resamples, first row "
-            f"{int(empty.argmax())}: give each resample some unit"
-        )
+    refuse(~(total > 0), "weight is 0 throughout", "give each resample some unit")
     return weight @ values / total
 
 

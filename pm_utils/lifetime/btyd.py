@@ -40,16 +40,15 @@ def _history(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return x, t_x and T as floats, matched by their index, or refuse what is no history."""
     x, t_x, T = matched(frequency=frequency, recency=recency, age=age)
-    rows = next((one.index for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
+    rows = next((one for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
     x = inputs.whole_numbers(x, "frequency").astype(float)
     t_x, T = inputs.numbers(t_x, "recency", low=0), inputs.numbers(T, "age", low=0)
     rounding = 1e-9 if t_x.dtype == T.dtype == float else 4 * float(np.finfo(np.float32).eps)
     t_x, T = t_x.astype(float), T.astype(float)
-    late = np.atleast_1d(t_x > T * (1 + rounding) + rounding)
-    _refuse(late, rows, "recency is beyond age", "give both in one unit, until one day")
-    early = np.atleast_1d((x == 0) & (t_x > 0))
+    late, remedy = t_x > T * (1 + rounding) + rounding, "give both in one unit, until one day"
+    inputs.refuse(late, "recency is beyond age", remedy, rows=rows)
     fault = "recency is above 0 without a repeat order"
-    _refuse(early, rows, fault, "count it from the first order")
+    inputs.refuse((x == 0) & (t_x > 0), fault, "count it from the first order", rows=rows)
     return x, np.minimum(t_x, T), T
 
 
@@ -59,14 +58,6 @@ def _ahead(weeks: ArrayLike, *history: ArrayLike) -> tuple[np.ndarray, ...]:
     if isinstance(weeks, pd.Series):
         weeks, *history = matched(**dict(zip(names, (weeks, *history), strict=True)))
     return inputs.numbers(weeks, "weeks", low=0), *_history(*history)
-
-
-def _refuse(wrong: np.ndarray, rows: pd.Index | None, fault: str, remedy: str) -> None:
-    """Raise when any row is wrong, naming the first by its label."""
-    if wrong.any():
-        first = wrong.argmax() if rows is None else rows[wrong.argmax()]
-        told = f"{fault} in {wrong.sum():,} of {len(wrong):,} rows, first row {first}"
-        raise ValueError(f"{told}: {remedy}")
 
 
 def bgnbd_log_likelihood(

@@ -55,12 +55,9 @@ def _days(
         early &= times >= shop_day(start, "start", orders["ordered_at"])
     orders, times, left_out = orders[early], times[early], {}  # counts of what is left out
     nobody = orders["customer_id"].isna().to_numpy()
-    if nobody.any() and missing == "refuse":
-        raise ValueError(
-            f"customer_id is missing in {nobody.sum():,} of {len(nobody):,} rows, first row "
-            f"{orders.index[nobody.argmax()]!r}: name the customers, or leave those rows out by "
-            "missing_customers='drop'"
-        )
+    if missing == "refuse":
+        remedy = "name the customers, or leave those rows out by missing_customers='drop'"
+        inputs.refuse(nobody, "customer_id is missing", remedy, rows=orders)
     if missing == "drop":
         left_out["rows without a customer"] = int(nobody.sum())
         orders, times = orders[~nobody], times[~nobody]
@@ -70,12 +67,12 @@ def _days(
         return _one_per_day(ids, customer, day, None, left_out)
     amount = inputs.numbers(orders["amount"], "amount")
     back = amount < 0
-    if back.any() and returns == "refuse":
-        raise ValueError(
-            f"amount is below 0 in {back.sum():,} of {len(back):,} rows, first row "
-            f"{orders.index[back.argmax()]!r} ({amount[back.argmax()]:g}): these are returns; "
-            "returns='net' takes them off the purchases before them, returns='drop' leaves them out"
+    if returns == "refuse":
+        remedy = (
+            "these are returns; returns='net' takes them off the purchases before them, "
+            "returns='drop' leaves them out"
         )
+        inputs.refuse(back, "amount is below 0", remedy, rows=orders, shown=amount)
     if returns != "refuse":
         left_out["returns"] = int(back.sum())
     bought = _one_per_day(ids, customer[~back], day[~back], amount[~back], left_out)

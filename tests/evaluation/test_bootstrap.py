@@ -64,5 +64,5 @@ def test_an_interval_of_nothing_is_refused():
 
 
 def test_a_resample_that_weighs_nothing_is_named():
-    with pytest.raises(ValueError, match="weight is 0 in all of 1 of 2 resamples, first row 1"):
+    with pytest.raises(ValueError, match="weight is 0 throughout in 1 of 2 rows, first row 1"):
         paired_interval([1.0, 2.0], [0.0, 1.0], [[1, 1], [0, 0]])

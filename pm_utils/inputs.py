@@ -337,7 +337,8 @@ def like(values: np.ndarray, *models: Any) -> Any:
     ----------
     values : array of N rows
     *models : arrays, Series, DataFrames or None
-        The inputs that the values come from, as given to `aligned`.
+        The inputs that the values come from, as given to `aligned`. Values of the shape of a
+        DataFrame get its columns too.
 
     Examples
     --------
@@ -351,8 +352,43 @@ def like(values: np.ndarray, *models: Any) -> Any:
     """
     for model in models:
         if _has_index(model) and np.shape(values)[:1] == (len(model),):
-            return (pd.Series if np.ndim(values) == 1 else pd.DataFrame)(values, index=model.index)
+            if np.ndim(values) == 1:
+                return pd.Series(values, model.index)
+            same = np.shape(values) == np.shape(model)
+            return pd.DataFrame(values, model.index, model.columns if same else None)
     return values
+
+
+def numbered(values: Any, name: str) -> Any:
+    """Return rows that others call by number, from 0: those with an index in its order.
+
+    Raises
+    ------
+    ValueError
+        When the index does not hold the numbers from 0 to N - 1, each once.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import numbered
+    >>> numbered(pd.Series({1: "second", 0: "first"}), "segment").tolist()
+    ['first', 'second']
+    >>> numbered(pd.Series({"anna": "first"}), "segment")
+    Traceback (most recent call last):
+    ValueError: segment has no row 0: rows are called by number, label them 0 to 0 or give an array
+    """
+    if not _has_index(values):
+        return values
+    number = pd.RangeIndex(len(values))
+    if values.index.equals(number):
+        return values
+    place = values.index.get_indexer(number) if values.index.is_unique else np.full(len(number), -1)
+    if (place < 0).any():
+        raise ValueError(
+            f"{name} has no row {number[place < 0][0]}: rows are called by number, label them 0 to "
+            f"{len(number) - 1} or give an array"
+        )
+    return values.iloc[place]
 
 
 def labels(values: ArrayLike, name: str) -> np.ndarray:

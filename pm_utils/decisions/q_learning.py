@@ -247,7 +247,7 @@ class Replay:
         self.size, self._next, self._held = 0, 0, None
 
     def add(self, new: Transitions) -> None:
-        """Add transitions; the oldest make room."""
+        """Add transitions; the oldest make room, also among them."""
         members, count = new.reward.shape
         if self._held is None:
             empty = [
@@ -255,9 +255,10 @@ class Replay:
                 for name in _FIELDS
             ]
             self._held = Transitions(*empty)
-        place = (self._next + torch.arange(count)) % self.capacity
+        kept = min(count, self.capacity)  # of more, the last ones
+        place = (self._next + torch.arange(count - kept, count)) % self.capacity
         for name in _FIELDS:
-            getattr(self._held, name)[:, place] = getattr(new, name)
+            getattr(self._held, name)[:, place] = getattr(new, name)[:, count - kept :]
         self._next = (self._next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
 

@@ -1,5 +1,7 @@
 """Intervals from resampled units."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -50,8 +52,8 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     Parameters
     ----------
     values : array of shape (R,)
-        Those that are not a number are left out: resamples that miss what a score needs, such as
-        one of the two classes.
+        Those that are not a number are left out, with a warning: resamples that miss what a score
+        needs, such as one of the two classes.
     level : float
         The share of values that the interval holds.
 
@@ -65,6 +67,11 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     ValueError
         When `level` is not between 0 and 1, a value is infinite or none is a number.
 
+    Warns
+    -----
+    RuntimeWarning
+        When some values are not a number: the interval is that of the others.
+
     References
     ----------
     Efron & Tibshirani (1993), An introduction to the bootstrap, ch. 13.
@@ -72,14 +79,18 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     Examples
     --------
     >>> from pm_utils.evaluation.bootstrap import percentile_interval
-    >>> percentile_interval([0, 1, 2, 3, float("nan"), 4], level=0.5)
+    >>> percentile_interval([0, 1, 2, 3, 4], level=0.5)
     (1.0, 3.0)
     """
     level = share(level, "level")
     values = np.asarray(plain(values), float)
-    if not np.isfinite(values).any():
+    missing = np.isnan(values)
+    if missing.all():
         raise ValueError(f"none of {values.size:,} values is a number: there is no interval")
-    numbers(np.where(np.isnan(values), 0.0, values), "values")
+    numbers(np.where(missing, 0.0, values), "values")
+    if missing.any():
+        told = f"{missing.sum():,} of {values.size:,} values are not a number"
+        warnings.warn(f"{told}: the interval leaves them out", RuntimeWarning, stacklevel=2)
     tail = (1 - level) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)

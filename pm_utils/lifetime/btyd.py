@@ -85,7 +85,8 @@ def bgnbd_log_likelihood(
     -------
     value : array of shape (N,)
     gradients : array of shape (N, 4)
-        With respect to the logarithm of each parameter.
+        With respect to the logarithm of each parameter. Both carry the customers' index where they
+        came with one.
 
     Raises
     ------
@@ -129,7 +130,8 @@ def bgnbd_log_likelihood(
     by_alpha = r / alpha - (r + x) * (alive_share / (alpha + T) + gone_share / (alpha + t_x))
     by_a = either + gone_share / a
     by_b = either - psi(b) + alive_share * psi(b + x) + gone_share * psi(before)
-    return value, np.column_stack([by_r * r, by_alpha * alpha, by_a * a, by_b * b])
+    gradients = np.column_stack([by_r * r, by_alpha * alpha, by_a * a, by_b * b])
+    return tuple(inputs.like(one, frequency, recency, age) for one in (value, gradients))
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,8 @@ class BetaGeoNBD:
         Examples
         --------
         >>> from pm_utils.lifetime.btyd import BetaGeoNBD
-        >>> history = [0, 1, 2, 8, 5], [0, 2, 30, 35, 12], [39, 39, 39, 36, 38]
+        >>> frequency = [0, 1, 2, 8, 5, 0, 3, 1, 0, 12]
+        >>> history = frequency, [0, 2, 30, 35, 12, 0, 8, 20, 0, 38], [39] * 10
         >>> fitted, guess = BetaGeoNBD.fit(*history), BetaGeoNBD(1, 1, 1, 1)
         >>> fitted.log_likelihood(*history) > guess.log_likelihood(*history)
         True
@@ -390,7 +393,8 @@ def gamma_gamma_log_likelihood(
     -------
     value : array of shape (N,)
     gradients : array of shape (N, 3)
-        With respect to the logarithm of each parameter.
+        With respect to the logarithm of each parameter. Both carry the customers' index where they
+        came with one.
 
     Raises
     ------
@@ -412,6 +416,7 @@ def gamma_gamma_log_likelihood(
     (array([0.25]), (1, 3))
     """
     p, q, v = inputs.numbers(parameters, "parameters", above=0)
+    given = frequency, value
     x, mean = matched(frequency=frequency, value=value)
     x, mean = inputs.numbers(x, "frequency", above=0), inputs.numbers(mean, "value", above=0)
     total, n = v + x * mean, p * x
@@ -420,7 +425,8 @@ def gamma_gamma_log_likelihood(
     by_p = x * (psi(n + q) - psi(n) + np.log(x * mean) - np.log(total))
     by_q = psi(n + q) - psi(q) + np.log(v) - np.log(total)
     by_v = q / v - (n + q) / total
-    return likelihood, np.column_stack([by_p * p, by_q * q, by_v * v])
+    gradients = np.column_stack([by_p * p, by_q * q, by_v * v])
+    return tuple(inputs.like(one, *given) for one in (likelihood, gradients))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, next_spend
 from pm_utils.data import Shop
 from pm_utils.data.clock import shop_day
-from pm_utils.inputs import aligned, columns, numbers
+from pm_utils.inputs import aligned, columns, like, numbers
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime.networks import LifetimeValueNet, ziln_loss, ziln_mean
@@ -296,6 +296,7 @@ class ValueEnsemble:
         inputs = self.inputs(rows)
         return [predict(net, inputs) for net in self.nets]
 
-    def predict(self, rows: ValueRows) -> np.ndarray:
-        """Return the expected value of each customer → (N,)."""
-        return np.mean([ziln_mean(output).numpy() for output in self.outputs(rows)], axis=0)
+    def predict(self, rows: ValueRows) -> pd.Series:
+        """Return the expected value of each customer, by the index of the features."""
+        dollars = [ziln_mean(output).numpy() for output in self.outputs(rows)]
+        return like(np.mean(dollars, axis=0), rows.features)

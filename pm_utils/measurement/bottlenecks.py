@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights
-from pm_utils.inputs import aligned, columns, numbers, policy, share, whole_numbers
+from pm_utils.inputs import aligned, columns, numbered, numbers, policy, share, whole_numbers
 from pm_utils.market import ImpressionLog, Market, Policy
 from pm_utils.measurement.funnel import MARKET_STAGES, market_funnel
 
@@ -27,7 +27,8 @@ def stage_sums(
     profit : array of shape (n,)
         Dollars that each impression's order brought; 0 without one.
     segment : array of shape (N,), integers from 0
-        Of each customer.
+        Of each customer. The log calls impressions and customers by number: the index of a Series
+        must hold the numbers from 0.
 
     Returns
     -------
@@ -39,10 +40,13 @@ def stage_sums(
     Raises
     ------
     ValueError
-        When a profit is not finite, a segment is no whole number from 0, or `market_funnel` raises.
+        When a profit is not finite, a segment is no whole number from 0, an index holds other
+        labels than the numbers from 0, or `market_funnel` raises.
     """
-    segment = whole_numbers(segment, "segment")
-    profit = numbers(profit, "profit", ndim=1)
+    segment = whole_numbers(numbered(segment, "segment"), "segment")
+    profit = numbers(numbered(profit, "profit"), "profit", ndim=1)
+    if len(profit) != len(log):
+        raise ValueError(f"profit has {len(profit):,} rows for {len(log):,} impressions: give each")
     funnel = market_funnel(log, len(segment)).to_numpy(float)
     dollars = np.bincount(log.customer, profit, minlength=len(segment))
     return np.column_stack([funnel, dollars]), np.eye(segment.max() + 1)[segment]
@@ -55,7 +59,8 @@ def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.
     ----------
     log : ImpressionLog
     discount : array of shape (M,)
-        Share of an order's list price that each ad's discount takes off.
+        Share of an order's list price that each ad's discount takes off; the index of a Series
+        must hold the ads' numbers from 0.
     margin : float
         Share of the list price.
 
@@ -65,7 +70,7 @@ def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.
         When a discount is not from 0 to below 1, an ad has none, the margin is no share, or an
         order's value is negative or not finite.
     """
-    discount = numbers(discount, "discount", low=0, ndim=1)
+    discount = numbers(numbered(discount, "discount"), "discount", low=0, ndim=1)
     if (discount >= 1).any():
         raise ValueError(f"discount is {discount.max():g}: an ad that takes off all has no price")
     margin = float(numbers(margin, "margin", low=-1, high=1, ndim=0))

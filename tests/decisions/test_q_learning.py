@@ -599,6 +599,18 @@ def test_what_follows_is_what_the_policy_does_next():
     assert q_learning.next_choices(chosen).tolist() == [[3, 0, 2, 1, 2, 1]]
 
 
+def test_of_more_than_a_replay_holds_the_last_are_kept():
+    one, yes = torch.ones(1, 7), torch.ones(1, 7, dtype=torch.bool)
+    reward = torch.arange(7.0)[None]
+    replay = Replay(3)
+    for first in (reward, reward + 7):  # the ring is in the middle when the second comes
+        seen = one[..., None], yes[..., None]
+        replay.add(Transitions(*seen, one, first, yes, ~yes, *seen))
+        (batch,) = replay.sample(200, torch.Generator().manual_seed(0), batches=1)
+        assert batch.reward.unique().tolist() == first[0, -3:].tolist()
+    assert replay.size == 3
+
+
 def test_an_empty_replay_is_told():
     with pytest.raises(ValueError, match="capacity is out of range"):
         Replay(0)

@@ -164,7 +164,9 @@ def test_members_differ_and_their_mean_is_given(parts, ensemble):
         ValueEnsemble([net], ensemble.scaling).predict(parts[1]) for net in ensemble.nets
     )
     assert not np.allclose(first, second)
-    assert ensemble.predict(parts[1]) == pytest.approx((first + second) / 2)
+    found = ensemble.predict(parts[1])
+    assert found.index.equals(parts[1].features.index)
+    assert found.to_numpy() == pytest.approx((first + second) / 2)
     assert [len(output) for output in ensemble.outputs(parts[1])] == [1500, 1500]
 
 
@@ -202,7 +204,8 @@ def test_a_baseline_does_not_depend_on_the_currency(parts):
     cents = ValueRows(train.features, train.profile, 100 * train.value)
     model = baselines.lifetime_baselines(0)["Poisson regression, 0.01"]
     dollars = baselines.fitted_dollars(model, train, later)
-    assert baselines.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)
+    in_cents = baselines.fitted_dollars(model, cents, later)
+    pd.testing.assert_series_equal(in_cents, 100 * dollars, rtol=1e-3)
 
 
 # --- Names, indexes, and what is no number --------------------------------------------------------

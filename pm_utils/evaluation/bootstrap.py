@@ -130,8 +130,9 @@ def paired_interval(
     (1.0, 1.0)
     """
     weight, first, second = aligned_weights(weight, first=first, second=second)
+    weight = plain(weight)  # in the order of the scores
     gap = numbers(first, "first", ndim=1) - numbers(second, "second", ndim=1)
-    return percentile_interval(weighted_means(gap, resample_weights(weight, len(gap))), level)
+    return percentile_interval(weighted_means(gap, weight), level)
 
 
 def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -140,7 +141,8 @@ def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When a resample weighs nothing: it has no mean.
+        When a value is not finite, a resample weighs nothing, so has no mean, or as
+        `resample_weights`. Tables of pandas are matched as in `paired_interval`.
 
     Examples
     --------
@@ -149,6 +151,9 @@ def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     >>> weighted_means(np.array([1.0, 5.0]), np.array([[1, 1], [0, 2]]))
     array([3., 5.])
     """
+    weight, values = aligned_weights(weight, values=values)
+    values = numbers(values, "values", ndim=1)
+    weight = resample_weights(weight, len(values))
     total = weight.sum(axis=1)
     refuse(~(total > 0), "weight is 0 throughout", "give each resample some unit")
     return weight @ values / total

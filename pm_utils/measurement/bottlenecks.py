@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights
-from pm_utils.inputs import aligned, columns, numbered, numbers, policy, share, whole_numbers
+from pm_utils.inputs import aligned, columns, like, numbered, numbers, policy, share, whole_numbers
 from pm_utils.market import ImpressionLog, Market, Policy
 from pm_utils.measurement.funnel import MARKET_STAGES, market_funnel
 
@@ -99,7 +99,7 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When a number is not finite, or a count is negative.
+        When a number is not finite, a count is negative, or the rows cannot be matched.
 
     Examples
     --------
@@ -111,6 +111,8 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     >>> lost_profit(np.array([1_000, 20, 18, 2, 60]), before).round(2)
     array([60.,  0.,  0.])
     """
+    given = now, before
+    now, before = aligned(now=now, before=before)
     now, before = (numbers(each, name) for name, each in (("now", now), ("before", before)))
     for name, each in (("now", now), ("before", before)):
         numbers(each[..., :4], name, low=0)
@@ -120,7 +122,7 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     rate = np.where(now[..., 0:3] > 0, rate, attainable)
     others = np.stack([np.delete(rate, stage, axis=-1).prod(-1) for stage in range(3)], axis=-1)
     lost = (now[..., 0] * value)[..., None] * (attainable - rate) * others
-    return np.where(before[..., 0:3] > 0, lost, 0.0)
+    return like(np.where(before[..., 0:3] > 0, lost, 0.0), *given)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

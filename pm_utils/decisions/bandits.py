@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from pm_utils.evaluation.replications import mean_and_margin
-from pm_utils.inputs import booleans, codes, numbered, numbers, probabilities, whole_numbers
+from pm_utils.inputs import (
+    aligned_tables,
+    booleans,
+    codes,
+    like,
+    numbered,
+    numbers,
+    probabilities,
+    whole_numbers,
+)
 from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16
@@ -782,7 +791,7 @@ def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarr
     array([[25.],
            [25.]])
     """
+    given = earned, oracle
+    earned, oracle = aligned_tables(earned=earned, oracle=oracle)
     earned, oracle = numbers(earned, "earned", ndim=2), numbers(oracle, "oracle", ndim=2)
-    if earned.shape != oracle.shape:
-        raise ValueError(f"earned is {earned.shape}, oracle {oracle.shape}: give equal shapes")
-    return np.cumsum(oracle - earned, axis=0) * batch
+    return like(np.cumsum(oracle - earned, axis=0) * batch, *given)

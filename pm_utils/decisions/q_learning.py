@@ -29,7 +29,7 @@ from pm_utils.decisions.networks import (
     truths,
 )
 from pm_utils.decisions.planning import FlightPolicy, pace
-from pm_utils.inputs import booleans, numbers, whole_numbers
+from pm_utils.inputs import booleans, numbered, numbers, whole_numbers
 from pm_utils.market import Market
 
 
@@ -109,6 +109,11 @@ class PricedView:
     price : array of shape (E,)
         Dollars a flight, on top of what it costs.
 
+    Raises
+    ------
+    ValueError
+        When a price is not finite, or customers, who are called by number, have none.
+
     Examples
     --------
     >>> import numpy as np
@@ -131,6 +136,11 @@ class PricedView:
     """
 
     def __init__(self, forecast: Forecast, campaign: BudgetCampaign, price: np.ndarray) -> None:
+        price = numbers(numbered(price, "price"), "price", ndim=1)
+        if len(price) != len(forecast):
+            raise ValueError(
+                f"price has {len(price)} rows for {len(forecast)} customers: give each"
+            )
         self.forecast, self.campaign, self.price = forecast, campaign, price
         self.unit = forecast.best_rested + price + forecast.cost
         harm = -forecast.side_effect(np.full(len(forecast), campaign.impressions), 0)

@@ -533,7 +533,7 @@ def score_uplift(
     Raises
     ------
     ValueError
-        As `qini_coefficient` and `share_of_targeting`.
+        As `qini_coefficient` and `share_of_targeting`; the rows of all are matched by index.
 
     Examples
     --------
@@ -546,6 +546,11 @@ def score_uplift(
     good      1.00                 1.0
     reversed -0.25                -1.0
     """
+    told = {f"{name!r}": score for name, score in scores.items()}
+    treated, outcome, effect, *rows = aligned(
+        treated=treated, outcome=outcome, effect=effect, **told
+    )
+    scores = dict(zip(scores, rows, strict=True))
     qini = {name: qini_coefficient(score, treated, outcome) for name, score in scores.items()}
     share = {name: share_of_targeting(score, effect) for name, score in scores.items()}
     return pd.DataFrame({"Qini": qini, "share of true gain": share})

@@ -242,6 +242,16 @@ def test_rows_meet_by_their_index():
         ValueRows(features, features, np.ones(3))
 
 
+def test_a_mask_meets_the_rows_by_its_index():
+    features = pd.DataFrame({"orders": [1.0, 2.0, 3.0]}, index=list("abc"))
+    rows = ValueRows(features, features.iloc[:, :0], np.array([1.0, 2.0, 3.0]))
+    mask = pd.Series([True, False, True], index=list("abc"))
+    for chosen in (mask, mask[::-1], mask.iloc[[1, 2, 0]], mask.to_numpy(), [0, 2]):
+        assert rows.take(chosen).value.tolist() == [1, 3]
+    with pytest.raises(ValueError, match="rows has no row 'a'"):
+        rows.take(mask.set_axis(list("xyz")))
+
+
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])
 def test_numbers_that_are_none_are_named_with_their_column(parts, ensemble, wrong):
     rows = parts[0].take(np.arange(40))

@@ -159,7 +159,7 @@ def check_index(case: MetricCase) -> None:
     if len(together) < 2:
         return
     n, before = len(case.rows[together[0]]), case.result()
-    labels = pd.Index([f"row {i}" for i in range(n)])
+    labels = pd.Index([f"row {i:03}" for i in range(n)])
     indexed = {name: _indexed(case.rows[name], labels) for name in together}
     order = np.random.default_rng(1).permutation(n)
     for name in together[case.drawn :]:
@@ -173,6 +173,9 @@ def check_index(case: MetricCase) -> None:
                     assert _index_of(found).equals(given[together[0]].index)
                 expected = before[order] if name == together[0] else before
             assert_close(case, case.result(**given), expected, name)
+        if name in together[2:]:  # the first is an array, so stands in the order of the second
+            given = {other: shuffled[other] for other in together[1:]}
+            assert_close(case, case.result(**given), before, f"{name}, beside an array")
         strange = indexed | {name: _indexed(case.rows[name], labels + "?")}
         with pytest.raises((ValueError, KeyError)):
             case.call(**(case.rows | strange))

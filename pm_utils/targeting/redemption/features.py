@@ -15,7 +15,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from pm_utils.customers.features import DAY, FEATURES, customer_features
 from pm_utils.data.clock import shop_times
-from pm_utils.inputs import codes, refuse, whole_numbers
+from pm_utils.inputs import codes, numbers, refuse, whole_numbers
 from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog, column_name
 
 FEW = 200  # a coupon on more products than this says little about any of them
@@ -222,6 +222,11 @@ def latest_profiles(
     DataFrame
         With the index of `contacts`; zeros where a household has no profile yet.
 
+    Raises
+    ------
+    ValueError
+        When a number of the vintage is not finite, or a contact has no start.
+
     Examples
     --------
     Household 7 has profiles of January and March. A campaign of February reads January's, never a
@@ -241,6 +246,7 @@ def latest_profiles(
     1         0.0
     """
     vintage = profiles.loc[pd.Timestamp(trained_until)]
+    numbers(vintage, "profiles")
     dates = vintage.index.unique("as_of").sort_values()
     found = []
     for start, at in _by_start(contacts):

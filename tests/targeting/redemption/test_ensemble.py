@@ -174,7 +174,7 @@ def interacting(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     """Rows of which only the product of two columns tells anything."""
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"))
-    return rows, (rng.random(n) < sigmoid(2 * rows["a"] * rows["c"])).astype(float)
+    return rows, (rng.random(n) < sigmoid(2 * rows["a"] * rows["c"]).to_numpy()).astype(float)
 
 
 def test_many_rows_want_a_smaller_penalty_than_the_books():

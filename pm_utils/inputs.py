@@ -14,6 +14,8 @@ The conventions, everywhere alike:
 - **Probabilities** lie in [0, 1]; rows of a policy sum to 1, to `SUM_TOLERANCE`.
 - **Inputs with an index** are matched by it; those without are taken in their order. What is
   returned by row carries the index of the first input that has one.
+- **Rows called by number** (customers and ads of a log) stand in its order, or carry the numbers
+  from 0 as their index.
 - **Columns** are found by name, **ids** among those known; ids may be of several types.
 - **Names** (segments, variants, groups) are of one type, and none is missing.
 """

@@ -48,7 +48,8 @@ class TagSamples:
     Raises
     ------
     ValueError
-        When the arrays differ in rows, or carry indexes of different rows.
+        When the arrays differ in rows, or carry indexes of different rows, a number is not finite,
+        a target is neither 0 nor 1, or a sequence has more baskets than places.
 
     Examples
     --------
@@ -86,6 +87,10 @@ class TagSamples:
         given = {name: getattr(self, name) for name in names}
         if len({len(part) for part in given.values()}) > 1 or len(self.customer):
             given = dict(zip(names, aligned(**given), strict=True))
+        for name in ("history", "context", "grid", "ages"):
+            numbers(given[name], name)
+        whole_numbers(given["lengths"], "lengths", high=np.shape(given["ages"])[1])
+        booleans(given["target"], "target"), booleans(given["baskets"], "baskets")
         for name, part in given.items():
             object.__setattr__(self, name, np.asarray(part))
 

@@ -199,9 +199,10 @@ def probability_alive(
     >>> probability_alive(silence, order_rate=np.ones(3), leaving=np.full(3, 0.1)).round(2)
     array([0.9 , 0.69, 0.07])
     """
-    given = silence, order_rate, leaving = aligned(
-        silence=silence, order_rate=order_rate, leaving=leaving
-    )
+    rows = {"silence": silence, "order_rate": order_rate, "leaving": leaving}
+    indexed = {name: one for name, one in rows.items() if isinstance(one, pd.Series)}
+    rows |= zip(indexed, aligned(**indexed), strict=True)
+    given = silence, order_rate, leaving = tuple(rows.values())
     silence, rate = whole_numbers(silence, "silence"), numbers(order_rate, "order_rate", low=0)
     leaving = probabilities(leaving, "leaving")
     q = (1 - leaving) * np.exp(-rate)

@@ -321,7 +321,8 @@ def per_tag_probabilities(
     """
     train, target = aligned(train=train, target=target)
     train, test = numbers(train, "train", ndim=3), numbers(test, "test", ndim=3)
-    target = booleans(target, "target").astype(np.asarray(target).dtype, copy=False)
+    kind = np.asarray(target).dtype
+    target = booleans(target, "target").astype(kind if kind.kind in "biuf" else int, copy=False)
     probability = np.empty(test.shape[:2])
     for tag in range(target.shape[1]):
         if len(np.unique(target[:, tag])) < 2:
@@ -348,7 +349,7 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When they differ in rows.
+        When they differ in rows, or a number is not finite.
 
     Examples
     --------
@@ -358,7 +359,8 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     array([[[1., 7., 8.],
             [2., 7., 8.]]])
     """
-    own, profile = (np.asarray(part) for part in aligned(own=own, profile=profile))
+    own, profile = aligned(own=own, profile=profile)
+    own, profile = numbers(own, "own", ndim=3), numbers(profile, "profile", ndim=2)
     repeated = np.repeat(profile[:, None], own.shape[1], axis=1)
     return np.concatenate([own, repeated], axis=2)
 

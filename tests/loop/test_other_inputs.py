@@ -162,6 +162,7 @@ ROW_CASES = {
     "planner.allocate_impressions": case(
         offers,
         rows={"gain": VALUE, "fatigue": RATE, "cost": RATE},
+        gaps=frozenset({"gain"}),  # minus infinity forbids
         apart=frozenset({"gain", "fatigue", "cost"}),
         by_row=True,
     ),

@@ -49,15 +49,15 @@ def by_number(values: ArrayLike, name: str) -> ArrayLike:
     return values
 
 
-def matched(**rows: Any) -> list[Any]:
+def rows_by_index(**rows: Any) -> list[Any]:
     """Return rows of which those with an index are matched by it; others may broadcast.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from pm_utils.market._checks import matched
+    >>> from pm_utils.market._checks import rows_by_index
     >>> customer, fatigue = pd.Series({"a": 0, "b": 1}), pd.Series({"b": 2.0, "a": 0.0})
-    >>> matched(customer=customer, fatigue=fatigue, position=0)[1].tolist()
+    >>> rows_by_index(customer=customer, fatigue=fatigue, position=0)[1].tolist()
     [0.0, 2.0]
     """
     indexed = {name: one for name, one in rows.items() if isinstance(one, pd.Series)}

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 
 from pm_utils.inputs import plain, whole_numbers
-from pm_utils.market._checks import known_codes, matched
+from pm_utils.market._checks import known_codes, rows_by_index
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "category": (
@@ -126,7 +126,7 @@ class Creatives:
 
     def __post_init__(self) -> None:
         """Check that all arrays have one length and hold known codes."""
-        given = matched(**{name: getattr(self, name) for name in ATTRIBUTES})
+        given = rows_by_index(**{name: getattr(self, name) for name in ATTRIBUTES})
         for (name, levels), one in zip(ATTRIBUTES.items(), given, strict=True):
             codes = whole_numbers(one, name, low=None)
             object.__setattr__(self, name, codes)

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.inputs import like, numbers, whole_numbers
-from pm_utils.market._checks import known_codes, matched
+from pm_utils.market._checks import known_codes, rows_by_index
 from pm_utils.market._draws import PER_CUSTOMER, ad_order_prices, organic_value
 from pm_utils.market.logging_policies import Policy, as_policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
@@ -138,7 +138,7 @@ def expected_uplift(
         When a customer or an ad is none of the market's, or the flight or the window cannot be.
     """
     check_flight(impressions, days)
-    given = who, creative = matched(customer=who, creative=creative)
+    given = who, creative = rows_by_index(customer=who, creative=creative)
     who = known_codes(who, "customer", market.n_customers)
     creative = known_codes(creative, "creative", len(market.creatives))
     truth, hidden = market.truth, market.truth_of_customers

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.inputs import SUM_TOLERANCE, codes, columns, like, numbers, plain, whole_numbers
-from pm_utils.market._checks import by_number, known_codes, matched
+from pm_utils.market._checks import by_number, known_codes, rows_by_index
 
 BITS = 24  # of a random number
 START_BITS = 8
@@ -42,7 +42,7 @@ def _pick(u: np.ndarray, scale: float, n_creatives: int) -> np.ndarray:
 
 def _asked(customers: np.ndarray, u: np.ndarray, count: int) -> tuple:
     """Return whom a policy chooses for and the numbers that decide, or refuse them."""
-    customers, u = matched(customers=customers, u=u)
+    customers, u = rows_by_index(customers=customers, u=u)
     who, luck = known_codes(customers, "customers", count), plain(u)
     if who.shape != luck.shape or who.ndim != 1:
         raise ValueError(

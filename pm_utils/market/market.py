@@ -10,7 +10,7 @@ import pandas as pd
 
 from pm_utils.inputs import like, numbers, plain, whole_numbers
 from pm_utils.market import truth as truth_formulas
-from pm_utils.market._checks import by_number, known_codes, matched
+from pm_utils.market._checks import by_number, known_codes, rows_by_index
 from pm_utils.market.creatives import DISCOUNT_RATES, Creatives, random_creatives
 from pm_utils.market.dynamics import (
     MarketState,
@@ -170,7 +170,7 @@ class Market:
 
     def _of_pairs(self, formula: Callable, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Apply a formula to pairs that pandas' index matches, and keep that index."""
-        customer, creative = matched(customer=customer, creative=creative)
+        customer, creative = rows_by_index(customer=customer, creative=creative)
         return like(self._true(formula, customer, creative), customer, creative)
 
     def click_probability(
@@ -216,7 +216,7 @@ class Market:
         >>> (last / first).round(2)  # how often the last slot is looked at
         array([0.4, 0.4])
         """
-        given = customer, creative, position, fatigue = matched(
+        given = customer, creative, position, fatigue = rows_by_index(
             customer=customer, creative=creative, position=position, fatigue=fatigue
         )
         slots = len(self.truth.examination)
@@ -235,7 +235,7 @@ class Market:
 
     def conversion_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the true P(order | click), visit times order; as in `click_probability`."""
-        customer, creative = matched(customer=customer, creative=creative)
+        customer, creative = rows_by_index(customer=customer, creative=creative)
         visit = self.visit_probability(customer, creative)
         return visit * self.order_probability(customer, creative)
 

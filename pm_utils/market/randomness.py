@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from pm_utils.inputs import like, numbers, plain, whole_numbers
-from pm_utils.market._checks import matched
+from pm_utils.market._checks import rows_by_index
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (
@@ -115,7 +115,7 @@ def poisson(rate: np.ndarray, u: np.ndarray) -> np.ndarray:
     >>> poisson(np.array([0.1, 1.0, 4.0]), np.array([0.5, 0.5, 0.5]))  # the medians
     array([0, 1, 4])
     """
-    given = rate, u = matched(rate=rate, u=u)
+    given = rate, u = rows_by_index(rate=rate, u=u)
     rate = numbers(rate, "rate", low=0, high=LARGEST_RATE)
     rate, u = np.broadcast_arrays(
         rate.astype(np.float64, copy=False), numbers(u, "u", low=0, high=1)

@@ -340,7 +340,7 @@ CASES = {
 HERE, NOTHING = "tests/market/test_other_inputs.py::", "takes no rows"
 BESIDES = {
     "_checks.by_number": HERE + "test_rows_by_the_numbers_of_customers_are_found_by_them",
-    "_checks.matched": HERE + "test_rows_by_the_numbers_of_customers_are_found_by_them",
+    "_checks.rows_by_index": HERE + "test_rows_by_the_numbers_of_customers_are_found_by_them",
     "_draws.ad_order_prices": NOTHING,  # of customers that were checked before
     "_draws.order_values": NOTHING,
     "_draws.organic_value": NOTHING,

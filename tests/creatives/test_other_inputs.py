@@ -487,6 +487,9 @@ BESIDES = {
     "networks.AdCopyGPT.generate": TEXT + "test_networks.py::test_pads_have_no_effect",
     "networks.pick": (TEXT + "test_networks.py::test_words_are_not_drawn_from_what_is_not_finite"),
     "ngram.cross_entropy": TEXT + "test_ngram.py::test_wrong_texts_and_attributes_are_named",
+    "baselines.tune_boldness": VIDEO
+    + "test_archive.py::test_the_boldness_is_the_one_with_most_clips_that_count",
+    "evaluation.Verdict": "the package makes it",
     "player.play_clips": "tests/creatives/test_other_inputs.py::test_clips_are_shown_at_any_size",
     "player.film_strips": "tests/creatives/test_other_inputs.py::test_clips_are_shown_at_any_size",
     **{
@@ -511,7 +514,6 @@ BESIDES = {
     **dict.fromkeys(
         [
             *("archive.image_archive", "archive.requests", "archive.clip_archive"),
-            *("baselines.tune_boldness", "evaluation.Verdict"),
             *(f"evaluation.Verdict.{name}" for name in ("joint", "share", "complete")),
             *("networks.request_width", "networks.AdImageGAN", "networks.AdVideoGAN"),
             *("networks.AdImageGAN.update_average", "networks.AdVideoGAN.update_average"),

@@ -49,6 +49,7 @@ CASES = {
 }
 SCHEMA, NOTHING = "tests/data/test_schema.py::", "takes no rows"
 BESIDES = {
+    "clock.shop_day": "tests/data/test_clock.py::test_a_zone_is_the_shops_and_its_day_counts",
     "journey.Shop": "tests/data/test_journey.py::test_frames_of_your_own_make_a_shop",
     "journey.Shop.from_frames": SCHEMA + "test_each_broken_rule_is_named",
     "journey.Shop.exposures": (
@@ -64,7 +65,7 @@ BESIDES = {
     },
     **dict.fromkeys(
         [
-            *("clock.shop_day", "journey.load_shop", "journey.read_exposures"),
+            *("journey.load_shop", "journey.read_exposures"),
             *(f"schema.{name}" for name in ("Id", "Text", "Number", "NaiveTime", "number")),
             *("schema.moment", "schema.unknown", "schema.Violation", "schema.ShopError"),
             "schema.name_violations",

@@ -250,11 +250,11 @@ BESIDES = {
     },
     **dict.fromkeys(
         [
-            *(f"ad_menu.AdCatalogue{name}" for name in ("", ".of", ".open_ads", ".categories")),
+            *(f"ad_menu.AdCatalogue.{name}" for name in ("of", "open_ads", "categories")),
             *(f"ad_menu.AdCatalogue.{name}" for name in ("columns", "creatives", "codes")),
             *("ad_menu.AdCatalogue.one_hot", "ad_menu.AdCatalogue.archive"),
             *("ad_menu.one_hot_texts", "ad_menu.write_texts", "ad_menu.draw_ads"),
-            *("campaign.Campaign", "campaign.Run", "campaign.assign", "campaign.Strategy"),
+            *("campaign.Campaign", "campaign.assign", "campaign.Strategy"),
             *("campaign.Strategy.learn", "campaign.Strategy.send"),
             "customer_profiles.learned_profile",  # of a `PurchaseSummary`, which was checked
             *("planner.Prices", "planner.Prices.of", "planner.annoyance_cost"),
@@ -275,11 +275,18 @@ BESIDES = {
                 f"strategies.{name}{part}"
                 for name in ("ResponseStrategy", "OneAd", "Oracle")
                 for part in ("", ".learn", ".send")
+                if (name, part) != ("ResponseStrategy", "")
             ),
-            *("strategies.OneAd.chosen", "strategies.RFMRule", "strategies.RFMRule.learn"),
-            "strategies.RFMRule.chosen",
+            *("strategies.RFMRule", "strategies.RFMRule.learn"),
         ],
         NOTHING,
+    ),
+    **dict.fromkeys(
+        [
+            *("campaign.Run", "ad_menu.AdCatalogue", "strategies.ResponseStrategy"),
+            *("strategies.OneAd.chosen", "strategies.RFMRule.chosen"),
+        ],
+        "the package makes it",
     ),
 }
 

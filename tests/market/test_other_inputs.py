@@ -339,16 +339,13 @@ CASES = {
 
 HERE, NOTHING = "tests/market/test_other_inputs.py::", "takes no rows"
 BESIDES = {
-    "_checks.by_number": HERE + "test_rows_by_the_numbers_of_customers_are_found_by_them",
-    "_checks.rows_by_index": HERE + "test_rows_by_the_numbers_of_customers_are_found_by_them",
-    "_draws.ad_order_prices": NOTHING,  # of customers that were checked before
-    "_draws.order_values": NOTHING,
-    "_draws.organic_value": NOTHING,
     "headlines.CopyGrammar.encode": (
         "tests/market/test_headlines.py::test_what_cannot_be_encoded_says_why"
     ),
     "population.category_codes": HERE + "test_codes_of_products_keep_their_index",
     "population.estimate_households": HERE + "test_orders_of_a_shop_in_any_order",
+    "renderer.over": "tests/market/test_renderer.py::test_layers_are_laid_by_opacity",
+    "logging_policies.Computed": HERE + "test_rows_by_the_numbers_of_customers_are_found_by_them",
     "renderer.badge": HERE + "test_badges_and_scenes_that_cannot_be_drawn_are_refused",
     "renderer.check_drawable": (
         "tests/market/test_renderer.py::test_levels_that_nothing_is_drawn_for_are_named"
@@ -357,13 +354,11 @@ BESIDES = {
         [
             *("creatives.Creatives.codes", "creatives.check_levels", "creatives.level_columns"),
             *("creatives.level_counts", "creatives.random_creatives", "dynamics.rested_state"),
-            *("dynamics.WeekOutcome", "experiments.check_flight"),
-            *(f"ad_reader.{name}Reading" for name in ("Text", "Image", "Clip")),
+            "experiments.check_flight",
             *(f"headlines.Automaton.{name}" for name in ("node", "phrase", "mix", "choose")),
             *("headlines.Automaton", "headlines.CopyGrammar", "headlines.CopyGrammar.sample"),
             "headlines.copy_grammar",
-            *(f"logging_policies.{name}" for name in ("Computed", "Policy", "Uniform", "fixed")),
-            *(f"logging_policies.Policy.{name}" for name in ("choose", "probabilities")),
+            *(f"logging_policies.{name}" for name in ("Policy", "Uniform", "fixed")),
             "logging_policies.Table.n_creatives",
             *(f"market.Market.{name}" for name in ("click_table", "conversion_table", "rested")),
             *("market.Market", "market.Market.promoted_discount", "market.Market.with_creatives"),
@@ -371,10 +366,18 @@ BESIDES = {
             *("randomness.stream_key", "realism.compare_moments", "truth.draw_customers"),
             *("truth.CustomerTruth.order_value", "truth.TruthParameters"),
             *(f"renderer.{name}_sheets" for name in ("text", "background", "badge", "frame")),
-            *("renderer.icon_atlas", "renderer.over"),
+            "renderer.icon_atlas",
             *("renderer.render_images", "renderer.render_clips"),
         ],
         NOTHING,
+    ),
+    **dict.fromkeys(
+        [
+            "dynamics.WeekOutcome",
+            *(f"ad_reader.{name}Reading" for name in ("Text", "Image", "Clip")),
+            *(f"logging_policies.Policy.{name}" for name in ("choose", "probabilities")),
+        ],
+        "the package makes it",
     ),
 }
 

@@ -18,6 +18,8 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike
 
+from pm_utils.inputs import like
+
 Layers = Sequence[tuple[ArrayLike, ArrayLike]]
 Gradient = dict[str, np.ndarray]
 
@@ -76,7 +78,7 @@ def log_sigmoid(x: ArrayLike) -> np.ndarray:
 
     Returns
     -------
-    array shaped like x, at most 0
+    array shaped like x, at most 0; pandas' index and columns are kept
 
     Examples
     --------
@@ -84,7 +86,7 @@ def log_sigmoid(x: ArrayLike) -> np.ndarray:
     >>> log_sigmoid([0.0, -1000.0]).round(4).tolist()
     [-0.6931, -1000.0]
     """
-    return -np.logaddexp(0.0, -np.asarray(x, dtype=float))
+    return like(-np.logaddexp(0.0, -np.asarray(x, dtype=float)), x)
 
 
 def sigmoid(x: ArrayLike) -> np.ndarray:
@@ -98,7 +100,7 @@ def sigmoid(x: ArrayLike) -> np.ndarray:
 
     Returns
     -------
-    array shaped like x, between 0 and 1
+    array shaped like x, between 0 and 1; pandas' index and columns are kept
 
     Examples
     --------

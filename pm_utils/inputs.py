@@ -14,6 +14,8 @@ The conventions, everywhere alike:
 - **Probabilities** lie in [0, 1]; rows of a policy sum to 1, to `SUM_TOLERANCE`.
 - **Inputs with an index** are matched by it; those without are taken in their order. What is
   returned by row carries the index of the first input that has one.
+- **Rows called by number** (customers and ads of a log) stand in its order, or carry the numbers
+  from 0 as their index.
 - **Columns** are found by name, **ids** among those known; ids may be of several types.
 - **Names** (segments, variants, groups) are of one type, and none is missing.
 """
@@ -67,11 +69,9 @@ def booleans(values: ArrayLike, name: str) -> np.ndarray:
         good = np.frompyfunc(_is_zero_or_one, 1, 1)(array).astype(bool)
     if not good.all():
         missing = _missing(array)
-        if missing.any() and (good | missing).all():
-            raise ValueError(
-                f"{name} is missing in {missing.sum():,} of {missing.size:,} rows, "
-                f"first {_row(values, missing)}: leave out the rows whose answer is not known"
-            )
+        if (good | missing).all():
+            remedy = "leave out the rows whose answer is not known"
+            refuse(missing, f"{name} is missing", remedy, rows=values)
         raise ValueError(f"{name} holds {_seen(array)}: give 0 and 1, or False and True")
     return array.astype(bool)
 
@@ -125,11 +125,12 @@ def numbers(
     array = _floats(values, name)
     if ndim is not None and array.ndim != ndim:
         raise ValueError(f"{name} has shape {array.shape}: give {ndim} dimension(s)")
-    _refuse(~np.isfinite(array), array, values, f"{name} is not finite", "give finite numbers")
+    named = {"rows": values, "shown": array}
+    refuse(~np.isfinite(array), f"{name} is not finite", "give finite numbers", **named)
     for bound, outside in ((low, np.less), (high, np.greater), (above, np.less_equal)):
         if bound is not None:
             remedy = f"give {_range(low, high, above)}"
-            _refuse(outside(array, bound), array, values, f"{name} is out of range", remedy)
+            refuse(outside(array, bound), f"{name} is out of range", remedy, **named)
     return array
 
 
@@ -191,7 +192,8 @@ def policy(values: ArrayLike, name: str, *, options: int | None = None) -> np.nd
         raise ValueError(f"{name} has shape {array.shape}: give {wanted}, one column per option")
     total = array.sum(1)
     wrong = np.abs(total - 1) > SUM_TOLERANCE
-    _refuse(wrong, total.round(6), values, f"{name} does not sum to 1", "give probabilities")
+    fault = f"{name} does not sum to 1"
+    refuse(wrong, fault, "give probabilities", rows=values, shown=total.round(6))
     return array
 
 
@@ -214,12 +216,13 @@ def whole_numbers(
         most = np.iinfo(np.int64).max if high is None else high
         wrong = (given > most) if low is None else (given > most) | (given < low)
         remedy = f"give {_range(low, most, None)}"
-        _refuse(wrong, given, values, f"{name} is out of range", remedy)
+        refuse(wrong, f"{name} is out of range", remedy, rows=values, shown=given)
         return given.astype(np.int64)
     array = numbers(values, name, low=low, high=high)
     wrong = array != np.floor(array)
-    _refuse(wrong, array, values, f"{name} is not whole", "give whole numbers")
-    _refuse(np.abs(array) >= 2**53, array, values, f"{name} is rounded", "give integers")
+    named = {"rows": values, "shown": array}
+    refuse(wrong, f"{name} is not whole", "give whole numbers", **named)
+    refuse(np.abs(array) >= 2**53, f"{name} is rounded", "give integers", **named)
     return array.astype(np.int64)
 
 
@@ -336,7 +339,8 @@ def like(values: np.ndarray, *models: Any) -> Any:
     ----------
     values : array of N rows
     *models : arrays, Series, DataFrames or None
-        The inputs that the values come from, as given to `aligned`.
+        The inputs that the values come from, as given to `aligned`. Values of the shape of a
+        DataFrame get its columns too.
 
     Examples
     --------
@@ -350,8 +354,43 @@ def like(values: np.ndarray, *models: Any) -> Any:
     """
     for model in models:
         if _has_index(model) and np.shape(values)[:1] == (len(model),):
-            return (pd.Series if np.ndim(values) == 1 else pd.DataFrame)(values, index=model.index)
+            if np.ndim(values) == 1:
+                return pd.Series(values, model.index)
+            same = np.shape(values) == np.shape(model)
+            return pd.DataFrame(values, model.index, model.columns if same else None)
     return values
+
+
+def numbered(values: Any, name: str) -> Any:
+    """Return rows that others call by number, from 0: those with an index in its order.
+
+    Raises
+    ------
+    ValueError
+        When the index does not hold the numbers from 0 to N - 1, each once.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import numbered
+    >>> numbered(pd.Series({1: "second", 0: "first"}), "segment").tolist()
+    ['first', 'second']
+    >>> numbered(pd.Series({"anna": "first"}), "segment")
+    Traceback (most recent call last):
+    ValueError: segment has no row 0: rows are called by number, label them 0 to 0 or give an array
+    """
+    if not _has_index(values):
+        return values
+    number = pd.RangeIndex(len(values))
+    if values.index.equals(number):
+        return values
+    place = values.index.get_indexer(number) if values.index.is_unique else np.full(len(number), -1)
+    if (place < 0).any():
+        raise ValueError(
+            f"{name} has no row {number[place < 0][0]}: rows are called by number, label them 0 to "
+            f"{len(number) - 1} or give an array"
+        )
+    return values.iloc[place]
 
 
 def labels(values: ArrayLike, name: str) -> np.ndarray:
@@ -370,12 +409,7 @@ def labels(values: ArrayLike, name: str) -> np.ndarray:
     array = _ids(values)
     if array.ndim != 1:
         raise ValueError(f"{name} has shape {array.shape}: name one for each row")
-    missing = _missing(array)
-    if missing.any():
-        raise ValueError(
-            f"{name} is missing in {missing.sum():,} of {missing.size:,} rows, "
-            f"first {_row(values, missing)}: name one for each row"
-        )
+    refuse(_missing(array), f"{name} is missing", "name one for each row", rows=values)
     if array.dtype == object:
         try:
             sorted(set(array))
@@ -444,10 +478,56 @@ def codes(values: ArrayLike, known: Sequence[Hashable] | pd.Index, name: str) ->
     array = _ids(values)
     found = index.get_indexer(pd.Index(array.ravel(), tupleize_cols=False)).reshape(array.shape)
     found = np.where(_missing(array), -1, found)
-    if (found < 0).any():
-        told = _told(found < 0, array, values, f"{name} is not known")
-        raise KeyError(f"{told}: give those known, as {_list(index)}")
+    remedy = f"give those known, as {_list(index)}"
+    fault = f"{name} is not known"
+    refuse(found < 0, fault, remedy, rows=values, shown=array, error=KeyError)
     return found
+
+
+def refuse(
+    wrong: ArrayLike,
+    fault: str,
+    remedy: str,
+    *,
+    rows: Any = None,
+    shown: ArrayLike | str | None = None,
+    error: type[Exception] = ValueError,
+) -> None:
+    """Raise when a row is wrong: how many are, the first of them, and what would be right.
+
+    Parameters
+    ----------
+    wrong : boolean array of shape (N, ...)
+        Or one boolean, where the argument is one value for all.
+    fault, remedy : str
+        What is wrong, with the argument's name, and what would be right.
+    rows : Series or DataFrame, optional
+        Its index, and columns, name what is wrong; positions do otherwise.
+    shown : array shaped like `wrong`, or str, optional
+        The values, of which the first wrong one is told; or what is told of it.
+    error : type
+        What is raised.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.inputs import refuse
+    >>> paid = pd.Series([5.0, -1.0], index=["tea", "rice"])
+    >>> refuse(paid < 0, "amount is below 0", "leave out returns", rows=paid, shown=paid)
+    Traceback (most recent call last):
+    ValueError: amount is below 0 in 1 of 2 rows, first row 'rice' (-1.0): leave out returns
+    """
+    wrong = plain(wrong)
+    if not wrong.any():
+        return
+    first = tuple(int(axis[0]) for axis in np.nonzero(wrong)) if wrong.ndim else ()
+    value = repr(_bare(plain(shown)[first])) if not isinstance(shown, str | None) else shown
+    told = "" if value is None else f" ({value})"
+    where = ""
+    if wrong.ndim:
+        many = wrong.reshape(len(wrong), -1).any(1).sum()
+        where = f" in {many:,} of {len(wrong):,} rows, first {_row(rows, first)}"
+    raise error(f"{fault}{where}{told}: {remedy}")
 
 
 def _is_zero_or_one(value: Any) -> bool:
@@ -557,27 +637,8 @@ def _match(values: Any, name: str, model: Any, other: str) -> Any:
     return values.iloc[position]
 
 
-def _refuse(wrong: np.ndarray, array: np.ndarray, values: Any, fault: str, remedy: str) -> None:
-    """Raise when any row is wrong, naming the first."""
-    if wrong.any():
-        raise ValueError(f"{_told(wrong, array, values, fault)}: {remedy}")
-
-
-def _told(wrong: np.ndarray, array: np.ndarray, values: Any, fault: str) -> str:
-    """How many rows have a fault, and the first of them with its value."""
-    if not wrong.ndim:
-        return f"{fault} ({_value(array[()])})"
-    rows = wrong.reshape(len(wrong), -1).any(1)
-    first = tuple(int(axis[0]) for axis in np.nonzero(wrong))
-    value = _value(array[first])
-    return f"{fault} in {rows.sum():,} of {len(rows):,} rows, first {_row(values, wrong)} ({value})"
-
-
-def _row(values: Any, wrong: np.ndarray) -> str:
-    """The first wrong row, by its label where there is one, with the column of a table."""
-    first = [int(axis[0]) for axis in np.nonzero(wrong)]
-    if not first:
-        return "alone"
+def _row(values: Any, first: Sequence[int]) -> str:
+    """A row by its label where there is one, with the column of a table."""
     row = repr(_bare(values.index[first[0]])) if _has_index(values) else str(first[0])
     if isinstance(values, pd.DataFrame) and len(first) > 1:
         return f"row {row}, column {values.columns[first[1]]!r}"
@@ -596,11 +657,6 @@ def _range(low: float | None, high: float | None, above: float | None) -> str:
 def _bare(value: Any) -> Any:
     """A NumPy scalar as Python's."""
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _value(value: Any) -> str:
-    """One value as it is shown."""
-    return repr(_bare(value))
 
 
 def _list(values: Sequence[Hashable] | pd.Index | Mapping) -> str:

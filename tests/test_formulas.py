@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import assume, given, settings
@@ -863,3 +864,32 @@ def test_a_label_that_is_no_probability_has_no_loss(label):
 def test_a_count_that_is_missing_has_no_rate():
     with pytest.raises(ValueError, match="clicks holds nan; a count is at least 0"):
         formulas.click_through_rate([1.0, np.nan], [10, 10])
+
+
+@pytest.mark.parametrize(("value", "gradient", "counterpart", "arguments"), CASES)
+def test_what_is_not_known_is_no_number(value, gradient, counterpart, arguments):
+    """A gap in any argument is an error, or a value that is no number; never one without it."""
+    sound = value(**arguments)
+    assert np.isfinite(sound).all()
+    for name, argument in arguments.items():
+        if isinstance(argument, list):
+            continue  # layers are weights, which `dnn` makes
+        broken = np.array(argument, float)
+        broken.flat[0] = np.nan
+        try:
+            found = value(**(arguments | {name: broken}))
+        except ValueError:
+            continue
+        changed = found != sound
+        assert np.isnan(found[changed]).all()
+        assert changed.any() or name == "E"  # the first word of a vocabulary may not be read
+
+
+def test_pandas_labels_are_kept_where_each_number_has_its_own():
+    table = pd.DataFrame([[0.0, 1.0]], index=["anna"], columns=["tea", "rice"])
+    for call in (formulas.sigmoid, formulas.log_sigmoid):
+        found = call(table)
+        assert found.index.equals(table.index)
+        assert found.columns.equals(table.columns)
+        assert found.to_numpy().tolist() == call(table.to_numpy()).tolist()
+        assert call(table.loc["anna"]).to_dict() == found.loc["anna"].to_dict()

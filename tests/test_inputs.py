@@ -194,3 +194,32 @@ def test_a_share_lies_between_0_and_1(value):
 def test_a_policy_may_be_written_with_few_digits():
     thirds = np.full((3, 3), 0.33333)
     assert inputs.policy(thirds, "target").tolist() == thirds.tolist()
+
+
+def test_what_is_refused_is_counted_and_its_first_row_named():
+    table = pd.DataFrame({"a": [1, 2], "b": [3, 4]}, index=["x", "y"])
+    for wrong, named, said in (
+        (table > 3, {"rows": table, "shown": table}, "1 of 2 rows, first row 'y', column 'b' (4)"),
+        (np.array([True, True]), {}, "cost is odd in 2 of 2 rows, first row 0: give"),
+        (torch.tensor([False, True]), {"shown": "7 of 5"}, "first row 1 (7 of 5)"),
+        (np.bool_(True), {"shown": np.float64(2)}, "cost is odd (2.0): give even costs"),
+    ):
+        with pytest.raises(KeyError, match=re.escape(said)):
+            inputs.refuse(wrong, "cost is odd", "give even costs", error=KeyError, **named)
+    inputs.refuse(np.zeros(3), "cost is odd", "give even costs")
+
+
+def test_rows_that_are_called_by_number_stand_in_its_order():
+    table = pd.DataFrame({"a": [1, 2, 3]}, index=[2, 0, 1])
+    assert inputs.numbered(table, "x")["a"].tolist() == [2, 3, 1]
+    assert inputs.numbered([1, 2], "x") == [1, 2]
+    assert inputs.numbered(pd.Series([5.0]), "x").tolist() == [5.0]
+    for index in ([1, 2, 3], list("abc"), [0, 0, 1]):
+        with pytest.raises(ValueError, match="x has no row 0: .*label them 0 to 2"):
+            inputs.numbered(table.set_axis(index), "x")
+
+
+def test_values_of_a_tables_shape_keep_its_columns():
+    table = pd.DataFrame({"a": [1.0], "b": [2.0]}, index=["x"])
+    assert inputs.like(table.to_numpy() + 1, table).equals(table + 1)
+    assert list(inputs.like(np.ones((1, 3)), table)) == [0, 1, 2]

@@ -13,6 +13,7 @@ from pm_utils.creatives.adversarial import generator_loss
 from pm_utils.creatives.image.archive import image_creatives
 from pm_utils.creatives.image.evaluation import attributes_read
 from pm_utils.creatives.image.networks import SHOWN, AdImageGAN, image_request
+from pm_utils.inputs import whole_numbers
 from pm_utils.market import Market
 from pm_utils.market.renderer import contact_sheet
 
@@ -106,7 +107,13 @@ def best_ads(market: Market, customers: np.ndarray) -> np.ndarray:
     """Return the ad that each customer truly likes best, as an oracle knows → (N, 5).
 
     Explained in chapter ``ad-images``.
+
+    Raises
+    ------
+    ValueError
+        When a customer is none of the market's.
     """
+    customers = whole_numbers(customers, "customers", high=market.n_customers - 1)
     click_probability = market.click_table[customers]
     return market.creatives.codes()[click_probability.argmax(1)][:, : len(SHOWN)]
 

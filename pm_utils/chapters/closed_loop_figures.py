@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pm_utils.evaluation.replications import mean_and_margin
+from pm_utils.inputs import numbers
 from pm_utils.page import plots
 
 STYLES = {
@@ -54,6 +55,11 @@ def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
     true : dict of arrays of shape (R, rounds)
         With one named ``oracle``.
 
+    Raises
+    ------
+    ValueError
+        When dollars are not finite, or the arrays differ in shape.
+
     Examples
     --------
     >>> import numpy as np
@@ -64,6 +70,7 @@ def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
     >>> table[["$ per customer", "share of oracle", "share, last round"]].tolist()
     [4.0, 0.5, 0.75]
     """
+    true = _same_shape(true)
     best, rows = true["oracle"], {}
     for name, earned in true.items():
         whole, last = earned.sum(1) / best.sum(1), earned[:, -1] / best[:, -1]
@@ -74,6 +81,16 @@ def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
         ]
     columns = ["$ per customer", "±", "share of oracle", "± ", "share, last round", " ±"]
     return pd.DataFrame(rows, index=columns).T
+
+
+def _same_shape(true: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Refuse dollars by strategy that are not of the same markets and rounds."""
+    checked = {name: numbers(earned, name, ndim=2) for name, earned in true.items()}
+    shapes = {name: earned.shape for name, earned in checked.items()}
+    if len(set(shapes.values())) > 1:
+        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"{told}: give equal shapes")
+    return checked
 
 
 def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
@@ -87,6 +104,11 @@ def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.Da
         ``lost`` ($ per customer over all rounds, mean of the markets), then each market's,
         ``market 1`` and on; the variant that loses most comes last.
 
+    Raises
+    ------
+    ValueError
+        As `strategy_standings`.
+
     Examples
     --------
     >>> import numpy as np
@@ -98,6 +120,7 @@ def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.Da
     pacing    0.5       0.0       1.0
     profile   3.5       3.0       4.0
     """
+    true = _same_shape(true)
     whole = true[full].sum(1)
     table = pd.DataFrame({k: whole - v.sum(1) for k, v in true.items() if k != full}).T
     table.columns = [f"market {r + 1}" for r in table.columns]

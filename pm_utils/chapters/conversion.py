@@ -7,6 +7,7 @@ from torch import Tensor
 
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
+from pm_utils.inputs import aligned, booleans, numbers
 from pm_utils.targeting.redemption.baselines import fitted_logit, rate_by_cell
 from pm_utils.targeting.redemption.ensemble import NETWORKS, Ensemble
 
@@ -61,7 +62,13 @@ def naive_probability(
     Returns
     -------
     Series of length N
-        With the index of `contacts`.
+        With the index of `contacts`, by which the others' rows are matched.
+
+    Raises
+    ------
+    ValueError
+        When redemptions are negative or not finite, an answer is neither known nor not, or the rows
+        do not match.
 
     Examples
     --------
@@ -73,7 +80,12 @@ def naive_probability(
     >>> naive_probability(contacts, earlier, np.array([True, True, True, False])).tolist()
     [0.5, 0.5, 0.99, 0.5]
     """
-    rows = contacts.assign(earlier=np.expm1(redemptions).round().clip(upper=2))
+    contacts, redemptions, train = aligned(contacts=contacts, redemptions=redemptions, train=train)
+    known = numbers(redemptions, "redemptions", low=0)
+    rows, train = (
+        contacts.assign(earlier=np.expm1(known).round().clip(max=2)),
+        booleans(train, "train"),
+    )
     return rate_by_cell(rows[train], rows, ["campaign_type", "earlier"])
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights, paired_interval
+from pm_utils.inputs import columns, numbers
 from pm_utils.market import Market, Policy
 from pm_utils.measurement.off_policy import Estimate, evaluate_policy, reward_table
 
@@ -111,6 +112,13 @@ def compare_errors(
         Mean error ``saved``, the 95 % interval ``from`` … ``to``, and the ``verdict``, which is
         *better* or *worse* only where the interval excludes zero.
 
+    Raises
+    ------
+    KeyError
+        When an estimator is missing.
+    ValueError
+        When an error is not finite.
+
     Examples
     --------
     >>> import pandas as pd
@@ -120,6 +128,7 @@ def compare_errors(
     >>> table.loc["DR against IPS", ["saved", "verdict"]].astype(str).tolist()
     ['0.125', 'better']
     """
+    numbers(columns(error, list(dict.fromkeys(sum(map(tuple, pairs), ()))), "error"), "error")
     weights, rows = bootstrap_weights(len(error), repeats, seed), {}
     for baseline, name in pairs:
         first, second = error[baseline].to_numpy(), error[name].to_numpy()

@@ -16,6 +16,7 @@ from sklearn.preprocessing import MinMaxScaler
 
 from pm_utils.customers.features import WINDOW, customer_features, orders_of, spend_between
 from pm_utils.data import Shop
+from pm_utils.inputs import columns, labels, numbers
 
 LADDER_STEPS = (
     "the recipe, rows split at random",
@@ -41,6 +42,13 @@ def recipe(raw_data: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         The same rows with ``total_purchase`` and ``avg_order_value``, both scaled to 0..1.
 
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When an amount is not finite, or an order is of nobody.
+
     Examples
     --------
     The total of a customer stands in each of their rows, the first order included: a leak.
@@ -54,12 +62,14 @@ def recipe(raw_data: pd.DataFrame) -> pd.DataFrame:
     1        1          30.0             1.0              0.0
     2        2          20.0             0.0              0.0
     """
+    known = columns(raw_data, ["user_id", "order_amount"], "raw_data")
+    numbers(known["order_amount"], "order_amount"), labels(known["user_id"], "user_id")
     raw_data = raw_data.copy()
     amount = raw_data["order_amount"].groupby(raw_data["user_id"])
     raw_data["total_purchase"] = amount.transform("sum")
     raw_data["avg_order_value"] = amount.transform("mean")
-    columns = ["total_purchase", "avg_order_value"]
-    raw_data[columns] = MinMaxScaler().fit_transform(raw_data[columns])
+    added = ["total_purchase", "avg_order_value"]
+    raw_data[added] = MinMaxScaler().fit_transform(raw_data[added])
     return raw_data
 
 

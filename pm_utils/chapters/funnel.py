@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pandas as pd
 
+from pm_utils.inputs import columns, numbers, whole_numbers
+from pm_utils.inputs import probabilities as known_probabilities
 from pm_utils.market import Market, Policy, Uniform
 from pm_utils.measurement.bottlenecks import (
     bottlenecks,
@@ -58,6 +60,11 @@ def interval_coverage(
         Per stage ``true rate``, the shares of 95 % intervals ``by rows`` and ``by customers``
         that hold it, and the mean ``design effect``.
 
+    Raises
+    ------
+    ValueError
+        When a probability lies outside [0, 1], or a number is too small.
+
     Examples
     --------
     Where half of the customers always click and half never do, rows are no independent draws: ten
@@ -71,6 +78,9 @@ def interval_coverage(
     >>> bool(table.loc[0, "by customers"] > table.loc[0, "by rows"])
     True
     """
+    probabilities = known_probabilities(probabilities, "probabilities")
+    whole_numbers(customers, "customers", low=2), whole_numbers(studies, "studies", low=1)
+    numbers(impressions, "impressions", low=1)
     reach = np.cumprod(np.column_stack([np.ones(len(probabilities)), probabilities]), axis=1).mean(
         0
     )
@@ -183,6 +193,13 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
         ``lowest rate`` among all cells; ``largest fall`` of a rate, relative to what it was; and
         ``largest proven loss`` in dollars, None where none is proven.
 
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When a rate is not finite.
+
     Examples
     --------
     The order rate is the lowest, as ever; clicks fell by half; only the visits' loss is proven.
@@ -198,6 +215,7 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
     largest fall ('click', 'rare')
     largest proven loss ('visit', 'often')
     """
+    numbers(columns(report, ["rate", "attainable"], "report"), "report", low=0)
     fall = report["rate"] / report["attainable"].where(report["attainable"] > 0)
     rows = {"lowest rate": report["rate"].idxmin(), "largest fall": fall.idxmin()}
     found = {name: tuple(report.loc[row, ["stage", "segment"]]) for name, row in rows.items()}

@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import pandas as pd
 
+from pm_utils.inputs import aligned, aligned_tables, like, numbers, probabilities, whole_numbers
 from pm_utils.lifetime.btyd import BetaGeoNBD, GammaGamma
 from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueRows
@@ -72,6 +73,11 @@ def order_table(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
         ``customer_id`` (the row), ``ordered_at``, ``amount``, for
         `pm_utils.lifetime.rfm.rfm_summary`. The first week begins on 1 January 2017.
 
+    Raises
+    ------
+    ValueError
+        When a count is negative or not whole, dollars are not finite, or the rows do not match.
+
     Examples
     --------
     >>> import numpy as np
@@ -82,6 +88,7 @@ def order_table(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     1            0 2017-01-06    15.0
     2            0 2017-01-18    12.0
     """
+    orders, spend = _weekly(orders, spend)
     who, week = np.nonzero(orders)
     count = orders[who, week]
     row = np.repeat(np.arange(len(who)), count)
@@ -108,6 +115,11 @@ def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     DataFrame
         One row per customer; counts, dollars and weeks as log(1 + x).
 
+    Raises
+    ------
+    ValueError
+        As `order_table`, or when dollars are negative.
+
     Examples
     --------
     >>> import numpy as np
@@ -117,6 +129,9 @@ def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
        orders  order_value  silence  longest_gap
     0     3.0        13.33      2.0          2.0
     """
+    model = orders, spend
+    orders, spend = _weekly(orders, spend)
+    numbers(spend, "spend", low=0)
     weeks, active = orders.shape[1], orders > 0
     place = np.where(active, np.arange(weeks), -1)
     last = place.max(1)
@@ -136,7 +151,14 @@ def cohort_features(orders: np.ndarray, spend: np.ndarray) -> pd.DataFrame:
     for span in (4, 13):
         columns[f"orders_{span}w"] = orders[:, -span:].sum(1)
         columns[f"spend_{span}w"] = spend[:, -span:].sum(1)
-    return np.log1p(pd.DataFrame(columns))
+    index = next((one.index for one in model if isinstance(one, pd.DataFrame)), None)
+    return np.log1p(pd.DataFrame(columns, index))
+
+
+def _weekly(orders: np.ndarray, spend: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Refuse weeks of orders and dollars that do not belong together."""
+    orders, spend = aligned_tables(orders=orders, spend=spend)
+    return whole_numbers(orders, "orders"), numbers(spend, "spend", ndim=2)
 
 
 def probability_alive(
@@ -161,6 +183,12 @@ def probability_alive(
     -------
     array of shape (N,)
 
+    Raises
+    ------
+    ValueError
+        When weeks are negative or not whole, a rate is negative or not finite, or a probability
+        lies outside [0, 1]; pandas' rows are matched by index.
+
     Examples
     --------
     The longer the silence of one who orders weekly, the surer it is that they have left.
@@ -171,10 +199,17 @@ def probability_alive(
     >>> probability_alive(silence, order_rate=np.ones(3), leaving=np.full(3, 0.1)).round(2)
     array([0.9 , 0.69, 0.07])
     """
-    q = (1 - leaving) * np.exp(-order_rate)
-    gone = leaving * (1 - q ** (silence + 1)) / (1 - q)
+    rows = {"silence": silence, "order_rate": order_rate, "leaving": leaving}
+    indexed = {name: one for name, one in rows.items() if isinstance(one, pd.Series)}
+    rows |= zip(indexed, aligned(**indexed), strict=True)
+    given = silence, order_rate, leaving = tuple(rows.values())
+    silence, rate = whole_numbers(silence, "silence"), numbers(order_rate, "order_rate", low=0)
+    leaving = probabilities(leaving, "leaving")
+    q = (1 - leaving) * np.exp(-rate)
+    once_more = np.where(q < 1, (1 - q ** (silence + 1)) / np.where(q < 1, 1 - q, 1), silence + 1)
+    gone = leaving * once_more
     stays = (1 - leaving) * q**silence
-    return stays / (stays + gone)
+    return like(stays / (stays + gone), *given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,7 +263,14 @@ class CohortStudy:
         return self.lived.orders[:, : self.watched], self.lived.spend[:, : self.watched]
 
     def rows(self, who: np.ndarray) -> ValueRows:
-        """Features of the watched weeks, and the discounted margin that came in the year."""
+        """Features of the watched weeks, and the discounted margin that came in the year.
+
+        Raises
+        ------
+        ValueError
+            When a customer is none of the market's.
+        """
+        who = whole_numbers(who, "who", high=self.market.n_customers - 1)
         features = cohort_features(*self.seen).iloc[who]
         paid = self.lived.spend[who, self.watched :] @ self.discount_factor ** np.arange(self.year)
         return ValueRows(features, features.iloc[:, :0], self.market.truth.margin * paid)
@@ -330,7 +372,16 @@ class RetentionBudget:
         return self.gain(self.study.true_value(self.study.year), leaving)
 
     def profit(self, gifts: np.ndarray) -> np.ndarray:
-        """True profit from each customer, dollars brought less dollars spent → (N,)."""
+        """True profit from each customer, dollars brought less dollars spent → (N,).
+
+        Raises
+        ------
+        ValueError
+            When there is not one gift for each, or one is negative, not whole or too large.
+        """
+        gifts = whole_numbers(gifts, "gifts", high=self.most)
+        if gifts.shape != (len(self.true_gain),):
+            raise ValueError(f"gifts has shape {gifts.shape}: give ({len(self.true_gain)},)")
         return self.true_gain[np.arange(len(gifts)), gifts] - gifts
 
     def oracle(self) -> np.ndarray:

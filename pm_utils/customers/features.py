@@ -509,7 +509,8 @@ def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
     Returns
     -------
     sklearn.pipeline.Pipeline
-        Gives a DataFrame with the index of its input.
+        Gives a DataFrame with the index of its input. Its columns are found by name; it refuses
+        features that are not finite, and dollars, days or counts below 0, with their column.
 
     Raises
     ------
@@ -532,6 +533,30 @@ def feature_pipeline(columns: Iterable[str] | None = None) -> Pipeline:
     0              0.0            0.0
     1              0.0            0.0
     """
+    return _CheckedPipeline(_scaling(columns).steps)
+
+
+class _CheckedPipeline(Pipeline):
+    """The pipeline for use by itself: a `DatedPipeline` checks, and stores, what is within."""
+
+    def _check(self, features: pd.DataFrame) -> None:
+        _check_features(features, [name for *_, held in self[0].transformers for name in held])
+
+    def fit(self, X: pd.DataFrame, y: Any = None, **params: Any) -> Pipeline:
+        self._check(X)
+        return super().fit(X, y, **params)
+
+    def fit_transform(self, X: pd.DataFrame, y: Any = None, **params: Any) -> pd.DataFrame:
+        self._check(X)
+        return super().fit_transform(X, y, **params)
+
+    def transform(self, X: pd.DataFrame, **params: Any) -> pd.DataFrame:
+        self._check(X)
+        return super().transform(X, **params)
+
+
+def _scaling(columns: Iterable[str] | None) -> Pipeline:
+    """The steps of `feature_pipeline`, without checks."""
     chosen = list(FEATURES.index if columns is None else columns)
     if unknown := [column for column in chosen if column not in FEATURES.index]:
         raise ValueError(f"{unknown} are no features: choose from {list(FEATURES.index)}")
@@ -625,7 +650,7 @@ class DatedPipeline:
             When a feature is missing.
         """
         columns = list(FEATURES.index if columns is None else columns)
-        pipeline = feature_pipeline(columns)
+        pipeline = _scaling(columns)
         _check_features(features, columns)
         days = features.index.get_level_values("as_of").unique().sort_values()
         return cls(pipeline.fit(features), tuple(days))

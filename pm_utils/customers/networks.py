@@ -8,7 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
+from pm_utils.inputs import whole_numbers
+
 PROFILE_DIM = 32
+KERNEL = 4  # weeks that each of the two convolutions reads at once
+FEWEST_WEEKS = 2 * KERNEL - 1
 
 
 class UserProfileNet(nn.Module):
@@ -50,7 +54,16 @@ class UserProfileNet(nn.Module):
         self.head = nn.Linear(PROFILE_DIM, output_dim)
 
     def profile(self, features: Tensor) -> Tensor:
-        """Features (B, F) → profile (B, 32)."""
+        """Features (B, F) → profile (B, 32).
+
+        Raises
+        ------
+        ValueError
+            When there are more features or fewer than the network reads.
+        """
+        width = self.encoder[1].in_features
+        if features.dim() != 2 or features.shape[1] != width:
+            raise ValueError(f"features has shape {tuple(features.shape)}: give (B, {width})")
         return self.encoder(features)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -98,9 +111,9 @@ class PurchaseCNN(nn.Module):
         super().__init__()
         self.convolve = nn.Sequential(
             nn.Dropout1d(dropout),
-            nn.Conv1d(n_categories, channels, kernel_size=4),
+            nn.Conv1d(n_categories, channels, kernel_size=KERNEL),
             nn.ReLU(),
-            nn.Conv1d(channels, channels, kernel_size=4),
+            nn.Conv1d(channels, channels, kernel_size=KERNEL),
             nn.ReLU(),
         )
         self.project = nn.Sequential(
@@ -109,7 +122,19 @@ class PurchaseCNN(nn.Module):
         self.head = nn.Linear(PROFILE_DIM, output_dim)
 
     def profile(self, grid: Tensor) -> Tensor:
-        """Grid (B, C, W) → profile (B, 32)."""
+        """Grid (B, C, W) → profile (B, 32).
+
+        Raises
+        ------
+        ValueError
+            When there are other categories, or fewer weeks than both convolutions read.
+        """
+        categories = self.convolve[1].in_channels
+        if grid.dim() != 3 or grid.shape[1] != categories or grid.shape[2] < FEWEST_WEEKS:
+            raise ValueError(
+                f"grid has shape {tuple(grid.shape)}: give (B, {categories}, W), at least "
+                f"{FEWEST_WEEKS} weeks"
+            )
         maps = self.convolve(grid)  # (B, channels, W - 6)
         return self.project(torch.cat([maps.amax(2), maps.mean(2)], 1))
 
@@ -165,7 +190,21 @@ class BasketRNN(nn.Module):
         self.head = nn.Linear(PROFILE_DIM, output_dim)
 
     def profile(self, baskets: Tensor, ages: Tensor, lengths: Tensor) -> Tensor:
-        """Baskets (B, T, C), ages (B, T), lengths (B,) → profile (B, 32), 0 without a basket."""
+        """Baskets (B, T, C), ages (B, T), lengths (B,) → profile (B, 32), 0 without a basket.
+
+        Raises
+        ------
+        ValueError
+            When the shapes are others, or a length is negative or beyond the baskets.
+        """
+        categories = self.embed[0].in_features - 1
+        if baskets.dim() != 3 or baskets.shape[2] != categories or baskets.shape[:2] != ages.shape:
+            raise ValueError(
+                f"baskets has shape {tuple(baskets.shape)}, ages {tuple(ages.shape)}: give "
+                f"(B, T, {categories}) and (B, T)"
+            )
+        if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= baskets.shape[1]:
+            whole_numbers(lengths, "lengths", high=baskets.shape[1])
         steps = torch.cat([baskets.float(), ages.unsqueeze(2)], 2)
         packed = pack_padded_sequence(
             self.embed(steps), lengths.clamp(min=1), batch_first=True, enforce_sorted=False

@@ -48,7 +48,8 @@ class TagSamples:
     Raises
     ------
     ValueError
-        When the arrays differ in rows, or carry indexes of different rows.
+        When the arrays differ in rows, or carry indexes of different rows, a number is not finite,
+        a target is neither 0 nor 1, or a sequence has more baskets than places.
 
     Examples
     --------
@@ -86,6 +87,10 @@ class TagSamples:
         given = {name: getattr(self, name) for name in names}
         if len({len(part) for part in given.values()}) > 1 or len(self.customer):
             given = dict(zip(names, aligned(**given), strict=True))
+        for name in ("history", "context", "grid", "ages"):
+            numbers(given[name], name)
+        whole_numbers(given["lengths"], "lengths", high=np.shape(given["ages"])[1])
+        booleans(given["target"], "target"), booleans(given["baskets"], "baskets")
         for name, part in given.items():
             object.__setattr__(self, name, np.asarray(part))
 
@@ -316,7 +321,8 @@ def per_tag_probabilities(
     """
     train, target = aligned(train=train, target=target)
     train, test = numbers(train, "train", ndim=3), numbers(test, "test", ndim=3)
-    target = booleans(target, "target").astype(np.asarray(target).dtype, copy=False)
+    kind = np.asarray(target).dtype
+    target = booleans(target, "target").astype(kind if kind.kind in "biuf" else int, copy=False)
     probability = np.empty(test.shape[:2])
     for tag in range(target.shape[1]):
         if len(np.unique(target[:, tag])) < 2:
@@ -343,7 +349,7 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When they differ in rows.
+        When they differ in rows, or a number is not finite.
 
     Examples
     --------
@@ -353,7 +359,8 @@ def own_and_profile(own: np.ndarray, profile: np.ndarray) -> np.ndarray:
     array([[[1., 7., 8.],
             [2., 7., 8.]]])
     """
-    own, profile = (np.asarray(part) for part in aligned(own=own, profile=profile))
+    own, profile = aligned(own=own, profile=profile)
+    own, profile = numbers(own, "own", ndim=3), numbers(profile, "profile", ndim=2)
     repeated = np.repeat(profile[:, None], own.shape[1], axis=1)
     return np.concatenate([own, repeated], axis=2)
 

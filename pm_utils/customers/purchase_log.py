@@ -32,6 +32,7 @@ CONTEXT_COLUMNS = (
 MISCELLANEOUS = ("COUPON/MISC ITEMS",)
 FIRST_DAY = pd.Timestamp("2017-01-01")
 LONGEST_GAP = 180
+ORDER_COLUMNS = ("order_customer", "order_day", "order_spend")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class PurchaseLog:
         One row per order and followed category: codes, and days since 1 January 2017.
     order_customer, order_day, order_spend : arrays of shape (O,)
         One row per order, in order of time: the customer's code, the day, dollars.
+
+    Raises
+    ------
+    ValueError
+        When the arrays of rows or of orders differ in length, a customer is listed twice, a code is
+        none of the customers, categories or orders, a day is not whole, orders do not stand in
+        order of time, or dollars are below 0 or not finite. Pandas' rows are matched by index.
 
     Examples
     --------
@@ -83,6 +91,33 @@ class PurchaseLog:
     order_customer: np.ndarray
     order_day: np.ndarray
     order_spend: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check once what all views will read."""
+        customers = inputs.labels(self.customers, "customers")
+        if len(np.unique(customers)) < len(customers):
+            raise ValueError("customers: one is listed twice; give each one code")
+        checked = {"customers": customers}
+        for names in (("order", "customer", "category", "day"), ORDER_COLUMNS):
+            rows = {name: getattr(self, name) for name in names}
+            if any(len(part) for part in rows.values()):
+                rows = dict(zip(names, inputs.aligned(**rows), strict=True))
+            checked |= rows
+        sizes = {"order": len(self.order_day), "category": len(self.categories)}
+        sizes |= dict.fromkeys(("customer", "order_customer"), len(customers))
+        for name, size in sizes.items():
+            checked[name] = inputs.whole_numbers(checked[name], name, high=size - 1)
+        for name in ("day", "order_day"):
+            checked[name] = inputs.whole_numbers(checked[name], name, low=None)
+        spend = inputs.numbers(checked["order_spend"], "order_spend", low=0, ndim=1)
+        early = np.flatnonzero(np.diff(checked["order_day"]) < 0)
+        if len(early):
+            raise ValueError(
+                f"order_day goes back in {len(early):,} of {len(spend):,} rows, first row "
+                f"{early[0] + 1}: give orders in order of time"
+            )
+        for name, part in (checked | {"order_spend": spend}).items():
+            object.__setattr__(self, name, part)
 
     @property
     def first_day(self) -> int:
@@ -143,6 +178,7 @@ def largest_categories(shop: Shop, before: str | pd.Timestamp, count: int) -> tu
     >>> largest_categories(Shop(products=products, order_lines=lines), "2017-02-01", 2)
     ('BREAD', 'MILK')
     """
+    count = int(inputs.whole_numbers(count, "count", low=1))
     ordered_at = shop.order_lines["ordered_at"]
     early = shop_times(ordered_at, "ordered_at") < shop_day(before, "before", ordered_at)
     lines = shop.order_lines.loc[early, ["customer_id", "product_id"]].merge(
@@ -275,7 +311,16 @@ def category_orders(log: PurchaseLog, first_day: int, last_day: int) -> np.ndarr
     Returns
     -------
     array of shape (H, C), int64
+
+    Raises
+    ------
+    ValueError
+        When a day is not whole, or the span ends before it begins.
     """
+    for name, day in (("first_day", first_day), ("last_day", last_day)):
+        inputs.whole_numbers(day, name, low=None)
+    if last_day < first_day:
+        raise ValueError(f"first_day is {first_day}, last_day {last_day}: give the earlier first")
     rows = (log.day >= first_day) & (log.day < last_day)
     shape = (len(log.customers), len(log.categories))
     cell = log.customer[rows] * shape[1] + log.category[rows]
@@ -390,6 +435,11 @@ def week_grid(log: PurchaseLog, as_of: str | pd.Timestamp, weeks: int) -> np.nda
     -------
     array of shape (H, C, weeks), float32
 
+    Raises
+    ------
+    ValueError
+        When there is no week, or no such date.
+
     Examples
     --------
     Milk today would not count; milk seven days ago stands in the latest week, eight days ago in the
@@ -411,6 +461,7 @@ def week_grid(log: PurchaseLog, as_of: str | pd.Timestamp, weeks: int) -> np.nda
     >>> np.expm1(week_grid(log, "2017-01-15", weeks=3)).round()
     array([[[0., 1., 1.]]], dtype=float32)
     """
+    weeks = int(inputs.whole_numbers(weeks, "weeks", low=1))
     now, size = day_number(as_of), len(log.customers) * len(log.categories)
     age = (now - 1 - log.day) // 7
     rows = (log.day < now) & (age < weeks)
@@ -443,6 +494,11 @@ def basket_sequences(
     lengths : array of shape (H,), int64
         How many baskets are real.
 
+    Raises
+    ------
+    ValueError
+        When there is no basket, or no such date.
+
     Examples
     --------
     The last two of three baskets, the older one first; customer 12 has none, only pads.
@@ -470,6 +526,7 @@ def basket_sequences(
     >>> lengths
     array([2, 0])
     """
+    length = int(inputs.whole_numbers(length, "length", low=1))
     now, size = day_number(as_of), len(log.customers)
     orders = np.flatnonzero(log.order_day < now)
     orders = orders[np.argsort(log.order_customer[orders], kind="stable")]
@@ -505,6 +562,11 @@ def next_purchases(log: PurchaseLog, as_of: str | pd.Timestamp, days: int, tags:
     array of shape (H, tags), float32
         1 where an order with ``as_of <= day < as_of + days`` held the category.
 
+    Raises
+    ------
+    ValueError
+        When there is no day, no such date, or there are more tags than categories.
+
     Examples
     --------
     An order on the date itself is ahead, one at the end of the span no longer.
@@ -525,5 +587,7 @@ def next_purchases(log: PurchaseLog, as_of: str | pd.Timestamp, days: int, tags:
     >>> next_purchases(log, "2017-01-08", days=28, tags=2)
     array([[1., 0.]], dtype=float32)
     """
+    days = int(inputs.whole_numbers(days, "days", low=1))
+    tags = int(inputs.whole_numbers(tags, "tags", low=1, high=len(log.categories)))
     now = day_number(as_of)
     return (category_orders(log, now, now + days)[:, :tags] > 0).astype(np.float32)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pm_utils.inputs import refuse
+
 
 def shop_times(values: pd.Series, name: str) -> pd.Series:
     """Return times without a zone, as the shop's clock shows them, or refuse them.
@@ -52,12 +54,7 @@ def shop_times(values: pd.Series, name: str) -> pd.Series:
         raise TypeError(
             f"{name} is of {values.dtype}, first {first}: give datetimes of one zone, or of none"
         )
-    missing = values.isna().to_numpy()
-    if missing.any():
-        raise ValueError(
-            f"{name} is missing in {missing.sum():,} of {len(values):,} rows, first row "
-            f"{_bare(values.index[missing.argmax()])!r}: give each its time"
-        )
+    refuse(values.isna(), f"{name} is missing", "give each its time", rows=values)
     return values if values.dt.tz is None else values.dt.tz_localize(None)
 
 
@@ -118,8 +115,3 @@ def day_numbers(times: pd.Series) -> np.ndarray:
     array([1])
     """
     return times.to_numpy().astype("datetime64[D]").astype(np.int64)
-
-
-def _bare(label: Any) -> Any:
-    """A NumPy scalar as Python's."""
-    return label.item() if isinstance(label, np.generic) else label

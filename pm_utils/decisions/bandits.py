@@ -17,7 +17,16 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from pm_utils.evaluation.replications import mean_and_margin
-from pm_utils.inputs import booleans, codes, numbers, probabilities, whole_numbers
+from pm_utils.inputs import (
+    aligned_tables,
+    booleans,
+    codes,
+    like,
+    numbered,
+    numbers,
+    probabilities,
+    whole_numbers,
+)
 from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16
@@ -131,7 +140,7 @@ def play_bandit(
            [0.5, 0.5],
            [0.5, 0.5]])
     """
-    truth = probabilities(truth, "truth")
+    truth = probabilities(numbered(truth, "truth"), "truth")
     if truth.ndim != 2 or not truth.size:
         raise ValueError(f"truth has shape {truth.shape}: give (N, M), a row for each customer")
     for name, count in (("rounds", rounds), ("batch", batch), ("replications", replications)):
@@ -197,7 +206,7 @@ class Known:
     """
 
     def __init__(self, ads: np.ndarray) -> None:
-        self.ads = whole_numbers(ads, "ads")
+        self.ads = whole_numbers(numbered(ads, "ads"), "ads")
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return the ads that are written down."""
@@ -416,7 +425,7 @@ class LinUCB:
     def __init__(
         self, context: np.ndarray, n_ads: int, replications: int, *, alpha: float, ridge: float = 1
     ) -> None:
-        self.context = numbers(context, "context", ndim=2).astype(float)
+        self.context = numbers(numbered(context, "context"), "context", ndim=2).astype(float)
         numbers(ridge, "ridge", above=0)
         self.alpha = np.float32(numbers(alpha, "alpha", low=0))
         self.context32 = self.context.astype(np.float32)
@@ -567,7 +576,7 @@ class DeepThompson:
         base_rate: float = 0.03,
         seed: int = 0,
     ) -> None:
-        context = numbers(context, "context", ndim=2)
+        context = numbers(numbered(context, "context"), "context", ndim=2)
         numbers(doubt, "doubt", low=0)
         numbers(prior_precision, "prior_precision", above=0)
         if not 0 < base_rate < 1:
@@ -782,7 +791,7 @@ def total_regret(earned: np.ndarray, oracle: np.ndarray, batch: int) -> np.ndarr
     array([[25.],
            [25.]])
     """
+    given = earned, oracle
+    earned, oracle = aligned_tables(earned=earned, oracle=oracle)
     earned, oracle = numbers(earned, "earned", ndim=2), numbers(oracle, "oracle", ndim=2)
-    if earned.shape != oracle.shape:
-        raise ValueError(f"earned is {earned.shape}, oracle {oracle.shape}: give equal shapes")
-    return np.cumsum(oracle - earned, axis=0) * batch
+    return like(np.cumsum(oracle - earned, axis=0) * batch, *given)

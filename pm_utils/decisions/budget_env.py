@@ -33,7 +33,7 @@ import gymnasium
 import numpy as np
 from gymnasium import spaces
 
-from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
+from pm_utils.inputs import aligned, booleans, like, numbers, probabilities, whole_numbers
 from pm_utils.market.dynamics import MarketState
 from pm_utils.market.market import Market
 from pm_utils.market.truth import TruthParameters
@@ -99,7 +99,8 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     Raises
     ------
     ValueError
-        When `wanted` is neither 0 nor 1, or a priority is not finite.
+        When `wanted` is neither 0 nor 1, a priority is not finite, what is left is no number of
+        flights, or the rows cannot be matched.
 
     Examples
     --------
@@ -111,11 +112,14 @@ def within_budget(wanted: np.ndarray, left: np.ndarray, priority: np.ndarray) ->
     >>> within_budget(wanted, left=np.array([2]), priority=np.zeros((1, 4)))
     array([[ True,  True, False, False]])
     """
+    given = wanted, left, priority
+    wanted, left, priority = aligned(wanted=wanted, left=left, priority=priority)
     wanted, priority = booleans(wanted, "wanted"), numbers(priority, "priority")
+    left = whole_numbers(left, "left")
     order = np.argsort(np.where(wanted, -priority, np.inf), axis=1, kind="stable")
     place = np.empty_like(order)
     np.put_along_axis(place, order, np.arange(wanted.shape[1])[None], axis=1)
-    return wanted & (place < left[:, None])
+    return like(wanted & (place < left[:, None]), *given)
 
 
 @dataclass(frozen=True, eq=False)
@@ -512,8 +516,17 @@ class BudgetEnv(gymnasium.Env):
         return self._observation(), self._info(0, 0)
 
     def step(self, action: np.ndarray) -> tuple:
-        """Play one week → observation, reward, terminated, truncated, info."""
-        action = np.asarray(action)
+        """Play one week → observation, reward, terminated, truncated, info.
+
+        Raises
+        ------
+        ValueError
+            When there is not one action for each customer, or one is no ad and not 0.
+        """
+        action = whole_numbers(action, "action", high=len(self.market.creatives))
+        if action.shape != (self.market.n_customers,):
+            told = f"action has shape {action.shape}"
+            raise ValueError(f"{told}: give one for each of {self.market.n_customers} customers")
         wanted = (action > 0) & self._state.alive
         sent = within_budget(wanted[None], np.array([self._left]), np.zeros((1, len(action))))[0]
         shown = np.where(sent, action - 1, -1)

@@ -29,7 +29,7 @@ from pm_utils.decisions.networks import (
     truths,
 )
 from pm_utils.decisions.planning import FlightPolicy, pace
-from pm_utils.inputs import booleans, numbers, whole_numbers
+from pm_utils.inputs import booleans, numbered, numbers, whole_numbers
 from pm_utils.market import Market
 
 
@@ -109,6 +109,11 @@ class PricedView:
     price : array of shape (E,)
         Dollars a flight, on top of what it costs.
 
+    Raises
+    ------
+    ValueError
+        When a price is not finite, or customers, who are called by number, have none.
+
     Examples
     --------
     >>> import numpy as np
@@ -131,6 +136,11 @@ class PricedView:
     """
 
     def __init__(self, forecast: Forecast, campaign: BudgetCampaign, price: np.ndarray) -> None:
+        price = numbers(numbered(price, "price"), "price", ndim=1)
+        if len(price) != len(forecast):
+            raise ValueError(
+                f"price has {len(price)} rows for {len(forecast)} customers: give each"
+            )
         self.forecast, self.campaign, self.price = forecast, campaign, price
         self.unit = forecast.best_rested + price + forecast.cost
         harm = -forecast.side_effect(np.full(len(forecast), campaign.impressions), 0)
@@ -247,7 +257,7 @@ class Replay:
         self.size, self._next, self._held = 0, 0, None
 
     def add(self, new: Transitions) -> None:
-        """Add transitions; the oldest make room."""
+        """Add transitions; the oldest make room, also among them."""
         members, count = new.reward.shape
         if self._held is None:
             empty = [
@@ -255,9 +265,10 @@ class Replay:
                 for name in _FIELDS
             ]
             self._held = Transitions(*empty)
-        place = (self._next + torch.arange(count)) % self.capacity
+        kept = min(count, self.capacity)  # of more, the last ones
+        place = (self._next + torch.arange(count - kept, count)) % self.capacity
         for name in _FIELDS:
-            getattr(self._held, name)[:, place] = getattr(new, name)
+            getattr(self._held, name)[:, place] = getattr(new, name)[:, count - kept :]
         self._next = (self._next + count) % self.capacity
         self.size = min(self.size + count, self.capacity)
 

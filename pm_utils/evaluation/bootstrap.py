@@ -1,9 +1,11 @@
 """Intervals from resampled units."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pm_utils.inputs import aligned_weights, numbers, plain, share, whole_numbers
+from pm_utils.inputs import aligned_weights, numbers, plain, refuse, share, whole_numbers
 
 
 def bootstrap_weights(n: int, repeats: int, seed: int) -> np.ndarray:
@@ -50,8 +52,8 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     Parameters
     ----------
     values : array of shape (R,)
-        Those that are not a number are left out: resamples that miss what a score needs, such as
-        one of the two classes.
+        Those that are not a number are left out, with a warning: resamples that miss what a score
+        needs, such as one of the two classes.
     level : float
         The share of values that the interval holds.
 
@@ -65,6 +67,11 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     ValueError
         When `level` is not between 0 and 1, a value is infinite or none is a number.
 
+    Warns
+    -----
+    RuntimeWarning
+        When some values are not a number: the interval is that of the others.
+
     References
     ----------
     Efron & Tibshirani (1993), An introduction to the bootstrap, ch. 13.
@@ -72,14 +79,18 @@ def percentile_interval(values: ArrayLike, level: float = 0.95) -> tuple[float, 
     Examples
     --------
     >>> from pm_utils.evaluation.bootstrap import percentile_interval
-    >>> percentile_interval([0, 1, 2, 3, float("nan"), 4], level=0.5)
+    >>> percentile_interval([0, 1, 2, 3, 4], level=0.5)
     (1.0, 3.0)
     """
     level = share(level, "level")
     values = np.asarray(plain(values), float)
-    if not np.isfinite(values).any():
+    missing = np.isnan(values)
+    if missing.all():
         raise ValueError(f"none of {values.size:,} values is a number: there is no interval")
-    numbers(np.where(np.isnan(values), 0.0, values), "values")
+    numbers(np.where(missing, 0.0, values), "values")
+    if missing.any():
+        told = f"{missing.sum():,} of {values.size:,} values are not a number"
+        warnings.warn(f"{told}: the interval leaves them out", RuntimeWarning, stacklevel=2)
     tail = (1 - level) / 2
     low, high = np.nanquantile(values, [tail, 1 - tail])
     return float(low), float(high)
@@ -119,8 +130,9 @@ def paired_interval(
     (1.0, 1.0)
     """
     weight, first, second = aligned_weights(weight, first=first, second=second)
+    weight = plain(weight)  # in the order of the scores
     gap = numbers(first, "first", ndim=1) - numbers(second, "second", ndim=1)
-    return percentile_interval(weighted_means(gap, resample_weights(weight, len(gap))), level)
+    return percentile_interval(weighted_means(gap, weight), level)
 
 
 def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -129,7 +141,8 @@ def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When a resample weighs nothing: it has no mean.
+        When a value is not finite, a resample weighs nothing, so has no mean, or as
+        `resample_weights`. Tables of pandas are matched as in `paired_interval`.
 
     Examples
     --------
@@ -138,12 +151,11 @@ def weighted_means(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     >>> weighted_means(np.array([1.0, 5.0]), np.array([[1, 1], [0, 2]]))
     array([3., 5.])
     """
+    weight, values = aligned_weights(weight, values=values)
+    values = numbers(values, "values", ndim=1)
+    weight = resample_weights(weight, len(values))
     total = weight.sum(axis=1)
-    if (empty := ~(total > 0)).any():
-        raise ValueError(
-            f"weight is 0 in all of {empty.sum():,} of {len(total):,} resamples, first row "
-            f"{int(empty.argmax())}: give each resample some unit"
-        )
+    refuse(~(total > 0), "weight is 0 throughout", "give each resample some unit")
     return weight @ values / total
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from pm_utils.evaluation.bootstrap import resample_weights
+from pm_utils.evaluation.bootstrap import percentile_interval, resample_weights
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.inputs import (
     aligned_tables,
@@ -328,6 +328,11 @@ def points_and_ends(
     points, low, high : DataFrame
         One row per model, one column per score.
 
+    Raises
+    ------
+    ValueError
+        As `pm_utils.evaluation.bootstrap.percentile_interval`.
+
     Examples
     --------
     >>> import pandas as pd
@@ -338,10 +343,12 @@ def points_and_ends(
     [0.8, 0.7, 0.9]
     """
     points = pd.DataFrame({name: table.iloc[0] for name, table in resamples.items()}).T
-    low, high = (
-        pd.DataFrame({name: table.iloc[1:].quantile(q) for name, table in resamples.items()}).T
-        for q in (0.025, 0.975)
-    )
+    ends = {
+        name: {score: percentile_interval(table[score].iloc[1:]) for score in table}
+        for name, table in resamples.items()
+    }
+    table = pd.DataFrame(ends).T
+    low, high = (table.map(lambda pair, end=end: pair[end]) for end in (0, 1))
     return points, low, high
 
 

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from scipy.special import expit
 
+from pm_utils.inputs import numbers, whole_numbers
+
 
 def newton_logistic(
     read_rows: Callable[[slice], tuple[np.ndarray, ...]],
@@ -40,6 +42,8 @@ def newton_logistic(
 
     Raises
     ------
+    ValueError
+        When a mean or a precision is not finite or of another shape, or a number is not whole.
     FloatingPointError
         When the coefficients are not finite at the end, as after inputs that are not.
 
@@ -55,6 +59,11 @@ def newton_logistic(
     >>> coef.round(3).tolist(), precision.round(3).tolist()  # log 3, and 4 p (1 − p) with p = ¾
     ([1.099], [[0.75]])
     """
+    whole_numbers(n_rows, "n_rows"), whole_numbers(block, "block", low=1)
+    whole_numbers(list(strides), "strides", low=1)
+    mean, precision = numbers(mean, "mean", ndim=1), numbers(precision, "precision", ndim=2)
+    if precision.shape != (len(mean), len(mean)):
+        raise ValueError(f"precision has shape {precision.shape}: give ({len(mean)}, {len(mean)})")
     coef, hessian = mean, precision
     for stride in strides if n_rows else ():
         gradient, hessian = -precision @ (coef - mean), precision.copy()
@@ -74,5 +83,12 @@ def newton_logistic(
 
 
 def inverses(matrices: np.ndarray) -> np.ndarray:
-    """Return the inverse of each matrix (N, K, K), by PyTorch, which takes half of NumPy's time."""
+    """Return the inverse of each matrix (N, K, K), by PyTorch, which takes half of NumPy's time.
+
+    Raises
+    ------
+    ValueError
+        When a number is not finite.
+    """
+    numbers(matrices, "matrices")
     return torch.linalg.inv(torch.as_tensor(matrices)).numpy()

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from pm_utils.inputs import refuse
+
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -336,12 +338,5 @@ def _check_rows(
     ):
         if not part.is_floating_point() or math.isfinite(part.sum().item()):
             continue  # one pass; a sum that is not finite may be of numbers that are
-        if (wrong := ~part.isfinite()).any():
-            rows = wrong.reshape(len(part), -1).any(1)
-            where = [int(axis) for axis in wrong.nonzero()[0]]
-            column = f", column {', '.join(map(str, where[1:]))}" if where[1:] else ""
-            raise ValueError(
-                f"{called} is not finite in {int(rows.sum()):,} of {len(part):,} rows, first row "
-                f"{where[0]}{column} ({part[tuple(where)].item()}): fill or leave out what is not "
-                "known"
-            )
+        remedy = "fill or leave out what is not known"
+        refuse(~part.isfinite(), f"{called} is not finite", remedy, shown=part)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-import numpy as np
+import pandas as pd
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import PoissonRegressor
@@ -50,8 +50,8 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     return models
 
 
-def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> np.ndarray:
-    """Fit a classical model on some rows and predict the dollars of others → (N,).
+def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> pd.Series:
+    """Fit a classical model on some rows and predict the dollars of others, by their index.
 
     Explained in chapter ``lifetime-value``.
 
@@ -80,8 +80,8 @@ def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> 
     >>> features = pd.DataFrame({"orders": [0.0, 1.0, 2.0, 3.0]})
     >>> rows = ValueRows(features, features.iloc[:, :0], np.array([1.0, 3.0, 9.0, 27.0]))
     >>> model = lifetime_baselines(seed=0)["Poisson regression, 0.01"]
-    >>> fitted_dollars(model, rows, rows).round()
-    array([ 1.,  3.,  9., 27.])
+    >>> fitted_dollars(model, rows, rows).round().tolist()
+    [1.0, 3.0, 9.0, 27.0]
     """
     scaling, unit = Scaling.learn(rows.features), rows.value.mean()
     if not unit > 0:
@@ -92,4 +92,5 @@ def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> 
         tables.append(replace(part, features=scaling.apply(part.features), profile=profile).table())
     for table in tables:
         inputs.numbers(table, "profile and features")
-    return model.fit(tables[0].to_numpy(), rows.value / unit).predict(tables[1].to_numpy()) * unit
+    dollars = model.fit(tables[0].to_numpy(), rows.value / unit).predict(tables[1].to_numpy())
+    return inputs.like(dollars * unit, later.features)

@@ -40,16 +40,15 @@ def _history(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return x, t_x and T as floats, matched by their index, or refuse what is no history."""
     x, t_x, T = matched(frequency=frequency, recency=recency, age=age)
-    rows = next((one.index for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
+    rows = next((one for one in (x, t_x, T) if isinstance(one, pd.Series)), None)
     x = inputs.whole_numbers(x, "frequency").astype(float)
     t_x, T = inputs.numbers(t_x, "recency", low=0), inputs.numbers(T, "age", low=0)
     rounding = 1e-9 if t_x.dtype == T.dtype == float else 4 * float(np.finfo(np.float32).eps)
     t_x, T = t_x.astype(float), T.astype(float)
-    late = np.atleast_1d(t_x > T * (1 + rounding) + rounding)
-    _refuse(late, rows, "recency is beyond age", "give both in one unit, until one day")
-    early = np.atleast_1d((x == 0) & (t_x > 0))
+    late, remedy = t_x > T * (1 + rounding) + rounding, "give both in one unit, until one day"
+    inputs.refuse(late, "recency is beyond age", remedy, rows=rows)
     fault = "recency is above 0 without a repeat order"
-    _refuse(early, rows, fault, "count it from the first order")
+    inputs.refuse((x == 0) & (t_x > 0), fault, "count it from the first order", rows=rows)
     return x, np.minimum(t_x, T), T
 
 
@@ -59,14 +58,6 @@ def _ahead(weeks: ArrayLike, *history: ArrayLike) -> tuple[np.ndarray, ...]:
     if isinstance(weeks, pd.Series):
         weeks, *history = matched(**dict(zip(names, (weeks, *history), strict=True)))
     return inputs.numbers(weeks, "weeks", low=0), *_history(*history)
-
-
-def _refuse(wrong: np.ndarray, rows: pd.Index | None, fault: str, remedy: str) -> None:
-    """Raise when any row is wrong, naming the first by its label."""
-    if wrong.any():
-        first = wrong.argmax() if rows is None else rows[wrong.argmax()]
-        told = f"{fault} in {wrong.sum():,} of {len(wrong):,} rows, first row {first}"
-        raise ValueError(f"{told}: {remedy}")
 
 
 def bgnbd_log_likelihood(
@@ -94,7 +85,8 @@ def bgnbd_log_likelihood(
     -------
     value : array of shape (N,)
     gradients : array of shape (N, 4)
-        With respect to the logarithm of each parameter.
+        With respect to the logarithm of each parameter. Both carry the customers' index where they
+        came with one.
 
     Raises
     ------
@@ -138,7 +130,8 @@ def bgnbd_log_likelihood(
     by_alpha = r / alpha - (r + x) * (alive_share / (alpha + T) + gone_share / (alpha + t_x))
     by_a = either + gone_share / a
     by_b = either - psi(b) + alive_share * psi(b + x) + gone_share * psi(before)
-    return value, np.column_stack([by_r * r, by_alpha * alpha, by_a * a, by_b * b])
+    gradients = np.column_stack([by_r * r, by_alpha * alpha, by_a * a, by_b * b])
+    return tuple(inputs.like(one, frequency, recency, age) for one in (value, gradients))
 
 
 @dataclass(frozen=True)
@@ -216,7 +209,8 @@ class BetaGeoNBD:
         Examples
         --------
         >>> from pm_utils.lifetime.btyd import BetaGeoNBD
-        >>> history = [0, 1, 2, 8, 5], [0, 2, 30, 35, 12], [39, 39, 39, 36, 38]
+        >>> frequency = [0, 1, 2, 8, 5, 0, 3, 1, 0, 12]
+        >>> history = frequency, [0, 2, 30, 35, 12, 0, 8, 20, 0, 38], [39] * 10
         >>> fitted, guess = BetaGeoNBD.fit(*history), BetaGeoNBD(1, 1, 1, 1)
         >>> fitted.log_likelihood(*history) > guess.log_likelihood(*history)
         True
@@ -399,7 +393,8 @@ def gamma_gamma_log_likelihood(
     -------
     value : array of shape (N,)
     gradients : array of shape (N, 3)
-        With respect to the logarithm of each parameter.
+        With respect to the logarithm of each parameter. Both carry the customers' index where they
+        came with one.
 
     Raises
     ------
@@ -421,6 +416,7 @@ def gamma_gamma_log_likelihood(
     (array([0.25]), (1, 3))
     """
     p, q, v = inputs.numbers(parameters, "parameters", above=0)
+    given = frequency, value
     x, mean = matched(frequency=frequency, value=value)
     x, mean = inputs.numbers(x, "frequency", above=0), inputs.numbers(mean, "value", above=0)
     total, n = v + x * mean, p * x
@@ -429,7 +425,8 @@ def gamma_gamma_log_likelihood(
     by_p = x * (psi(n + q) - psi(n) + np.log(x * mean) - np.log(total))
     by_q = psi(n + q) - psi(q) + np.log(v) - np.log(total)
     by_v = q / v - (n + q) / total
-    return likelihood, np.column_stack([by_p * p, by_q * q, by_v * v])
+    gradients = np.column_stack([by_p * p, by_q * q, by_v * v])
+    return tuple(inputs.like(one, *given) for one in (likelihood, gradients))
 
 
 @dataclass(frozen=True)

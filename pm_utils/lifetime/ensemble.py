@@ -12,7 +12,7 @@ from torch import Tensor
 from pm_utils.customers.features import FEATURES, DatedPipeline, features_on, next_spend
 from pm_utils.data import Shop
 from pm_utils.data.clock import shop_day
-from pm_utils.inputs import aligned, columns, numbers
+from pm_utils.inputs import aligned, columns, like, numbers, plain
 from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import fit, predict
 from pm_utils.lifetime.networks import LifetimeValueNet, ziln_loss, ziln_mean
@@ -76,8 +76,10 @@ class ValueRows:
         return len(self.value)
 
     def take(self, rows: np.ndarray) -> Self:
-        """Return some rows, by a mask or by position."""
-        rows = np.arange(len(self))[rows]
+        """Return some rows, by a mask, matched by its index if it has one, or by position."""
+        if plain(rows).dtype == bool:
+            rows = aligned(features=self.features, rows=rows)[1]
+        rows = np.arange(len(self))[plain(rows)]
         return replace(
             self,
             features=self.features.iloc[rows],
@@ -158,6 +160,13 @@ def against_own_habit(features: pd.DataFrame) -> pd.DataFrame:
         ``orders_missed``, log(1 + orders expected since the last one), and ``recent_spend_ratio``
         and ``recent_order_ratio``, logarithms of the last eight weeks' rate over the usual one.
 
+    Raises
+    ------
+    KeyError
+        When a column is missing.
+    ValueError
+        When a number is below 0 or not finite.
+
     Examples
     --------
     Both order once a week. The first ordered seven days ago and spends as usual; the second has
@@ -173,15 +182,17 @@ def against_own_habit(features: pd.DataFrame) -> pd.DataFrame:
     0           0.69                0.00                 0.0
     1           2.20               -3.04                -2.4
     """
+    names = "orders_per_week", "spend_per_week", "recency_days", "recent_spend", "recent_orders"
+    numbers(columns(features, names, "features"), "features", low=0)
     orders, spend = features["orders_per_week"], features["spend_per_week"]
     missed = features["recency_days"] / 7 * orders
     recent = features["recent_spend"] / 8, features["recent_orders"] / 8
-    columns = {
+    compared = {
         "orders_missed": np.log1p(missed),
         "recent_spend_ratio": np.log((recent[0] + 1) / (spend + 1)),
         "recent_order_ratio": np.log((recent[1] + 0.1) / (orders + 0.1)),
     }
-    return pd.DataFrame(columns)
+    return pd.DataFrame(compared)
 
 
 def scaled(train: ValueRows, later: ValueRows) -> tuple[ValueRows, ValueRows]:
@@ -296,6 +307,7 @@ class ValueEnsemble:
         inputs = self.inputs(rows)
         return [predict(net, inputs) for net in self.nets]
 
-    def predict(self, rows: ValueRows) -> np.ndarray:
-        """Return the expected value of each customer → (N,)."""
-        return np.mean([ziln_mean(output).numpy() for output in self.outputs(rows)], axis=0)
+    def predict(self, rows: ValueRows) -> pd.Series:
+        """Return the expected value of each customer, by the index of the features."""
+        dollars = [ziln_mean(output).numpy() for output in self.outputs(rows)]
+        return like(np.mean(dollars, axis=0), rows.features)

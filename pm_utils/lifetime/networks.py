@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from pm_utils.inputs import refuse
+
 SIGMA = (0.05, 2.0)  # exp(σ²/2) explodes above; below, one surprising customer rules the loss
 
 
@@ -82,12 +84,7 @@ class LifetimeValueNet(nn.Module):
 
 def _check_value(value: Tensor) -> None:
     wrong = ~((value >= 0) & value.isfinite())
-    if wrong.any():
-        first = int(wrong.nonzero()[0, 0])
-        raise ValueError(
-            f"value is below 0 or not finite in {int(wrong.sum()):,} of {len(value):,} rows, first "
-            f"row {first} ({value[first].item():g}): give dollars of at least 0"
-        )
+    refuse(wrong, "value is below 0 or not finite", "give dollars of at least 0", shown=value)
 
 
 def _sigma(raw: Tensor) -> Tensor:

@@ -55,12 +55,9 @@ def _days(
         early &= times >= shop_day(start, "start", orders["ordered_at"])
     orders, times, left_out = orders[early], times[early], {}  # counts of what is left out
     nobody = orders["customer_id"].isna().to_numpy()
-    if nobody.any() and missing == "refuse":
-        raise ValueError(
-            f"customer_id is missing in {nobody.sum():,} of {len(nobody):,} rows, first row "
-            f"{orders.index[nobody.argmax()]!r}: name the customers, or leave those rows out by "
-            "missing_customers='drop'"
-        )
+    if missing == "refuse":
+        remedy = "name the customers, or leave those rows out by missing_customers='drop'"
+        inputs.refuse(nobody, "customer_id is missing", remedy, rows=orders)
     if missing == "drop":
         left_out["rows without a customer"] = int(nobody.sum())
         orders, times = orders[~nobody], times[~nobody]
@@ -70,12 +67,12 @@ def _days(
         return _one_per_day(ids, customer, day, None, left_out)
     amount = inputs.numbers(orders["amount"], "amount")
     back = amount < 0
-    if back.any() and returns == "refuse":
-        raise ValueError(
-            f"amount is below 0 in {back.sum():,} of {len(back):,} rows, first row "
-            f"{orders.index[back.argmax()]!r} ({amount[back.argmax()]:g}): these are returns; "
-            "returns='net' takes them off the purchases before them, returns='drop' leaves them out"
+    if returns == "refuse":
+        remedy = (
+            "these are returns; returns='net' takes them off the purchases before them, "
+            "returns='drop' leaves them out"
         )
+        inputs.refuse(back, "amount is below 0", remedy, rows=orders, shown=amount)
     if returns != "refuse":
         left_out["returns"] = int(back.sum())
     bought = _one_per_day(ids, customer[~back], day[~back], amount[~back], left_out)
@@ -120,19 +117,20 @@ def _net(bought: _Days, customer: np.ndarray, day: np.ndarray, returned: np.ndar
 
     Returns the dollars that met no purchase: what came back was bought before the record began.
     """
-    homeless = 0.0
-    first = np.searchsorted(bought.customer, customer)
-    behind = np.searchsorted(bought.customer, customer, side="right")
-    for row in np.argsort(day, kind="stable"):
-        left = returned[row]
-        own = bought.day[first[row] : behind[row]]
-        until = first[row] + np.searchsorted(own, day[row], side="right")
-        for purchase in range(until - 1, first[row] - 1, -1):
-            taken = min(left, bought.dollars[purchase])
-            bought.dollars[purchase] -= taken
-            left -= taken
-        homeless += left
-    return float(homeless)
+    size = len(bought.day)
+    who, when = np.append(bought.customer, customer), np.append(bought.day, day)
+    span = int(np.ptp(when)) + 1
+    order = np.argsort(who * span + (when - when.min()), kind="stable")  # a day's purchases first
+    moved = pd.Series(np.append(bought.dollars, -returned)[order])
+    rows = who[order]
+    paid = moved.groupby(rows).cumsum()
+    debt = paid.groupby(rows).cummin().clip(upper=0)  # what met no purchase so far
+    held = paid - debt  # a stack of dollars: purchases lie on it, returns take from its top
+    least = held[::-1].groupby(rows[::-1]).cummin()[::-1]  # how low it ever is from then on
+    left = (least - held + moved).clip(lower=0).to_numpy()
+    touched = (order < size) & (least < held).to_numpy()
+    bought.dollars[order[touched]] = left[touched]
+    return float(-debt.groupby(rows).last().sum())
 
 
 def rfm_summary(
@@ -245,7 +243,7 @@ def days_with_order(
     *,
     returns: Returns = "refuse",
     missing_customers: Missing = "refuse",
-) -> np.ndarray:
+) -> pd.Series:
     """Count each customer's days with an order from `start` to before `end`.
 
     Explained in chapter ``lifetime-value``.
@@ -264,8 +262,8 @@ def days_with_order(
 
     Returns
     -------
-    array of shape (N,), int64
-        In the order of `customers`; 0 for those without an order, also before.
+    Series of int64
+        By customer, in the order of `customers`; 0 for those without an order, also before.
 
     Raises
     ------
@@ -281,8 +279,8 @@ def days_with_order(
     >>> from pm_utils.lifetime.rfm import days_with_order
     >>> days = pd.to_datetime(["2017-01-08", "2017-01-08", "2017-01-22"])
     >>> orders = pd.DataFrame({"customer_id": [7, 7, 7], "ordered_at": days})
-    >>> days_with_order(orders, pd.Index([3, 7]), "2017-01-01", "2017-01-22")
-    array([0, 1])
+    >>> days_with_order(orders, pd.Index([3, 7]), "2017-01-01", "2017-01-22").to_dict()
+    {3: 0, 7: 1}
     """
     if not shop_day(start, "start", orders["ordered_at"]) < shop_day(
         end, "end", orders["ordered_at"]
@@ -296,7 +294,7 @@ def days_with_order(
             "these would be found"
         )
     count = pd.Series(np.bincount(held.customer, minlength=len(held.ids)), held.ids)
-    return count.reindex(customers, fill_value=0).to_numpy()
+    return count.reindex(customers, fill_value=0)
 
 
 def _kind(ids: pd.Index | pd.Series) -> str:

@@ -19,15 +19,12 @@ SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "to
 
 def _checked(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
     """Return two lists (N,) and the weights (R, N), matched by their index, or refuse them."""
-    single = weight is not None and np.ndim(weight) == 1
-    actual, predicted, one = inputs.aligned(
-        actual=actual, predicted=predicted, weight=weight if single else None
-    )
+    weight, actual, predicted = inputs.aligned_weights(weight, actual=actual, predicted=predicted)
     actual = inputs.numbers(actual, "actual", ndim=1).astype(float, copy=False)
     predicted = inputs.numbers(predicted, "predicted", ndim=1).astype(float, copy=False)
     if weight is None:
         return actual, predicted, np.ones((1, len(actual)))
-    weight = inputs.numbers(one if single else weight, "weight", low=0).astype(float, copy=False)
+    weight = inputs.numbers(weight, "weight", low=0).astype(float, copy=False)
     weight = np.atleast_2d(weight)
     if weight.ndim != 2 or weight.shape[1] != len(actual) or not weight.sum(1).all():
         raise ValueError(
@@ -35,6 +32,15 @@ def _checked(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) 
             "resample, and none of 0 for all"
         )
     return actual, predicted, weight
+
+
+def _models(
+    actual: ArrayLike, predicted: dict[str, ArrayLike], weight: ArrayLike | None = None
+) -> tuple[ArrayLike, dict[str, ArrayLike], ArrayLike | None]:
+    """Return actual dollars, all predictions and the weights, matched by one index."""
+    told = {f"{name!r}": dollars for name, dollars in predicted.items()}
+    weight, actual, *rows = inputs.aligned_weights(weight, actual=actual, **told)
+    return actual, dict(zip(predicted, rows, strict=True)), weight
 
 
 def _by_value(values: np.ndarray, *amounts: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -61,7 +67,8 @@ def spearman(
     ----------
     actual, predicted : arrays of shape (N,)
     weight : array of shape (N,) or (R, N), optional
-        How often each customer counts, as from `pm_utils.evaluation.bootstrap.bootstrap_weights`.
+        How often each customer counts, as from `pm_utils.evaluation.bootstrap.bootstrap_weights`;
+        the columns of a table of pandas are matched with the customers.
 
     Returns
     -------
@@ -328,6 +335,7 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
     twice        1.0              1.0  10.5    2.0           1.0
     """
     rows = {}
+    actual, predicted, _ = _models(actual, predicted)
     for name, dollars in predicted.items():
         some = (decile_table(actual, dollars)["actual"] > 0).all()
         error = decile_error(actual, dollars) if some else np.nan
@@ -353,9 +361,11 @@ def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Serie
     >>> mean_scores([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).abs().round(2).to_dict()
     {'Spearman': 0.0, 'normalised Gini': 0.0, 'MAE': 0.67, 'total': 1.0}
     """
-    scores = [value_scores(actual, dollars) for dollars in predicted]
-    if not scores:
+    several = {f"prediction {k}": dollars for k, dollars in enumerate(predicted)}
+    if not several:
         raise ValueError("there is no prediction: give at least one")
+    actual, several, _ = _models(actual, several)
+    scores = [value_scores(actual, dollars) for dollars in several.values()]
     return pd.DataFrame(scores).mean(skipna=False)
 
 
@@ -390,6 +400,7 @@ def value_score_intervals(
     >>> (low["total"] < high["total"]).tolist()
     [True]
     """
+    actual, predicted, weight = _models(actual, predicted, weight)
     resampled = {k: value_scores(actual, dollars, weight) for k, dollars in predicted.items()}
     ends = pd.DataFrame(resampled).T.map(percentile_interval)
     return tuple(ends.map(lambda pair, end=end: pair[end]) for end in (0, 1))
@@ -434,7 +445,8 @@ def paired_value_gain(
     """
     if metric not in SCORES:
         raise KeyError(f"metric is {metric!r}: give one of {', '.join(SCORES)}")
-    resampled = [value_scores(actual, dollars, weight)[metric] for dollars in (first, second)]
+    actual, both, weight = _models(actual, {"first": first, "second": second}, weight)
+    resampled = [value_scores(actual, dollars, weight)[metric] for dollars in both.values()]
     return percentile_interval(resampled[0] - resampled[1])
 
 

@@ -101,6 +101,12 @@ class WeekView:
     budget : int
         Impressions left in this round.
 
+    Raises
+    ------
+    ValueError
+        When the arrays differ in customers, it is neither 0 nor 1 who is treated or reachable, or
+        a fatigue is negative or not finite. Pandas' rows are matched by index.
+
     Examples
     --------
     The second customer has left, the third is held out.
@@ -118,6 +124,14 @@ class WeekView:
     reachable: np.ndarray
     fatigue: np.ndarray
     budget: int
+
+    def __post_init__(self) -> None:
+        """Check once what strategies will read."""
+        names = ("treated", "reachable", "fatigue")
+        given = aligned(**{name: getattr(self, name) for name in names})
+        for name, part in zip(names, given, strict=True):
+            known = numbers(part, name, low=0) if name == "fatigue" else booleans(part, name)
+            object.__setattr__(self, name, known)
 
     @property
     def eligible(self) -> np.ndarray:
@@ -160,8 +174,20 @@ class Log:
     profit: list[np.ndarray] = field(default_factory=list)
 
     def rows(self, first: int = 0, last: int | None = None) -> dict[str, np.ndarray]:
-        """Return the rows of some weeks as one table, with their ``week``."""
+        """Return the rows of some weeks as one table, with their ``week``.
+
+        Raises
+        ------
+        ValueError
+            When there is no such week, or the columns of one differ in rows.
+        """
         parts = self.shown[first:last]
+        if not parts:
+            raise ValueError(f"the log has {len(self.shown)} weeks, none from {first} to {last}")
+        for number, part in enumerate(parts, first):
+            if len({len(column) for column in part.values()}) > 1:
+                told = ", ".join(f"{name} {len(column):,}" for name, column in part.items())
+                raise ValueError(f"week {number}: {told} rows; give as many of each")
         rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         weeks = first + np.arange(len(parts))
         return rows | {"week": np.repeat(weeks, [len(part["customer"]) for part in parts])}

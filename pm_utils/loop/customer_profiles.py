@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from pm_utils.customers.networks import UserProfileNet
-from pm_utils.inputs import aligned, booleans, columns, numbers, whole_numbers
+from pm_utils.inputs import aligned, booleans, columns, numbers, probabilities, whole_numbers
 from pm_utils.learning.standardise import standard_scores
 from pm_utils.learning.training import fit, predict
 
@@ -172,6 +172,11 @@ def smoothed_shares(counts: np.ndarray, strength: float) -> np.ndarray:
 def against_all(shares: np.ndarray) -> np.ndarray:
     """Return shares (N, C) over everybody's mean share; 1 where nobody bought of a category.
 
+    Raises
+    ------
+    ValueError
+        When a share lies outside [0, 1].
+
     Examples
     --------
     >>> import numpy as np
@@ -179,6 +184,7 @@ def against_all(shares: np.ndarray) -> np.ndarray:
     >>> against_all(np.array([[0.75, 0.25, 0.0], [0.25, 0.75, 0.0]])).tolist()
     [[1.5, 0.5, 1.0], [0.5, 1.5, 1.0]]
     """
+    shares = probabilities(shares, "shares")
     mean = np.broadcast_to(shares.mean(0), shares.shape)
     return np.divide(shares, mean, out=np.ones_like(shares), where=mean > 0)
 
@@ -276,10 +282,23 @@ class Profile:
         Standard scores.
     affinity : (N, 12) float32
         log (share of a category / everybody's share).
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in customers, or a number is not finite. Pandas' rows are matched by
+        index.
     """
 
     traits: np.ndarray
     affinity: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check once what models will read."""
+        names = ("traits", "affinity")
+        for name, part in zip(names, aligned(**vars(self)), strict=True):
+            checked = numbers(part, name, ndim=2).astype(np.float32, copy=False)
+            object.__setattr__(self, name, checked)
 
 
 def _basics(past: PurchaseSummary) -> np.ndarray:

@@ -239,7 +239,14 @@ def spread_evenly(eligible: np.ndarray, budget: int, rng: np.random.Generator) -
 
 
 def annoyance_cost(market: Market, weeks: int) -> np.ndarray:
-    """Return the organic profit that an impression costs over some weeks, to first order → (N,)."""
+    """Return the organic profit that an impression costs over some weeks, to first order → (N,).
+
+    Raises
+    ------
+    ValueError
+        When the weeks are negative or not whole.
+    """
+    weeks = int(whole_numbers(weeks, "weeks"))
     truth, hidden = market.truth, market.truth_of_customers
     kept = truth.retention
     lasts = weeks if kept == 1 else (1 - kept**weeks) / (1 - kept)

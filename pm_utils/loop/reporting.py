@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pm_utils.creatives.text.evaluation import ADS
-from pm_utils.inputs import whole_numbers
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.campaign import Log, Run, impact_estimates
 from pm_utils.loop.planner import cannibalisation_rate, order_worth
@@ -27,8 +27,8 @@ def attributed_profit(
     Raises
     ------
     ValueError
-        When nobody is treated, there is no week, a row is of another customer or ad, or the share
-        lies outside [0, 1].
+        When nobody is treated, there is no week, a row is of another customer or ad, a count is
+        negative or not finite, or the share lies outside [0, 1].
 
     Examples
     --------
@@ -63,6 +63,8 @@ def attributed_profit(
     )
     whole_numbers(rows["creative"], "creative", high=len(menu) - 1)
     whole_numbers(rows["customer"], "customer", high=len(worth) - 1)
+    for name in ("conversions", "impressions"):
+        numbers(rows[name], name, low=0)
     discount = ADS[rows["creative"] // menu.n_looks, 2]
     earned = (rows["conversions"] * worth[rows["customer"], discount]).sum()
     spent = shop.prices.cost * rows["impressions"].sum()

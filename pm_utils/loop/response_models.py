@@ -441,7 +441,17 @@ class RandomEffects:
         return self.model.fatigue_effect
 
     def fit(self, banners: ExplorationLog, rows: ResponseLog) -> None:
-        """Fit the model, and then everybody's effects, to banners and the campaign so far."""
+        """Fit the model, and then everybody's effects, to banners and the campaign so far.
+
+        Raises
+        ------
+        ValueError
+            When a row is of another customer or ad, or the banners' record is of others.
+        """
+        shape = len(self.effects), len(self.x[0])
+        rows.within(*shape)
+        if banners.record.shape[2:] != shape:
+            raise ValueError(f"record has shape {banners.record.shape}: give (2, 2, *{shape})")
         rounds, em_steps = (1, min(self.em_steps, 1)) if self.fitted else (2, self.em_steps)
         self.model.fit(banners.rows, self._with_offset(rows))
         self.logits = self.model.logits()

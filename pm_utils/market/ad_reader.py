@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from pm_utils.inputs import numbers, plain, whole_numbers
 from pm_utils.market import renderer
 from pm_utils.market.creatives import Creatives
 from pm_utils.market.headlines import EOS, copy_grammar
@@ -110,6 +111,11 @@ def read_text(tokens: np.ndarray) -> TextReading:
     -------
     TextReading
 
+    Raises
+    ------
+    ValueError
+        When a token is not whole.
+
     Examples
     --------
     >>> import numpy as np
@@ -121,7 +127,9 @@ def read_text(tokens: np.ndarray) -> TextReading:
     >>> found.category, found.discount, found.valid  # the words say pets and 10 % in any order
     (array([10, 10]), array([1, 1]), array([ True, False]))
     """
-    grammar, tokens = copy_grammar(), np.asarray(tokens)
+    grammar, tokens = copy_grammar(), whole_numbers(tokens, "tokens", low=None)
+    if tokens.ndim != 2:
+        raise ValueError(f"tokens has shape {tokens.shape}: give (N, T), a row per headline")
     shape, n_words = grammar.reachable.shape[:3], len(grammar.words)
     known = (tokens > EOS) & (tokens < n_words)
     words = np.zeros((len(tokens), n_words), dtype=np.float32)
@@ -161,11 +169,10 @@ def read_images(images: np.ndarray) -> ImageReading:
     >>> bool(read_images(np.full((1, 32, 32, 3), 0.5)).valid)  # grey is no ad
     False
     """
-    images = np.asarray(images, dtype=np.float32)
+    images = plain(images).astype(np.float32, copy=False)
     if images.shape[1:] != (renderer.SIZE, renderer.SIZE, 3):
         raise ValueError(f"pictures of shape {images.shape}: give (N, 32, 32, 3)")
-    if not np.isfinite(images).all():
-        raise ValueError("pictures hold values that are not finite: give brightness in [0, 1]")
+    numbers(images, "images")
     if images.size and images.max() > 10:
         raise ValueError(f"brightness goes up to {images.max():.0f}: give it in [0, 1]")
     starts = range(0, max(len(images), 1), _BATCH)
@@ -359,7 +366,7 @@ def read_clips(clips: np.ndarray) -> ClipReading:
     Raises
     ------
     ValueError
-        If there are fewer frames, or the last ones are no pictures.
+        If there are fewer frames, or one is no picture, as of `read_images`.
 
     Examples
     --------
@@ -374,10 +381,11 @@ def read_clips(clips: np.ndarray) -> ClipReading:
     >>> read_clips(clip[:, [-1] * 12]).frozen  # the last picture twelve times
     array([ True])
     """
-    clips = np.asarray(clips, dtype=np.float32)
+    clips = plain(clips).astype(np.float32, copy=False)
     if clips.ndim != 5 or clips.shape[1] <= _SPAN + _LAG:
         raise ValueError(f"clips of shape {clips.shape}: give (N, F, 32, 32, 3), F at least 7")
     picture = read_images(clips[:, -1])
+    numbers(clips, "clips")
     starts = range(0, max(len(clips), 1), _CLIP_BATCH)
     parts = [_read_motion(np.clip(clips[start : start + _CLIP_BATCH], 0, 1)) for start in starts]
     velocity, coherence, change, looping = (np.concatenate(x) for x in zip(*parts, strict=True))

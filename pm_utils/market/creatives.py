@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from pm_utils.inputs import whole_numbers
+from pm_utils.inputs import plain, whole_numbers
+from pm_utils.market._checks import known_codes, rows_by_index
 
 ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "category": (
@@ -94,7 +95,8 @@ class Creatives:
     Raises
     ------
     ValueError
-        When the arrays differ in length, or a code is not whole or none of the levels.
+        When the arrays differ in length, or a code is not whole or none of the levels. Pandas'
+        rows are matched by index.
 
     Examples
     --------
@@ -124,8 +126,9 @@ class Creatives:
 
     def __post_init__(self) -> None:
         """Check that all arrays have one length and hold known codes."""
-        for name, levels in ATTRIBUTES.items():
-            codes = whole_numbers(getattr(self, name), name, low=None)
+        given = rows_by_index(**{name: getattr(self, name) for name in ATTRIBUTES})
+        for (name, levels), one in zip(ATTRIBUTES.items(), given, strict=True):
+            codes = whole_numbers(one, name, low=None)
             object.__setattr__(self, name, codes)
             if codes.shape != np.shape(self.category) or codes.ndim != 1:
                 raise ValueError(
@@ -144,7 +147,17 @@ class Creatives:
         return len(self.category)
 
     def take(self, rows: np.ndarray) -> "Creatives":
-        """Return the ads at the given positions, an array of them."""
+        """Return the ads at the given positions, or where a mask is true.
+
+        Raises
+        ------
+        ValueError
+            When there is no such position, or not one truth value per ad.
+        """
+        rows = plain(rows)
+        if rows.dtype == bool and rows.shape != (len(self),):
+            raise ValueError(f"rows has shape {rows.shape}: give ({len(self)},), one per ad")
+        rows = rows if rows.dtype == bool else known_codes(rows, "rows", len(self))
         taken = copy(self)  # its codes have been checked
         taken.__dict__.update({name: codes[rows] for name, codes in vars(self).items()})
         return taken

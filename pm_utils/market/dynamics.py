@@ -20,12 +20,16 @@ factor of a week and π(c | i) the policy
 The sum without end is closed by a geometric series once G no longer changes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from pm_utils.market.experiments import PER_CUSTOMER, ad_order_prices, organic_value
-from pm_utils.market.logging_policies import Policy
+from pm_utils.inputs import booleans, like, numbers, probabilities, whole_numbers
+from pm_utils.market._checks import by_number, known_codes
+from pm_utils.market._draws import PER_CUSTOMER, ad_order_prices, organic_value
+from pm_utils.market.experiments import check_flight
+from pm_utils.market.logging_policies import Policy, as_policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
 
 WEEK_STREAM = 5
@@ -45,12 +49,32 @@ class MarketState:
     fatigue : (N,) float64
     pending : (N, ORDER_WEEKS, 3) float64
         Orders, dollars and profit due from earlier clicks in this week and the next ones.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in customers, it is neither 0 nor 1 who has not left, a fatigue is
+        negative, or a number is not finite.
     """
 
     week: int
     alive: np.ndarray
     fatigue: np.ndarray
     pending: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check once what the next week will read."""
+        whole_numbers(self.week, "week")
+        checked = {
+            "alive": booleans(by_number(self.alive, "alive"), "alive"),
+            "fatigue": numbers(by_number(self.fatigue, "fatigue"), "fatigue", low=0, ndim=1),
+            "pending": numbers(self.pending, "pending", ndim=3),
+        }
+        if len({len(part) for part in checked.values()}) > 1:
+            told = ", ".join(f"{name} {len(part):,}" for name, part in checked.items())
+            raise ValueError(f"{told} customers: give as many of each")
+        for name, part in checked.items():
+            object.__setattr__(self, name, part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +105,7 @@ class WeekOutcome:
 
 def rested_state(n_customers: int) -> MarketState:
     """Return the state in which everybody is there and nobody has seen an ad."""
+    n_customers = int(whole_numbers(n_customers, "n_customers", low=1))
     return MarketState(
         week=0,
         alive=np.ones(n_customers, bool),
@@ -92,7 +117,25 @@ def rested_state(n_customers: int) -> MarketState:
 def advance(
     market, state: MarketState, creative: np.ndarray, impressions: np.ndarray
 ) -> tuple[MarketState, WeekOutcome]:
-    """Play one week; see `Market.step`."""
+    """Play one week; see `Market.step`.
+
+    Raises
+    ------
+    ValueError
+        When the state is of another number of customers, there is not one ad for each, or an ad or
+        a number of impressions cannot be.
+    KeyError
+        When pandas' rows are not those of the customers.
+    """
+    creative = by_number(creative, "creative")
+    creative = known_codes(creative, "creative", len(market.creatives), low=-1)
+    if creative.shape != (market.n_customers,) or len(state.alive) != market.n_customers:
+        raise ValueError(
+            f"creative has shape {creative.shape}, the state {len(state.alive):,} customers: give "
+            f"one ad per customer, {market.n_customers:,}"
+        )
+    impressions = known_codes(by_number(impressions, "impressions"), "impressions", PER_CUSTOMER)
+    impressions = np.broadcast_to(impressions, creative.shape)
     truth, hidden = market.truth, market.truth_of_customers
     keys = [stream_key(market.seed, WEEK_STREAM, state.week, name) for name in range(8)]
     everyone = np.arange(market.n_customers)
@@ -151,14 +194,29 @@ def _impression(market, who, creative, fatigue, j, keys):
 
 def expected_lifetime_value(
     market,
-    policy: Policy | None,
+    policy: Policy | Callable | None,
     *,
     impressions: int,
     discount_factor: float,
     weeks: int | None,
     customers: np.ndarray,
 ) -> np.ndarray:
-    """Return the lifetime value by the module's formula; see `Market.lifetime_value`."""
+    """Return the lifetime value by the module's formula; see `Market.lifetime_value`.
+
+    Raises
+    ------
+    ValueError
+        When the discount factor or the weeks are out of range, the impressions cannot be, or a
+        customer is none of the market's.
+    """
+    if not 0 < discount_factor <= 1:
+        raise ValueError(f"discount_factor is {discount_factor}: give one in (0, 1]")
+    if weeks is not None and weeks < 1:
+        raise ValueError(f"weeks is {weeks}: give at least 1, or None for no end")
+    weeks = None if weeks is None else int(whole_numbers(weeks, "weeks"))
+    check_flight(impressions, 7)
+    given, customers = customers, known_codes(customers, "customers", market.n_customers)
+    policy = None if policy is None else as_policy(policy, len(market.creatives))
     truth, hidden = market.truth, market.truth_of_customers
     k = 0 if policy is None else impressions
     gain, loss = _ad_value(market, policy, discount_factor, customers) if k else (0.0, 0.0)
@@ -178,7 +236,7 @@ def expected_lifetime_value(
         fatigue = truth.retention * strain
     if weeks is None:
         total += weight * alive * week / (1 - discount_factor * (1 - leaving))
-    return total
+    return like(total, given)
 
 
 def _settled(retention: float, impressions: int) -> int:
@@ -205,6 +263,11 @@ def _ad_value(market, policy: Policy, discount_factor: float, customers: np.ndar
 def lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
     """Return the mean of γ^l where l = min(whole weeks of an exponential delay, ORDER_WEEKS - 1).
 
+    Raises
+    ------
+    ValueError
+        When a delay is not finite or not above 0, or the factor lies outside [0, 1].
+
     Examples
     --------
     >>> import numpy as np
@@ -212,7 +275,9 @@ def lateness(delay: np.ndarray, discount_factor: float) -> np.ndarray:
     >>> lateness(np.array([0.1, 1e6]), 0.9).round(3)  # at once; in the last week, 0.9 ** 3
     array([1.   , 0.729])
     """
+    probabilities(discount_factor, "discount_factor")
+    given, delay = delay, numbers(delay, "delay", above=0)
     tail = np.exp(-7 / delay)
     weeks = np.arange(ORDER_WEEKS - 1)
     on_time = ((discount_factor * tail[..., None]) ** weeks).sum(-1) * (1 - tail)
-    return on_time + (discount_factor * tail) ** (ORDER_WEEKS - 1)
+    return like(on_time + (discount_factor * tail) ** (ORDER_WEEKS - 1), given)

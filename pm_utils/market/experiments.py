@@ -13,51 +13,27 @@ expected uplift against no ad is exact:
 - profit: ``m V (m1 - m0) + C V (m r - π d) - impression_cost G``.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import pandas as pd
 
-from pm_utils.market.logging_policies import Policy
+from pm_utils.inputs import like, numbers, whole_numbers
+from pm_utils.market._checks import known_codes, rows_by_index
+from pm_utils.market._draws import PER_CUSTOMER, ad_order_prices, organic_value
+from pm_utils.market.logging_policies import Policy, as_policy
 from pm_utils.market.randomness import exponential, poisson, stream_key, uniform
-from pm_utils.market.truth import order_values
 
 EXPERIMENT_STREAM = 4
-PER_CUSTOMER = 1 << 12  # counters set aside for each customer: orders or impressions of a flight
 OUTCOMES = ("orders", "bought", "spend", "profit")
 _ASSIGN, _CHOOSE, _ORGANIC, _ORGANIC_VALUE, _CLICK, _CONVERT, _DELAY, _DISPLACE, _AD_VALUE = range(
     9
 )
 
 
-def organic_value(customers, who: np.ndarray, counts: np.ndarray, key: np.uint64) -> np.ndarray:
-    """Return the dollars of each customer's first `counts` organic orders → (B,).
-
-    The j-th order of a customer has the same value whatever the count, so that two potential
-    outcomes differ by whole orders.
-    """
-    dollars = np.zeros(len(who))
-    for j in range(int(counts.max(initial=0))):
-        rows = np.flatnonzero(counts > j)
-        u = uniform(key, who[rows] * PER_CUSTOMER + j)
-        dollars[rows] += order_values(customers, who[rows], u)
-    return dollars
-
-
-def ad_order_prices(
-    customers, who: np.ndarray, j: int, displaced: np.ndarray, key: np.uint64, organic: np.uint64
-) -> np.ndarray:
-    """Return list prices of the orders that the j-th ad brings → (B,).
-
-    An order that takes the place of an organic one is the customer's first of the window.
-    """
-    fresh = uniform(key, who * PER_CUSTOMER + j)
-    return order_values(
-        customers, who, np.where(displaced, uniform(organic, who * PER_CUSTOMER), fresh)
-    )
-
-
 def run_experiment(
     market,
-    policy: Policy,
+    policy: Policy | Callable,
     *,
     treated: float,
     impressions: int,
@@ -65,8 +41,20 @@ def run_experiment(
     trial: int,
     customers: np.ndarray,
 ) -> pd.DataFrame:
-    """Run a randomised experiment; see `Market.experiment`."""
-    truth, hidden, who = market.truth, market.truth_of_customers, customers
+    """Run a randomised experiment; see `Market.experiment`.
+
+    Raises
+    ------
+    ValueError
+        When the probability lies outside [0, 1], the flight or the window cannot be, or a customer
+        is none of the market's.
+    """
+    if not 0 <= treated <= 1:
+        raise ValueError(f"treated is {treated}: give a probability")
+    check_flight(impressions, days)
+    policy = as_policy(policy, len(market.creatives))
+    truth, hidden = market.truth, market.truth_of_customers
+    who = known_codes(customers, "customers", market.n_customers)
     keys = [stream_key(market.seed, EXPERIMENT_STREAM, trial, name) for name in range(9)]
     creative, propensity = policy.choose(who, uniform(keys[_CHOOSE], who).astype(np.float32))
     arm = uniform(keys[_ASSIGN], who) < treated
@@ -143,7 +131,16 @@ def expected_uplift(
     -------
     dict of str to array
         By `OUTCOMES`.
+
+    Raises
+    ------
+    ValueError
+        When a customer or an ad is none of the market's, or the flight or the window cannot be.
     """
+    check_flight(impressions, days)
+    given = who, creative = rows_by_index(customer=who, creative=creative)
+    who = known_codes(who, "customer", market.n_customers)
+    creative = known_codes(creative, "creative", len(market.creatives))
     truth, hidden = market.truth, market.truth_of_customers
     without = hidden.order_rate[who] * days / 7
     organic = without * np.exp(-hidden.annoyance[who] * impressions)
@@ -156,7 +153,7 @@ def expected_uplift(
     value, discount = hidden.order_value[who], market.promoted_discount[creative]
     gross = value * (organic - without)
     cost = truth.impression_cost * impressions
-    return {
+    found = {
         "orders": organic - without + conversions * incremental_share,
         "bought": np.exp(-without) - np.exp(-organic) * no_conversion,
         "spend": gross + conversions * value * (incremental_share - discount),
@@ -164,3 +161,27 @@ def expected_uplift(
         + conversions * value * (truth.margin * incremental_share - discount)
         - cost,
     }
+    return {name: like(values, *given) for name, values in found.items()}
+
+
+def check_flight(impressions: int, days: float) -> None:
+    """Refuse a flight of too many impressions, or a window that is none.
+
+    Raises
+    ------
+    ValueError
+        When the impressions are not whole or not from 0 to below `PER_CUSTOMER`, or the days are
+        not finite or not above 0.
+
+    Examples
+    --------
+    >>> from pm_utils.market.experiments import check_flight
+    >>> check_flight(impressions=3, days=0)
+    Traceback (most recent call last):
+    ValueError: days is 0: give more than 0
+    """
+    if not 0 <= impressions < PER_CUSTOMER:
+        raise ValueError(f"impressions is {impressions}: give 0 to {PER_CUSTOMER - 1}")
+    whole_numbers(impressions, "impressions"), numbers(days, "days")
+    if days <= 0:
+        raise ValueError(f"days is {days}: give more than 0")

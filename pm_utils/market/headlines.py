@@ -19,6 +19,7 @@ from math import log
 
 import numpy as np
 
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.market.creatives import ATTRIBUTES, Creatives, check_levels, level_counts
 
 PAD, BOS, EOS = 0, 1, 2
@@ -457,6 +458,14 @@ class CopyGrammar:
             node[open_] = self._child[edge]
         return tokens
 
+    def _tokens(self, tokens: np.ndarray) -> np.ndarray:
+        """Return tokens (N, T) as integers, or refuse them; what is no word becomes -1."""
+        tokens = whole_numbers(tokens, "tokens", low=None)
+        tokens = np.where((tokens >= 0) & (tokens < len(self.words)), tokens, -1)
+        if tokens.ndim != 2 or not tokens.shape[1]:
+            raise ValueError(f"tokens has shape {tokens.shape}: give (N, T), a row per headline")
+        return tokens
+
     def token_log_prob(self, tokens: np.ndarray, creatives: Creatives) -> np.ndarray:
         """Return the exact log probability of each token given those before it.
 
@@ -469,16 +478,23 @@ class CopyGrammar:
         Returns
         -------
         array of shape (N, T - 1), nats
-            For tokens 1 to T - 1; 0 at pads, -inf where the grammar cannot go on, and -inf in the
-            last place of a headline that does not end.
+            For tokens 1 to T - 1; 0 at pads, -inf where the grammar cannot go on, as with what is
+            no word of its, and -inf in the last place of a headline that does not end.
+
+        Raises
+        ------
+        ValueError
+            When a token is not whole, or there is not one headline per ad.
         """
-        tokens = np.asarray(tokens)
+        tokens = self._tokens(tokens)
+        if len(tokens) != len(creatives):
+            raise ValueError(f"{len(tokens)} headlines and {len(creatives)} ads: give one for each")
         node = np.where(tokens[:, 0] == BOS, self._first(creatives), -1)
         out = np.zeros((len(tokens), tokens.shape[1] - 1))
         for t in range(1, tokens.shape[1]):
             key = node * len(self.words) + tokens[:, t]
             edge = np.minimum(np.searchsorted(self._key, key), len(self._key) - 1)
-            known = (self._key[edge] == key) & (node > Automaton.END)
+            known = (self._key[edge] == key) & (node > Automaton.END) & (tokens[:, t] >= 0)
             rest = (node == Automaton.END) & (tokens[:, t] == PAD)
             out[:, t - 1] = np.where(known, self._log[edge], np.where(rest, 0.0, -np.inf))
             node = np.where(known, self._child[edge], np.where(rest, Automaton.END, -1))
@@ -496,8 +512,15 @@ class CopyGrammar:
         ----------
         weights : array of shape (12, 4, 5), optional
             Share of each combination of category, tone and discount; uniform by default.
+
+        Raises
+        ------
+        ValueError
+            When the shape is another, a share is negative or not finite, or all are 0.
         """
-        weights = np.ones(_SHAPE) if weights is None else weights
+        weights = np.ones(_SHAPE) if weights is None else numbers(weights, "weights", low=0)
+        if weights.shape != _SHAPE or not weights.any():
+            raise ValueError(f"weights has shape {weights.shape}: give {_SHAPE}, not all of them 0")
         return float((weights * self.entropy).sum() / (weights * self.n_tokens).sum())
 
     def encode(self, texts: list[str]) -> np.ndarray:
@@ -520,8 +543,15 @@ class CopyGrammar:
         return tokens
 
     def decode(self, tokens: np.ndarray) -> list[str]:
-        """Turn tokens (N, T) into headlines as one would print them, up to ``<eos>``."""
-        return [self._print(row) for row in np.asarray(tokens)]
+        """Turn tokens (N, T) into headlines as one would print them, up to ``<eos>``.
+
+        Raises
+        ------
+        ValueError
+            When a token is not whole or none of the words.
+        """
+        tokens = whole_numbers(tokens, "tokens", high=len(self.words) - 1)
+        return [self._print(row) for row in tokens]
 
     def _print(self, row: np.ndarray) -> str:
         end = np.flatnonzero(row == EOS)

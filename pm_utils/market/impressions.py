@@ -1,13 +1,17 @@
 """Logs of impressions: millions a second, the same ones whatever the batches."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
 
-from pm_utils.market.logging_policies import Policy
+from pm_utils.inputs import aligned, booleans, numbers, plain, probabilities, whole_numbers
+from pm_utils.market._checks import known_codes
+from pm_utils.market._draws import order_values
+from pm_utils.market.logging_policies import Policy, as_policy
 from pm_utils.market.randomness import exponential, random_bits, stream_key, uniform
-from pm_utils.market.truth import mean_delay, order_values, visit_probability
+from pm_utils.market.truth import mean_delay, visit_probability
 
 IMPRESSION_STREAM = 3
 BLOCK = 1 << 15  # impressions drawn at a time: what fits the processor's cache
@@ -31,6 +35,14 @@ class ImpressionLog:
         Days from click to order; NaN where there is none.
     order_value : float32
         Dollars paid; 0 where there is no order.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in rows, a customer, an ad or a position is negative or not whole, a
+        click, a visit or a conversion is neither 0 nor 1, a propensity lies outside [0, 1], or a
+        delay or an order's value is negative or, but for the delay that there is none of, not
+        finite. Pandas' rows are matched by index.
 
     Examples
     --------
@@ -65,6 +77,24 @@ class ImpressionLog:
     delay: np.ndarray
     order_value: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Check once what all estimators will read; types of numbers stay as they are."""
+        given = dict(vars(self))
+        if any(len(part) for part in given.values()):
+            given = dict(zip(given, aligned(**given), strict=True))
+        for name in ("customer", "creative", "position"):
+            checked, part = whole_numbers(given[name], name), plain(given[name])
+            given[name] = part if part.dtype.kind in "iu" else checked
+        for name in ("click", "visit", "conversion"):
+            given[name] = booleans(given[name], name)
+        given["propensity"] = probabilities(given["propensity"], "propensity")
+        given["order_value"] = numbers(given["order_value"], "order_value", low=0)
+        delay = plain(given["delay"]).astype(np.float32, copy=False)
+        numbers(np.where(np.isnan(delay), 0, delay), "delay", low=0)
+        given["delay"] = delay
+        for name, part in given.items():
+            object.__setattr__(self, name, part)
+
     def __len__(self) -> int:
         """Return the number of impressions."""
         return len(self.customer)
@@ -75,7 +105,8 @@ class ImpressionLog:
 
 
 def _empty_log(n: int) -> ImpressionLog:
-    return ImpressionLog(
+    log = object.__new__(ImpressionLog)  # to be filled by the market, which draws what can be
+    log.__dict__.update(
         customer=np.empty(n, np.int32),
         creative=np.empty(n, np.int32),
         position=np.empty(n, np.int8),
@@ -86,13 +117,32 @@ def _empty_log(n: int) -> ImpressionLog:
         delay=np.full(n, np.nan, np.float32),
         order_value=np.zeros(n, np.float32),
     )
+    return log
 
 
 def simulate_impressions(
-    market, policy: Policy, n: int, *, start: int = 0, customers: np.ndarray | None = None
+    market,
+    policy: Policy | Callable,
+    n: int,
+    *,
+    start: int = 0,
+    customers: np.ndarray | None = None,
 ) -> ImpressionLog:
-    """Draw n impressions to rested customers; see `Market.impressions`."""
-    log, pool = _empty_log(n), customers
+    """Draw n impressions to rested customers; see `Market.impressions`.
+
+    Raises
+    ------
+    ValueError
+        When a number is negative or not whole, a customer is none of the market's, or the policy
+        is for another number of ads.
+    """
+    if n < 0 or start < 0:
+        raise ValueError(f"n is {n} and start is {start}: give numbers of at least 0")
+    n, start = int(whole_numbers(n, "n")), int(whole_numbers(start, "start"))
+    policy, log = as_policy(policy, len(market.creatives)), _empty_log(n)
+    pool = None if customers is None else known_codes(customers, "customers", market.n_customers)
+    if pool is not None and not pool.size:
+        raise ValueError("customers: nobody may be shown an ad; name at least one")
     keys = [stream_key(market.seed, IMPRESSION_STREAM, name) for name in range(6)]
     size = np.uint64(market.n_customers if pool is None else len(pool))
     examination = np.array(market.truth.examination, np.float32)

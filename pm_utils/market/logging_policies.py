@@ -13,12 +13,14 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from pm_utils.inputs import SUM_TOLERANCE, codes, columns, numbers, whole_numbers
+from pm_utils.inputs import SUM_TOLERANCE, codes, columns, like, numbers, plain, whole_numbers
+from pm_utils.market._checks import by_number, known_codes, rows_by_index
 
 BITS = 24  # of a random number
 START_BITS = 8
 STARTS = 1 << START_BITS  # of a search, per customer
 LINEAR_STEPS = 4  # from there before it is halved instead
+ANYBODY = 2**63  # customers, where a policy knows of no number
 
 
 class Policy(Protocol):
@@ -38,23 +40,22 @@ def _pick(u: np.ndarray, scale: float, n_creatives: int) -> np.ndarray:
     return np.minimum((u * np.float32(scale)).astype(np.int32), n_creatives - 1)
 
 
-def _known(customers: np.ndarray, count: int) -> np.ndarray:
-    """Return customers as whole numbers, or name one that is none of so many."""
-    customers = np.asarray(customers)
-    if customers.dtype.kind in "iu" and (
-        not customers.size or (customers.min() >= 0 and customers.max() < count)
-    ):
-        return customers
-    return whole_numbers(customers, "customers", high=count - 1)
+def _asked(customers: np.ndarray, u: np.ndarray, count: int) -> tuple:
+    """Return whom a policy chooses for and the numbers that decide, or refuse them."""
+    customers, u = rows_by_index(customers=customers, u=u)
+    who, luck = known_codes(customers, "customers", count), plain(u)
+    if who.shape != luck.shape or who.ndim != 1:
+        raise ValueError(
+            f"customers has shape {who.shape} and u {luck.shape}: give one number per customer"
+        )
+    if luck.dtype.kind != "f" or (luck.size and not (luck.min() >= 0 and luck.max() <= 1)):
+        luck = numbers(u, "u", low=0, high=1)
+    return who, luck, (customers, u)
 
 
-def _by_number(values: np.ndarray, name: str) -> np.ndarray:
-    """Return pandas' rows, and a table's columns, in the order of customers and ads."""
-    if isinstance(values, pd.DataFrame):
-        values = columns(values, range(values.shape[1]), name)
-    if isinstance(values, pd.Series | pd.DataFrame):
-        return values.iloc[codes(np.arange(len(values)), values.index, f"{name}: a customer")]
-    return values
+def _answer(chosen: tuple[np.ndarray, np.ndarray], models: tuple) -> tuple[np.ndarray, np.ndarray]:
+    """Return ads and propensities by the index of those who were asked about, if they have one."""
+    return like(chosen[0], *models), like(chosen[1], *models)
 
 
 @dataclass(frozen=True)
@@ -80,12 +81,14 @@ class Uniform:
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return 1 / M throughout → (B, M)."""
-        return np.full((len(customers), self.n_creatives), 1 / self.n_creatives, np.float32)
+        shape = (len(known_codes(customers, "customers", ANYBODY)), self.n_creatives)
+        return like(np.full(shape, 1 / self.n_creatives, np.float32), customers)
 
     def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ads and propensities → (B,), (B,)."""
+        _, u, models = _asked(customers, u, ANYBODY)
         creative = _pick(u, self.n_creatives, self.n_creatives)
-        return creative, np.full(len(u), 1 / self.n_creatives, np.float32)
+        return _answer((creative, np.full(len(u), 1 / self.n_creatives, np.float32)), models)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +124,8 @@ class EpsilonGreedy:
 
     def __post_init__(self) -> None:
         """Check the ads and epsilon."""
-        best = whole_numbers(_by_number(self.best, "best"), "best", low=None)
+        whole_numbers(self.n_creatives, "n_creatives", low=1)
+        best = whole_numbers(by_number(self.best, "best"), "best", low=None)
         if best.ndim == 1 and best.size and 0 <= best.min() <= best.max() < 2**31:
             best = best.astype(np.int32)
         object.__setattr__(self, "best", best)
@@ -132,22 +136,23 @@ class EpsilonGreedy:
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return ε / M, and 1 - ε more for the customer's own ad → (B, M)."""
-        customers = _known(customers, len(self.best))
-        shape = (len(customers), self.n_creatives)
+        who = known_codes(customers, "customers", len(self.best))
+        shape = (len(who), self.n_creatives)
         table = np.full(shape, self.epsilon / self.n_creatives, np.float32)
-        table[np.arange(shape[0]), self.best[customers]] += 1 - self.epsilon
-        return table
+        table[np.arange(shape[0]), self.best[who]] += 1 - self.epsilon
+        return like(table, customers)
 
     def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ads and propensities → (B,), (B,)."""
-        own = self.best[_known(customers, len(self.best))]
+        who, u, models = _asked(customers, u, len(self.best))
+        own = self.best[who]
         if self.epsilon == 0:
-            return own, np.ones(len(u), np.float32)
+            return _answer((own, np.ones(len(u), np.float32)), models)
         share = np.float32(self.epsilon)
         drawn = _pick(u, self.n_creatives / self.epsilon, self.n_creatives)
         creative = np.where(u < share, drawn, own)
         floor = np.float32(self.epsilon / self.n_creatives)
-        return creative, floor + (creative == own) * np.float32(1 - self.epsilon)
+        return _answer((creative, floor + (creative == own) * np.float32(1 - self.epsilon)), models)
 
 
 def fixed(creative: int, n_customers: int, n_creatives: int) -> EpsilonGreedy:
@@ -190,7 +195,7 @@ class Table:
 
     def __post_init__(self) -> None:
         """Check the probabilities and add them up for the search."""
-        table = np.asarray(_by_number(self.table, "table"), dtype=np.float64)
+        table = np.asarray(by_number(self.table, "table"), dtype=np.float64)
         object.__setattr__(self, "table", _checked(table, table.shape))
         cumulative = np.minimum(np.cumsum(table, axis=1), 1.0)
         cumulative[:, -1] = 1.0
@@ -205,7 +210,7 @@ class Table:
 
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
         """Return the customers' rows → (B, M)."""
-        return self.table[_known(customers, len(self.table))]
+        return like(self.table[known_codes(customers, "customers", len(self.table))], customers)
 
     @cached_property
     def _line(self) -> np.ndarray:
@@ -226,7 +231,8 @@ class Table:
         ----------
         Chen & Asau (1974), On generating random variates from an empirical distribution.
         """
-        customers, goal = _known(customers, len(self.table)), _fixed_point(u)
+        customers, u, models = _asked(customers, u, len(self.table))
+        goal = _fixed_point(u)
         cell = self._guide[customers * np.int64(STARTS) + (goal >> (BITS - START_BITS))]
         cell += self._cumulative[cell] <= goal
         late = np.flatnonzero(self._cumulative[cell] <= goal)
@@ -234,12 +240,12 @@ class Table:
             cell[late] += 1
             late = late[self._cumulative[cell[late]] <= goal[late]]
         cell[late] = self._find(customers[late], goal[late])  # a crowded stretch
-        return self._ads(customers, cell)
+        return _answer(self._ads(customers, cell), models)
 
     def search(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return what `choose` returns, without a guide: for tables that are asked once."""
-        customers = _known(customers, len(self.table))
-        return self._ads(customers, self._find(customers, _fixed_point(u)))
+        customers, u, models = _asked(customers, u, len(self.table))
+        return _answer(self._ads(customers, self._find(customers, _fixed_point(u))), models)
 
     def _find(self, customers: np.ndarray, goal: np.ndarray) -> np.ndarray:
         place = (customers.astype(np.int64) << BITS) + goal
@@ -278,18 +284,30 @@ class Computed:
     function: Callable[[np.ndarray], np.ndarray]
     n_creatives: int
 
+    def __post_init__(self) -> None:
+        """Check that there is an ad."""
+        whole_numbers(self.n_creatives, "n_creatives", low=1)
+
     def probabilities(self, customers: np.ndarray) -> np.ndarray:
-        """Return the function's probabilities, checked → (B, M)."""
-        shape = (len(customers), self.n_creatives)
+        """Return the function's probabilities, checked → (B, M).
+
+        A DataFrame's columns are found by the numbers of ads, its rows by those of customers; rows
+        that are merely counted stand in the order of the customers.
+        """
+        who = known_codes(customers, "customers", ANYBODY)
         table = self.function(customers)
         if isinstance(table, pd.DataFrame):
-            table = columns(table, range(self.n_creatives), "the probabilities")
-        return _checked(np.asarray(table), shape)
+            table, place = columns(table, range(self.n_creatives), "the probabilities"), table.index
+            if not any(place.equals(one) for one in (pd.RangeIndex(len(who)), pd.Index(who))):
+                at = codes(who, place, "the probabilities: a customer")
+                table = table.iloc[at]
+        return like(_checked(np.asarray(table), (len(who), self.n_creatives)), customers)
 
     def choose(self, customers: np.ndarray, u: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ads and propensities → (B,), (B,)."""
-        table = self.probabilities(customers)
-        return Table(table).search(np.arange(len(table)), u)
+        who, u, models = _asked(customers, u, ANYBODY)
+        table = self.probabilities(who)
+        return _answer(Table(table).search(np.arange(len(table)), u), models)
 
 
 def _checked(table: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,8 +8,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from pm_utils.inputs import numbers, whole_numbers
+from pm_utils.inputs import like, numbers, plain, whole_numbers
 from pm_utils.market import truth as truth_formulas
+from pm_utils.market._checks import by_number, known_codes, rows_by_index
 from pm_utils.market.creatives import DISCOUNT_RATES, Creatives, random_creatives
 from pm_utils.market.dynamics import (
     MarketState,
@@ -18,7 +19,7 @@ from pm_utils.market.dynamics import (
     expected_lifetime_value,
     rested_state,
 )
-from pm_utils.market.experiments import OUTCOMES, PER_CUSTOMER, expected_uplift, run_experiment
+from pm_utils.market.experiments import OUTCOMES, expected_uplift, run_experiment
 from pm_utils.market.impressions import ImpressionLog, simulate_impressions
 from pm_utils.market.logging_policies import Policy, as_policy
 from pm_utils.market.orders import simulate_orders
@@ -122,6 +123,7 @@ class Market:
         seed : int
             At least 0; that of the market itself gives the same events.
         """
+        whole_numbers(seed, "seed", low=None)
         if seed < 0:
             raise ValueError(f"seed is {seed}: give a whole number of at least 0")
         market = copy(self)
@@ -135,7 +137,7 @@ class Market:
         ----------
         customers : array of shape (n,), integers
         """
-        rows = self._who(customers)
+        rows = known_codes(customers, "customers", self.n_customers)
         hidden = self.truth_of_customers
         taken = {one.name: getattr(hidden, one.name)[rows] for one in fields(hidden)}
         market = self._changed(truth_of_customers=replace(hidden, **taken), n_customers=len(rows))
@@ -154,10 +156,10 @@ class Market:
 
     def _true(self, formula: Callable, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Apply a formula of `pm_utils.market.truth` to pairs, after checking their codes."""
-        customer = _codes("customer", customer, 0, self.n_customers)
+        customer = plain(customer)
         if isinstance(creative, Creatives):
             return formula(self.truth, self.truth_of_customers, customer, creative)
-        creative = _codes("creative", creative, -1, len(self.creatives))
+        creative = known_codes(creative, "creative", len(self.creatives), low=-1)
         shape = np.broadcast_shapes(customer.shape, creative.shape)
         if creative.ndim != 1:
             customer, creative = np.broadcast_arrays(customer, creative)
@@ -165,6 +167,11 @@ class Market:
         ads = self.creatives.take(np.maximum(creative, 0))
         result = formula(self.truth, self.truth_of_customers, customer, ads)
         return np.where(creative < 0, 0, result).reshape(shape)
+
+    def _of_pairs(self, formula: Callable, customer: np.ndarray, creative: Ads) -> np.ndarray:
+        """Apply a formula to pairs that pandas' index matches, and keep that index."""
+        customer, creative = rows_by_index(customer=customer, creative=creative)
+        return like(self._true(formula, customer, creative), customer, creative)
 
     def click_probability(
         self,
@@ -190,6 +197,13 @@ class Market:
         Returns
         -------
         array of floats, broadcast
+            By the index of the first argument that has one; the others' rows are matched to it.
+
+        Raises
+        ------
+        ValueError
+            When a customer, an ad or a slot is none of the market's, or a fatigue is negative or
+            not finite.
 
         Examples
         --------
@@ -202,27 +216,32 @@ class Market:
         >>> (last / first).round(2)  # how often the last slot is looked at
         array([0.4, 0.4])
         """
+        given = customer, creative, position, fatigue = rows_by_index(
+            customer=customer, creative=creative, position=position, fatigue=fatigue
+        )
         slots = len(self.truth.examination)
-        seen = np.array(self.truth.examination)[_codes("position", position, 0, slots)]
-        tired = np.exp(-self.truth.fatigue * np.asarray(fatigue, dtype=float))
-        return self._true(truth_formulas.click_probability, customer, creative) * (seen * tired)
+        seen = np.array(self.truth.examination)[known_codes(position, "position", slots)]
+        tired = np.exp(-self.truth.fatigue * numbers(fatigue, "fatigue", low=0))
+        rested = self._true(truth_formulas.click_probability, customer, creative)
+        return like(rested * (seen * tired), *given)
 
     def visit_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the true P(visit | click); arguments as in `click_probability`."""
-        return self._true(truth_formulas.visit_probability, customer, creative)
+        return self._of_pairs(truth_formulas.visit_probability, customer, creative)
 
     def order_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the true P(order | visit); arguments as in `click_probability`."""
-        return self._true(truth_formulas.order_probability, customer, creative)
+        return self._of_pairs(truth_formulas.order_probability, customer, creative)
 
     def conversion_probability(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the true P(order | click), visit times order; as in `click_probability`."""
+        customer, creative = rows_by_index(customer=customer, creative=creative)
         visit = self.visit_probability(customer, creative)
         return visit * self.order_probability(customer, creative)
 
     def mean_delay(self, customer: np.ndarray, creative: Ads) -> np.ndarray:
         """Return the mean days from click to order; arguments as in `click_probability`."""
-        return self._true(truth_formulas.mean_delay, customer, creative)
+        return self._of_pairs(truth_formulas.mean_delay, customer, creative)
 
     @cached_property
     def click_table(self) -> np.ndarray:
@@ -270,7 +289,8 @@ class Market:
         Returns
         -------
         array of floats, broadcast
-            By the formulas of `pm_utils.market.experiments`.
+            By the formulas of `pm_utils.market.experiments`; pandas' rows as in
+            `click_probability`.
 
         Examples
         --------
@@ -284,9 +304,6 @@ class Market:
         """
         if outcome not in OUTCOMES:
             raise ValueError(f"outcome is {outcome!r}: give one of {', '.join(OUTCOMES)}")
-        _check_flight(impressions, days)
-        customer = _codes("customer", customer, 0, self.n_customers)
-        creative = _codes("creative", creative, 0, len(self.creatives))
         uplift = expected_uplift(self, customer, creative, impressions=impressions, days=days)
         return uplift[outcome]
 
@@ -297,7 +314,8 @@ class Market:
         ----------
         policy : Policy or callable
         reward : array of shape (N, M)
-            For instance `click_table`, or that times `conversion_table`.
+            For instance `click_table`, or that times `conversion_table`. Of a DataFrame, rows and
+            columns are found by the numbers of customers and ads.
 
         Returns
         -------
@@ -308,7 +326,7 @@ class Market:
         ValueError
             When a reward is not finite, or there is not one for each customer and ad.
         """
-        reward = numbers(reward, "reward", ndim=2)
+        reward = numbers(by_number(reward, "reward"), "reward", ndim=2)
         if reward.shape != (self.n_customers, len(self.creatives)):
             raise ValueError(
                 f"reward has shape {reward.shape}: give ({self.n_customers}, {len(self.creatives)})"
@@ -358,11 +376,7 @@ class Market:
         >>> bool((log.click[500:] == second_half.click).all())
         True
         """
-        if n < 0 or start < 0:
-            raise ValueError(f"n is {n} and start is {start}: give numbers of at least 0")
-        policy = as_policy(policy, len(self.creatives))
-        pool = None if customers is None else self._who(customers)
-        return simulate_impressions(self, policy, n, start=start, customers=pool)
+        return simulate_impressions(self, policy, n, start=start, customers=customers)
 
     def orders(self, weeks: int, *, customers: np.ndarray | None = None) -> pd.DataFrame:
         """Draw the organic orders of some weeks before any campaign, in which nobody leaves.
@@ -379,8 +393,6 @@ class Market:
             One row per order: ``customer``, ``week``, ``day`` (since the first), ``order_value``
             (dollars), ``category`` that the order is mostly for, ``coupon`` (whether one was used).
         """
-        if weeks < 1:
-            raise ValueError(f"weeks is {weeks}: give at least 1")
         return simulate_orders(self, weeks, customers=self._who(customers))
 
     def experiment(
@@ -427,12 +439,9 @@ class Market:
         >>> bool((held_out["spend"] == held_out["spend_without"]).all())
         True
         """
-        if not 0 <= treated <= 1:
-            raise ValueError(f"treated is {treated}: give a probability")
-        _check_flight(impressions, days)
         return run_experiment(
             self,
-            as_policy(policy, len(self.creatives)),
+            policy,
             treated=treated,
             impressions=impressions,
             days=days,
@@ -454,7 +463,7 @@ class Market:
         state : MarketState
             From `rested` or an earlier step.
         creative : array of shape (N,), integers
-            The ad for each customer, -1 for none.
+            The ad for each customer, -1 for none; a Series by the customers' numbers.
         impressions : array of shape (N,) or int
             How often each is shown it this week.
 
@@ -474,11 +483,7 @@ class Market:
         >>> state.week, state.fatigue  # a week keeps 70 % of it
         (1, array([1.4, 1.4, 0. ]))
         """
-        creative = _codes("creative", creative, -1, len(self.creatives))
-        if creative.shape != (self.n_customers,):
-            raise ValueError(f"creative has shape {creative.shape}: give one ad per customer")
-        impressions = _codes("impressions", impressions, 0, PER_CUSTOMER)
-        return advance(self, state, creative, np.broadcast_to(impressions, creative.shape))
+        return advance(self, state, creative, impressions)
 
     def lifetime_value(
         self,
@@ -517,14 +522,9 @@ class Market:
         >>> year.shape, bool((market.lifetime_value(None) > year).all())
         ((3,), True)
         """
-        if not 0 < discount_factor <= 1:
-            raise ValueError(f"discount_factor is {discount_factor}: give one in (0, 1]")
-        if weeks is not None and weeks < 1:
-            raise ValueError(f"weeks is {weeks}: give at least 1, or None for no end")
-        _check_flight(impressions, 7)
         return expected_lifetime_value(
             self,
-            None if policy is None else as_policy(policy, len(self.creatives)),
+            policy,
             impressions=impressions,
             discount_factor=discount_factor,
             weeks=weeks,
@@ -532,25 +532,5 @@ class Market:
         )
 
     def _who(self, customers: np.ndarray | None) -> np.ndarray:
-        everyone = np.arange(self.n_customers)
-        chosen = everyone if customers is None else customers
-        return _codes("customers", chosen, 0, self.n_customers)
-
-
-def _codes(name: str, values: np.ndarray, least: int, size: int) -> np.ndarray:
-    """Return codes as an array after checking that they lie from `least` to ``size - 1``."""
-    codes = np.asarray(values)
-    if codes.dtype.kind not in "iu":
-        raise ValueError(f"{name} is of type {codes.dtype}: give whole numbers")
-    if codes.size and not least <= codes.min() <= codes.max() < size:
-        wrong = codes.min() if codes.min() < least else codes.max()
-        raise ValueError(f"{name} holds {wrong}: give codes from {least} to {size - 1}")
-    return codes
-
-
-def _check_flight(impressions: int, days: float) -> None:
-    if not 0 <= impressions < PER_CUSTOMER:
-        raise ValueError(f"impressions is {impressions}: give 0 to {PER_CUSTOMER - 1}")
-    whole_numbers(impressions, "impressions"), numbers(days, "days")
-    if days <= 0:
-        raise ValueError(f"days is {days}: give more than 0")
+        """Everybody, where nobody is named."""
+        return np.arange(self.n_customers) if customers is None else customers

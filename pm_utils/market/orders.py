@@ -3,17 +3,28 @@
 import numpy as np
 import pandas as pd
 
-from pm_utils.market.experiments import PER_CUSTOMER
+from pm_utils.inputs import whole_numbers
+from pm_utils.market._checks import known_codes
+from pm_utils.market._draws import PER_CUSTOMER, order_values
 from pm_utils.market.population import CATEGORIES
 from pm_utils.market.randomness import poisson, stream_key, uniform
-from pm_utils.market.truth import order_values
 
 ORGANIC_STREAM = 6
 _COUNT, _VALUE, _DAY, _CATEGORY, _COUPON = range(5)
 
 
 def simulate_orders(market, weeks: int, *, customers: np.ndarray) -> pd.DataFrame:
-    """Draw organic orders of customers who stay; see `Market.orders`."""
+    """Draw organic orders of customers who stay; see `Market.orders`.
+
+    Raises
+    ------
+    ValueError
+        When there is no week, or a customer is none of the market's.
+    """
+    if weeks < 1:
+        raise ValueError(f"weeks is {weeks}: give at least 1")
+    weeks = int(whole_numbers(weeks, "weeks"))
+    customers = known_codes(customers, "customers", market.n_customers)
     cumulative = np.cumsum(market.households.taste, axis=1)
     cumulative[:, -1] = 1.0
     coupon = market.households.record["coupon_order_share"].to_numpy()

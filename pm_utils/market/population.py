@@ -21,7 +21,7 @@ from scipy.stats import rankdata
 from sklearn.decomposition import NMF
 
 from pm_utils.data import Shop, load_shop
-from pm_utils.inputs import codes, numbers
+from pm_utils.inputs import aligned, codes, columns, numbers, policy
 from pm_utils.market.creatives import ATTRIBUTES, check_levels
 
 CATEGORIES = ATTRIBUTES["category"]
@@ -116,6 +116,13 @@ class Households:
     order_mean, order_variation : arrays of shape (H,)
         Dollars per order, and their coefficient of variation.
 
+    Raises
+    ------
+    ValueError
+        When the arrays differ in households, rows of shares do not sum to one, a share of taste, a
+        rate or a mean is not above 0, or a number is not finite. Pandas' rows are matched to those
+        of the record.
+
     Examples
     --------
     A market of three made-up households, who differ in how often they order:
@@ -146,20 +153,53 @@ class Households:
     order_mean: np.ndarray
     order_variation: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Check once what markets will draw from."""
+        given = dict(zip(vars(self), aligned(**vars(self)), strict=True))
+        for name, options in (("mixture", None), ("taste", len(CATEGORIES))):
+            given[name] = policy(given[name], name, options=options)
+        given["taste"] = numbers(given["taste"], "taste", above=0)
+        given["price_sensitivity"] = numbers(
+            given["price_sensitivity"], "price_sensitivity", low=0, high=1, ndim=1
+        )
+        for name in ("order_rate", "order_mean"):
+            given[name] = numbers(given[name], name, above=0, ndim=1)
+        given["order_variation"] = numbers(
+            given["order_variation"], "order_variation", low=0, ndim=1
+        )
+        numbers(given["record"].select_dtypes("number"), "record")
+        for name, part in given.items():
+            object.__setattr__(self, name, part)
 
-def category_codes(products: pd.DataFrame) -> np.ndarray:
-    """Return each product's code among the twelve categories of ads, or -1 → (P,).
+
+def category_codes(products: pd.DataFrame) -> pd.Series:
+    """Return each product's code among the twelve categories of ads, or -1.
+
+    Parameters
+    ----------
+    products : DataFrame
+        With a column ``category``.
+
+    Returns
+    -------
+    Series of P int64, by the index of the products
+
+    Raises
+    ------
+    KeyError
+        When there is no such column.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from pm_utils.market.population import category_codes
-    >>> category_codes(pd.DataFrame({"category": ["COFFEE", "CHEESE", "CIGARETTES"]}))
-    array([ 0,  1, -1])
+    >>> category_codes(pd.DataFrame({"category": ["COFFEE", "CHEESE", "CIGARETTES"]})).tolist()
+    [0, 1, -1]
     """
     check_levels("category", SOLD_AS, "pm_utils.market.population.SOLD_AS")
     code = {sold: k for k, name in enumerate(CATEGORIES) for sold in SOLD_AS[name]}
-    return products["category"].astype(object).map(code).fillna(-1).to_numpy(dtype=np.int64)
+    category = columns(products, ["category"], "products")["category"]
+    return category.astype(object).map(code).fillna(-1).astype(np.int64)
 
 
 def estimate_households(shop: Shop) -> Households:
@@ -243,7 +283,7 @@ def _shrink(
 
 
 def _category_spend(shop: Shop, customer: np.ndarray, size: int) -> np.ndarray:
-    known = pd.Series(category_codes(shop.products), index=shop.products["product_id"])
+    known = category_codes(shop.products).set_axis(shop.products["product_id"])
     code = known.reindex(shop.order_lines["product_id"], fill_value=-1).to_numpy()
     mapped = code >= 0
     cell = customer[mapped] * len(CATEGORIES) + code[mapped]

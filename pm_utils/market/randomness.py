@@ -11,12 +11,16 @@ Steele, Lea & Flood (2014), Fast splittable pseudorandom number generators.
 import numpy as np
 from scipy.special import ndtri
 
+from pm_utils.inputs import like, numbers, plain, whole_numbers
+from pm_utils.market._checks import rows_by_index
+
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (
     (np.uint64(30), np.uint64(0xBF58476D1CE4E5B9)),
     (np.uint64(27), np.uint64(0x94D049BB133111EB)),
 )
 _LAST = np.uint64(31)
+LARGEST_RATE = 700  # above it, the probability of no event is 0 to a computer
 
 
 def stream_key(seed: int, *name: int) -> np.uint64:
@@ -44,6 +48,11 @@ def random_bits(key: np.uint64, counter: np.ndarray) -> np.ndarray:
     -------
     array of the same shape, uint64
 
+    Raises
+    ------
+    ValueError
+        When a counter is negative or not whole.
+
     Examples
     --------
     >>> import numpy as np
@@ -53,7 +62,10 @@ def random_bits(key: np.uint64, counter: np.ndarray) -> np.ndarray:
     >>> bool((whole[500:] == half).all())  # batches do not matter
     True
     """
-    bits = np.asarray(counter).astype(np.uint64)  # a copy, mixed in place
+    given = plain(counter)
+    if given.dtype.kind != "u" and not (given.dtype.kind == "i" and given.min(initial=0) >= 0):
+        given = whole_numbers(counter, "counter")
+    bits = given.astype(np.uint64)  # a copy, mixed in place
     bits *= GOLDEN
     bits += key
     for shift, factor in _MIX:
@@ -83,13 +95,18 @@ def poisson(rate: np.ndarray, u: np.ndarray) -> np.ndarray:
 
     Parameters
     ----------
-    rate : array of floats of at least 0
+    rate : array of floats from 0 to `LARGEST_RATE`
     u : array of the same shape
         Numbers in (0, 1). With one `u`, a higher rate never gives a lower count.
 
     Returns
     -------
     array of int64
+
+    Raises
+    ------
+    ValueError
+        When a rate or a number is not finite or out of range.
 
     Examples
     --------
@@ -98,7 +115,11 @@ def poisson(rate: np.ndarray, u: np.ndarray) -> np.ndarray:
     >>> poisson(np.array([0.1, 1.0, 4.0]), np.array([0.5, 0.5, 0.5]))  # the medians
     array([0, 1, 4])
     """
-    rate, u = np.broadcast_arrays(np.asarray(rate, np.float64), u)
+    given = rate, u = rows_by_index(rate=rate, u=u)
+    rate = numbers(rate, "rate", low=0, high=LARGEST_RATE)
+    rate, u = np.broadcast_arrays(
+        rate.astype(np.float64, copy=False), numbers(u, "u", low=0, high=1)
+    )
     count = np.zeros(rate.shape, np.int64)
     term = np.exp(-rate)
     below = term.copy()
@@ -109,4 +130,4 @@ def poisson(rate: np.ndarray, u: np.ndarray) -> np.ndarray:
         count += more
         term = term * rate / k
         below = np.where(more, below + term, np.inf)
-    return count
+    return like(count, *given)

@@ -92,7 +92,7 @@ def _order_moments(orders: pd.DataFrame, n: int, weeks: float) -> dict:
 
 
 def _category_shares_real(shop: Shop) -> dict:
-    codes = pd.Series(category_codes(shop.products), index=shop.products["product_id"])
+    codes = category_codes(shop.products).set_axis(shop.products["product_id"])
     code = codes.reindex(shop.order_lines["product_id"], fill_value=-1).to_numpy()
     amount, size = shop.order_lines["amount"].to_numpy()[code >= 0], len(CATEGORIES)
     spend = np.bincount(code[code >= 0], amount, minlength=size)

@@ -14,6 +14,8 @@ import numpy as np
 from scipy.ndimage import distance_transform_edt
 from scipy.special import ndtr
 
+from pm_utils.inputs import numbers, whole_numbers
+from pm_utils.market._checks import known_codes
 from pm_utils.market.creatives import ATTRIBUTES, Creatives, check_levels, level_counts
 
 SIZE = 32  # pixels, height and width
@@ -33,6 +35,7 @@ ICON_PLACE = np.array([(15.5, 16.0), (10.5, 15.5), (21.5, 15.5), (11.0, 11.5)]) 
 ICON_SIZE = np.array([20.0, 16.0, 16.0, 15.0])  # pixels, by layout
 BADGE_PLACE = np.array([(16, 3), (16, 20), (3, 20), (16, 7)])  # left, top of the badge by layout
 BADGE_SHAPE = (9, 13)
+BADGE_SHIFTS = 4
 FRAMED = ("plain", "warm", "urgent", "playful")  # tones that have a frame; a plain one is none
 VARIANTS = 8  # of text lines, and of the frame
 LAYOUTS_WITH_TEXT = 4  # that `text_sheets` writes in
@@ -168,6 +171,11 @@ class Scene:
     pace : float
         Speed relative to slow or fast.
 
+    Raises
+    ------
+    ValueError
+        When the arrays differ in length, a number is not finite, or there is no such variant.
+
     Examples
     --------
     >>> import numpy as np
@@ -186,9 +194,33 @@ class Scene:
     badge: np.ndarray
     pace: np.ndarray
 
+    def __post_init__(self) -> None:
+        """Check that each number can be drawn."""
+        variants = {"frame": VARIANTS, "lines": VARIANTS, "badge": BADGE_SHIFTS}
+        for name, values in vars(self).items():
+            one = numbers(values, name, ndim=1)
+            if len(one) != len(self.x):
+                raise ValueError(f"{name} has {len(one)} ads, x {len(self.x)}: give as many")
+            if name in variants:
+                one = known_codes(values, name, variants[name])
+            object.__setattr__(self, name, one)
+
+    def __len__(self) -> int:
+        """Return the number of ads."""
+        return len(self.x)
+
     @classmethod
     def from_uniform(cls, uniform: np.ndarray) -> "Scene":
-        """Turn numbers in [0, 1], shape (N, 8), into scenes; 0.5 is the middle of each range."""
+        """Turn numbers in [0, 1], shape (N, 8), into scenes; 0.5 is the middle of each range.
+
+        Raises
+        ------
+        ValueError
+            When a number lies outside, or there are not eight for each.
+        """
+        uniform = numbers(uniform, "uniform", low=0, high=1, ndim=2)
+        if uniform.shape[1] != N_UNIFORM:
+            raise ValueError(f"uniform has shape {uniform.shape}: give (N, {N_UNIFORM})")
         u = np.minimum(uniform, 1 - 1e-6).T
         return cls(
             x=3 * u[0] - 1.5,
@@ -197,7 +229,7 @@ class Scene:
             gain=0.87 + 0.2 * u[3],
             frame=(VARIANTS * u[4]).astype(int),
             lines=(VARIANTS * u[5]).astype(int),
-            badge=(4 * u[6]).astype(int),
+            badge=(BADGE_SHIFTS * u[6]).astype(int),
             pace=0.9 + 0.2 * u[7],
         )
 
@@ -308,7 +340,7 @@ def background_sheets() -> np.ndarray:
 @cache
 def badge_sheets() -> np.ndarray:
     """Return the badge of every layout, discount and shift → (4, 5, 4, 32, 32, 4)."""
-    discounts, shifts = level_counts("discount")["discount"], 4
+    discounts, shifts = level_counts("discount")["discount"], BADGE_SHIFTS
     sheets = np.zeros((len(BADGE_PLACE), discounts, shifts, SIZE, SIZE, 4), dtype=np.float32)
     for layout, discount, shift in np.ndindex(sheets.shape[:3]):
         if discount:
@@ -319,7 +351,14 @@ def badge_sheets() -> np.ndarray:
 
 
 def badge(discount: int) -> np.ndarray:
-    """Return the badge of one discount (code 1 to 4) → (9, 13, 4)."""
+    """Return the badge of one discount (code 1 to 4) → (9, 13, 4).
+
+    Raises
+    ------
+    ValueError
+        When there is no such discount.
+    """
+    whole_numbers(discount, "discount", low=1, high=level_counts("discount")["discount"] - 1)
     text = [GLYPHS[letter] for letter in ATTRIBUTES["discount"][discount]]
     rows = ["0".join(glyph[3 * row : 3 * row + 3] for glyph in text) for row in range(5)]
     ink = np.zeros(BADGE_SHAPE, dtype=bool)
@@ -369,9 +408,21 @@ def check_drawable() -> None:
         "motion": ("DIRECTIONS", len(DIRECTIONS)),
         "speed": ("SPEEDS", len(SPEEDS)),
     }
+    written = [level for level in ATTRIBUTES["discount"] if _fits_the_badge(level)]
+    first = ATTRIBUTES["discount"][:1]  # none, which has no badge
+    check_levels("discount", [*first, *written], "pm_utils.market.renderer.GLYPHS, as three signs,")
     for name, (place, count) in places.items():
         known = ATTRIBUTES[name][:count]
         check_levels(name, known, f"pm_utils.market.renderer.{place}")
+
+
+def _fits_the_badge(level: str) -> bool:
+    return len(level) == 3 and set(level) <= set(GLYPHS)
+
+
+def _check_scene(creatives: Creatives, scene: Scene) -> None:
+    if len(creatives) != len(scene):
+        raise ValueError(f"{len(creatives)} ads and {len(scene)} scenes: give one for each")
 
 
 def compose(creatives: Creatives, scene: Scene) -> np.ndarray:
@@ -390,9 +441,10 @@ def compose(creatives: Creatives, scene: Scene) -> np.ndarray:
     Raises
     ------
     ValueError
-        When `ATTRIBUTES` has a level that nothing is drawn for.
+        When `ATTRIBUTES` has a level that nothing is drawn for, or there is not one scene per ad.
     """
     check_drawable()
+    _check_scene(creatives, scene)
     picture = background_sheets()[creatives.palette, creatives.layout, scene.lines]
     for category in np.unique(creatives.category):
         rows = np.flatnonzero(creatives.category == category)
@@ -405,7 +457,18 @@ def compose(creatives: Creatives, scene: Scene) -> np.ndarray:
 
 
 def draw_icons(category: int, layout: np.ndarray, scene: Scene, rows: np.ndarray) -> np.ndarray:
-    """Draw the icons of one category in their places → (n, 32, 32, 4)."""
+    """Draw the icons of one category in their places → (n, 32, 32, 4).
+
+    Raises
+    ------
+    ValueError
+        When there is no such category, layout or row of the scene.
+    """
+    category = int(whole_numbers(category, "category", high=len(icon_atlas()) - 1))
+    layout, rows = (
+        known_codes(layout, "layout", len(ICON_SIZE)),
+        known_codes(rows, "rows", len(scene)),
+    )
     size = ICON_SIZE[layout] * scene.size[rows]
     x, y = ICON_PLACE[layout].T
     down, across = _resample(y + scene.y[rows], size), _resample(x + scene.x[rows], size)
@@ -470,6 +533,7 @@ def render_clips(creatives: Creatives, rng: np.random.Generator) -> np.ndarray:
 
 
 def _render(creatives: Creatives, rng: np.random.Generator, frames: int) -> np.ndarray:
+    check_drawable()  # before anything is drawn from the generator
     out = np.empty((len(creatives), frames, SIZE, SIZE, 3), dtype=np.float32)
     batch = 256 // frames
     for start in range(0, len(creatives), batch):
@@ -485,6 +549,11 @@ def _render(creatives: Creatives, rng: np.random.Generator, frames: int) -> np.n
 def velocity(creatives: Creatives, scene: Scene) -> np.ndarray:
     """Return how fast each icon moves → (N, 2), pixels per frame right and down.
 
+    Raises
+    ------
+    ValueError
+        When there is not one scene per ad.
+
     Examples
     --------
     >>> import numpy as np
@@ -495,13 +564,21 @@ def velocity(creatives: Creatives, scene: Scene) -> np.ndarray:
     >>> velocity(slow_up, middle)  # y is down, and a slow ad goes half a pixel per frame
     array([[ 0. , -0.5]])
     """
+    _check_scene(creatives, scene)
     pace = SPEEDS[creatives.speed] * scene.pace
     return DIRECTIONS[creatives.motion] * pace[:, None]
 
 
 def compose_clips(creatives: Creatives, scene: Scene, frames: int = FRAMES) -> np.ndarray:
-    """Draw the last frames of clips without noise → (N, frames, 32, 32, 3)."""
+    """Draw the last frames of clips without noise → (N, frames, 32, 32, 3).
+
+    Raises
+    ------
+    ValueError
+        As `compose`, or when there is no frame.
+    """
     check_drawable()
+    frames = int(whole_numbers(frames, "frames", low=1))
     ago = np.arange(frames - 1, -1, -1)
     path = -velocity(creatives, scene)[:, None, :] * ago[:, None]  # (N, frames, 2)
     still = {name: np.repeat(value, frames) for name, value in vars(scene).items()}
@@ -516,6 +593,16 @@ def contact_sheet(images: np.ndarray, *, columns: int, scale: int = 4) -> np.nda
 
     Explained in chapter ``closed-loop``.
 
+    Parameters
+    ----------
+    images : array of shape (N, H, W, C)
+    columns, scale : int
+
+    Raises
+    ------
+    ValueError
+        When a picture is not finite, a size is not above 0, or the pictures do not fill the rows.
+
     Examples
     --------
     >>> import numpy as np
@@ -523,10 +610,15 @@ def contact_sheet(images: np.ndarray, *, columns: int, scale: int = 4) -> np.nda
     >>> contact_sheet(np.zeros((6, 32, 32, 3)), columns=3, scale=2).shape  # with a white rim each
     (136, 204, 3)
     """
+    images = numbers(images, "images", ndim=4)
+    columns, scale = (
+        int(whole_numbers(size, name, low=1))
+        for size, name in ((columns, "columns"), (scale, "scale"))
+    )
     if len(images) % columns:
         raise ValueError(f"{len(images)} pictures do not fill rows of {columns}")
     framed = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)
-    side = framed.shape[1]
-    grid = framed.reshape(-1, columns, side, side, 3).transpose(0, 2, 1, 3, 4)
-    sheet = grid.reshape(-1, columns * side, 3)
+    height, width, channels = framed.shape[1:]
+    grid = framed.reshape(-1, columns, height, width, channels).transpose(0, 2, 1, 3, 4)
+    sheet = grid.reshape(-1, columns * width, channels)
     return sheet.repeat(scale, axis=0).repeat(scale, axis=1)

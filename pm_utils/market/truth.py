@@ -10,7 +10,8 @@ import numpy as np
 from scipy.special import expit, ndtri
 from scipy.stats import rankdata
 
-from pm_utils.inputs import numbers, probabilities
+from pm_utils.inputs import like, numbers, plain, probabilities, whole_numbers
+from pm_utils.market._checks import by_number, known_codes
 from pm_utils.market.creatives import ATTRIBUTES, DISCOUNT_RATES, Creatives, level_counts
 from pm_utils.market.population import Households
 from pm_utils.market.randomness import normal, stream_key, uniform
@@ -180,6 +181,11 @@ class CustomerTruth:
         Mean delay in days where the tone is not urgent.
     stages : (N, 3), float32
         What each stage of the funnel is multiplied by; one unless a defect was planted.
+
+    Raises
+    ------
+    ValueError
+        When the arrays differ in customers or a number is not finite.
     """
 
     household: np.ndarray
@@ -197,6 +203,16 @@ class CustomerTruth:
     leaving: np.ndarray
     delay: np.ndarray
     stages: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Check once what all formulas will read."""
+        for name, part in vars(self).items():
+            if len(part) != len(self.household):
+                raise ValueError(
+                    f"{name} has {len(part):,} customers, household {len(self.household):,}: give "
+                    "as many of each"
+                )
+            object.__setattr__(self, name, part if name == "household" else numbers(part, name))
 
     def __len__(self) -> int:
         """Return the number of customers."""
@@ -226,8 +242,13 @@ def draw_customers(
     Returns
     -------
     CustomerTruth
+
+    Raises
+    ------
+    ValueError
+        When there is no customer.
     """
-    index = np.arange(n_customers)
+    index = np.arange(int(whole_numbers(n_customers, "n_customers", low=1)))
 
     def key(name: int) -> np.uint64:
         return stream_key(seed, POPULATION_STREAM, name)
@@ -283,8 +304,19 @@ def _style_preferences(
     return preferences | {"motion": motion}
 
 
-def style_liking(customers: CustomerTruth, who: np.ndarray, ads: Creatives) -> np.ndarray:
-    """Return v: how much customers like the looks of ads; `who` broadcasts with the ads."""
+def style_liking(customers: CustomerTruth, customer: np.ndarray, ads: Creatives) -> np.ndarray:
+    """Return v: how much customers like the looks of ads; both broadcast.
+
+    Raises
+    ------
+    ValueError
+        As `click_probability`.
+    """
+    who = known_codes(customer, "customer", len(customers))
+    return like(_style_liking(customers, who, ads), customer)
+
+
+def _style_liking(customers: CustomerTruth, who: np.ndarray, ads: Creatives) -> np.ndarray:
     return (
         customers.tone[who, ads.tone]
         + customers.palette[who, ads.palette]
@@ -294,7 +326,7 @@ def style_liking(customers: CustomerTruth, who: np.ndarray, ads: Creatives) -> n
 
 
 def click_probability(
-    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, customer: np.ndarray, ads: Creatives
 ) -> np.ndarray:
     """Return P(click) in the first position of rested customers.
 
@@ -302,39 +334,48 @@ def click_probability(
     ----------
     truth : TruthParameters
     customers : CustomerTruth
-    who : array of integers
-        Customers; broadcasts with the ads: shape (N,) pairs each with its ad, (N, 1) crosses all.
+    customer : array of integers
+        Broadcasts with the ads: shape (N,) pairs each with its ad, (N, 1) crosses all.
     ads : Creatives
 
     Returns
     -------
     array of float32
+
+    Raises
+    ------
+    ValueError
+        When a customer is none of them.
     """
+    who = known_codes(customer, "customer", len(customers))
     interest = customers.interest[who, ads.category]
     sensitivity = customers.price_sensitivity[who]
     discount = DISCOUNT_RATES[ads.discount].astype(np.float32)
-    logit = truth.click_style * style_liking(customers, who, ads)
+    logit = truth.click_style * _style_liking(customers, who, ads)
     logit *= expit(truth.style_gate * interest)
     logit += truth.click_interest * interest
     logit += truth.click_discount * (sensitivity - truth.discount_threshold) * np.sqrt(discount)
     urgent_discount = ((ads.tone == URGENT) & (ads.discount > 0)).astype(np.float32)
     logit += truth.click_urgent_discount * sensitivity * urgent_discount
     logit += truth.click_base + truth.click_engagement * customers.engagement[who]
-    return expit(logit) * customers.stages[who, 0]
+    return like(expit(logit) * customers.stages[who, 0], customer)
 
 
 def visit_probability(
-    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, customer: np.ndarray, ads: Creatives
 ) -> np.ndarray:
-    """Return P(visit | click); shapes as in `click_probability`."""
+    """Return P(visit | click); as in `click_probability`."""
+    who = known_codes(customer, "customer", len(customers))
     moving = (ads.motion != STILL).astype(np.float32)
-    return truth.visit_base * (1 - truth.visit_moving * moving) * customers.stages[who, 1]
+    visit = truth.visit_base * (1 - truth.visit_moving * moving)
+    return like(visit * customers.stages[who, 1], customer)
 
 
 def order_probability(
-    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, customer: np.ndarray, ads: Creatives
 ) -> np.ndarray:
-    """Return P(order | visit); shapes as in `click_probability`."""
+    """Return P(order | visit); as in `click_probability`."""
+    who = known_codes(customer, "customer", len(customers))
     sensitivity = customers.price_sensitivity[who]
     discount = DISCOUNT_RATES[ads.discount].astype(np.float32)
     urgent = (ads.tone == URGENT).astype(np.float32)
@@ -342,19 +383,15 @@ def order_probability(
     logit += truth.order_discount * sensitivity * discount
     logit -= truth.order_urgent * (1 - sensitivity) * urgent
     logit += truth.order_base + truth.order_engagement * customers.engagement[who]
-    return expit(logit) * customers.stages[who, 2]
+    return like(expit(logit) * customers.stages[who, 2], customer)
 
 
 def mean_delay(
-    truth: TruthParameters, customers: CustomerTruth, who: np.ndarray, ads: Creatives
+    truth: TruthParameters, customers: CustomerTruth, customer: np.ndarray, ads: Creatives
 ) -> np.ndarray:
-    """Return the mean days from click to order; shapes as in `click_probability`."""
-    return customers.delay[who] * np.exp(-truth.delay_urgent * (ads.tone == URGENT))
-
-
-def order_values(customers: CustomerTruth, who: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """Return list prices of orders in dollars, drawn by the uniform numbers `u`."""
-    return np.exp(customers.log_value[who] + customers.value_spread[who] * ndtri(u))
+    """Return the mean days from click to order; as in `click_probability`."""
+    who = known_codes(customer, "customer", len(customers))
+    return like(customers.delay[who] * np.exp(-truth.delay_urgent * (ads.tone == URGENT)), customer)
 
 
 def plant_defect(
@@ -362,15 +399,30 @@ def plant_defect(
 ) -> CustomerTruth:
     """Return customers of whom some pass a stage less often, by a factor.
 
+    Parameters
+    ----------
+    customers : CustomerTruth
+    stage : {'click', 'visit', 'order'}
+    who : array of integers, or of shape (N,), bool
+    factor : float
+
     Raises
     ------
     ValueError
-        When the stage is unknown or the factor is not within 0 to 1.
+        When the stage is unknown, the factor is not within 0 to 1, a customer is none of them, or
+        there is not one truth value for each.
     """
     if stage not in STAGES:
         raise ValueError(f"stage is {stage!r}: give one of {', '.join(STAGES)}")
     if not 0 <= factor <= 1:
         raise ValueError(f"factor is {factor}: give a number from 0 to 1")
+    chosen = plain(who)
+    if chosen.dtype == bool:
+        chosen = plain(by_number(who, "who"))
+        if chosen.shape != (len(customers),):
+            raise ValueError(f"who has shape {chosen.shape}: give ({len(customers)},), one each")
+    else:
+        chosen = known_codes(chosen, "who", len(customers))
     stages = customers.stages.copy()
-    stages[who, STAGES.index(stage)] *= factor
+    stages[chosen, STAGES.index(stage)] *= factor
     return replace(customers, stages=stages)

@@ -106,7 +106,9 @@ def power(rate: float, lift: float, customers: np.ndarray, *, alpha: float = 0.0
     array([0.14, 0.8 ])
     """
     customers = numbers(customers, "customers", above=0).astype(float)
-    return NormalIndPower().power(_effect(rate, lift), customers, share(alpha, "alpha"))
+    several = numbers(customers, "customers", above=0)
+    found = NormalIndPower().power(_effect(rate, lift), several, share(alpha, "alpha"))
+    return like(found, customers)
 
 
 def _effect(rate: float, lift: float) -> float:
@@ -335,6 +337,7 @@ def mean_of(values: np.ndarray) -> float:
     >>> float(np.full(3, 0.1).mean()), float(mean_of(np.full(3, 0.1)))
     (0.10000000000000002, 0.1)
     """
+    values = numbers(values, "values", ndim=1)
     return values.mean() if np.ptp(values) else values[0]
 
 
@@ -348,6 +351,7 @@ def variance_of(values: np.ndarray) -> float:
     >>> bool(np.full(3, 0.1).var(ddof=1) > 0), variance_of(np.full(3, 0.1))
     (True, 0.0)
     """
+    values = numbers(values, "values", ndim=1)
     return values.var(ddof=1) if np.ptp(values) else 0.0
 
 
@@ -578,10 +582,13 @@ def mixture_sprt(total: np.ndarray, n: np.ndarray, *, tau2: float = 1.0) -> np.n
     array([ 0.1,  0.7, 60.8])
     """
     numbers(tau2, "tau2", above=0)
+    given = total, n
+    if np.ndim(total) and np.shape(total) == np.shape(n):
+        total, n = aligned(total=total, n=n)
     total, n = numbers(total, "total"), numbers(n, "n", low=0).astype(float)
     variance = 1 + n * tau2  # of S_n / sqrt(n) over all effects
     exponent = np.minimum(tau2 * np.square(total) / (2 * variance), _LARGEST_EXPONENT)
-    return np.exp(exponent) / np.sqrt(variance)
+    return like(np.exp(exponent) / np.sqrt(variance), *given)
 
 
 def always_valid_p(ratio: np.ndarray) -> np.ndarray:
@@ -599,8 +606,8 @@ def always_valid_p(ratio: np.ndarray) -> np.ndarray:
     >>> always_valid_p(np.array([0.5, 40, 2]))  # it never rises again
     array([1.   , 0.025, 0.025])
     """
-    ratio = numbers(ratio, "ratio", low=0)
-    return 1 / np.maximum(np.maximum.accumulate(ratio, axis=-1), 1)
+    ratios = numbers(ratio, "ratio", low=0)
+    return like(1 / np.maximum(np.maximum.accumulate(ratios, axis=-1), 1), ratio)
 
 
 def peeking(

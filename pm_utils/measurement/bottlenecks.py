@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights
-from pm_utils.inputs import aligned, columns, numbers, policy, share, whole_numbers
+from pm_utils.inputs import aligned, columns, like, numbered, numbers, policy, share, whole_numbers
 from pm_utils.market import ImpressionLog, Market, Policy
 from pm_utils.measurement.funnel import MARKET_STAGES, market_funnel
 
@@ -27,7 +27,8 @@ def stage_sums(
     profit : array of shape (n,)
         Dollars that each impression's order brought; 0 without one.
     segment : array of shape (N,), integers from 0
-        Of each customer.
+        Of each customer. The log calls impressions and customers by number: the index of a Series
+        must hold the numbers from 0.
 
     Returns
     -------
@@ -39,10 +40,13 @@ def stage_sums(
     Raises
     ------
     ValueError
-        When a profit is not finite, a segment is no whole number from 0, or `market_funnel` raises.
+        When a profit is not finite, a segment is no whole number from 0, an index holds other
+        labels than the numbers from 0, or `market_funnel` raises.
     """
-    segment = whole_numbers(segment, "segment")
-    profit = numbers(profit, "profit", ndim=1)
+    segment = whole_numbers(numbered(segment, "segment"), "segment")
+    profit = numbers(numbered(profit, "profit"), "profit", ndim=1)
+    if len(profit) != len(log):
+        raise ValueError(f"profit has {len(profit):,} rows for {len(log):,} impressions: give each")
     funnel = market_funnel(log, len(segment)).to_numpy(float)
     dollars = np.bincount(log.customer, profit, minlength=len(segment))
     return np.column_stack([funnel, dollars]), np.eye(segment.max() + 1)[segment]
@@ -55,7 +59,8 @@ def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.
     ----------
     log : ImpressionLog
     discount : array of shape (M,)
-        Share of an order's list price that each ad's discount takes off.
+        Share of an order's list price that each ad's discount takes off; the index of a Series
+        must hold the ads' numbers from 0.
     margin : float
         Share of the list price.
 
@@ -65,7 +70,7 @@ def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.
         When a discount is not from 0 to below 1, an ad has none, the margin is no share, or an
         order's value is negative or not finite.
     """
-    discount = numbers(discount, "discount", low=0, ndim=1)
+    discount = numbers(numbered(discount, "discount"), "discount", low=0, ndim=1)
     if (discount >= 1).any():
         raise ValueError(f"discount is {discount.max():g}: an ad that takes off all has no price")
     margin = float(numbers(margin, "margin", low=-1, high=1, ndim=0))
@@ -94,7 +99,7 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     Raises
     ------
     ValueError
-        When a number is not finite, or a count is negative.
+        When a number is not finite, a count is negative, or the rows cannot be matched.
 
     Examples
     --------
@@ -106,6 +111,8 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     >>> lost_profit(np.array([1_000, 20, 18, 2, 60]), before).round(2)
     array([60.,  0.,  0.])
     """
+    given = now, before
+    now, before = aligned(now=now, before=before)
     now, before = (numbers(each, name) for name, each in (("now", now), ("before", before)))
     for name, each in (("now", now), ("before", before)):
         numbers(each[..., :4], name, low=0)
@@ -115,7 +122,7 @@ def lost_profit(now: np.ndarray, before: np.ndarray) -> np.ndarray:
     rate = np.where(now[..., 0:3] > 0, rate, attainable)
     others = np.stack([np.delete(rate, stage, axis=-1).prod(-1) for stage in range(3)], axis=-1)
     lost = (now[..., 0] * value)[..., None] * (attainable - rate) * others
-    return np.where(before[..., 0:3] > 0, lost, 0.0)
+    return like(np.where(before[..., 0:3] > 0, lost, 0.0), *given)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -32,6 +32,7 @@ from pm_utils.inputs import (
     numbers,
     plain,
     probabilities,
+    refuse,
     whole_numbers,
 )
 from pm_utils.learning.training import fit, predict
@@ -76,12 +77,10 @@ class SeenClicks:
         )
         beyond = ~np.isclose(days, age, rtol=_ROUNDING, atol=0) & ((days > age) | ~converted)
         if beyond.any():
-            first = int(beyond.argmax())
-            raise ValueError(
-                f"days is not possible in {beyond.sum():,} of {len(days):,} rows, first row "
-                f"{first} ({days[first]:g} at an age of {age[first]:g}): give at most the age "
-                "where an order has come, and the age where none has"
-            )
+            first = beyond.argmax()
+            told = f"{days[first]:g} at an age of {age[first]:g}"
+            remedy = "give at most the age where an order has come, and the age where none has"
+            refuse(beyond, "days is not possible", remedy, rows=given[0], shown=told)
         for name, each in (("converted", converted), ("days", days), ("age", age)):
             object.__setattr__(self, name, like(each, *given))
 

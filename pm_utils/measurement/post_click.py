@@ -22,6 +22,7 @@ from pm_utils.inputs import (
     booleans,
     columns,
     like,
+    numbered,
     numbers,
     plain,
     probabilities,
@@ -116,11 +117,13 @@ class PairCounts:
 
     def rows_of(self, customer: np.ndarray, creative: np.ndarray) -> np.ndarray:
         """Return the row of each pair of customer and ad, or raise KeyError for one not here."""
-        ads = int(max(self.creative.max(), np.max(creative))) + 1
-        held, asked = (
-            whole_numbers(who, "customer") * np.int64(ads) + whole_numbers(ad, "creative")
+        customer, creative = aligned(customer=customer, creative=creative)
+        pairs = [
+            (whole_numbers(who, "customer"), whole_numbers(ad, "creative"))
             for who, ad in ((self.customer, self.creative), (customer, creative))
-        )
+        ]
+        ads = max(ad.max() for _, ad in pairs) + 1
+        held, asked = (who * ads + ad for who, ad in pairs)
         order = np.argsort(held, kind="stable")
         rows = order[np.minimum(np.searchsorted(held, asked, sorter=order), len(held) - 1)]
         if (wrong := held[rows] != asked).any():
@@ -131,7 +134,10 @@ class PairCounts:
         return rows
 
     def take(self, rows: np.ndarray) -> "PairCounts":
-        """Return some of the pairs."""
+        """Return some of the pairs, by a mask or by position; they have no other labels."""
+        if plain(rows).dtype == bool:
+            rows = numbered(rows, "rows")
+        rows = plain(rows)
         return PairCounts(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
     def hiding(self, columns: Sequence[int]) -> "PairCounts":
@@ -147,7 +153,15 @@ class PairCounts:
         ----------
         click, conversion : arrays of shape (C,)
             True P(click) and P(order | click): only a simulation knows them.
+
+        Raises
+        ------
+        ValueError
+            When a probability is none, or there is not one of each for every pair.
         """
+        click, conversion = aligned(
+            click=numbered(click, "click"), conversion=numbered(conversion, "conversion")
+        )
         click, conversion = (
             probabilities(each, name)
             for name, each in (("click", click), ("conversion", conversion))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import norm
 
-from pm_utils.inputs import aligned, numbers, share
+from pm_utils.inputs import aligned, numbers, refuse, share
 
 
 @dataclass(frozen=True)
@@ -112,15 +112,13 @@ def clustered_rate(part: np.ndarray, whole: np.ndarray, *, level: float = 0.95) 
     >>> round(both.low, 2), round(both.high, 2), round(both.design_effect)
     (0.3, 0.7, 1)
     """
-    part, whole = aligned(part=part, whole=whole)
-    part = numbers(part, "part", low=0, ndim=1).astype(float)
+    rows, whole = aligned(part=part, whole=whole)
+    part = numbers(rows, "part", low=0, ndim=1).astype(float)
     whole = numbers(whole, "whole", low=0, ndim=1).astype(float)
     if (over := part > whole).any():
-        first = int(np.flatnonzero(over)[0])
-        raise ValueError(
-            f"{over.sum():,} of {len(part):,} customers passed the stage more often than they "
-            f"reached it, first row {first} ({part[first]:g} of {whole[first]:g})"
-        )
+        told = f"{part[over][0]:g} of {whole[over][0]:g}"
+        remedy = "a stage is passed at most as often as it is reached"
+        refuse(over, "part is above whole", remedy, rows=rows, shown=told)
     reached, total = int((whole > 0).sum()), whole.sum()
     if reached == 0:
         return Rate(np.nan, 0.0, 1.0, 1.0)

@@ -19,6 +19,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.dates import ConciseDateFormatter
 from matplotlib.figure import Figure
 
+from pm_utils import inputs
+
 INK = "#767676"
 COLORS = {
     "naive": "#8c8c8c",
@@ -203,7 +205,14 @@ def clusters(dots: np.ndarray, group: np.ndarray, names: dict[int, str]) -> Figu
         Each dot's group.
     names : dict
         The name of each group, in the order of the legend.
+
+    Raises
+    ------
+    ValueError
+        When a dot is not finite, or dots and groups cannot be matched by their index.
     """
+    dots, group = inputs.aligned(dots=dots, group=group)
+    dots, group = inputs.numbers(dots, "dots", ndim=2), inputs.plain(group)
     figure, axes = plt.subplots(figsize=(7, 4.8))
     for number, (key, name) in enumerate(names.items()):
         color, marker = CYCLE[number % len(CYCLE)], "osD^vPX*"[number % 8]

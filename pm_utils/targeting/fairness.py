@@ -5,7 +5,7 @@ import pandas as pd
 
 from pm_utils.data.levels import merge_levels
 from pm_utils.evaluation.bootstrap import percentile_interval
-from pm_utils.inputs import aligned, booleans, columns, numbers, probabilities
+from pm_utils.inputs import aligned_weights, booleans, columns, numbers, probabilities
 
 
 def group_gaps(
@@ -26,7 +26,8 @@ def group_gaps(
         Missing where a household did not tell; such rows are left out. Matched by index with
         those of `target` and `probability` that carry one.
     weight : array of shape (R, N)
-        How often each row enters each resample, in the order of the first input with an index.
+        How often each row enters each resample, in the order of the first input with an index; the
+        columns of a table of pandas are matched with the rows.
     share : float
         The best `share` of all N rows are contacted. Where rows of equal probability meet the end
         of the list, each of them is contacted in part.
@@ -64,7 +65,9 @@ def group_gaps(
     a       0.5      0.250 -0.250      0.0
     b       0.5      0.625  0.125      1.0
     """
-    target, probability, group = aligned(target=target, probability=probability, group=group)
+    weight, target, probability, group = aligned_weights(
+        weight, target=target, probability=probability, group=group
+    )
     target = booleans(target, "target").astype(float)
     probability = probabilities(probability, "probability").astype(float)
     weight = numbers(weight, "weight", low=0, ndim=2)

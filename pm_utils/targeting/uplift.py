@@ -9,7 +9,7 @@ import pandas as pd
 from sklearn.base import RegressorMixin, clone
 from sklearn.metrics import auc
 
-from pm_utils.inputs import aligned, booleans, columns, like, numbers, whole_numbers
+from pm_utils.inputs import aligned, booleans, columns, labels, like, numbers, whole_numbers
 from pm_utils.targeting.lists import best_first, totals_of_best
 
 
@@ -122,7 +122,8 @@ class DRLearner:
     propensity : float
         e, between 0 and 1, neither of them.
     seed : int
-        Halves the customers, in the order of their rows.
+        Halves the customers, in the order of their index, so that the order of a table's rows does
+        not count; arrays have no other order than that of their rows.
 
     Raises
     ------
@@ -175,8 +176,21 @@ class DRLearner:
             As `TLearner.fit`, also when one of the halves lacks an arm.
         """
         x, treated, outcome, _, rows = _experiment(x, treated, outcome)
+        return like(self._guesses(x, treated, outcome, self._halves(*rows)), *rows)
+
+    def _halves(self, *rows: np.ndarray) -> np.ndarray:
+        """Return the half of each row, 0 or 1, by the first index → (N,)."""
+        half = np.random.default_rng(self.seed).permutation(len(rows[0])) % 2
+        index = next((one.index for one in rows if hasattr(one, "iloc")), None)
+        if index is None:
+            return half
+        names = labels(index, "the index")
+        return half[np.argsort(np.argsort(names, kind="stable"))]
+
+    def _guesses(
+        self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray, half: np.ndarray
+    ) -> np.ndarray:
         t, e = treated.astype(float), self.propensity
-        half = np.random.default_rng(self.seed).permutation(len(x)) % 2
         phi = np.empty(len(x))
         for fold in range(2):
             others, own = half != fold, half == fold
@@ -191,7 +205,7 @@ class DRLearner:
             y, given = outcome[own], t[own]
             phi[own] = mu_1 - mu_0 + given / e * (y - mu_1)
             phi[own] -= (1 - given) / (1 - e) * (y - mu_0)
-        return like(phi, *rows)
+        return phi
 
     def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "DRLearner":
         """Fit on x (N, D), treated (N,), outcome (N,).
@@ -201,8 +215,9 @@ class DRLearner:
         ValueError
             As `pseudo_outcomes`.
         """
-        x, treated, outcome, self.names, _ = _experiment(x, treated, outcome)
-        self.model = clone(self.effect_model).fit(x, self.pseudo_outcomes(x, treated, outcome))
+        x, treated, outcome, self.names, rows = _experiment(x, treated, outcome)
+        phi = self._guesses(x, treated, outcome, self._halves(*rows))
+        self.model = clone(self.effect_model).fit(x, phi)
         return self
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -518,7 +533,7 @@ def score_uplift(
     Raises
     ------
     ValueError
-        As `qini_coefficient` and `share_of_targeting`.
+        As `qini_coefficient` and `share_of_targeting`; the rows of all are matched by index.
 
     Examples
     --------
@@ -531,6 +546,11 @@ def score_uplift(
     good      1.00                 1.0
     reversed -0.25                -1.0
     """
+    told = {f"{name!r}": score for name, score in scores.items()}
+    treated, outcome, effect, *rows = aligned(
+        treated=treated, outcome=outcome, effect=effect, **told
+    )
+    scores = dict(zip(scores, rows, strict=True))
     qini = {name: qini_coefficient(score, treated, outcome) for name, score in scores.items()}
     share = {name: share_of_targeting(score, effect) for name, score in scores.items()}
     return pd.DataFrame({"Qini": qini, "share of true gain": share})

@@ -147,7 +147,7 @@ def test_the_convolution_reads_grids_of_any_width_from_seven_weeks(weeks):
     grid = torch.rand(B, C, weeks)
     assert model.convolve(grid).shape == (B, 8, weeks - 6)
     assert model(grid).shape == (B, K)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ValueError):
         model(torch.rand(B, C, 6))
 
 

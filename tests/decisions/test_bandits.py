@@ -1,6 +1,7 @@
 """Bandits: hand-worked updates, regret against an oracle, and a network that learns whom."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits
@@ -400,7 +401,7 @@ def test_every_policy_learns_from_clicks_of_0_and_1():
         one.learn(who, ads, clicks)
         two.learn(who, ads, clicks.astype(float))
         assert (one.choose(who) == two.choose(who)).all()
-        with pytest.raises(ValueError, match="clicks is missing in 1 of 4"):
+        with pytest.raises(ValueError, match="clicks is missing in 1 of 1 rows, .*column 2"):
             make().learn(who, ads, np.array([[0, 1, np.nan, 1]]))
 
 
@@ -454,3 +455,26 @@ def test_customers_and_ads_that_are_none_are_no_neighbours():
                 policy.learn(*rows)
     with pytest.raises(ValueError, match="ads is out of range"):
         bandits.rows_by_ad(np.array([0, 7]), 2)
+
+
+def test_contexts_and_truths_are_called_by_number():
+    truth = pd.DataFrame([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4]])
+    best, context = pd.Series([0, 1, 0]), pd.DataFrame(np.eye(3))
+    game = {"rounds": 3, "batch": 8, "replications": 2, "seed": 0}
+    makers = (
+        lambda turn: bandits.Known(best[::turn]),
+        lambda turn: bandits.LinUCB(context[::turn], 2, 2, alpha=0.1),
+        lambda turn: bandits.DeepThompson(context[::turn], 2, 2, hidden=0, steps=2),
+    )
+    for make in makers:
+        expected = bandits.play_bandit(make(1), truth.to_numpy(), **game)
+        np.testing.assert_array_equal(bandits.play_bandit(make(-1), truth[::-1], **game), expected)
+    labels = list("abc")
+    for call, name in (
+        (lambda: bandits.Known(best.set_axis(labels)), "ads"),
+        (lambda: bandits.LinUCB(context.set_axis(labels), 2, 1, alpha=1), "context"),
+        (lambda: bandits.DeepThompson(context.set_axis(labels), 2, 1), "context"),
+        (lambda: bandits.play_bandit(makers[0](1), truth.set_axis(labels), **game), "truth"),
+    ):
+        with pytest.raises(ValueError, match=f"{name} has no row 0: .*label them 0 to 2"):
+            call()

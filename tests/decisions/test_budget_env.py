@@ -442,6 +442,31 @@ def test_forecasts_know_their_customers_and_take_numbers_that_can_be():
             worlds.step(worlds.start(), np.full((20, 2), action))
 
 
+def test_a_strain_that_is_not_known_brings_no_number():
+    known = forecast()
+    gap = np.where(np.arange(40) == 7, np.nan, 1.0)
+    assert np.isnan(known.side_effect(gap, 2)[7])
+    assert np.isnan(known.leaving_probability(gap)[7])
+    assert np.isnan(known.next_fatigue(gap, np.ones(40))[7])
+    worlds = Episodes(known, TIGHT, episodes=20)
+    state = replace(worlds.start(), fatigue=gap.reshape(20, 2))
+    with pytest.raises(ValueError, match="fatigue is not finite in 1 of 40 rows, first row 7"):
+        worlds.step(state, np.ones((20, 2), int))
+
+
+def test_an_action_of_the_environment_is_an_ad_or_none():
+    env = env_of(25)
+    env.reset(seed=0)
+    for action, told in (
+        (np.full(N, np.nan), "action is not finite"),
+        (np.full(N, -1), "action is out of range"),
+        (np.full(N, 99), "action is out of range"),
+        (np.ones(3, int), f"give one for each of {N} customers"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            env.step(action)
+
+
 def test_customers_of_a_forecast_are_matched_by_index():
     known = forecast().take([0, 1])
     value, leaving = (pd.Series(part, list("ab")) for part in (known.order_value, known.leaving))

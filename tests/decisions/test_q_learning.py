@@ -4,6 +4,7 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from pm_utils.decisions import planning, q_learning
 from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
 from pm_utils.decisions.networks import DeepQPolicy
 from pm_utils.decisions.q_learning import (
+    FlightLog,
     JointView,
     PricedView,
     QLearningConfig,
@@ -599,8 +601,50 @@ def test_what_follows_is_what_the_policy_does_next():
     assert q_learning.next_choices(chosen).tolist() == [[3, 0, 2, 1, 2, 1]]
 
 
+def test_of_more_than_a_replay_holds_the_last_are_kept():
+    one, yes = torch.ones(1, 7), torch.ones(1, 7, dtype=torch.bool)
+    reward = torch.arange(7.0)[None]
+    replay = Replay(3)
+    for first in (reward, reward + 7):  # the ring is in the middle when the second comes
+        seen = one[..., None], yes[..., None]
+        replay.add(Transitions(*seen, one, first, yes, ~yes, *seen))
+        (batch,) = replay.sample(200, torch.Generator().manual_seed(0), batches=1)
+        assert batch.reward.unique().tolist() == first[0, -3:].tolist()
+    assert replay.size == 3
+
+
 def test_an_empty_replay_is_told():
     with pytest.raises(ValueError, match="capacity is out of range"):
         Replay(0)
     with pytest.raises(ValueError, match="nothing was added"):
         Replay(2).sample(1, torch.Generator(), 1)
+
+
+def test_a_price_is_that_of_its_customer():
+    known, price = forecast(), pd.Series(np.linspace(0, 1.5, 40))
+    expected = PricedView(known, ALONE, price.to_numpy())
+    assert (PricedView(known, ALONE, price[::-1]).unit == expected.unit).all()
+    for wrong, told in (
+        (price.add_prefix("c"), "price has no row 0"),
+        (price.mask(price > 1), "price is not finite in"),
+        (price[:3], "price has 3 rows for 40 customers"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            PricedView(known, ALONE, wrong)
+
+
+def test_a_log_that_cannot_be_is_refused():
+    one = np.ones((2, 3))
+    given = dict.fromkeys(FlightLog.__dataclass_fields__, one)
+    FlightLog(**given)
+    for name, wrong, told in (
+        ("alive", 2 * one, "alive holds 2"),
+        ("action", -one, "action is out of range"),
+        ("propensity", 0 * one, "propensity is out of range"),
+        ("propensity", 50 * one, "propensity is out of range"),
+        ("reward", np.nan * one, "reward is not finite"),
+        ("fatigue", np.nan * one, "fatigue is not finite"),
+        ("reward", one[:1], r"give \(T, N\) of each"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            FlightLog(**(given | {name: wrong}))

@@ -1,6 +1,7 @@
 """Of every metric: order, ties, gaps, labels and indexes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pm_utils.evaluation import (
@@ -38,41 +39,47 @@ def case(call, **options):
 
 
 CASES = {
-    "average_precision": case(ranking.average_precision, rows={"target": Y, "score": P}),
-    "roc_auc": case(ranking.roc_auc, rows={"target": Y, "score": P}),
-    "roc_auc, weighed": case(
+    "ranking.average_precision": case(ranking.average_precision, rows={"target": Y, "score": P}),
+    "ranking.roc_auc": case(ranking.roc_auc, rows={"target": Y, "score": P}),
+    "ranking.roc_auc, weighed": case(
         lambda target, score, weight: ranking.roc_auc(target, score, weight.T),
         rows={"target": Y, "score": P, "weight": WEIGHT},
     ),
-    "ranking_scores": case(ranking.ranking_scores, rows={"target": PAIRS, "score": SAID}),
-    "ranking_scores, weighed and masked": case(
+    "ranking.ranking_scores": case(ranking.ranking_scores, rows={"target": PAIRS, "score": SAID}),
+    "ranking.ranking_scores, weighed and masked": case(
         lambda target, score, mask, weight: ranking.ranking_scores(
             target, score, mask=mask, weight=weight.T
         ),
         rows={"target": PAIRS, "score": SAID, "mask": KEEP, "weight": WEIGHT},
     ),
-    "ranking_scores, weighed once": case(
+    "ranking.ranking_scores, weighed once": case(
         lambda target, score, weight: ranking.ranking_scores(target, score, weight=weight),
         rows={"target": PAIRS, "score": SAID, "weight": WEIGHT[:, 0]},
     ),
-    "ranking_table": case(
+    "ranking.ranking_table": case(
         lambda target, score: ranking.ranking_table(target, {"net": score}),
         rows={"target": PAIRS, "score": SAID},
     ),
-    "reliability": case(calibration.reliability, rows={"target": Y, "probability": P}),
-    "calibration_error": case(calibration.calibration_error, rows={"target": Y, "probability": P}),
-    "calibration_floor": case(calibration.calibration_floor, rows={"probability": P}, drawn=True),
-    "fit_temperature": case(calibration.fit_temperature, rows={"target": Y, "logit": LOGIT}),
-    "calibration_table": case(
+    "calibration.reliability": case(calibration.reliability, rows={"target": Y, "probability": P}),
+    "calibration.calibration_error": case(
+        calibration.calibration_error, rows={"target": Y, "probability": P}
+    ),
+    "calibration.calibration_floor": case(
+        calibration.calibration_floor, rows={"probability": P}, drawn=True
+    ),
+    "calibration.fit_temperature": case(
+        calibration.fit_temperature, rows={"target": Y, "logit": LOGIT}
+    ),
+    "calibration.calibration_table": case(
         lambda **rows: calibration.calibration_table(**rows).drop(columns="floor"),
         rows={"target": Y, "before": P, "after": Q, "segment": SEGMENT},
         names=frozenset({"segment"}),
     ),
-    "score_table": case(
+    "probabilities.score_table": case(
         lambda target, p: probabilities.score_table(target, {"net": p}), rows={"target": Y, "p": P}
     ),
     **{
-        f"paired_gain, {metric}": case(
+        f"probabilities.paired_gain, {metric}": case(
             lambda target, first, second, weight, metric=metric: probabilities.paired_gain(
                 metric, target, first, second, weight.T
             ),
@@ -81,65 +88,95 @@ CASES = {
         )
         for metric in probabilities.METRICS
     },
-    "score_intervals": case(
+    "probabilities.score_intervals": case(
         lambda target, p, weight: probabilities.score_intervals(target, p, weight.T),
         rows={"target": Y, "p": P, "weight": WEIGHT},
         ends=True,
     ),
-    "calibrated": case(
+    "probabilities.calibrated": case(
         lambda target, logit: probabilities.calibrated(target, {"net": logit}),
         rows={"target": Y, "logit": LOGIT},
     ),
-    "group_auc": case(recommendation.group_auc, rows={"target": PAIRS, "score": SAID}, by_row=True),
-    "recall_at": case(
+    "recommendation.group_auc": case(
+        recommendation.group_auc, rows={"target": PAIRS, "score": SAID}, by_row=True
+    ),
+    "recommendation.recall_at": case(
         lambda **rows: recommendation.recall_at(**rows, k=2),
         rows={"target": PAIRS, "score": SAID},
         by_row=True,
     ),
-    "log_losses": case(
+    "recommendation.log_losses": case(
         recommendation.log_losses, rows={"target": PAIRS, "probability": SAID}, by_row=True
     ),
-    "interest_scores": case(
+    "recommendation.interest_scores": case(
         lambda target, probability, weight: recommendation.interest_scores(
             target, probability, k=2, weight=weight.T
         ),
         rows={"target": PAIRS, "probability": SAID, "weight": WEIGHT},
     ),
-    "resampled_auc": case(
+    "recommendation.resampled_auc": case(
         lambda target, score, weight: recommendation.resampled_auc(target, score, weight.T),
         rows={"target": PAIRS, "score": SAID, "weight": WEIGHT},
     ),
-    "resampled_scores": case(
+    "recommendation.resampled_scores": case(
         lambda target, p, weight: recommendation.resampled_scores(
             target, {"net": p}, k=2, weight=weight.T
         ),
         rows={"target": PAIRS, "p": SAID, "weight": WEIGHT},
     ),
-    "auc_by_part": case(
+    "recommendation.auc_by_part": case(
         lambda target, p, mask: recommendation.auc_by_part(target, {"net": p}, {"some": mask}),
         rows={"target": PAIRS, "p": SAID, "mask": KEEP},
     ),
-    "paired_interval": case(
+    "bootstrap.paired_interval": case(
         lambda first, second, weight: bootstrap.paired_interval(first, second, weight.T),
         rows={"first": P, "second": Q, "weight": WEIGHT},
         ends=True,
     ),
-    "mean_and_margin": case(replications.mean_and_margin, rows={"values": P}),
-    "frechet_distance": case(
+    "bootstrap.percentile_interval": case(
+        bootstrap.percentile_interval,
+        rows={"values": P},
+        gaps=frozenset({"values"}),  # resamples without a score are left out, with a warning
+        ends=True,
+    ),
+    "bootstrap.weighted_means": case(
+        lambda values, weight: bootstrap.weighted_means(values, weight.T),
+        rows={"values": P, "weight": WEIGHT},
+    ),
+    "bootstrap.resample_weights": case(
+        lambda weight: bootstrap.resample_weights(weight.T, N).T,
+        rows={"weight": WEIGHT},
+        by_row=True,
+    ),
+    "probabilities.household_weights": case(
+        lambda customers: probabilities.household_weights(customers, 20, seed=0).T,
+        rows={"customers": SEGMENT},
+        names=frozenset({"customers"}),
+        by_row=True,
+    ),
+    "recommendation.points_and_ends": case(
+        lambda drawn: recommendation.points_and_ends(
+            {"net": pd.DataFrame({"AUC": np.append(0.6, drawn)})}
+        ),
+        rows={"drawn": P},
+        gaps=frozenset({"drawn"}),  # as percentile_interval
+    ),
+    "replications.mean_and_margin": case(replications.mean_and_margin, rows={"values": P}),
+    "frechet.frechet_distance": case(
         lambda first: frechet.frechet_distance(first, SAID), rows={"first": PAIRS + 1.0}
     ),
-    "frechet_floor": case(
+    "frechet.frechet_floor": case(
         lambda real: frechet.frechet_floor(real, 20, repeats=2, seed=0),
         rows={"real": SAID},
         drawn=True,
     ),
-    "frechet_gaps": case(
+    "frechet.frechet_gaps": case(
         lambda real, first: frechet.frechet_gaps(real, first, SAID, repeats=2, seed=0),
         rows={"real": SAID + 1, "first": SAID},
         apart=frozenset({"real", "first"}),
         drawn=True,
     ),
-    "permutation_importance": case(
+    "importance.permutation_importance": case(
         lambda features, target: importance.permutation_importance(
             lambda table: np.asarray(table)[:, 0],
             _frame(features),
@@ -152,13 +189,11 @@ CASES = {
         drawn=True,
     ),
 }
+BESIDES = {"bootstrap.bootstrap_weights": "takes no rows"}
 
 
 def _frame(values):
-    import pandas as pd
-
-    table = pd.DataFrame(values)
-    return table.set_axis(list("abcde"), axis=1)
+    return pd.DataFrame(values).set_axis(list("abcde"), axis=1)
 
 
 @pytest.mark.parametrize(("check", "name"), properties(CASES))

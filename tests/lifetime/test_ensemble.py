@@ -164,7 +164,9 @@ def test_members_differ_and_their_mean_is_given(parts, ensemble):
         ValueEnsemble([net], ensemble.scaling).predict(parts[1]) for net in ensemble.nets
     )
     assert not np.allclose(first, second)
-    assert ensemble.predict(parts[1]) == pytest.approx((first + second) / 2)
+    found = ensemble.predict(parts[1])
+    assert found.index.equals(parts[1].features.index)
+    assert found.to_numpy() == pytest.approx((first + second) / 2)
     assert [len(output) for output in ensemble.outputs(parts[1])] == [1500, 1500]
 
 
@@ -202,7 +204,8 @@ def test_a_baseline_does_not_depend_on_the_currency(parts):
     cents = ValueRows(train.features, train.profile, 100 * train.value)
     model = baselines.lifetime_baselines(0)["Poisson regression, 0.01"]
     dollars = baselines.fitted_dollars(model, train, later)
-    assert baselines.fitted_dollars(model, cents, later) == pytest.approx(100 * dollars, rel=1e-3)
+    in_cents = baselines.fitted_dollars(model, cents, later)
+    pd.testing.assert_series_equal(in_cents, 100 * dollars, rtol=1e-3)
 
 
 # --- Names, indexes, and what is no number --------------------------------------------------------
@@ -237,6 +240,16 @@ def test_rows_meet_by_their_index():
         ValueRows(features, features, value.rename({"b": "c"}))
     with pytest.raises(ValueError, match="features 2, profile 2, value 3 rows"):
         ValueRows(features, features, np.ones(3))
+
+
+def test_a_mask_meets_the_rows_by_its_index():
+    features = pd.DataFrame({"orders": [1.0, 2.0, 3.0]}, index=list("abc"))
+    rows = ValueRows(features, features.iloc[:, :0], np.array([1.0, 2.0, 3.0]))
+    mask = pd.Series([True, False, True], index=list("abc"))
+    for chosen in (mask, mask[::-1], mask.iloc[[1, 2, 0]], mask.to_numpy(), [0, 2]):
+        assert rows.take(chosen).value.tolist() == [1, 3]
+    with pytest.raises(ValueError, match="rows has no row 'a'"):
+        rows.take(mask.set_axis(list("xyz")))
 
 
 @pytest.mark.parametrize("wrong", [np.nan, np.inf])

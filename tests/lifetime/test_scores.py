@@ -166,7 +166,7 @@ def test_what_is_missing_is_never_ranked(metric):
             metric(gap, COARSE)
         with pytest.raises(ValueError, match="predicted is not finite in 1 of 300 rows"):
             metric(TRUTH.to_numpy(), gap.to_numpy())
-    with pytest.raises(ValueError, match="predicted has no row 'c0' of actual"):
+    with pytest.raises(ValueError, match="has no row 'c0' of actual"):
         metric(TRUTH, COARSE.rename({"c0": "someone else"}))
 
 

@@ -210,10 +210,10 @@ def test_displacement_takes_from_those_who_order_anyway():
         (lambda: MARKET.experiment(BEST, treated=1.5), "treated is 1.5"),
         (lambda: MARKET.experiment(BEST, days=0), "days is 0"),
         (lambda: MARKET.experiment(BEST, impressions=-1), "impressions is -1"),
-        (lambda: MARKET.experiment(BEST, customers=[6000]), "customers holds 6000"),
+        (lambda: MARKET.experiment(BEST, customers=[6000]), "customers is out of range"),
         (lambda: MARKET.experiment(Uniform(3)), "chooses among 3 ads"),
         (lambda: MARKET.true_uplift([0], [0], outcome="joy"), "outcome is 'joy'"),
-        (lambda: MARKET.true_uplift([0], [-1]), "creative holds -1"),
+        (lambda: MARKET.true_uplift([0], [-1]), "creative is out of range"),
     ],
 )
 def test_bad_input_is_named(call, message):

@@ -262,7 +262,7 @@ def test_a_table_never_chooses_what_has_no_chance():
         (lambda: MARKET.impressions(lambda c: np.ones((len(c), M)), 10), "sum to 1"),
         (lambda: MARKET.impressions(Uniform(M), -1), "n is -1"),
         (lambda: MARKET.impressions(Uniform(M), 1, start=-5), "start is -5"),
-        (lambda: MARKET.impressions(Uniform(M), 1, customers=[N]), "customers holds 2000"),
+        (lambda: MARKET.impressions(Uniform(M), 1, customers=[N]), "customers is out of range"),
         (lambda: Table(np.array([[1.5, -0.5]])), "at least 0"),
         (lambda: Table(np.array([0.5, 0.5])), "one row per customer"),
         (lambda: EpsilonGreedy([0, M], M), "from 0 to 199"),

@@ -17,6 +17,7 @@ from pm_utils.market import (
     TruthParameters,
 )
 from pm_utils.market import truth as formulas
+from pm_utils.market._draws import order_values
 from tests.support.market_world import made_up_households, small_market
 
 MARKET = small_market()
@@ -216,7 +217,7 @@ def test_order_values_keep_mean_and_spread_of_the_household():
     mean = MARKET.households.order_mean[hidden.household]
     np.testing.assert_allclose(hidden.order_value, mean)
     u = (np.arange(20_000) + 0.5) / 20_000
-    drawn = formulas.order_values(hidden, np.full(20_000, 8), u)
+    drawn = order_values(hidden, np.full(20_000, 8), u)
     variation = MARKET.households.order_variation[hidden.household[8]]
     assert drawn.mean() == pytest.approx(mean[8], rel=0.01)
     assert drawn.std() / drawn.mean() == pytest.approx(variation, rel=0.05)
@@ -318,11 +319,11 @@ def test_parameters_rule_the_market():
     [
         (lambda: Market(0, 0, households=made_up_households()), "n_customers is 0"),
         (lambda: Market(5, -1, households=made_up_households()), "seed is -1"),
-        (lambda: MARKET.click_probability([2000], [0]), "customer holds 2000: give codes from 0"),
-        (lambda: MARKET.click_probability([-1], [0]), "customer holds -1"),
-        (lambda: MARKET.click_probability([0], [200]), "creative holds 200"),
-        (lambda: MARKET.click_probability([0], [0], position=4), "position holds 4"),
-        (lambda: MARKET.click_probability([0.5], [0]), "customer is of type float64"),
+        (lambda: MARKET.click_probability([2000], [0]), "customer is out of range"),
+        (lambda: MARKET.click_probability([-1], [0]), "customer is out of range"),
+        (lambda: MARKET.click_probability([0], [200]), "creative is out of range"),
+        (lambda: MARKET.click_probability([0], [0], position=4), "position is out of range"),
+        (lambda: MARKET.click_probability([0.5], [0]), "customer is not whole"),
         (lambda: MARKET.with_defect("checkout", [0], 0.5), "stage is 'checkout'"),
         (lambda: MARKET.with_defect("click", [0], 1.5), "factor is 1.5"),
     ],

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pm_utils.market import ImpressionLog
 from pm_utils.measurement import bottlenecks
 
 
@@ -65,3 +66,27 @@ def test_a_margin_is_a_share_of_the_price(margin):
     log = SimpleNamespace(creative=np.array([0]), order_value=np.array([9.0]))
     with pytest.raises(ValueError, match="margin is"):
         bottlenecks.order_profit(log, np.array([0.1]), margin)
+
+
+def test_segments_and_ads_are_called_by_number():
+    n, zero = 6, np.zeros(6)
+    none, who, ad = np.zeros(n, bool), np.arange(n) % 3, np.arange(n) % 2
+    log = ImpressionLog(who, ad, zero, zero + 0.5, ~none, none, none, zero + 9.0, zero)
+    profit, segment = np.arange(6.0), pd.Series([0, 1, 1])
+    sums, groups = bottlenecks.stage_sums(log, profit, segment)
+    again = bottlenecks.stage_sums(log, pd.Series(profit)[::-1], segment[::-1])
+    np.testing.assert_array_equal(again[0], sums)
+    np.testing.assert_array_equal(again[1], groups)
+    discount = pd.Series([0.1, 0.2])
+    np.testing.assert_array_equal(
+        bottlenecks.order_profit(log, discount[::-1], 0.3),
+        bottlenecks.order_profit(log, discount.to_numpy(), 0.3),
+    )
+    with pytest.raises(ValueError, match="segment has no row 0"):
+        bottlenecks.stage_sums(log, profit, segment.set_axis(list("abc")))
+    with pytest.raises(ValueError, match="profit has no row 0"):
+        bottlenecks.stage_sums(log, pd.Series(profit, list("abcdef")), segment)
+    with pytest.raises(ValueError, match="profit has 5 rows for 6 impressions"):
+        bottlenecks.stage_sums(log, profit[:5], segment)
+    with pytest.raises(ValueError, match="discount has no row 0"):
+        bottlenecks.order_profit(log, discount.set_axis(["tea", "rice"]), 0.3)

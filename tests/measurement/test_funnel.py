@@ -126,7 +126,7 @@ def test_weeks_without_an_order_are_said_and_other_years_count_from_their_own_mo
 
 def test_stages_that_cannot_be_counted_are_refused():
     counts = pd.DataFrame({"shown": [10, 10], "clicked": [1, 11]})
-    with pytest.raises(ValueError, match="more often than they reached it, first row 1"):
+    with pytest.raises(ValueError, match="above whole in 1 of 2 rows, first row 1"):
         funnel_rates(counts)
     with pytest.raises(ValueError, match="counts of clicked is not whole"):
         funnel_rates(counts.assign(clicked=[0.5, 1]))

@@ -335,3 +335,12 @@ def test_pairs_and_models_meet_by_their_index():
     shuffled = {"net": pd.Series(said, labels).iloc[order]}
     found = post_click.score_against_truth(shuffled, pd.Series(truth, labels), pairs)
     pd.testing.assert_frame_equal(found, expected)
+
+
+def test_some_pairs_are_taken_by_number():
+    pairs = pairs_of([[5, 2, 1], [6, 2, 1]])
+    mask = pd.Series([True, False])
+    for rows in (mask, mask[::-1], [0], pd.Series([0], index=["b"]), np.array([True, False])):
+        assert pairs.take(rows).counts[:, 0].tolist() == [5]
+    with pytest.raises(ValueError, match="rows has no row 0"):
+        pairs.take(mask.set_axis(["a", "b"]))

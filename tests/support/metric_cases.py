@@ -42,6 +42,10 @@ class MetricCase:
         Whether the result has one row for each of the arguments, in their order.
     ends : bool
         Whether the result is an interval, or a dict of such.
+    index : bool
+        Whether a result by row carries the index of the first argument.
+    rounding : float
+        By how much the results of other orders may differ, as a share.
     """
 
     call: Callable
@@ -54,6 +58,8 @@ class MetricCase:
     drawn: bool = False
     by_row: bool = False
     ends: bool = False
+    index: bool = True
+    rounding: float = 1e-9
 
     def result(self, **changed: Any) -> np.ndarray:
         """What the metric says: its numbers in their order, or as a table of one row per row."""
@@ -106,6 +112,12 @@ def _index_of(found: Any) -> pd.Index:
     return indexes[0]
 
 
+def assert_close(case: MetricCase, found: np.ndarray, expected: np.ndarray, said: str) -> None:
+    """Two results are the same but for rounding."""
+    tolerance = {"rtol": case.rounding, "atol": max(1e-12, case.rounding / 1000)}
+    np.testing.assert_allclose(found, expected, **tolerance, err_msg=said)
+
+
 def check_order(case: MetricCase) -> None:
     """Other orders of the rows give the same, or the same rows in that order."""
     n, before = len(next(iter(case.rows.values()))), case.result()
@@ -115,7 +127,7 @@ def check_order(case: MetricCase) -> None:
     for said, order in orders.items():
         again = case.result(**{name: each[order] for name, each in case.rows.items()})
         expected = before[order] if case.by_row else before
-        np.testing.assert_allclose(again, expected, rtol=1e-9, atol=1e-12, err_msg=str(said))
+        assert_close(case, again, expected, str(said))
 
 
 def check_gaps(case: MetricCase) -> None:
@@ -147,7 +159,7 @@ def check_index(case: MetricCase) -> None:
     if len(together) < 2:
         return
     n, before = len(case.rows[together[0]]), case.result()
-    labels = pd.Index([f"row {i}" for i in range(n)])
+    labels = pd.Index([f"row {i:03}" for i in range(n)])
     indexed = {name: _indexed(case.rows[name], labels) for name in together}
     order = np.random.default_rng(1).permutation(n)
     for name in together[case.drawn :]:
@@ -157,10 +169,13 @@ def check_index(case: MetricCase) -> None:
             expected = before
             if case.by_row:
                 found = case.call(**(case.rows | given))
-                assert _index_of(found).equals(given[together[0]].index)
+                if case.index:
+                    assert _index_of(found).equals(given[together[0]].index)
                 expected = before[order] if name == together[0] else before
-            again = case.result(**given)
-            np.testing.assert_allclose(again, expected, rtol=1e-9, atol=1e-12, err_msg=name)
+            assert_close(case, case.result(**given), expected, name)
+        if name in together[2:]:  # the first is an array, so stands in the order of the second
+            given = {other: shuffled[other] for other in together[1:]}
+            assert_close(case, case.result(**given), before, f"{name}, beside an array")
         strange = indexed | {name: _indexed(case.rows[name], labels + "?")}
         with pytest.raises((ValueError, KeyError)):
             case.call(**(case.rows | strange))

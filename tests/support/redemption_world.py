@@ -14,4 +14,4 @@ def world(n: int = 1_500, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     names = ["habit", "rhythm", "match", "price"]
     features = pd.DataFrame(rng.normal(size=(n, 4)), columns=names)
     x = features["habit"] + 0.7 * features["match"] + features["rhythm"] * features["price"]
-    return features, (rng.random(n) < sigmoid(1.5 * x - 1)).astype(float)
+    return features, (rng.random(n) < sigmoid(1.5 * x - 1).to_numpy()).astype(float)

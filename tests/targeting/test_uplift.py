@@ -341,7 +341,7 @@ LEARNERS = {
 @pytest.mark.parametrize("name", LEARNERS)
 def test_learners_match_rows_by_index_and_columns_by_name(name):
     x, treated, outcome, _ = experiment(200)
-    rows = [f"c{i}" for i in range(200)]
+    rows = [f"c{i:03}" for i in range(200)]
     table = pd.DataFrame(x, rows, ["age", "visits", "spend"])
     order = np.random.default_rng(1).permutation(200)
     expected = LEARNERS[name]().fit(x, treated, outcome).predict(x)
@@ -377,6 +377,24 @@ def test_the_order_of_rows_does_not_matter_to_the_t_learner():
     one = LEARNERS["TLearner"]().fit(x, treated, outcome)
     other = LEARNERS["TLearner"]().fit(x[order], treated[order], outcome[order])
     assert one.predict(x) == pytest.approx(other.predict(x))
+
+
+@pytest.mark.parametrize("labels", [range(300), [f"c{i}" for i in range(300)]])
+def test_the_order_of_a_tables_rows_does_not_matter_to_the_dr_learner(labels):
+    x, treated, outcome, _ = experiment(300)
+    whole = pd.DataFrame(x, labels).assign(treated=treated, outcome=outcome)
+    mixed = whole.sample(frac=1, random_state=3)
+    guesses = []
+    for part in (whole, mixed):
+        learner = LEARNERS["DRLearner"]()
+        given = part.iloc[:, :3], part["treated"], part["outcome"]
+        guesses.append((learner.pseudo_outcomes(*given), learner.fit(*given).predict(x)))
+    one, other = guesses
+    pd.testing.assert_series_equal(one[0], other[0].loc[whole.index])
+    assert one[1] == pytest.approx(other[1])
+    half = LEARNERS["DRLearner"]().pseudo_outcomes(x, treated, outcome)
+    if isinstance(labels, range):  # numbers in order halve as positions do
+        assert one[0].to_numpy() == pytest.approx(half)
 
 
 def test_a_propensity_is_a_share():

@@ -5,6 +5,7 @@ import torch
 from torch import Tensor
 
 from pm_utils.creatives.image.networks import IMAGE_LEVELS, SHOWN, attribute_codes
+from pm_utils.inputs import whole_numbers
 from pm_utils.market import Creatives, random_creatives
 from pm_utils.market.renderer import render_images
 
@@ -31,6 +32,11 @@ def image_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]
 
     Explained in chapter ``ad-images``.
 
+    Raises
+    ------
+    ValueError
+        When there is no ad to render.
+
     Examples
     --------
     >>> import numpy as np
@@ -39,7 +45,7 @@ def image_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]
     >>> images.shape, attributes.shape
     (torch.Size([2, 32, 32, 3]), (2, 5))
     """
-    creatives = random_creatives(n, rng)
+    creatives = random_creatives(int(whole_numbers(n, "n", low=1)), rng)
     return torch.from_numpy(render_images(creatives, rng)), creatives.codes()[:, : len(SHOWN)]
 
 

@@ -199,6 +199,11 @@ def best_spread(baseline: PCAGaussian, trial: np.ndarray, *, seed: int) -> float
     """Return the spread with the most complete ads on trial requests (M, 5).
 
     Explained in chapter ``ad-images``.
+
+    Raises
+    ------
+    ValueError
+        When an attribute is out of range, or there is no request.
     """
     share = {}
     for spread in SPREADS:

@@ -170,11 +170,31 @@ class Strokes(nn.Module):
         self.register_buffer("scale", scale)  # (K,)
 
     def weigh(self, images: Tensor) -> Tensor:
-        """Pictures (N, 32, 32, 3) → weights (N, K)."""
+        """Pictures (N, 32, 32, 3) → weights (N, K).
+
+        Raises
+        ------
+        ValueError
+            When a picture is not finite, or has another shape than those of the archive.
+        """
+        numbers(images, "images", ndim=4)
+        if tuple(images.shape[1:]) != self.shape:
+            raise ValueError(f"images has shape {tuple(images.shape)}: give (N, *{self.shape})")
         return (images.flatten(1) - self.mean) @ self.strokes / self.scale
 
     def paint(self, weights: Tensor) -> Tensor:
-        """Weights (N, K) → pictures (N, 32, 32, 3) in [0, 1]."""
+        """Weights (N, K) → pictures (N, 32, 32, 3) in [0, 1].
+
+        Raises
+        ------
+        ValueError
+            When a weight is not finite, or there are more or fewer than strokes.
+        """
+        numbers(weights, "weights", ndim=2)
+        if weights.shape[1] != len(self.scale):
+            raise ValueError(
+                f"weights has shape {tuple(weights.shape)}: give (N, {len(self.scale)})"
+            )
         flat = self.mean + (weights * self.scale) @ self.strokes.T
         return flat.clamp(0, 1).unflatten(1, self.shape)
 

@@ -6,8 +6,8 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from pm_utils.creatives.image.networks import attribute_codes
-from pm_utils.creatives.video.networks import CLIP_LEVELS, MOTION
-from pm_utils.inputs import aligned, numbers
+from pm_utils.creatives.video.networks import CLIP_LEVELS, MOTION, REQUEST
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.market import Creatives
 from pm_utils.market.renderer import FRAMES, NOISE, SIZE, render_clips
 
@@ -58,6 +58,43 @@ def check_clips(clips: Tensor, name: str = "clips", **others: np.ndarray) -> Non
     numbers(clips, name)
 
 
+def check_requests(clips: Tensor, request: Tensor) -> None:
+    """Refuse clips (N, 12, 3, 32, 32) and requests (N, 31) that do not belong together.
+
+    Raises
+    ------
+    ValueError
+        As `check_clips`, or when a request has another width or is not finite.
+    """
+    check_clips(clips, request=request)
+    numbers(request, "request", ndim=2)
+    if request.shape[1] != REQUEST:
+        raise ValueError(f"request has shape {tuple(request.shape)}: give (N, {REQUEST})")
+
+
+def any_clips(clips: Tensor, name: str = "clips", *, frames: int = 1) -> None:
+    """Refuse what are no clips (N, T, C, H, W) of any size, too few frames, and unknown numbers.
+
+    Raises
+    ------
+    ValueError
+        Names what is wrong.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.video.archive import any_clips
+    >>> any_clips(torch.zeros(2, 5, 1, 8, 9))
+    >>> any_clips(torch.zeros(2, 1, 1, 8, 9), frames=2)
+    Traceback (most recent call last):
+    ValueError: clips has shape (2, 1, 1, 8, 9): give (N, T, C, H, W), T at least 2
+    """
+    shape = tuple(clips.shape)
+    if len(shape) != 5 or not all(shape[2:]) or shape[1] < frames:
+        raise ValueError(f"{name} has shape {shape}: give (N, T, C, H, W), T at least {frames}")
+    numbers(clips, name)
+
+
 def clip_creatives(codes: np.ndarray) -> Creatives:
     """Return plain ads without discount: codes (N, 4) of category, palette, layout and motion.
 
@@ -87,7 +124,10 @@ def clip_creatives(codes: np.ndarray) -> Creatives:
 
 
 def as_codes(ads: Creatives) -> np.ndarray:
-    """Return category, palette, layout and motion of ads → (N, 4); undoes `clip_creatives`."""
+    """Return category, palette, layout and motion of ads → (N, 4); undoes `clip_creatives`.
+
+    A still ad has no speed, whatever its code says.
+    """
     moving = 2 * ads.motion - 1 + ads.speed
     motion = np.where(ads.motion > 0, moving, 0)
     return np.stack([ads.category, ads.palette, ads.layout, motion], axis=1)
@@ -135,7 +175,13 @@ def clip_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
     """Render clips of random ads → clips (n, 12, 3, 32, 32), codes (n, 4).
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When there is no clip to render.
     """
+    n = int(whole_numbers(n, "n", low=1))
     codes = CLIP_CATALOGUE[rng.integers(len(CLIP_CATALOGUE), size=n)]
     # Still ads are one motion in five, not one in nine.
     codes[:, 3] = np.where(rng.random(n) < 0.2, 0, rng.integers(1, MOTION, size=n))
@@ -143,10 +189,16 @@ def clip_archive(n: int, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
 
 
 def as_pictures(clips: Tensor) -> np.ndarray:
-    """Clips (N, 12, 3, 32, 32) → arrays (N, 12, 32, 32, 3) clipped to [0, 1].
+    """Clips (N, T, C, H, W) → arrays (N, T, H, W, C) clipped to [0, 1].
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        As `any_clips`.
     """
+    any_clips(clips)
     return clips.detach().clamp(0, 1).permute(0, 1, 3, 4, 2).numpy()
 
 
@@ -154,6 +206,12 @@ def as_filmed(clips: Tensor, rng: np.random.Generator) -> Tensor:
     """Add the renderer's noise, which no model is asked to draw, and clip to [0, 1].
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        As `any_clips`.
     """
+    any_clips(clips)
     grain = rng.standard_normal(clips.shape, dtype=np.float32)
     return (clips.detach() + NOISE * torch.from_numpy(grain)).clamp(0, 1)

@@ -8,9 +8,16 @@ from sklearn.linear_model import Ridge
 from sklearn.preprocessing import PolynomialFeatures
 from torch import Tensor
 
-from pm_utils.creatives.video.archive import as_filmed, check_clips, clip_codes, clip_request
+from pm_utils.creatives.video.archive import (
+    any_clips,
+    as_filmed,
+    check_clips,
+    clip_codes,
+    clip_request,
+)
 from pm_utils.creatives.video.evaluation import evaluate_clips
 from pm_utils.creatives.video.networks import CONTENT
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.market.renderer import FRAMES, SIZE
 
 
@@ -44,9 +51,15 @@ class LinearClips:
     (12, 12, 3)
     >>> linear.sample(codes[:2], rng, boldness=0.0).shape
     torch.Size([2, 12, 3, 32, 32])
+
+    Raises
+    ------
+    ValueError
+        When there is no component, or the penalty is negative.
     """
 
     def __init__(self, components: int = 96, penalty: float = 1.0) -> None:
+        whole_numbers(components, "components", low=1), numbers(penalty, "penalty", low=0)
         settings = {"svd_solver": "randomized", "iterated_power": 2, "random_state": 0}
         self.pca = PCA(components, **settings)
         self.penalty = penalty
@@ -79,7 +92,14 @@ class LinearClips:
         return self
 
     def states(self, clips: Tensor) -> np.ndarray:
-        """Clips → components of each frame (N, 12, K)."""
+        """Clips → components of each frame (N, 12, K).
+
+        Raises
+        ------
+        ValueError
+            When a clip has another shape or is not finite.
+        """
+        check_clips(clips)
         flat = clips.flatten(2).numpy()
         return self.pca.transform(flat.reshape(-1, flat.shape[2])).reshape(len(flat), FRAMES, -1)
 
@@ -89,9 +109,10 @@ class LinearClips:
         Raises
         ------
         ValueError
-            When no clip with a motion was learned from.
+            When no clip with a motion was learned from, a state is not finite or of another width,
+            a code is out of range, or they differ in number.
         """
-        codes = clip_codes(codes)
+        last, codes = self._states(last, codes)
         unknown = sorted(set(np.unique(codes[:, 3]).tolist()) - set(self.dynamics))
         if unknown:
             raise ValueError(f"codes, motion {unknown[0]}: no clip of the archive moves like that")
@@ -114,10 +135,24 @@ class LinearClips:
 
         The last state is drawn with `boldness` times the deviation that was fitted: 1 varies like
         real clips, 0 takes the mean.
+
+        Raises
+        ------
+        ValueError
+            When the boldness is negative, or as `unroll`.
         """
+        numbers(boldness, "boldness", low=0)
         mean = self.last.predict(self._pairs(codes))
         drawn = boldness * rng.standard_normal(mean.shape) @ self.cholesky.T
         return self.unroll(mean + drawn, codes)
+
+    def _states(self, states: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Refuse last states that are not those of as many codes."""
+        aligned(states=states, codes=codes)
+        states, codes = numbers(states, "states", ndim=2), clip_codes(codes)
+        if states.shape[1] != self.pca.n_components_:
+            raise ValueError(f"states has shape {states.shape}: give (N, {self.pca.n_components_})")
+        return states, codes
 
     @staticmethod
     def _pairs(codes: np.ndarray) -> np.ndarray:
@@ -135,7 +170,14 @@ class LinearClips:
         """Keep so many numbers of the last states (N, K), beside the attributes → (N, K).
 
         What the attributes do not say is projected on its first principal axes.
+
+        Raises
+        ------
+        ValueError
+            When there are fewer numbers, or as `unroll`.
         """
+        states, codes = self._states(states, codes)
+        numbers = int(whole_numbers(numbers, "numbers", low=1, high=states.shape[1]))
         mean = self.last.predict(self._pairs(codes))
         _, axes = np.linalg.eigh(self.cholesky @ self.cholesky.T)
         kept = axes[:, -numbers:]
@@ -190,7 +232,8 @@ def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.G
     Raises
     ------
     ValueError
-        When a code is out of range, or clips and codes differ in number.
+        When a clip has another shape or is not finite, a code is out of range, or clips and codes
+        differ in number.
 
     Examples
     --------
@@ -216,6 +259,15 @@ def best_still(clips: Tensor) -> Tensor:
 
     Explained in chapter ``ad-video``.
 
+    Parameters
+    ----------
+    clips : Tensor of shape (N, T, C, H, W)
+
+    Raises
+    ------
+    ValueError
+        As `any_clips`.
+
     Examples
     --------
     The frame in the middle of all is the closest, not the last one.
@@ -227,6 +279,7 @@ def best_still(clips: Tensor) -> Tensor:
     >>> still.shape, round(still[0, 0, 0, 0, 0].item(), 2)
     (torch.Size([1, 12, 3, 32, 32]), 0.45)
     """
+    any_clips(clips)
     frames = clips.flatten(2)
     errors = torch.cdist(frames, frames).square().sum(2)  # (N, 12)
     best = clips[torch.arange(len(clips)), errors.argmin(1)]
@@ -240,13 +293,13 @@ def noise_left(still: Tensor) -> float:
 
     Parameters
     ----------
-    still : Tensor of shape (N, 12, 3, 32, 32)
+    still : Tensor of shape (N, T, C, H, W)
         Real clips in which nothing moves, so that their frames differ by noise alone.
 
     Raises
     ------
     ValueError
-        When there is no clip.
+        When there is no clip, fewer than two frames, or a number is not finite.
 
     Examples
     --------
@@ -258,4 +311,5 @@ def noise_left(still: Tensor) -> float:
     """
     if not len(still):
         raise ValueError("no still clip to measure the noise on: hold out more clips")
+    any_clips(still, "still", frames=2)
     return still.var(dim=1).mean().sqrt().item()

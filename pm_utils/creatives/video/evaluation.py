@@ -8,19 +8,22 @@ from torch import Tensor
 from pm_utils.creatives.image.networks import SHOWN
 from pm_utils.creatives.video.archive import (
     CODE_COUNTS,
+    any_clips,
     as_codes,
     as_filmed,
     as_pictures,
     check_clips,
+    check_requests,
     clip_codes,
     clip_creatives,
     clip_request,
 )
 from pm_utils.creatives.video.networks import JUDGED, AdVideoVAE, ClipClassifier, ClipGenerator
+from pm_utils.inputs import whole_numbers
 from pm_utils.learning.training import predict
 from pm_utils.market import Creatives
 from pm_utils.market.ad_reader import ClipReading, read_clips
-from pm_utils.market.renderer import FRAMES, NOISE
+from pm_utils.market.renderer import NOISE
 
 
 def classifier_accuracy(model: ClipClassifier, clips: Tensor, codes: np.ndarray) -> pd.Series:
@@ -61,7 +64,7 @@ def squared_errors(first: Tensor, second: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        When the clips differ in number or shape.
+        When the clips differ in number or shape, or a number is not finite.
 
     Examples
     --------
@@ -73,6 +76,7 @@ def squared_errors(first: Tensor, second: Tensor) -> Tensor:
     """
     if first.shape != second.shape:
         raise ValueError(f"clips of {tuple(first.shape)} and {tuple(second.shape)}: give as many")
+    any_clips(first, "first"), any_clips(second, "second")
     return (first - second).square().flatten(1).mean(1)
 
 
@@ -80,6 +84,11 @@ def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Ge
     """Let a network make one clip per ad, codes (N, 4), and film it → (N, 12, 3, 32, 32).
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When a code is out of range.
     """
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
     with torch.no_grad():  # in small parts, which stay in the cache
@@ -92,6 +101,11 @@ def clip_features(model: ClipClassifier, clips: Tensor) -> np.ndarray:
 
     Explained in chapter ``ad-video``.
 
+    Raises
+    ------
+    ValueError
+        When a clip has another shape or is not finite.
+
     Examples
     --------
     >>> import torch
@@ -100,6 +114,7 @@ def clip_features(model: ClipClassifier, clips: Tensor) -> np.ndarray:
     >>> clip_features(ClipClassifier(features=8), torch.zeros(2, 12, 3, 32, 32)).shape
     (2, 8)
     """
+    check_clips(clips)
     return predict(model.features, [clips], batch_size=200).numpy()
 
 
@@ -107,6 +122,11 @@ def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Serie
     """Return both terms of the negative ELBO and their sum, nats per clip.
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When a clip or a request has another shape or is not finite, or they differ in number.
 
     Examples
     --------
@@ -118,6 +138,7 @@ def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Serie
     >>> nats.index.tolist()
     ['-E log p', 'KL', 'negative ELBO']
     """
+    check_requests(clips, request)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         surprise, kl = predict(model, [clips, request], batch_size=50).mean(0).tolist()
@@ -125,7 +146,13 @@ def held_out_nats(model: AdVideoVAE, clips: Tensor, request: Tensor) -> pd.Serie
 
 
 def read_attributes(clips: Tensor) -> tuple[Creatives, ClipReading]:
-    """Let the market read clips (N, 12, 3, 32, 32) → the ads that it sees, and its reading."""
+    """Let the market read clips (N, T, 3, 32, 32) → the ads that it sees, and its reading.
+
+    Raises
+    ------
+    ValueError
+        As `pm_utils.market.ad_reader.read_clips`.
+    """
     reading = read_clips(as_pictures(clips))
     seen = [getattr(reading.picture, name) for name in SHOWN]
     return Creatives(*seen, reading.motion, reading.speed), reading
@@ -179,6 +206,11 @@ def ads_in_clips(clips: Tensor) -> np.ndarray:
 
     Explained in chapter ``ad-video``.
 
+    Raises
+    ------
+    ValueError
+        As `read_attributes`.
+
     Examples
     --------
     >>> import numpy as np
@@ -201,6 +233,15 @@ def change_energy(clips: Tensor) -> np.ndarray:
 
     Explained in chapter ``ad-video``.
 
+    Parameters
+    ----------
+    clips : Tensor of shape (N, T, C, H, W)
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two frames, or a number is not finite.
+
     Examples
     --------
     Noise alone has an energy of about 0.
@@ -212,6 +253,7 @@ def change_energy(clips: Tensor) -> np.ndarray:
     >>> change_energy(still_and_moving) > 0.001
     array([False,  True])
     """
+    any_clips(clips, frames=2)
     change = (clips[:, 1:] - clips[:, :-1]).square().flatten(1).mean(1)
     return change.numpy() - 2 * NOISE**2
 
@@ -225,6 +267,15 @@ def change_autocorrelation(clips: Tensor) -> np.ndarray:
 
     Explained in chapter ``ad-video``.
 
+    Parameters
+    ----------
+    clips : Tensor of shape (N, T, C, H, W)
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than ten frames, or a number is not finite.
+
     Examples
     --------
     A clip that repeats every four frames repeats its changes: lags 4 and 8 stand out.
@@ -237,6 +288,7 @@ def change_autocorrelation(clips: Tensor) -> np.ndarray:
     >>> change_autocorrelation(looping)[0] > 0.5  # lags 2 to 8
     array([False, False,  True, False, False, False,  True])
     """
+    any_clips(clips, frames=10)
     change = (clips[:, 1:] - clips[:, :-1]).flatten(2)  # (N, 11, P)
     parts = []
     for lag in range(2, 9):
@@ -250,7 +302,13 @@ def freeze(clips: Tensor, rng: np.random.Generator) -> Tensor:
     """Plant a fault: the last frame for ever, with fresh noise.
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        As `any_clips`.
     """
+    any_clips(clips)
     return as_filmed(clips[:, -1:].expand_as(clips), rng)
 
 
@@ -258,5 +316,14 @@ def loop(clips: Tensor, rng: np.random.Generator, period: int = 4) -> Tensor:
     """Plant a fault: the last few frames again and again, with fresh noise.
 
     Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When a period has no frame or more than there are, or as `any_clips`.
     """
-    return as_filmed(clips[:, -period:].repeat(1, FRAMES // period, 1, 1, 1), rng)
+    any_clips(clips)
+    frames = clips.shape[1]
+    period = int(whole_numbers(period, "period", low=1, high=frames))
+    again = clips[:, -period:].repeat(1, -(-frames // period), 1, 1, 1)
+    return as_filmed(again[:, -frames:], rng)

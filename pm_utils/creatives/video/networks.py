@@ -30,6 +30,16 @@ STRETCH = 5.0  # pixels per unit of what the networks say, so that places are le
 FASTEST = 2.5  # pixels per frame that the GAN can move at most
 
 
+def _check_shape(tensor: Tensor, name: str, *wanted: int | None) -> None:
+    """Refuse a batch whose sizes are others; None takes any."""
+    shape = tuple(tensor.shape)
+    if len(shape) != 1 + len(wanted) or any(
+        size not in (None, found) for size, found in zip(wanted, shape[1:], strict=True)
+    ):
+        told = ", ".join("any" if size is None else str(size) for size in wanted)
+        raise ValueError(f"{name} has shape {shape}: give (B, {told})")
+
+
 def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
     """Draw a layer at each place of a path and at one size; differentiable in all three.
 
@@ -47,6 +57,11 @@ def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
     -------
     Tensor of shape (B, T, C, 32, 32)
         Interpolated linearly; what comes from outside the layer is 0.
+
+    Raises
+    ------
+    ValueError
+        When the layer or the path has another shape.
 
     References
     ----------
@@ -67,6 +82,7 @@ def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
     >>> moved[0, 1, 0, 10, 10:12]
     tensor([0.5000, 0.5000])
     """
+    _check_shape(layer, "layer", None, SIZE, SIZE), _check_shape(path, "path", None, 2)
     pixel = torch.arange(SIZE) - (SIZE - 1) / 2
     from_path = pixel[:, None] - path[..., None, None]  # (B, T, 2, 32, 1)
     apart = from_path / size[:, None, None, None, None] - pixel  # to each pixel of the layer
@@ -78,6 +94,11 @@ def carry(layer: Tensor, path: Tensor, size: Tensor) -> Tensor:
 def travel(velocity: Tensor) -> Tensor:
     """Turn velocities (B, T - 1, 2) into a path (B, T, 2) that ends at 0.
 
+    Raises
+    ------
+    ValueError
+        When the shape is another.
+
     Examples
     --------
     >>> import torch
@@ -86,6 +107,7 @@ def travel(velocity: Tensor) -> Tensor:
     >>> travel(velocity).tolist()
     [[[-3.0, -0.5], [-2.0, -0.5], [0.0, 0.0]]]
     """
+    _check_shape(velocity, "velocity", None, 2)
     to_go = -velocity.flip(1).cumsum(1).flip(1)
     return nn.functional.pad(to_go, (0, 0, 0, 1))
 
@@ -138,7 +160,14 @@ class ClipPainter(nn.Module):
             self.icon[2].bias[-(SIZE**2) :] = (3 * disc - 3).flatten()
 
     def forward(self, code: Tensor, content: Tensor, path: Tensor) -> Tensor:
-        """Code (B, Z), content (B, 22), path (B, T, 2) → frames (B, T, 3, 32, 32)."""
+        """Code (B, Z), content (B, 22), path (B, T, 2) → frames (B, T, 3, 32, 32).
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
+        _check_shape(content, "content", CONTENT)
         h = torch.cat([code, content], 1)
         background = self.background(h).unsqueeze(1)  # (B, 1, 3, 32, 32)
         icon = self.icon(torch.cat([code, content[:, :N_CATEGORIES]], 1))  # (B, 4, 32, 32)
@@ -205,7 +234,15 @@ class AdVideoVAE(nn.Module):
         self.log_sigma = nn.Parameter(begin, requires_grad=sigma is None)
 
     def encode(self, clip: Tensor, request: Tensor) -> tuple[Tensor, Tensor]:
-        """Clip (B, 12, 3, 32, 32), request (B, 31) → mean and log variance of q, each (B, Z)."""
+        """Clip (B, 12, 3, 32, 32), request (B, 31) → mean and log variance of q, each (B, Z).
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
+        _check_shape(clip, "clip", FRAMES, 3, SIZE, SIZE)
+        _check_shape(request, "request", REQUEST)
         last = avg_pool2d(clip[:, -1], 2).flatten(1)
         rough = avg_pool2d(clip.flatten(0, 1), 8).view(len(clip), -1)  # (B, 12 · 3 · 4 · 4)
         seen = torch.cat([last - 0.5, rough - 0.5, request], 1)
@@ -213,7 +250,14 @@ class AdVideoVAE(nn.Module):
         return mean, log_variance
 
     def decode(self, code: Tensor, request: Tensor, frames: Tensor | None = None) -> Tensor:
-        """Code (B, Z), request (B, 31) → mean of p, at some frames or all (B, T, 3, 32, 32)."""
+        """Code (B, Z), request (B, 31) → mean of p, at some frames or all (B, T, 3, 32, 32).
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
+        _check_shape(code, "code", sum(self.parts)), _check_shape(request, "request", REQUEST)
         content_code, motion_code = code.split(self.parts, 1)
         content, motion = request.split([CONTENT, MOTION], 1)
         velocity = STRETCH * self.velocity(torch.cat([motion_code, motion], 1))
@@ -335,7 +379,15 @@ class ClipGenerator(nn.Module):
         self.velocity = nn.Linear(32, 2)
 
     def forward(self, code: Tensor, noise: Tensor, request: Tensor, every: int = 1) -> Tensor:
-        """Code (B, Z), noise (B, 11, E), request (B, 31) → clip; of every 2nd frame (B, 6, …)."""
+        """Code (B, Z), noise (B, 11, E), request (B, 31) → clip; of every 2nd frame (B, 6, …).
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
+        _check_shape(request, "request", REQUEST)
+        _check_shape(noise, "noise", FRAMES - 1, self.dims[1])
         content, motion = request.split([CONTENT, MOTION], 1)
         asked = motion.unsqueeze(1).expand(-1, FRAMES - 1, -1)
         state, _ = self.motion(torch.cat([noise, asked], 2))  # (B, 11, 32)
@@ -364,7 +416,16 @@ class Patches(nn.Linear):
         super().__init__(16 * channels, features)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pictures (B, C, 32, 32) → features of patches (B, F, 8, 8)."""
+        """Pictures (B, C, H, W) → features of patches (B, F, H / 4, W / 4).
+
+        Raises
+        ------
+        ValueError
+            When there are other channels, or a side is no multiple of 4.
+        """
+        _check_shape(x, "pictures", self.in_features // 16, None, None)
+        if x.shape[2] % 4 or x.shape[3] % 4:
+            raise ValueError(f"pictures of shape {tuple(x.shape)}: give sides of 4, 8, 12, …")
         patches = x.unflatten(3, (-1, 4)).unflatten(2, (-1, 4))  # (B, C, 8, 4, 8, 4)
         rows = patches.permute(0, 2, 4, 1, 3, 5).flatten(3)  # (B, 8, 8, C · 16)
         return super().forward(rows).permute(0, 3, 1, 2)
@@ -399,7 +460,16 @@ class ClipCritic(nn.Module):
         self.unconditional, self.projection = nn.Linear(64, 1), nn.Linear(request_dim, 64)
 
     def forward(self, frames: Tensor, request: Tensor) -> Tensor:
-        """Frames (B, T, 3, 32, 32), request (B, R) → logit (B,)."""
+        """Frames (B, T, 3, 32, 32), request (B, R) → logit (B,).
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
+        channels = self.first.in_features // 16
+        _check_shape(frames, "frames", channels // 3, 3, SIZE, SIZE)
+        _check_shape(request, "request", self.projection.in_features)
         h = leaky_relu(self.first(frames.flatten(1, 2)), 0.2)  # (B, 48, 8, 8)
         h = leaky_relu(self.second(h), 0.2).flatten(1)  # (B, 64 · 4 · 4)
         h = leaky_relu(self.hidden(h), 0.2)
@@ -458,7 +528,15 @@ class AdVideoGAN(nn.Module):
 
     @staticmethod
     def critic_inputs(frames: Tensor, request: Tensor, frame: int) -> list[tuple[Tensor, Tensor]]:
-        """Six frames (B, 6, 3, 32, 32), request, which frame → what each critic sees."""
+        """Six frames (B, 6, 3, 32, 32), request, which frame → what each critic sees.
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
+        _check_shape(frames, "frames", FRAMES // 2, 3, SIZE, SIZE)
+        _check_shape(request, "request", REQUEST)
         content, motion = request.split([CONTENT, MOTION], 1)
         changes = frames[:, 1:] - frames[:, :-1]
         return [(frames[:, frame : frame + 1] - 0.5, content), (changes, motion)]
@@ -495,7 +573,14 @@ class ClipClassifier(nn.Module):
         self.heads = nn.Linear(features, sum(JUDGED))
 
     def features(self, clip: Tensor) -> Tensor:
-        """Clip (B, 12, 3, 32, 32) → features (B, F)."""
+        """Clip (B, 12, 3, 32, 32) → features (B, F).
+
+        Raises
+        ------
+        ValueError
+            When the shape is another.
+        """
+        _check_shape(clip, "clip", FRAMES, 3, SIZE, SIZE)
         changes = (clip[:, 1::2] - clip[:, ::2]).flatten(1, 2)  # (B, 6 · 3, 32, 32)
         seen = [self.picture(clip[:, -1] - 0.5), self.changes(4 * changes)]
         return self.mix(torch.cat(seen, 1))

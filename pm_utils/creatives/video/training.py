@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from pm_utils.creatives.adversarial import critic_loss, generator_loss, gradient_penalty
-from pm_utils.creatives.video.archive import check_clips, clip_codes
+from pm_utils.creatives.video.archive import check_clips, check_requests, clip_codes
 from pm_utils.creatives.video.networks import (
     PIXELS,
-    REQUEST,
     AdVideoGAN,
     AdVideoVAE,
     ClipClassifier,
@@ -19,7 +18,7 @@ from pm_utils.creatives.video.networks import (
     classifier_loss,
     negative_elbo,
 )
-from pm_utils.inputs import numbers, whole_numbers
+from pm_utils.inputs import whole_numbers
 from pm_utils.learning.training import fit, rise_and_fall
 from pm_utils.market.renderer import FRAMES
 
@@ -46,7 +45,7 @@ def train_vae(
     ValueError
         When a clip or a request has another shape or is not finite, or they differ in number.
     """
-    _check_archive(clips, request)
+    check_requests(clips, request)
     torch.manual_seed(seed)
     model = AdVideoVAE(width=width, sigma=sigma)
     settings = {"epochs": epochs, "batch_size": 32, "learning_rate": learning_rate, "seed": seed}
@@ -132,7 +131,7 @@ def train_clip_gan(
     Tulyakov et al. (2018), MoCoGAN: decomposing motion and content for video generation.
     Mescheder, Geiger & Nowozin (2018), Which training methods for GANs do actually converge?
     """
-    _check_archive(clips, request)
+    check_requests(clips, request)
     whole_numbers(steps, "steps", low=1)
     rng = torch.Generator().manual_seed(seed)
     optimizers = _optimizers(gan)
@@ -152,13 +151,6 @@ def train_clip_gan(
             scheduler.step()
     if watch:
         watch(gan, steps)
-
-
-def _check_archive(clips: Tensor, request: Tensor) -> None:
-    check_clips(clips, request=request)
-    numbers(request, "request", ndim=2)
-    if request.shape[1] != REQUEST:
-        raise ValueError(f"request has shape {tuple(request.shape)}: give (N, {REQUEST})")
 
 
 def _optimizers(gan: AdVideoGAN) -> tuple[torch.optim.Optimizer, torch.optim.Optimizer]:

@@ -329,7 +329,7 @@ class CampaignLog:
         weight : array of shape (n,), optional
             How much each of them counts, by default 1.
         """
-        value = np.ones(len(rows)) if weight is None else weight
+        value = np.ones(len(rows)) if weight is None else numbers(weight, "weight", ndim=1)
         cells = (value.astype(np.float32), (self.customer[rows], self.product[rows]))
         table = sp.csr_array(cells, shape=(len(self.customers), len(self.products)))
         table.eliminate_zeros()
@@ -349,7 +349,7 @@ class CampaignLog:
         -------
         sparse array of shape (H, K)
         """
-        value = np.ones(len(rows)) if weight is None else weight
+        value = np.ones(len(rows)) if weight is None else numbers(weight, "weight", ndim=1)
         kind = self.kind.indices[self.product[rows]]  # one per product
         cells = (value.astype(np.float32), (self.customer[rows], kind))
         table = sp.csr_array(cells, shape=(len(self.customers), self.kind.shape[1]))

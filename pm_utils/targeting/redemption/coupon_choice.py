@@ -16,7 +16,7 @@ import scipy.sparse as sp
 from scipy.optimize import minimize
 
 from pm_utils.customers.features import DAY
-from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
+from pm_utils.inputs import aligned, booleans, numbered, numbers, whole_numbers
 from pm_utils.targeting.redemption.contacts import CampaignLog
 
 FACTS = (
@@ -91,13 +91,16 @@ class CouponRows:
         return np.flatnonzero(np.diff(self.contact, prepend=-1))
 
     def take(self, chosen: np.ndarray) -> Self:
-        """Return the pairs of some contacts, given as a boolean array of shape (N,)."""
+        """Return the pairs of some contacts, given as a boolean array of shape (N,).
+
+        Contacts are called by number: the index of a Series must hold the numbers from 0.
+        """
         keep = self._of(chosen, "chosen")[self.contact]
         return type(self)(self.contact[keep], self.facts[keep], self.redeemed[keep])
 
     def _of(self, chosen: np.ndarray, name: str) -> np.ndarray:
         """Return contacts (N,) as booleans, or say that there are more of them."""
-        chosen = booleans(chosen, name)
+        chosen = booleans(numbered(chosen, name), name)
         if len(self.contact) and self.contact.max() >= len(chosen):
             count = self.contact.max() + 1
             raise ValueError(
@@ -112,6 +115,7 @@ class CouponRows:
 
     def log_sum(self, score: np.ndarray) -> np.ndarray:
         """Return log Σ exp of each contact's scores, one number per entry of `starts`."""
+        score = numbers(numbered(score, "score"), "score", ndim=1)
         most = np.maximum.reduceat(score, self.starts)
         each = np.exp(score - np.repeat(most, np.diff(self.starts, append=len(score))))
         return most + np.log(np.add.reduceat(each, self.starts))

@@ -363,10 +363,13 @@ class Ensemble:
 
     def logit(self, features: pd.DataFrame) -> pd.Series:
         """Return the mean logit, with the index of the features; columns are found by name."""
-        return like(self.member_logits(features).mean(axis=0), features)
+        return like(self._member_logits(features).mean(axis=0), features)
 
-    def member_logits(self, features: pd.DataFrame) -> np.ndarray:
-        """Return each network's logit → (members, N), rows in the order of the features."""
+    def member_logits(self, features: pd.DataFrame) -> pd.DataFrame:
+        """Return each network's logit → (members, N); the columns are the features' index."""
+        return pd.DataFrame(self._member_logits(features), columns=features.index)
+
+    def _member_logits(self, features: pd.DataFrame) -> np.ndarray:
         inputs = self.inputs(features)
         return np.array([predict(net, inputs).numpy() for net in self.nets], float)
 

@@ -15,7 +15,7 @@ from sklearn.decomposition import TruncatedSVD
 
 from pm_utils.customers.features import DAY, FEATURES, customer_features
 from pm_utils.data.clock import shop_times
-from pm_utils.inputs import codes, whole_numbers
+from pm_utils.inputs import codes, numbers, refuse, whole_numbers
 from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog, column_name
 
 FEW = 200  # a coupon on more products than this says little about any of them
@@ -222,6 +222,11 @@ def latest_profiles(
     DataFrame
         With the index of `contacts`; zeros where a household has no profile yet.
 
+    Raises
+    ------
+    ValueError
+        When a number of the vintage is not finite, or a contact has no start.
+
     Examples
     --------
     Household 7 has profiles of January and March. A campaign of February reads January's, never a
@@ -241,6 +246,7 @@ def latest_profiles(
     1         0.0
     """
     vintage = profiles.loc[pd.Timestamp(trained_until)]
+    numbers(vintage, "profiles")
     dates = vintage.index.unique("as_of").sort_values()
     found = []
     for start, at in _by_start(contacts):
@@ -348,6 +354,10 @@ def coupon_use_after(
     return pd.concat(household, names=names), pd.concat(used, names=names)
 
 
+TOLD = {  # what households may tell, the first of which is a feature
+    "marital_status": ("Married", "Unmarried"),
+    "home_ownership": ("Homeowner", "Probable Homeowner", "Renter", "Probable Renter"),
+}
 LONGEST = 365.0  # days since something that never happened
 BASE_RATE, BASE_WEIGHT = 0.12, 2.0  # a household's answers are shrunk towards the shop's usual rate
 
@@ -370,7 +380,8 @@ def household_features(log: CampaignLog, as_of: Any) -> pd.DataFrame:
     Raises
     ------
     KeyError
-        When a contact or a response is of no customer or no campaign.
+        When a contact or a response is of no customer or no campaign, or what a household told is
+        none of `TOLD`.
     TypeError
         When what households told is text and not ordered categories.
     """
@@ -441,8 +452,13 @@ def _demographics(log: CampaignLog) -> dict[str, np.ndarray]:
     columns = {"told": told}
     for name in ("age_group", "income", "household_size", "kids"):
         columns[name] = _levels(customers[name]).clip(0) * told
-    for name, level in (("marital_status", "Married"), ("home_ownership", "Homeowner")):
-        columns[level.lower()] = customers[name].eq(level).fillna(False).to_numpy(float)
+    for name, levels in TOLD.items():
+        given = customers[name]
+        unknown = given.notna() & ~given.isin(levels)
+        remedy = f"give {' or '.join(map(repr, levels))}, or None where it was not told"
+        fault = f"customers, {name} is not known"
+        refuse(unknown, fault, remedy, rows=given, shown=given, error=KeyError)
+        columns[levels[0].lower()] = given.eq(levels[0]).fillna(False).to_numpy(float)
     return columns
 
 

@@ -38,7 +38,7 @@ def test_logits_of_a_classifier_are_those_of_its_chances():
     later, _ = world(50, seed=1)
     model = gradient_boosting(20, 4)
     first, again = fitted_logit(model, rows, target, [later, rows])
-    assert sigmoid(first) == pytest.approx(model.predict_proba(later.to_numpy())[:, 1])
+    assert sigmoid(first).to_numpy() == pytest.approx(model.predict_proba(later.to_numpy())[:, 1])
     assert len(again) == 400
 
 

@@ -157,3 +157,14 @@ def test_a_campaign_on_the_border_of_the_period_counts_and_beyond_it_does_not(sh
     assert exact["customer_id"].is_monotonic_increasing
     assert len(contact_table(shop, first="2017-08-09", last="2017-09-24")) == 0
     assert len(contact_table(shop, first="2017-08-08", last="2017-09-23")) == 0
+
+
+def test_lines_are_weighed_by_numbers(log):
+    rows = log.before("2017-02-01")[:9]
+    for table in (log.bought, log.kinds_bought):
+        assert table(rows, np.full(9, 2.0)).sum() == 18
+        for wrong in (np.nan, np.inf):
+            with pytest.raises(
+                ValueError, match="weight is not finite in 1 of 9 rows, first row 4"
+            ):
+                table(rows, np.where(np.arange(9) == 4, wrong, 1.0))

@@ -253,3 +253,19 @@ def test_pairs_are_matched_by_index():
     taken = pd.Series([False, True, False, True], list("dcba"))
     rows = CouponRows(pd.Series([0, 0, 1, 1], list("abcd")), np.eye(4), taken)
     assert rows.redeemed.tolist() == [True, False, True, False]
+
+
+def test_contacts_are_called_by_number():
+    rows, chosen = small(), pd.Series([False, True, True])
+    expected = rows.take(chosen.to_numpy()).contact.tolist()
+    assert rows.take(chosen[::-1]).contact.tolist() == expected
+    score = pd.Series(np.arange(6.0))
+    assert rows.log_sum(score[::-1]).tolist() == rows.log_sum(score.to_numpy()).tolist()
+    for call in (
+        lambda: rows.take(chosen.set_axis(list("abc"))),
+        lambda: rows.log_sum(score.add_prefix("c")),
+    ):
+        with pytest.raises(ValueError, match="has no row 0"):
+            call()
+    with pytest.raises(ValueError, match="score is not finite"):
+        rows.log_sum(np.full(6, np.nan))

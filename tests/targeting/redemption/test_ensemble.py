@@ -174,7 +174,7 @@ def interacting(n: int, seed: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
     """Rows of which only the product of two columns tells anything."""
     rng = np.random.default_rng(seed)
     rows = pd.DataFrame(rng.normal(size=(n, 4)), columns=list("abcd"))
-    return rows, (rng.random(n) < sigmoid(2 * rows["a"] * rows["c"])).astype(float)
+    return rows, (rng.random(n) < sigmoid(2 * rows["a"] * rows["c"]).to_numpy()).astype(float)
 
 
 def test_many_rows_want_a_smaller_penalty_than_the_books():
@@ -229,6 +229,9 @@ def test_logits_keep_the_labels_of_their_rows():
         "DeepCrossing", rows, target, ["a"], members=1, epochs=1, seed=0, strength=1.0
     )
     assert net.logit(rows).index.equals(rows.index)
+    every = net.member_logits(rows)
+    assert every.columns.equals(rows.index)
+    assert every.mean().to_numpy() == pytest.approx(net.logit(rows).to_numpy())
 
 
 def test_each_of_several_networks_pays_by_its_own_strength():

@@ -248,7 +248,8 @@ def own_shop(kind: str, **changes) -> Shop:
         lines[name] = 0.0
     lines["product_id"] = 1 + lines["customer_id"] % 2
     lines["amount"], lines["ordered_at"] = 10.0, pd.date_range("2019-01-01", periods=60)
-    customers = {name: pd.Categorical(["x"] * 6, ordered=True) for name in told}
+    levels = {"home_ownership": "Renter", "marital_status": "Married"}
+    customers = {n: pd.Categorical([levels.get(n, "x")] * 6, ordered=True) for n in told}
     kinds = {"department": "Toys", "brand": "own", "category": "Toys", "product_type": ["T", "U"]}
     product = {"product_id": [1, 2], "manufacturer_id": 1, "package_size": "1"}
     span = {"starts_on": [day("2019-01-10")], "ends_on": [day("2019-01-20")]}
@@ -325,6 +326,11 @@ def test_unknown_customers_campaigns_and_text_are_refused():
     text = replace(shop, customers=shop.customers.assign(income="50K"))
     with pytest.raises(TypeError, match="column income is .*give ordered categories"):
         household_features(CampaignLog.of(text), "2019-02-15")
+    for column, told in (("marital_status", "ledig"), ("home_ownership", "Owner")):
+        other = shop.customers.assign(**{column: ["Married", None, told, None, None, told]})
+        other.loc[0, column] = None
+        with pytest.raises(KeyError, match=f"{column} is not known in 2 of 6 .*'{told}'.*give '"):
+            household_features(CampaignLog.of(replace(shop, customers=other)), "2019-02-15")
     log = CampaignLog.of(shop)
     contacts = contact_table(shop, first="2019-01-01", last="2019-02-01")
     taste = learn_taste(log, "2019-02-01", width=1)

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from pm_utils.learning.training import predict
+
 ALMOST = 0.99  # on or off in as many rows: such a unit is a straight line, or nothing
 BENDING = {
     *(torch.relu, torch.relu_, nn.functional.relu, Tensor.relu, Tensor.relu_),
@@ -42,7 +44,8 @@ def switching_share(
     Raises
     ------
     ValueError
-        When there are no rows, or the model calls no such activation.
+        When there are no rows, the inputs differ in rows, a number is not finite, or the model
+        calls no such activation.
 
     Examples
     --------
@@ -54,16 +57,15 @@ def switching_share(
     >>> round(switching_share(nn.Sequential(layer, nn.ReLU()), [x]), 2)  # one of three
     0.33
     """
-    rows = len(inputs[0])
-    if not rows:
-        raise ValueError("inputs[0] has no rows: give at least one")
     if isinstance(model, nn.Module):
         model.eval()
     counted: list[list[Tensor]] = []
-    with torch.no_grad(), _Count(counted) as count:
-        for chunk in torch.arange(rows).split(batch_size):
-            count.begin()
-            model(*(part[chunk] for part in inputs))
+
+    def counting(*rows: Tensor) -> Tensor:
+        with _Count(counted):
+            return model(*rows)
+
+    predict(counting, inputs, batch_size=batch_size)
     if not counted:
         raise ValueError("model calls no activation that bends: there is no unit to look at")
     shares = torch.cat([on / seen for on, seen in counted])
@@ -76,9 +78,6 @@ class _Count(TorchFunctionMode):
     def __init__(self, counted: list[list[Tensor]]) -> None:
         super().__init__()
         self.counted, self.call, self.inside = counted, 0, False
-
-    def begin(self) -> None:
-        self.call = 0
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None

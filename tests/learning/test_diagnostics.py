@@ -67,3 +67,5 @@ def test_a_model_without_bends_and_no_rows_are_refused():
         switching_share(nn.Linear(1, 1), [X])
     with pytest.raises(ValueError, match="has no rows"):
         switching_share(nn.ReLU(), [X[:0]])
+    with pytest.raises(ValueError, match="is not finite in 1 of 201 rows"):
+        switching_share(nn.ReLU(), [torch.cat([X[:-1], torch.tensor([[float("nan")]])])])

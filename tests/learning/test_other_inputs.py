@@ -90,6 +90,9 @@ HERE, NOTHING = "tests/learning/test_other_inputs.py::", "takes no rows"
 CASES = ROW_CASES | TENSOR_CASES
 BESIDES = {
     "newton.newton_logistic": HERE + "test_newton_s_rows_and_prior",
+    "diagnostics.switching_share": (
+        "tests/learning/test_diagnostics.py::test_a_model_without_bends_and_no_rows_are_refused"
+    ),
     "training.fit": HERE + "test_what_is_fitted_has_no_gaps",
     **dict.fromkeys(
         [

@@ -202,7 +202,7 @@ def one_more_run(figures: list[float]) -> tuple[float, float]:
     Raises
     ------
     ValueError
-        When there are fewer than two runs.
+        When there are fewer than two runs, or a figure is not finite.
 
     References
     ----------
@@ -220,6 +220,8 @@ def one_more_run(figures: list[float]) -> tuple[float, float]:
     """
     if len(figures) < 2:
         raise ValueError(f"figures holds {len(figures)} run: an interval needs at least 2")
+    if wrong := [figure for figure in figures if not math.isfinite(figure)]:
+        raise ValueError(f"figures holds {wrong[0]}: give finite numbers")
     mean, n = statistics.fmean(figures), len(figures)
     width = _quantile(ONE_MORE_RUN, n) * statistics.stdev(figures) * math.sqrt(1 + 1 / n)
     width = max(width, FLOOR * abs(mean))

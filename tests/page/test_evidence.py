@@ -25,6 +25,8 @@ def test_equal_runs_leave_room_for_the_last_digits():
     assert evidence.one_more_run([-2.0, -2.0]) == pytest.approx((-2.002, -1.998))
     with pytest.raises(ValueError, match="figures holds 1 run: an interval needs at least 2"):
         evidence.one_more_run([0.5])
+    with pytest.raises(ValueError, match="figures holds nan: give finite numbers"):
+        evidence.one_more_run([0.5, float("nan")])
 
 
 def test_the_interval_holds_one_more_run_99_times_in_100():

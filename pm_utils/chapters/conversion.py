@@ -605,7 +605,7 @@ def bending_claim(verdict: str, switching: float) -> str:
     --------
     >>> from pm_utils.chapters.conversion import bending_claim
     >>> bending_claim("tie", 0.4).split(". ")[-1]
-    'Its bends are worth nothing that these contacts could show.'
+    'What the bends are worth is less than these contacts could show.'
     """
     share = f"Of its hidden units {switching:.0%} switch on the test contacts".replace("%", " %")
     if switching < 0.05:
@@ -616,10 +616,10 @@ def bending_claim(verdict: str, switching: float) -> str:
     worth = {
         "beats": "What they add lowers the loss below that of the best classical model.",
         "loses": "What they add costs more than it brings: the best classical model has less loss.",
-        "tie": "Its bends are worth nothing that these contacts could show.",
+        "tie": "What the bends are worth is less than these contacts could show.",
         "undertrained": "It was still learning, so what they are worth is open.",
     }
-    return f"{share}, so it does bend. {worth[verdict]}"
+    return f"{share}; the others are straight lines or nothing. {worth[verdict]}"
 
 
 def remedy_claim(remedy: str, change: tuple[float, float]) -> str:

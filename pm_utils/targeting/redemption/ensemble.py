@@ -364,9 +364,10 @@ class Ensemble:
         return cls(nets, scaling, profile, strength, tuple(wide), history)
 
     def inputs(self, features: pd.DataFrame) -> list[Tensor]:
-        """Return profile (N, P), content (N, C) and, where there is one, the wide feature, scaled.
+        """Return profile (N, P) and content (N, C), scaled, and a wide feature where there is one.
 
-        Columns that it never saw are left out.
+        The wide feature stays as it is: scaling would blow up what is rare. Columns that it never
+        saw are left out.
 
         Raises
         ------
@@ -380,7 +381,7 @@ class Ensemble:
         scaled = self.scaling.apply(known)
         wide = list(self.wide)
         parts = [scaled[self.profile], scaled.drop(columns=[*self.profile, *wide])]
-        parts += [scaled[wide]] if wide else []
+        parts += [known[wide]] if wide else []
         return [torch.tensor(part.to_numpy(), dtype=torch.float32) for part in parts]
 
     def logit(self, features: pd.DataFrame) -> pd.Series:

@@ -18,6 +18,7 @@ from pm_utils.data.clock import shop_times
 from pm_utils.inputs import codes, whole_numbers
 from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog, column_name
 
+LENGTH = 5.0  # of a row of `bought_types`: its numbers are about as large as scaled ones
 FEW = 200  # a coupon on more products than this says little about any of them
 
 
@@ -208,7 +209,7 @@ def bought_types(
     Returns
     -------
     DataFrame of shape (n, K)
-        With the index of `contacts`; log(1 + lines), each row scaled to length 1 before types are
+        With the index of `contacts`; log(1 + lines), each row scaled to `LENGTH` before types are
         left out. Columns are called ``taste_type_`` and the type's number.
 
     Raises
@@ -220,7 +221,7 @@ def bought_types(
     for start, at in _by_start(contacts):
         who = log.rows_of(contacts["customer_id"].iloc[at], "contacts, customer_id")
         lines = _unit_rows(log.kinds_bought(log.before(start)))[who]
-        found.append((pd.DataFrame(lines.toarray()), at))
+        found.append((LENGTH * pd.DataFrame(lines.toarray()), at))
     types = _in_order(found, contacts)
     types = types.loc[:, types[among].gt(0).mean() >= least]
     if types.empty:

@@ -167,6 +167,7 @@ def test_an_ensemble_keeps_a_wide_feature_apart():
     settings = {"members": 1, "epochs": 1, "seed": 0, "strength": 1.0}
     one = Ensemble.train("DeepCrossing", table, target, PROFILE, wide=list(wide), **settings)
     assert [part.shape[1] for part in one.inputs(table)] == [2, 2, 260]
+    assert np.allclose(one.inputs(table)[2].numpy(), wide.to_numpy(), atol=1e-6)  # not scaled
     assert one.nets[0].score.in_features == 2 + 2 + 16
     assert one.history.steps == 1
     assert not np.allclose(one.logit(table), one.logit(table.assign(w0=3.0)))

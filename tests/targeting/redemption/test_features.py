@@ -10,6 +10,7 @@ from pm_utils.data import Shop
 from pm_utils.targeting.redemption.contacts import TIMES, CampaignLog, contact_table
 from pm_utils.targeting.redemption.features import (
     FEW,
+    LENGTH,
     bought_types,
     contact_features,
     coupon_use_after,
@@ -410,12 +411,12 @@ def test_bought_types_are_shares_of_what_was_bought_before(log, contacts):
     types = bought_types(log, contacts, everybody, least=0.0)
     assert types.shape == (len(contacts), log.kind.shape[1])
     length = (types.to_numpy() ** 2).sum(1)
-    assert np.allclose(length[length > 0], 1.0, atol=1e-5)
+    assert np.allclose(length[length > 0], LENGTH**2, atol=1e-3)
     row = contacts.iloc[0]
     who = log.rows_of(contacts["customer_id"].iloc[:1], "customer_id")[0]
     before = log.before(row["starts_on"])
     lines = np.log1p(log.kinds_bought(before)[[who]].toarray()[0])
-    assert np.allclose(types.iloc[0], lines / np.linalg.norm(lines), atol=1e-5)
+    assert np.allclose(types.iloc[0], LENGTH * lines / np.linalg.norm(lines), atol=1e-4)
 
 
 def test_types_are_kept_by_those_who_may_decide(log, contacts):

@@ -568,9 +568,9 @@ def promised_and_came(
     >>> from pm_utils.chapters.conversion import promised_and_came
     >>> y, p = np.array([0, 1, 1, 1]), np.array([0.2, 0.2, 0.8, 0.8])
     >>> promised_and_came(y, p, np.ones((10, 4), int), (0, 0.5, 1))
-                 contacts  promised  came  low  high
-    0 % to 50 %         2       0.2   0.5  0.5   0.5
-    50 % to 100 %       2       0.8   1.0  1.0   1.0
+                   contacts  promised  came  low  high
+    0 % to 50 %           2       0.2   0.5  0.5   0.5
+    50 % to 100 %         2       0.8   1.0  1.0   1.0
     """
     rows = {}
     for low, high in zip(bands[:-1], bands[1:], strict=True):

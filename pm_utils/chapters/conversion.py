@@ -1,15 +1,32 @@
-"""Chapter 08: the ladder of information, the networks tried, and what the scoreboard is told."""
+"""Chapter 08: what information is worth, the contenders, and their chances held out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from sklearn.base import ClassifierMixin
 from torch import Tensor
 
+from pm_utils.evaluation.bootstrap import percentile_interval, weighted_means
+from pm_utils.evaluation.calibration import calibration_error
+from pm_utils.evaluation.calibrators import fit_calibrators
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
 from pm_utils.inputs import aligned, booleans, numbers
-from pm_utils.targeting.redemption.baselines import fitted_logit, rate_by_cell
-from pm_utils.targeting.redemption.ensemble import NETWORKS, Ensemble
+from pm_utils.learning.scaling import Scaling
+from pm_utils.learning.training import predict
+from pm_utils.targeting.redemption.baselines import (
+    baselines,
+    fitted_logit,
+    rate_by_cell,
+    tune_baselines,
+)
+from pm_utils.targeting.redemption.ensemble import (
+    Ensemble,
+    choose_strength,
+    train_nets,
+)
 
 
 def information_ladder(
@@ -89,120 +106,532 @@ def naive_probability(
     return rate_by_cell(rows[train], rows, ["campaign_type", "earlier"])
 
 
-def scoreboard_row(metric: str, points: pd.DataFrame) -> tuple[dict, str]:
-    """Return what `Scoreboard.add` takes, and the name of the better baseline.
+def group_worth(
+    model: ClassifierMixin,
+    groups: dict[str, list[str]],
+    learn: tuple[pd.DataFrame, np.ndarray],
+    choose: tuple[pd.DataFrame, np.ndarray],
+) -> pd.DataFrame:
+    """Show what each group of features adds in its place, and what is lost without it alone.
 
     Explained in chapter ``conversion``.
 
     Parameters
     ----------
-    metric : {"AUC", "average precision", "log loss"}
-    points : DataFrame
-        From `score_table`, with rows naive, logistic, boosting, network and null.
+    model, groups, learn, choose
+        As in `information_ladder`.
 
     Returns
     -------
-    row : dict
-    baseline : {"logistic", "boosting"}
+    DataFrame
+        One row per group: ``AUC``, ``average precision`` and ``log loss`` with it and all before
+        it, ``step`` (the AUC's rise, from 0.5) and ``lost without`` (what the AUC of all groups
+        falls by when it alone is left out).
+    """
+    table = information_ladder(model, groups, learn, choose).set_axis(list(groups))
+    table["step"] = table["AUC"].diff().fillna(table["AUC"].iloc[0] - 0.5)
+    predicted = {}
+    for left_out in groups:
+        columns = [one for name, group in groups.items() if name != left_out for one in group]
+        (logit,) = fitted_logit(model, learn[0][columns], learn[1], [choose[0][columns]])
+        predicted[left_out] = sigmoid(logit)
+    table["lost without"] = table["AUC"].iloc[-1] - score_table(choose[1], predicted)["AUC"]
+    return table
+
+
+def classical_reads(groups: dict[str, list[str]], types: list[str]) -> dict[str, list[str]]:
+    """Return what each contender without a network reads.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    groups : dict of lists
+        From `feature_groups`.
+    types : list of str
+        Columns of `pm_utils.targeting.redemption.features.bought_types`.
+
+    Returns
+    -------
+    dict of lists
+        Columns by contender. The last two read what `CONTENDERS` of the same ending do.
+    """
+    everything = [one for group in groups.values() for one in group]
+    taste = [one for one in everything if one.startswith(("taste_", "profile_"))]
+    return {
+        "logistic, offers that fit": groups["offers that fit"],
+        "logistic, no taste": [one for one in everything if one not in taste],
+        "logistic": everything,
+        "boosting": everything,
+        "logistic, product types": everything + types,
+        "logistic, coupon by coupon": [*everything, "appeal"],
+    }
+
+
+def tune_classical(
+    reads: dict[str, list[str]],
+    learn: tuple[pd.DataFrame, np.ndarray],
+    choose: tuple[pd.DataFrame, np.ndarray],
+    *,
+    seed: int,
+) -> tuple[dict[str, Callable[[], ClassifierMixin]], pd.DataFrame]:
+    """Choose the setting of each contender without a network.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    reads : dict of lists
+        From `classical_reads`; what is called boosting is boosting.
+    learn, choose : (features, target)
+    seed : int
+        Of the boosted trees.
+
+    Returns
+    -------
+    models : dict of callables
+        Each gives a fresh classifier of the setting with the least log loss on `choose`.
+    table : DataFrame
+        One row per contender: ``setting`` and the columns of `score_table`.
+    """
+    ridge, trees = baselines(seed)
+    models, rows = {}, {}
+    for name, columns in reads.items():
+        candidates = trees if name.startswith("boosting") else ridge
+        tables = [(features[columns], target) for features, target in (learn, choose)]
+        found = tune_baselines(candidates, *tables)
+        models[name] = candidates[found.index[0]]
+        rows[name] = {"setting": found.index[0].split(", ", 1)[1], **found.iloc[0]}
+    return models, pd.DataFrame.from_dict(rows, orient="index")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a contender with a network is made of.
+
+    Attributes
+    ----------
+    network : str
+        One of `NETWORKS`.
+    reads : str
+        What it reads beyond the features of all: ``""``, ``"appeal"`` or ``"types"``.
+    pretrained : bool
+        Whether it starts from pre-trained weights.
+    """
+
+    network: str
+    reads: str = ""
+    pretrained: bool = False
+
+
+COUPONS = "coupon by coupon"  # reads the appeal of `CouponChoice`
+CONTENDERS = {
+    "ConversionPredictNet": Recipe("ConversionPredictNet"),
+    "the source's two layers": Recipe("two layers"),
+    "Deep Crossing": Recipe("DeepCrossing"),
+    "Deep Crossing, product types": Recipe("DeepCrossing", "types"),
+    "pre-trained": Recipe("ConversionPredictNet", pretrained=True),
+    COUPONS: Recipe("ConversionPredictNet", "appeal"),
+}
+
+
+def inputs_of(
+    recipe: Recipe, features: pd.DataFrame, types: list[str]
+) -> tuple[pd.DataFrame, list[str]]:
+    """Return the columns that a contender may read, and which of them are the wide feature.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    features : DataFrame
+        With the column ``appeal`` and those of `types`.
+    types : list of str
+    """
+    unread = [] if recipe.reads == "appeal" else ["appeal"]
+    unread += [] if recipe.reads == "types" else types
+    return features.drop(columns=unread), types if recipe.reads == "types" else []
+
+
+def choose_strengths(
+    learn: tuple[pd.DataFrame, np.ndarray],
+    choose: tuple[pd.DataFrame, np.ndarray],
+    profile: list[str],
+    types: list[str],
+    *,
+    epochs: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Score every contender with a network under each strength of the penalty on later rows.
+
+    The two remedies of `ConversionPredictNet` are not tried alone: they take its strength.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    learn, choose : (features, target)
+    profile, types : list of str
+        Columns that make the profile, and the wide feature.
+    epochs, seed : int
+
+    Returns
+    -------
+    DataFrame
+        Log loss on `choose`, one row per strength of `FACTORS` for as many rows as there are, one
+        column per contender; ``idxmin()`` is what each takes.
+    """
+    found = {}
+    for name, recipe in CONTENDERS.items():
+        if recipe.network == "ConversionPredictNet" and name != "ConversionPredictNet":
+            continue  # a remedy: all but it stays as it was
+        table, wide = inputs_of(recipe, learn[0], types)
+        later, _ = inputs_of(recipe, choose[0], types)
+        reader = Ensemble([], Scaling.learn(table), profile, wide=tuple(wide))
+        validation = reader.inputs(later), choose[1]
+        settings = {"epochs": epochs, "seed": seed, "validation": validation}
+        found[name] = choose_strength(recipe.network, reader.inputs(table), learn[1], **settings)
+    plain = found["ConversionPredictNet"]
+    return pd.DataFrame({name: found.get(name, plain) for name in CONTENDERS})
+
+
+def train_contenders(
+    strengths: Mapping[str, float],
+    features: pd.DataFrame,
+    target: np.ndarray,
+    profile: list[str],
+    types: list[str],
+    *,
+    start: dict[str, Tensor],
+    members: int,
+    epochs: int,
+    seed: int,
+    shuffle_labels: bool = False,
+) -> dict[str, Ensemble]:
+    """Train the contenders with a network, each under its strength of the penalty.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    strengths : mapping of str to float
+        By name in `CONTENDERS`: these are trained.
+    features, target, profile, types, epochs, seed
+        As in `choose_strengths`.
+    start : dict
+        Pre-trained weights.
+    members : int
+        Networks of each ensemble.
+    shuffle_labels : bool
+        The null. It starts from random weights also where the contender does not: pre-trained
+        weights have seen true answers, and a null knows none.
+
+    Returns
+    -------
+    dict of Ensemble
+    """
+    trained = {}
+    for name, strength in strengths.items():
+        recipe = CONTENDERS[name]
+        table, wide = inputs_of(recipe, features, types)
+        begin = start if recipe.pretrained and not shuffle_labels else None
+        settings = {"members": members, "epochs": epochs, "seed": seed, "start": begin}
+        trained[name] = Ensemble.train(
+            *(recipe.network, table, target, profile),
+            **{"strength": strength, "wide": wide, "shuffle_labels": shuffle_labels},
+            **settings,
+        )
+    return trained
+
+
+def held_out_logits(
+    recipe: Recipe,
+    strength: float,
+    features: pd.DataFrame,
+    target: np.ndarray,
+    profile: list[str],
+    types: list[str],
+    fold: np.ndarray,
+    *,
+    start: dict[str, Tensor],
+    epochs: int,
+    seed: int,
+) -> np.ndarray:
+    """Return logits of every row by a network that did not learn from its fold.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    recipe, strength, features, target, profile, types, start, epochs, seed
+        As in `train_contenders`, of one contender.
+    fold : array of shape (N,), int
+        0 to K - 1; the rows of one household share a fold.
+
+    Returns
+    -------
+    array of shape (N,)
+    """
+    table, wide = inputs_of(recipe, features, types)
+    inputs = Ensemble([], Scaling.learn(table), profile, wide=tuple(wide)).inputs(table)
+    count = int(fold.max()) + 1
+    targets = np.repeat(np.asarray(target)[:, None], count, 1)
+    begin = start if recipe.pretrained else None
+    settings = {"epochs": epochs, "seeds": [seed + k for k in range(count)], "start": begin}
+    left_out = fold[:, None] == np.arange(count)
+    nets, _ = train_nets(
+        recipe.network, inputs, targets, strength=strength, left_out=left_out, **settings
+    )
+    logits = np.stack([predict(net, inputs).numpy() for net in nets], 1)
+    return logits[np.arange(len(fold)), fold].astype(float)
+
+
+def held_out_baseline(
+    model: ClassifierMixin, features: pd.DataFrame, target: np.ndarray, fold: np.ndarray
+) -> np.ndarray:
+    """Return logits of every row by a classifier that did not learn from its fold.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    model, features, target, fold
+        As in `held_out_logits`; the features are scaled.
+
+    Returns
+    -------
+    array of shape (N,)
+    """
+    logits = np.zeros(len(fold))
+    for k in np.unique(fold):
+        rows = fold != k
+        (own,) = fitted_logit(model, features[rows], target[rows], [features[~rows]])
+        logits[~rows] = own
+    return logits
+
+
+def mended(
+    known: tuple[np.ndarray, np.ndarray, np.ndarray], others: tuple[np.ndarray, np.ndarray]
+) -> pd.DataFrame:
+    """Return the chances of some rows under each of `CALIBRATORS`.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    known : (target, logit, segment)
+        Of rows held out, for `fit_calibrators`.
+    others : (logit, segment)
+        Of the rows to mend.
+
+    Returns
+    -------
+    DataFrame
+        One row for each of the others, one column per calibrator.
+    """
+    logit, segment = np.asarray(others[0]), np.asarray(others[1])
+    return pd.DataFrame(
+        {name: mend(logit, segment) for name, mend in fit_calibrators(*known).items()}
+    )
+
+
+def as_numbers(
+    target: np.ndarray, probability: np.ndarray, *, margin: float, cost: float
+) -> tuple[dict[str, float], np.ndarray]:
+    """Score chances by what they are as numbers: their error, and the list that follows from them.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    target, probability : arrays of shape (N,)
+    margin, cost : float
+        Dollars of a redemption and of a contact; whose chance times margin exceeds the cost is
+        contacted.
+
+    Returns
+    -------
+    figures : dict of float
+        ``calibration error`` and ``profit per test contact``.
+    earned : array of shape (N,)
+        Dollars that each row brought, 0 where nobody was contacted.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from pm_utils.chapters.conversion import scoreboard_row
-    >>> loss = [0.30, 0.22, 0.21, 0.20, 0.31]
-    >>> models = ["naive", "logistic", "boosting", "network", "null"]
-    >>> row, baseline = scoreboard_row("log loss", pd.DataFrame({"log loss": loss}, index=models))
-    >>> baseline, float(row["classical"]), row["better"]
-    ('boosting', 0.21, 'lower')
+    >>> import numpy as np
+    >>> from pm_utils.chapters.conversion import as_numbers
+    >>> y, p = np.array([1, 0] * 5), np.array([0.5, 0.1] * 5)
+    >>> figures, earned = as_numbers(y, p, margin=8.0, cost=1.0)
+    >>> round(figures["profit per test contact"], 2), earned[:2].tolist()
+    (3.5, [7.0, 0.0])
     """
-    column, down = points[metric], metric == "log loss"
-    baseline = str(column[["logistic", "boosting"]].sort_values(ascending=down).index[0])
-    names = {"naive": "naive", "classical": baseline, "deep": "network", "null": "null"}
-    row = {"unit": "nats" if down else "share", "better": "lower" if down else "higher"}
-    return row | {kind: column[name] for kind, name in names.items()}, baseline
+    pays = np.asarray(probability) * margin > cost
+    earned = np.where(pays, margin * np.asarray(target) - cost, 0.0)
+    error = calibration_error(target, probability)
+    return {"calibration error": error, "profit per test contact": float(earned.mean())}, earned
 
 
-# The trial that reads the appeal of `pm_utils.targeting.redemption.coupon_choice`.
-COUPONS = "coupon by coupon"
-BOOK = {"strength": 1.0}  # of the penalties, which were chosen for this table
+def household_folds(customers: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Deal households to folds → one fold per row, as near to equal in households as can be.
+
+    Explained in chapter ``conversion``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.conversion import household_folds
+    >>> fold = household_folds([7, 7, 8, 9], 3, seed=0)
+    >>> bool(fold[0] == fold[1]), sorted(set(fold.tolist()))
+    (True, [0, 1, 2])
+    """
+    homes, row = np.unique(customers, return_inverse=True)
+    dealt = np.random.default_rng(seed).permutation(np.arange(len(homes)) % count)
+    return dealt[row]
 
 
-def train_trials(
-    features: pd.DataFrame,
-    target: np.ndarray,
-    profile: list[str],
-    *,
-    start: dict[str, Tensor],
-    **settings: int,
-) -> dict[str, Ensemble]:
-    """Train both networks, then `ConversionPredictNet` pre-trained and with the coupons' appeal.
+def sampled_households(customers: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return which rows are of a random share of the households.
 
     Explained in chapter ``conversion``.
 
     Parameters
     ----------
-    features, target, profile
-        As in `Ensemble.train`. Only the last trial reads the column ``appeal``.
-    start : dict
-        Pre-trained weights.
-    **settings : int
-        ``members``, ``epochs`` and ``seed``.
+    customers : array of shape (N,)
+    share : float
+        1 takes all, 0.5 every second household.
+    seed : int
 
     Returns
     -------
-    dict of Ensemble
-        By name; ``"one member"`` is the first network of the first ensemble.
+    boolean array of shape (N,)
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.conversion import sampled_households
+    >>> sampled_households([7, 7, 8, 8], 0.5, seed=0).sum()
+    np.int64(2)
     """
-    rows, settings = (features.drop(columns="appeal"), target, profile), BOOK | settings
-    trials = {name: Ensemble.train(name, *rows, **settings) for name in NETWORKS}
-    trials["pre-trained"] = Ensemble.train(NETWORKS[0], *rows, start=start, **settings)
-    trials[COUPONS] = Ensemble.train(NETWORKS[0], features, *rows[1:], **settings)
-    whole = trials[NETWORKS[0]]
-    return {"one member": Ensemble(whole.nets[:1], whole.scaling, profile)} | trials
+    homes, row = np.unique(customers, return_inverse=True)
+    place = np.random.default_rng(seed).permutation(len(homes))
+    return (place < round(share * len(homes)))[row]
 
 
-def train_final(
-    name: str,
-    features: pd.DataFrame,
+def paired_change(
+    score: Callable[[np.ndarray, np.ndarray], float],
     target: np.ndarray,
-    profile: list[str],
-    *,
-    null_members: int,
-    start: dict[str, Tensor],
-    **settings: int,
-) -> dict[str, Ensemble]:
-    """Train the chosen network on all training contacts, and on shuffled labels.
+    first: np.ndarray,
+    second: np.ndarray,
+    weight: np.ndarray,
+) -> tuple[float, float]:
+    """Return the 95 % interval of any score of `first` minus that of `second`.
 
     Explained in chapter ``conversion``.
 
     Parameters
     ----------
-    name : str
-        One of `NETWORKS`, ``"pre-trained"`` or `COUPONS`.
-    features, target, profile, start
-        As in `train_trials`; `start` is used by ``"pre-trained"`` only.
-    null_members : int
-        Networks that learn from shuffled labels. They start from random weights also where the
-        chosen one does not: pre-trained weights have seen true answers, and a null knows none.
-    **settings : int
-        ``members``, ``epochs`` and ``seed``.
+    score : callable
+        ``score(target, probability)`` → float. It needs no weights: rows are repeated.
+    target, first, second : arrays of shape (N,)
+    weight : array of shape (R, N), int
+        From `household_weights`.
 
     Returns
     -------
-    dict of Ensemble
-        ``"network"`` and ``"null"``.
+    (float, float)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.conversion import paired_change
+    >>> mean_gap = lambda y, p: float(np.mean(p - y))
+    >>> y, p = np.array([0.0, 1.0]), np.array([0.5, 0.5])
+    >>> paired_change(mean_gap, y, p + 0.25, p, np.ones((10, 2), int))
+    (0.25, 0.25)
     """
-    kind, begin = name if name in NETWORKS else NETWORKS[0], None
-    settings = BOOK | settings
-    if name == "pre-trained":
-        begin = start
-    table = features if name == COUPONS else features.drop(columns="appeal")
-    rows = kind, table, target, profile
-    null = settings | {"members": null_members, "shuffle_labels": True}
-    return {
-        "network": Ensemble.train(*rows, start=begin, **settings),
-        "null": Ensemble.train(*rows, **null),
+    changes = []
+    for counts in weight:
+        rows = np.repeat(np.arange(len(target)), counts)
+        changes.append(score(target[rows], first[rows]) - score(target[rows], second[rows]))
+    return percentile_interval(changes)
+
+
+def promised_and_came(
+    target: np.ndarray, probability: np.ndarray, weight: np.ndarray, bands: Sequence[float]
+) -> pd.DataFrame:
+    """Compare what contacts of several bands of probability were promised with what came.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    target, probability : arrays of shape (N,)
+    weight : array of shape (R, N)
+        From `household_weights`.
+    bands : sequence of float
+        Rising ends of the bands.
+
+    Returns
+    -------
+    DataFrame
+        One row per band with contacts: ``contacts``, ``promised`` and ``came`` (means), ``low`` and
+        ``high`` (95 % interval of what came, over households).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.conversion import promised_and_came
+    >>> y, p = np.array([0, 1, 1, 1]), np.array([0.2, 0.2, 0.8, 0.8])
+    >>> promised_and_came(y, p, np.ones((10, 4), int), (0, 0.5, 1))
+                   contacts  promised  came  low  high
+    0 % to 50 %           2       0.2   0.5  0.5   0.5
+    50 % to 100 %         2       0.8   1.0  1.0   1.0
+    """
+    rows = {}
+    for low, high in zip(bands[:-1], bands[1:], strict=True):
+        inside = (probability >= low) & ((probability < high) | (high >= 1))
+        if not inside.any():
+            continue
+        drawn = weight[:, inside].sum(1) > 0
+        ends = percentile_interval(weighted_means(target[inside], weight[drawn][:, inside]))
+        means = probability[inside].mean(), target[inside].mean()
+        rows[f"{low:.0%} to {high:.0%}".replace("%", " %")] = (inside.sum(), *means, *ends)
+    names = ["contacts", "promised", "came", "low", "high"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names)
+
+
+def bending_claim(verdict: str, switching: float) -> str:
+    """Say what the bends of the chosen network were worth; the verdict chooses the sentence.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    verdict : {"beats", "loses", "tie", "undertrained"}
+        Of the log loss, from `Scoreboard.verdict`.
+    switching : float
+        Share of hidden units that switch on the test contacts.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.conversion import bending_claim
+    >>> bending_claim("tie", 0.4).split(". ")[-1]
+    'What the bends are worth is less than these contacts could show.'
+    """
+    share = f"Of its hidden units {switching:.0%} switch on the test contacts".replace("%", " %")
+    if switching < 0.05:
+        return (
+            f"{share}: with the penalty that the held-out campaigns prefer, it is a straight line "
+            "under another name. Networks that bend were in the same grid and had more loss there."
+        )
+    worth = {
+        "beats": "What they add lowers the loss below that of the best classical model.",
+        "loses": "What they add costs more than it brings: the best classical model has less loss.",
+        "tie": "What the bends are worth is less than these contacts could show.",
+        "undertrained": "It was still learning, so what they are worth is open.",
     }
+    return f"{share}; the others are straight lines or nothing. {worth[verdict]}"
 
 
 def remedy_claim(remedy: str, change: tuple[float, float]) -> str:

@@ -57,7 +57,8 @@ def baselines(seed: int) -> tuple[dict, dict]:
     0.01
     """
     ridge = {
-        f"logistic, C = {c}": partial(logistic_regression, c) for c in (0.001, 0.003, 0.01, 0.1)
+        f"logistic, C = {c}": partial(logistic_regression, c)
+        for c in (0.001, 0.003, 0.01, 0.03, 0.1)
     }
     trees = {
         f"boosting, {n} trees of {k} leaves": partial(gradient_boosting, n, k, seed=seed)

@@ -13,10 +13,10 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from pm_utils.inputs import aligned, booleans, columns, like, numbers, whole_numbers
 from pm_utils.learning.members import Members
 from pm_utils.learning.scaling import Scaling
-from pm_utils.learning.training import fit, predict
+from pm_utils.learning.training import History, fit, predict
 from pm_utils.targeting.redemption.networks import ConversionPredictNet, DeepCrossing
 
-NETWORKS = ("ConversionPredictNet", "DeepCrossing")
+NETWORKS = ("ConversionPredictNet", "two layers", "DeepCrossing")
 
 
 def squared(*weights: Tensor) -> Tensor:
@@ -27,22 +27,14 @@ def squared(*weights: Tensor) -> Tensor:
 COST = {"fc1": 0.06, "fc2": 0.06, "linear": 0.03, "inner": 0.01, "outer": 0.01, "score": 0.01}
 COST |= {"embed": 0.01}
 COST_ROWS = 3_780  # `COST` was chosen for so many rows
-FACTORS = (
-    0.003,
-    0.01,
-    0.03,
-    0.1,
-    0.3,
-    1.0,
-    3.0,
-)  # of the strength that as many rows as there are would want
+FACTORS = (0.01, 0.1, 0.3, 1.0, 3.0)  # of the strength that as many rows would want
 FEWEST = 100  # rows of either answer from which a strength is chosen
 
 
 def penalty(
     parameters: Iterable[tuple[str, Tensor]], strength: float | Sequence[float] = 1.0
 ) -> Tensor:
-    """Return what networks pay for their weights, in nats; `COST` was chosen on *choose*.
+    """Return what networks pay for their weights, in nats; `COST` weighs the layers.
 
     Parameters
     ----------
@@ -74,25 +66,30 @@ def penalty(
     return sum(cost * (each * (value**2).flatten(1).sum(1)).sum() for cost, value in costs)
 
 
-def new_net(name: str, profile: int, content: int) -> nn.Module:
+def new_net(name: str, profile: int, content: int, *wide: int) -> nn.Module:
     """Return an untrained network at the sizes of the book.
 
     Parameters
     ----------
-    name : {"ConversionPredictNet", "DeepCrossing"}
+    name : {"ConversionPredictNet", "two layers", "DeepCrossing"}
+        ``"two layers"`` is the source's network: without the linear path.
     profile, content : int
         Numbers about the household and about what it is offered.
+    *wide : int
+        Numbers of further features, for ``"DeepCrossing"`` alone.
 
     Raises
     ------
     ValueError
-        When the name is neither.
+        When the name is none of these, or a network of two inputs is given a third.
     """
-    if name == "ConversionPredictNet":
-        return ConversionPredictNet(profile, content, dropout=0.3)
     if name == "DeepCrossing":
-        return DeepCrossing([profile, content], dropout=0.3)
-    raise ValueError(f"{name} is no network: give ConversionPredictNet or DeepCrossing")
+        return DeepCrossing([profile, content, *wide], dropout=0.3)
+    if name not in NETWORKS:
+        raise ValueError(f"{name} is no network: give one of {', '.join(NETWORKS)}")
+    if wide:
+        raise ValueError(f"{name} reads profile and content: give wide features to DeepCrossing")
+    return ConversionPredictNet(profile, content, dropout=0.3, linear=name != "two layers")
 
 
 def train_nets(
@@ -104,7 +101,8 @@ def train_nets(
     seeds: Sequence[int],
     start: dict[str, Tensor] | None = None,
     strength: float | Sequence[float] = 1.0,
-) -> list[nn.Module]:
+    left_out: np.ndarray | None = None,
+) -> tuple[list[nn.Module], History]:
     """Train networks side by side, each by log loss and `penalty`.
 
     Each has its own first weights, unless `start` is given, its own order of the rows, and drops
@@ -114,9 +112,10 @@ def train_nets(
 
     Parameters
     ----------
-    name : {"ConversionPredictNet", "DeepCrossing"}
-    inputs : list of two Tensors, (N, P) and (N, C)
-        Profile and content, scaled.
+    name : str
+        One of `NETWORKS`.
+    inputs : list of two or more Tensors, (N, P), (N, C), ...
+        Profile and content, scaled; for ``"DeepCrossing"`` wide features, too.
     targets : array of shape (N, K), 0 or 1
         What each network shall predict.
     epochs : int
@@ -125,12 +124,17 @@ def train_nets(
     start : dict, optional
         Weights to start from, as ``state_dict`` gives them.
     strength : float or sequence of K floats
-        As in `penalty`. 1 was chosen for 3,780 rows; `choose_strength` finds that of other tables.
+        As in `penalty`; `choose_strength` finds one.
+    left_out : boolean array of shape (N, K), optional
+        Rows that a network does not learn from. All learn from as many rows as the one with the
+        fewest, so some leave out a few more.
 
     Returns
     -------
-    list of K torch.nn.Module
+    nets : list of K torch.nn.Module
         In evaluation mode.
+    history : History
+        Its losses are sums over the networks, their penalties included.
 
     Raises
     ------
@@ -146,33 +150,37 @@ def train_nets(
     >>> inputs = [torch.zeros(8, 3), torch.ones(8, 2)]  # profile, content
     >>> target = np.array([0, 0, 0, 0, 0, 0, 1, 1])
     >>> targets = np.stack([target, target], 1)  # one column per network
-    >>> nets = train_nets("ConversionPredictNet", inputs, targets, epochs=1, seeds=(0, 1))
-    >>> [net(*inputs).shape for net in nets]
-    [torch.Size([8]), torch.Size([8])]
+    >>> nets, history = train_nets("ConversionPredictNet", inputs, targets, epochs=1, seeds=(0, 1))
+    >>> [net(*inputs).shape for net in nets], history.steps
+    ([torch.Size([8]), torch.Size([8])], 1)
     """
     if np.shape(targets)[1:] != (len(seeds),):
         shape = np.shape(targets)
         raise ValueError(f"targets are {shape} for {len(seeds)} seeds: give one column per seed")
-    profile, content = inputs
-    targets = aligned(profile=profile, content=content, targets=targets)[-1]  # tensors: by place
-    numbers(profile, "profile", ndim=2), numbers(content, "content", ndim=2)
+    told = dict(zip(("profile", "content", "wide"), inputs, strict=False))
+    targets = aligned(**told, targets=targets)[-1]  # tensors: by place
+    for key, part in told.items():
+        numbers(part, key, ndim=2)
     numbers(strength, "strength", low=0)
     goal, nets, orders = torch.tensor(booleans(targets, "targets"), dtype=torch.float32), [], []
-    for seed in seeds:
+    kept = np.ones(goal.shape, bool) if left_out is None else ~booleans(left_out, "left_out")
+    for seed, own in zip(seeds, kept.T, strict=True):
         torch.manual_seed(seed)
-        nets.append(new_net(name, inputs[0].shape[1], inputs[1].shape[1]))
-        orders.append(torch.randperm(len(goal)))
+        nets.append(new_net(name, *(part.shape[1] for part in inputs)))
+        rows = torch.from_numpy(np.flatnonzero(own))
+        orders.append(rows[torch.randperm(len(rows))][: kept.sum(0).min()])
         if start is not None:
             nets[-1].load_state_dict(start)
-    members, order = Members(nets), torch.stack(orders, 1)  # (N, K)
+    members, order = Members(nets), torch.stack(orders, 1)  # (rows that each learns from, K)
 
     def loss(logit: Tensor, answer: Tensor) -> Tensor:
         log_loss = binary_cross_entropy_with_logits(logit, answer) * len(seeds)
         return log_loss + penalty(members.named_weights(), strength)
 
     settings = {"epochs": epochs, "batch_size": 128, "learning_rate": 5e-3, "seed": seeds[0]}
-    fit(members, [part[order] for part in inputs], goal.gather(0, order), loss=loss, **settings)
-    return members.write_back()
+    rows = [part[order] for part in inputs]
+    history = fit(members, rows, goal.gather(0, order), loss=loss, **settings)
+    return members.write_back(), history
 
 
 def choose_strength(
@@ -220,7 +228,7 @@ def choose_strength(
     >>> inputs, target = [x, x[:, :1]], (x[:, 0] > 0).numpy()
     >>> losses = choose_strength("DeepCrossing", inputs, target, epochs=2, seed=0)
     >>> [round(strength, 2) for strength in losses.index]
-    [0.01, 0.04, 0.11, 0.38, 1.13, 3.78, 11.34]
+    [0.04, 0.38, 1.13, 3.78, 11.34]
     >>> bool(losses.idxmin() < 2)  # what is so clear wants hardly a penalty
     True
     """
@@ -236,7 +244,7 @@ def choose_strength(
     goals = np.repeat(answers[learn, None], len(strengths), 1)
     settings = {"epochs": epochs, "seeds": [seed] * len(strengths), "start": start}
     rows = [part[learn] for part in inputs]
-    nets = train_nets(name, rows, goals, strength=strengths, **settings)
+    nets, _ = train_nets(name, rows, goals, strength=strengths, **settings)
     losses = [
         binary_cross_entropy_with_logits(predict(net, validation[0]), judged).item() for net in nets
     ]
@@ -257,6 +265,10 @@ class Ensemble:
         Which columns make the profile; the others are content.
     strength : float
         Of the penalty that the networks paid.
+    wide : tuple of str
+        Columns of a feature that Deep Crossing embeds, neither profile nor content.
+    history : History or None
+        As in `train_nets`.
 
     Examples
     --------
@@ -277,6 +289,8 @@ class Ensemble:
     scaling: Scaling
     profile: list[str]
     strength: float = 1.0
+    wide: tuple[str, ...] = ()
+    history: History | None = None
 
     @classmethod
     def train(
@@ -293,6 +307,7 @@ class Ensemble:
         start: dict[str, Tensor] | None = None,
         strength: float | None = None,
         validation: tuple[pd.DataFrame, np.ndarray] | None = None,
+        wide: Sequence[str] = (),
     ) -> Self:
         """Train `members` networks on the same rows.
 
@@ -310,10 +325,12 @@ class Ensemble:
         start : dict, optional
             As in `train_nets`.
         strength : float, optional
-            Of the penalty: 1 for the book's tables of 3,780 rows. By default `choose_strength`
-            finds it on rows held out, by the true targets also for the null.
+            Of the penalty. By default `choose_strength` finds it on rows held out, by the true
+            targets also for the null.
         validation : (features, target), optional
             Rows to choose the strength by, such as later ones.
+        wide : sequence of str
+            Columns that only ``"DeepCrossing"`` can read, as one feature.
 
         Raises
         ------
@@ -326,12 +343,12 @@ class Ensemble:
         for key, value in {"members": members, "epochs": epochs}.items():
             whole_numbers(value, key, low=1)
         features, target = _like(features, target)
-        columns(features, profile, "features")
+        columns(features, [*profile, *wide], "features")
         scaling, rng = Scaling.learn(features), np.random.default_rng(seed)
         if strength is None:
             strength = _strength(
                 name,
-                cls([], scaling, profile),
+                cls([], scaling, profile, wide=tuple(wide)),
                 (features, target),
                 validation,
                 epochs=epochs,
@@ -341,12 +358,16 @@ class Ensemble:
         deal = rng.permutation if shuffle_labels else np.asarray
         targets = np.stack([deal(target) for _ in range(members)], 1)  # (N, members)
         seeds = [1000 * seed + member for member in range(members)]
-        inputs = cls([], scaling, profile).inputs(features)
+        inputs = cls([], scaling, profile, wide=tuple(wide)).inputs(features)
         settings = {"epochs": epochs, "seeds": seeds, "start": start, "strength": strength}
-        return cls(train_nets(name, inputs, targets, **settings), scaling, profile, strength)
+        nets, history = train_nets(name, inputs, targets, **settings)
+        return cls(nets, scaling, profile, strength, tuple(wide), history)
 
     def inputs(self, features: pd.DataFrame) -> list[Tensor]:
-        """Return profile (N, P) and content (N, C), scaled; columns it never saw are left out.
+        """Return profile (N, P) and content (N, C), scaled, and a wide feature where there is one.
+
+        The wide feature stays as it is: scaling would blow up what is rare. Columns that it never
+        saw are left out.
 
         Raises
         ------
@@ -358,7 +379,9 @@ class Ensemble:
         known = columns(features, list(self.scaling.mean.index), "features")
         numbers(known, "features")
         scaled = self.scaling.apply(known)
-        parts = scaled[self.profile], scaled.drop(columns=self.profile)
+        wide = list(self.wide)
+        parts = [scaled[self.profile], scaled.drop(columns=[*self.profile, *wide])]
+        parts += [known[wide]] if wide else []
         return [torch.tensor(part.to_numpy(), dtype=torch.float32) for part in parts]
 
     def logit(self, features: pd.DataFrame) -> pd.Series:

@@ -18,6 +18,7 @@ from pm_utils.data.clock import shop_times
 from pm_utils.inputs import codes, numbers, refuse, whole_numbers
 from pm_utils.targeting.redemption.contacts import CAMPAIGN_TYPES, CampaignLog, column_name
 
+LENGTH = 5.0  # of a row of `bought_types`: its numbers are about as large as scaled ones
 FEW = 200  # a coupon on more products than this says little about any of them
 
 
@@ -183,6 +184,49 @@ def taste_of(log: CampaignLog, as_of: Any, taste: TruncatedSVD) -> pd.DataFrame:
     values = taste.transform(_unit_rows(log.kinds_bought(log.before(as_of))))
     columns = [f"taste_{i:02d}" for i in range(values.shape[1])]
     return pd.DataFrame(values, log.customers, columns)
+
+
+def bought_types(
+    log: CampaignLog, contacts: pd.DataFrame, among: np.ndarray, *, least: float = 0.05
+) -> pd.DataFrame:
+    """Describe each contact's household by all that it bought before, one number a product type.
+
+    What `taste_of` digests to a few numbers, as it is: the wide feature for which Deep Crossing
+    has its embedding.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    log : CampaignLog
+    contacts : DataFrame
+        From `contact_table`.
+    among : boolean array of shape (n,)
+        The contacts that decide which product types are kept.
+    least : float
+        A product type is kept when at least this share of them had bought it.
+
+    Returns
+    -------
+    DataFrame of shape (n, K)
+        With the index of `contacts`; log(1 + lines), each row scaled to `LENGTH` before types are
+        left out. Columns are called ``taste_type_`` and the type's number.
+
+    Raises
+    ------
+    ValueError
+        When no product type is kept.
+    """
+    found = []
+    for start, at in _by_start(contacts):
+        who = log.rows_of(contacts["customer_id"].iloc[at], "contacts, customer_id")
+        lines = _unit_rows(log.kinds_bought(log.before(start)))[who]
+        found.append((LENGTH * pd.DataFrame(lines.toarray()), at))
+    types = _in_order(found, contacts)
+    types = types.loc[:, types[among].gt(0).mean() >= least]
+    if types.empty:
+        raise ValueError(f"no product type was bought by {least:.0%} of the contacts: lower least")
+    return types.add_prefix("taste_type_")
 
 
 def _unit_rows(lines: sp.csr_array) -> sp.csr_array:

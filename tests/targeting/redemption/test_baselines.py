@@ -61,7 +61,7 @@ def test_each_rung_of_the_ladder_knows_more():
 
 def test_baselines_differ_by_their_settings():
     ridge, trees = baselines(seed=7)
-    assert [model().C for model in ridge.values()] == [0.001, 0.003, 0.01, 0.1]
+    assert [model().C for model in ridge.values()] == [0.001, 0.003, 0.01, 0.03, 0.1]
     sizes = [(model().max_iter, model().max_leaf_nodes) for model in trees.values()]
     assert sizes == [(100, 4), (200, 4), (300, 4), (300, 3), (200, 6)]
     assert {model().random_state for model in trees.values()} == {7}

@@ -5,7 +5,6 @@ import pandas as pd
 import pytest
 import torch
 
-from pm_utils.chapters.conversion import COUPONS, train_final
 from pm_utils.evaluation.probabilities import score_table
 from pm_utils.formulas import sigmoid
 from pm_utils.learning.members import Members
@@ -67,12 +66,12 @@ def test_an_ensemble_averages_logits_of_members_that_differ():
 def test_training_starts_from_given_weights():
     rows, target = world(300)
     inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    (taught,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=6, seeds=[0])
+    (taught,), _ = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=6, seeds=[0])
     start = {name: value.clone() for name, value in taught.state_dict().items()}
-    (after,) = train_nets(
+    (after,), _ = train_nets(
         "ConversionPredictNet", inputs, target[:, None], epochs=1, seeds=[1], start=start
     )
-    (fresh,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=1, seeds=[1])
+    (fresh,), _ = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=1, seeds=[1])
 
     def distance(net: torch.nn.Module) -> float:
         return float((net.fc1.weight - start["fc1.weight"]).norm().detach())
@@ -129,32 +128,49 @@ def test_squares_are_summed_over_all_weights():
 def test_the_penalty_keeps_weights_small():
     rows, target = world(300)
     inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    (net,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=30, seeds=[0])
+    (net,), _ = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=30, seeds=[0])
     torch.manual_seed(0)
     untrained = new_net("ConversionPredictNet", 2, 2)
     assert penalty(net.named_parameters()) < 0.5 * penalty(untrained.named_parameters())
     assert net.linear.weight.abs().max() > 0.05  # and yet it has learned
 
 
-def test_the_final_network_of_each_name_has_its_kind_and_a_null_beside_it():
+def test_the_sources_network_has_no_linear_path_and_reads_no_third_input():
+    assert new_net("two layers", 2, 1).linear is None
+    assert new_net("ConversionPredictNet", 2, 1).linear is not None
+    with pytest.raises(ValueError, match="give wide features to DeepCrossing"):
+        new_net("two layers", 2, 1, 300)
+    assert new_net("DeepCrossing", 2, 1, 300).score.in_features == 2 + 1 + 16
+
+
+def test_what_is_left_out_teaches_nothing():
     rows, target = world(300)
     inputs = Ensemble([], Scaling.learn(rows), PROFILE).inputs(rows)
-    (taught,) = train_nets("ConversionPredictNet", inputs, target[:, None], epochs=4, seeds=[0])
-    start = taught.state_dict()
-    settings = {"members": 2, "epochs": 1, "seed": 0, "start": start, "null_members": 1}
-    logits, nulls = {}, {}
-    more = rows.assign(appeal=rows["match"] + rows["habit"])
-    for name in ("ConversionPredictNet", "DeepCrossing", "pre-trained", COUPONS):
-        finals = train_final(name, more, target, PROFILE, **settings)
-        assert [len(finals[key].nets) for key in ("network", "null")] == [2, 1]
-        kind = type(finals["network"].nets[0]).__name__
-        assert kind == ("DeepCrossing" if name == "DeepCrossing" else "ConversionPredictNet")
-        logits[name] = finals["network"].logit(more)
-        nulls[name] = finals["null"].logit(more)
-        assert not np.allclose(logits[name], nulls[name])
-    assert not np.allclose(logits["ConversionPredictNet"], logits["pre-trained"])
-    # true answers taught the pre-trained weights: the null does without them
-    assert np.array_equal(nulls["ConversionPredictNet"], nulls["pre-trained"])
+    left_out = np.zeros((300, 2), bool)
+    left_out[:100, 0] = left_out[100:200, 1] = True
+    targets = np.stack([target, target], 1)
+    changed = np.where(left_out, 1 - targets, targets)
+    settings = {"epochs": 2, "seeds": [0, 1], "left_out": left_out}
+    (first, second), history = train_nets("DeepCrossing", inputs, targets, **settings)
+    again, _ = train_nets("DeepCrossing", inputs, changed, **settings)
+    for one, other in zip((first, second), again, strict=True):
+        assert torch.equal(one(*inputs), other(*inputs))
+    assert history.rows == 2 * 200
+    whole, _ = train_nets("DeepCrossing", inputs, changed, epochs=2, seeds=[0, 1])
+    assert not torch.equal(first(*inputs), whole[0](*inputs))
+
+
+def test_an_ensemble_keeps_a_wide_feature_apart():
+    rows, target = world(60)
+    wide = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 260))).add_prefix("w")
+    table = rows.join(wide)
+    settings = {"members": 1, "epochs": 1, "seed": 0, "strength": 1.0}
+    one = Ensemble.train("DeepCrossing", table, target, PROFILE, wide=list(wide), **settings)
+    assert [part.shape[1] for part in one.inputs(table)] == [2, 2, 260]
+    assert np.allclose(one.inputs(table)[2].numpy(), wide.to_numpy(), atol=1e-6)  # not scaled
+    assert one.nets[0].score.in_features == 2 + 2 + 16
+    assert one.history.steps == 1
+    assert not np.allclose(one.logit(table), one.logit(table.assign(w0=3.0)))
 
 
 def test_rows_are_scored_one_by_one():
@@ -199,7 +215,7 @@ def test_the_strength_chosen_loses_least_on_the_rows_that_judge():
     settings = {"epochs": 3, "seed": 0, "validation": later}
     losses = choose_strength("DeepCrossing", inputs, target, **settings)
     assert losses.index.to_numpy() == pytest.approx(np.array(FACTORS) * 3_780 / 2_000)
-    alone = train_nets(
+    alone, _ = train_nets(
         "DeepCrossing", inputs, target[:, None], epochs=3, seeds=[0], strength=losses.index[2]
     )
     logit = torch.tensor(alone[0](*later[0]).detach().numpy())

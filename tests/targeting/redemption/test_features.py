@@ -10,6 +10,8 @@ from pm_utils.data import Shop
 from pm_utils.targeting.redemption.contacts import TIMES, CampaignLog, contact_table
 from pm_utils.targeting.redemption.features import (
     FEW,
+    LENGTH,
+    bought_types,
     contact_features,
     coupon_use_after,
     feature_groups,
@@ -405,3 +407,29 @@ def test_returns_strangers_and_types_without_a_name_are_refused():
         contact_table(replace(shop, contacts=shop.contacts[:2]), first="2019", last="2020")
     with pytest.raises(ValueError, match="campaign_type is '!'"):
         CampaignLog.of(own_shop("!"), types=["!", "letter"])
+
+
+# --- Product types as they are --------------------------------------------------------------------
+
+
+def test_bought_types_are_shares_of_what_was_bought_before(log, contacts):
+    everybody = np.ones(len(contacts), bool)
+    types = bought_types(log, contacts, everybody, least=0.0)
+    assert types.shape == (len(contacts), log.kind.shape[1])
+    length = (types.to_numpy() ** 2).sum(1)
+    assert np.allclose(length[length > 0], LENGTH**2, atol=1e-3)
+    row = contacts.iloc[0]
+    who = log.rows_of(contacts["customer_id"].iloc[:1], "customer_id")[0]
+    before = log.before(row["starts_on"])
+    lines = np.log1p(log.kinds_bought(before)[[who]].toarray()[0])
+    assert np.allclose(types.iloc[0], LENGTH * lines / np.linalg.norm(lines), atol=1e-4)
+
+
+def test_types_are_kept_by_those_who_may_decide(log, contacts):
+    first = contacts["starts_on"].eq(contacts["starts_on"].min()).to_numpy()
+    everything = bought_types(log, contacts, first, least=0.0)
+    kept = bought_types(log, contacts, first, least=0.3)
+    share = everything[first].gt(0).mean()
+    assert list(kept) == share.index[share >= 0.3].tolist()
+    with pytest.raises(ValueError, match="lower least"):
+        bought_types(log, contacts, first, least=1.1)

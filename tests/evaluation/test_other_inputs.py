@@ -189,7 +189,12 @@ CASES = {
         drawn=True,
     ),
 }
-BESIDES = {"bootstrap.bootstrap_weights": "takes no rows"}
+BESIDES = {
+    "bootstrap.bootstrap_weights": "takes no rows",
+    "calibrators.fit_calibrators": (
+        "tests/evaluation/test_calibrators.py::test_wrong_rows_are_refused"
+    ),
+}
 
 
 def _frame(values):

@@ -174,6 +174,10 @@ for _folder, _held in (("interest", _INTEREST), ("redemption", _REDEMPTION)):
         f"{_folder}.{name}": f"tests/targeting/{_folder}/test_{test}"
         for name, test in _held.items()
     }
+BESIDES["redemption.features.bought_types"] = (
+    "tests/targeting/redemption/test_features.py"
+    "::test_bought_types_are_shares_of_what_was_bought_before"
+)
 BESIDES |= dict.fromkeys(
     (
         "interest.attention.attention_by_gap",

@@ -5,7 +5,7 @@ what is left to plan when that is known: which weeks, which customers, what to k
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -30,8 +30,13 @@ from pm_utils.learning.diagnostics import switching_share
 from pm_utils.learning.training import History
 from pm_utils.market import Market
 from pm_utils.measurement import off_policy
+from pm_utils.page.scoreboard import Contest
 
 NETWORK_KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
+POLICY_KINDS = {  # of the policies that are no rules
+    **dict.fromkeys(("random", "always send", "highest chance", "the log"), "naive"),
+    **dict.fromkeys(("null", "shuffled rewards"), "null"),
+}
 PACINGS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 WEEKS = (2, 3, 4, 8)  # in which a frequency cap allows one flight
 
@@ -522,7 +527,144 @@ def training_record(
     return history.record(switching=np.mean(switching))
 
 
+def pair_sights(
+    net: DeepQPolicy, pairs: Sequence[Forecast], campaign: BudgetCampaign, *, seed: int
+) -> torch.Tensor:
+    """Return what each pair's network sees when it plays, now and then by chance → (S, B, D).
+
+    Explained in chapter ``budget-policy``.
+    """
+    many = stacked(pairs, np.repeat(np.arange(len(pairs)), 64))
+    observer = JointView(many, campaign, customers=2)
+    return _sights(net.take(slice(len(pairs))), many, campaign, observer, seed=seed)
+
+
+def crowd_sights(
+    net: DeepQPolicy, forecast: Forecast, campaign: BudgetCampaign, price: float, *, seed: int
+) -> torch.Tensor:
+    """Return what the members of a network see of 64 customers each → (S, B, D).
+
+    Explained in chapter ``budget-policy``.
+    """
+    size, free = 64 * net.members, replace(campaign, flights=campaign.weeks)
+    many = forecast.take(np.arange(size) % len(forecast))
+    observer = PricedView(many, free, np.full(size, price))
+    return _sights(net, many, free, observer, seed=seed)
+
+
+def _sights(
+    net: DeepQPolicy,
+    many: Forecast,
+    campaign: BudgetCampaign,
+    observer: JointView | PricedView,
+    *,
+    seed: int,
+) -> torch.Tensor:
+    episodes = Episodes(many, campaign, episodes=64 * net.members, seed=seed)
+    play = {"first": 0, "weeks": campaign.weeks, "epsilon": QLearningConfig.epsilon}
+    rng = np.random.default_rng(seed)
+    return q_learning.collect(episodes, observer, net, rng=rng, **play).observation
+
+
+def enter_all(
+    contest: Contest,
+    metric: str,
+    test: Mapping[str, float],
+    validation: Mapping[str, float],
+    training: Mapping[str, dict[str, Any]],
+) -> None:
+    """Enter all policies of a contest, each as what it is.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    contest : Contest
+    metric : str
+        What `test` is.
+    test, validation : mapping
+        Figures by name; the nulls need no validation.
+    training : mapping
+        From `training_record`, of the networks.
+    """
+    for name, figure in test.items():
+        kind = "deep" if name in training else POLICY_KINDS.get(name, "classical")
+        score = None if kind == "null" else validation.get(name)
+        record = training.get(name)
+        contest.enter(name, kind, test={metric: figure}, validation=score, training=record)
+
+
+def said_of_crowd(verdict: str, rival: str) -> str:
+    """Say what the crowd's verdict means, the rival being the best without a network.
+
+    Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import said_of_crowd
+    >>> said_of_crowd("loses", "each alone")
+    '*each alone* does better without a network: where the model is known, plan'
+    """
+    return {
+        "beats": f"the network learned something by play that *{rival}* does not know",
+        "loses": f"*{rival}* does better without a network: where the model is known, plan",
+        "tie": f"the network cannot be told from *{rival}*, which needs no training",
+        "undertrained": "the network needs more training before anything can be said",
+    }[verdict]
+
+
 # A log
+
+
+def said_of_log(verdict: str, network: str) -> str:
+    """Say what the log's verdict means for the network that the second log chose.
+
+    Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import said_of_log
+    >>> said_of_log("loses", "plain network")
+    'the *plain network*, chosen by the second log, earns less than the best rule it chose'
+    """
+    chosen = f"the *{network}*, chosen by the second log,"
+    return {
+        "beats": f"{chosen} earns more than the best rule it chose",
+        "loses": f"{chosen} earns less than the best rule it chose",
+        "tie": f"{chosen} cannot be told from the best rule it chose",
+        "undertrained": "the network needs more training before anything can be said",
+    }[verdict]
+
+
+def said_of_caution(low: float, high: float) -> str:
+    """Say what caution brought, by an interval for cautious less plain, dollars a customer.
+
+    Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import said_of_caution
+    >>> said_of_caution(-0.1, 0.2)
+    'cannot be told from the plain one'
+    """
+    if low > 0:
+        return "earns more than the plain one"
+    return "earns less than the plain one" if high < 0 else "cannot be told from the plain one"
+
+
+def weighted_value(
+    log: FlightLog, episodes: Episodes, policy: FlightPolicy, price: float
+) -> off_policy.Estimate:
+    """Return a policy's value by a log, weighted by week: dollars a customer, prices taken off.
+
+    Explained in chapter ``budget-policy``.
+    """
+    profit = log.reward - price * (log.action > 0)
+    same = decisions(log, episodes, policy) == log.action
+    weight = off_policy.trajectory_weights(same, log.propensity)
+    with warnings.catch_warnings():  # `log_row` gives it as advice
+        warnings.filterwarnings("ignore", "the mean weight", UserWarning)
+        return off_policy.per_decision(profit, weight)
 
 
 def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.ndarray:

@@ -603,12 +603,12 @@ def said_of_crowd(verdict: str, rival: str) -> str:
     --------
     >>> from pm_utils.chapters.budget_policy import said_of_crowd
     >>> said_of_crowd("loses", "each alone")
-    '*each alone* does better without a network: where the model is known, plan'
+    'each alone does better without a network: where the model is known, plan'
     """
     return {
-        "beats": f"the network learned something by play that *{rival}* does not know",
-        "loses": f"*{rival}* does better without a network: where the model is known, plan",
-        "tie": f"the network cannot be told from *{rival}*, which needs no training",
+        "beats": f"the network learned something by play that {rival} does not know",
+        "loses": f"{rival} does better without a network: where the model is known, plan",
+        "tie": f"the network cannot be told from {rival}, which needs no training",
         "undertrained": "the network needs more training before anything can be said",
     }[verdict]
 
@@ -625,9 +625,9 @@ def said_of_log(verdict: str, network: str) -> str:
     --------
     >>> from pm_utils.chapters.budget_policy import said_of_log
     >>> said_of_log("loses", "plain network")
-    'the *plain network*, chosen by the second log, earns less than the best rule it chose'
+    'the plain network, chosen by the second log, earns less than the best rule it chose'
     """
-    chosen = f"the *{network}*, chosen by the second log,"
+    chosen = f"the {network}, chosen by the second log,"
     return {
         "beats": f"{chosen} earns more than the best rule it chose",
         "loses": f"{chosen} earns less than the best rule it chose",

@@ -5,9 +5,10 @@ what is left to plan when that is known: which weeks, which customers, what to k
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,11 +26,19 @@ from pm_utils.decisions.budget_env import (
 from pm_utils.decisions.networks import DeepQPolicy
 from pm_utils.decisions.planning import FlightPolicy
 from pm_utils.decisions.q_learning import FlightLog, JointView, PricedView, QLearningConfig
+from pm_utils.learning.diagnostics import switching_share
+from pm_utils.learning.training import History
 from pm_utils.market import Market
 from pm_utils.measurement import off_policy
+from pm_utils.page.scoreboard import Contest
 
 NETWORK_KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
+POLICY_KINDS = {  # of the policies that are no rules
+    **dict.fromkeys(("random", "always send", "highest chance", "the log"), "naive"),
+    **dict.fromkeys(("null", "shuffled rewards"), "null"),
+}
 PACINGS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+WEEKS = (2, 3, 4, 8)  # in which a frequency cap allows one flight
 
 
 def with_menu(market: Market, campaign: BudgetCampaign, ads: int) -> Market:
@@ -139,14 +148,75 @@ def best_threshold(pair: Forecast, campaign: BudgetCampaign, levels: int = 16) -
         Thresholds to try, from none to the largest gain of a first flight; each with all `PACINGS`.
     """
     thresholds = np.linspace(0, first_flight(pair, campaign).max(), levels)
-    level, pacing = (each.ravel() for each in np.meshgrid(thresholds, PACINGS, indexing="ij"))
+    level, pacing = _every_combination(thresholds, PACINGS)
 
     def rule(plan: np.ndarray) -> FlightPolicy:
         return planning.threshold(level[plan], pacing[plan])
 
-    tried = pair.take(np.tile(np.arange(len(pair)), len(level)))
-    best = planning.exact_values(tried, campaign, rule, plans=len(level))[0].argmax()
+    best = _best_plan(pair, campaign, rule, len(level))
     return planning.threshold(level[best], pacing[best])
+
+
+def best_cap(pair: Forecast, campaign: BudgetCampaign, levels: int = 8) -> FlightPolicy:
+    """Return the frequency cap, with threshold and pacing, that earns most from these customers.
+
+    Parameters
+    ----------
+    pair : Forecast
+    campaign : BudgetCampaign
+    levels : int
+        As in `best_threshold`; each with all `PACINGS` and one flight in each number of `WEEKS`.
+    """
+    thresholds = np.linspace(0, first_flight(pair, campaign).max(), levels)
+    every, level, pacing = _every_combination(WEEKS, thresholds, PACINGS)
+
+    def rule(plan: np.ndarray) -> FlightPolicy:
+        return planning.frequency_cap(every[plan], level[plan], pacing[plan])
+
+    best = _best_plan(pair, campaign, rule, len(level))
+    return planning.frequency_cap(every[best], level[best], pacing[best])
+
+
+def best_plans(pair: Forecast, campaign: BudgetCampaign, prices: int = 16) -> FlightPolicy:
+    """Return each customer's own plan at the one price, and with the pacing, that earn most.
+
+    Parameters
+    ----------
+    pair : Forecast
+    campaign : BudgetCampaign
+    prices : int
+        To try, from none to the largest gain of a first flight; each with all `PACINGS`.
+    """
+    tried = np.linspace(0, first_flight(pair, campaign).max(), prices)
+    price, pacing = _every_combination(tried, PACINGS)
+    n = len(pair)
+    many = planning.LagrangianPlans(_copies(pair, len(price)), campaign.weeks)
+
+    def rule(plan: np.ndarray) -> FlightPolicy:
+        customers = n * plan[:, None] + np.arange(n)
+        return many.policy(np.repeat(price, n), pacing[plan], customers=customers)
+
+    best = _best_plan(pair, campaign, rule, len(price))
+    return planning.LagrangianPlans(pair, campaign.weeks).policy(price[best], pacing[best])
+
+
+def _every_combination(*values: Sequence[float]) -> list[np.ndarray]:
+    return [each.ravel() for each in np.meshgrid(*values, indexing="ij")]
+
+
+def _copies(pair: Forecast, count: int) -> Forecast:
+    return pair.take(np.tile(np.arange(len(pair)), count))
+
+
+def _best_plan(
+    pair: Forecast,
+    campaign: BudgetCampaign,
+    rule: Callable[[np.ndarray], FlightPolicy],
+    count: int,
+) -> int:
+    """Return which of so many policies earns most from these very customers."""
+    earned = planning.exact_values(_copies(pair, count), campaign, rule, plans=count)[0]
+    return int(earned.argmax())
 
 
 def rules_of(pair: Forecast, campaign: BudgetCampaign, seed: int) -> dict[str, FlightPolicy]:
@@ -159,6 +229,8 @@ def rules_of(pair: Forecast, campaign: BudgetCampaign, seed: int) -> dict[str, F
         "always send": planning.everyone(seed),
         "greedy": planning.greedy,
         "tuned threshold": best_threshold(pair, campaign),
+        "frequency cap": best_cap(pair, campaign),
+        "each alone": best_plans(pair, campaign),
         "exact plan": planning.small_optimum(pair, campaign)[1],
     }
 
@@ -288,6 +360,7 @@ def learn_prices(
     highest: float,
     seed: int,
     customers: int = 48,
+    callback: Callable[[int, DeepQPolicy], None] | None = None,
 ) -> DeepQPolicy:
     """Train networks that plan for one customer at any price of a flight.
 
@@ -307,6 +380,8 @@ def learn_prices(
     seed : int
     customers : int
         Customers of each network in a rollout.
+    callback : callable, optional
+        See `pm_utils.decisions.q_learning.learn`.
 
     Returns
     -------
@@ -324,7 +399,8 @@ def learn_prices(
     options = {"members": members + nulls, "forecast": True, "seed": seed}
     net = DeepQPolicy(observer.n_inputs, observer.n_actions, **options)
     shuffled = torch.arange(members + nulls) >= members
-    q_learning.learn(net, sample_episodes, config, seed=seed, shuffled=shuffled)
+    options = {"shuffled": shuffled, "callback": callback}
+    q_learning.learn(net, sample_episodes, config, seed=seed, **options)
     return net
 
 
@@ -361,7 +437,7 @@ def crowd_policies(
     price : float
         Dollars a flight; what is tried lies around it.
     worlds : sequence of Episodes
-        For tuning only. The rule is tuned on all of them, each network on two and more coarsely.
+        For tuning only. Every policy is tuned on all of them.
     seed : int
 
     Returns
@@ -369,15 +445,21 @@ def crowd_policies(
     dict of lists
         One policy of each kind, and one for each member of the network.
     """
-    thresholds = {"level": price * np.geomspace(0.25, 3, 12), "pacing": PACINGS}
+    levels = price * np.geomspace(0.25, 3, 12)
+    thresholds = {"level": levels, "pacing": PACINGS}
+    caps = {"every": WEEKS, "level": levels, "pacing": PACINGS[::2]}
     prices = {"price": price * np.geomspace(0.6, 1.7, 4), "pacing": PACINGS[:4]}
+    alone = planning.tune_plans(worlds, prices["price"], prices["pacing"])
     members = [partial(q_learning.priced_policy, net.member(i)) for i in range(net.members)]
     return {
         "random": [planning.random_choice(seed)],
         "always send": [planning.everyone(seed)],
+        "highest chance": [planning.likeliest],
         "greedy": [planning.greedy],
         "tuned threshold": [tune_rule(planning.threshold, worlds, thresholds)],
-        "network": [tune_rule(member, worlds[:2], prices) for member in members],
+        "frequency cap": [tune_rule(planning.frequency_cap, worlds, caps)],
+        "each alone": [planning.each_alone(**alone)],
+        "network": [tune_rule(member, worlds, prices) for member in members],
     }
 
 
@@ -394,7 +476,195 @@ def play_crowd(
     }
 
 
+def shares_of_bound(
+    played: dict[str, list[planning.Played]], bounds: Sequence[float]
+) -> pd.DataFrame:
+    """Return what each kind of policy earned in each world, as a share of its bound → (R, kinds).
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    played : dict of lists of length R
+        From `play_crowd`.
+    bounds : sequence of R floats
+        From `pm_utils.decisions.planning.LagrangianPlans.bound`, dollars a customer.
+    """
+    earned = {name: [one.total.mean() for one in some] for name, some in played.items()}
+    return pd.DataFrame(earned).div(bounds, axis=0)
+
+
+def training_record(
+    net: DeepQPolicy, observation: torch.Tensor, config: QLearningConfig, curve: Sequence[float]
+) -> dict[str, Any]:
+    """Return what the scoreboard keeps of a training.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    net : DeepQPolicy
+        Of S members.
+    observation : Tensor of shape (S, B, D)
+        What they see where they are judged.
+    config : QLearningConfig
+        What they learned by.
+    curve : sequence of float
+        Their score while they learned.
+
+    Returns
+    -------
+    dict
+        Of one member, the share of units that switch being the mean over members; see
+        `pm_utils.learning.training.History.record`.
+    """
+    switching = [
+        switching_share(lambda rows, i=i: net.member(i)(rows[None]), [observation[i]])
+        for i in range(net.members)
+    ]
+    rows = config.steps * config.batch_size
+    history = History(train=list(curve), steps=config.steps, rows=rows)
+    return history.record(switching=np.mean(switching))
+
+
+def pair_sights(
+    net: DeepQPolicy, pairs: Sequence[Forecast], campaign: BudgetCampaign, *, seed: int
+) -> torch.Tensor:
+    """Return what each pair's network sees when it plays, now and then by chance → (S, B, D).
+
+    Explained in chapter ``budget-policy``.
+    """
+    many = stacked(pairs, np.repeat(np.arange(len(pairs)), 64))
+    observer = JointView(many, campaign, customers=2)
+    return _sights(net.take(slice(len(pairs))), many, campaign, observer, seed=seed)
+
+
+def crowd_sights(
+    net: DeepQPolicy, forecast: Forecast, campaign: BudgetCampaign, price: float, *, seed: int
+) -> torch.Tensor:
+    """Return what the members of a network see of 64 customers each → (S, B, D).
+
+    Explained in chapter ``budget-policy``.
+    """
+    size, free = 64 * net.members, replace(campaign, flights=campaign.weeks)
+    many = forecast.take(np.arange(size) % len(forecast))
+    observer = PricedView(many, free, np.full(size, price))
+    return _sights(net, many, free, observer, seed=seed)
+
+
+def _sights(
+    net: DeepQPolicy,
+    many: Forecast,
+    campaign: BudgetCampaign,
+    observer: JointView | PricedView,
+    *,
+    seed: int,
+) -> torch.Tensor:
+    episodes = Episodes(many, campaign, episodes=64 * net.members, seed=seed)
+    play = {"first": 0, "weeks": campaign.weeks, "epsilon": QLearningConfig.epsilon}
+    rng = np.random.default_rng(seed)
+    return q_learning.collect(episodes, observer, net, rng=rng, **play).observation
+
+
+def enter_all(
+    contest: Contest,
+    metric: str,
+    test: Mapping[str, float],
+    validation: Mapping[str, float],
+    training: Mapping[str, dict[str, Any]],
+) -> None:
+    """Enter all policies of a contest, each as what it is.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    contest : Contest
+    metric : str
+        What `test` is.
+    test, validation : mapping
+        Figures by name; the nulls need no validation.
+    training : mapping
+        From `training_record`, of the networks.
+    """
+    for name, figure in test.items():
+        kind = "deep" if name in training else POLICY_KINDS.get(name, "classical")
+        score = None if kind == "null" else validation.get(name)
+        record = training.get(name)
+        contest.enter(name, kind, test={metric: figure}, validation=score, training=record)
+
+
+def said_of_crowd(verdict: str, rival: str) -> str:
+    """Say what the crowd's verdict means, the rival being the best without a network.
+
+    Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import said_of_crowd
+    >>> said_of_crowd("loses", "each alone")
+    'each alone does better without a network: where the model is known, plan'
+    """
+    return {
+        "beats": f"the network learned something by play that {rival} does not know",
+        "loses": f"{rival} does better without a network: where the model is known, plan",
+        "tie": f"the network cannot be told from {rival}, which needs no training",
+        "undertrained": "the network needs more training before anything can be said",
+    }[verdict]
+
+
 # A log
+
+
+def said_of_log(verdict: str, network: str) -> str:
+    """Say what the log's verdict means for the network that the second log chose.
+
+    Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import said_of_log
+    >>> said_of_log("loses", "plain network")
+    'the plain network, chosen by the second log, earns less than the best rule it chose'
+    """
+    chosen = f"the {network}, chosen by the second log,"
+    return {
+        "beats": f"{chosen} earns more than the best rule it chose",
+        "loses": f"{chosen} earns less than the best rule it chose",
+        "tie": f"{chosen} cannot be told from the best rule it chose",
+        "undertrained": "the network needs more training before anything can be said",
+    }[verdict]
+
+
+def said_of_caution(low: float, high: float) -> str:
+    """Say what caution brought, by an interval for cautious less plain, dollars a customer.
+
+    Explained in chapter ``budget-policy``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.budget_policy import said_of_caution
+    >>> said_of_caution(-0.1, 0.2)
+    'cannot be told from the plain one'
+    """
+    if low > 0:
+        return "earns more than the plain one"
+    return "earns less than the plain one" if high < 0 else "cannot be told from the plain one"
+
+
+def weighted_value(
+    log: FlightLog, episodes: Episodes, policy: FlightPolicy, price: float
+) -> off_policy.Estimate:
+    """Return a policy's value by a log, weighted by week: dollars a customer, prices taken off.
+
+    Explained in chapter ``budget-policy``.
+    """
+    profit = log.reward - price * (log.action > 0)
+    same = decisions(log, episodes, policy) == log.action
+    weight = off_policy.trajectory_weights(same, log.propensity)
+    with warnings.catch_warnings():  # `log_row` gives it as advice
+        warnings.filterwarnings("ignore", "the mean weight", UserWarning)
+        return off_policy.per_decision(profit, weight)
 
 
 def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.ndarray:
@@ -440,13 +710,15 @@ def with_probability(rule: FlightPolicy, epsilon: float, seed: int) -> FlightPol
     return policy
 
 
-def priced_profit(episodes: Episodes, policy: FlightPolicy, price: float) -> float:
-    """Return what a policy earns, less the price of its flights: dollars a customer, expected.
+def priced_profit(episodes: Episodes, policy: FlightPolicy, price: float) -> np.ndarray:
+    """Return what a policy earns of each customer, less the price of its flights → (E,).
+
+    Dollars, expected at each week's choice.
 
     Explained in chapter ``budget-policy``.
     """
     played = planning.play_flights(episodes, policy)
-    return float((played.profit - price * played.sent).sum(1).mean())
+    return (played.profit - price * played.sent).sum(1)
 
 
 def from_log(
@@ -456,6 +728,8 @@ def from_log(
     *,
     seed: int,
     conservative: Sequence[float],
+    nulls: int = 0,
+    callback: Callable[[int, DeepQPolicy], None] | None = None,
 ) -> DeepQPolicy:
     """Return networks that have learned from a log alone, side by side.
 
@@ -472,16 +746,25 @@ def from_log(
     seed : int
     conservative : sequence of float
         One for each network; see `pm_utils.decisions.q_learning.learn_from_log`.
+    nulls : int
+        Further networks, not cautious, that get the rewards of other rows.
+    callback : callable, optional
+        As there.
 
     Returns
     -------
     DeepQPolicy
-        With one member for each.
+        With one member for each; the nulls come last.
     """
-    weight = torch.tensor(conservative)
+    weight = torch.tensor([*conservative, *[0.0] * nulls])
     net = DeepQPolicy(observer.n_inputs, observer.n_actions, members=len(weight), seed=seed)
     seen = q_learning.transitions_of(log, observer).shared(len(weight))
-    q_learning.learn_from_log(net, seen, config, seed=seed, conservative=weight)
+    reward, rng = seen.reward.clone(), torch.Generator().manual_seed(seed)
+    for null in range(len(conservative), len(weight)):
+        reward[null] = reward[null, torch.randperm(reward.shape[1], generator=rng)]
+    options = {"conservative": weight, "callback": callback}
+    mixed = replace(seen, reward=reward)
+    q_learning.learn_from_log(net, mixed, config, seed=seed, **options)
     return net
 
 

@@ -16,11 +16,13 @@ HUES = {
     "random": CYCLE[4],
     "always send": COLORS["naive"],
     "greedy": CYCLE[3],
-    "tuned threshold": COLORS["classical"],
+    "highest chance": CYCLE[4],
+    "tuned threshold": CYCLE[6],
+    "frequency cap": CYCLE[5],
     "network": COLORS["deep"],
-    "each alone": COLORS["limit"],
+    "each alone": COLORS["classical"],
     "exact plan": COLORS["limit"],
-    "cut for an end": CYCLE[6],
+    "cut for an end": CYCLE[7],
     "null": COLORS["null"],
 }
 
@@ -102,7 +104,7 @@ def learning_figure(curves: pd.DataFrame, threshold: float) -> Figure:
         axes.plot(step, mean, color=HUES[kind], label=kind)
         axes.fill_between(step, mean - half, mean + half, color=HUES[kind], alpha=0.2, linewidth=0)
     axes.axhline(1, color=COLORS["limit"], label="exact plan")
-    axes.axhline(threshold, color=COLORS["classical"], linestyle="--", label="tuned threshold")
+    axes.axhline(threshold, color=HUES["tuned threshold"], linestyle="--", label="tuned threshold")
     grid(axes).set(xlabel="steps of learning", ylabel="share of the optimum", ylim=(-0.5, 1.08))
     axes.legend(ncols=2, loc="lower right")
     return figure
@@ -148,7 +150,7 @@ def size_figure(sizes: dict[str, np.ndarray], least: float) -> Figure:
         Drawn as a dotted line.
     """
     figure, axes = plt.subplots(figsize=(7, 3))
-    for (name, size), marker, hue in zip(sizes.items(), "osD^v", CYCLE, strict=False):
+    for (name, size), marker, hue in zip(sizes.items(), "osD^vPX", CYCLE, strict=False):
         axes.plot(np.arange(1, len(size) + 1), size, color=hue, marker=marker, label=name)
     axes.axhline(least, linestyle=":", color=INK)
     grid(axes).set(xlabel="weeks that have to agree", ylabel="effective customers", yscale="log")

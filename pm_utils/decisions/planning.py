@@ -24,7 +24,7 @@ Bellman (1957), Dynamic Programming. Hawkins (2003), A Lagrangian decomposition 
 coupled dynamic optimization problems and its applications.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -147,6 +147,15 @@ def greedy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
     return _actions_above(episodes.immediate(state), 0.0)
 
 
+def likeliest(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+    """Send everybody the ad that they most probably order from, the likeliest first.
+
+    Explained in chapter ``budget-policy``.
+    """
+    probability = episodes.forecast.conversions.reshape(*episodes.shape, -1)
+    return probability.argmax(-1) + 1, probability.max(-1)
+
+
 def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> FlightPolicy:
     r"""Return the policy that sends what earns more than a threshold that follows the spending.
 
@@ -173,6 +182,62 @@ def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Fl
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         least_gain = level * pace(episodes.campaign, state, pacing)
         return _actions_above(episodes.immediate(state), least_gain[:, None])
+
+    return policy
+
+
+def frequency_cap(
+    every: int | np.ndarray, level: float | np.ndarray = 0.0, pacing: float | np.ndarray = 0.0
+) -> FlightPolicy:
+    """Return `threshold` with a cap: a customer gets at most one flight in so many weeks.
+
+    What was sent is read from fatigue, which tells all histories of flights apart.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    every : int or array of shape (E,)
+        Weeks from one flight to the next, at least; 1 caps nothing.
+    level, pacing : float or array of shape (E,)
+        As in `threshold`.
+
+    Raises
+    ------
+    ValueError
+        When `every` is not whole or below 1, a number is not finite, or, by the policy, nothing of
+        fatigue stays until the next week.
+
+    Examples
+    --------
+    The second customer had a flight last week, the first one the week before.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
+    >>> from pm_utils.decisions.planning import frequency_cap
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9, retention=0.5)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=3, impressions=1, flights=4))
+    >>> state = State(2, np.array([2]), np.array([[0.25, 0.5]]), np.ones((1, 2), bool))
+    >>> frequency_cap(every=2)(episodes, state)[0]
+    array([[1, 0]])
+    """
+    every = whole_numbers(every, "every", low=1)
+    ruled = threshold(level, pacing)
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        if not episodes.forecast.truth.retention:
+            raise ValueError("retention is 0: fatigue does not say when the last flight was")
+        levels = lattice(episodes.forecast, episodes.campaign.weeks)
+        history = _nearest_history(levels[state.week], state.fatigue)
+        recent = 2 ** (np.minimum(every, episodes.campaign.weeks) - 1)  # the bits that must be 0
+        action, gain = ruled(episodes, state)
+        return np.where(history % np.reshape(recent, (-1, 1)) == 0, action, 0), gain
 
     return policy
 
@@ -324,12 +389,12 @@ class LagrangianPlans:
             )
             self._tables.append((value[..., 0], value[..., 1:].max(-1), *stays))
 
-    def solve(self, price: float) -> tuple[np.ndarray, list[np.ndarray]]:
+    def solve(self, price: float | np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """Return each customer's value and, by week, what a flight gains over none.
 
         Parameters
         ----------
-        price : float
+        price : float or array of shape (N,)
             Dollars a flight, on top of what it costs; finite.
 
         Returns
@@ -366,24 +431,134 @@ class LagrangianPlans:
         )
         return float(worth.fun), float(worth.x)
 
-    def policy(self, price: float, pacing: float = 0.0) -> FlightPolicy:
+    def policy(
+        self,
+        price: float | np.ndarray,
+        pacing: float | np.ndarray = 0.0,
+        *,
+        customers: np.ndarray | None = None,
+    ) -> FlightPolicy:
         """Return the policy that follows these plans; a price tuned by `pace` if asked for.
 
         The plans are solved for one price; pacing moves the threshold that a gain has to pass.
+
+        Parameters
+        ----------
+        price : float or array of shape (N,)
+            As in `solve`.
+        pacing : float or array of shape (E,)
+        customers : integer array of shape (E, n), optional
+            Which of the N those of the E campaigns are; by default all in turn.
         """
         _, gains = self.solve(price)
+        prices = np.broadcast_to(price, len(self.forecast))
 
         def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-            order = np.argsort(self.fatigue[state.week])
-            middle = self.fatigue[state.week][order]
-            cell = order[np.searchsorted((middle[1:] + middle[:-1]) / 2, state.fatigue)]
-            customer = np.arange(episodes.shape[0] * episodes.shape[1]).reshape(episodes.shape)
-            gain = gains[state.week][cell, customer % len(self.forecast)]
-            least_gain = price * (pace(episodes.campaign, state, pacing)[:, None] - 1)
+            who = customers
+            if who is None:
+                who = np.arange(np.prod(episodes.shape)).reshape(episodes.shape)
+                who = who % len(self.forecast)
+            cell = _nearest_history(self.fatigue[state.week], state.fatigue)
+            gain = gains[state.week][cell, who]
+            least_gain = prices[who] * (pace(episodes.campaign, state, pacing)[:, None] - 1)
             best = episodes.immediate(state)[..., 1:].argmax(-1) + 1
             return np.where(gain > least_gain, best, 0), gain
 
         return policy
+
+
+def each_alone(price: float, pacing: float = 0.0) -> FlightPolicy:
+    """Return the policy that plans for every customer alone, whoever they are, at a price.
+
+    The plans are those of `LagrangianPlans`, solved when the policy first meets a forecast.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    price, pacing : float
+        As in `LagrangianPlans.policy`; both can be tuned on other customers.
+
+    Examples
+    --------
+    Two flights over two weeks, which earn 0.50 dollars with the first customer and 1.00 with the
+    second: at a price between the two, both go to the second.
+
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import each_alone, play_flights
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> episodes = Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=2))
+    >>> play_flights(episodes, each_alone(price=0.75)).sent
+    array([[1, 1]])
+    """
+    known: list[tuple[Forecast, FlightPolicy]] = []
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        if not known or known[-1][0] is not episodes.forecast:
+            plans = LagrangianPlans(episodes.forecast, episodes.campaign.weeks)
+            known[:] = [(episodes.forecast, plans.policy(price, pacing))]
+        return known[-1][1](episodes, state)
+
+    return policy
+
+
+def tune_plans(
+    worlds: Sequence[Episodes], prices: Iterable[float], pacings: Iterable[float]
+) -> dict[str, float]:
+    """Return the price and the pacing of `each_alone` that earn most over some worlds.
+
+    Parameters
+    ----------
+    worlds : sequence of Episodes
+        For tuning only.
+    prices, pacings : iterable of float
+        What to try, every combination.
+
+    Raises
+    ------
+    ValueError
+        When there is no world or nothing to try.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+    >>> from pm_utils.decisions.planning import tune_plans
+    >>> from pm_utils.market import TruthParameters
+    >>> truth = TruthParameters(margin=0.5, impression_cost=0.0, fatigue=1e-9)
+    >>> forecast = Forecast(
+    ...     conversions=np.array([[0.1], [0.2]]), discount=np.zeros(1),
+    ...     order_value=np.full(2, 10.0), order_rate=np.zeros(2), annoyance=np.zeros(2),
+    ...     leaving=np.full(2, 1e-9), truth=truth, impressions=1,
+    ... )
+    >>> worlds = [Episodes(forecast, BudgetCampaign(weeks=2, impressions=1, flights=2))]
+    >>> tune_plans(worlds, prices=[0.0, 0.75, 2.0], pacings=[0.0])  # free flights go out at once
+    {'price': 0.75, 'pacing': 0.0}
+    """
+    tried = list(product(prices, pacings))
+    if not (tried and worlds):
+        raise ValueError(f"{len(worlds)} worlds, {len(tried)} settings: give one or more of each")
+    earned = np.zeros(len(tried))
+    for world in worlds:
+        plans = LagrangianPlans(world.forecast, world.campaign.weeks)
+        for number, (price, pacing) in enumerate(tried):
+            earned[number] += play_flights(world, plans.policy(price, pacing)).total.mean()
+    price, pacing = tried[earned.argmax()]
+    return {"price": float(price), "pacing": float(pacing)}
+
+
+def _nearest_history(levels: np.ndarray, fatigue: np.ndarray) -> np.ndarray:
+    """Return the row of `lattice` whose fatigue (2**t,) is nearest to each fatigue (E, n)."""
+    order = np.argsort(levels)
+    middle = levels[order]
+    return order[np.searchsorted((middle[1:] + middle[:-1]) / 2, fatigue)]
 
 
 def lattice(forecast: Forecast, weeks: int) -> list[np.ndarray]:

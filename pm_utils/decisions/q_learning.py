@@ -685,6 +685,7 @@ def learn_from_log(
     seed: int,
     conservative: Tensor | None = None,
     next_action: Tensor | None = None,
+    callback: Callable[[int, DeepQPolicy], None] | None = None,
 ) -> None:
     """Train a policy in place on a log, without playing.
 
@@ -702,6 +703,8 @@ def learn_from_log(
     next_action : integer Tensor of shape (S, B), optional
         What a policy does next: with it, the network learns the value of that
         policy (*fitted Q evaluation*) instead of the best one.
+    callback : callable, optional
+        Called with the number of steps and the policy before each copy to the older network.
 
     Raises
     ------
@@ -735,6 +738,8 @@ def learn_from_log(
         numbers(getattr(log, name), name)
     for step in range(config.steps):
         if step % config.target_update_interval == 0:
+            if callback:
+                callback(step, policy)
             target_network.load_state_dict(policy.state_dict())
         index = torch.randint(size, (members, config.batch_size), generator=generator)
         options = {"conservative": conservative, "squared": True}

@@ -4,12 +4,15 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 
 from pm_utils.chapters import budget_policy
 from pm_utils.decisions import planning, q_learning
 from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast
+from pm_utils.decisions.networks import DeepQPolicy
 from pm_utils.decisions.q_learning import PricedView, QLearningConfig
 from pm_utils.measurement import off_policy
+from pm_utils.page.scoreboard import Scoreboard
 from tests.support.campaign_world import (
     AMPLE,
     FLIGHT,
@@ -90,10 +93,28 @@ def test_the_best_bar_is_no_worse_than_any_of_its_grid():
         assert earned > planning.exact_value(each, TIGHT, planning.greedy)[0]
 
 
+def test_caps_and_prices_are_the_best_of_their_grids():
+    each, most = PAIRS[0], budget_policy.first_flight(PAIRS[0], TIGHT).max()
+    cap = planning.exact_value(each, TIGHT, budget_policy.best_cap(each, TIGHT))[0]
+    plans = planning.exact_value(each, TIGHT, budget_policy.best_plans(each, TIGHT))[0]
+    known = planning.LagrangianPlans(each, WEEKS)
+    for pacing in (0.0, 4.0):
+        for level in np.linspace(0, most, 8):
+            rule = planning.frequency_cap(2, level, pacing)
+            assert cap >= planning.exact_value(each, TIGHT, rule)[0] - 1e-9
+        for price in np.linspace(0, most, 16):
+            rule = known.policy(price, pacing)
+            assert plans >= planning.exact_value(each, TIGHT, rule)[0] - 1e-9
+    assert plans > planning.exact_value(each, TIGHT, planning.greedy)[0]
+
+
 def test_rules_are_shares_of_what_the_exact_plan_earns():
     rules = [budget_policy.rules_of(each, TIGHT, 0) for each in PAIRS]
     shares = budget_policy.exact_shares(PAIRS, rules, TIGHT, optimum())
-    assert list(shares) == ["random", "always send", "greedy", "tuned threshold", "exact plan"]
+    assert list(shares) == [
+        "random", "always send", "greedy", "tuned threshold", "frequency cap", "each alone",
+        "exact plan",
+    ]  # fmt: skip
     assert shares["exact plan"].to_numpy() == pytest.approx(1)
     assert (shares.drop(columns="exact plan") < 1 + 1e-9).all(axis=None)
     assert shares["greedy"].mean() < shares["tuned threshold"].mean() - 0.01
@@ -139,7 +160,8 @@ def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
     tuning = [Episodes(known, campaign, seed=s) for s in (7, 8)]
     policies = budget_policy.crowd_policies(net, 0.3, tuning, seed=0)
     assert {name: len(some) for name, some in policies.items()} == {
-        "random": 1, "always send": 1, "greedy": 1, "tuned threshold": 1, "network": 4,
+        "random": 1, "always send": 1, "highest chance": 1, "greedy": 1, "tuned threshold": 1,
+        "frequency cap": 1, "each alone": 1, "network": 4,
     }  # fmt: skip
     policies["null"], policies["network"] = policies["network"][2:], policies["network"][:2]
     worlds = [Episodes(known, campaign, seed=20 + s) for s in range(4)]
@@ -148,6 +170,9 @@ def test_the_crowd_is_played_by_turns_and_networks_beat_their_null():
     bound, _ = planning.LagrangianPlans(known, WEEKS).bound(campaign.flights)
     assert max(earned.values()) < 1.1 * bound
     assert earned["network"] > earned["greedy"]
+    assert earned["each alone"] > earned["greedy"]
+    shares = budget_policy.shares_of_bound(played, [bound] * 4)
+    assert shares.mean().to_dict() == pytest.approx({k: v / bound for k, v in earned.items()})
     assert earned["network"] > earned["null"] + 0.1 * bound
     for some in played.values():
         assert all((one.sent.sum(1) <= campaign.flights).all() for one in some)
@@ -194,7 +219,7 @@ def test_a_log_tells_what_its_policy_and_its_rule_earn():
     chosen = {"rule": budget_policy.decisions(log, alone, rule), "none": np.zeros_like(log.action)}
     config = QLearningConfig(steps=600, batch_size=256, learning_rate=3e-3)
     found = budget_policy.log_estimates(log, observer, chosen, config, seed=0)
-    truth = budget_policy.priced_profit(alone, rule, 0.2)
+    truth = budget_policy.priced_profit(alone, rule, 0.2).mean()
     weighted, fitted = found["rule"]
     half = (weighted.high - weighted.low) / 2
     assert abs(weighted.value - truth) < 2 * half
@@ -241,7 +266,8 @@ def test_prices_come_off_each_flight():
     _, _, alone, rule = logged()
     sent = planning.play_flights(alone, rule).sent.sum(1).mean()
     free, dear = (budget_policy.priced_profit(alone, rule, price) for price in (0.0, 0.5))
-    assert free - dear == pytest.approx(0.5 * sent)
+    assert free.shape == (3000,)
+    assert (free - dear).mean() == pytest.approx(0.5 * sent)
 
 
 def test_a_conservative_network_stays_with_the_log():
@@ -253,6 +279,73 @@ def test_a_conservative_network_stays_with_the_log():
         chosen = budget_policy.decisions(log, alone, policy)
         agreed.append((chosen == log.action)[log.alive].mean())
     assert agreed[1] > agreed[0] + 0.05
+
+
+def test_sights_are_what_each_member_sees_while_it_plays():
+    config = QLearningConfig(steps=1)
+    net = budget_policy.learn_pairs(PAIRS[:2], TIGHT, config, seed=0)
+    sights = budget_policy.pair_sights(net, PAIRS[:2], TIGHT, seed=0)
+    assert sights.shape == (2, 64 * WEEKS, 2 + 3 + 4)
+    assert (sights[:, :64] == sights[:, :1]).all()  # all start alike
+    assert not (sights[:, -64:] == sights[:, -1:]).all()
+    crowd = DeepQPolicy(WEEKS + 2 + 4, 4, members=3)
+    seen = budget_policy.crowd_sights(crowd, forecast(), TIGHT, 0.3, seed=0)
+    assert seen.shape == (3, 64 * WEEKS, WEEKS + 6)
+
+
+def test_each_policy_is_entered_as_what_it_is():
+    contest = Scoreboard("12-budget-policy", seed=0).contest("t", chosen_by="v", better="higher")
+    test = {"always send": 0.1, "greedy": 0.2, "deep": 0.3, "null": 0.0}
+    validation = {"always send": 1.0, "greedy": 2.0, "deep": 3.0, "null": 4.0}
+    record = {"steps": 1}
+    budget_policy.enter_all(contest, "share", test, validation, {"deep": record})
+    found = {one.name: (one.kind, one.validation, one.training) for one in contest.contenders}
+    assert found == {
+        "always send": ("naive", 1.0, None), "greedy": ("classical", 2.0, None),
+        "deep": ("deep", 3.0, record), "null": ("null", None, None),
+    }  # fmt: skip
+    assert [one.test["share"] for one in contest.contenders] == [0.1, 0.2, 0.3, 0.0]
+
+
+def test_a_weighted_value_is_that_of_the_estimates():
+    log, _, alone, rule = logged()
+    found = budget_policy.weighted_value(log, alone, rule, 0.2)
+    weight = off_policy.trajectory_weights(
+        budget_policy.decisions(log, alone, rule) == log.action, log.propensity
+    )
+    profit = log.reward - 0.2 * (log.action > 0)
+    assert found == off_policy.per_decision(profit, weight)
+
+
+def test_a_network_on_other_rows_rewards_plans_worse():
+    log, observer, alone, _ = logged()
+    config, seen = QLearningConfig(steps=300, batch_size=256), []
+    nets = budget_policy.from_log(
+        log, observer, config, seed=0, conservative=(0.0,), nulls=1,
+        callback=lambda step, _: seen.append(step),
+    )  # fmt: skip
+    earned = [
+        budget_policy.priced_profit(
+            alone, q_learning.priced_policy(nets.member(member), 0.2), 0.2
+        ).mean()
+        for member in range(2)
+    ]
+    assert seen == [0, 100, 200]
+    assert earned[1] < earned[0] - 0.1
+
+
+def test_a_training_is_recorded_with_the_units_that_switch():
+    net = DeepQPolicy(1, 2, width=3, members=2)
+    for layer in net.layers[:2]:
+        layer.weight.data[:] = 0.0
+        layer.bias.data[:] = 1.0
+    net.layers[0].weight.data[0] = 1.0
+    net.layers[0].bias.data[0, 0] = torch.tensor([0.0, 5.0, -5.0])
+    rows = torch.linspace(-1, 1, 101)[:, None].expand(2, -1, 1)
+    config = QLearningConfig(steps=7, batch_size=10)
+    record = budget_policy.training_record(net, rows, config, [0.1, 0.9])
+    assert record["switching"] == pytest.approx((1 / 6 + 0) / 2)
+    assert (record["steps"], record["rows"], record["curve"]) == (7, 70, [0.1, 0.9])
 
 
 def test_ample_money_leaves_nothing_to_share():

@@ -418,3 +418,92 @@ def test_plans_want_weeks_and_flights_that_can_be():
             planning.LagrangianPlans(pair(), weeks)
     with pytest.raises(ValueError, match="flights is out of range"):
         planning.LagrangianPlans(pair(), 2).bound(-1)
+
+
+# --- Frequency caps, and plans at a price that others were tuned for ------------------------------
+
+
+def flights_of(policy, campaign):
+    """Return who gets a flight in which week, nobody leaving early → (T, n)."""
+    known = forecast()
+    episodes = Episodes(known, campaign)
+    state, sent = episodes.start(), []
+    for _ in range(campaign.weeks):
+        wanted, priority = policy(episodes, state)
+        state, step = episodes.step(state, wanted, priority)
+        sent.append(step.sent[0])
+    return np.array(sent)
+
+
+@pytest.mark.parametrize("every", [1, 2, 3, 9])
+def test_a_cap_leaves_its_weeks_between_flights(every):
+    ample = BudgetCampaign(WEEKS, FLIGHT, 40 * WEEKS)
+    sent = flights_of(planning.frequency_cap(every, -99.0), ample)
+    gaps = [np.diff(np.flatnonzero(each)) for each in sent.T]
+    shortest = min((gap.min() for gap in gaps if len(gap)), default=WEEKS)
+    assert shortest >= min(every, WEEKS)
+    assert sent[0].all()
+    assert sent.sum(0).max() == -(-WEEKS // every)
+
+
+def test_a_cap_of_one_week_is_the_threshold():
+    tight = BudgetCampaign(WEEKS, FLIGHT, 30)
+    capped = flights_of(planning.frequency_cap(1, 0.2, 2.0), tight)
+    assert (capped == flights_of(planning.threshold(0.2, 2.0), tight)).all()
+
+
+def test_a_cap_needs_fatigue_that_lasts():
+    known = forecast()
+    forgets = replace(known, truth=replace(known.truth, retention=0.0))
+    episodes = Episodes(forgets, BudgetCampaign(WEEKS, FLIGHT, 30))
+    with pytest.raises(ValueError, match="retention is 0"):
+        planning.frequency_cap(2)(episodes, episodes.start())
+    with pytest.raises(ValueError, match="every"):
+        planning.frequency_cap(0)
+
+
+def test_each_alone_plans_for_whom_it_meets():
+    tight = BudgetCampaign(WEEKS, FLIGHT, 30)
+    policy = planning.each_alone(0.3, 2.0)
+    for known in (forecast(), forecast().take(np.arange(20))):
+        world = Episodes(known, tight, seed=5)
+        plans = planning.LagrangianPlans(known, WEEKS).policy(0.3, 2.0)
+        expected = planning.play_flights(world, plans)
+        assert (planning.play_flights(world, policy).sent == expected.sent).all()
+
+
+def test_plans_are_tuned_to_the_best_of_their_grid():
+    tight = BudgetCampaign(WEEKS, FLIGHT, 30)
+    worlds = [Episodes(forecast(), tight, seed=s) for s in (1, 2)]
+    best = planning.tune_plans(worlds, [0.0, 0.3, 99.0], [0.0, 4.0])
+
+    def profit(price, pacing):
+        policy = planning.each_alone(price, pacing)
+        return sum(planning.play_flights(world, policy).total.mean() for world in worlds)
+
+    tried = [profit(price, pacing) for price in (0.0, 0.3, 99.0) for pacing in (0.0, 4.0)]
+    assert profit(**best) == pytest.approx(max(tried))
+    assert best["price"] != 99.0
+    with pytest.raises(ValueError, match="0 worlds"):
+        planning.tune_plans([], [0.3], [0.0])
+
+
+def test_customers_of_plans_can_be_named():
+    plans = planning.LagrangianPlans(forecast(), WEEKS)
+    price = np.linspace(0.1, 0.5, 40)
+    known = forecast().take(np.array([7, 3]))
+    episodes = Episodes(known, BudgetCampaign(WEEKS, FLIGHT, 6))
+    named = plans.policy(price, customers=np.array([[7, 3]]))(episodes, episodes.start())[1]
+    for place, customer in enumerate((7, 3)):
+        alone = plans.policy(price[customer])
+        every = Episodes(forecast(), BudgetCampaign(WEEKS, FLIGHT, 6))
+        gain = alone(every, every.start())[1][0, customer]
+        assert named[0, place] == pytest.approx(gain)
+
+
+def test_the_likeliest_come_first():
+    episodes = Episodes(forecast(), BudgetCampaign(WEEKS, FLIGHT, 30))
+    action, priority = planning.likeliest(episodes, episodes.start())
+    chance = forecast().conversions
+    assert (action[0] == chance.argmax(1) + 1).all()
+    assert (priority[0] == chance.max(1)).all()

@@ -24,16 +24,16 @@ SLOPES = ", slopes by ad"
 FAR = 4.0  # standard deviations beyond which a receipt says no more
 
 
-def customer_context(market: Market) -> np.ndarray:
+def receipt_scores(market: Market) -> np.ndarray:
     """Return what the receipts say of each customer, on comparable scales → (N, D).
 
     Explained in chapter ``creative-optimisation``.
 
     Examples
     --------
-    >>> from pm_utils.chapters.creative_optimisation import customer_context
+    >>> from pm_utils.chapters.creative_optimisation import receipt_scores
     >>> from pm_utils.market import Market
-    >>> customer_context(Market(50, seed=0)).shape
+    >>> receipt_scores(Market(50, seed=0)).shape
     (50, 16)
     """
     receipts = market.customers.drop(columns="customer_id").to_numpy()
@@ -71,8 +71,9 @@ def best_by_receipts(market: Market, *, others: int) -> np.ndarray:
     True
     """
     n = len(market.customers)
-    larger = Market(n + others, market.seed, creatives=market.creatives)
-    features = PolynomialFeatures(2, include_bias=False).fit_transform(customer_context(larger))
+    world = {"truth": market.truth, "households": market.households}
+    larger = Market(n + others, market.seed, creatives=market.creatives, **world)
+    features = PolynomialFeatures(2, include_bias=False).fit_transform(receipt_scores(larger))
     chance = larger.click_table[n:].astype(float)
     model = Ridge(30.0).fit(features[n:], np.log(chance / (1 - chance)))
     return model.predict(features[:n]).argmax(1)

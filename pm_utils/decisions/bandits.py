@@ -639,11 +639,12 @@ class DeepThompson:
         i, j = torch.triu_indices(every.shape[2], every.shape[2])
         prior = self.prior * torch.eye(every.shape[2])
         for r, phi in enumerate(every):
-            pairs = phi[:, i] * phi[:, j]  # φ φᵀ of each customer, above the diagonal
+            rows = phi.T.contiguous()
+            pairs = rows[i] * rows[j]  # φ φᵀ of each customer, above the diagonal
             w, shown, clicked = self.nets.ads[r], self.shown[r], self.clicked[r]
             for _ in range(NEWTON_STEPS):
                 p = (phi @ w.T + self.nets.base[r]).sigmoid()  # (N, M)
-                curvature = (shown * p * (1 - p)).T @ pairs
+                curvature = (shown * p * (1 - p)).T @ pairs.T
                 self.precision[r][:, i, j] = self.precision[r][:, j, i] = curvature
                 self.precision[r] += prior
                 uphill = (clicked - shown * p).T @ phi - self.prior * w  # (M, F)

@@ -16,7 +16,24 @@ from pm_utils.targeting.lists import best_first, totals_of_best
 
 
 class Learner(Protocol):
-    """Whatever says whom to address first, having seen an experiment."""
+    """Whatever says whom to address first, having seen an experiment.
+
+    Nothing needs to be inherited.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.targeting.uplift import Learner
+    >>> class FirstColumn:
+    ...     def fit(self, x, treated, outcome):
+    ...         return self
+    ...
+    ...     def predict(self, x):
+    ...         return x[:, 0]
+    >>> learner: Learner = FirstColumn()
+    >>> learner.predict(np.array([[3.0, 1.0], [4.0, 1.0]]))
+    array([3., 4.])
+    """
 
     def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "Learner":
         """Learn from x (N, D), treated (N,) and outcome (N,)."""
@@ -25,7 +42,7 @@ class Learner(Protocol):
         """Return a score per customer (N,): the highest are addressed first."""
 
 
-class ResponseModel:
+class ResponseRanking:
     """Who buys when treated, which is not whom the treatment changes.
 
     Explained in chapter ``creative-optimisation``.
@@ -41,17 +58,17 @@ class ResponseModel:
     --------
     >>> import numpy as np
     >>> from sklearn.linear_model import LinearRegression
-    >>> from pm_utils.targeting.uplift import ResponseModel
+    >>> from pm_utils.targeting.uplift import ResponseRanking
     >>> x = np.array([[0.0], [1.0], [0.0], [1.0]])
     >>> treated, outcome = np.array([0, 0, 1, 1]), np.array([1.0, 1.0, 1.0, 3.0])
-    >>> ResponseModel(LinearRegression()).fit(x, treated, outcome).predict(x[:2]).round(2)
+    >>> ResponseRanking(LinearRegression()).fit(x, treated, outcome).predict(x[:2]).round(2)
     array([1., 3.])
     """
 
     def __init__(self, model: RegressorMixin, *, least_likely_first: bool = False) -> None:
         self.model, self.sign = model, -1 if least_likely_first else 1
 
-    def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "ResponseModel":
+    def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "ResponseRanking":
         """Fit on the treated of x (N, D), treated (N,), outcome (N,).
 
         Raises

@@ -63,7 +63,9 @@ def test_the_response_model_knows_only_the_treated():
     x, treated = rng.normal(size=(60, 2)), np.arange(60) % 2
     outcome = rng.normal(size=60)
     other = np.where(treated == 1, outcome, 99.0)  # what became of the others does not matter
-    models = [uplift.ResponseRanking(LinearRegression()).fit(x, treated, y) for y in (outcome, other)]
+    models = [
+        uplift.ResponseRanking(LinearRegression()).fit(x, treated, y) for y in (outcome, other)
+    ]
     by_hand = LinearRegression().fit(x[treated == 1], outcome[treated == 1]).predict(x)
     assert all(model.predict(x) == pytest.approx(by_hand) for model in models)
     upside_down = uplift.ResponseRanking(LinearRegression(), least_likely_first=True)

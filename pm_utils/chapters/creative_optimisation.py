@@ -411,8 +411,8 @@ def learner_standings(
     >>> from pm_utils.chapters.creative_optimisation import learner_standings
     >>> gain = pd.DataFrame({"T": [0.5, 0.6, 0.7], "DR": [0.6, 0.7, 0.8]})
     >>> standings = learner_standings(gain, gain, against={"DR": "T"})
-    >>> standings.loc["DR", ["more than", "by"]].tolist()
-    ['T', 0.1]
+    >>> standings.loc["DR", "more than"], round(float(standings.loc["DR", "by"]), 2)
+    ('T', 0.1)
     """
     rows = {}
     for name in gain:
@@ -421,7 +421,7 @@ def learner_standings(
         if name in against:
             more = (gain[name] - gain[against[name]]).to_numpy()
             mean, half = mean_and_margin(more, overlap=1.0)
-            difference = {"by": round(mean, 12), "from": mean - half, "to": mean + half}
+            difference = {"by": mean, "from": mean - half, "to": mean + half}
             rows[name] |= {"more than": against[name]} | difference
     return pd.DataFrame.from_dict(rows, orient="index")
 

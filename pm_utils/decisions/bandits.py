@@ -30,6 +30,7 @@ from pm_utils.inputs import (
 from pm_utils.learning.stacked import StackedLinear
 
 SHARING = 16
+NEWTON_STEPS, SMALL_STEP = 10, 0.02  # at most so many, until no weight moves by more
 
 
 @runtime_checkable
@@ -493,7 +494,7 @@ class ClickNets(nn.Module):
         self.inner = StackedLinear(torch.randn(replications, width_in, hidden) / width_in**0.5)
         self.ads = nn.Parameter(torch.zeros(replications, n_ads, width_in + hidden + 1))
         start = float(np.log(base_rate / (1 - base_rate)))
-        self.base = nn.Parameter(torch.full((replications, 1), start))
+        self.register_buffer("base", torch.full((replications, 1), start))
 
     def features(self, x: Tensor) -> Tensor:
         """Context (R, B, D) → context, hidden units and a constant (R, B, F = D + H + 1)."""
@@ -510,15 +511,16 @@ class DeepThompson:
     r"""Thompson sampling with a network whose last layer has a posterior (neural-linear).
 
     :math:`\phi(x)` are the context, the hidden units and a constant, :math:`w_c` the last layer's
-    weights for ad c. Without hidden units this is Thompson sampling by logistic regression. After
-    every round the network trains on batches from all that was seen, with the penalty
-    :math:`\frac{\lambda}{2} \lVert w \rVert^2`. Then :math:`w_c \sim N(\hat w_c, P_c^{-1})` with
+    weights for ad c. After every round the network trains on batches from all that was seen. Then
+    the last layer is fitted anew to all of it, by Newton's method, with the penalty
+    :math:`\frac{\lambda}{2} \lVert w \rVert^2`, and :math:`w_c \sim N(\hat w_c, P_c^{-1})` with
     the precision of Laplace's approximation,
 
     .. math:: P_c = \lambda I + \sum p (1 - p) \, \phi(x) \phi(x)^\top,
 
-    summed over the customers who were shown c, each with the features of its round. Weights are
-    drawn for each ad, and the ad with the largest logit is shown.
+    summed over the customers who were shown c. Weights are drawn for each ad, and the ad with the
+    largest logit is shown. Without hidden units this is Thompson sampling by logistic regression,
+    and nothing is left for the batches to learn.
 
     Explained in chapter ``creative-optimisation``.
 
@@ -555,7 +557,7 @@ class DeepThompson:
     >>> import numpy as np
     >>> from pm_utils.decisions.bandits import DeepThompson, play_bandit
     >>> context, truth = np.eye(2), np.array([[0.8, 0.1], [0.1, 0.8]])
-    >>> policy = DeepThompson(context, 2, 1, hidden=0, steps=8, learning_rate=0.1, base_rate=0.5)
+    >>> policy = DeepThompson(context, 2, 1, hidden=0, prior_precision=1.0, base_rate=0.5)
     >>> earned = play_bandit(policy, truth, rounds=3, batch=64, replications=1, seed=0)
     >>> policy.expected().argmax(1)
     array([0, 1])
@@ -570,9 +572,9 @@ class DeepThompson:
         hidden: int = 8,
         steps: int = 40,
         batch_size: int = 384,
-        learning_rate: float = 4e-3,
+        learning_rate: float = 1e-3,
         prior_precision: float = 10.0,
-        doubt: float | Sequence[float] = 0.3,
+        doubt: float | Sequence[float] = 0.1,
         base_rate: float = 0.03,
         seed: int = 0,
     ) -> None:
@@ -586,10 +588,11 @@ class DeepThompson:
         size = (replications, self.context.shape[1], hidden, n_ads)
         self.nets = ClickNets(*size, base_rate=base_rate)
         self.optimizer = torch.optim.Adam(self.nets.parameters(), lr=learning_rate, fused=True)
-        self.steps, self.batch_size = steps, batch_size
+        self.hidden, self.steps, self.batch_size = hidden, steps, batch_size
         self.prior, self.doubt = prior_precision, torch.tensor(doubt).reshape(-1, 1, 1, 1)
-        self.generator = torch.Generator().manual_seed(seed)
+        self.base_rate, self.generator = base_rate, torch.Generator().manual_seed(seed)
         self.seen: list[tuple[Tensor, ...]] = []
+        self.shown, self.clicked = torch.zeros(2, replications, len(context), n_ads)
         precision = prior_precision * torch.eye(self.nets.ads.shape[2])
         self.precision = precision.repeat(replications, n_ads, 1, 1)
 
@@ -606,39 +609,58 @@ class DeepThompson:
         return logit.argmax(3).flatten(1)[:, : customers.shape[1]].numpy()
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
-        """Remember the round, train on everything, and work out the precision anew."""
+        """Remember the round, train the hidden units, and fit the last layer to everything."""
         known = len(self.context), self.precision.shape[1]
         customers, ads, clicks = _played(customers, ads, clicks, known)
         parts = customers, ads, clicks.astype(np.float32)
         self.seen.append(tuple(torch.tensor(np.array(part)) for part in parts))
+        self._count(*self.seen[-1])
+        if self.hidden:
+            self._train()
+        self._fit_last_layer()
+
+    def _count(self, customers: Tensor, ads: Tensor, clicks: Tensor) -> None:
+        """Add the round to who saw what how often (R, N, M), and to who clicked."""
+        places = customers * self.shown.shape[2] + ads
+        self.shown.flatten(1).scatter_add_(1, places, torch.ones_like(clicks))
+        self.clicked.flatten(1).scatter_add_(1, places, clicks)
+        rate = (self.clicked.sum((1, 2)) + 1) / (self.shown.sum((1, 2)) + 1 / self.base_rate)
+        self.nets.base.copy_(rate.logit()[:, None])
+
+    def _train(self) -> None:
+        """Take Adam's steps on batches from all rounds."""
         past = [torch.cat(parts, dim=1) for parts in zip(*self.seen, strict=True)]
-        size, n = (self.steps, len(ads), self.batch_size), past[0].shape[1]
+        size, n = (self.steps, len(past[0]), self.batch_size), past[0].shape[1]
         drawn = torch.randint(n, size, generator=self.generator)
         rows = drawn.transpose(0, 1).flatten(1)  # (R, steps · rows)
         batches = [part.gather(1, rows).split(self.batch_size, 1) for part in past]
-        for batch in zip(*batches, strict=True):
-            self._step(*batch, n=n)
-        self._update_precision(*self.seen[-1][:2])
-
-    def _step(self, customers: Tensor, ads: Tensor, clicks: Tensor, *, n: int) -> None:
-        self.optimizer.zero_grad()
-        logit = self.nets(self.context[customers], ads)
-        log_loss = binary_cross_entropy_with_logits(logit, clicks) * len(logit)
-        (log_loss + self.prior / (2 * n) * self.nets.ads.square().sum()).backward()
-        self.optimizer.step()
+        for customers, ads, clicks in zip(*batches, strict=True):
+            self.optimizer.zero_grad()
+            logit = self.nets(self.context[customers], ads)
+            log_loss = binary_cross_entropy_with_logits(logit, clicks) * len(logit)
+            (log_loss + self.prior / (2 * n) * self.nets.ads.square().sum()).backward()
+            self.optimizer.step()
 
     @torch.no_grad()
-    def _update_precision(self, customers: Tensor, ads: Tensor) -> None:
-        """Add a round to the precision, with the features that the network has now."""
-        x = self.context[customers]
-        probability = self.nets(x, ads).sigmoid()
-        phi = (
-            self.nets.features(x) * (probability * (1 - probability)).sqrt()[..., None]
-        )  # (R, B, F)
-        for r, shown in enumerate(ads.numpy()):
-            for m, rows in enumerate(rows_by_ad(shown, self.precision.shape[1])):
-                part = phi[r, rows]
-                self.precision[r, m] += part.T @ part
+    def _fit_last_layer(self) -> None:
+        """Climb by Newton's steps to the likeliest last layer; its curvature is the precision."""
+        every = self.nets.features(self.context.expand(len(self.shown), -1, -1))  # (R, N, F)
+        i, j = torch.triu_indices(every.shape[2], every.shape[2])
+        prior = self.prior * torch.eye(every.shape[2])
+        for r, phi in enumerate(every):
+            rows = phi.T.contiguous()
+            pairs = rows[i] * rows[j]  # φ φᵀ of each customer, above the diagonal
+            w, shown, clicked = self.nets.ads[r], self.shown[r], self.clicked[r]
+            for _ in range(NEWTON_STEPS):
+                p = (phi @ w.T + self.nets.base[r]).sigmoid()  # (N, M)
+                curvature = (shown * p * (1 - p)).T @ pairs.T
+                self.precision[r][:, i, j] = self.precision[r][:, j, i] = curvature
+                self.precision[r] += prior
+                uphill = (clicked - shown * p).T @ phi - self.prior * w  # (M, F)
+                step = torch.linalg.solve(self.precision[r], uphill)
+                w += step
+                if step.abs().max() < SMALL_STEP:
+                    break
 
     @torch.no_grad()
     def expected(self, replication: int = 0) -> np.ndarray:
@@ -647,6 +669,124 @@ class DeepThompson:
         phi = self.nets.features(self.context.expand(size))[replication]
         logit = phi @ self.nets.ads[replication].T + self.nets.base[replication]
         return logit.sigmoid().double().numpy()
+
+
+class UniformStart:
+    """Show all ads equally often for some rounds, and only then what a policy chooses.
+
+    The policy learns from these rounds as from any other. One that always does the same where it
+    knows the same, as `LinUCB`, shows a whole first round of customers one ad without them.
+
+    Explained in chapter ``creative-optimisation``.
+
+    Parameters
+    ----------
+    policy : BanditPolicy
+    n_ads : int
+    rounds : int
+        How many; with 0 the policy starts as it comes.
+
+    Raises
+    ------
+    ValueError
+        When there is no ad or `rounds` is negative.
+
+    References
+    ----------
+    Chapelle & Li (2011), An empirical evaluation of Thompson sampling, section 3, on delays.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import LinUCB, UniformStart
+    >>> customers = np.zeros((1, 4), int)
+    >>> LinUCB(np.ones((1, 1)), 2, 1, alpha=1.0).choose(customers)  # nothing known: the first ad
+    array([[0, 0, 0, 0]])
+    >>> policy = UniformStart(LinUCB(np.ones((1, 1)), 2, 1, alpha=0.0), 2)
+    >>> policy.choose(customers)
+    array([[0, 1, 0, 1]])
+    >>> policy.learn(customers, policy.choose(customers), np.array([[False, True, False, False]]))
+    >>> policy.choose(customers)
+    array([[1, 1, 1, 1]])
+    """
+
+    def __init__(self, policy: BanditPolicy, n_ads: int, *, rounds: int = 1) -> None:
+        whole_numbers(n_ads, "n_ads", low=1)
+        whole_numbers(rounds, "rounds")
+        self.policy, self.n_ads, self.rounds_left = policy, n_ads, rounds
+
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Return ads in turn in the first rounds, then the policy's choice."""
+        if not self.rounds_left:
+            return self.policy.choose(customers)
+        return np.broadcast_to(np.arange(customers.shape[1]) % self.n_ads, customers.shape)
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Hand the round to the policy."""
+        self.rounds_left = max(self.rounds_left - 1, 0)
+        self.policy.learn(customers, ads, clicks)
+
+
+def starting(
+    make: Callable[[int], BanditPolicy], n_ads: int, *, rounds: int
+) -> Callable[[int], BanditPolicy]:
+    """Return a maker of policies that start with uniform rounds; see `UniformStart`.
+
+    Explained in chapter ``creative-optimisation``.
+
+    Parameters
+    ----------
+    make : callable
+        A number of replications → a policy, as in `tournament`.
+    n_ads, rounds : int
+
+    Examples
+    --------
+    >>> from pm_utils.decisions.bandits import Thompson, starting
+    >>> starting(lambda n: Thompson(4, n), 4, rounds=1)(2).rounds_left
+    1
+    """
+    return lambda n: UniformStart(make(n), n_ads, rounds=rounds)
+
+
+class Strangers:
+    """A null: a policy that takes each customer for another one, drawn anew per replication.
+
+    Whatever it learns of ads is right, whatever it learns of customers is not theirs.
+
+    Explained in chapter ``creative-optimisation``.
+
+    Parameters
+    ----------
+    policy : BanditPolicy
+    n_customers, replications : int
+    seed : int
+        Draws a shuffle of the customers for each replication.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.decisions.bandits import Known, Strangers
+    >>> null = Strangers(Known(np.arange(5)), 5, 2, seed=0)
+    >>> shown = null.choose(np.tile(np.arange(5), (2, 1)))  # each customer's own ad is their number
+    >>> shown.tolist()
+    [[2, 4, 3, 0, 1], [4, 1, 2, 0, 3]]
+    """
+
+    def __init__(
+        self, policy: BanditPolicy, n_customers: int, replications: int, *, seed: int
+    ) -> None:
+        everyone = np.tile(np.arange(n_customers), (replications, 1))
+        self.policy = policy
+        self.other = np.random.default_rng(seed).permuted(everyone, axis=1)  # (R, N)
+
+    def choose(self, customers: np.ndarray) -> np.ndarray:
+        """Return what the policy would show to the others."""
+        return self.policy.choose(np.take_along_axis(self.other, customers, 1))
+
+    def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
+        """Let the policy believe that the others clicked."""
+        self.policy.learn(np.take_along_axis(self.other, customers, 1), ads, clicks)
 
 
 def tournament(

@@ -3,9 +3,11 @@
 statsmodels does the textbook parts. Intervals of clicks per impression count customers, not
 impressions, where customers were assigned. Means and ratios of means are compared by Welch's test:
 each variant has a variance of its own, and few customers have Student's distribution. Everything is
-two-sided. `pm_utils.measurement.several_arms` compares more than two variants.
+two-sided. `pm_utils.measurement.several_arms` compares more than two variants,
+`pm_utils.measurement.sequential` has the boundaries of tests with a few planned looks.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +31,7 @@ from pm_utils.inputs import (
     share,
     whole_numbers,
 )
+from pm_utils.measurement.sequential import SHAPES, boundaries
 
 _FEWEST = 5  # expected clicks and misses from which the normal distribution will do
 _ROUNDING = 1e-12  # of ratios that are the same
@@ -611,7 +614,14 @@ def always_valid_p(ratio: np.ndarray) -> np.ndarray:
 
 
 def peeking(
-    looks: int, *, runs: int, seed: int, effect: float = 0.0, tau2: float = 1.0, chunk: int = 2000
+    looks: int,
+    *,
+    runs: int,
+    seed: int,
+    effect: float = 0.0,
+    tau2: float = 1.0,
+    planned: Sequence[int] = (),
+    chunk: int = 2000,
 ) -> dict[str, np.ndarray]:
     """Simulate tests that are looked at after each of equally many new customers.
 
@@ -624,6 +634,9 @@ def peeking(
         Mean increment of the z-statistic's sum between two looks; 0 is no effect.
     tau2 : float
         Of `mixture_sprt`, in the same unit.
+    planned : sequence of int
+        The looks at which the group-sequential tests are read, equally spaced from the start:
+        13, 26 and 39 are a plan of three. They end at the last of them.
     chunk : int
         Runs held in memory at a time.
 
@@ -632,12 +645,13 @@ def peeking(
     dict of str to array of shape (looks,)
         The share of runs that have called a winner at that look or before: ``fixed`` by
         \\|z\\| > 1.96 at any look, ``always valid`` by the mixture SPRT, and ``once`` by \\|z\\| >
-        1.96 at that look alone.
+        1.96 at that look alone. Where looks are planned, each of `sequential.SHAPES` too.
 
     Raises
     ------
     ValueError
-        When there is no look or run, or a number is not finite.
+        When there is no look or run, a number is not finite, or the planned looks are not equally
+        spaced or not among the looks.
 
     Examples
     --------
@@ -650,15 +664,33 @@ def peeking(
         whole_numbers(count, name, low=1)
     numbers(effect, "effect")
     rng, n = np.random.default_rng(seed), np.arange(1, looks + 1)
-    found = {name: np.zeros(looks) for name in ("once", "fixed", "always valid")}
+    bounds = {"fixed": np.full(looks, norm.ppf(0.975))} | _planned_bounds(looks, planned)
+    found = {name: np.zeros(looks) for name in ("once", "fixed", "always valid", *bounds)}
     for first in range(0, runs, chunk):
         size = min(chunk, runs - first), looks
         total = np.cumsum(rng.normal(effect, size=size), axis=1)
-        beyond = np.abs(total) > norm.ppf(0.975) * np.sqrt(n)
-        found["once"] += beyond.sum(0)
-        found["fixed"] += np.maximum.accumulate(beyond, axis=1).sum(0)
+        z = np.abs(total) / np.sqrt(n)
+        found["once"] += (z > norm.ppf(0.975)).sum(0)
+        for name, bound in bounds.items():
+            found[name] += np.maximum.accumulate(z > bound, axis=1).sum(0)
         found["always valid"] += (always_valid_p(mixture_sprt(total, n, tau2=tau2)) <= 0.05).sum(0)
     return {name: count / runs for name, count in found.items()}
+
+
+def _planned_bounds(looks: int, planned: Sequence[int]) -> dict[str, np.ndarray]:
+    """What a group-sequential test of each shape asks of \\|z\\| at each look, ∞ between plans."""
+    if not len(planned):
+        return {}
+    at = whole_numbers(planned, "planned", low=1, high=looks)
+    if not np.array_equal(at, at[0] * np.arange(1, len(at) + 1)):
+        raise ValueError(
+            f"planned is {at.tolist()}: give looks that are equally spaced from the start, as 13, "
+            "26, 39"
+        )
+    bounds = {shape: np.full(looks, np.inf) for shape in SHAPES}
+    for shape, each in bounds.items():
+        each[at - 1] = boundaries(len(at), shape=shape)
+    return bounds
 
 
 def cuped(outcome: np.ndarray, covariate: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ Every curve is a function of the scores, not of the order of rows: it is straigh
 scores, as scikit-uplift's `qini_curve` is, because rows of equal score are addressed together.
 """
 
+from typing import Protocol
+
 import numpy as np
 import pandas as pd
 from sklearn.base import RegressorMixin, clone
@@ -11,6 +13,76 @@ from sklearn.metrics import auc
 
 from pm_utils.inputs import aligned, booleans, columns, labels, like, numbers, whole_numbers
 from pm_utils.targeting.lists import best_first, totals_of_best
+
+
+class Learner(Protocol):
+    """Whatever says whom to address first, having seen an experiment.
+
+    Nothing needs to be inherited.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.targeting.uplift import Learner
+    >>> class FirstColumn:
+    ...     def fit(self, x, treated, outcome):
+    ...         return self
+    ...
+    ...     def predict(self, x):
+    ...         return x[:, 0]
+    >>> learner: Learner = FirstColumn()
+    >>> learner.predict(np.array([[3.0, 1.0], [4.0, 1.0]]))
+    array([3., 4.])
+    """
+
+    def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "Learner":
+        """Learn from x (N, D), treated (N,) and outcome (N,)."""
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return a score per customer (N,): the highest are addressed first."""
+
+
+class ResponseRanking:
+    """Who buys when treated, which is not whom the treatment changes.
+
+    Explained in chapter ``creative-optimisation``.
+
+    Parameters
+    ----------
+    model : scikit-learn regressor
+        Cloned and fitted on the treated.
+    least_likely_first : bool
+        Turn the score upside down.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LinearRegression
+    >>> from pm_utils.targeting.uplift import ResponseRanking
+    >>> x = np.array([[0.0], [1.0], [0.0], [1.0]])
+    >>> treated, outcome = np.array([0, 0, 1, 1]), np.array([1.0, 1.0, 1.0, 3.0])
+    >>> ResponseRanking(LinearRegression()).fit(x, treated, outcome).predict(x[:2]).round(2)
+    array([1., 3.])
+    """
+
+    def __init__(self, model: RegressorMixin, *, least_likely_first: bool = False) -> None:
+        self.model, self.sign = model, -1 if least_likely_first else 1
+
+    def fit(self, x: np.ndarray, treated: np.ndarray, outcome: np.ndarray) -> "ResponseRanking":
+        """Fit on the treated of x (N, D), treated (N,), outcome (N,).
+
+        Raises
+        ------
+        ValueError
+            As `TLearner.fit`.
+        """
+        x, treated, outcome, self.names, _ = _experiment(x, treated, outcome)
+        self.fitted = clone(self.model).fit(x[treated], outcome[treated])
+        return self
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Return the score → (N,); a table's columns are found by name."""
+        return like(self.sign * self.fitted.predict(_features(x, self.names)), x)
 
 
 class TLearner:

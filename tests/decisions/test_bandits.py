@@ -183,6 +183,44 @@ def test_linucb_replications_do_not_mix():
     assert np.array_equal(both.choose(who)[1], one.choose(who[1:])[0])
 
 
+# --- How a policy starts, and a null -------------------------------------------------------------
+
+
+def test_without_a_varied_start_linucb_shows_a_round_one_ad():
+    context, truth = two_tastes()
+    who = np.random.default_rng(0).integers(400, size=(2, 300))
+    plain = bandits.LinUCB(context, 3, 2, alpha=0.3)
+    assert (plain.choose(who) == 0).all()
+    start = bandits.UniformStart(bandits.LinUCB(context, 3, 2, alpha=0.3), 3, rounds=2)
+    for _ in range(2):
+        ads = start.choose(who)
+        assert (np.bincount(ads[1], minlength=3) == 100).all()
+        start.learn(who, ads, np.random.default_rng(1).random(who.shape) < truth[who, ads])
+    assert (start.choose(who) == start.policy.choose(who)).all()
+    assert (start.policy.a[0, :, 0, 0] > 1).all()  # it has learned of every ad
+
+
+def test_a_start_of_no_rounds_is_the_policy_as_it_comes():
+    make = bandits.starting(lambda n: bandits.Known(np.array([2, 1])), 3, rounds=0)
+    assert make(1).choose(np.array([[0, 1, 0]])).tolist() == [[2, 1, 2]]
+
+
+def test_strangers_are_shuffled_anew_in_each_replication():
+    null = bandits.Strangers(bandits.Known(np.arange(50)), 50, 3, seed=0)
+    shown = null.choose(np.tile(np.arange(50), (3, 1)))
+    assert all(sorted(each) == list(range(50)) for each in shown.tolist())
+    assert len({tuple(each) for each in shown.tolist()}) == 3
+
+
+def test_strangers_teach_of_those_whom_they_stand_for():
+    spy = Spy(1)
+    null = bandits.Strangers(spy, 5, 1, seed=0)
+    who = np.array([[0, 3, 3]])
+    null.learn(who, null.choose(who), np.array([[True, False, True]]))
+    assert spy.told[0][0].tolist() == [null.other[0][[0, 3, 3]].tolist()]
+    assert spy.told[0][2].tolist() == [[True, False, True]]
+
+
 # --- The network ---------------------------------------------------------------------------------
 
 
@@ -225,7 +263,8 @@ def test_the_precision_is_that_of_logistic_regression():
         return fit + (w @ w)  # λ / 2 = 1
 
     hessian = torch.autograd.functional.hessian(loss, start)
-    assert torch.allclose(policy.precision[0, 1].double(), hessian, atol=1e-3)
+    # Newton stops when no weight moves by more than SMALL_STEP.
+    assert torch.allclose(policy.precision[0, 1].double(), hessian, rtol=2e-3, atol=5e-3)
 
 
 def test_without_hidden_units_it_is_logistic_regression():
@@ -242,6 +281,37 @@ def test_without_hidden_units_it_is_logistic_regression():
     fitted = np.column_stack([np.ones(400), context]) @ slope
     assert logit == pytest.approx(fitted, abs=1e-4)  # linear in the context, for every ad
     assert slope[1, 0] > 0.3 > -0.3 > slope[1, 1]
+
+
+def test_the_last_layer_is_the_likeliest_one():
+    """No slope is left in the penalised likelihood of all rounds, by autograd."""
+    context, truth = two_tastes(60)
+    policy = bandits.DeepThompson(context, 3, 2, hidden=4, prior_precision=2.0, base_rate=0.2)
+    rng, rows = np.random.default_rng(0), []
+    for _ in range(3):
+        who, ads = rng.integers(60, size=(2, 80)), rng.integers(3, size=(2, 80))
+        clicks = rng.random((2, 80)) < truth[who, ads]
+        policy.learn(who, ads, clicks)
+        rows.append((who[1], ads[1], clicks[1]))
+    who, ads, clicks = (torch.tensor(np.concatenate(part)) for part in zip(*rows, strict=True))
+    assert policy.nets.base[1].sigmoid().item() == pytest.approx((clicks.sum() + 1) / (240 + 5))
+    phi = policy.nets.features(policy.context.expand(2, -1, -1))[1, who].detach().double()
+    w = policy.nets.ads[1].detach().double().requires_grad_()
+    logit = (phi * w[ads]).sum(1) + policy.nets.base[1].double()
+    loss = binary_cross_entropy_with_logits(logit, clicks.double(), reduction="sum")
+    (loss + w.square().sum()).backward()  # λ / 2 = 1
+    assert w.grad.abs().max() < 0.02
+    assert w.detach().abs().max() > 0.5
+
+
+def test_hidden_units_learn_and_a_logistic_regression_has_none():
+    context, truth = two_tastes()
+    for hidden in (0, 4):
+        policy = bandits.DeepThompson(context, 3, 1, hidden=hidden)
+        before = policy.nets.inner.weight.detach().clone()
+        who, ads = np.arange(400)[None], np.arange(400)[None] % 3
+        policy.learn(who, ads, np.random.default_rng(0).random((1, 400)) < truth[who, ads])
+        assert torch.equal(before, policy.nets.inner.weight) == (hidden == 0)
 
 
 def test_doubt_falls_where_it_has_looked():
@@ -394,7 +464,7 @@ def test_every_policy_learns_from_clicks_of_0_and_1():
     makers = (
         lambda: bandits.Thompson(2, 1),
         lambda: bandits.LinUCB(context, 2, 1, alpha=0.1),
-        lambda: bandits.DeepThompson(context, 2, 1, hidden=0, steps=2),
+        lambda: bandits.DeepThompson(context, 2, 1, hidden=0),
     )
     for make in makers:
         one, two = make(), make()

@@ -18,6 +18,15 @@ def test_the_interval_of_a_few_replications_holds_at_its_level():
     assert np.mean(np.abs(mean) < half) == pytest.approx(0.95, abs=0.012)  # 1.96 gives 0.88
 
 
+def test_splits_of_the_same_rows_have_the_wider_interval_of_nadeau_and_bengio():
+    values = [1.0, 2.0, 3.0, 6.0]
+    mean, half = mean_and_margin(values, overlap=1.0)
+    assert mean == 3
+    assert half == pytest.approx(3.182446 * np.std(values, ddof=1) * np.sqrt(1 / 4 + 1))
+    with pytest.raises(ValueError, match="overlap"):
+        mean_and_margin(values, overlap=-0.5)
+
+
 def test_one_replication_has_no_margin():
     with pytest.raises(ValueError, match=r"1 value\(s\) have no margin"):
         mean_and_margin([1.0])

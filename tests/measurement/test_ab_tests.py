@@ -12,7 +12,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportions_ztest
 from statsmodels.stats.weightstats import CompareMeans
 
-from pm_utils.measurement import ab_tests
+from pm_utils.measurement import ab_tests, sequential
 from pm_utils.measurement.rates import wilson
 
 # The counts of the Hillstrom e-mail experiment: customers, visits and conversions of each arm.
@@ -228,6 +228,25 @@ def test_an_effect_is_found_in_the_end():
     found = ab_tests.peeking(300, runs=1000, seed=4, effect=0.35)["always valid"]
     assert found[-1] > 0.99
     assert found[9] < 0.2
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.35])
+def test_planned_looks_call_as_often_as_their_boundaries_promise(effect):
+    planned = np.arange(13, 66, 13)
+    found = ab_tests.peeking(70, runs=20_000, seed=5, effect=effect, planned=planned)
+    for shape in sequential.SHAPES:
+        drift = effect * np.sqrt(13)  # of a sum of unit variance per planned look
+        bounds = sequential.boundaries(5, shape=shape)
+        promised = sequential.crossing_probabilities(bounds, drift=drift)
+        assert found[shape][planned - 1] == pytest.approx(promised, abs=0.012), shape
+        assert found[shape][11] == 0  # before the first planned look nobody looks
+        assert found[shape][69] == found[shape][64]  # after the last one neither
+
+
+@pytest.mark.parametrize("planned", [(13, 27), (0, 13), (13, 26, 80), (5, 15, 25)])
+def test_looks_that_are_no_plan_are_named(planned):
+    with pytest.raises(ValueError, match="planned"):
+        ab_tests.peeking(70, runs=10, seed=0, planned=planned)
 
 
 def test_chunks_do_not_matter():

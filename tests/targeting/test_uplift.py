@@ -58,6 +58,20 @@ def test_t_learner_subtracts_two_regressions():
     assert learner.predict(x) == pytest.approx(effect, abs=0.2)
 
 
+def test_the_response_model_knows_only_the_treated():
+    rng = np.random.default_rng(0)
+    x, treated = rng.normal(size=(60, 2)), np.arange(60) % 2
+    outcome = rng.normal(size=60)
+    other = np.where(treated == 1, outcome, 99.0)  # what became of the others does not matter
+    models = [
+        uplift.ResponseRanking(LinearRegression()).fit(x, treated, y) for y in (outcome, other)
+    ]
+    by_hand = LinearRegression().fit(x[treated == 1], outcome[treated == 1]).predict(x)
+    assert all(model.predict(x) == pytest.approx(by_hand) for model in models)
+    upside_down = uplift.ResponseRanking(LinearRegression(), least_likely_first=True)
+    assert upside_down.fit(x, treated, outcome).predict(x) == pytest.approx(-by_hand)
+
+
 def test_t_learner_takes_treatment_as_bool_or_number():
     x, treated, outcome, _ = experiment(300)
     one = uplift.TLearner(Ridge()).fit(x, treated, outcome).predict(x)

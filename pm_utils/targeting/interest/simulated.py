@@ -7,7 +7,6 @@ from scipy import stats
 
 from pm_utils.inputs import whole_numbers
 
-
 TASTES = 0.15  # of each topic in the Dirichlet law of tastes: most users like one or two
 SLOPE, BASE = 1.8, -2.4  # of the logit of a click
 

@@ -20,7 +20,7 @@ from pm_utils.targeting.interest.samples import (
     pair_facts,
 )
 
-FACTS = len(PAIR_COLUMNS)
+_FACTS = len(PAIR_COLUMNS)
 
 
 def naive_probabilities(
@@ -159,8 +159,8 @@ class ClassicalModels:
         if pairs.bought.min() == pairs.bought.max():
             told = f"bought is {pairs.bought[0]:g} in all pairs"
             raise ValueError(f"{told}: there is nothing to learn")
-        scaled = StandardScaler(), slice(0, FACTS)
-        candidate = OneHotEncoder(), [FACTS]
+        scaled = StandardScaler(), slice(0, _FACTS)
+        candidate = OneHotEncoder(), [_FACTS]
         same = {"min_samples_leaf": 100, "early_stopping": False, "random_state": seed}
         models = {
             "logistic": make_pipeline(
@@ -204,7 +204,7 @@ def _facts_and_candidate(snapshots: Snapshots, pairs: Pairs) -> np.ndarray:
 
 def _read_by(name: str, columns: np.ndarray) -> np.ndarray:
     """What a model reads: trees take no number of a candidate, it has no order."""
-    return columns[:, :FACTS] if name.endswith("trees") else columns
+    return columns[:, :_FACTS] if name.endswith("trees") else columns
 
 
 def _check_candidates(train: Snapshots, snapshots: Snapshots, pairs: Pairs) -> None:

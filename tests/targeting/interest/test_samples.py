@@ -214,7 +214,7 @@ def test_the_shift_puts_a_models_chances_right():
     truth = 1 / (1 + np.exp(3 - whole.own[:, :, 0]))
     for name, probability in said.items():
         assert probability.mean() == pytest.approx(rate, rel=0.1), name
-        assert np.abs(probability.reshape(truth.shape) - truth).mean() < 0.03, name
+        assert np.abs(probability.reshape(truth.shape) - truth).mean() < 0.05, name
 
 
 def test_all_pairs_fold_to_households_and_candidates():

@@ -121,7 +121,7 @@ def known_truth(
     said = {"user": log.user, "click": log.click.astype(float)}
     said["click rate"] = _click_rate(log, learn, items)
     cosine = _cosines(log, learn, items)
-    clusters = KMeans(log.topics, n_init=10, random_state=seed).fit_predict(cosine[1:, 1:])
+    clusters = _clusters(cosine[1:, 1:], log.topics, seed)
     told = {
         "cosine": _mean_cosine(log, cosine),
         "topics found": _topic_share(replace(log, topic=clusters)),
@@ -171,6 +171,14 @@ def _cosines(log: ClickLog, learn: np.ndarray, items: int) -> np.ndarray:
     both = held.T @ held
     size = np.sqrt(np.maximum(np.diag(both), 1))
     return both / size / size[:, None]
+
+
+def _clusters(cosine: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Spectral clustering: k-means on the directions of items along the leading eigenvectors."""
+    value, vector = np.linalg.eigh(cosine)
+    place = vector[:, -count:] * np.sqrt(np.maximum(value[-count:], 0))
+    place /= np.maximum(np.linalg.norm(place, axis=1, keepdims=True), 1e-9)
+    return KMeans(count, n_init=10, random_state=seed).fit_predict(place)
 
 
 def _mean_cosine(log: ClickLog, cosine: np.ndarray) -> np.ndarray:

@@ -203,18 +203,27 @@ def interest_scores(
     return {"AUC": resampled_auc(target, probability, weight)} | means
 
 
-def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def resampled_auc(
+    target: np.ndarray,
+    score: np.ndarray,
+    weight: np.ndarray,
+    *,
+    part: np.ndarray | None = None,
+) -> np.ndarray:
     """Return the AUC over the pairs of all households, each counted as often as it was drawn.
 
-    How many pairs of household g each purchase of household h outranks is counted once, in a matrix
-    A of H × H. With weights w the AUC is wᵀ A w / (wᵀ p · wᵀ n), where p and n count what each
-    household bought and did not; a resample costs a product with A, not a pass over all pairs.
+    The pairs are sorted once. A resample then adds up, along that order, the weight of the pairs
+    that were not bought: what stands below a purchase is the sum up to its place.
+
+    Explained in chapter ``interest``.
 
     Parameters
     ----------
     target, score : arrays of shape (H, C)
         0 or 1, and what the model said; ties count half.
     weight : array of shape (R, H)
+    part : array of shape (H, C), bool, optional
+        Which pairs to look at; all, where it is not given.
 
     Returns
     -------
@@ -224,7 +233,8 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     Raises
     ------
     ValueError
-        As `group_auc`; when the weights are not those of so many households.
+        As `group_auc`; when the weights are not those of so many households, or the part has
+        another shape.
 
     Examples
     --------
@@ -234,19 +244,26 @@ def resampled_auc(target: np.ndarray, score: np.ndarray, weight: np.ndarray) -> 
     >>> weight = np.array([[1, 1], [2, 0]])  # the sample; the first household twice
     >>> resampled_auc(target, score, weight).tolist()  # 3 of 4 pairs, then all
     [0.75, 1.0]
+    >>> first = np.array([[True, True], [False, False]])
+    >>> resampled_auc(target, score, weight, part=first).tolist()
+    [1.0, 1.0]
     """
     weight = _weights(weight, target, score).astype(float)
     bought, score = _pairs(target, score)
-    order = np.argsort(score[bought])
-    household, positives = np.nonzero(bought)[0][order], score[bought][order]
-    above = np.empty((len(bought), len(bought)))
-    for other in range(len(bought)):
-        negatives = np.sort(score[other, ~bought[other]])
-        sides = [np.searchsorted(negatives, positives, side=side) for side in ("left", "right")]
-        above[:, other] = np.bincount(household, sum(sides) / 2, len(bought))  # ties count half
-    n_positive, n_negative = weight @ bought.sum(1), weight @ (~bought).sum(1)
+    part = np.ones(bought.shape, bool) if part is None else _pairs(part, score)[0]
+    sold, unsold = bought & part, ~bought & part
+    households, negatives = np.nonzero(unsold)[0], score[unsold]
+    order = np.argsort(negatives)
+    households, negatives = households[order], negatives[order]
+    below, upto = (np.searchsorted(negatives, score[sold], side) for side in ("left", "right"))
+    buyer, total = np.nonzero(sold)[0], np.zeros(len(negatives) + 1)
+    auc = np.empty(len(weight))
     with np.errstate(invalid="ignore", divide="ignore"):
-        return ((weight @ above) * weight).sum(1) / (n_positive * n_negative)
+        for resample, drawn in enumerate(weight):
+            np.cumsum(drawn[households], out=total[1:])
+            outranked = (total[below] + total[upto]) / 2  # ties count half
+            auc[resample] = drawn[buyer] @ outranked / (drawn[buyer].sum() * total[-1])
+    return auc
 
 
 def resampled_scores(

@@ -20,7 +20,7 @@ class History:
     Attributes
     ----------
     train, validation : list of float
-        Mean loss per example after each epoch.
+        Mean loss per example after each epoch; of the validation rows, after each check.
     best_epoch : int
         The epoch, counted from 0, whose weights were kept; -1 without validation rows.
     steps, rows : int
@@ -59,6 +59,7 @@ def fit(
     seed: int = 0,
     validation: tuple[Sequence[Tensor], Tensor] | None = None,
     patience: int | None = None,
+    checks: int = 1,
 ) -> History:
     """Train a network by Adam on shuffled mini-batches and keep its best weights.
 
@@ -89,6 +90,8 @@ def fit(
         Rows held out. With them, the weights with the least validation loss are restored.
     patience : int, optional
         Stop after so many epochs without a lower validation loss.
+    checks : int
+        How often within each epoch the validation rows are looked at: more points of the curve.
 
     Returns
     -------
@@ -129,7 +132,7 @@ def fit(
     _check_rows(inputs, target)
     if validation is not None:
         _check_rows(*validation, name="validation")
-    for name, count in (("epochs", epochs), ("batch_size", batch_size)):
+    for name, count in (("epochs", epochs), ("batch_size", batch_size), ("checks", checks)):
         if count < 1:
             raise ValueError(f"{name} is {count}: give at least 1")
     if patience is not None and validation is None:
@@ -147,16 +150,19 @@ def fit(
         batches = torch.randperm(len(target), generator=generator).split(batch_size)
         if joined:
             batches = (*batches[:-2], torch.cat(batches[-2:]))
-        history.train.append(_one_epoch(model, inputs, target, loss, scheduler, batches))
+        total = 0.0
+        for part in _parts(batches, checks):
+            total += _some_steps(model, inputs, target, loss, scheduler, part)
+            if validation is None:
+                continue
+            history.validation.append(_loss_of_rows(model, *validation, loss))
+            if history.validation[-1] < best_loss:
+                history.best_epoch, best_loss = epoch, history.validation[-1]
+                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+        history.train.append(total / len(target))
         history.steps += len(batches)
         history.rows += len(target)
-        if validation is None:
-            continue
-        history.validation.append(_loss_of_rows(model, *validation, loss))
-        if history.validation[-1] < best_loss:
-            history.best_epoch, best_loss = epoch, history.validation[-1]
-            best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-        elif patience is not None and epoch - history.best_epoch >= patience:
+        if patience is not None and epoch - history.best_epoch >= patience:
             break
     if validation is not None and best_weights is None:
         raise FloatingPointError(
@@ -169,7 +175,13 @@ def fit(
     return history
 
 
-def _one_epoch(
+def _parts(batches: Sequence[Tensor], count: int) -> list[Sequence[Tensor]]:
+    """Cut the batches of an epoch into `count` runs of about one length, none of them empty."""
+    ends = [len(batches) * part // count for part in range(count + 1)]
+    return [batches[a:b] for a, b in zip(ends, ends[1:], strict=False) if a < b]
+
+
+def _some_steps(
     model: nn.Module,
     inputs: Sequence[Tensor],
     target: Tensor,
@@ -177,6 +189,7 @@ def _one_epoch(
     scheduler: torch.optim.lr_scheduler.LRScheduler,
     batches: Sequence[Tensor],
 ) -> float:
+    """Take a step for each batch → the sum of the rows' losses."""
     model.train()
     total = 0.0
     for rows in batches:
@@ -191,7 +204,7 @@ def _one_epoch(
         scheduler.optimizer.step()
         scheduler.step()
         total += number * len(rows)
-    return total / len(target)
+    return total
 
 
 def rise_and_fall(steps: int, warm_up: int) -> Callable[[int], float]:

@@ -344,3 +344,15 @@ def test_large_numbers_are_finite():
     for hole in (torch.tensor([torch.inf, -torch.inf]), torch.tensor([0.0, torch.nan])):
         with pytest.raises(ValueError, match="is not finite in"):
             predict(nn.Identity(), [hole])
+
+
+def test_validation_rows_are_looked_at_several_times_in_an_epoch():
+    x = torch.linspace(-1, 1, 60)[:, None]
+    rows = {"validation": ([x], 3 * x), "loss": nn.functional.mse_loss, "batch_size": 10}
+    model = nn.Linear(1, 1)
+    history = fit(model, [x], 3 * x, epochs=3, checks=2, learning_rate=0.1, **rows)
+    assert (len(history.train), len(history.validation)) == (3, 6)
+    kept = nn.functional.mse_loss(model(x), 3 * x).item()
+    assert kept == pytest.approx(min(history.validation), rel=1e-4)
+    with pytest.raises(ValueError, match="checks is 0"):
+        fit(model, [x], 3 * x, epochs=1, checks=0, **rows)

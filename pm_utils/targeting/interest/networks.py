@@ -193,9 +193,12 @@ class PooledInterestNet(nn.Module):
         self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None
     ) -> Tensor:
         """Query (B, W), keys (N, W), events (N, G) → mean of each row's keys (B, W)."""
-        if events is not None:
-            keys = keys + self.event(events)
-        return rows.total(keys) / rows.size.clamp(min=1).unsqueeze(1)
+        items = rows.size.unsqueeze(1)
+        total = rows.total(keys)
+        if events is not None:  # the sum of a linear function is that of the sum
+            weighed = nn.functional.linear(rows.total(events), self.event.weight)
+            total = total + torch.addcmul(weighed, items, self.event.bias)
+        return total / items.clamp(min=1)
 
 
 def _check_items(items: Tensor, name: str, low: int, high: int) -> None:

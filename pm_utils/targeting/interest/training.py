@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from pm_utils.customers.purchase_log import CONTEXT_COLUMNS
 from pm_utils.inputs import numbers
-from pm_utils.learning.training import fit, predict
+from pm_utils.learning.training import History, fit, predict
 from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
 from pm_utils.targeting.interest.samples import (
     EVENTS,
@@ -115,9 +115,10 @@ def train_net(
     *,
     epochs: int,
     seed: int,
+    watched: tuple[Snapshots, Pairs] | None = None,
     shuffle_labels: bool = False,
     **options: bool,
-) -> PooledInterestNet:
+) -> tuple[PooledInterestNet, History]:
     """Train a network on pairs, at the sizes that the book uses.
 
     Explained in chapter ``interest``.
@@ -130,20 +131,26 @@ def train_net(
         From `sample_pairs`.
     reader : Reader
     epochs, seed : int
+    watched : (Snapshots, Pairs), optional
+        Pairs of a later date, sampled as those in training. Their loss is taken four times in
+        every epoch, and the weights with the least are kept.
     shuffle_labels : bool
-        Deal the answers to other pairs first: the null, which has nothing to learn from.
+        Deal the answers of each date to other pairs of that date first: the null, which has
+        nothing to learn from.
     **options
         Passed on to the network.
 
     Returns
     -------
-    PooledInterestNet
+    net : PooledInterestNet
         In evaluation mode.
+    history : History
+        Of the training; its validation losses are those of the pairs that were watched.
 
     Raises
     ------
     ValueError
-        When a pair is none of the snapshots.
+        When a pair is none of its snapshots.
 
     Examples
     --------
@@ -161,30 +168,48 @@ def train_net(
     ... )
     >>> pairs = all_pairs(known, 2, seed=0)
     >>> reader = Reader.learn(known, pairs)
-    >>> net = train_net(DeepInterestNet, known, pairs, reader, epochs=2, seed=0)
+    >>> net, history = train_net(DeepInterestNet, known, pairs, reader, epochs=2, seed=0)
+    >>> history.rows  # six pairs, twice
+    12
     >>> network_probabilities(net, known, pairs, reader, pairs.shift).shape
     (6,)
     """
     torch.manual_seed(seed)
     if kind is DeepInterestNet:
-        options = {"attention": (32, 16)} | options
+        options = {"attention": (16, 8)} | options
     sizes = {"facts": reader.facts, "events": EVENTS, "hidden": (64, 32)}
     net = kind(snapshots.bought.shape[1], **(sizes | options))
-    target = torch.from_numpy(pairs.bought)
-    if shuffle_labels:
-        target = target[torch.randperm(len(target))]
-    fit(
-        AtSnapshots(net, *reader.histories(snapshots)),
+    bought = _dealt_within_dates(snapshots, pairs, seed) if shuffle_labels else pairs.bought
+    history, events = reader.histories(snapshots)
+    watch = None
+    if watched is not None:  # their histories stand behind those in training
+        more = reader.histories(watched[0])
+        candidate, snapshot, facts = reader.inputs(*watched)
+        watch = [candidate, snapshot + len(history), facts], torch.from_numpy(watched[1].bought)
+        history, events = torch.cat([history, more[0]]), torch.cat([events, more[1]])
+    course = fit(
+        AtSnapshots(net, history, events),
         reader.inputs(snapshots, pairs),
-        target,
+        torch.from_numpy(bought),
         loss=nn.functional.binary_cross_entropy_with_logits,
         epochs=epochs,
         batch_size=512,
         learning_rate=2e-2,
         weight_decay=0.1,
         seed=seed,
+        validation=watch,
+        checks=4,
     )
-    return net
+    return net, course
+
+
+def _dealt_within_dates(snapshots: Snapshots, pairs: Pairs, seed: int) -> np.ndarray:
+    """The pairs' answers, those of each date in random order."""
+    date = snapshots.as_of[pairs.snapshot]
+    luck = np.random.default_rng(seed).random(len(date))
+    dealt = np.empty_like(pairs.bought)
+    dealt[np.argsort(date, kind="stable")] = pairs.bought[np.lexsort((luck, date))]
+    return dealt
 
 
 def network_probabilities(

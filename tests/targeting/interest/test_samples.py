@@ -210,11 +210,11 @@ def test_the_shift_puts_a_models_chances_right():
     pairs = samples.sample_pairs(whole, 3000, seed=0)
     assert pairs.shift == pytest.approx(np.log(3 * rate / (1 - rate)))
     every = samples.all_pairs(whole, 3000, seed=0)
-    said = baselines.classical_probabilities(whole, pairs, whole, every, seed=0)
+    said = baselines.ClassicalModels.learn(whole, pairs, seed=0).probabilities(whole, every)
     truth = 1 / (1 + np.exp(3 - whole.own[:, :, 0]))
     for name, probability in said.items():
         assert probability.mean() == pytest.approx(rate, rel=0.1), name
-        assert np.abs(probability.reshape(truth.shape) - truth).mean() < 0.03, name
+        assert np.abs(probability.reshape(truth.shape) - truth).mean() < 0.05, name
 
 
 def test_all_pairs_fold_to_households_and_candidates():
@@ -255,6 +255,31 @@ def test_the_naive_rules_are_shares_of_training_pairs():
     assert got[0] == pytest.approx(share, abs=0.02)
 
 
+def test_habit_times_popularity_multiplies_odds():
+    every = samples.all_pairs(TEST, 99, seed=0)
+    said = baselines.naive_probabilities(TRAIN, TEST, every)
+    popular, habit, both = (probability / (1 - probability) for probability in said.values())
+    rate = TRAIN.bought.mean()
+    assert np.allclose(both, habit * np.sqrt(popular * (1 - rate) / rate), rtol=1e-3)
+
+
+def test_only_the_model_with_candidates_tells_pairs_of_the_same_facts_apart():
+    alike = np.zeros((200, 3, 10), np.float32)
+    bought = np.zeros((200, 3), bool)
+    bought[:, 0] = np.arange(200) % 4 > 0  # three households of four
+    bought[:, 1] = np.arange(200) % 4 == 0
+    parts = {"own": alike, "context": np.zeros((200, 8)), "bought": bought}
+    when = np.full(200, np.datetime64("2017-04-01"))
+    history = np.zeros((200, 2), np.int32)
+    known = samples.Snapshots(customer=np.arange(200), as_of=when, history=history, **parts)
+    pairs = samples.all_pairs(known, 200, seed=0)
+    said = baselines.ClassicalModels.learn(known, pairs, seed=0).probabilities(known, pairs)
+    folded = {name: probability.reshape(200, 3) for name, probability in said.items()}
+    assert folded["logistic with candidate"][0] == pytest.approx([0.75, 0.25, 0], abs=0.05)
+    for name in ("logistic", "trees", "bigger trees"):
+        assert folded[name] == pytest.approx(1 / 3, abs=0.01), name
+
+
 def test_the_future_of_the_training_dates_changes_no_chance_of_the_naive_rules():
     every = samples.all_pairs(TEST, 99, seed=0)
     other = samples.Snapshots(**(vars(TEST) | {"bought": ~TEST.bought}))
@@ -267,17 +292,17 @@ def test_the_future_of_the_training_dates_changes_no_chance_of_the_naive_rules()
 def test_classical_models_rank_habits_and_do_not_read_the_answers():
     pairs = samples.sample_pairs(TRAIN, 600, negatives=2, seed=0)
     every = samples.all_pairs(TEST, 99, seed=0)
-    said = baselines.classical_probabilities(TRAIN, pairs, TEST, every, seed=0)
+    models = baselines.ClassicalModels.learn(TRAIN, pairs, seed=0)
+    said = models.probabilities(TEST, every)
     blinded = samples.Pairs(every.snapshot, every.candidate, 1 - every.bought, 0.0)
-    again = baselines.classical_probabilities(TRAIN, pairs, TEST, blinded, seed=0)
+    again = models.probabilities(TEST, blinded)
     for name, probability in said.items():
         assert roc_auc(every.bought, probability) > 0.85, name
         assert np.array_equal(probability, again[name]), name
     dealt = np.random.default_rng(0).permutation(pairs.bought)
     null = samples.Pairs(pairs.snapshot, pairs.candidate, dealt, pairs.shift)
-    for name, probability in baselines.classical_probabilities(
-        TRAIN, null, TEST, every, seed=0
-    ).items():
+    shuffled = baselines.ClassicalModels.learn(TRAIN, null, seed=0)
+    for name, probability in shuffled.probabilities(TEST, every).items():
         assert roc_auc(every.bought, probability) < 0.75, name
 
 

@@ -9,6 +9,7 @@ import torch
 
 from pm_utils.customers.purchase_log import CONTEXT_COLUMNS, HISTORY_COLUMNS
 from pm_utils.evaluation.ranking import roc_auc
+from pm_utils.learning.training import evaluate_loss
 from pm_utils.targeting.interest import attention, samples, training
 from pm_utils.targeting.interest.networks import DeepInterestNet, PooledInterestNet
 from tests.support.interest_world import TEST, TRAIN
@@ -48,7 +49,7 @@ def trained() -> SimpleNamespace:
         ("pooled", PooledInterestNet, reader, {}),
         ("null", DeepInterestNet, reader, {"shuffle_labels": True}),
     ):
-        net = training.train_net(kind, TRAIN, pairs, by, epochs=25, seed=0, **options)
+        net, _ = training.train_net(kind, TRAIN, pairs, by, epochs=25, seed=0, **options)
         made[name] = net, training.network_probabilities(net, TEST, every, by, pairs.shift)
     return SimpleNamespace(made=made, every=every, reader=reader, blind=blind, pairs=pairs)
 
@@ -69,8 +70,33 @@ def test_chances_are_shifted_logits_and_training_is_repeated_by_its_seed(trained
         training.train_net(DeepInterestNet, TRAIN, trained.pairs, trained.reader, **settings)
         for _ in range(2)
     ]
-    first, second = (list(net.parameters()) for net in twice)
+    first, second = (list(net.parameters()) for net, _ in twice)
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_watched_pairs_draw_the_learning_curve(trained):
+    later = samples.sample_pairs(TEST, 100, seed=0)
+    settings = {"epochs": 2, "seed": 0, "watched": (TEST, later)}
+    net, course = training.train_net(
+        DeepInterestNet, TRAIN, trained.pairs, trained.reader, **settings
+    )
+    assert len(course.validation) == 2  # a single batch in each pass
+    at = training.AtSnapshots(net, *trained.reader.histories(TEST))
+    target = torch.from_numpy(later.bought)
+    loss = torch.nn.functional.binary_cross_entropy_with_logits
+    now = evaluate_loss(at, trained.reader.inputs(TEST, later), target, loss=loss)
+    assert now == pytest.approx(min(course.validation), rel=1e-5)
+
+
+def test_answers_are_dealt_within_each_date():
+    days = np.datetime64("2017-04-01") + np.arange(len(TRAIN.as_of)) % 2
+    two_days = replace(TRAIN, as_of=days)
+    pairs = samples.sample_pairs(two_days, 500, seed=0)
+    dealt = training._dealt_within_dates(two_days, pairs, seed=0)
+    assert not np.array_equal(dealt, pairs.bought)
+    for day in np.unique(days):
+        rows = days[pairs.snapshot] == day
+        assert dealt[rows].sum() == pairs.bought[rows].sum()
 
 
 def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):

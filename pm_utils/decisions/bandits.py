@@ -723,8 +723,8 @@ class UniformStart:
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Hand the round to the policy."""
-        self.rounds_left = max(self.rounds_left - 1, 0)
         self.policy.learn(customers, ads, clicks)
+        self.rounds_left = max(self.rounds_left - 1, 0)
 
 
 def starting(
@@ -740,12 +740,19 @@ def starting(
         A number of replications → a policy, as in `tournament`.
     n_ads, rounds : int
 
+    Raises
+    ------
+    ValueError
+        When there is no ad or `rounds` is negative.
+
     Examples
     --------
     >>> from pm_utils.decisions.bandits import Thompson, starting
     >>> starting(lambda n: Thompson(4, n), 4, rounds=1)(2).rounds_left
     1
     """
+    whole_numbers(n_ads, "n_ads", low=1)
+    whole_numbers(rounds, "rounds")
     return lambda n: UniformStart(make(n), n_ads, rounds=rounds)
 
 
@@ -763,6 +770,12 @@ class Strangers:
     seed : int
         Draws a shuffle of the customers for each replication.
 
+    Raises
+    ------
+    ValueError
+        When a number is below 1; by `choose` and `learn`, when a customer is not from 0 to N - 1 or
+        there are other replications.
+
     Examples
     --------
     >>> import numpy as np
@@ -776,17 +789,27 @@ class Strangers:
     def __init__(
         self, policy: BanditPolicy, n_customers: int, replications: int, *, seed: int
     ) -> None:
+        for name, count in (("n_customers", n_customers), ("replications", replications)):
+            whole_numbers(count, name, low=1)
         everyone = np.tile(np.arange(n_customers), (replications, 1))
         self.policy = policy
         self.other = np.random.default_rng(seed).permuted(everyone, axis=1)  # (R, N)
 
     def choose(self, customers: np.ndarray) -> np.ndarray:
         """Return what the policy would show to the others."""
-        return self.policy.choose(np.take_along_axis(self.other, customers, 1))
+        return self.policy.choose(self._others(customers))
 
     def learn(self, customers: np.ndarray, ads: np.ndarray, clicks: np.ndarray) -> None:
         """Let the policy believe that the others clicked."""
-        self.policy.learn(np.take_along_axis(self.other, customers, 1), ads, clicks)
+        self.policy.learn(self._others(customers), ads, clicks)
+
+    def _others(self, customers: np.ndarray) -> np.ndarray:
+        """Return whom customers are taken for, replication by replication → (R, B)."""
+        replications, n_customers = self.other.shape
+        customers = _whole(customers, "customers", n_customers)
+        if customers.ndim != 2 or len(customers) != replications:
+            raise ValueError(f"customers is {customers.shape}: give ({replications}, B)")
+        return np.take_along_axis(self.other, customers, 1)
 
 
 def tournament(

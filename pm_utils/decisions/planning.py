@@ -32,7 +32,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from pm_utils.decisions.budget_env import BudgetCampaign, Episodes, Forecast, State
-from pm_utils.inputs import numbers, whole_numbers
+from pm_utils.inputs import numbered, numbers, whole_numbers
 
 FlightPolicy = Callable[[Episodes, State], tuple[np.ndarray, np.ndarray]]
 
@@ -176,8 +176,8 @@ def threshold(level: float | np.ndarray, pacing: float | np.ndarray = 0.0) -> Fl
     ValueError
         When a number is not finite.
     """
-    numbers(level, "level")
-    numbers(pacing, "pacing")
+    level = numbers(numbered(level, "level"), "level")
+    pacing = numbers(numbered(pacing, "pacing"), "pacing")
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
         least_gain = level * pace(episodes.campaign, state, pacing)
@@ -227,7 +227,7 @@ def frequency_cap(
     >>> frequency_cap(every=2)(episodes, state)[0]
     array([[1, 0]])
     """
-    every = whole_numbers(every, "every", low=1)
+    every = whole_numbers(numbered(every, "every"), "every", low=1)
     ruled = threshold(level, pacing)
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
@@ -351,7 +351,9 @@ class LagrangianPlans:
     Raises
     ------
     ValueError
-        When the weeks are no such number; by `bound`, when the flights are not whole or negative.
+        When the weeks are no such number; by `bound`, when the flights are not whole or negative;
+        by `solve` and `policy`, when a price or a pacing is not finite, the prices are not one for
+        all or one each, or a customer is not among the N.
 
     Examples
     --------
@@ -404,7 +406,10 @@ class LagrangianPlans:
         gains : list of arrays of shape (2**t, N)
             In the order of `fatigue`.
         """
-        numbers(price, "price")
+        price = numbers(numbered(price, "price"), "price")
+        if price.shape not in ((), (len(self.forecast),)):
+            told = f"price has shape {price.shape} for {len(self.forecast):,} customers"
+            raise ValueError(f"{told}: give one for all or one for each")
         value, gains = np.zeros((2**self.weeks, len(self.forecast))), []
         for none, shown, stays, stays_shown in reversed(self._tables):
             rest = none + stays * value[0::2]
@@ -451,13 +456,21 @@ class LagrangianPlans:
             Which of the N those of the E campaigns are; by default all in turn.
         """
         _, gains = self.solve(price)
-        prices = np.broadcast_to(price, len(self.forecast))
+        prices = np.broadcast_to(numbered(price, "price"), len(self.forecast))
+        pacing = numbers(numbered(pacing, "pacing"), "pacing")
+        if customers is not None:
+            named = numbered(customers, "customers")
+            customers = whole_numbers(named, "customers", high=len(self.forecast) - 1)
 
         def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
             who = customers
             if who is None:
                 who = np.arange(np.prod(episodes.shape)).reshape(episodes.shape)
                 who = who % len(self.forecast)
+            elif who.shape != episodes.shape:
+                raise ValueError(
+                    f"customers is {who.shape}: give {episodes.shape}, one in each place"
+                )
             cell = _nearest_history(self.fatigue[state.week], state.fatigue)
             gain = gains[state.week][cell, who]
             least_gain = prices[who] * (pace(episodes.campaign, state, pacing)[:, None] - 1)
@@ -479,6 +492,11 @@ def each_alone(price: float, pacing: float = 0.0) -> FlightPolicy:
     price, pacing : float
         As in `LagrangianPlans.policy`; both can be tuned on other customers.
 
+    Raises
+    ------
+    ValueError
+        When one is not one finite number.
+
     Examples
     --------
     Two flights over two weeks, which earn 0.50 dollars with the first customer and 1.00 with the
@@ -498,6 +516,8 @@ def each_alone(price: float, pacing: float = 0.0) -> FlightPolicy:
     >>> play_flights(episodes, each_alone(price=0.75)).sent
     array([[1, 1]])
     """
+    numbers(price, "price", ndim=0)
+    numbers(pacing, "pacing", ndim=0)
     known: list[tuple[Forecast, FlightPolicy]] = []
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
@@ -524,7 +544,7 @@ def tune_plans(
     Raises
     ------
     ValueError
-        When there is no world or nothing to try.
+        When there is no world or nothing to try, or a price, a pacing or a profit is not finite.
 
     Examples
     --------
@@ -542,7 +562,9 @@ def tune_plans(
     >>> tune_plans(worlds, prices=[0.0, 0.75, 2.0], pacings=[0.0])  # free flights go out at once
     {'price': 0.75, 'pacing': 0.0}
     """
-    tried = list(product(prices, pacings))
+    grid = {"prices": prices, "pacings": pacings}
+    grid = [numbers(list(values), name, ndim=1).tolist() for name, values in grid.items()]
+    tried = list(product(*grid))
     if not (tried and worlds):
         raise ValueError(f"{len(worlds)} worlds, {len(tried)} settings: give one or more of each")
     earned = np.zeros(len(tried))
@@ -550,8 +572,8 @@ def tune_plans(
         plans = LagrangianPlans(world.forecast, world.campaign.weeks)
         for number, (price, pacing) in enumerate(tried):
             earned[number] += play_flights(world, plans.policy(price, pacing)).total.mean()
-    price, pacing = tried[earned.argmax()]
-    return {"price": float(price), "pacing": float(pacing)}
+    price, pacing = tried[numbers(earned, "profit").argmax()]
+    return {"price": price, "pacing": pacing}
 
 
 def _nearest_history(levels: np.ndarray, fatigue: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.stats import norm
 
-from pm_utils.inputs import numbers, share, whole_numbers
+from pm_utils.inputs import numbered, numbers, share, whole_numbers
 
 # How a boundary falls with the share of the planned customers that have come: c_k is a constant
 # times this power of k / K.
@@ -87,7 +87,7 @@ def crossing_probabilities(bounds: np.ndarray, *, drift: float = 0.0) -> np.ndar
     Parameters
     ----------
     bounds : array of shape (K,)
-        :math:`c_k`, above 0, as from `boundaries`.
+        :math:`c_k`, above 0, as from `boundaries`; looks are called by number, from 0.
     drift : float
         θ. A test planned for 80 % power at one look has :math:`\theta \sqrt K = 2.80` at K looks.
 
@@ -117,7 +117,8 @@ def crossing_probabilities(bounds: np.ndarray, *, drift: float = 0.0) -> np.ndar
     >>> crossing_probabilities(boundaries(5), drift=planned).round(2)[-1]
     np.float64(0.79)
     """
-    bounds, drift = numbers(bounds, "bounds", ndim=1, above=0), float(numbers(drift, "drift"))
+    bounds = numbers(numbered(bounds, "bounds"), "bounds", ndim=1, above=0)
+    drift = float(numbers(drift, "drift", ndim=0))
     nodes, weights = np.polynomial.legendre.leggauss(_NODES)
     sums, chance = np.zeros(1), np.ones(1)  # where tests that go on stand, and how likely
     called = np.zeros(len(bounds))

@@ -221,6 +221,53 @@ def test_strangers_teach_of_those_whom_they_stand_for():
     assert spy.told[0][2].tolist() == [[True, False, True]]
 
 
+def test_a_start_refuses_what_its_policy_refuses_and_is_not_over():
+    start = bandits.UniformStart(bandits.Thompson(2, 1), 2)
+    who = np.zeros((1, 2), int)
+    for clicks in ([[0, np.nan]], [[-1, 1]], [["no", "yes"]]):
+        with pytest.raises(ValueError, match="clicks"):
+            start.learn(who, start.choose(who), np.array(clicks))
+    with pytest.raises(ValueError, match="ads is out of range"):
+        start.learn(who, who + 2, who)
+    assert start.choose(who).tolist() == [[0, 1]]
+    start.learn(who, start.choose(who), who)
+    assert start.rounds_left == 0
+
+
+def test_starts_and_strangers_that_cannot_be_are_refused():
+    known = bandits.Known(np.arange(3))
+    for call, said in (
+        (lambda: bandits.UniformStart(known, 0), "n_ads"),
+        (lambda: bandits.UniformStart(known, 3, rounds=-1), "rounds"),
+        (lambda: bandits.starting(lambda n: known, 0, rounds=1), "n_ads"),
+        (lambda: bandits.starting(lambda n: known, 3, rounds=0.5), "rounds"),
+        (lambda: bandits.Strangers(known, 2.5, 1, seed=0), "n_customers"),
+        (lambda: bandits.Strangers(known, 3, 0, seed=0), "replications"),
+    ):
+        with pytest.raises(ValueError, match=f"{said} is"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("customers", "said"),
+    [
+        ([[-1], [0]], "customers is out of range"),
+        ([[3], [0]], "customers is out of range"),
+        ([[np.nan], [0]], "customers is not finite"),
+        ([[0]], r"customers is \(1, 1\): give \(2, B\)"),
+        ([0, 1], r"customers is \(2,\): give \(2, B\)"),
+    ],
+)
+def test_strangers_stand_for_customers_that_are_known(customers, said):
+    spy = Spy(1)
+    null, who = bandits.Strangers(spy, 3, 2, seed=0), np.array(customers)
+    with pytest.raises(ValueError, match=said):
+        null.choose(who)
+    with pytest.raises(ValueError, match=said):
+        null.learn(who, np.ones(who.shape, int), np.ones(who.shape, bool))
+    assert not spy.told
+
+
 # --- The network ---------------------------------------------------------------------------------
 
 

@@ -32,6 +32,11 @@ _NEIGHBOURS = "bandits.py::test_customers_and_ads_that_are_none_are_no_neighbour
 _GAMES = "bandits.py::test_games_that_cannot_be_are_refused"
 _FORECAST = "budget_env.py::test_forecasts_know_their_customers_and_take_numbers_that_can_be"
 _STRAIN = "budget_env.py::test_a_strain_that_is_not_known_brings_no_number"
+_STARTS = "bandits.py::test_starts_and_strangers_that_cannot_be_are_refused"
+_START = "bandits.py::test_a_start_refuses_what_its_policy_refuses_and_is_not_over"
+_STRANGERS = "bandits.py::test_strangers_stand_for_customers_that_are_known"
+_NUMBERS = "planning.py::test_prices_and_paces_that_are_no_number_are_refused"
+_PLANS = "planning.py::test_customers_and_campaigns_of_plans_are_called_by_number"
 _TESTS = {
     "bandits.BanditPolicy.choose": _NEIGHBOURS,
     "bandits.BanditPolicy.learn": _CLICKS,
@@ -54,6 +59,13 @@ _TESTS = {
     "bandits.DeepThompson": _BY_NUMBER,
     "bandits.DeepThompson.choose": _NEIGHBOURS,
     "bandits.DeepThompson.learn": _CLICKS,
+    "bandits.UniformStart": _STARTS,
+    "bandits.UniformStart.choose": _START,
+    "bandits.UniformStart.learn": _START,
+    "bandits.starting": _STARTS,
+    "bandits.Strangers": _STARTS,
+    "bandits.Strangers.choose": _STRANGERS,
+    "bandits.Strangers.learn": _STRANGERS,
     "budget_env.BudgetCampaign": "budget_env.py::test_a_campaign_of_parts_is_refused",
     "budget_env.Forecast": "budget_env.py::test_customers_of_a_forecast_are_matched_by_index",
     "budget_env.Forecast.take": _FORECAST,
@@ -73,6 +85,11 @@ _TESTS = {
     "planning.Played": "planning.py::test_exact_value_reports_what_was_paid_for",
     "planning.threshold": "planning.py::test_settings_that_cannot_be_are_refused",
     "planning.tune_policy": "planning.py::test_settings_that_cannot_be_are_refused",
+    "planning.frequency_cap": _PLANS,
+    "planning.LagrangianPlans.solve": _PLANS,
+    "planning.LagrangianPlans.policy": _PLANS,
+    "planning.each_alone": _NUMBERS,
+    "planning.tune_plans": _NUMBERS,
     "planning.pace": "planning.py::test_the_pace_by_hand",
     "planning.exact_values": (
         "planning.py::test_policies_side_by_side_are_worth_what_they_are_alone"
@@ -109,6 +126,7 @@ BESIDES |= dict.fromkeys(
         "planning.random_choice",
         "planning.everyone",
         "planning.greedy",
+        "planning.likeliest",
         "planning.LagrangianPlans",
         "planning.lattice",
         "planning.small_optimum",

@@ -5,6 +5,7 @@ from functools import cache
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pm_utils.decisions import planning
@@ -410,6 +411,58 @@ def test_settings_that_cannot_be_are_refused():
         planning.LagrangianPlans(pair(), 2).solve(np.nan)
     with pytest.raises(ValueError, match="2 customers for 3 plans"):
         planning.exact_values(pair(), TIGHT, lambda plan: planning.greedy, plans=3)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, [0.1, np.nan]])
+def test_prices_and_paces_that_are_no_number_are_refused(wrong):
+    plans = planning.LagrangianPlans(pair(), 2)
+    worlds = [Episodes(pair(), TIGHT)]
+    for call, said in (
+        (lambda: planning.frequency_cap(wrong), "every"),
+        (lambda: planning.frequency_cap(2, wrong), "level"),
+        (lambda: planning.frequency_cap(2, 0.1, wrong), "pacing"),
+        (lambda: plans.solve(wrong), "price"),
+        (lambda: plans.policy(wrong), "price"),
+        (lambda: plans.policy(0.1, wrong), "pacing"),
+        (lambda: planning.each_alone(wrong), "price"),
+        (lambda: planning.each_alone(0.1, wrong), "pacing"),
+        (lambda: planning.tune_plans(worlds, np.ravel(wrong), [0.0]), "prices"),
+        (lambda: planning.tune_plans(worlds, [0.1], np.ravel(wrong)), "pacings"),
+    ):
+        with pytest.raises(ValueError, match=f"{said} (is|has shape)"):
+            call()
+
+
+def test_customers_and_campaigns_of_plans_are_called_by_number():
+    plans, price = planning.LagrangianPlans(forecast(), WEEKS), pd.Series(np.linspace(0.1, 0.5, 40))
+    value, _ = plans.solve(price.to_numpy())
+    assert plans.solve(price[::-1])[0].tolist() == value.tolist()
+    episodes = Episodes(forecast(), BudgetCampaign(WEEKS, FLIGHT, 30), episodes=2)
+    start, level, every = episodes.start(), pd.Series([0.1, 0.4]), pd.Series([1, 2])
+    who = pd.DataFrame(np.arange(40).reshape(2, 20))
+    for make, given in (
+        (plans.policy, {"price": price, "pacing": level, "customers": who}),
+        (planning.frequency_cap, {"every": every, "level": level, "pacing": level}),
+    ):
+        plain = {name: each.to_numpy() for name, each in given.items()}
+        expected = make(**plain)(episodes, start)
+        for name, each in given.items():
+            found = make(**plain | {name: each[::-1]})(episodes, start)
+            assert all(np.array_equal(*both) for both in zip(found, expected, strict=True))
+            with pytest.raises(ValueError, match=f"{name} has no row 0"):
+                make(**plain | {name: each.add_prefix("c", axis=0)})
+
+
+def test_customers_and_prices_that_no_plan_knows_are_refused():
+    plans = planning.LagrangianPlans(pair(), 2)
+    for customers in ([[-1, 0]], [[0, 2]], [[0.5, 1]]):
+        with pytest.raises(ValueError, match="customers is"):
+            plans.policy(0.1, customers=np.array(customers))
+    with pytest.raises(ValueError, match=r"price has shape \(3,\) for 2 customers"):
+        plans.policy(np.full(3, 0.1))
+    episodes = Episodes(pair(), TIGHT)
+    with pytest.raises(ValueError, match=r"customers is \(1, 1\): give \(1, 2\)"):
+        plans.policy(0.1, customers=np.array([[0]]))(episodes, episodes.start())
 
 
 def test_plans_want_weeks_and_flights_that_can_be():

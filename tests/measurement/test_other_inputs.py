@@ -355,6 +355,7 @@ BESIDES = dict.fromkeys(
         "post_click_networks.doubly_robust_loss",
         "rates.Rate",
         "rates.wilson",
+        "sequential.boundaries",
         "several_arms.several_proportions",
         "several_arms.several_means_from_moments",
     ),
@@ -368,6 +369,7 @@ _TESTS = {
     "off_policy.evaluate_policy": "test_tables_of_a_policy_meet_by_their_labels",
     "post_click.PairCounts.take": "test_some_pairs_are_taken_by_number",
     "post_click.scoreboard_rows": "test_scoreboard_rows_take_sizes_and_the_best_rival",
+    "sequential.crossing_probabilities": "test_looks_are_called_by_number",
     "several_arms.SeveralArms": "test_what_cannot_be_compared_is_named",
 }
 BESIDES |= {

@@ -1,6 +1,7 @@
 """Boundaries of group-sequential tests: published constants, and chances by other ways."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 from scipy.optimize import brentq
@@ -85,9 +86,22 @@ def test_the_sign_of_an_effect_does_not_matter():
         (lambda: sequential.boundaries(5, shape="Haybittle"), "shape is 'Haybittle'"),
         (lambda: sequential.boundaries(5, alpha=5), "alpha"),
         (lambda: sequential.crossing_probabilities(np.array([2.0, 0.0])), "bounds"),
+        (
+            lambda: sequential.crossing_probabilities(np.array([2.0, np.nan])),
+            "bounds is not finite",
+        ),
+        (lambda: sequential.crossing_probabilities(np.ones((2, 2))), "bounds has shape"),
         (lambda: sequential.crossing_probabilities(np.array([2.0]), drift=np.nan), "drift"),
     ],
 )
 def test_plans_that_cannot_be_are_named(call, said):
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_looks_are_called_by_number():
+    bounds = pd.Series([2.9, 2.4, 2.0])
+    expected = sequential.crossing_probabilities(bounds.to_numpy())
+    assert sequential.crossing_probabilities(bounds[::-1]).tolist() == expected.tolist()
+    with pytest.raises(ValueError, match="bounds has no row 0: .*label them 0 to 2"):
+        sequential.crossing_probabilities(bounds.set_axis(list("abc")))

@@ -31,10 +31,11 @@ def best(values, score):
 
 
 def learner(kind):
-    models = {"TLearner": 1, "DRLearner": 2}[kind] * [LinearRegression()]
+    models = (2 if kind == "DRLearner" else 1) * [LinearRegression()]
     return getattr(uplift, kind)(*models)
 
 
+LEARNERS = ("ResponseRanking", "TLearner", "DRLearner")
 LEARNED = {"x": X, "treated": TREATED, "outcome": EFFECT}
 CASES = {
     "lists.totals_of_best": case(lists.totals_of_best, rows={"values": EFFECT, "score": SCORE}),
@@ -84,7 +85,7 @@ CASES = {
             rows=LEARNED,
             drawn=kind == "DRLearner",  # arrays have no other order than that of their rows
         )
-        for kind in ("TLearner", "DRLearner")
+        for kind in LEARNERS
     },
     **{
         f"uplift.{kind}.predict": case(
@@ -92,7 +93,7 @@ CASES = {
             rows={"x": X[::-1]},
             by_row=True,
         )
-        for kind in ("TLearner", "DRLearner")
+        for kind in LEARNERS
     },
     "uplift.DRLearner.pseudo_outcomes": case(
         learner("DRLearner").pseudo_outcomes, rows=LEARNED, by_row=True, drawn=True
@@ -211,11 +212,14 @@ BESIDES |= dict.fromkeys(
         "redemption.networks.ConversionPredictNet",
         "redemption.networks.ResidualUnit",
         "redemption.networks.DeepCrossing",
+        "uplift.Learner",
+        "uplift.ResponseRanking",
         "uplift.TLearner",
         "uplift.DRLearner",
     ),
     "takes no rows",
 )
+BESIDES |= dict.fromkeys(("uplift.Learner.fit", "uplift.Learner.predict"), "the package makes it")
 
 
 @pytest.mark.parametrize(("check", "name"), properties(CASES))

@@ -88,8 +88,8 @@ def _check_limit(row: dict[str, Any]) -> list[str]:
 
 
 def _check_null(row: dict[str, Any], found: RowEvidence) -> list[str]:
-    """Say where the null, or what it may be, is not worse than all that the deep model may be."""
-    deep, null = found.span("deep"), found.span("null")
+    """Say where a null, of this run or of a seed, is not worse than all that deep may be."""
+    deep, null = found.span("deep"), found.range_of_null()
     if deep is None or null is None or row["null"] is None:
         return []
     sign = found.sign
@@ -99,7 +99,7 @@ def _check_null(row: dict[str, Any], found: RowEvidence) -> list[str]:
     if sign * row["null"] >= worst:
         problems.append(f"null is {row['null']:.6g}, not {side} deep's {ends}")
     if max(sign * end for end in null) >= worst:
-        problems.append(f"null may be {null[0]:.6g} to {null[1]:.6g} and reach deep's {ends}")
+        problems.append(f"nulls are {null[0]:.6g} to {null[1]:.6g} and reach deep's {ends}")
     return problems
 
 

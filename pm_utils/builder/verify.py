@@ -1,4 +1,8 @@
-"""Whether a build's figures lie within the evidence, and whether each claim is backed by it."""
+"""Whether a build's figures lie within the evidence, and whether each claim is backed by it.
+
+A run under a seed of the evidence, by the same code on the same machine, lies inside by
+construction. What is found here is that code or a machine changed the figures.
+"""
 
 from typing import Any
 
@@ -24,9 +28,9 @@ def check(boards: list[_Board], evidence: dict[str, Evidence]) -> list[str]:
     -------
     list of str
         One sentence for each figure outside what one more run may give or better than its limit,
-        each null that is not clearly worse than the deep model, each claim that too few seeds
-        back, each win of a deep model without a null, and each chapter or row on which only one
-        side has something to say. Empty when all is well.
+        each null of a headline that is not clearly worse than the deep model, each claim that too
+        few seeds back, each win of a deep model without a null, and each chapter or row on which
+        only one side has something to say. Empty when all is well.
     """
     problems = []
     for board in boards:
@@ -52,7 +56,8 @@ def _check_board(board: _Board, known: Evidence) -> list[str]:
         if found is None:
             problems.append(f"{metric}: no evidence, {again}")
             continue
-        told = _check_values(row, found) + _check_null(row, found)
+        told = _check_values(row, found)
+        told += _check_null(row, found) if found.headline else []
         problems += [f"{metric}: {problem}" for problem in told]
     for claim in board["claims"]:
         row, found = rows.get(claim["metric"]), known.rows.get(claim["metric"])
@@ -63,6 +68,8 @@ def _check_board(board: _Board, known: Evidence) -> list[str]:
 
 def _check_values(row: dict[str, Any], found: RowEvidence) -> list[str]:
     problems = []
+    if row["headline"] != found.headline:
+        problems.append(f"headline is {row['headline']}, in the evidence {found.headline}")
     if row["better"] != found.better:
         problems.append(f"{row['better']} is better, in the evidence {found.better}")
     for model in _JUDGED:
@@ -142,9 +149,9 @@ def compare(boards: list[_Board], evidence: dict[str, Evidence]) -> list[dict[st
         for row in [row for row in board["rows"] if row["headline"]]:
             seen = known.rows.get(row["metric"]) if known else None
             for model in [model for model in _SHOWN if row[model] is not None]:
-                span = seen.span(model) if seen else None
-                low, high = span or (None, None)
-                inside = None if span is None else low <= row[model] <= high
+                ends = seen.span(model) if seen else None
+                low, high = ends or (None, None)
+                inside = None if ends is None else low <= row[model] <= high
                 facts = {"chapter": board["chapter"], "metric": row["metric"], "model": model}
                 facts |= {"figure": row[model], "low": low, "high": high, "inside": inside}
                 found.append(facts)

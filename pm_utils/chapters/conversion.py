@@ -623,7 +623,7 @@ def bending_claim(verdict: str, switching: float) -> str:
     if switching < 0.05:
         return (
             f"{share}: with the penalty that the held-out campaigns prefer, it is a straight line "
-            "under another name. Networks that bend were in the same grid and had more loss there."
+            "under another name."
         )
     worth = {
         "beats": "What they add lowers the loss below that of the best classical model.",

@@ -1,4 +1,4 @@
-"""Was the network trained? Whether its hidden units bend, on the data that it is judged on."""
+"""Whether a network's hidden units bend on the data that it is judged on, or it is a line."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -24,7 +24,8 @@ def switching_share(
 
     A unit switches when what comes into its activation is above zero in more than 1 % and in less
     than 99 % of the rows. One that is always on passes a straight line through and one that is
-    always off nothing: a network of such units is a linear model, whatever it is called.
+    always off nothing: a network of such units is a linear model, whatever it is called. That units
+    switch does not show that the network was trained: those of a new one do so too.
 
     Parameters
     ----------

@@ -46,6 +46,11 @@ def test_functions_count_like_modules_and_layers_add_up():
     assert switching_share(model, [X]) == pytest.approx(1 / 3)
 
 
+def test_what_the_model_returns_may_have_any_shape():
+    network = nn.Sequential(layer(0.0), nn.ReLU())
+    assert switching_share(lambda x: network(x)[None], [X], batch_size=7) == 1.0
+
+
 def test_a_channel_of_a_picture_is_one_unit():
     pictures = torch.randn(40, 1, 4, 4, generator=torch.Generator().manual_seed(0))
     convolution = nn.Conv2d(1, 2, 1)

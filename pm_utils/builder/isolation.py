@@ -39,6 +39,22 @@ def clean_environment(home: Path) -> dict[str, str]:
     return passed | FIXED | folders | _cache()
 
 
+@contextlib.contextmanager
+def evidence_from(folder: Path | None) -> Iterator[None]:
+    """Let what this process reads of evidence come from a folder; from nowhere with None.
+
+    Without it evidence is that of the checkout which holds the package.
+    """
+    before = os.environ.get("PM_EVIDENCE")
+    os.environ["PM_EVIDENCE"] = str(folder) if folder else "none"
+    try:
+        yield
+    finally:
+        os.environ.pop("PM_EVIDENCE")
+        if before is not None:
+            os.environ["PM_EVIDENCE"] = before
+
+
 def environment_of_pages() -> dict[str, str]:
     """Return the user's environment without what changes a Python, such as PYTHONWARNINGS.
 

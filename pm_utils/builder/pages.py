@@ -6,7 +6,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from pm_utils.builder import provenance, runs, seeds
+from pm_utils.builder import isolation, provenance, runs, seeds
 from pm_utils.builder.chapters import Chapter, tags
 from pm_utils.builder.code import digest
 from pm_utils.builder.editions import executed_edition
@@ -222,7 +222,8 @@ def scoreboard_texts(project: Project, tasks: dict[str, Task]) -> dict[str, str]
     paths = [path for p in sorted(profiles) for path in sorted(project.results(p).glob("*.json"))]
     boards = [scoreboard.read_scoreboard(path) for path in paths]
     texts = {"scoreboard.md": scoreboard.markdown_table, "examples.md": scoreboard.examples}
-    return {file: write(boards) for file, write in texts.items()}
+    with isolation.evidence_from(seeds.folder(project)):
+        return {file: write(boards) for file, write in texts.items()}
 
 
 def built_table(project: Project, tasks: dict[str, Task], outcomes: dict[str, Outcome]) -> str:

@@ -689,7 +689,8 @@ def check_scoreboard(folder: Path) -> None:
     if path.is_file():
         board = scoreboard.read_scoreboard(path)
         try:
-            scoreboard.markdown_table([board])
+            with isolation.evidence_from(None):
+                scoreboard.markdown_table([board])
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"{path} is no scoreboard: {error}") from error
 

@@ -99,3 +99,17 @@ def test_no_chapter_finds_what_another_left_at_home(tmp_path):
     command = [sys.executable, "-m", "pm_utils.builder.cli", "book", "--jobs", "1"]
     done = subprocess.run(command, cwd=book.root, capture_output=True, text=True)
     assert "02-b: done" in done.stdout, done.stdout + done.stderr
+
+
+def test_evidence_is_that_of_the_project_or_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("PM_EVIDENCE", "before")
+    with isolation.evidence_from(tmp_path):
+        assert os.environ["PM_EVIDENCE"] == str(tmp_path)
+        with isolation.evidence_from(None):
+            assert os.environ["PM_EVIDENCE"] == "none"
+        assert os.environ["PM_EVIDENCE"] == str(tmp_path)
+    assert os.environ["PM_EVIDENCE"] == "before"
+    monkeypatch.delenv("PM_EVIDENCE")
+    with isolation.evidence_from(None):
+        pass
+    assert "PM_EVIDENCE" not in os.environ

@@ -104,6 +104,7 @@ def mend_theme(html: str) -> str:
 def mend_content(html: str) -> str:
     """Return a page whose bibliography is a list, and whose tables have no header without words."""
     html = html.replace('role="doc-biblioentry"', 'role="listitem"')  # a list's children
+    html = html.replace('<summary aria-label="Toggle hidden content">', "<summary>")  # it has text
     return re.sub(r"<th\b([^>]*)>(?:\s|&nbsp;|&#160;|</?p>)*</th>", r"<td\1></td>", html)
 
 

@@ -60,6 +60,8 @@ def test_the_visible_words_of_a_button_are_its_name():
 def test_a_header_without_words_is_a_cell(words):
     assert mend_content(f'<th class="blank">{words}</th>') == '<td class="blank"></td>'
     assert mend_content("<th>a</th><thead></thead>") == "<th>a</th><thead></thead>"
+    folded = '<summary aria-label="Toggle hidden content">Show code cell source</summary>'
+    assert mend_content(folded) == "<summary>Show code cell source</summary>"
 
 
 def test_a_page_is_mended_below_its_head_and_mending_ids_twice_changes_nothing():

@@ -8,6 +8,7 @@ added first, as if the table in `pm_utils.market.creatives` had them.
 import importlib.util
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pandas as pd
@@ -21,10 +22,14 @@ def add_levels(**more: str) -> dict[str, tuple[str, ...]]:
     """Load the table of attributes before all that reads it, and add levels to it."""
     name = "pm_utils.market.creatives"
     assert "pm_utils.market" not in sys.modules, "run this file in a process of its own"
-    path = Path(pm_utils.__file__).parent / "market/creatives.py"
-    spec = importlib.util.spec_from_file_location(name, path)
+    folder = Path(pm_utils.__file__).parent / "market"
+    stub = ModuleType("pm_utils.market")  # the package without what its own file imports
+    stub.__path__ = [str(folder)]
+    sys.modules["pm_utils.market"] = stub
+    spec = importlib.util.spec_from_file_location(name, folder / "creatives.py")
     sys.modules[name] = table = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(table)
+    del sys.modules["pm_utils.market"]
     for attribute, level in more.items():
         table.ATTRIBUTES[attribute] += (level,)
     return table.ATTRIBUTES

@@ -37,8 +37,6 @@ def information_ladder(
 ) -> pd.DataFrame:
     """Score one classifier with the first group of features, then the first two, and so on.
 
-    Explained in chapter ``conversion``.
-
     Parameters
     ----------
     model : scikit-learn classifier
@@ -239,6 +237,8 @@ def inputs_of(
     recipe: Recipe, features: pd.DataFrame, types: list[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Return the columns that a contender may read, and which of them are the wide feature.
+
+    Explained in chapter ``conversion``.
 
     Parameters
     ----------

@@ -677,8 +677,6 @@ class UniformStart:
     The policy learns from these rounds as from any other. One that always does the same where it
     knows the same, as `LinUCB`, shows a whole first round of customers one ad without them.
 
-    Explained in chapter ``creative-optimisation``.
-
     Parameters
     ----------
     policy : BanditPolicy

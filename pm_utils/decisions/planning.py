@@ -193,8 +193,6 @@ def frequency_cap(
 
     What was sent is read from fatigue, which tells all histories of flights apart.
 
-    Explained in chapter ``budget-policy``.
-
     Parameters
     ----------
     every : int or array of shape (E,)
@@ -484,8 +482,6 @@ def each_alone(price: float, pacing: float = 0.0) -> FlightPolicy:
     """Return the policy that plans for every customer alone, whoever they are, at a price.
 
     The plans are those of `LagrangianPlans`, solved when the policy first meets a forecast.
-
-    Explained in chapter ``budget-policy``.
 
     Parameters
     ----------

@@ -655,6 +655,8 @@ def record(
 def transitions_of(log: FlightLog, observer: PricedView) -> Transitions:
     """Return a log as transitions of one member: tensors of shape (1, T N, ...).
 
+    Explained in chapter ``budget-policy``.
+
     Nothing follows the week in which a customer leaves, so it is charged with all that the leaver
     no longer buys.
     """

@@ -24,8 +24,6 @@ def fit_calibrators(
     With z the logit they say σ(z), σ(z / T), σ(a z + b), a step function that never falls, and
     σ(z + b_s) with one b for each segment, for which the mean of the probabilities is the rate.
 
-    Explained in chapter ``conversion``.
-
     Parameters
     ----------
     target : array of shape (N,), 0 or 1

@@ -73,7 +73,7 @@ def roc_auc(
     Parameters, returns and errors are those of `average_precision`; not a number where one class
     has no weight.
 
-    Explained in chapter ``interest``.
+    Explained in chapter ``formulas``.
 
     References
     ----------

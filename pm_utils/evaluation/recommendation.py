@@ -129,6 +129,8 @@ def _weights(weight: ArrayLike, *households: ArrayLike) -> np.ndarray:
 def log_losses(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     """Return the mean log loss of each row in nats, probabilities clipped to [10⁻⁶, 1 − 10⁻⁶].
 
+    Explained in chapter ``interest``.
+
     Parameters
     ----------
     target, probability : arrays of shape (H, C)
@@ -214,8 +216,6 @@ def resampled_auc(
 
     The pairs are sorted once. A resample then adds up, along that order, the weight of the pairs
     that were not bought: what stands below a purchase is the sum up to its place.
-
-    Explained in chapter ``interest``.
 
     Parameters
     ----------

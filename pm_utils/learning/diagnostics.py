@@ -22,6 +22,8 @@ def switching_share(
 ) -> float:
     """Return the share of hidden units that switch between the rows.
 
+    Explained in chapter ``data-preparation``.
+
     A unit switches when what comes into its activation is above zero in more than 1 % and in less
     than 99 % of the rows. One that is always on passes a straight line through and one that is
     always off nothing: a network of such units is a linear model, whatever it is called. That units

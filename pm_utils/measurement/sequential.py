@@ -82,8 +82,6 @@ def crossing_probabilities(bounds: np.ndarray, *, drift: float = 0.0) -> np.ndar
 
     is the density of :math:`S_k` among tests that went on, integrated by Gauss and Legendre.
 
-    Explained in chapter ``creative-optimisation``.
-
     Parameters
     ----------
     bounds : array of shape (K,)

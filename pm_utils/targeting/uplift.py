@@ -588,8 +588,6 @@ def score_uplift(
 ) -> pd.DataFrame:
     """Judge scores by what an experiment shows, and by the truth.
 
-    Explained in chapter ``creative-optimisation``.
-
     Parameters
     ----------
     scores : dict of arrays of shape (N,)

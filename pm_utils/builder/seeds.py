@@ -170,7 +170,8 @@ def summarise_seeds(
         }
         deep = {kind: values for kind, values in deep.items() if values}
         head = first["unit"], first["better"], first["headline"]
-        rows[metric] = RowEvidence(metric, *head, seeds, figures, names, deep)
+        more = names, deep, _nulls(metric, boards, first.get("contest", ""))
+        rows[metric] = RowEvidence(metric, *head, seeds, figures, *more)
     return Evidence(boards[0]["chapter"], boards[0]["profile"], seeds, made_of, changed, rows)
 
 
@@ -183,6 +184,17 @@ def _figures(metric: str, model: str, rows: list[dict[str, Any]]) -> list[float]
             f"{metric}, {model}: only {len(known)} of {len(rows)} runs have the figure"
         )
     return [float(f"{value:.7g}") for value in known]
+
+
+def _nulls(metric: str, boards: list[_Board], contest: str) -> tuple[float, ...]:
+    """Return the figure of every shuffle, of the seeds one after another."""
+    entered = [one for board in boards for one in board.get("contenders", [])]
+    nulls = [
+        one["test"][metric]
+        for one in entered
+        if one["kind"] == "null" and one["contest"] == contest and metric in one["test"]
+    ]
+    return tuple(float(f"{value:.7g}") for value in nulls)
 
 
 def write_evidence(project: Project, evidence: Evidence) -> Path:

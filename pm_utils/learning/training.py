@@ -43,6 +43,7 @@ class History:
         """
         curve = self.validation or self.train
         facts = {"steps": self.steps, "rows": self.rows, "curve": [float(loss) for loss in curve]}
+        facts["curve_of"] = "validation" if self.validation else "training"
         return facts | {name: float(value) for name, value in more.items()}
 
 

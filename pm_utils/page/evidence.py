@@ -45,6 +45,8 @@ class RowEvidence:
     variants : dict
         ``"doubled"`` and ``"halved"``: the deep figure under the first seeds when the training
         took twice the steps, and when half of the data were there.
+    nulls : tuple of float
+        Every network on shuffled labels, of all seeds; their mean per seed is among `figures`.
     """
 
     metric: str
@@ -55,6 +57,7 @@ class RowEvidence:
     figures: dict[str, list[float] | None]
     names: dict[str, list[str]] = field(default_factory=dict)
     variants: dict[str, list[float]] = field(default_factory=dict)
+    nulls: tuple[float, ...] = ()
 
     @property
     def sign(self) -> int:
@@ -94,9 +97,9 @@ class RowEvidence:
         return None if known is None else one_more_run(known)
 
     def range_of_null(self) -> tuple[float, float] | None:
-        """Return the least and the greatest null of all seeds, None without a null."""
-        known = self.figures["null"]
-        return None if known is None else (min(known), max(known))
+        """Return the least and the greatest null of all shuffles, None without a null."""
+        known = self.nulls or self.figures["null"]
+        return (min(known), max(known)) if known else None
 
     def naive_is_chance(self) -> bool:
         """Tell whether the naive figure lies among the nulls."""
@@ -113,25 +116,33 @@ class RowEvidence:
         pairs = zip(found, deep, strict=False)  # the variants have the first seeds
         return statistics.fmean(self.sign * (v - d) for v, d in pairs)
 
-    def spread(self) -> float | None:
-        """Return half the width of the 95 % interval of one run of deep.
+    def room(self, variant: str) -> float | None:
+        """Return how far a variant may move deep by the luck of its seeds alone.
 
-        Of deep alone or of its gain over classical, whichever differs less between the seeds: what
+        Half the width of the 95 % interval of a mean of as many runs as the variant has. The
+        standard deviation is that of deep or of its gain over classical, whichever is less: what
         both share, such as an easier test, says nothing of the training.
         """
-        deep = self.figures["deep"]
-        if deep is None or len(deep) < 2:
+        deep, found = self.figures["deep"], self.variants.get(variant)
+        if deep is None or len(deep) < 2 or not found:
             return None
-        found = [statistics.stdev(values) for values in (deep, self.gains()) if values]
-        return _quantile(MEAN, len(deep)) * min(found)
+        least = min(statistics.stdev(values) for values in (deep, self.gains()) if values)
+        rounding = 1e-6 * abs(statistics.fmean(deep))
+        return max(_quantile(MEAN, len(deep)) * least / math.sqrt(len(found)), rounding)
 
     def undertrained(self) -> bool:
-        """Tell whether twice the steps make deep better by more than the seeds differ."""
-        change, spread = self.change(DOUBLED), self.spread()
-        if change is None or spread is None:
+        """Tell whether twice the steps make deep better than the luck of the seeds would.
+
+        Or, where deep is behind classical, whether they help in every run and make up for it.
+        """
+        change, room = self.change(DOUBLED), self.room(DOUBLED)
+        if change is None or room is None:
             return False
-        rounding = 1e-6 * abs(statistics.fmean(self.figures["deep"]))
-        return change > max(spread, rounding)
+        if change > room:
+            return True
+        pairs = zip(self.variants[DOUBLED], self.figures["deep"], strict=False)
+        behind = -statistics.fmean(self.gains() or [0.0])
+        return 0 < behind <= change and all(self.sign * (v - d) > 0 for v, d in pairs)
 
 
 @dataclass(frozen=True)
@@ -170,6 +181,7 @@ class Evidence:
                 "difference": row.gains(),
                 "names": row.names,
                 "variants": row.variants,
+                "nulls": list(row.nulls),
             }
             for metric, row in self.rows.items()
         }
@@ -316,7 +328,8 @@ def _evidence(found: Mapping[str, Any], chapter: str) -> Evidence:
             ):
                 raise ValueError(f"{metric}, {model}: give one finite number per seed")
         head = row["unit"], row["better"], row["headline"]
-        rows[metric] = RowEvidence(metric, *head, seeds, figures, row["names"], row["variants"])
+        more = row["names"], row["variants"], tuple(row.get("nulls", ()))
+        rows[metric] = RowEvidence(metric, *head, seeds, figures, *more)
     fields = found["profile"], seeds, found["made_of"], found["variants"]
     return Evidence(chapter, *fields, rows)
 

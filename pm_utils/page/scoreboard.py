@@ -9,26 +9,25 @@ paired interval of the run and from the seeds in ``evidence/``.
 import json
 import math
 import os
+import statistics
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import Markdown
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pm_utils.page import artifacts
-from pm_utils.page.evidence import RowEvidence, read_evidence, verdict
-from pm_utils.page.plots import COLORS, grid
+from pm_utils.page.evidence import DOUBLED, HALVED, Evidence, RowEvidence, read_evidence, verdict
+from pm_utils.page.scoreboard_figure import draw_scoreboard
+from pm_utils.page.scoreboard_row import COLUMNS, LIMITS, Row
 
 FILE = "scoreboard.json"
-COLUMNS = ("null", "naive", "classical", "deep", "limit")
-MARKERS = {"null": "X", "naive": "s", "classical": "D", "deep": "o", "limit": "|"}
 KINDS = ("naive", "classical", "deep", "null")
-LIMITS = ("exact", "bound", "attainable", "oracle")
+LARGE = "full"  # the profile whose evidence is *published*
+_COUNTS = ("steps", "rows")  # of a record of training
 _SAID = {
     "beats": "the deep model **beats** the classical one",
     "loses": "the deep model **loses to** the classical one",
@@ -63,75 +62,6 @@ class Contender:
     test: dict[str, float]
     validation: float | None = None
     training: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Row:
-    """One metric of a chapter; a model that does not exist is None.
-
-    Attributes
-    ----------
-    metric, unit : str
-        What is measured and in what.
-    better : {"higher", "lower"}
-        Which direction is better.
-    naive, classical, deep : float or None
-        A predictor without a model, the best method without deep learning, the network.
-    limit : float or None
-        What no model can pass, where it is known.
-    null : float or None
-        The network trained on shuffled labels.
-    headline : bool
-        Whether the preface shows the row.
-    limit_is : str
-        ``"exact"`` (an optimum), ``"bound"`` (proven), ``"attainable"`` (the best that what is
-        observed allows) or ``"oracle"`` (it knows what nobody can); empty without a limit.
-    names : dict
-        Which contender stands in which column.
-
-    Examples
-    --------
-    >>> from pm_utils.page.scoreboard import Row
-    >>> Row("log loss", "nats", "lower", naive=0.69, classical=0.41, deep=0.42).best()
-    'classical'
-    """
-
-    metric: str
-    unit: str
-    better: str
-    naive: float | None = None
-    classical: float | None = None
-    deep: float | None = None
-    limit: float | None = None
-    null: float | None = None
-    headline: bool = False
-    limit_is: str = ""
-    names: dict[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the direction, the limit's label and that every value is finite or None."""
-        if self.better not in ("higher", "lower"):
-            raise ValueError(f"{self.metric}: better is {self.better!r}, give 'higher' or 'lower'")
-        if self.limit_is and self.limit_is not in LIMITS:
-            raise ValueError(
-                f"{self.metric}: limit_is is {self.limit_is!r}, give one of {', '.join(LIMITS)}"
-            )
-        if self.limit_is and self.limit is None:
-            raise ValueError(f"{self.metric}: limit_is is {self.limit_is!r}, but limit is None")
-        for column in COLUMNS:
-            value = getattr(self, column)
-            if value is not None and not math.isfinite(value):
-                raise ValueError(
-                    f"{self.metric}: {column} is {value}, give a finite number or None"
-                )
-
-    def best(self) -> str | None:
-        """Return which of naive, classical and deep is best, None where none is known."""
-        known = {name: getattr(self, name) for name in ("naive", "classical", "deep")}
-        known = {name: value for name, value in known.items() if value is not None}
-        if not known:
-            return None
-        return (max if self.better == "higher" else min)(known, key=known.__getitem__)
 
 
 class Contest:
@@ -250,6 +180,7 @@ class Contest:
         if nulls:
             values["null"] = sum(nulls) / len(nulls)
         more = {"limit": limit, "limit_is": limit_is, "headline": headline, "names": names}
+        more["contest"] = self.name
         self.board.add(metric, unit=unit, better=better, **values, **more)
 
     def table(self) -> pd.DataFrame:
@@ -258,7 +189,8 @@ class Contest:
             one.name: {"kind": one.kind, self.chosen_by: one.validation, **one.test}
             for one in self.contenders
         }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis(self.name)
+        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(self.name)
+        return table.dropna(axis="columns", how="all")  # nobody may need a validation score
 
     def _figure(self, one: Contender, metric: str) -> float:
         if metric not in one.test:
@@ -287,8 +219,8 @@ class Scoreboard:
     >>> clicks.enter("logistic", "classical", test={"log loss": 0.42}, validation=0.41)
     >>> clicks.enter("network", "deep", test={"log loss": 0.4}, validation=0.4)
     >>> clicks.add("log loss", unit="nats", better="lower", limit=0.39, limit_is="exact")
-    >>> board.rows[0].best(), board.rows[0].names["classical"]
-    ('deep', 'logistic')
+    >>> board.rows[0].deep, board.rows[0].names["classical"]
+    (0.4, 'logistic')
     """
 
     def __init__(self, chapter: str, *, seed: int) -> None:
@@ -322,6 +254,7 @@ class Scoreboard:
         headline: bool = False,
         limit_is: str = "",
         names: dict[str, str] | None = None,
+        contest: str = "",
     ) -> None:
         """Record a metric; see `Row` for what each argument means.
 
@@ -340,6 +273,7 @@ class Scoreboard:
             for name, value in (values | {"null": null}).items()
         }
         more = {"headline": bool(headline), "limit_is": limit_is, "names": dict(names or {})}
+        more["contest"] = contest
         self.rows.append(Row(metric, unit, better, **numbers, **more))
 
     def row(self, metric: str) -> Row:
@@ -434,15 +368,46 @@ class Scoreboard:
         }
 
     def table(self) -> Markdown:
-        """Return the rows as one table, the winner bold where evidence supports one."""
-        return Markdown(markdown_table([self.as_dict()], headline_only=False))
+        """Return the rows as one table, the winner bold where evidence supports one.
+
+        Below it stands how the networks of the headline rows were trained, where they say so.
+        """
+        trained = self._training_table()
+        shown = markdown_table([self.as_dict()], headline_only=False)
+        return Markdown(f"{shown}\n{trained}" if trained else shown)
+
+    def _trained(self) -> list[tuple[Row, Contender]]:
+        """Return each headline row with the network that stands in it, where that has a record."""
+        by_name = {(one.contest, one.name): one for one in self.contenders if one.training}
+        found = [(row, by_name.get((row.contest, row.names.get("deep")))) for row in self.rows]
+        return [(row, one) for row, one in found if row.headline and one]
+
+    def _training_table(self) -> str:
+        """Return one line per headline row: what its network was given, and whether it sufficed."""
+        header = ["headline row", "network", "steps", "rows seen", "units that switch"]
+        header += ["against naive", "twice the steps", "half the data"]
+        lines = [header, ["---", "---", *["---:"] * 6]]
+        for row, one in self._trained():
+            facts, found = one.training, self.evidence(row.metric)
+            steps, rows = (f"{facts[name]:,}" if name in facts else "–" for name in _COUNTS)
+            units = f"{facts['switching']:.0%}" if "switching" in facts else "–"
+            sign = 1 if row.better == "higher" else -1
+            better = row.naive is not None and sign * (row.deep - row.naive) > 0
+            naive = "–" if row.naive is None else "better" if better else "**not better**"
+            changes = [_change(found, variant) for variant in (DOUBLED, HALVED)]
+            lines.append([row.metric, one.name, steps, rows, units, naive, *changes])
+        if len(lines) == 2:
+            return ""
+        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
     def figure(self) -> Figure:
-        """Draw each row on its own scale and, beside it, the gain of deep over classical.
+        """Draw the rows, the gain of deep over classical beside each, and how networks learned.
 
-        The left strip shows every model. The right one shows by how much deep is better than
-        classical in this run (filled) and under each seed of the evidence (rings); left of the
-        line it is worse.
+        The left strip shows every model: by its distance to the limit where there is one that
+        nobody passes, on a logarithmic scale, so that good models can be told apart. The right one
+        shows by how much deep is better than classical in this run (filled) and under each seed of
+        the evidence (rings); left of the line it is worse. Below stand the learning curves of the
+        networks in the headline rows.
 
         Raises
         ------
@@ -451,19 +416,13 @@ class Scoreboard:
         """
         if not self.rows:
             raise ValueError(f"{self.chapter} has no row to draw: add one first")
-        count = len(self.rows)
-        height = 0.55 + 0.85 * count  # inches: a strip of 0.3, its title above, its scale below
-        shape = {"figsize": (7, height), "squeeze": False, "layout": "none"}
-        figure, axes = plt.subplots(count, 2, width_ratios=[3, 2], **shape)
-        edges = {"left": 0.03, "right": 0.97, "bottom": 0.3 / height, "top": 1 - 0.8 / height}
-        figure.subplots_adjust(**edges, hspace=0.55 / 0.3, wspace=0.1)
-        for strip, gain, row in zip(axes[:, 0], axes[:, 1], self.rows, strict=True):
-            _draw_strip(strip, row)
-            _draw_gains(gain, row, self.evidence(row.metric))
-        shown = [c for c in COLUMNS if any(getattr(r, c) is not None for r in self.rows)]
-        handles = [_marker(axes[0, 0], [], [], name) for name in shown]
-        figure.legend(handles, shown, loc="upper center", ncols=len(shown))
-        return figure
+        learned = {(one.contest, one.name): one.training for _, one in self._trained()}
+        curves = {
+            f"{name}, {contest}": (facts["curve"], facts.get("curve_of", ""))
+            for (contest, name), facts in learned.items()
+            if len(facts.get("curve", [])) > 1
+        }
+        return draw_scoreboard(self.rows, [self.evidence(row.metric) for row in self.rows], curves)
 
     def save(self) -> Path:
         """Write the scoreboard as JSON into the chapter's output directory.
@@ -482,7 +441,8 @@ def _seeds_said(found: RowEvidence | None) -> str:
     """Return what the seeds add to a claim, empty where there is nothing."""
     if found is None or found.gains() is None:
         return ""
-    return f"; ahead in {found.ahead()} of {len(found.seeds)} seeds"
+    untried = "" if found.variants.get(DOUBLED) else "; twice the steps were not tried"
+    return f"; ahead in {found.ahead()} of {len(found.seeds)} seeds{untried}"
 
 
 def read_scoreboard(path: Path) -> dict[str, Any]:
@@ -532,8 +492,9 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
         A table; a dash stands where a value is not known, an arrow says which direction is better.
         Below each figure stands the contender's name, below the null its range over the seeds,
         below the limit what it is. A model is bold where a claim and the seeds call it the winner.
-        The last column is deep minus classical over the seeds, 95 % interval of the mean, and in
-        how many deep is ahead. One sentence where there is no row.
+        *Seeds* is deep minus classical over the seeds, 95 % interval of the mean, and in how many
+        deep is ahead; *published*, where the profile ``full`` has evidence, its means of both. One
+        sentence where there is no row.
 
     Examples
     --------
@@ -554,8 +515,10 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     if not rows:
         return "No chapter has recorded a result yet.\n"
     first = ["chapter"] if headline_only else []
-    header = [*first, "metric", "unit", *COLUMNS, "seeds"]
-    align = ["---"] * (len(first) + 2) + ["---:"] * (len(COLUMNS) + 1)
+    large = {board["chapter"]: read_evidence(board["chapter"], LARGE) for board, _ in rows}
+    last = ["published"] if any(large.values()) else []
+    header = [*first, "metric", "unit", *COLUMNS, "seeds", *last]
+    align = ["---"] * (len(first) + 2) + ["---:"] * (len(COLUMNS) + 1 + len(last))
     lines = [header, align]
     for board, row in rows:
         chapter = board["chapter"]
@@ -564,6 +527,7 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
         found = known.rows.get(row.metric) if known else None
         verdicts = {claim["metric"]: claim["verdict"] for claim in board["claims"]}
         cells = _cells(row, found, verdicts.get(row.metric))
+        cells += [_published(large[chapter], row.metric)] if last else []
         lines.append([*link, f"{row.metric} {_ARROW[row.better]}", row.unit, *cells])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
 
@@ -649,12 +613,34 @@ def _cells(row: Row, found: RowEvidence | None, said: str | None) -> list[str]:
     return [*cells.values(), _over_seeds(found)]
 
 
+def _published(large: Evidence | None, metric: str) -> str:
+    """Return what the large profile's seeds gave on average."""
+    found = large.rows.get(metric) if large else None
+    if found is None:
+        return "–"
+    means = {
+        name: _number(statistics.fmean(found.figures[name]))
+        for name in ("deep", "classical")
+        if found.figures[name]
+    }
+    told = "<br>".join(f"{name} {mean}" for name, mean in means.items())
+    return f"{told}<br><small>{len(found.seeds)} seeds</small>" if told else "–"
+
+
 def _over_seeds(found: RowEvidence | None) -> str:
     if found is None or (interval := found.gain_interval()) is None:
         return "–"
     low, high = sorted(found.sign * end for end in interval)  # of deep minus classical
     least, most = _same_decimals(low, high)
     return f"{least} to {most}<br><small>ahead in {found.ahead()} of {len(found.seeds)}</small>"
+
+
+def _change(found: RowEvidence | None, variant: str) -> str:
+    """Return how deep changed in a variant, and by how much seeds alone may move it."""
+    if found is None or not found.variants.get(variant) or (room := found.room(variant)) is None:
+        return "not run"
+    moved, room = _same_decimals(found.sign * found.change(variant), room)
+    return f"{moved}<br><small>luck: ±{room[1:]}</small>"
 
 
 def _same_decimals(*values: float) -> list[str]:
@@ -678,39 +664,3 @@ def _number(value: float | None) -> str:
     if 0 < abs(value) < 0.01:
         return f"{value:.3g}"
     return f"{value:,.2f}" if abs(value) >= 10 else f"{value:.4f}"
-
-
-def _marker(axes: Axes, x: list[float], y: list[float], name: str) -> Any:
-    style = {"markersize": 22, "markeredgewidth": 2.5} if name == "limit" else {"markersize": 8}
-    marker = MARKERS[name]
-    (handle,) = axes.plot(x, y, marker=marker, linestyle="", color=COLORS[name], **style)
-    return handle
-
-
-def _draw_strip(axes: Axes, row: Row) -> None:
-    for name in COLUMNS:
-        if (value := getattr(row, name)) is not None:
-            _marker(axes, [value], [0], name)
-    axes.set_title(f"{row.metric} ({row.unit}, {row.better} is better)", fontsize=10)
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    axes.margins(x=0.08)
-    grid(axes, "x")
-
-
-def _draw_gains(axes: Axes, row: Row, found: RowEvidence | None) -> None:
-    """Draw by how much deep is better than classical: this run and, as rings, each seed."""
-    axes.set_yticks([])
-    axes.spines["left"].set_visible(False)
-    if row.deep is None or row.classical is None:
-        axes.set_axis_off()
-        return
-    sign = 1 if row.better == "higher" else -1
-    gains = (found.gains() if found else None) or []
-    ring = {"marker": "o", "linestyle": "", "markerfacecolor": "none", "markersize": 8}
-    axes.plot(gains, [0.0] * len(gains), color=COLORS["deep"], **ring)
-    axes.plot(sign * (row.deep - row.classical), 0, "o", color=COLORS["deep"], markersize=5)
-    axes.axvline(0, color=COLORS["classical"], linewidth=1)
-    axes.set_title("gain of deep over classical", fontsize=10)
-    axes.margins(x=0.12)
-    grid(axes, "x")

@@ -63,7 +63,7 @@ def test_a_naive_figure_among_the_nulls_is_chance():
     ("better", "doubled", "expected"),
     [
         ("higher", [0.9, 0.9], True),
-        ("higher", [0.701, 0.703], False),  # by less than seeds differ
+        ("higher", [0.7015, 0.7035], False),  # by less than seeds differ
         ("higher", [0.1, 0.1], False),  # worse: it had had enough
         ("lower", [0.1, 0.1], True),
         ("lower", [0.9, 0.9], False),
@@ -72,6 +72,32 @@ def test_a_naive_figure_among_the_nulls_is_chance():
 def test_a_network_that_twice_the_steps_help_is_undertrained(better, doubled, expected):
     deep = [0.70, 0.702, 0.698, 0.701]
     assert row(deep, better=better, doubled=doubled).undertrained() is expected
+
+
+def test_the_luck_of_three_runs_is_that_of_their_mean():
+    # s = 0.1, t(0.975, 4) = 2.776445, sqrt(3): 0.160298
+    deep = [0.5, 0.5, 0.6, 0.7, 0.7]
+    found = row(deep, doubled=[0.5, 0.6, 0.9])
+    assert found.room("doubled") == pytest.approx(0.160298, abs=1e-6)
+    assert found.change("doubled") == pytest.approx(0.4 / 3)
+    assert not found.undertrained()
+    assert row(deep, doubled=[0.5, 0.6, 1.1]).undertrained()
+    assert found.room("halved") is None
+
+
+def test_a_network_that_twice_the_steps_carry_past_its_rival_is_undertrained():
+    deep, classical = [0.5, 0.6, 0.7], [0.55, 0.6, 0.72]  # behind by 0.0233 on average
+    assert row(deep, classical, doubled=[0.53, 0.63, 0.72]).undertrained()
+    assert not row(deep, classical, doubled=[0.51, 0.61, 0.71]).undertrained()
+    assert not row(deep, classical, doubled=[0.60, 0.59, 0.71]).undertrained()  # not in each run
+    ahead = [value - 0.1 for value in classical]
+    assert not row(deep, ahead, doubled=[0.51, 0.61, 0.71]).undertrained()
+
+
+def test_a_null_is_every_shuffle_and_not_their_means():
+    found = row([1.0, 1.0], null=[0.4, 0.6])
+    every = RowEvidence(*list(vars(found).values())[:-1], nulls=(0.3, 0.5, 0.5, 0.7))
+    assert every.range_of_null() == (0.3, 0.7)
 
 
 def test_without_a_variant_nothing_is_said_of_training():
@@ -112,7 +138,7 @@ def whole():
         "seeds": [0, 1],
         "made_of": {},
         "variants": {},
-        "rows": {"m": {**head, **figures, "limit": None}},
+        "rows": {"m": {**head, **figures, "limit": None, "nulls": [0.1, 0.2]}},
     }
 
 

@@ -994,6 +994,7 @@ def train(
     epochs: int,
     learning_rate: float = 0.1,
     batch_size: int = 500,
+    after_epoch: Callable[[Layers], None] | None = None,
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Lower the mean `log_loss` of `conversion_probability` step by step, with momentum 0.9.
 
@@ -1013,6 +1014,8 @@ def train(
         Size of the first steps; falls to 0 in a straight line.
     batch_size : int
         Rows per step, roughly.
+    after_epoch : callable, optional
+        Called with the layers after each epoch, as to note a loss.
 
     Returns
     -------
@@ -1044,6 +1047,8 @@ def train(
             both = zip(velocity, gradients, strict=True)
             velocity = [(0.9 * vW - step * W, 0.9 * vb - step * b) for (vW, vb), (W, b) in both]
             layers = [(W + vW, b + vb) for (W, b), (vW, vb) in zip(layers, velocity, strict=True)]
+        if after_epoch is not None:
+            after_epoch(layers)
     return layers
 
 

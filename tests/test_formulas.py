@@ -628,6 +628,18 @@ def test_a_trained_net_learns_what_a_line_cannot_and_its_null_does_not():
     assert regret(rng.permutation(clicks)) > 0.2
 
 
+def test_training_shows_its_layers_after_each_epoch():
+    x, y, seen = draw(300, 2), draw(300) > 0, []
+    rng = np.random.default_rng(5)
+    start = formulas.random_layers(rng, 2, 4, 1)
+    last = formulas.train(start, x, y, rng=rng, epochs=3, after_epoch=seen.append)
+    losses = [
+        formulas.log_loss(formulas.conversion_probability(x, layers), y).mean() for layers in seen
+    ]
+    assert len(seen) == 3 and seen[-1] is last
+    assert losses == sorted(losses, reverse=True) and losses[0] > losses[-1]
+
+
 def test_training_repeats_itself_for_the_same_generator():
     x, y = draw(300, 2), draw(300) > 0
 

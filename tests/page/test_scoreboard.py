@@ -293,7 +293,7 @@ def test_models_short_of_a_limit_are_drawn_by_their_distance_to_it():
     assert loss == pytest.approx({"classical": 2.0, "deep": 1.0})
     assert passed == {"classical": 9.0, "deep": 11.0, "limit": 10.0}
     assert [axes.get_xscale() for axes in figure.axes[::2]] == ["log", "log", "linear"]
-    assert figure.axes[2].get_title() == "loss: nats short of the limit 10"
+    assert figure.axes[2].get_title() == "loss: nats short of the limit, 10"
 
 
 def test_learning_curves_stand_below_the_rows_of_the_headlines():
@@ -312,7 +312,7 @@ def test_learning_curves_stand_below_the_rows_of_the_headlines():
     *_, curve, empty = board.figure().axes
     (line,) = curve.lines
     assert list(line.get_ydata()) == [0.7, 0.5, 0.4]
-    assert (curve.get_title(), curve.get_ylabel()) == ("net, tags", "loss, validation")
+    assert curve.get_title() == "net, tags (validation rows)"
     assert not empty.axison
     shown = board.table().data.split("\n\n")[1]
     expected = ["AP", "net", "30", "1,200", "25%", "better", "not run", "not run"]

@@ -1,18 +1,20 @@
 """Chapter 10: planted defects, what of the truth is visible, and what every inspection finds."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
 from pm_utils.inputs import columns, numbers, whole_numbers
 from pm_utils.inputs import probabilities as known_probabilities
-from pm_utils.market import Market, Policy, Uniform
+from pm_utils.market import ImpressionLog, Market, Uniform
 from pm_utils.measurement.bottlenecks import (
     bottlenecks,
     largest_proven_loss,
     market_segments,
-    sums_of_log,
+    order_profit,
+    stage_sums,
+    weights_for_the_ads_of,
 )
 from pm_utils.measurement.funnel import MARKET_STAGES
 from pm_utils.measurement.rates import clustered_rate, wilson
@@ -144,39 +146,62 @@ def ads_by(market: Market) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["CTR", "CVR", "profit per 1,000 impressions ($)"]).T
 
 
+def later_log(market: Market, impressions: int, *, number: int = 1, **changes) -> ImpressionLog:
+    """Return a log of random ads that comes after another of the same size.
+
+    Parameters
+    ----------
+    market : Market
+    impressions : int
+    number : int
+        How many logs came before.
+    **changes
+        ``policy`` or ``customers``, as in `Market.impressions`, where the plan has changed.
+    """
+    policy = changes.pop("policy", Uniform(len(market.creatives)))
+    return market.impressions(policy, impressions, start=number * impressions, **changes)
+
+
 def inspect(
     market: Market,
-    changed: Market,
-    policy: Policy | Callable,
-    impressions: int,
+    before: ImpressionLog,
+    now: ImpressionLog,
     *,
+    same_ads: bool = True,
     repeats: int = 200,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Run one log on a healthy market and a later one on a changed one, and report what leaks.
+    """Report what a later log lost against an earlier one, by `market_segments`.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    market, changed : Market
-        The second from `Market.with_defect`, or the first again.
-    policy : Policy or callable
-        As in `Market.impressions`.
-    impressions : int
-        Of each log.
+    market : Market
+    before, now : ImpressionLog
+        Of the healthy market, and of today.
+    same_ads : bool
+        Weight the earlier log by `weights_for_the_ads_of` the later one.
     repeats, seed : int
         As in `bottlenecks`.
 
     Returns
     -------
     DataFrame
-        From `bottlenecks`, by `market_segments`.
+        From `bottlenecks`.
     """
+    weight = weights_for_the_ads_of(now, before) if same_ads else None
+    (old, groups, names), (new, _, _) = _sums(market, before, weight), _sums(market, now)
+    return bottlenecks(new, old, groups, names, repeats=repeats, seed=seed)
+
+
+def _sums(
+    market: Market, log: ImpressionLog, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the `stage_sums` of a log by `market_segments`, and the segments' names."""
     segment, names = market_segments(market.customers)
-    before, groups = sums_of_log(market, policy, impressions, segment)
-    now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
-    return bottlenecks(now, before, groups, names, repeats=repeats, seed=seed)
+    profit = order_profit(log, market.promoted_discount, market.truth.margin)
+    return *stage_sums(log, profit, segment, weight=weight), names
 
 
 def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
@@ -223,9 +248,18 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
 
 
 def trials(
-    markets: Iterable[Market], impressions: int, *, factor: float, rng: np.random.Generator
+    markets: Iterable[Market],
+    impressions: int,
+    *,
+    left: Sequence[float],
+    healthy: int,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Plant a defect at each stage of several markets, and none, and see who names it.
+    """Plant defects in several markets, change the plan, or do nothing, and see who is blamed.
+
+    In each market a defect of each size is planted at each stage, in a segment drawn anew. Later
+    logs without one are as the first, or show *other customers* (those who seldom order three times
+    as often) or *other ads* (the half that is clicked least, three times as often).
 
     Explained in chapter ``funnel``.
 
@@ -234,28 +268,57 @@ def trials(
     markets : iterable of Market
     impressions : int
         Of each log, with ads at random.
-    factor : float
-        Multiplies the stage's probability for one segment, drawn anew for each trial.
+    left : sequence of float
+        What a defect leaves of the stage's probability, one trial each.
+    healthy : int
+        Later logs of each market in which nothing has changed.
     rng : numpy Generator
 
     Returns
     -------
     DataFrame
-        One row per trial: ``planted`` (the stage or "nothing") and for each reading of `blame`
-        whether it named stage and segment; where nothing was planted, whether it named nothing.
+        One row per trial: ``market`` (its position), ``planted`` (the stage, "nothing", "other
+        customers" or "other ads"), ``left``, and for each reading of `blame` whether it named stage
+        and segment; where no stage was broken, whether it named nothing. The reading "… of the same
+        ads" weighs the earlier log by `weights_for_the_ads_of` the later one.
     """
     rows = []
-    for market in markets:
-        segment, names = market_segments(market.customers)
-        policy = Uniform(len(market.creatives))
-        before, groups = sums_of_log(market, policy, impressions, segment)
-        for stage in (None, *MARKET_STAGES[1:]):
-            where, truth, changed = int(rng.integers(len(names))), None, market
-            if stage is not None:
-                changed = market.with_defect(stage, segment == where, factor)
-                truth = (stage, names[where])
-            now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
-            found = blame(bottlenecks(now, before, groups, names, repeats=200, seed=0))
+    for number, market in enumerate(markets):
+        segment, _ = market_segments(market.customers)
+        before = later_log(market, impressions, number=0)
+        old, groups, names = _sums(market, before)
+        kinds = [("nothing", 1.0, k + 1) for k in range(healthy)]
+        kinds += [(stage, part, 1) for stage in MARKET_STAGES[1:] for part in left]
+        kinds += [("other customers", 1.0, 1), ("other ads", 1.0, 1)]
+        for planted, part, turn in kinds:
+            changed, changes, truth = market, {}, None
+            if planted in MARKET_STAGES:
+                where = int(rng.integers(len(names)))
+                changed = market.with_defect(planted, segment == where, part)
+                truth = (planted, names[where])
+            elif planted == "other customers":
+                changes = {"customers": _seldom_more(segment)}
+            elif planted == "other ads":
+                changes = {"policy": _least_clicked_more(market)}
+            now = later_log(changed, impressions, number=turn, **changes)
+            new, _, _ = _sums(market, now)
+            same, _, _ = _sums(market, before, weights_for_the_ads_of(now, before))
+            found = blame(bottlenecks(new, old, groups, names, repeats=200, seed=0))
+            matched = bottlenecks(new, same, groups, names, repeats=200, seed=0)
+            found["largest proven loss, same ads"] = largest_proven_loss(matched)
             correct = {reading: cell == truth for reading, cell in found.items()}
-            rows.append({"planted": stage or "nothing"} | correct)
+            rows.append({"market": number, "planted": planted, "left": part} | correct)
     return pd.DataFrame(rows)
+
+
+def _seldom_more(segment: np.ndarray) -> np.ndarray:
+    """Name all customers, those who seldom order (segments 0 and 1) three times."""
+    everybody, seldom = np.arange(len(segment)), np.flatnonzero(segment < 2)
+    return np.concatenate([everybody, seldom, seldom])
+
+
+def _least_clicked_more(market: Market) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a policy that shows the less clicked half of the ads three times as often."""
+    rate = market.click_table.mean(0)
+    share = np.where(rate < np.median(rate), 3.0, 1.0)
+    return lambda customers: np.tile(share / share.sum(), (len(customers), 1))

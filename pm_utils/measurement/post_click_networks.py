@@ -30,7 +30,7 @@ class EntireSpaceNet(nn.Module):
     hidden : int
         Hidden units of each tower.
     rates : sequence of float
-        Each tower's share of positives, which its output bias starts from, strictly between 0 and
+        Each tower's share of positives, which its output bias is added to, strictly between 0 and
         1; one tower each.
 
     Raises
@@ -73,8 +73,10 @@ class EntireSpaceNet(nn.Module):
         self.towers = nn.ModuleList(
             nn.Sequential(nn.Linear(shared, hidden), nn.ReLU(), nn.Linear(hidden, 1)) for _ in rates
         )
-        for tower, rate in zip(self.towers, rates, strict=True):
-            nn.init.constant_(tower[2].bias, float(torch.logit(torch.tensor(rate))))
+        # apart from the output bias, so that weight decay pulls to these rates, not to one half
+        self.register_buffer("base", torch.logit(torch.tensor(rates, dtype=torch.float32)))
+        for tower in self.towers:
+            nn.init.zeros_(tower[2].bias)
 
     def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
         """Codes (B, C) and numbers (B, F) → logits (B, towers).
@@ -88,7 +90,7 @@ class EntireSpaceNet(nn.Module):
             counts = self.levels[wrong].tolist()
             raise IndexError(f"codes, column {wrong[0]}: give numbers from 0 to {counts[0] - 1}")
         shared = torch.cat([self.embed(codes + self.first).flatten(1), numbers], 1)  # (B, S)
-        return torch.cat([tower(shared) for tower in self.towers], 1)
+        return torch.cat([tower(shared) for tower in self.towers], 1) + self.base
 
 
 def log_complement(log_p: Tensor) -> Tensor:

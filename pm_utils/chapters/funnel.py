@@ -1,12 +1,14 @@
-"""Chapter 10: planted defects, what of the truth is visible, and what every inspection finds."""
+"""Chapter 10: what of the truth is visible, bias in several markets, and planted defects."""
 
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from pm_utils.evaluation.replications import mean_and_margin
 from pm_utils.inputs import columns, numbers, whole_numbers
 from pm_utils.inputs import probabilities as known_probabilities
+from pm_utils.learning.training import History
 from pm_utils.market import ImpressionLog, Market, Uniform
 from pm_utils.measurement.bottlenecks import (
     bottlenecks,
@@ -17,6 +19,22 @@ from pm_utils.measurement.bottlenecks import (
     weights_for_the_ads_of,
 )
 from pm_utils.measurement.funnel import MARKET_STAGES
+from pm_utils.measurement.post_click import (
+    PairCounts,
+    aggregate_log,
+    click_baselines,
+    common_pairs,
+    post_click_baselines,
+    post_click_probability,
+    relative_bias,
+    train_post_click_towers,
+)
+from pm_utils.measurement.post_click_networks import (
+    EntireSpaceNet,
+    clicked_loss,
+    doubly_robust_loss,
+    entire_space_loss,
+)
 from pm_utils.measurement.rates import clustered_rate, wilson
 
 
@@ -146,6 +164,197 @@ def ads_by(market: Market) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["CTR", "CVR", "profit per 1,000 impressions ($)"]).T
 
 
+def conversion_networks(
+    pairs: PairCounts, later: PairCounts, *, members: int, epochs: int, seed: int
+) -> dict[str, tuple[list[EntireSpaceNet], History]]:
+    """Train the three networks of orders after clicks, by name.
+
+    The one on clicks has fewer rows, and twice the epochs.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    pairs, later : PairCounts
+        To learn from, and to watch the training on.
+    members, epochs, seed : int
+        As in `train_post_click_towers`.
+    """
+    settings = {"members": members, "seed": seed}
+    clicked, watched = (each.take(each.counts[:, 1] > 0) for each in (pairs, later))
+    return {
+        "net on clicks": train_post_click_towers(
+            clicked_loss, clicked, later=watched, epochs=2 * epochs, **settings
+        ),
+        "entire space": train_post_click_towers(
+            entire_space_loss, pairs, later=later, epochs=epochs, **settings
+        ),
+        "doubly robust": train_post_click_towers(
+            doubly_robust_loss, pairs, towers=3, later=later, epochs=epochs, **settings
+        ),
+    }
+
+
+def endless_probability(market: Market, pairs: PairCounts, *, epochs: int, seed: int) -> np.ndarray:
+    """Return P(order | click) by an entire space network that saw every ad without end → (C,).
+
+    It is trained on expected counts, so that no luck is in them. What it still lacks is what no
+    receipt shows.
+
+    Explained in chapter ``funnel``.
+    """
+    index = pairs.customer, pairs.creative
+    click, truth = (t[index].astype(float) for t in (market.click_table, market.conversion_table))
+    expected = pairs.expected(click, truth)
+    nets, _ = train_post_click_towers(entire_space_loss, expected, epochs=epochs, seed=seed)
+    return post_click_probability(nets, pairs)
+
+
+def bias_study(
+    markets: Iterable[Market],
+    impressions: int,
+    *,
+    members: int,
+    epochs: int,
+    trees: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Measure in several markets how far conversion models are off on average.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    markets : iterable of Market
+    impressions : int
+        Of each log, with ads at random.
+    members, epochs, trees, seed : int
+        As in `train_post_click_towers` and `post_click_baselines`.
+
+    Returns
+    -------
+    DataFrame
+        One row per market: the `relative_bias` of the entire space network, of boosting, plain and
+        weighted, and of ``endless data``, see `endless_probability`.
+    """
+    rows = []
+    for market in markets:
+        pairs = aggregate_log(market, later_log(market, impressions, number=0))
+        later = aggregate_log(market, later_log(market, impressions))
+        pairs, later = common_pairs(pairs, later)
+        settings = {"epochs": epochs, "seed": seed}
+        nets, _ = train_post_click_towers(
+            entire_space_loss, pairs, members=members, later=later, **settings
+        )
+        click = click_baselines(pairs, trees=trees, seed=seed)["boosting"]
+        found = post_click_baselines(pairs, click, trees=trees, seed=seed)
+        found["entire space"] = post_click_probability(nets, pairs)
+        found["endless data"] = endless_probability(market, pairs, epochs=2 * epochs, seed=seed)
+        rows.append(biases(found, market, pairs))
+    return pd.DataFrame(rows)
+
+
+def biases(
+    probabilities: dict[str, np.ndarray], market: Market, pairs: PairCounts
+) -> dict[str, float]:
+    """Return the `relative_bias` over all impressions of what `bias_study` compares.
+
+    Explained in chapter ``funnel``.
+    """
+    truth = market.conversion_table[pairs.customer, pairs.creative].astype(float)
+    names = ("entire space", "boosting", "boosting, weighted", "endless data")
+    shown = pairs.counts[:, 0]
+    return {name: float(relative_bias(probabilities[name], truth, shown)) for name in names}
+
+
+def above_the_floor(study: pd.DataFrame) -> pd.DataFrame:
+    """Summarise by how much models are more biased than endless data leave them.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    study : DataFrame
+        From `bias_study`, two markets or more.
+
+    Returns
+    -------
+    DataFrame
+        One row per model: mean ``bias``, mean distance ``above the floor``, half its 95 % interval
+        ``±``, and the number of ``markets above``.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two markets, or a bias is not finite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import above_the_floor
+    >>> above_the_floor(pd.DataFrame({"net": [0.08, 0.04], "endless data": [0.05, 0.05]})).round(2)
+         bias  above the floor     ±  markets above
+    net  0.06             0.01  0.25              1
+    """
+    rows = {}
+    for name in study.columns.drop("endless data"):
+        gap = study[name] - study["endless data"]
+        rows[name] = [study[name].mean(), *mean_and_margin(gap), int((gap > 0).sum())]
+    names = ["bias", "above the floor", "±", "markets above"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names).astype({names[3]: int})
+
+
+def said_of_floor(row: pd.Series) -> str:
+    """Say in words where a model of `above_the_floor` stands.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import said_of_floor
+    >>> said_of_floor(pd.Series({"above the floor": 0.03, "±": 0.01}))
+    'lies above it'
+    """
+    if abs(row["above the floor"]) <= row["±"]:
+        return "cannot be told from it"
+    return "lies above it" if row["above the floor"] > 0 else "lies below it"
+
+
+def said_of_headlines(calibration: str, ranking: str) -> str:
+    """Say in a sentence how the network does in both headlines, from `Scoreboard.verdict`.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.funnel import said_of_headlines
+    >>> said_of_headlines("tie", "tie")
+    'Neither in calibration nor in ranking can the network be told from the classical method.'
+    >>> said_of_headlines("loses", "tie")
+    'In calibration the network loses; in ranking neither can be told from the other.'
+    """
+    if calibration == ranking == "tie":
+        told = "can the network be told from the classical method."
+        return f"Neither in calibration nor in ranking {told}"
+    words = {
+        "beats": "the network wins",
+        "loses": "the network loses",
+        "tie": "neither can be told from the other",
+        "undertrained": "the network is undertrained, so nothing is said",
+    }
+    return f"In calibration {words[calibration]}; in ranking {words[ranking]}."
+
+
+def click_share_by_ad(pairs: PairCounts) -> np.ndarray:
+    """Return clicks over impressions of the pair's ad, as a dashboard shows it → (C,).
+
+    Explained in chapter ``funnel``.
+    """
+    shown, clicks = (np.bincount(pairs.creative, pairs.counts[:, k]) for k in (0, 1))
+    return (clicks / np.maximum(shown, 1))[pairs.creative]
+
+
 def later_log(market: Market, impressions: int, *, number: int = 1, **changes) -> ImpressionLog:
     """Return a log of random ads that comes after another of the same size.
 
@@ -157,6 +366,8 @@ def later_log(market: Market, impressions: int, *, number: int = 1, **changes) -
         How many logs came before.
     **changes
         ``policy`` or ``customers``, as in `Market.impressions`, where the plan has changed.
+
+    Explained in chapter ``funnel``.
     """
     policy = changes.pop("policy", Uniform(len(market.creatives)))
     return market.impressions(policy, impressions, start=number * impressions, **changes)

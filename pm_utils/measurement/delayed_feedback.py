@@ -37,7 +37,7 @@ from pm_utils.inputs import (
     refuse,
     whole_numbers,
 )
-from pm_utils.learning.training import fit, predict
+from pm_utils.learning.training import History, fit, predict
 
 SHORTEST = 1e-3  # of the unit of time; a delay of nothing has no logarithm
 _ROUNDING = 1e-5  # of times in 32 bits
@@ -222,7 +222,13 @@ def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
 
 
 def fit_delays(
-    features: np.ndarray, seen: SeenClicks, *, hidden: int, epochs: int, seed: int
+    features: np.ndarray,
+    seen: SeenClicks,
+    *,
+    hidden: int,
+    epochs: int,
+    seed: int,
+    history: History | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit the delayed feedback model and return each click's probability and mean delay.
 
@@ -238,6 +244,8 @@ def fit_delays(
     hidden : int
         As in `DelayedFeedbackNet`.
     epochs, seed : int
+    history : History, optional
+        Is told what became of the training.
 
     Returns
     -------
@@ -291,7 +299,9 @@ def fit_delays(
     x = (torch.tensor(features, dtype=torch.float32),)
     scaled = SeenClicks(seen.converted, seen.days / unit, seen.age / unit)
     steps = {"epochs": epochs, "batch_size": 1024, "learning_rate": 0.02, "weight_decay": 0.01}
-    fit(net, x, scaled.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
+    found = fit(net, x, scaled.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
+    if history is not None:
+        vars(history).update(vars(found))
     logit, log_rate = predict(net, x).double().numpy().T
     mean_delay = unit * np.exp(-log_rate)
     _warn_of_bounds(seen, mean_delay)
@@ -343,36 +353,90 @@ def _chances_and_delays(
 
 
 def compare_delay_estimates(
-    fits: dict[str, tuple[np.ndarray, np.ndarray]],
-    seen: SeenClicks,
-    truth: tuple[np.ndarray, np.ndarray],
-    *,
-    waits: Sequence[float],
+    fits: dict[str, tuple[np.ndarray, np.ndarray]], truth: tuple[np.ndarray, np.ndarray]
 ) -> pd.DataFrame:
-    """Compare what is read at the cut-off: by the clicks of some age, by models, and the truth.
+    """Compare what methods read at the cut-off with the truth.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
     fits : dict of pairs
-        Probability and mean delay of every click, by the model's name, from `fit_delays`.
-    seen : SeenClicks
+        Probability and mean delay of every click, by the method's name, as from `delay_methods`.
     truth : pair of arrays of shape (K,)
-    waits : sequence of float
-        Days, as in `from_ripe_clicks`.
 
     Returns
     -------
     DataFrame
         ``rate`` and ``delay`` (days), and ``rate error`` and ``delay error`` relative to the truth.
     """
-    rows = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
-    rows |= {name: delay_summary(*found) for name, found in fits.items()} | {
-        "truth": delay_summary(*truth)
-    }
+    rows = {name: delay_summary(*found) for name, found in (fits | {"truth": truth}).items()}
     table = pd.DataFrame(rows, index=["rate", "delay"]).T
     return table.join((table / table.loc["truth"] - 1).add_suffix(" error"))
+
+
+def delay_methods(
+    features: np.ndarray,
+    seen: SeenClicks,
+    *,
+    waits: Sequence[float],
+    epochs: int,
+    seed: int,
+    history: History | None = None,
+) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read rate and delay in every way of the chapter, from what is known of clicks on a day.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    features : array of shape (K, F)
+    seen : SeenClicks
+    waits : sequence of float
+        Days, as in `from_ripe_clicks`.
+    epochs, seed : int
+        As in `fit_delays`.
+    history : History, optional
+        Is told what became of the training of the network with a hidden layer.
+
+    Returns
+    -------
+    dict of pairs of arrays of shape (K,)
+        Probability and mean delay of every click: the same for all of them from ripe clicks, the
+        Kaplan-Meier curve and the *cure model*, which is the delayed feedback model without
+        features; by features from the linear model and from the one with a hidden layer.
+
+    Raises
+    ------
+    ValueError
+        As `from_ripe_clicks` and `fit_delays`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import delay_methods, seen_by
+    >>> rng = np.random.default_rng(0)
+    >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
+    >>> seen = seen_by(20, rng.uniform(0, 20, 500), delay)
+    >>> found = delay_methods(np.zeros((500, 1)), seen, waits=[0, 9], epochs=2, seed=0)
+    >>> for name, (probability, days) in found.items():
+    ...     print(name, probability.shape)
+    clicks of 0 days or more (500,)
+    clicks of 9 days or more (500,)
+    Kaplan-Meier (500,)
+    cure model (500,)
+    delayed feedback (500,)
+    … with a hidden layer (500,)
+    """
+    size = len(seen.days)
+    alike = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
+    alike["Kaplan-Meier"] = kaplan_meier(seen)
+    found = {name: (np.full(size, p), np.full(size, days)) for name, (p, days) in alike.items()}
+    steps = {"epochs": epochs, "seed": seed}
+    found["cure model"] = fit_delays(np.zeros((size, 1)), seen, hidden=0, **steps)
+    found["delayed feedback"] = fit_delays(features, seen, hidden=0, **steps)
+    found["… with a hidden layer"] = fit_delays(features, seen, hidden=16, history=history, **steps)
+    return found
 
 
 def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
@@ -601,8 +665,8 @@ def compare_delay_errors(
         chance, days = _chances_and_delays(*pair)
         rate = weight @ np.bincount(row, chance)  # up to the number of clicks, which all share
         found.append((rate, weight @ np.bincount(row, chance * days) / rate))
-    errors = [[abs(one / true - 1) for one, true in zip(each, found[2])] for each in found[:2]]
+    ours, theirs, true = found
     return {
-        name: percentile_interval(ours - theirs)
-        for name, ours, theirs in zip(("rate", "delay"), *errors, strict=True)
+        name: percentile_interval(np.abs(ours[k] / true[k] - 1) - np.abs(theirs[k] / true[k] - 1))
+        for k, name in enumerate(("rate", "delay"))
     }

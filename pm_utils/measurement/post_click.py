@@ -288,8 +288,9 @@ def train_post_click_towers(
     seed: int,
     towers: int = 2,
     hidden: int = 32,
+    members: int = 1,
     later: PairCounts | None = None,
-) -> tuple[EntireSpaceNet, History]:
+) -> tuple[list[EntireSpaceNet], History]:
     """Train the towers by one of the losses of `pm_utils.measurement.post_click_networks`.
 
     Explained in chapter ``funnel``.
@@ -301,14 +302,18 @@ def train_post_click_towers(
     epochs, seed : int
     towers, hidden : int
         One tower for clicks alone, three for the doubly robust loss.
+    members : int
+        Networks that start from other weights; their probabilities are averaged.
     later : PairCounts, optional
         Of a later log. With it the history has their loss after each epoch, and the weights of the
         best epoch are kept.
 
     Returns
     -------
-    EntireSpaceNet
+    list of EntireSpaceNet
+        The members.
     History
+        Of the first member.
 
     Raises
     ------
@@ -327,7 +332,7 @@ def train_post_click_towers(
     ...     numbers=np.zeros((8, 17), np.float32),
     ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
     ... )
-    >>> net, history = train_post_click_towers(entire_space_loss, pairs, epochs=3, seed=0)
+    >>> (net,), history = train_post_click_towers(entire_space_loss, pairs, epochs=3, seed=0)
     >>> net(*pairs.inputs()).shape  # logits of P(click) and P(order | click)
     torch.Size([8, 2])
     >>> history.steps, history.validation
@@ -335,21 +340,27 @@ def train_post_click_towers(
     """
     shown, clicks, orders = _sums(pairs)
     rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
-    torch.manual_seed(seed)
-    net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
-    history = fit(
-        net,
-        pairs.inputs(),
-        torch.tensor(pairs.counts),
-        loss=loss,
-        epochs=epochs,
-        batch_size=2048,
-        learning_rate=0.01,
-        weight_decay=0.01,
-        seed=seed,
-        validation=None if later is None else (later.inputs(), torch.tensor(later.counts)),
-    )
-    return net, history
+    whole_numbers(members, "members", low=1)
+    watched = None if later is None else (later.inputs(), torch.tensor(later.counts))
+    nets, histories = [], []
+    for member in range(members):
+        torch.manual_seed(seed + 1000 * member)
+        net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
+        history = fit(
+            net,
+            pairs.inputs(),
+            torch.tensor(pairs.counts),
+            loss=loss,
+            epochs=epochs,
+            batch_size=2048,
+            learning_rate=0.01,
+            weight_decay=0.3,
+            seed=seed + 1000 * member,
+            validation=watched,
+        )
+        nets.append(net)
+        histories.append(history)
+    return nets, histories[0]
 
 
 def _sums(pairs: PairCounts) -> np.ndarray:
@@ -361,10 +372,20 @@ def _sums(pairs: PairCounts) -> np.ndarray:
     return sums
 
 
-def post_click_probability(net: EntireSpaceNet, pairs: PairCounts) -> np.ndarray:
-    """Return P(order | click) of every pair → (C,).
+def post_click_probability(
+    nets: Sequence[EntireSpaceNet], pairs: PairCounts, *, tower: int = CONVERSION
+) -> np.ndarray:
+    """Return the mean of the networks' P(order | click) of every pair → (C,).
 
     Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    nets : sequence of EntireSpaceNet
+        From `train_post_click_towers`.
+    pairs : PairCounts
+    tower : int
+        Whose probability: that of an order after a click, or ``CLICK``.
 
     Examples
     --------
@@ -380,11 +401,35 @@ def post_click_probability(net: EntireSpaceNet, pairs: PairCounts) -> np.ndarray
     ...     counts=np.ones((2, 3), np.float32),
     ... )
     >>> net = EntireSpaceNet([12, 4, 5, 6, 4, 5, 2], 17, rates=(0.05, 0.2))
-    >>> probability = post_click_probability(net, pairs)
+    >>> probability = post_click_probability([net], pairs)
     >>> probability.shape, bool(((probability > 0) & (probability < 1)).all())
     ((2,), True)
     """
-    return sigmoid(predict(net, pairs.inputs())[:, CONVERSION].double().numpy())
+    each = [sigmoid(predict(net, pairs.inputs())[:, tower].double().numpy()) for net in nets]
+    return np.mean(each, axis=0)
+
+
+def common_pairs(first: PairCounts, second: PairCounts) -> tuple[PairCounts, PairCounts]:
+    """Return the pairs of customer and ad that two logs both hold, in the same order.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, common_pairs
+    >>> def shown(customers):
+    ...     rows = len(customers)
+    ...     codes, numbers = np.zeros((rows, 7), int), np.zeros((rows, 17), np.float32)
+    ...     counts = np.ones((rows, 3), np.float32)
+    ...     return PairCounts(np.array(customers), np.zeros(rows, int), codes, numbers, counts)
+    >>> [each.customer.tolist() for each in common_pairs(shown([2, 0, 1]), shown([0, 2, 3]))]
+    [[0, 2], [0, 2]]
+    """
+    ads = 1 + max(int(each.creative.max(initial=0)) for each in (first, second))
+    keys = [each.customer * np.int64(ads) + each.creative for each in (first, second)]
+    _, rows, others = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    return first.take(rows), second.take(others)
 
 
 def rate_by_ad(pairs: PairCounts) -> np.ndarray:

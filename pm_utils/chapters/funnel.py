@@ -522,6 +522,29 @@ def trials(
     return pd.DataFrame(rows)
 
 
+def shares_right(tried: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each reading of `trials` was right, where a stage was broken and where not.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import shares_right
+    >>> trial = {"market": 0, "planted": ["click", "nothing"], "left": [0.6, 1.0]}
+    >>> shares_right(pd.DataFrame(trial | {"largest fall": [True, False]}))
+                  planted defects named  healthy funnels left alone
+    largest fall                    1.0                         0.0
+    """
+    readings = tried.columns.drop(["market", "planted", "left"])
+    broken = tried["planted"].isin(MARKET_STAGES)
+    shares = {
+        "planted defects named": tried.loc[broken, readings].mean(),
+        "healthy funnels left alone": tried.loc[~broken, readings].mean(),
+    }
+    return pd.DataFrame(shares)
+
+
 def _seldom_more(segment: np.ndarray) -> np.ndarray:
     """Name all customers, those who seldom order (segments 0 and 1) three times."""
     everybody, seldom = np.arange(len(segment)), np.flatnonzero(segment < 2)

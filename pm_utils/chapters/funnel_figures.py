@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from pm_utils.learning.training import History
 from pm_utils.page.plots import COLORS, CYCLE, INK, grid
 
 
@@ -140,27 +139,6 @@ def probabilities_against_truth(
     axes.set(xlabel="predicted P(order | click)", ylabel="true P(order | click)")
     axes.legend()
     grid(axes)
-    return figure
-
-
-def learning_curves(histories: dict[str, History]) -> Figure:
-    """Draw the loss on the later log after each epoch, a panel per network.
-
-    Explained in chapter ``funnel``.
-
-    Parameters
-    ----------
-    histories : dict of History
-        Under each panel's title; with a validation loss.
-    """
-    shape = {"figsize": (7, 2.2), "squeeze": False}
-    figure, panels = plt.subplots(1, len(histories), **shape)
-    for panel, (name, history) in zip(panels[0], histories.items(), strict=True):
-        epochs = np.arange(1, len(history.validation) + 1)
-        panel.plot(epochs, history.validation, "o-", color=COLORS["deep"], markersize=3)
-        panel.set(title=name, xlabel="epochs")
-        grid(panel)
-    panels[0, 0].set_ylabel("loss, later log")
     return figure
 
 

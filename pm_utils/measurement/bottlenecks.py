@@ -74,8 +74,6 @@ def weights_for_the_ads_of(now: ImpressionLog, before: ImpressionLog) -> np.ndar
     the earlier log says what its rates would have been with the ads of the later one
     (standardisation).
 
-    Explained in chapter ``funnel``.
-
     Parameters
     ----------
     now, before : ImpressionLog

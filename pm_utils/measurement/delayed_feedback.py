@@ -235,8 +235,6 @@ def fit_delays(
     Times are measured in the mean delay of the conversions seen, so that hours or seconds for days
     give the same answer in hours or seconds.
 
-    Explained in chapter ``funnel``.
-
     Parameters
     ----------
     features : array of shape (K, F)
@@ -508,8 +506,6 @@ def kaplan_meier(seen: SeenClicks) -> tuple[float, float]:
     the oldest click, and the mean delay that of the orders up to there: what comes later is not
     known.
 
-    Explained in chapter ``funnel``.
-
     Parameters
     ----------
     seen : SeenClicks
@@ -556,8 +552,6 @@ def next_orders_loss(
     exponential delay of rate λ, an order comes within the next w days with probability
     :math:`p (e^{-\lambda e} - e^{-\lambda (e + w)}) / (1 - p + p e^{-\lambda e})`. Anybody who
     keeps a log can judge a model of delays so, without knowing the truth.
-
-    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -608,6 +602,62 @@ def next_orders_loss(
     came = after[~before]
     hit = np.where(came, chance, 1 - chance)
     return float(-np.log(np.maximum(hit, np.finfo(float).tiny)).mean())
+
+
+def backtest_delays(
+    features: np.ndarray,
+    clicked_at: np.ndarray,
+    delay: np.ndarray,
+    *,
+    today: float,
+    back: float,
+    waits: Sequence[float],
+    epochs: int,
+    seed: int,
+) -> pd.Series:
+    """Return the `next_orders_loss` of every way of `delay_methods`, fitted on an earlier day.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    features : array of shape (K, F)
+    clicked_at, delay : arrays of shape (K,)
+        As in `seen_by`.
+    today, back : float
+        Days since the start, and how many days earlier the methods are fitted: on the clicks and
+        the orders that there were.
+    waits, epochs, seed
+        As in `delay_methods`.
+
+    Returns
+    -------
+    Series
+        Nats per click that was without an order, by the method's name.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, or as `delay_methods`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import backtest_delays
+    >>> rng = np.random.default_rng(0)
+    >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
+    >>> ways = {"waits": [0], "epochs": 2, "seed": 0}
+    >>> clicked_at = rng.uniform(0, 20, 500)
+    >>> found = backtest_delays(np.zeros((500, 1)), clicked_at, delay, today=20, back=5, **ways)
+    >>> bool((found > 0).all())
+    True
+    """
+    given = aligned(features=features, clicked_at=clicked_at, delay=delay)
+    features, clicked_at, delay = (plain(each) for each in given)
+    old = clicked_at <= today - back
+    then, now = (seen_by(day, clicked_at[old], delay[old]) for day in (today - back, today))
+    fits = delay_methods(features[old], then, waits=waits, epochs=epochs, seed=seed)
+    return pd.Series({name: next_orders_loss(*fit, then, now) for name, fit in fits.items()})
 
 
 def compare_delay_errors(

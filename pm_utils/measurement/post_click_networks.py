@@ -151,7 +151,7 @@ def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
     return (_cross_entropy(logits[:, CLICK], clicks, shown) + both).sum() / shown.sum()
 
 
-def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
+def click_stage_loss(logits: Tensor, counts: Tensor) -> Tensor:
     """Return the log loss of clicks alone, over all impressions: the first stage of the funnel.
 
     Explained in chapter ``funnel``.
@@ -161,8 +161,8 @@ def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
     With P(click) of 1/2 each of four impressions costs :math:`-\\log(1/2)`:
 
     >>> import torch
-    >>> from pm_utils.measurement.post_click_networks import click_loss
-    >>> loss = click_loss(torch.zeros(1, 1), torch.tensor([[4.0, 1.0, 0.0]]))
+    >>> from pm_utils.measurement.post_click_networks import click_stage_loss
+    >>> loss = click_stage_loss(torch.zeros(1, 1), torch.tensor([[4.0, 1.0, 0.0]]))
     >>> round(float(loss), 3)
     0.693
     """
@@ -172,8 +172,6 @@ def click_loss(logits: Tensor, counts: Tensor) -> Tensor:
 
 def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
     """Return the log loss of clicks, and that of orders among the clicked: the naive pair.
-
-    Explained in chapter ``funnel``.
 
     Examples
     --------

@@ -7,7 +7,6 @@ import pytest
 from matplotlib.colors import to_rgba
 
 from pm_utils.chapters import funnel_figures as figures
-from pm_utils.learning.training import History
 from pm_utils.measurement.funnel import funnel_rates
 from pm_utils.page.plots import COLORS
 
@@ -99,13 +98,6 @@ def test_leaks_are_drawn_from_the_top_and_the_proven_stand_out():
     hue = [list(to_rgba(COLORS[kind])) for kind in ("naive", "classical")]
     assert dots.get_facecolor().tolist() == hue
     assert lines.get_segments()[1].tolist() == [[5, 1], [13, 1]]
-
-
-def test_a_learning_curve_is_the_history_of_its_network():
-    histories = {"one": History(validation=[3.0, 2.0]), "two": History(validation=[1.0])}
-    one, two = figures.learning_curves(histories).axes
-    assert one.lines[0].get_xydata().tolist() == [[1, 3], [2, 2]]
-    assert two.lines[0].get_xydata().tolist() == [[1, 1]]
 
 
 def test_dots_stand_off_the_floor_of_their_market():

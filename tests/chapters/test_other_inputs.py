@@ -157,7 +157,6 @@ BESIDES = {
     "funnel.above_the_floor": (
         "tests/chapters/test_funnel.py::test_bias_is_measured_against_endless_data_in_each_market"
     ),
-    "funnel_figures.learning_curves": DRAWN + "test_a_learning_curve_is_the_history_of_its_network",
     "funnel_figures.floor_dots": DRAWN + "test_dots_stand_off_the_floor_of_their_market",
     "funnel_figures.power_lines": DRAWN + "test_power_is_a_line_per_reading",
     "funnel_figures.leaks": DRAWN + "test_leaks_are_drawn_from_the_top_and_the_proven_stand_out",
@@ -240,6 +239,7 @@ BESIDES = {
                     "endless_probability",
                     "bias_study",
                     "biases",
+                    "shares_right",
                     "said_of_floor",
                     "said_of_headlines",
                     "click_share_by_ad",

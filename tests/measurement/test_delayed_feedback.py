@@ -227,6 +227,21 @@ def test_the_truth_foretells_the_next_orders_best():
         delayed_feedback.next_orders_loss(np.full(2, 0.5), np.ones(2), all_came, all_came)
 
 
+def test_the_right_way_wins_the_backtest():
+    x, _, _, at, waits = clicks(6000, 11)
+    found = delayed_feedback.backtest_delays(
+        x, at, waits, today=12, back=4, waits=(0, 4), epochs=30, seed=0
+    )
+    assert found.idxmin() in ("delayed feedback", "… with a hidden layer")
+    assert found["cure model"] < found["clicks of 0 days or more"]
+    who = np.random.default_rng(0).permutation(6000)
+    shuffled = pd.Series(waits, range(6000)).iloc[who]
+    again = delayed_feedback.backtest_delays(
+        pd.DataFrame(x), at, shuffled, today=12, back=4, waits=(0, 4), epochs=30, seed=0
+    )
+    assert again.to_numpy() == pytest.approx(found.to_numpy())
+
+
 def test_errors_of_delay_are_compared_by_customer():
     _, probability, mean, _, _ = clicks(400, 10)
     truth, customer = (probability, mean), np.arange(400) // 4

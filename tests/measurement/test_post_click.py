@@ -11,7 +11,7 @@ from pm_utils.evaluation.calibration import calibration_error
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.market import Uniform, random_creatives
 from pm_utils.measurement import post_click
-from pm_utils.measurement.post_click_networks import CLICK, click_loss, entire_space_loss
+from pm_utils.measurement.post_click_networks import CLICK, click_stage_loss, entire_space_loss
 from tests.support.market_world import small_market
 
 
@@ -281,7 +281,7 @@ def test_click_models_rank_the_clicks_and_the_truth_wins():
     _, _, pairs, click, _ = world()
     models = post_click.click_baselines(pairs, trees=40, seed=0)
     nets, history = post_click.train_post_click_towers(
-        click_loss, pairs, towers=1, epochs=8, seed=0, later=pairs
+        click_stage_loss, pairs, towers=1, epochs=8, seed=0, later=pairs
     )
     assert len(history.validation) == 8
     models["network"] = post_click.post_click_probability(nets, pairs, tower=CLICK)

@@ -380,8 +380,7 @@ def delay_methods(
     waits: Sequence[float],
     epochs: int,
     seed: int,
-    history: History | None = None,
-) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], History]:
     """Read rate and delay in every way of the chapter, from what is known of clicks on a day.
 
     Explained in chapter ``funnel``.
@@ -394,8 +393,6 @@ def delay_methods(
         Days, as in `from_ripe_clicks`.
     epochs, seed : int
         As in `fit_delays`.
-    history : History, optional
-        Is told what became of the training of the network with a hidden layer.
 
     Returns
     -------
@@ -416,7 +413,7 @@ def delay_methods(
     >>> rng = np.random.default_rng(0)
     >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
     >>> seen = seen_by(20, rng.uniform(0, 20, 500), delay)
-    >>> found = delay_methods(np.zeros((500, 1)), seen, waits=[0, 9], epochs=2, seed=0)
+    >>> found, history = delay_methods(np.zeros((500, 1)), seen, waits=[0, 9], epochs=2, seed=0)
     >>> for name, (probability, days) in found.items():
     ...     print(name, probability.shape)
     clicks of 0 days or more (500,)
@@ -426,7 +423,7 @@ def delay_methods(
     delayed feedback (500,)
     … with a hidden layer (500,)
     """
-    size = len(seen.days)
+    size, history = len(seen.days), History()
     alike = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
     alike["Kaplan-Meier"] = kaplan_meier(seen)
     found = {name: (np.full(size, p), np.full(size, days)) for name, (p, days) in alike.items()}
@@ -434,7 +431,7 @@ def delay_methods(
     found["cure model"] = fit_delays(np.zeros((size, 1)), seen, hidden=0, **steps)
     found["delayed feedback"] = fit_delays(features, seen, hidden=0, **steps)
     found["… with a hidden layer"] = fit_delays(features, seen, hidden=16, history=history, **steps)
-    return found
+    return found, history
 
 
 def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
@@ -656,7 +653,7 @@ def backtest_delays(
     features, clicked_at, delay = (plain(each) for each in given)
     old = clicked_at <= today - back
     then, now = (seen_by(day, clicked_at[old], delay[old]) for day in (today - back, today))
-    fits = delay_methods(features[old], then, waits=waits, epochs=epochs, seed=seed)
+    fits, _ = delay_methods(features[old], then, waits=waits, epochs=epochs, seed=seed)
     return pd.Series({name: next_orders_loss(*fit, then, now) for name, fit in fits.items()})
 
 

@@ -7,7 +7,6 @@ import torch
 from scipy.integrate import quad
 from scipy.special import expit
 
-from pm_utils.learning.training import History
 from pm_utils.measurement import delayed_feedback
 
 
@@ -170,8 +169,7 @@ def test_a_delay_counts_by_the_chance_that_there_is_one():
 def test_a_reading_holds_every_way_against_the_truth():
     x, probability, mean, at, waits = clicks(3000, 6)
     seen = delayed_feedback.seen_by(12, at, waits)
-    history = History()
-    ways = delayed_feedback.delay_methods(x, seen, waits=(0, 6), epochs=30, seed=0, history=history)
+    ways, history = delayed_feedback.delay_methods(x, seen, waits=(0, 6), epochs=30, seed=0)
     assert history.steps == 30 * 3
     truth = probability, mean
     table = delayed_feedback.compare_delay_estimates({**ways, "copy": truth}, truth)

@@ -561,13 +561,13 @@ def click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[str, np
     _sums(pairs)
     shown, clicks, _ = pairs.counts.T.astype(float)
     linear = fit_counts(LogisticRegression(C=0.1, max_iter=300), pairs.table(), clicks, shown)
-    return {"logistic": linear, "boosting": _boosted_rate(pairs, clicks, trees, seed)}
+    deeper = _boosting(2 * trees, seed, max_leaf_nodes=12)  # there are ten times as many clicks
+    return {"logistic": linear, "boosting": _boosted_rate(pairs, clicks, deeper)}
 
 
-def _boosted_rate(pairs: PairCounts, hits: np.ndarray, trees: int, seed: int) -> np.ndarray:
+def _boosted_rate(pairs: PairCounts, hits: np.ndarray, settings: dict) -> np.ndarray:
     """Boost hits per impression, taken for Poisson → (C,), below 1."""
     shown, narrow = pairs.counts[:, 0].astype(float), pairs.coarse_table()
-    settings = _boosting(trees // 2, seed, max_leaf_nodes=12)
     model = HistGradientBoostingRegressor(loss="poisson", **settings)
     found = model.fit(narrow, hits / shown, sample_weight=shown).predict(narrow)
     return np.minimum(found, 1 - _ROUNDING)
@@ -637,7 +637,7 @@ def post_click_baselines(
         trees_of_clicks = HistGradientBoostingClassifier(**_boosting(trees, seed))
         found[f"logistic{name}"] = fit_counts(linear, wide, *counts)
         found[f"boosting{name}"] = fit_counts(trees_of_clicks, narrow, *counts)
-    both = _boosted_rate(pairs, orders, trees, seed)
+    both = _boosted_rate(pairs, orders, _boosting(trees, seed))
     found["boosting, quotient"] = np.minimum(both * inverse, 1 - _ROUNDING)
     imputed = found["boosting, weighted"]
     target = imputed + (orders - clicks * imputed) * inverse / shown

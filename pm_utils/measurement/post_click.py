@@ -578,7 +578,8 @@ def post_click_baselines(
 ) -> dict[str, np.ndarray]:
     r"""Fit models of orders after clicks without deep learning.
 
-    Logistic regression and boosting learn from the clicks, plain and weighted: a click that had the
+    Logistic regression and boosting, of trees with 3 leaves or half as many with 6, learn from the
+    clicks, plain and weighted: a click that had the
     probability :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand for everybody
     who was shown an ad. The *quotient* divides boosted orders per impression by :math:`\hat o`. The
     *doubly robust* one boosts the targets of `doubly_robust_loss`, with weighted boosting for the
@@ -619,8 +620,10 @@ def post_click_baselines(
     ...     print(name, probability[:2].round(2))  # nothing tells the pairs apart: 1 of 4
     logistic [0.25 0.25]
     boosting [0.25 0.25]
+    boosting, 6 leaves [0.25 0.25]
     logistic, weighted [0.25 0.25]
     boosting, weighted [0.25 0.25]
+    boosting, 6 leaves, weighted [0.25 0.25]
     boosting, quotient [0.25 0.25]
     boosting, doubly robust [0.25 0.25]
     """
@@ -634,9 +637,12 @@ def post_click_baselines(
     for name, weight in (("", 1.0), (", weighted", scaled)):
         counts = orders * weight, clicks * weight
         linear = LogisticRegression(C=0.1, max_iter=300)
-        trees_of_clicks = HistGradientBoostingClassifier(**_boosting(trees, seed))
+        shallow = HistGradientBoostingClassifier(**_boosting(trees, seed))
+        fewer = _boosting(max(trees // 2, 1), seed, max_leaf_nodes=6)
+        deeper = HistGradientBoostingClassifier(**fewer)
         found[f"logistic{name}"] = fit_counts(linear, wide, *counts)
-        found[f"boosting{name}"] = fit_counts(trees_of_clicks, narrow, *counts)
+        found[f"boosting{name}"] = fit_counts(shallow, narrow, *counts)
+        found[f"boosting, 6 leaves{name}"] = fit_counts(deeper, narrow, *counts)
     both = _boosted_rate(pairs, orders, _boosting(trees, seed))
     found["boosting, quotient"] = np.minimum(both * inverse, 1 - _ROUNDING)
     imputed = found["boosting, weighted"]

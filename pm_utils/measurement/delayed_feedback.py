@@ -701,10 +701,10 @@ def compare_delay_errors(
     ((-0.5, -0.5), (0.0, 0.0))
     """
     names = ("first", "second", "truth")
-    given = {"customer": customer}
+    given = {}
     for name, (chance, days) in zip(names, (first, second, truth), strict=True):
         given |= {f"probability of {name}": chance, f"mean delay of {name}": days}
-    customer, *parts = aligned(**given)
+    *parts, customer = aligned(**given, customer=customer)
     customers, row = np.unique(labels(customer, "customer"), return_inverse=True)
     weight = bootstrap_weights(len(customers), repeats, seed)
     found = []

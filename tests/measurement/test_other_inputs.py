@@ -339,7 +339,7 @@ CASES = {
         lambda first, second, probability: post_click.compare_aucs(
             first, second, probability, _some_pairs(), repeats=5, seed=0
         ),
-        rows={"first": CHANCE, "second": CHANCE[::-1], "probability": TRUTH},
+        rows={"probability": TRUTH, "first": CHANCE, "second": CHANCE[::-1]},
         drawn=True,
         ends=True,
     ),

@@ -1,20 +1,40 @@
-"""Chapter 10: planted defects, what of the truth is visible, and what every inspection finds."""
+"""Chapter 10: what of the truth is visible, bias in several markets, and planted defects."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 
+from pm_utils.evaluation.replications import mean_and_margin
 from pm_utils.inputs import columns, numbers, whole_numbers
 from pm_utils.inputs import probabilities as known_probabilities
-from pm_utils.market import Market, Policy, Uniform
+from pm_utils.learning.training import History
+from pm_utils.market import ImpressionLog, Market, Uniform
 from pm_utils.measurement.bottlenecks import (
     bottlenecks,
     largest_proven_loss,
     market_segments,
-    sums_of_log,
+    order_profit,
+    stage_sums,
+    weights_for_the_ads_of,
 )
 from pm_utils.measurement.funnel import MARKET_STAGES
+from pm_utils.measurement.post_click import (
+    PairCounts,
+    aggregate_log,
+    click_baselines,
+    common_pairs,
+    post_click_baselines,
+    post_click_probability,
+    relative_bias,
+    train_post_click_towers,
+)
+from pm_utils.measurement.post_click_networks import (
+    EntireSpaceNet,
+    clicked_loss,
+    doubly_robust_loss,
+    entire_space_loss,
+)
 from pm_utils.measurement.rates import clustered_rate, wilson
 
 
@@ -144,39 +164,255 @@ def ads_by(market: Market) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["CTR", "CVR", "profit per 1,000 impressions ($)"]).T
 
 
-def inspect(
-    market: Market,
-    changed: Market,
-    policy: Policy | Callable,
-    impressions: int,
-    *,
-    repeats: int = 200,
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Run one log on a healthy market and a later one on a changed one, and report what leaks.
+def conversion_networks(
+    pairs: PairCounts, later: PairCounts, *, members: int, epochs: int, seed: int
+) -> dict[str, tuple[list[EntireSpaceNet], History]]:
+    """Train the three networks of orders after clicks, by name.
+
+    The one on clicks has fewer rows, and twice the epochs.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    market, changed : Market
-        The second from `Market.with_defect`, or the first again.
-    policy : Policy or callable
-        As in `Market.impressions`.
+    pairs, later : PairCounts
+        To learn from, and to watch the training on.
+    members, epochs, seed : int
+        As in `train_post_click_towers`.
+    """
+    settings = {"members": members, "seed": seed}
+    clicked, watched = (each.take(each.counts[:, 1] > 0) for each in (pairs, later))
+    return {
+        "net on clicks": train_post_click_towers(
+            clicked_loss, clicked, later=watched, epochs=2 * epochs, **settings
+        ),
+        "entire space": train_post_click_towers(
+            entire_space_loss, pairs, later=later, epochs=epochs, **settings
+        ),
+        "doubly robust": train_post_click_towers(
+            doubly_robust_loss, pairs, towers=3, later=later, epochs=epochs, **settings
+        ),
+    }
+
+
+def endless_probability(market: Market, pairs: PairCounts, *, epochs: int, seed: int) -> np.ndarray:
+    """Return P(order | click) by an entire space network that saw every ad without end → (C,).
+
+    It is trained on expected counts, so that no luck is in them. What it still lacks is what no
+    receipt shows.
+
+    Explained in chapter ``funnel``.
+    """
+    index = pairs.customer, pairs.creative
+    click, truth = (t[index].astype(float) for t in (market.click_table, market.conversion_table))
+    expected = pairs.expected(click, truth)
+    nets, _ = train_post_click_towers(entire_space_loss, expected, epochs=epochs, seed=seed)
+    return post_click_probability(nets, pairs)
+
+
+def bias_study(
+    markets: Iterable[Market],
+    impressions: int,
+    *,
+    members: int,
+    epochs: int,
+    trees: int,
+    seed: int,
+) -> pd.DataFrame:
+    """Measure in several markets how far conversion models are off on average.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    markets : iterable of Market
     impressions : int
-        Of each log.
+        Of each log, with ads at random.
+    members, epochs, trees, seed : int
+        As in `train_post_click_towers` and `post_click_baselines`.
+
+    Returns
+    -------
+    DataFrame
+        One row per market: the `relative_bias` of the entire space network, of boosting, plain and
+        weighted, and of ``endless data``, see `endless_probability`.
+    """
+    rows = []
+    for market in markets:
+        pairs = aggregate_log(market, later_log(market, impressions, number=0))
+        later = aggregate_log(market, later_log(market, impressions))
+        pairs, later = common_pairs(pairs, later)
+        settings = {"epochs": epochs, "seed": seed}
+        nets, _ = train_post_click_towers(
+            entire_space_loss, pairs, members=members, later=later, **settings
+        )
+        click = click_baselines(pairs, trees=trees, seed=seed)["boosting"]
+        found = post_click_baselines(pairs, click, trees=trees, seed=seed)
+        found["entire space"] = post_click_probability(nets, pairs)
+        found["endless data"] = endless_probability(market, pairs, epochs=2 * epochs, seed=seed)
+        rows.append(biases(found, market, pairs))
+    return pd.DataFrame(rows)
+
+
+def biases(
+    probabilities: dict[str, np.ndarray], market: Market, pairs: PairCounts
+) -> dict[str, float]:
+    """Return the `relative_bias` over all impressions of what `bias_study` compares.
+
+    Explained in chapter ``funnel``.
+    """
+    truth = market.conversion_table[pairs.customer, pairs.creative].astype(float)
+    names = ("entire space", "boosting", "boosting, weighted", "endless data")
+    shown = pairs.counts[:, 0]
+    return {name: float(relative_bias(probabilities[name], truth, shown)) for name in names}
+
+
+def above_the_floor(study: pd.DataFrame) -> pd.DataFrame:
+    """Summarise by how much models are more biased than endless data leave them.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    study : DataFrame
+        From `bias_study`, two markets or more.
+
+    Returns
+    -------
+    DataFrame
+        One row per model: mean ``bias``, mean distance ``above the floor``, half its 95 % interval
+        ``±``, and the number of ``markets above``.
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than two markets, or a bias is not finite.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import above_the_floor
+    >>> above_the_floor(pd.DataFrame({"net": [0.08, 0.04], "endless data": [0.05, 0.05]})).round(2)
+         bias  above the floor     ±  markets above
+    net  0.06             0.01  0.25              1
+    """
+    rows = {}
+    for name in study.columns.drop("endless data"):
+        gap = study[name] - study["endless data"]
+        rows[name] = [study[name].mean(), *mean_and_margin(gap), int((gap > 0).sum())]
+    names = ["bias", "above the floor", "±", "markets above"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=names).astype({names[3]: int})
+
+
+def said_of_floor(row: pd.Series) -> str:
+    """Say in words where a model of `above_the_floor` stands.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import said_of_floor
+    >>> said_of_floor(pd.Series({"above the floor": 0.03, "±": 0.01}))
+    'lies above it'
+    """
+    if abs(row["above the floor"]) <= row["±"]:
+        return "cannot be told from it"
+    return "lies above it" if row["above the floor"] > 0 else "lies below it"
+
+
+def said_of_headlines(calibration: str, ranking: str) -> str:
+    """Say in a sentence how the network does in both headlines, from `Scoreboard.verdict`.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.funnel import said_of_headlines
+    >>> said_of_headlines("tie", "tie")
+    'Neither in calibration nor in ranking can the network be told from the classical method.'
+    >>> said_of_headlines("loses", "tie")
+    'In calibration the network loses; in ranking neither can be told from the other.'
+    """
+    if calibration == ranking == "tie":
+        told = "can the network be told from the classical method."
+        return f"Neither in calibration nor in ranking {told}"
+    words = {
+        "beats": "the network wins",
+        "loses": "the network loses",
+        "tie": "neither can be told from the other",
+        "undertrained": "the network is undertrained, so nothing is said",
+    }
+    return f"In calibration {words[calibration]}; in ranking {words[ranking]}."
+
+
+def click_share_by_ad(pairs: PairCounts) -> np.ndarray:
+    """Return clicks over impressions of the pair's ad, as a dashboard shows it → (C,).
+
+    Explained in chapter ``funnel``.
+    """
+    shown, clicks = (np.bincount(pairs.creative, pairs.counts[:, k]) for k in (0, 1))
+    return (clicks / np.maximum(shown, 1))[pairs.creative]
+
+
+def later_log(market: Market, impressions: int, *, number: int = 1, **changes) -> ImpressionLog:
+    """Return a log of random ads that comes after another of the same size.
+
+    Parameters
+    ----------
+    market : Market
+    impressions : int
+    number : int
+        How many logs came before.
+    **changes
+        ``policy`` or ``customers``, as in `Market.impressions`, where the plan has changed.
+
+    Explained in chapter ``funnel``.
+    """
+    policy = changes.pop("policy", Uniform(len(market.creatives)))
+    return market.impressions(policy, impressions, start=number * impressions, **changes)
+
+
+def inspect(
+    market: Market,
+    before: ImpressionLog,
+    now: ImpressionLog,
+    *,
+    same_ads: bool = True,
+    repeats: int = 200,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Report what a later log lost against an earlier one, by `market_segments`.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    market : Market
+    before, now : ImpressionLog
+        Of the healthy market, and of today.
+    same_ads : bool
+        Weight the earlier log by `weights_for_the_ads_of` the later one.
     repeats, seed : int
         As in `bottlenecks`.
 
     Returns
     -------
     DataFrame
-        From `bottlenecks`, by `market_segments`.
+        From `bottlenecks`.
     """
+    weight = weights_for_the_ads_of(now, before) if same_ads else None
+    (old, groups, names), (new, _, _) = _sums(market, before, weight), _sums(market, now)
+    return bottlenecks(new, old, groups, names, repeats=repeats, seed=seed)
+
+
+def _sums(
+    market: Market, log: ImpressionLog, weight: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return the `stage_sums` of a log by `market_segments`, and the segments' names."""
     segment, names = market_segments(market.customers)
-    before, groups = sums_of_log(market, policy, impressions, segment)
-    now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
-    return bottlenecks(now, before, groups, names, repeats=repeats, seed=seed)
+    profit = order_profit(log, market.promoted_discount, market.truth.margin)
+    return *stage_sums(log, profit, segment, weight=weight), names
 
 
 def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
@@ -223,9 +459,18 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
 
 
 def trials(
-    markets: Iterable[Market], impressions: int, *, factor: float, rng: np.random.Generator
+    markets: Iterable[Market],
+    impressions: int,
+    *,
+    left: Sequence[float],
+    healthy: int,
+    rng: np.random.Generator,
 ) -> pd.DataFrame:
-    """Plant a defect at each stage of several markets, and none, and see who names it.
+    """Plant defects in several markets, change the plan, or do nothing, and see who is blamed.
+
+    In each market a defect of each size is planted at each stage, in a segment drawn anew. Later
+    logs without one are as the first, or show *other customers* (those who seldom order three times
+    as often) or *other ads* (the half that is clicked least, three times as often).
 
     Explained in chapter ``funnel``.
 
@@ -234,28 +479,80 @@ def trials(
     markets : iterable of Market
     impressions : int
         Of each log, with ads at random.
-    factor : float
-        Multiplies the stage's probability for one segment, drawn anew for each trial.
+    left : sequence of float
+        What a defect leaves of the stage's probability, one trial each.
+    healthy : int
+        Later logs of each market in which nothing has changed.
     rng : numpy Generator
 
     Returns
     -------
     DataFrame
-        One row per trial: ``planted`` (the stage or "nothing") and for each reading of `blame`
-        whether it named stage and segment; where nothing was planted, whether it named nothing.
+        One row per trial: ``market`` (its position), ``planted`` (the stage, "nothing", "other
+        customers" or "other ads"), ``left``, and for each reading of `blame` whether it named stage
+        and segment; where no stage was broken, whether it named nothing. The reading "… of the same
+        ads" weighs the earlier log by `weights_for_the_ads_of` the later one.
     """
     rows = []
-    for market in markets:
-        segment, names = market_segments(market.customers)
-        policy = Uniform(len(market.creatives))
-        before, groups = sums_of_log(market, policy, impressions, segment)
-        for stage in (None, *MARKET_STAGES[1:]):
-            where, truth, changed = int(rng.integers(len(names))), None, market
-            if stage is not None:
-                changed = market.with_defect(stage, segment == where, factor)
-                truth = (stage, names[where])
-            now, _ = sums_of_log(changed, policy, impressions, segment, start=impressions)
-            found = blame(bottlenecks(now, before, groups, names, repeats=200, seed=0))
+    for number, market in enumerate(markets):
+        segment, _ = market_segments(market.customers)
+        before = later_log(market, impressions, number=0)
+        old, groups, names = _sums(market, before)
+        kinds = [("nothing", 1.0, k + 1) for k in range(healthy)]
+        kinds += [(stage, part, 1) for stage in MARKET_STAGES[1:] for part in left]
+        kinds += [("other customers", 1.0, 1), ("other ads", 1.0, 1)]
+        for planted, part, turn in kinds:
+            changed, changes, truth = market, {}, None
+            if planted in MARKET_STAGES:
+                where = int(rng.integers(len(names)))
+                changed = market.with_defect(planted, segment == where, part)
+                truth = (planted, names[where])
+            elif planted == "other customers":
+                changes = {"customers": _seldom_more(segment)}
+            elif planted == "other ads":
+                changes = {"policy": _least_clicked_more(market)}
+            now = later_log(changed, impressions, number=turn, **changes)
+            new, _, _ = _sums(market, now)
+            same, _, _ = _sums(market, before, weights_for_the_ads_of(now, before))
+            found = blame(bottlenecks(new, old, groups, names, repeats=200, seed=0))
+            matched = bottlenecks(new, same, groups, names, repeats=200, seed=0)
+            found["largest proven loss, same ads"] = largest_proven_loss(matched)
             correct = {reading: cell == truth for reading, cell in found.items()}
-            rows.append({"planted": stage or "nothing"} | correct)
+            rows.append({"market": number, "planted": planted, "left": part} | correct)
     return pd.DataFrame(rows)
+
+
+def shares_right(tried: pd.DataFrame) -> pd.DataFrame:
+    """Return how often each reading of `trials` was right, where a stage was broken and where not.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import shares_right
+    >>> trial = {"market": 0, "planted": ["click", "nothing"], "left": [0.6, 1.0]}
+    >>> shares_right(pd.DataFrame(trial | {"largest fall": [True, False]}))
+                  planted defects named  healthy funnels left alone
+    largest fall                    1.0                         0.0
+    """
+    readings = tried.columns.drop(["market", "planted", "left"])
+    broken = tried["planted"].isin(MARKET_STAGES)
+    shares = {
+        "planted defects named": tried.loc[broken, readings].mean(),
+        "healthy funnels left alone": tried.loc[~broken, readings].mean(),
+    }
+    return pd.DataFrame(shares)
+
+
+def _seldom_more(segment: np.ndarray) -> np.ndarray:
+    """Name all customers, those who seldom order (segments 0 and 1) three times."""
+    everybody, seldom = np.arange(len(segment)), np.flatnonzero(segment < 2)
+    return np.concatenate([everybody, seldom, seldom])
+
+
+def _least_clicked_more(market: Market) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a policy that shows the less clicked half of the ads three times as often."""
+    rate = market.click_table.mean(0)
+    share = np.where(rate < np.median(rate), 3.0, 1.0)
+    return lambda customers: np.tile(share / share.sum(), (len(customers), 1))

@@ -51,7 +51,7 @@ def coverage_bars(table: pd.DataFrame, names: Sequence[str]) -> Figure:
         Of the stages.
     """
     figure, axes = plt.subplots(figsize=(6, 2.8))
-    sides = (("by rows", "naive", -0.18), ("by customers", "deep", 0.18))
+    sides = (("by rows", "naive", -0.18), ("by customers", "classical", 0.18))
     for column, kind, shift in sides:
         place = np.arange(len(names)) + shift
         axes.bar(place, table[column], width=0.34, color=COLORS[kind], label=column, alpha=0.85)
@@ -142,6 +142,51 @@ def probabilities_against_truth(
     return figure
 
 
+def floor_dots(study: pd.DataFrame, colors: dict[str, str]) -> Figure:
+    """Draw each model's bias in each market over what endless data leave there.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    study : DataFrame
+        From `pm_utils.chapters.funnel.bias_study`.
+    colors : dict
+        Of the models that are drawn.
+    """
+    figure, axes = plt.subplots(figsize=(6, 0.9 + 0.4 * len(colors)))
+    for place, (name, color) in enumerate(colors.items()):
+        gap = study[name] - study["endless data"]
+        axes.plot(gap, np.full(len(gap), place), "o", color=color, alpha=0.7)
+    axes.axvline(0, color=COLORS["limit"], linestyle=":")
+    axes.set(yticks=range(len(colors)), yticklabels=list(colors), ylim=(len(colors) - 0.5, -0.5))
+    axes.set_xlabel("bias less that of endless data")
+    grid(axes, "x")
+    return figure
+
+
+def power_lines(shares: pd.DataFrame, colors: dict[str, str]) -> Figure:
+    """Draw the share of defects that each reading names, over the part that a defect takes.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    shares : DataFrame
+        One row per size of the defect, its index, one column per reading.
+    colors : dict
+        Of the readings that are drawn.
+    """
+    figure, axes = plt.subplots(figsize=(6, 2.8))
+    for (name, color), marker in zip(colors.items(), "svDo", strict=False):
+        axes.plot(shares.index, shares[name], f"{marker}-", color=color, label=name)
+    axes.set(xlabel="part of the rate that the defect takes", ylabel="defects named")
+    axes.set_ylim(-0.03, 1.03)
+    axes.legend()
+    grid(axes)
+    return figure
+
+
 def delay_dots(
     truth: pd.Series, estimates: dict[str, pd.Series], colors: dict[str, str], *, unit: str
 ) -> Figure:
@@ -169,14 +214,14 @@ def leaks(report: pd.DataFrame, *, rows: int) -> Figure:
     Parameters
     ----------
     report : DataFrame
-        From `pm_utils.measurement.bottlenecks.bottlenecks`; what is proven is drawn in the deep
-        colour.
+        From `pm_utils.measurement.bottlenecks.bottlenecks`; what is proven is drawn in the
+        colour of classical methods.
     rows : int
     """
     top = report.head(rows)[::-1]
     figure, axes = plt.subplots(figsize=(7, 0.9 + 0.32 * rows))
     labels = top["stage"] + ": " + top["segment"]
-    hues = np.where(top["proven"], COLORS["deep"], COLORS["naive"])
+    hues = np.where(top["proven"], COLORS["classical"], COLORS["naive"])
     axes.hlines(range(len(top)), top["low"], top["high"], color=hues)
     axes.scatter(top["lost"], range(len(top)), color=hues, zorder=2)
     axes.axvline(0, color=INK, linewidth=0.8)

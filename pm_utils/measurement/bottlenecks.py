@@ -1,6 +1,6 @@
 """Where a funnel leaks profit: stages of segments against what they once attained."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -8,14 +8,18 @@ from scipy.stats import norm
 
 from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.inputs import aligned, columns, like, numbered, numbers, policy, share, whole_numbers
-from pm_utils.market import ImpressionLog, Market, Policy
+from pm_utils.market import ImpressionLog
 from pm_utils.measurement.funnel import MARKET_STAGES, market_funnel
 
 # What leaks, in dollars
 
 
 def stage_sums(
-    log: ImpressionLog, profit: np.ndarray, segment: np.ndarray
+    log: ImpressionLog,
+    profit: np.ndarray,
+    segment: np.ndarray,
+    *,
+    weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Sum up each customer's funnel by segment, ready for resampling.
 
@@ -29,6 +33,8 @@ def stage_sums(
     segment : array of shape (N,), integers from 0
         Of each customer. The log calls impressions and customers by number: the index of a Series
         must hold the numbers from 0.
+    weight : array of shape (n,), optional
+        How much each impression counts, as from `weights_for_the_ads_of`; by default 1.
 
     Returns
     -------
@@ -41,15 +47,69 @@ def stage_sums(
     ------
     ValueError
         When a profit is not finite, a segment is no whole number from 0, an index holds other
-        labels than the numbers from 0, or `market_funnel` raises.
+        labels than the numbers from 0, a weight is negative, or `market_funnel` raises.
     """
     segment = whole_numbers(numbered(segment, "segment"), "segment")
     profit = numbers(numbered(profit, "profit"), "profit", ndim=1)
     if len(profit) != len(log):
         raise ValueError(f"profit has {len(profit):,} rows for {len(log):,} impressions: give each")
-    funnel = market_funnel(log, len(segment)).to_numpy(float)
-    dollars = np.bincount(log.customer, profit, minlength=len(segment))
-    return np.column_stack([funnel, dollars]), np.eye(segment.max() + 1)[segment]
+    groups, size = np.eye(segment.max() + 1)[segment], len(segment)
+    if weight is None:
+        funnel = market_funnel(log, size).to_numpy(float)
+        dollars = np.bincount(log.customer, profit, minlength=size)
+        return np.column_stack([funnel, dollars]), groups
+    weight = numbers(numbered(weight, "weight"), "weight", low=0, ndim=1)
+    if len(weight) != len(log):
+        raise ValueError(f"weight has {len(weight):,} rows for {len(log):,} impressions: give each")
+    customer = whole_numbers(log.customer, "customer", high=size - 1)
+    counted = 1.0, log.click, log.visit, log.conversion, profit
+    sums = [np.bincount(customer, weight * each, minlength=size) for each in counted]
+    return np.column_stack(sums), groups
+
+
+def weights_for_the_ads_of(now: ImpressionLog, before: ImpressionLog) -> np.ndarray:
+    """Return weights for an earlier log that give each ad the share that it has in a later one.
+
+    A log that shows other ads than before has other rates, though no stage is broken. Weighted so,
+    the earlier log says what its rates would have been with the ads of the later one
+    (standardisation).
+
+    Parameters
+    ----------
+    now, before : ImpressionLog
+        The weights are for `before`.
+
+    Returns
+    -------
+    array of shape (n,)
+        One for each impression of `before`, 1 on average where each ad of `now` is in it.
+
+    Raises
+    ------
+    ValueError
+        When an ad of `now` is not in `before`.
+
+    Examples
+    --------
+    Now the second ad has three quarters of the impressions, where it had one half:
+
+    >>> import numpy as np
+    >>> from pm_utils.market import ImpressionLog
+    >>> from pm_utils.measurement.bottlenecks import weights_for_the_ads_of
+    >>> def shown(ads):
+    ...     n = len(ads)
+    ...     none, zero = np.zeros(n, bool), np.zeros(n)
+    ...     who = np.zeros(n, int)
+    ...     return ImpressionLog(who, np.array(ads), zero, zero + 0.5, none, none, none, zero, zero)
+    >>> weights_for_the_ads_of(shown([0, 1, 1, 1]), shown([0, 0, 1, 1]))
+    array([0.5, 0.5, 1.5, 1.5])
+    """
+    ads = [whole_numbers(log.creative, "creative") for log in (now, before)]
+    size = max(each.max(initial=0) for each in ads) + 1
+    share_now, share_before = (np.bincount(each, minlength=size) / len(each) for each in ads)
+    if (missing := np.flatnonzero((share_before == 0) & (share_now > 0))).size:
+        raise ValueError(f"ad {missing[0]} is not in the earlier log: its rates are not known")
+    return _ratio(share_now, share_before)[ads[1]]
 
 
 def order_profit(log: ImpressionLog, discount: np.ndarray, margin: float) -> np.ndarray:
@@ -276,17 +336,3 @@ def _parts(values: pd.Series, count: int) -> np.ndarray:
         raise ValueError("customers: no rows; give at least one")
     cuts = np.quantile(np.arange(1, len(array) + 1), np.arange(1, count) / count)
     return np.searchsorted(cuts, pd.Series(array).rank(method="min"), side="left")
-
-
-def sums_of_log(
-    market: Market,
-    policy: Policy | Callable,
-    impressions: int,
-    segment: np.ndarray,
-    *,
-    start: int = 0,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Run one log and return its `stage_sums`."""
-    log = market.impressions(policy, impressions, start=start)
-    profit = order_profit(log, market.promoted_discount, market.truth.margin)
-    return stage_sums(log, profit, segment)

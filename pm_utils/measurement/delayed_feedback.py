@@ -21,9 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import CensoredData, ecdf
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
+from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.inputs import (
     aligned,
     booleans,
@@ -35,7 +37,7 @@ from pm_utils.inputs import (
     refuse,
     whole_numbers,
 )
-from pm_utils.learning.training import fit, predict
+from pm_utils.learning.training import History, fit, predict
 
 SHORTEST = 1e-3  # of the unit of time; a delay of nothing has no logarithm
 _ROUNDING = 1e-5  # of times in 32 bits
@@ -220,14 +222,18 @@ def delayed_feedback_loss(output: Tensor, seen: Tensor) -> Tensor:
 
 
 def fit_delays(
-    features: np.ndarray, seen: SeenClicks, *, hidden: int, epochs: int, seed: int
+    features: np.ndarray,
+    seen: SeenClicks,
+    *,
+    hidden: int,
+    epochs: int,
+    seed: int,
+    history: History | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit the delayed feedback model and return each click's probability and mean delay.
 
     Times are measured in the mean delay of the conversions seen, so that hours or seconds for days
     give the same answer in hours or seconds.
-
-    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -236,6 +242,8 @@ def fit_delays(
     hidden : int
         As in `DelayedFeedbackNet`.
     epochs, seed : int
+    history : History, optional
+        Is told what became of the training.
 
     Returns
     -------
@@ -289,7 +297,9 @@ def fit_delays(
     x = (torch.tensor(features, dtype=torch.float32),)
     scaled = SeenClicks(seen.converted, seen.days / unit, seen.age / unit)
     steps = {"epochs": epochs, "batch_size": 1024, "learning_rate": 0.02, "weight_decay": 0.01}
-    fit(net, x, scaled.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
+    found = fit(net, x, scaled.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
+    if history is not None:
+        vars(history).update(vars(found))
     logit, log_rate = predict(net, x).double().numpy().T
     mean_delay = unit * np.exp(-log_rate)
     _warn_of_bounds(seen, mean_delay)
@@ -341,36 +351,87 @@ def _chances_and_delays(
 
 
 def compare_delay_estimates(
-    fits: dict[str, tuple[np.ndarray, np.ndarray]],
-    seen: SeenClicks,
-    truth: tuple[np.ndarray, np.ndarray],
-    *,
-    waits: Sequence[float],
+    fits: dict[str, tuple[np.ndarray, np.ndarray]], truth: tuple[np.ndarray, np.ndarray]
 ) -> pd.DataFrame:
-    """Compare what is read at the cut-off: by the clicks of some age, by models, and the truth.
+    """Compare what methods read at the cut-off with the truth.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
     fits : dict of pairs
-        Probability and mean delay of every click, by the model's name, from `fit_delays`.
-    seen : SeenClicks
+        Probability and mean delay of every click, by the method's name, as from `delay_methods`.
     truth : pair of arrays of shape (K,)
-    waits : sequence of float
-        Days, as in `from_ripe_clicks`.
 
     Returns
     -------
     DataFrame
         ``rate`` and ``delay`` (days), and ``rate error`` and ``delay error`` relative to the truth.
     """
-    rows = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
-    rows |= {name: delay_summary(*found) for name, found in fits.items()} | {
-        "truth": delay_summary(*truth)
-    }
+    rows = {name: delay_summary(*found) for name, found in (fits | {"truth": truth}).items()}
     table = pd.DataFrame(rows, index=["rate", "delay"]).T
     return table.join((table / table.loc["truth"] - 1).add_suffix(" error"))
+
+
+def delay_methods(
+    features: np.ndarray,
+    seen: SeenClicks,
+    *,
+    waits: Sequence[float],
+    epochs: int,
+    seed: int,
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], History]:
+    """Read rate and delay in every way of the chapter, from what is known of clicks on a day.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    features : array of shape (K, F)
+    seen : SeenClicks
+    waits : sequence of float
+        Days, as in `from_ripe_clicks`.
+    epochs, seed : int
+        As in `fit_delays`.
+
+    Returns
+    -------
+    dict of pairs of arrays of shape (K,)
+        Probability and mean delay of every click: the same for all of them from ripe clicks, the
+        Kaplan-Meier curve and the *cure model*, which is the delayed feedback model without
+        features; by features from the linear model and from the one with a hidden layer.
+
+    Raises
+    ------
+    ValueError
+        As `from_ripe_clicks` and `fit_delays`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import delay_methods, seen_by
+    >>> rng = np.random.default_rng(0)
+    >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
+    >>> seen = seen_by(20, rng.uniform(0, 20, 500), delay)
+    >>> found, history = delay_methods(np.zeros((500, 1)), seen, waits=[0, 9], epochs=2, seed=0)
+    >>> for name, (probability, days) in found.items():
+    ...     print(name, probability.shape)
+    clicks of 0 days or more (500,)
+    clicks of 9 days or more (500,)
+    Kaplan-Meier (500,)
+    cure model (500,)
+    delayed feedback (500,)
+    … with a hidden layer (500,)
+    """
+    size, history = len(seen.days), History()
+    alike = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
+    alike["Kaplan-Meier"] = kaplan_meier(seen)
+    found = {name: (np.full(size, p), np.full(size, days)) for name, (p, days) in alike.items()}
+    steps = {"epochs": epochs, "seed": seed}
+    found["cure model"] = fit_delays(np.zeros((size, 1)), seen, hidden=0, **steps)
+    found["delayed feedback"] = fit_delays(features, seen, hidden=0, **steps)
+    found["… with a hidden layer"] = fit_delays(features, seen, hidden=16, history=history, **steps)
+    return found, history
 
 
 def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
@@ -433,3 +494,226 @@ def from_ripe_clicks(seen: SeenClicks, wait: float) -> tuple[float, float]:
     if not came.any():
         raise ValueError(f"no conversion of a click that is {wait} days old: wait less")
     return float(came.sum() / ripe.sum()), float(seen.days[came].mean())
+
+
+def kaplan_meier(seen: SeenClicks) -> tuple[float, float]:
+    """Return rate and mean delay by the Kaplan-Meier curve of the orders, all clicks alike.
+
+    Each day of age is judged by the clicks that reached it. The rate is where the curve ends, at
+    the oldest click, and the mean delay that of the orders up to there: what comes later is not
+    known.
+
+    Parameters
+    ----------
+    seen : SeenClicks
+
+    Returns
+    -------
+    (float, float)
+
+    Raises
+    ------
+    ValueError
+        When no click has converted.
+
+    References
+    ----------
+    Kaplan & Meier (1958), Nonparametric estimation from incomplete observations.
+
+    Examples
+    --------
+    Of four old clicks two brought an order within the day, and so did one of two fresh ones; the
+    other old ones never did:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import SeenClicks, kaplan_meier
+    >>> converted = np.array([1, 1, 0, 0, 1, 0])
+    >>> days, age = np.array([1, 1, 9, 9, 1, 0.5]), np.array([9, 9, 9, 9, 1, 0.5])
+    >>> kaplan_meier(SeenClicks(converted, days, age))  # three of the five that were a day old
+    (0.6, 1.0)
+    """
+    converted, days = plain(seen.converted), plain(seen.days)
+    if not converted.any():
+        raise ValueError("no click has converted: there is no curve")
+    curve = ecdf(CensoredData.right_censored(days, ~converted)).cdf
+    came = np.diff(curve.probabilities, prepend=0.0)  # at each of the curve's times
+    return float(curve.probabilities[-1]), float(np.average(curve.quantiles, weights=came))
+
+
+def next_orders_loss(
+    probability: np.ndarray, mean_delay: np.ndarray, then: SeenClicks, now: SeenClicks
+) -> float:
+    r"""Return how badly a model of an earlier day tells whose order comes until today.
+
+    Of a click without an order at age e, with p the probability that it ever converts and an
+    exponential delay of rate λ, an order comes within the next w days with probability
+    :math:`p (e^{-\lambda e} - e^{-\lambda (e + w)}) / (1 - p + p e^{-\lambda e})`. Anybody who
+    keeps a log can judge a model of delays so, without knowing the truth.
+
+    Parameters
+    ----------
+    probability, mean_delay : arrays of shape (K,)
+        Of each click, by a model that knew `then` only.
+    then, now : SeenClicks
+        The same K clicks on the earlier day and today.
+
+    Returns
+    -------
+    float
+        Log loss in nats per click that was without an order; lower is better.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a probability is none, a delay is not above 0, time has gone
+        back, or every click had its order.
+
+    Examples
+    --------
+    Two fresh clicks with a chance of one half and a mean delay of a day; after a long time one has
+    brought an order:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import SeenClicks, next_orders_loss
+    >>> then = SeenClicks(np.array([0, 0]), np.zeros(2), np.zeros(2))
+    >>> now = SeenClicks(np.array([1, 0]), np.array([1.0, 99.0]), np.array([99.0, 99.0]))
+    >>> round(next_orders_loss(np.full(2, 0.5), np.ones(2), then, now), 3)
+    0.693
+    """
+    parts = aligned(
+        probability=probability,
+        mean_delay=mean_delay,
+        before=then.converted,
+        age=then.age,
+        after=now.converted,
+        later=now.age,
+    )
+    probability = probabilities(parts[0], "probability")
+    rate = 1 / numbers(parts[1], "mean_delay", above=0)
+    before, age, after, later = (plain(part) for part in parts[2:])
+    refuse(later < age, "now is before then", "give the later day second", rows=parts[0])
+    if before.all():
+        raise ValueError("every click had its order already: there is none to foretell")
+    left, right = np.exp(-rate * age), np.exp(-rate * later)
+    chance = (probability * (left - right) / (1 - probability + probability * left))[~before]
+    came = after[~before]
+    hit = np.where(came, chance, 1 - chance)
+    return float(-np.log(np.maximum(hit, np.finfo(float).tiny)).mean())
+
+
+def backtest_delays(
+    features: np.ndarray,
+    clicked_at: np.ndarray,
+    delay: np.ndarray,
+    *,
+    today: float,
+    back: float,
+    waits: Sequence[float],
+    epochs: int,
+    seed: int,
+) -> pd.Series:
+    """Return the `next_orders_loss` of every way of `delay_methods`, fitted on an earlier day.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    features : array of shape (K, F)
+    clicked_at, delay : arrays of shape (K,)
+        As in `seen_by`.
+    today, back : float
+        Days since the start, and how many days earlier the methods are fitted: on the clicks and
+        the orders that there were.
+    waits, epochs, seed
+        As in `delay_methods`.
+
+    Returns
+    -------
+    Series
+        Nats per click that was without an order, by the method's name.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, or as `delay_methods`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import backtest_delays
+    >>> rng = np.random.default_rng(0)
+    >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
+    >>> ways = {"waits": [0], "epochs": 2, "seed": 0}
+    >>> clicked_at = rng.uniform(0, 20, 500)
+    >>> found = backtest_delays(np.zeros((500, 1)), clicked_at, delay, today=20, back=5, **ways)
+    >>> bool((found > 0).all())
+    True
+    """
+    given = aligned(features=features, clicked_at=clicked_at, delay=delay)
+    features, clicked_at, delay = (plain(each) for each in given)
+    old = clicked_at <= today - back
+    then, now = (seen_by(day, clicked_at[old], delay[old]) for day in (today - back, today))
+    fits, _ = delay_methods(features[old], then, waits=waits, epochs=epochs, seed=seed)
+    return pd.Series({name: next_orders_loss(*fit, then, now) for name, fit in fits.items()})
+
+
+def compare_delay_errors(
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    truth: tuple[np.ndarray, np.ndarray],
+    customer: np.ndarray,
+    *,
+    repeats: int,
+    seed: int,
+) -> dict[str, tuple[float, float]]:
+    """Return 95 % intervals of the size of one model's errors minus that of another's.
+
+    Customers are resampled with all their clicks; the models stay as they were fitted.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    first, second, truth : pairs of arrays of shape (K,)
+        Probability and mean delay of every click.
+    customer : array of shape (K,)
+    repeats, seed : int
+        Resamples of customers, the same for both.
+
+    Returns
+    -------
+    dict of (float, float)
+        ``rate`` and ``delay``, each relative to the truth: below 0 the first errs less.
+
+    Raises
+    ------
+    ValueError
+        As `delay_summary`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import compare_delay_errors
+    >>> truth = np.full(4, 0.2), np.full(4, 5.0)
+    >>> late, settings = (np.full(4, 0.1), np.full(4, 5.0)), {"repeats": 50, "seed": 0}
+    >>> found = compare_delay_errors(truth, late, truth, np.arange(4), **settings)
+    >>> found["rate"], found["delay"]  # half of the rate is missed, and nothing of the delay
+    ((-0.5, -0.5), (0.0, 0.0))
+    """
+    names = ("first", "second", "truth")
+    given = {}
+    for name, (chance, days) in zip(names, (first, second, truth), strict=True):
+        given |= {f"probability of {name}": chance, f"mean delay of {name}": days}
+    *parts, customer = aligned(**given, customer=customer)
+    customers, row = np.unique(labels(customer, "customer"), return_inverse=True)
+    weight = bootstrap_weights(len(customers), repeats, seed)
+    found = []
+    for pair in zip(parts[::2], parts[1::2], strict=True):
+        chance, days = _chances_and_delays(*pair)
+        rate = weight @ np.bincount(row, chance)  # up to the number of clicks, which all share
+        found.append((rate, weight @ np.bincount(row, chance * days) / rate))
+    ours, theirs, true = found
+    return {
+        name: percentile_interval(np.abs(ours[k] / true[k] - 1) - np.abs(theirs[k] / true[k] - 1))
+        for k, name in enumerate(("rate", "delay"))
+    }

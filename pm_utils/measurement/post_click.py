@@ -28,7 +28,7 @@ from pm_utils.inputs import (
     probabilities,
     whole_numbers,
 )
-from pm_utils.learning.training import fit, predict
+from pm_utils.learning.training import History, fit, predict
 from pm_utils.market import ImpressionLog, Market
 from pm_utils.market.creatives import level_counts
 from pm_utils.measurement.post_click_networks import CONVERSION, EntireSpaceNet
@@ -288,7 +288,9 @@ def train_post_click_towers(
     seed: int,
     towers: int = 2,
     hidden: int = 32,
-) -> EntireSpaceNet:
+    members: int = 1,
+    later: PairCounts | None = None,
+) -> tuple[list[EntireSpaceNet], History]:
     """Train the towers by one of the losses of `pm_utils.measurement.post_click_networks`.
 
     Explained in chapter ``funnel``.
@@ -299,11 +301,19 @@ def train_post_click_towers(
     pairs : PairCounts
     epochs, seed : int
     towers, hidden : int
-        Three towers for the doubly robust loss.
+        One tower for clicks alone, three for the doubly robust loss.
+    members : int
+        Networks that start from other weights; their probabilities are averaged.
+    later : PairCounts, optional
+        Of a later log. With it the history has their loss after each epoch, and the weights of the
+        best epoch are kept.
 
     Returns
     -------
-    EntireSpaceNet
+    list of EntireSpaceNet
+        The members.
+    History
+        Of the first member.
 
     Raises
     ------
@@ -322,26 +332,35 @@ def train_post_click_towers(
     ...     numbers=np.zeros((8, 17), np.float32),
     ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
     ... )
-    >>> net = train_post_click_towers(entire_space_loss, pairs, epochs=1, seed=0)
+    >>> (net,), history = train_post_click_towers(entire_space_loss, pairs, epochs=3, seed=0)
     >>> net(*pairs.inputs()).shape  # logits of P(click) and P(order | click)
     torch.Size([8, 2])
+    >>> history.steps, history.validation
+    (3, [])
     """
     shown, clicks, orders = _sums(pairs)
     rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
-    torch.manual_seed(seed)
-    net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
-    fit(
-        net,
-        pairs.inputs(),
-        torch.tensor(pairs.counts),
-        loss=loss,
-        epochs=epochs,
-        batch_size=2048,
-        learning_rate=0.01,
-        weight_decay=0.01,
-        seed=seed,
-    )
-    return net
+    whole_numbers(members, "members", low=1)
+    watched = None if later is None else (later.inputs(), torch.tensor(later.counts))
+    nets, histories = [], []
+    for member in range(members):
+        torch.manual_seed(seed + 1000 * member)
+        net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
+        history = fit(
+            net,
+            pairs.inputs(),
+            torch.tensor(pairs.counts),
+            loss=loss,
+            epochs=epochs,
+            batch_size=2048,
+            learning_rate=0.01,
+            weight_decay=0.3,
+            seed=seed + 1000 * member,
+            validation=watched,
+        )
+        nets.append(net)
+        histories.append(history)
+    return nets, histories[0]
 
 
 def _sums(pairs: PairCounts) -> np.ndarray:
@@ -353,10 +372,20 @@ def _sums(pairs: PairCounts) -> np.ndarray:
     return sums
 
 
-def post_click_probability(net: EntireSpaceNet, pairs: PairCounts) -> np.ndarray:
-    """Return P(order | click) of every pair → (C,).
+def post_click_probability(
+    nets: Sequence[EntireSpaceNet], pairs: PairCounts, *, tower: int = CONVERSION
+) -> np.ndarray:
+    """Return the mean of the networks' P(order | click) of every pair → (C,).
 
     Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    nets : sequence of EntireSpaceNet
+        From `train_post_click_towers`.
+    pairs : PairCounts
+    tower : int
+        Whose probability: that of an order after a click, or ``CLICK``.
 
     Examples
     --------
@@ -372,11 +401,35 @@ def post_click_probability(net: EntireSpaceNet, pairs: PairCounts) -> np.ndarray
     ...     counts=np.ones((2, 3), np.float32),
     ... )
     >>> net = EntireSpaceNet([12, 4, 5, 6, 4, 5, 2], 17, rates=(0.05, 0.2))
-    >>> probability = post_click_probability(net, pairs)
+    >>> probability = post_click_probability([net], pairs)
     >>> probability.shape, bool(((probability > 0) & (probability < 1)).all())
     ((2,), True)
     """
-    return sigmoid(predict(net, pairs.inputs())[:, CONVERSION].double().numpy())
+    each = [sigmoid(predict(net, pairs.inputs())[:, tower].double().numpy()) for net in nets]
+    return np.mean(each, axis=0)
+
+
+def common_pairs(first: PairCounts, second: PairCounts) -> tuple[PairCounts, PairCounts]:
+    """Return the pairs of customer and ad that two logs both hold, in the same order.
+
+    Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, common_pairs
+    >>> def shown(customers):
+    ...     rows = len(customers)
+    ...     codes, numbers = np.zeros((rows, 7), int), np.zeros((rows, 17), np.float32)
+    ...     counts = np.ones((rows, 3), np.float32)
+    ...     return PairCounts(np.array(customers), np.zeros(rows, int), codes, numbers, counts)
+    >>> [each.customer.tolist() for each in common_pairs(shown([2, 0, 1]), shown([0, 2, 3]))]
+    [[0, 2], [0, 2]]
+    """
+    ads = 1 + max(int(each.creative.max(initial=0)) for each in (first, second))
+    keys = [each.customer * np.int64(ads) + each.creative for each in (first, second)]
+    _, rows, others = np.intersect1d(*keys, assume_unique=True, return_indices=True)
+    return first.take(rows), second.take(others)
 
 
 def rate_by_ad(pairs: PairCounts) -> np.ndarray:
@@ -460,24 +513,17 @@ def fit_counts(
     return like(model.predict_proba(table)[:, 1], *given)
 
 
-def _boosting(trees: int, leaves: int, seed: int) -> HistGradientBoostingClassifier:
-    return HistGradientBoostingClassifier(
-        max_iter=trees,
-        max_leaf_nodes=leaves,
-        learning_rate=0.1,
-        l2_regularization=5.0,
-        min_samples_leaf=30,
-        early_stopping=False,
-        random_state=seed,
-    )
+def _boosting(trees: int, seed: int, **settings) -> dict[str, object]:
+    """Settings of shallow boosted trees: orders are few."""
+    shape = {"max_iter": trees, "max_leaf_nodes": 3, "learning_rate": 0.1}
+    more = {"min_samples_leaf": 30, "early_stopping": False, "random_state": seed}
+    return shape | more | settings
 
 
-def post_click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
-    r"""Fit logistic regression and boosting to the clicks, plain and with inverse propensities.
+def click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
+    """Fit logistic regression and boosting to the clicks of all impressions.
 
-    A click that had the probability :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked
-    stand for everybody who was shown an ad. That probability is boosted over all impressions;
-    clicks are rare, so their counts are taken for Poisson.
+    Clicks are rare, so that boosting takes their counts for Poisson.
 
     Explained in chapter ``funnel``.
 
@@ -489,12 +535,74 @@ def post_click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[st
     Returns
     -------
     dict of arrays of shape (C,)
-        P(order | click) by each.
+        P(click) by each.
 
     Raises
     ------
     ValueError
         When nothing was shown, clicked or ordered.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, click_baselines
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(8),
+    ...     creative=np.zeros(8, int),
+    ...     codes=np.zeros((8, 7), int),
+    ...     numbers=np.zeros((8, 17), np.float32),
+    ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
+    ... )
+    >>> for name, probability in click_baselines(pairs, trees=2, seed=0).items():
+    ...     print(name, probability[:2].round(2))  # nothing tells the pairs apart: 4 of 10
+    logistic [0.4 0.4]
+    boosting [0.4 0.4]
+    """
+    _sums(pairs)
+    shown, clicks, _ = pairs.counts.T.astype(float)
+    linear = fit_counts(LogisticRegression(C=0.1, max_iter=300), pairs.table(), clicks, shown)
+    deeper = _boosting(2 * trees, seed, max_leaf_nodes=12)  # there are ten times as many clicks
+    return {"logistic": linear, "boosting": _boosted_rate(pairs, clicks, deeper)}
+
+
+def _boosted_rate(pairs: PairCounts, hits: np.ndarray, settings: dict) -> np.ndarray:
+    """Boost hits per impression, taken for Poisson → (C,), below 1."""
+    shown, narrow = pairs.counts[:, 0].astype(float), pairs.coarse_table()
+    model = HistGradientBoostingRegressor(loss="poisson", **settings)
+    found = model.fit(narrow, hits / shown, sample_weight=shown).predict(narrow)
+    return np.minimum(found, 1 - _ROUNDING)
+
+
+def post_click_baselines(
+    pairs: PairCounts, click: np.ndarray, *, trees: int, seed: int
+) -> dict[str, np.ndarray]:
+    r"""Fit models of orders after clicks without deep learning.
+
+    Logistic regression and boosting, of trees with 3 leaves or half as many with 6, learn from the
+    clicks, plain and weighted: a click that had the
+    probability :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand for everybody
+    who was shown an ad. The *quotient* divides boosted orders per impression by :math:`\hat o`. The
+    *doubly robust* one boosts the targets of `doubly_robust_loss`, with weighted boosting for the
+    imputed chance.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    pairs : PairCounts
+    click : array of shape (C,)
+        Estimated P(click) of each pair, as from `click_baselines`.
+    trees, seed : int
+
+    Returns
+    -------
+    dict of arrays of shape (C,)
+        P(order | click) by each.
+
+    Raises
+    ------
+    ValueError
+        When nothing was shown, clicked or ordered, or a probability is none.
 
     Examples
     --------
@@ -507,31 +615,162 @@ def post_click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[st
     ...     numbers=np.zeros((8, 17), np.float32),
     ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
     ... )
-    >>> found = post_click_baselines(pairs, trees=2, seed=0)
+    >>> found = post_click_baselines(pairs, np.full(8, 0.4), trees=2, seed=0)
     >>> for name, probability in found.items():
     ...     print(name, probability[:2].round(2))  # nothing tells the pairs apart: 1 of 4
     logistic [0.25 0.25]
     boosting [0.25 0.25]
+    boosting, 6 leaves [0.25 0.25]
     logistic, weighted [0.25 0.25]
     boosting, weighted [0.25 0.25]
+    boosting, 6 leaves, weighted [0.25 0.25]
+    boosting, quotient [0.25 0.25]
+    boosting, doubly robust [0.25 0.25]
     """
     _sums(pairs)
     wide, narrow = pairs.table(), pairs.coarse_table()
     shown, clicks, orders = pairs.counts.T.astype(float)
-    shape = {"max_iter": trees // 2, "max_leaf_nodes": 12, "learning_rate": 0.1}
-    model = HistGradientBoostingRegressor(
-        loss="poisson", early_stopping=False, random_state=seed, **shape
-    )
-    click = model.fit(narrow, clicks / shown, sample_weight=shown).predict(narrow)
-    inverse = 1 / np.maximum(click, LEAST_PROPENSITY)
-    inverse /= np.average(inverse, weights=clicks)
+    chance = probabilities(numbered(click, "click"), "click")
+    inverse = 1 / np.maximum(chance, LEAST_PROPENSITY)
+    scaled = inverse / np.average(inverse, weights=clicks)
     found = {}
-    for name, weight in (("", 1.0), (", weighted", inverse)):
+    for name, weight in (("", 1.0), (", weighted", scaled)):
         counts = orders * weight, clicks * weight
         linear = LogisticRegression(C=0.1, max_iter=300)
+        shallow = HistGradientBoostingClassifier(**_boosting(trees, seed))
+        fewer = _boosting(max(trees // 2, 1), seed, max_leaf_nodes=6)
+        deeper = HistGradientBoostingClassifier(**fewer)
         found[f"logistic{name}"] = fit_counts(linear, wide, *counts)
-        found[f"boosting{name}"] = fit_counts(_boosting(trees, 6, seed), narrow, *counts)
+        found[f"boosting{name}"] = fit_counts(shallow, narrow, *counts)
+        found[f"boosting, 6 leaves{name}"] = fit_counts(deeper, narrow, *counts)
+    both = _boosted_rate(pairs, orders, _boosting(trees, seed))
+    found["boosting, quotient"] = np.minimum(both * inverse, 1 - _ROUNDING)
+    imputed = found["boosting, weighted"]
+    target = imputed + (orders - clicks * imputed) * inverse / shown
+    model = HistGradientBoostingRegressor(**_boosting(trees, seed))
+    robust = model.fit(narrow, target, sample_weight=shown).predict(narrow)
+    found["boosting, doubly robust"] = robust.clip(_ROUNDING, 1 - _ROUNDING)
     return found
+
+
+def weighted_order_loss(probability: np.ndarray, later: PairCounts, click: np.ndarray) -> float:
+    """Return the log loss of orders among a later log's clicks, each for those like it.
+
+    A click counts as the inverse of its estimated probability, so that the clicked stand for
+    everybody who was shown an ad. A shop can compute it; what no feature shows it cannot weigh.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    probability : array of shape (C,)
+        P(order | click) of each pair of `later`, by a model that did not learn from it.
+    later : PairCounts
+    click : array of shape (C,)
+        Estimated P(click).
+
+    Returns
+    -------
+    float
+        Nats per click; lower is better.
+
+    Raises
+    ------
+    ValueError
+        When there is no click, rows cannot be matched or a probability is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, weighted_order_loss
+    >>> later = PairCounts(
+    ...     customer=np.arange(2),
+    ...     creative=np.zeros(2, int),
+    ...     codes=np.zeros((2, 7), int),
+    ...     numbers=np.zeros((2, 17), np.float32),
+    ...     counts=np.array([[50, 5, 5], [50, 1, 0]], np.float32),
+    ... )
+    >>> click = np.array([0.1, 0.02])  # the single click of the second pair counts as five
+    >>> round(weighted_order_loss(np.full(2, 0.5), later, click), 3)
+    0.693
+    >>> round(weighted_order_loss(np.array([0.5, 0.1]), later, click), 3)
+    0.399
+    """
+    probability, click = aligned(
+        probability=numbered(probability, "probability"), click=numbered(click, "click")
+    )
+    probability, click = probabilities(probability, "probability"), probabilities(click, "click")
+    _, clicks, orders = later.counts.T.astype(float)
+    if len(probability) != len(clicks):
+        raise ValueError(f"probability has {len(probability):,} rows for {len(clicks):,} pairs")
+    weight = clicks / np.maximum(click, LEAST_PROPENSITY)
+    if not weight.sum() > 0:
+        raise ValueError("the pairs hold no clicks: there is no loss")
+    share = np.divide(orders, clicks, out=np.zeros_like(orders), where=clicks > 0)
+    return float(np.average(_expected_loss(share, probability), weights=weight))
+
+
+def _expected_loss(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
+    """Log loss in nats of probabilities where `target` is the true share, kept off 0 and 1."""
+    p = np.clip(probability, _ROUNDING, 1 - _ROUNDING)
+    return -(target * np.log(p) + (1 - target) * np.log1p(-p))
+
+
+def score_clicks(
+    probabilities: dict[str, np.ndarray], truth: np.ndarray, pairs: PairCounts
+) -> pd.DataFrame:
+    """Score models of clicks over all impressions.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    probabilities : dict of arrays of shape (C,)
+        P(click) by each model.
+    truth : array of shape (C,)
+        The true P(click), or the share of clicks that a later log has.
+    pairs : PairCounts
+        Its impressions weigh the rows.
+
+    Returns
+    -------
+    DataFrame
+        One row per model: ``click AUC`` and ``click log loss`` (nats per impression), both expected
+        over outcomes drawn from the truth.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched or a probability is none.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, score_clicks
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(2),
+    ...     creative=np.zeros(2, int),
+    ...     codes=np.zeros((2, 7), int),
+    ...     numbers=np.zeros((2, 17), np.float32),
+    ...     counts=np.array([[10, 2, 0], [10, 8, 0]], np.float32),
+    ... )
+    >>> models = {"truth": np.array([0.2, 0.8]), "mean": np.full(2, 0.5)}
+    >>> score_clicks(models, np.array([0.2, 0.8]), pairs).round(3)
+           click AUC  click log loss
+    truth        0.8           0.500
+    mean         0.5           0.693
+    """
+    shown = pairs.counts[:, 0].astype(float)
+    told = {f"{name!r}": each for name, each in probabilities.items()}
+    truth, *tables = aligned(truth=truth, **told)
+    rows = {
+        name: (
+            expected_auc(each, truth, shown),
+            float(np.average(_expected_loss(np.asarray(truth), np.asarray(each)), weights=shown)),
+        )
+        for name, each in zip(probabilities, tables, strict=True)
+    }
+    return pd.DataFrame(rows, index=["click AUC", "click log loss"]).T
 
 
 def expected_auc(
@@ -694,8 +933,8 @@ def compare_estimates(
 
     Parameters
     ----------
-    metric : {"bias", "AUC off the clicks"}
-        Of a bias, its size.
+    metric : {"bias", "AUC off the clicks", "calibration error"}
+        Of a bias, its size. The bins of the calibration error are those of all customers.
     first, second, truth : arrays of shape (C,)
     pairs : PairCounts
     repeats, seed : int
@@ -708,7 +947,7 @@ def compare_estimates(
     Raises
     ------
     ValueError
-        When the metric is neither, rows cannot be matched or a probability is none.
+        When the metric is none of these, rows cannot be matched or a probability is none.
 
     Examples
     --------
@@ -726,61 +965,119 @@ def compare_estimates(
     >>> low, high  # below 0: the first is less biased
     (-1.0, -1.0)
     """
-    if metric not in POST_CLICK_METRICS[:2]:
-        raise ValueError(f"{metric!r} cannot be compared: give one of {POST_CLICK_METRICS[:2]}")
+    if metric not in POST_CLICK_METRICS:
+        raise ValueError(f"{metric!r} cannot be compared: give one of {POST_CLICK_METRICS}")
     truth, first, second = aligned(truth=truth, first=first, second=second)
     customers, row = np.unique(pairs.customer, return_inverse=True)
     shown, clicks = pairs.counts[:, :2].T.astype(float)
-    resamples, gaps = bootstrap_weights(len(customers), repeats, seed), []
-    for weights in np.array_split(resamples, -(-repeats // 20)):
-        drawn = weights[:, row]  # (20, C)
-        if metric == "bias":
-            pair = [abs(relative_bias(each, truth, drawn * shown)) for each in (first, second)]
-        else:
-            weight = drawn * (shown - clicks)
-            pair = [expected_auc(each, truth, weight) for each in (first, second)]
-        gaps.append(pair[0] - pair[1])
-    return percentile_interval(np.concatenate(gaps))
+    weight = bootstrap_weights(len(customers), repeats, seed)
+    of_pairs = {"bias": shown, "calibration error": np.ones(len(row))}
+    scores = []
+    for each in (first, second):
+        predicted, true, every = _matched(each, truth, of_pairs.get(metric, shown - clicks))
+        score = _RESAMPLED[metric]
+        scores.append(score(predicted, true, every, row, weight))
+    return percentile_interval(scores[0] - scores[1])
 
 
-def scoreboard_rows(
-    scores: pd.DataFrame, *, naive: str, classical: Sequence[str], deep: str
-) -> dict[str, dict[str, float]]:
-    """Return for each metric the values of a scoreboard's columns; of a bias, its size.
+def _sizes_of_bias(
+    predicted: np.ndarray, truth: np.ndarray, every: np.ndarray, row: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """The size of `relative_bias` in each resample of customers → (R,)."""
+    said, true = (weight @ np.bincount(row, every * each) for each in (predicted, truth))
+    return np.abs(said / true - 1)
+
+
+def _calibration_errors(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    every: np.ndarray,
+    row: np.ndarray,
+    weight: np.ndarray,
+    *,
+    bins: int = 10,
+) -> np.ndarray:
+    """The `calibration_error` in each resample of customers, in the bins of all → (R,)."""
+    first = np.searchsorted(np.sort(predicted), predicted)  # equal predictions share a bin
+    cuts = np.cumsum([len(part) for part in np.array_split(first, bins)])[:-1]
+    cell = row * bins + np.searchsorted(cuts, first, side="right")
+    size = (row.max() + 1) * bins
+    gap = np.bincount(cell, every * (truth - predicted), minlength=size).reshape(-1, bins)
+    return np.abs(weight @ gap).sum(1) / (weight @ np.bincount(row, every))
+
+
+def _aucs(
+    score: np.ndarray, truth: np.ndarray, every: np.ndarray, row: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """The `expected_auc` in each resample of customers → (R,); rows are sorted only once."""
+    order = np.argsort(score, kind="stable")
+    ranked, row = score[order], row[order]
+    hits, misses = (every * truth)[order], (every * (1 - truth))[order]
+    first, last = (np.searchsorted(ranked, ranked, side=side) for side in ("left", "right"))
+    found = np.empty(len(weight))
+    for k, drawn in enumerate(weight):
+        times = drawn[row]
+        below = np.concatenate([[0.0], np.cumsum(times * misses)])
+        wins = (times * hits) @ (below[first] + below[last]) / 2  # ties count half
+        found[k] = wins / (below[-1] * (times @ hits))
+    return found
+
+
+_RESAMPLED = {
+    "bias": _sizes_of_bias,
+    "AUC off the clicks": _aucs,
+    "calibration error": _calibration_errors,
+}
+
+
+def compare_aucs(
+    first: np.ndarray,
+    second: np.ndarray,
+    probability: np.ndarray,
+    pairs: PairCounts,
+    *,
+    repeats: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Return a 95 % interval of one AUC minus another over all impressions, customers resampled.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    scores : DataFrame
-        From `score_against_truth`, with a row ``truth`` and rows whose names start with ``null``.
-    naive, deep : str
-        Rows.
-    classical : sequence of str
-        The rows of which the best counts, metric by metric: only a simulation can tell which.
+    first, second : arrays of shape (C,)
+        Scores of the pairs.
+    probability : array of shape (C,)
+        The true one, from which outcomes are drawn.
+    pairs : PairCounts
+    repeats, seed : int
 
     Returns
     -------
-    dict of dicts
+    (float, float)
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched or a probability is none.
 
     Examples
     --------
-    >>> import pandas as pd
-    >>> from pm_utils.measurement.post_click import POST_CLICK_METRICS, scoreboard_rows
-    >>> names = ["truth", "null", "rate by ad", "logistic", "boosting", "ESMM"]
-    >>> bias = [0.0, 0.5, 0.6, -0.3, 0.4, 0.1]
-    >>> scores = pd.DataFrame({metric: bias for metric in POST_CLICK_METRICS}, index=names)
-    >>> classical = ["logistic", "boosting"]
-    >>> rows = scoreboard_rows(scores, naive="rate by ad", classical=classical, deep="ESMM")
-    >>> float(rows["bias"]["classical"]), float(rows["AUC off the clicks"]["classical"])
-    (0.3, 0.4)
+    >>> import numpy as np
+    >>> from pm_utils.measurement.post_click import PairCounts, compare_aucs
+    >>> pairs = PairCounts(
+    ...     customer=np.arange(4),
+    ...     creative=np.zeros(4, int),
+    ...     codes=np.zeros((4, 7), int),
+    ...     numbers=np.zeros((4, 17), np.float32),
+    ...     counts=np.tile(np.array([10, 4, 1], np.float32), (4, 1)),
+    ... )
+    >>> truth = np.array([0.1, 0.2, 0.3, 0.4])
+    >>> compare_aucs(truth, 2 * truth, truth, pairs, repeats=50, seed=0)  # the same ranks
+    (0.0, 0.0)
     """
-    size = scores.abs()
-    null = size[size.index.str.startswith("null")].mean()
-    rows = {}
-    for metric in POST_CLICK_METRICS:
-        of_baselines = size.loc[list(classical), metric]
-        best = of_baselines.max() if metric == POST_CLICK_METRICS[1] else of_baselines.min()
-        ends = {"naive": size.loc[naive, metric], "classical": best, "deep": size.loc[deep, metric]}
-        rows[metric] = ends | {"limit": size.loc["truth", metric], "null": null[metric]}
-    return rows
+    probability, first, second = aligned(probability=probability, first=first, second=second)
+    customers, row = np.unique(pairs.customer, return_inverse=True)
+    weight, shown = bootstrap_weights(len(customers), repeats, seed), pairs.counts[:, 0]
+    scores = [_aucs(*_matched(each, probability, shown), row, weight) for each in (first, second)]
+    return percentile_interval(scores[0] - scores[1])

@@ -30,7 +30,7 @@ class EntireSpaceNet(nn.Module):
     hidden : int
         Hidden units of each tower.
     rates : sequence of float
-        Each tower's share of positives, which its output bias starts from, strictly between 0 and
+        Each tower's share of positives, which its output bias is added to, strictly between 0 and
         1; one tower each.
 
     Raises
@@ -73,8 +73,10 @@ class EntireSpaceNet(nn.Module):
         self.towers = nn.ModuleList(
             nn.Sequential(nn.Linear(shared, hidden), nn.ReLU(), nn.Linear(hidden, 1)) for _ in rates
         )
-        for tower, rate in zip(self.towers, rates, strict=True):
-            nn.init.constant_(tower[2].bias, float(torch.logit(torch.tensor(rate))))
+        # apart from the output bias, so that weight decay pulls to these rates, not to one half
+        self.register_buffer("base", torch.logit(torch.tensor(rates, dtype=torch.float32)))
+        for tower in self.towers:
+            nn.init.zeros_(tower[2].bias)
 
     def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
         """Codes (B, C) and numbers (B, F) → logits (B, towers).
@@ -88,7 +90,7 @@ class EntireSpaceNet(nn.Module):
             counts = self.levels[wrong].tolist()
             raise IndexError(f"codes, column {wrong[0]}: give numbers from 0 to {counts[0] - 1}")
         shared = torch.cat([self.embed(codes + self.first).flatten(1), numbers], 1)  # (B, S)
-        return torch.cat([tower(shared) for tower in self.towers], 1)
+        return torch.cat([tower(shared) for tower in self.towers], 1) + self.base
 
 
 def log_complement(log_p: Tensor) -> Tensor:
@@ -149,10 +151,27 @@ def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
     return (_cross_entropy(logits[:, CLICK], clicks, shown) + both).sum() / shown.sum()
 
 
-def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
-    """Return the log loss of clicks, and that of orders among the clicked: the naive pair.
+def click_stage_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return the log loss of clicks alone, over all impressions: the first stage of the funnel.
 
     Explained in chapter ``funnel``.
+
+    Examples
+    --------
+    With P(click) of 1/2 each of four impressions costs :math:`-\\log(1/2)`:
+
+    >>> import torch
+    >>> from pm_utils.measurement.post_click_networks import click_stage_loss
+    >>> loss = click_stage_loss(torch.zeros(1, 1), torch.tensor([[4.0, 1.0, 0.0]]))
+    >>> round(float(loss), 3)
+    0.693
+    """
+    shown, clicks, _ = counts.unbind(1)
+    return _cross_entropy(logits[:, CLICK], clicks, shown).sum() / shown.sum()
+
+
+def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
+    """Return the log loss of clicks, and that of orders among the clicked: the naive pair.
 
     Examples
     --------

@@ -95,6 +95,22 @@ def test_leaks_are_drawn_from_the_top_and_the_proven_stand_out():
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["order: b", "visit: a"]
     lines, dots = axes.collections
     assert dots.get_offsets().tolist() == [[2, 0], [9, 1]]
-    hue = [list(to_rgba(COLORS[kind])) for kind in ("naive", "deep")]
+    hue = [list(to_rgba(COLORS[kind])) for kind in ("naive", "classical")]
     assert dots.get_facecolor().tolist() == hue
     assert lines.get_segments()[1].tolist() == [[5, 1], [13, 1]]
+
+
+def test_dots_stand_off_the_floor_of_their_market():
+    study = pd.DataFrame({"net": [0.1, 0.2], "trees": [0.3, 0.3], "endless data": [0.1, 0.1]})
+    colors = {"trees": "#c77c02", "net": "#0077bb"}
+    trees, net, floor = figures.floor_dots(study, colors).axes[0].lines
+    assert np.allclose(trees.get_xydata(), [[0.2, 0], [0.2, 0]])
+    assert np.allclose(net.get_xydata(), [[0, 1], [0.1, 1]])
+    assert floor.get_xdata()[0] == 0
+
+
+def test_power_is_a_line_per_reading():
+    shares = pd.DataFrame({"fall": [0.2, 0.9], "proven": [0.1, 1.0]}, index=[0.1, 0.4])
+    axes = figures.power_lines(shares, {"proven": "#c77c02"}).axes[0]
+    assert axes.lines[0].get_xydata().tolist() == [[0.1, 0.1], [0.4, 1.0]]
+    assert len(axes.lines) == 1

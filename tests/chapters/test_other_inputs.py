@@ -154,6 +154,11 @@ BESIDES = {
     "funnel_figures.probabilities_against_truth": DRAWN
     + "test_right_chances_lie_on_the_diagonal_and_doubled_ones_below",
     "funnel_figures.delay_dots": DRAWN + "test_delays_are_a_marker_per_group_and_estimator",
+    "funnel.above_the_floor": (
+        "tests/chapters/test_funnel.py::test_bias_is_measured_against_endless_data_in_each_market"
+    ),
+    "funnel_figures.floor_dots": DRAWN + "test_dots_stand_off_the_floor_of_their_market",
+    "funnel_figures.power_lines": DRAWN + "test_power_is_a_line_per_reading",
     "funnel_figures.leaks": DRAWN + "test_leaks_are_drawn_from_the_top_and_the_proven_stand_out",
     "budget_policy_figures.flight_figure": PLANS
     + "test_a_flight_is_drawn_for_its_week_and_for_all",
@@ -227,8 +232,17 @@ BESIDES = {
                     "true_rates",
                     "true_profit",
                     "ads_by",
+                    "later_log",
                     "inspect",
                     "trials",
+                    "conversion_networks",
+                    "endless_probability",
+                    "bias_study",
+                    "biases",
+                    "shares_right",
+                    "said_of_floor",
+                    "said_of_headlines",
+                    "click_share_by_ad",
                 )
             ),
             *(f"interest.{name}" for name in ("known_truth",)),

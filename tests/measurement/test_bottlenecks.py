@@ -77,6 +77,12 @@ def test_segments_and_ads_are_called_by_number():
     again = bottlenecks.stage_sums(log, pd.Series(profit)[::-1], segment[::-1])
     np.testing.assert_array_equal(again[0], sums)
     np.testing.assert_array_equal(again[1], groups)
+    ones = bottlenecks.stage_sums(log, profit, segment, weight=np.ones(6))
+    np.testing.assert_array_equal(ones[0], sums)
+    only = bottlenecks.stage_sums(log, profit, segment, weight=pd.Series([1.0, 0, 0, 0, 0, 0]))
+    assert only[0].sum(0).tolist() == [1, 1, 0, 0, profit[0]]
+    with pytest.raises(ValueError, match="weight has 2 rows for 6 impressions"):
+        bottlenecks.stage_sums(log, profit, segment, weight=np.ones(2))
     discount = pd.Series([0.1, 0.2])
     np.testing.assert_array_equal(
         bottlenecks.order_profit(log, discount[::-1], 0.3),
@@ -90,3 +96,18 @@ def test_segments_and_ads_are_called_by_number():
         bottlenecks.stage_sums(log, profit[:5], segment)
     with pytest.raises(ValueError, match="discount has no row 0"):
         bottlenecks.order_profit(log, discount.set_axis(["tea", "rice"]), 0.3)
+
+
+def test_an_earlier_log_is_weighted_to_the_ads_of_a_later_one():
+    def shown(ads):
+        zero, none = np.zeros(len(ads)), np.zeros(len(ads), bool)
+        who = np.zeros(len(ads), int)
+        return ImpressionLog(who, np.array(ads), zero, zero + 0.5, none, none, none, zero, zero)
+
+    before, now = shown([0, 0, 0, 1, 2, 2]), shown([0, 1, 1, 2])
+    weight = bottlenecks.weights_for_the_ads_of(now, before)
+    share = np.bincount(before.creative, weight) / weight.sum()
+    assert share.tolist() == pytest.approx([1 / 4, 1 / 2, 1 / 4])
+    assert weight.mean() == pytest.approx(1)
+    with pytest.raises(ValueError, match="ad 1 is not in the earlier log"):
+        bottlenecks.weights_for_the_ads_of(now, shown([0, 2]))

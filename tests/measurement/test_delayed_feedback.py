@@ -169,18 +169,89 @@ def test_a_delay_counts_by_the_chance_that_there_is_one():
 def test_a_reading_holds_every_way_against_the_truth():
     x, probability, mean, at, waits = clicks(3000, 6)
     seen = delayed_feedback.seen_by(12, at, waits)
-    table = delayed_feedback.compare_delay_estimates(
-        {"copy": (probability, mean)}, seen, (probability, mean), waits=(0, 6)
-    )
+    ways, history = delayed_feedback.delay_methods(x, seen, waits=(0, 6), epochs=30, seed=0)
+    assert history.steps == 30 * 3
+    truth = probability, mean
+    table = delayed_feedback.compare_delay_estimates({**ways, "copy": truth}, truth)
     assert list(table.index) == [
         "clicks of 0 days or more",
         "clicks of 6 days or more",
+        "Kaplan-Meier",
+        "cure model",
+        "delayed feedback",
+        "… with a hidden layer",
         "copy",
         "truth",
     ]
     assert not table.loc[["copy", "truth"], ["rate error", "delay error"]].any(axis=None)
-    late, ripe = table["rate error"].iloc[:2]
-    assert late < ripe < 0.1
+    late, ripe, curve, cure = table["rate error"].iloc[:4]
+    assert late < ripe < curve < 0.1
+    assert abs(cure) < abs(late)
+
+
+def test_kaplan_meier_is_the_product_over_ages():
+    seen = delayed_feedback.SeenClicks(
+        np.array([1, 1, 0, 1, 0, 0]), [1.0, 2, 2, 3, 4, 5], [5.0, 5, 2, 5, 4, 5]
+    )
+    rate, days = delayed_feedback.kaplan_meier(seen)
+    alive = [5 / 6, 5 / 6 * 4 / 5, 5 / 6 * 4 / 5 * 2 / 3]
+    assert rate == pytest.approx(1 - alive[-1])
+    came = -np.diff([1, *alive])
+    assert days == pytest.approx(came @ [1, 2, 3] / rate)
+    with pytest.raises(ValueError, match="no click has converted"):
+        delayed_feedback.kaplan_meier(delayed_feedback.SeenClicks([0, 0], [1, 1], [1, 1]))
+
+
+def test_kaplan_meier_sees_through_fresh_clicks():
+    _, probability, _, at, waits = clicks(20_000, 8, span=60.0)
+    seen = delayed_feedback.seen_by(60, at, waits)
+    rate, _ = delayed_feedback.kaplan_meier(seen)
+    plain, _ = delayed_feedback.from_ripe_clicks(seen, 0)
+    assert rate == pytest.approx(probability.mean(), rel=0.04)
+    assert plain < 0.95 * probability.mean()
+
+
+def test_the_truth_foretells_the_next_orders_best():
+    _, probability, mean, at, waits = clicks(20_000, 9)
+    then = delayed_feedback.seen_by(12, at, waits)
+    now = delayed_feedback.seen_by(20, at, waits)
+    best = delayed_feedback.next_orders_loss(probability, mean, then, now)
+    for p, days in ((probability / 2, mean), (probability, mean * 3), (probability[::-1], mean)):
+        assert delayed_feedback.next_orders_loss(p, days, then, now) > best
+    with pytest.raises(ValueError, match="now is before then"):
+        delayed_feedback.next_orders_loss(probability, mean, now, then)
+    all_came = delayed_feedback.SeenClicks([1, 1], [1.0, 1.0], [2.0, 2.0])
+    with pytest.raises(ValueError, match="every click had its order already"):
+        delayed_feedback.next_orders_loss(np.full(2, 0.5), np.ones(2), all_came, all_came)
+
+
+def test_the_right_way_wins_the_backtest():
+    x, _, _, at, waits = clicks(6000, 11)
+    found = delayed_feedback.backtest_delays(
+        x, at, waits, today=12, back=4, waits=(0, 4), epochs=30, seed=0
+    )
+    assert found.idxmin() in ("delayed feedback", "… with a hidden layer")
+    assert found["cure model"] < found["clicks of 0 days or more"]
+    who = np.random.default_rng(0).permutation(6000)
+    shuffled = pd.Series(waits, range(6000)).iloc[who]
+    again = delayed_feedback.backtest_delays(
+        pd.DataFrame(x), at, shuffled, today=12, back=4, waits=(0, 4), epochs=30, seed=0
+    )
+    assert again.to_numpy() == pytest.approx(found.to_numpy())
+
+
+def test_errors_of_delay_are_compared_by_customer():
+    _, probability, mean, _, _ = clicks(400, 10)
+    truth, customer = (probability, mean), np.arange(400) // 4
+    settings = {"repeats": 60, "seed": 0}
+    same = delayed_feedback.compare_delay_errors(truth, truth, truth, customer, **settings)
+    assert same == {"rate": (0, 0), "delay": (0, 0)}
+    low = probability / 2, mean
+    found = delayed_feedback.compare_delay_errors(low, truth, truth, customer, **settings)
+    assert found["rate"] == pytest.approx((0.5, 0.5))
+    long = probability, 1.5 * mean
+    found = delayed_feedback.compare_delay_errors(truth, long, truth, customer, **settings)
+    assert found["delay"] == pytest.approx((-0.5, -0.5))
 
 
 # --- Units of time, and clicks that tell nothing ----------------------------------------------

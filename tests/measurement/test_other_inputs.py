@@ -51,6 +51,10 @@ def ripe(converted, days, age):
     return delayed_feedback.from_ripe_clicks(seen, 3)
 
 
+def curve(converted, days, age):
+    return delayed_feedback.kaplan_meier(delayed_feedback.SeenClicks(converted, days, age))
+
+
 def segments(orders, saved):
     orders = pd.DataFrame({"orders_per_week": np.asarray(orders), "discount_share": saved})
     return bottlenecks.market_segments(orders)[0]
@@ -158,13 +162,9 @@ CASES = {
     ),
     "delayed_feedback.compare_delay_estimates": case(
         lambda chance, days: delayed_feedback.compare_delay_estimates(
-            {"net": (chance, days)},
-            delayed_feedback.SeenClicks(CAME > 0, np.where(CAME > 0, AGE / 2, AGE), AGE),
-            (TRUTH, AGE),
-            waits=[3],
+            {"net": (chance, days)}, (TRUTH, AGE)
         ),
         rows={"chance": CHANCE, "days": AGE},
-        drawn=True,  # the clicks that were seen stand still
     ),
     "off_policy.reward_table": case(
         lambda customer, ad, reward: off_policy.reward_table(
@@ -298,6 +298,51 @@ CASES = {
         },
         by_row=True,
     ),
+    "delayed_feedback.kaplan_meier": case(
+        curve,
+        "converted",
+        rows={"converted": CAME, "days": np.where(CAME > 0, AGE / 2, AGE), "age": AGE},
+    ),
+    "delayed_feedback.next_orders_loss": case(
+        lambda probability, mean_delay: delayed_feedback.next_orders_loss(
+            probability,
+            mean_delay,
+            delayed_feedback.SeenClicks(np.zeros(N), np.ones(N), np.ones(N)),
+            delayed_feedback.SeenClicks(CAME, np.where(CAME > 0, 2.0, 9.0), np.full(N, 9.0)),
+        ),
+        rows={"probability": CHANCE, "mean_delay": AGE},
+        drawn=True,  # the clicks that were seen stand still
+    ),
+    "delayed_feedback.compare_delay_errors": case(
+        lambda chance, days, customer: delayed_feedback.compare_delay_errors(
+            (chance, days), (days / 20, days), (days / 20, days), customer, repeats=5, seed=0
+        ),
+        rows={"chance": CHANCE, "days": AGE, "customer": WHO},
+        names=CUSTOMER,
+        drawn=True,
+        ends=True,
+    ),
+    "post_click.score_clicks": case(
+        lambda net, truth: post_click.score_clicks({"net": net}, truth, _some_pairs()),
+        rows={"truth": TRUTH, "net": CHANCE},
+        drawn=True,  # the pairs stand still
+    ),
+    "post_click.weighted_order_loss": case(
+        lambda probability, click: post_click.weighted_order_loss(
+            probability, _some_pairs(), click
+        ),
+        rows={"probability": CHANCE, "click": TRUTH},
+        apart=frozenset({"probability", "click"}),  # of the pairs, by number
+        drawn=True,
+    ),
+    "post_click.compare_aucs": case(
+        lambda first, second, probability: post_click.compare_aucs(
+            first, second, probability, _some_pairs(), repeats=5, seed=0
+        ),
+        rows={"probability": TRUTH, "first": CHANCE, "second": CHANCE[::-1]},
+        drawn=True,
+        ends=True,
+    ),
     "delayed_feedback.seen_by": case(
         lambda **rows: delayed_feedback.seen_by(12, **rows),
         rows={"clicked_at": AGE, "delay": np.where(CAME > 0, AGE, np.nan)},
@@ -347,11 +392,14 @@ BESIDES = dict.fromkeys(
         "post_click.train_post_click_towers",
         "post_click.post_click_probability",
         "post_click.rate_by_ad",
-        "post_click.post_click_baselines",
         "post_click_networks.EntireSpaceNet",
         "post_click_networks.log_complement",
         "post_click_networks.entire_space_loss",
+        "post_click_networks.click_stage_loss",
         "post_click_networks.clicked_loss",
+        "post_click.click_baselines",
+        "post_click.common_pairs",
+        "bottlenecks.weights_for_the_ads_of",
         "post_click_networks.doubly_robust_loss",
         "rates.Rate",
         "rates.wilson",
@@ -363,12 +411,13 @@ BESIDES = dict.fromkeys(
 )
 _TESTS = {
     "bottlenecks.largest_proven_loss": "test_a_report_that_cannot_be_is_refused",
-    "bottlenecks.sums_of_log": "test_segments_and_ads_are_called_by_number",
     "delayed_feedback.fit_delays": "test_clicks_meet_their_features_by_the_index",
     "funnel.front_page_funnel": "test_lines_without_a_customer_and_returns_are_refused",
     "off_policy.evaluate_policy": "test_tables_of_a_policy_meet_by_their_labels",
+    "post_click.post_click_baselines": "test_where_nothing_was_ordered_there_is_nothing_to_learn",
+    "delayed_feedback.backtest_delays": "test_the_right_way_wins_the_backtest",
+    "delayed_feedback.delay_methods": "test_a_reading_holds_every_way_against_the_truth",
     "post_click.PairCounts.take": "test_some_pairs_are_taken_by_number",
-    "post_click.scoreboard_rows": "test_scoreboard_rows_take_sizes_and_the_best_rival",
     "sequential.crossing_probabilities": "test_looks_are_called_by_number",
     "several_arms.SeveralArms": "test_what_cannot_be_compared_is_named",
 }

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from pm_utils.evaluation.calibration import calibration_error
 from pm_utils.evaluation.ranking import roc_auc
 from pm_utils.market import Uniform, random_creatives
 from pm_utils.measurement import post_click
-from pm_utils.measurement.post_click_networks import entire_space_loss
+from pm_utils.measurement.post_click_networks import CLICK, click_stage_loss, entire_space_loss
 from tests.support.market_world import small_market
 
 
@@ -164,7 +165,7 @@ def test_the_truth_is_judged_right_and_the_clicked_rate_is_not():
 def test_a_trained_net_beats_its_null_and_the_clicked_rate():
     _, _, pairs, _, truth = world()
     nets = {
-        name: post_click.train_post_click_towers(entire_space_loss, rows, epochs=12, seed=0)
+        name: post_click.train_post_click_towers(entire_space_loss, rows, epochs=12, seed=0)[0]
         for name, rows in {"net": pairs, "null": pairs.shuffled(1)}.items()
     }
     probability = {
@@ -178,13 +179,19 @@ def test_a_trained_net_beats_its_null_and_the_clicked_rate():
 
 def test_rivals_are_biased_less_than_the_clicked_rate_and_rank():
     _, _, pairs, _, truth = world()
-    probability = post_click.post_click_baselines(pairs, trees=40, seed=0)
-    names = ["logistic", "boosting", "logistic, weighted", "boosting, weighted"]
-    assert list(probability) == names
+    click = post_click.click_baselines(pairs, trees=80, seed=0)["boosting"]
+    probability = post_click.post_click_baselines(pairs, click, trees=80, seed=0)
+    plain = ["logistic", "boosting", "boosting, 6 leaves"]
+    weighted = [f"{name}, weighted" for name in plain]
+    others = ["boosting, quotient", "boosting, doubly robust"]
+    assert list(probability) == plain + weighted + others
     table = post_click.score_against_truth(probability, truth, pairs)
-    assert (table["bias"] < 0.25).all()
+    assert (table["bias"].drop("boosting, quotient") < 0.25).all()
+    clicked = pairs.counts[:, 2].sum() / pairs.counts[:, 1].sum()
+    assert table.loc["boosting, quotient", "bias"] < clicked / truth.mean() - 1
     assert (table["AUC off the clicks"] > 0.6).all()
-    assert table.loc[names[3], "bias"] < table.loc[names[1], "bias"]
+    for one, other in zip(weighted, plain, strict=True):
+        assert table.loc[one, "bias"] < table.loc[other, "bias"]
 
 
 def test_expected_counts_are_those_of_many_logs():
@@ -203,10 +210,10 @@ def test_without_luck_nothing_is_left_out_where_features_show_all():
     bias = []
     for cause in (0.0, hidden):
         true = click * np.exp(cause), conversion * np.exp(cause)
-        net = post_click.train_post_click_towers(
+        nets, _ = post_click.train_post_click_towers(
             entire_space_loss, pairs.expected(*true), epochs=12, seed=0
         )
-        bias.append(post_click.post_click_probability(net, pairs).mean() / true[1].mean() - 1)
+        bias.append(post_click.post_click_probability(nets, pairs).mean() / true[1].mean() - 1)
     assert bias[0] == pytest.approx(0, abs=0.03)
     # E[e^2h] / E[e^h]^2 - 1; the few numbers of so few customers tell some of who is who
     expected = 2 * (np.exp(0.8) + np.exp(-0.8)) / (np.exp(0.4) + np.exp(-0.4)) ** 2 - 1
@@ -216,7 +223,7 @@ def test_without_luck_nothing_is_left_out_where_features_show_all():
 def test_a_comparison_is_paired_and_zero_for_twins():
     _, _, pairs, _, truth = world()
     settings = {"repeats": 20, "seed": 0}
-    for metric in ("bias", "AUC off the clicks"):
+    for metric in post_click.POST_CLICK_METRICS:
         assert post_click.compare_estimates(metric, truth, truth, truth, pairs, **settings) == (
             0,
             0,
@@ -232,28 +239,82 @@ def test_a_comparison_is_paired_and_zero_for_twins():
 
 def test_a_metric_without_a_comparison_is_rejected():
     _, _, pairs, _, truth = world()
-    with pytest.raises(ValueError, match="calibration error"):
-        post_click.compare_estimates(
-            "calibration error", truth, truth, truth, pairs, repeats=2, seed=0
-        )
+    with pytest.raises(ValueError, match="'log loss' cannot be compared"):
+        post_click.compare_estimates("log loss", truth, truth, truth, pairs, repeats=2, seed=0)
 
 
-def test_scoreboard_rows_take_sizes_and_the_best_rival():
-    scores = pd.DataFrame(
-        {
-            "bias": [0.2, -0.05, 0.1, 0.02, 0.5, 0.3, 0.0],
-            "AUC off the clicks": [0.6, 0.7, 0.72, 0.71, 0.5, 0.52, 0.8],
-            "calibration error": [0.03, 0.02, 0.01, 0.015, 0.1, 0.2, 0.0],
-        },
-        index=["n", "a", "b", "d", "null 1", "null 2", "truth"],
+def test_resampled_metrics_are_those_of_the_resamples():
+    _, _, pairs, _, truth = world()
+    rng = np.random.default_rng(3)
+    # coarse, so that there are ties
+    said = np.round(np.clip(truth * np.exp(rng.normal(0, 0.4, len(truth))), 0.01, 0.9), 2)
+    shown, clicks = pairs.counts[:, :2].T.astype(float)
+    customers, row = np.unique(pairs.customer, return_inverse=True)
+    weight = np.vstack([np.ones(len(customers), int), rng.integers(0, 3, (4, len(customers)))])
+    off = shown - clicks
+    aucs = post_click._aucs(said, truth, off, row, weight)
+    assert aucs == pytest.approx(post_click.expected_auc(said, truth, weight[:, row] * off))
+    biases = post_click._sizes_of_bias(said, truth, shown, row, weight)
+    by_hand = np.abs(post_click.relative_bias(said, truth, weight[:, row] * shown))
+    assert biases == pytest.approx(by_hand)
+    errors = post_click._calibration_errors(said, truth, np.ones(len(row)), row, weight)
+    assert errors[0] == pytest.approx(calibration_error(truth, said))
+    # a customer drawn twice is two customers in the same bins
+    first = np.searchsorted(np.sort(said), said)
+    cuts = np.cumsum([len(part) for part in np.array_split(first, 10)])[:-1]
+    bins = np.searchsorted(cuts, first, side="right")
+    times = weight[1][row]
+    gap = np.bincount(bins, times * (truth - said))
+    assert errors[1] == pytest.approx(np.abs(gap).sum() / times.sum())
+
+
+def test_the_clicks_of_a_later_log_stand_for_everybody():
+    pairs = pairs_of([[100, 10, 5], [100, 2, 0]], customer=(0, 1), creative=(0, 0))
+    said, click = np.array([0.4, 0.1]), np.array([0.1, 0.02])
+    plain = [np.mean([-np.log(0.4), -np.log(0.6)]), -np.log(0.9)]
+    found = post_click.weighted_order_loss(said, pairs, click)
+    assert found == pytest.approx(np.mean(plain))  # both pairs were shown as often
+    alike = post_click.weighted_order_loss(said, pairs, np.full(2, 0.05))
+    assert alike == pytest.approx((10 * plain[0] + 2 * plain[1]) / 12)
+    with pytest.raises(ValueError, match="the pairs hold no clicks"):
+        post_click.weighted_order_loss(said, pairs_of([[9, 0, 0], [9, 0, 0]]), click)
+    with pytest.raises(ValueError, match="probability has 1 rows for 2 pairs"):
+        post_click.weighted_order_loss(said[:1], pairs, click[:1])
+
+
+def test_click_models_rank_the_clicks_and_the_truth_wins():
+    _, _, pairs, click, _ = world()
+    models = post_click.click_baselines(pairs, trees=40, seed=0)
+    nets, history = post_click.train_post_click_towers(
+        click_stage_loss, pairs, towers=1, epochs=8, seed=0, later=pairs
     )
-    rows = post_click.scoreboard_rows(scores, naive="n", classical=["a", "b"], deep="d")
-    assert rows["bias"] == pytest.approx(
-        {"naive": 0.2, "classical": 0.05, "deep": 0.02, "limit": 0, "null": 0.4}
+    assert len(history.validation) == 8
+    models["network"] = post_click.post_click_probability(nets, pairs, tower=CLICK)
+    models["mean"] = np.full(len(click), click.mean())
+    table = post_click.score_clicks({**models, "truth": click}, click, pairs)
+    assert (table.loc["truth", "click AUC"] >= table["click AUC"]).all()
+    assert (table.loc[["logistic", "boosting", "network"], "click AUC"] > 0.6).all()
+    assert table["click log loss"].idxmin() == "truth"
+
+
+def test_members_are_averaged_and_start_apart():
+    _, _, pairs, _, _ = world()
+    some = pairs.take(np.arange(2000))
+    settings = {"epochs": 1, "seed": 0, "members": 2}
+    nets, _ = post_click.train_post_click_towers(entire_space_loss, some, **settings)
+    each = [post_click.post_click_probability([net], some) for net in nets]
+    assert np.abs(each[0] - each[1]).max() > 1e-4
+    assert np.allclose(post_click.post_click_probability(nets, some), np.mean(each, axis=0))
+
+
+def test_a_network_without_signal_decays_to_the_rates():
+    _, _, pairs, _, _ = world()
+    (net,), _ = post_click.train_post_click_towers(
+        entire_space_loss, pairs.shuffled(0), epochs=10, seed=0
     )
-    assert rows["AUC off the clicks"]["classical"] == 0.72
-    assert rows["calibration error"]["classical"] == 0.01
-    assert rows["AUC off the clicks"]["limit"] == 0.8
+    shown, clicks, orders = pairs.counts.sum(0)
+    found = [post_click.post_click_probability([net], pairs, tower=k).mean() for k in (0, 1)]
+    assert found == pytest.approx([clicks / shown, orders / clicks], rel=0.15)
 
 
 # --- Pairs and customers that cannot be ---------------------------------------------------------
@@ -297,7 +358,9 @@ def test_where_nothing_was_ordered_there_is_nothing_to_learn():
     with pytest.raises(ValueError, match="the pairs hold no orders"):
         post_click.train_post_click_towers(entire_space_loss, pairs, epochs=1, seed=0)
     with pytest.raises(ValueError, match="the pairs hold no orders"):
-        post_click.post_click_baselines(pairs, trees=2, seed=0)
+        post_click.post_click_baselines(pairs, np.full(2, 0.1), trees=2, seed=0)
+    with pytest.raises(ValueError, match="the pairs hold no orders"):
+        post_click.click_baselines(pairs, trees=2, seed=0)
     with pytest.raises(ValueError, match="the pairs hold no clicks"):
         post_click.rate_by_ad(pairs_of([[5, 0, 0], [5, 0, 0]]))
 

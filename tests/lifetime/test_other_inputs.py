@@ -26,6 +26,7 @@ CHURNED = (RNG.random(N) < 0.3).astype(float)
 GAIN = np.c_[np.zeros(N), np.cumsum(-np.sort(-RNG.exponential(3, (N, 4)), axis=1), axis=1)]
 WHO, DAY = RNG.integers(0, 8, N), RNG.integers(0, 200, N)
 
+pareto = btyd.ParetoNBD(0.553, 10.578, 0.606, 11.669)
 model, spender = btyd.BetaGeoNBD(0.243, 4.414, 0.793, 2.426), btyd.GammaGamma(6.25, 3.74, 15.44)
 plan = {"scale": 20, "weeks": 52, "discount_factor": 0.998}
 
@@ -70,6 +71,26 @@ CASES = {
     ),
     "btyd.BetaGeoNBD.unconditional_orders": case(
         model.unconditional_orders, rows={"weeks": AGE}, by_row=True
+    ),
+    "btyd.pareto_nbd_log_likelihood": case(
+        lambda **rows: btyd.pareto_nbd_log_likelihood((0.5, 10, 0.6, 12), **rows),
+        rows=HISTORY,
+        by_row=True,
+    ),
+    "btyd.ParetoNBD.fit": case(btyd.ParetoNBD.fit, rows=HISTORY),
+    "btyd.ParetoNBD.log_likelihood": case(pareto.log_likelihood, rows=HISTORY),
+    "btyd.ParetoNBD.probability_alive": case(pareto.probability_alive, rows=HISTORY, by_row=True),
+    "btyd.ParetoNBD.probability_no_order": case(
+        lambda **rows: pareto.probability_no_order(9, **rows), rows=HISTORY, by_row=True
+    ),
+    "btyd.ParetoNBD.expected_orders": case(
+        lambda **rows: pareto.expected_orders(9, **rows), rows=HISTORY, by_row=True
+    ),
+    "btyd.ParetoNBD.expected_orders, of weeks of their own": case(
+        pareto.expected_orders, rows={"weeks": AGE} | HISTORY, by_row=True
+    ),
+    "btyd.ParetoNBD.unconditional_orders": case(
+        pareto.unconditional_orders, rows={"weeks": AGE}, by_row=True
     ),
     "btyd.gamma_gamma_log_likelihood": case(
         lambda **rows: btyd.gamma_gamma_log_likelihood((6, 4, 15), **rows),
@@ -189,6 +210,8 @@ BESIDES |= dict.fromkeys(
         "baselines.lifetime_baselines",
         "btyd.BetaGeoNBD",
         "btyd.GammaGamma",
+        "btyd.ModifiedBetaGeoNBD",
+        "btyd.ParetoNBD",
         "ensemble.scaled",
         "networks.LifetimeValueNet",
         "networks.ziln_mean",

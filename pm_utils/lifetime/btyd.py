@@ -440,9 +440,9 @@ def _there_and_gone(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     r"""Return the logarithms of the two terms of the Pareto/NBD likelihood, and where one left.
 
-    The second is :math:`\int_{t_x}^T s\,(\alpha+y)^{-(r+x)} (\beta+y)^{-(s+1)}\,dy`, over the time y
-    at which the customer left. By Gauss–Legendre in u, with y + m = (t_x + m) e^u and m the lesser
-    of alpha and beta, until the integrand is next to nothing.
+    The second is :math:`\int_{t_x}^T s\,(\alpha+y)^{-(r+x)} (\beta+y)^{-(s+1)}\,dy`, over the time
+    y at which the customer left. By Gauss–Legendre in u, with y + m = (t_x + m) e^u and m the
+    lesser of alpha and beta, until the integrand is next to nothing.
 
     Returns
     -------
@@ -707,6 +707,9 @@ class ParetoNBD:
         array([0.   , 1.213, 1.909])
         """
         return self.expected_orders(weeks, 0, 0, 0)
+
+
+BuyingModel = BetaGeoNBD | ParetoNBD
 
 
 # ------------------------------------------------------------------ how much: Gamma–Gamma

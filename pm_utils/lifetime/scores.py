@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from pm_utils import inputs
 from pm_utils.evaluation.bootstrap import percentile_interval
 
-SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
+SCORES = {"Spearman": "higher", "normalised Gini": "higher", "RMSE": "lower", "total": "near 1"}
 
 
 def _checked(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
@@ -181,7 +181,7 @@ def value_scores(
     Returns
     -------
     dict
-        By `SCORES`: Spearman and normalised Gini judge the order, MAE (mean absolute error in
+        By `SCORES`: Spearman and normalised Gini judge the order, RMSE (root mean squared error in
         dollars) and total (predicted over actual) the level. Total is not a number for a resample
         in which nobody spent.
 
@@ -197,13 +197,13 @@ def value_scores(
     >>> from pm_utils.lifetime.scores import value_scores
     >>> scores = value_scores([0.0, 2.0, 10.0], [1.0, 3.0, 20.0])
     >>> {name: round(score, 3) for name, score in scores.items()}
-    {'Spearman': 1.0, 'normalised Gini': 1.0, 'MAE': 4.0, 'total': 2.0}
+    {'Spearman': 1.0, 'normalised Gini': 1.0, 'RMSE': 5.831, 'total': 2.0}
     """
     a, p, w = _checked(actual, predicted, weight)
     return {
         "Spearman": _float_if_single(_spearman(a, p, w), weight),
         "normalised Gini": _float_if_single(_gini(a, p, w), weight),
-        "MAE": _float_if_single(w @ np.abs(a - p) / w.sum(1), weight),
+        "RMSE": _float_if_single(np.sqrt(w @ (a - p) ** 2 / w.sum(1)), weight),
         "total": _float_if_single(_total(a, p, w), weight),
     }
 
@@ -330,9 +330,9 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
     >>> from pm_utils.lifetime.scores import value_score_table
     >>> dollars = np.arange(1.0, 21.0)
     >>> value_score_table(dollars, {"oracle": dollars, "twice": 2 * dollars}).round(2)
-            Spearman  normalised Gini   MAE  total  decile error
-    oracle       1.0              1.0   0.0    1.0           0.0
-    twice        1.0              1.0  10.5    2.0           1.0
+            Spearman  normalised Gini   RMSE  total  decile error
+    oracle       1.0              1.0   0.00    1.0           0.0
+    twice        1.0              1.0  11.98    2.0           1.0
     """
     rows = {}
     actual, predicted, _ = _models(actual, predicted)
@@ -359,7 +359,7 @@ def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Serie
 
     >>> from pm_utils.lifetime.scores import mean_scores
     >>> mean_scores([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).abs().round(2).to_dict()
-    {'Spearman': 0.0, 'normalised Gini': 0.0, 'MAE': 0.67, 'total': 1.0}
+    {'Spearman': 0.0, 'normalised Gini': 0.0, 'RMSE': 0.82, 'total': 1.0}
     """
     several = {f"prediction {k}": dollars for k, dollars in enumerate(predicted)}
     if not several:
@@ -395,7 +395,7 @@ def value_score_intervals(
     >>> from pm_utils.lifetime.scores import value_score_intervals
     >>> dollars, weight = np.arange(1.0, 21.0), bootstrap_weights(20, 50, seed=0)
     >>> low, high = value_score_intervals(dollars, {"a dollar more": dollars + 1}, weight)
-    >>> low["MAE"].tolist(), high["MAE"].tolist()  # off by one dollar in every resample
+    >>> low["RMSE"].tolist(), high["RMSE"].tolist()  # off by one dollar in every resample
     ([1.0], [1.0])
     >>> (low["total"] < high["total"]).tolist()
     [True]
@@ -423,7 +423,7 @@ def paired_value_gain(
     Returns
     -------
     (float, float)
-        For an error such as MAE, an interval below 0 speaks for `first`.
+        For an error such as RMSE, an interval below 0 speaks for `first`.
 
     Raises
     ------
@@ -440,7 +440,7 @@ def paired_value_gain(
     >>> from pm_utils.evaluation.bootstrap import bootstrap_weights
     >>> from pm_utils.lifetime.scores import paired_value_gain
     >>> dollars, weight = np.arange(1.0, 21.0), bootstrap_weights(20, 50, seed=0)
-    >>> paired_value_gain("MAE", dollars, dollars + 1, dollars + 3, weight)
+    >>> paired_value_gain("RMSE", dollars, dollars + 1, dollars + 3, weight)
     (-2.0, -2.0)
     """
     if metric not in SCORES:
@@ -474,7 +474,7 @@ def best_model(points: pd.DataFrame, metric: str) -> str:
     --------
     >>> import pandas as pd
     >>> from pm_utils.lifetime.scores import best_model
-    >>> points = pd.DataFrame({"Spearman": [0.6, 0.7], "MAE": [9.0, 12.0], "total": [0.5, 1.1]},
+    >>> points = pd.DataFrame({"Spearman": [0.6, 0.7], "RMSE": [9.0, 12.0], "total": [0.5, 1.1]},
     ...                       ["trees", "network"])
     >>> [best_model(points, metric) for metric in points]
     ['network', 'trees', 'network']

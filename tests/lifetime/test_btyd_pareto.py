@@ -208,7 +208,7 @@ def cdnow():
 
 
 def test_the_fits_give_the_published_parameters(cdnow):
-    """Fader, Hardie & Lee (2005), table 2; Batislam and others' model as in the R package BTYDplus."""
+    """Fader, Hardie & Lee (2005), table 2; for MBG/NBD, the R package BTYDplus."""
     pareto, mbg = ParetoNBD.fit(*cdnow), ModifiedBetaGeoNBD.fit(*cdnow)
     assert astuple(pareto) == pytest.approx((0.553, 10.578, 0.606, 11.669), abs=1e-3)
     assert pareto.log_likelihood(*cdnow) == pytest.approx(-9594.98, abs=0.01)

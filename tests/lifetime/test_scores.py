@@ -78,8 +78,16 @@ def test_one_row_of_weights_gives_one_number():
 def test_levels_by_hand():
     scores = scoring.value_scores([0.0, 4.0], [1.0, 5.0])
     assert list(scores) == list(scoring.SCORES)
-    assert scores["MAE"] == 1
+    assert scores["RMSE"] == 1
     assert scores["total"] == 1.5
+
+
+def test_the_mean_wins_by_the_squared_error_and_not_the_median():
+    """Dollars of 0, 0 and 9: the mean is 3 and the median 0."""
+    rmse = {said: scoring.value_scores([0, 0, 9], [said] * 3)["RMSE"] for said in (0, 2, 3, 4)}
+    assert min(rmse, key=rmse.get) == 3
+    assert rmse[3] == pytest.approx(18**0.5)
+    assert scoring.value_scores([0, 0, 9], [3] * 3, [1, 1, 0])["RMSE"] == pytest.approx(3)
 
 
 def test_parts_are_equal_and_sorted_by_prediction():
@@ -210,8 +218,8 @@ def test_the_best_total_is_the_nearest_to_one():
     assert scoring.best_model(points, "total") == "near"
     with pytest.raises(KeyError, match="metric is 'AUC': give one of Spearman"):
         scoring.best_model(points, "AUC")
-    with pytest.raises(KeyError, match="points has no column 'MAE'"):
-        scoring.best_model(points, "MAE")
+    with pytest.raises(KeyError, match="points has no column 'RMSE'"):
+        scoring.best_model(points, "RMSE")
     with pytest.raises(ValueError, match="total is not finite in 1 of 3 rows, first row 'high'"):
         scoring.best_model(points.replace(1.3, np.nan), "total")
     with pytest.raises(KeyError, match="metric is 'AUC'"):
@@ -225,8 +233,8 @@ def test_tables_hold_every_score_of_every_model():
     assert table.loc["good", "Spearman"] == spearman(ACTUAL, GUESS)
     assert table.loc["bad", "decile error"] == decile_error(ACTUAL, guesses["bad"])
     means = scoring.mean_scores(ACTUAL, guesses.values())
-    assert means["MAE"] == pytest.approx(table["MAE"].mean())
-    assert [scoring.best_model(table, name) for name in ("Spearman", "MAE")] == ["good", "bad"]
+    assert means["RMSE"] == pytest.approx(table["RMSE"].mean())
+    assert [scoring.best_model(table, name) for name in ("Spearman", "RMSE")] == ["good", "bad"]
 
 
 def test_intervals_hold_the_scores_and_pairs_are_tighter():
@@ -237,6 +245,6 @@ def test_intervals_hold_the_scores_and_pairs_are_tighter():
     assert ((low < table) & (table < high)).all(axis=None)
     least, most = scoring.paired_value_gain("Spearman", ACTUAL, *guesses.values(), weight)
     assert most - least < 0.1 * (high - low).loc["first", "Spearman"]
-    assert scoring.paired_value_gain("MAE", ACTUAL, GUESS, GUESS, weight) == (0, 0)
-    least, _ = scoring.paired_value_gain("MAE", ACTUAL, GUESS + 100, GUESS, weight)
+    assert scoring.paired_value_gain("RMSE", ACTUAL, GUESS, GUESS, weight) == (0, 0)
+    least, _ = scoring.paired_value_gain("RMSE", ACTUAL, GUESS + 100, GUESS, weight)
     assert least > 90

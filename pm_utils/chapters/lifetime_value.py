@@ -315,8 +315,6 @@ def shop_views(train: ValueRows, later: ValueRows) -> Views:
 class Tried:
     """What every candidate predicts, and the networks among them.
 
-    Explained in chapter ``lifetime-value``.
-
     Attributes
     ----------
     dollars : dict of arrays of shape (N,)
@@ -347,8 +345,6 @@ def hidden_units(name: str) -> int:
 
 def try_models(views: Views, *, seed: int, members: int, **settings: Any) -> Tried:
     """Train every model of the table on the first rows of each view and predict the second.
-
-    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
@@ -414,7 +410,7 @@ def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
     return views[PROFILE if name.endswith(PROFILE) else ""]
 
 
-def enter_all(
+def enter_scores(
     contest: Contest,
     test: pd.DataFrame,
     validation: Mapping[str, float],

@@ -433,8 +433,6 @@ class RetentionBudget:
 class Predicted:
     """What all models predict of the others of a market.
 
-    Explained in chapter ``lifetime-value``.
-
     Attributes
     ----------
     tried : Tried
@@ -505,9 +503,7 @@ def keeping_plans(
     return gifts
 
 
-def keeping_shares(
-    plan: RetentionBudget, gifts: Mapping[tuple[str, str], np.ndarray]
-) -> pd.Series:
+def keeping_shares(plan: RetentionBudget, gifts: Mapping[tuple[str, str], np.ndarray]) -> pd.Series:
     """Return what each plan takes of the oracle's profit, by what is known of value and risk.
 
     Explained in chapter ``lifetime-value``.

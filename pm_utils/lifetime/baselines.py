@@ -17,8 +17,6 @@ STRENGTHS, LEAVES = (0.001, 0.01, 0.1), (4, 8)
 def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     """Return classical models of the same table, unfitted; each predicts a mean above 0.
 
-    Explained in chapter ``lifetime-value``.
-
     Parameters
     ----------
     seed : int
@@ -53,8 +51,6 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
 
 def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> pd.Series:
     """Fit a classical model on some rows and predict the dollars of others, by their index.
-
-    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------

@@ -405,8 +405,6 @@ class ModifiedBetaGeoNBD(BetaGeoNBD):
     In BG/NBD who never ordered again cannot have left. Parameters and methods are those of
     `BetaGeoNBD`.
 
-    Explained in chapter ``lifetime-value``.
-
     References
     ----------
     Batislam, Denizel & Filiztekin (2007), Empirical validation and comparison of models for
@@ -486,8 +484,6 @@ def pareto_nbd_log_likelihood(
     integral as a difference of two hypergeometric functions; summed over y it does not underflow,
     and its slopes are sums over the same y.
 
-    Explained in chapter ``lifetime-value``.
-
     Parameters
     ----------
     parameters : (r, alpha, s, beta), above 0
@@ -549,8 +545,6 @@ class ParetoNBD:
     While active, a customer's orders are a Poisson process; the rates vary between customers by a
     gamma distribution (shape r, rate alpha). Each customer leaves for good at a rate of their own,
     whether they order or not; these rates vary by another gamma distribution (shape s, rate beta).
-
-    Explained in chapter ``lifetime-value``.
 
     Attributes
     ----------
@@ -776,8 +770,6 @@ class GammaGamma:
 
     An order's value is gamma distributed (shape p) and so is, over customers, its rate (shape q,
     rate v).
-
-    Explained in chapter ``lifetime-value``.
 
     Attributes
     ----------

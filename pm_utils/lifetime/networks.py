@@ -147,8 +147,6 @@ def ziln_below(output: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
 
     They differ at 0 only, where the distribution has an atom.
 
-    Explained in chapter ``lifetime-value``.
-
     Parameters
     ----------
     output : Tensor of shape (B, 3)

@@ -172,6 +172,8 @@ def value_scores(
 ) -> dict[str, float | np.ndarray]:
     """Score predicted dollars in all four ways.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     actual, predicted : arrays of shape (N,), dollars
@@ -346,8 +348,6 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
 def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Series:
     """Return the mean over several predictions of each of `SCORES`, as for several nulls.
 
-    Explained in chapter ``lifetime-value``.
-
     Raises
     ------
     ValueError
@@ -452,8 +452,6 @@ def paired_value_gain(
 
 def best_model(points: pd.DataFrame, metric: str) -> str:
     """Return the row of a `value_score_table` that is best by a metric; of equal ones the first.
-
-    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------

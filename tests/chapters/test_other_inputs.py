@@ -250,7 +250,7 @@ BESIDES = {
                     "predict_shop",
                     "hidden_units",
                     "chosen_view",
-                    "enter_all",
+                    "enter_scores",
                     "best_of",
                     "coverage",
                     "said_of_models",

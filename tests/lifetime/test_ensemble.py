@@ -335,7 +335,7 @@ def test_everything_tried_is_entered_as_what_it_is():
     contest = board.contest("values", chosen_by="Gini", better="higher")
     table = pd.DataFrame({"Gini": [0.5, 0.6, 0.7]}, ["naive", "BG/NBD", "network of 16"])
     training = {"network of 16": {"steps": 1, "rows": 1, "curve": [1.0]}}
-    lifetime_value.enter_all(contest, table, dict.fromkeys(table.index, 0.1), training)
+    lifetime_value.enter_scores(contest, table, dict.fromkeys(table.index, 0.1), training)
     assert [one.kind for one in contest.contenders] == ["naive", "classical", "deep"]
     assert contest.contenders[2].training["steps"] == 1
 

@@ -5,8 +5,6 @@ prediction share their ranks, their dollars and their parts. Inputs that carry a
 by it.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -345,30 +343,6 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
     return pd.DataFrame(rows).T
 
 
-def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Series:
-    """Return the mean over several predictions of each of `SCORES`, as for several nulls.
-
-    Raises
-    ------
-    ValueError
-        As in `value_scores`, and when there is no prediction.
-
-    Examples
-    --------
-    One prediction in the true order and one in the reverse: they cancel.
-
-    >>> from pm_utils.lifetime.scores import mean_scores
-    >>> mean_scores([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).abs().round(2).to_dict()
-    {'Spearman': 0.0, 'normalised Gini': 0.0, 'RMSE': 0.82, 'total': 1.0}
-    """
-    several = {f"prediction {k}": dollars for k, dollars in enumerate(predicted)}
-    if not several:
-        raise ValueError("there is no prediction: give at least one")
-    actual, several, _ = _models(actual, several)
-    scores = [value_scores(actual, dollars) for dollars in several.values()]
-    return pd.DataFrame(scores).mean(skipna=False)
-
-
 def value_score_intervals(
     actual: np.ndarray, predicted: dict[str, np.ndarray], weight: np.ndarray
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -448,42 +422,3 @@ def paired_value_gain(
     actual, both, weight = _models(actual, {"first": first, "second": second}, weight)
     resampled = [value_scores(actual, dollars, weight)[metric] for dollars in both.values()]
     return percentile_interval(resampled[0] - resampled[1])
-
-
-def best_model(points: pd.DataFrame, metric: str) -> str:
-    """Return the row of a `value_score_table` that is best by a metric; of equal ones the first.
-
-    Parameters
-    ----------
-    points : DataFrame
-        From `value_score_table`.
-    metric : str
-        One of `SCORES`, or ``decile error``. Of correlations and Gini the highest is best, of
-        errors the lowest, and of ``total`` the one nearest 1.
-
-    Raises
-    ------
-    KeyError
-        When the metric is no column, or none whose best is known.
-    ValueError
-        When there is no row, or one without a score.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from pm_utils.lifetime.scores import best_model
-    >>> points = pd.DataFrame({"Spearman": [0.6, 0.7], "RMSE": [9.0, 12.0], "total": [0.5, 1.1]},
-    ...                       ["trees", "network"])
-    >>> [best_model(points, metric) for metric in points]
-    ['network', 'trees', 'network']
-    """
-    known = SCORES | {"decile error": "lower"}
-    if metric not in known:
-        raise KeyError(f"metric is {metric!r}: give one of {', '.join(known)}")
-    scores = inputs.columns(points, [metric], "points")[metric]
-    if not len(scores):
-        raise ValueError("points has no row: give at least one model")
-    inputs.numbers(scores, metric)
-    if known[metric] == "near 1":
-        return (scores - 1).abs().idxmin()
-    return scores.idxmax() if known[metric] == "higher" else scores.idxmin()

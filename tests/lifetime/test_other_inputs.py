@@ -169,10 +169,6 @@ CASES = {
         ),
         rows=SCORED | {"rival": RIVAL},
     ),
-    "scores.mean_scores": case(
-        lambda actual, predicted, rival: scores.mean_scores(actual, [predicted, rival]),
-        rows=SCORED | {"rival": RIVAL},
-    ),
     "scores.value_score_intervals": case(
         lambda actual, predicted, weight: scores.value_score_intervals(
             actual, {"net": predicted}, weight.T
@@ -209,7 +205,6 @@ _TESTS = {
     "plotting.keeping_bars": (
         "plotting.py::test_bars_are_sorted_and_labelled_where_there_is_a_number"
     ),
-    "scores.best_model": "scores.py::test_the_best_total_is_the_nearest_to_one",
 }
 BESIDES = {name: f"tests/lifetime/test_{test}" for name, test in _TESTS.items()}
 BESIDES |= dict.fromkeys(

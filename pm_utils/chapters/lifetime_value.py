@@ -454,6 +454,27 @@ def best_of(tried: Iterable[str], scores: pd.Series, *, kind: str) -> str:
     return scores[[name for name in tried if name.startswith(kind)]].idxmax()
 
 
+def profile_change(tried: Iterable[str], scores: pd.Series) -> float:
+    """Return by how much the best candidate with a profile is above the best without.
+
+    Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.lifetime_value import profile_change
+    >>> scores = pd.Series({"network of 16": 0.75, "network of 16, profile": 0.8, "naive": 0.9})
+    >>> round(profile_change(["network of 16", "network of 16, profile"], scores), 2)
+    0.05
+    """
+    reads = {name: name.endswith(PROFILE) for name in tried}
+    best = {
+        which: max(scores[name] for name, does in reads.items() if does == which)
+        for which in (True, False)
+    }
+    return float(best[True] - best[False])
+
+
 def coverage(network: ValueEnsemble, rows: ValueRows, *, seed: int) -> dict[str, float]:
     """Tell how often the predicted distributions hold what came.
 

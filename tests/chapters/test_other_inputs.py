@@ -252,6 +252,7 @@ BESIDES = {
                     "chosen_view",
                     "enter_scores",
                     "best_of",
+                    "profile_change",
                     "coverage",
                     "said_of_models",
                 )

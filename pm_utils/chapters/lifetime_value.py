@@ -1,18 +1,32 @@
 """Chapter 11: readings of the formula, the holdout, and the models tried on the shop."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 
 from pm_utils.formulas import discount_factor_from_rate
+from pm_utils.learning.diagnostics import switching_share
 from pm_utils.lifetime.baselines import fitted_dollars, lifetime_baselines
-from pm_utils.lifetime.btyd import BetaGeoNBD
+from pm_utils.lifetime.btyd import (
+    BetaGeoNBD,
+    BuyingModel,
+    GammaGamma,
+    ModifiedBetaGeoNBD,
+    ParetoNBD,
+)
 from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueEnsemble, ValueRows, scaled
-from pm_utils.lifetime.scores import value_score_table
+from pm_utils.page.scoreboard import Contest
+
+BUYING = {"BG/NBD": BetaGeoNBD, "MBG/NBD": ModifiedBetaGeoNBD, "Pareto/NBD": ParetoNBD}
+HIDDEN = (16, 64)  # units of the networks that are tried
+# By August's scores: few rows, and a network that learns them by heart if it is left to
+SHOP_NETWORK = {"dropout": 0.3, "weight_decay": 0.1}
+NAIVE = "naive"
 
 
 def readings(
@@ -60,8 +74,94 @@ def readings(
     return pd.DataFrame(rows).T.astype(float).rename_axis("periods")
 
 
+@dataclass(frozen=True)
+class BuyingFits:
+    """The models of `BUYING` fitted to the same histories, and Gamma–Gamma for what orders bring.
+
+    Explained in chapter ``lifetime-value``.
+
+    Attributes
+    ----------
+    models : dict
+        By name.
+    spending : GammaGamma
+    remarks : dict of str
+        What each fit warned of: parameters that the data do not tell. Empty where nothing.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.lifetime_value import BuyingFits
+    >>> past = pd.DataFrame({"frequency": [0, 1, 2, 8, 5, 0, 3, 1], "age": 39.0})
+    >>> past["recency"] = [0.0, 2, 30, 35, 12, 0, 8, 20]
+    >>> past["value"] = [0.0, 9, 12, 30, 20, 0, 11, 25]
+    >>> fits = BuyingFits.fit(past)
+    >>> list(fits.models)
+    ['BG/NBD', 'MBG/NBD', 'Pareto/NBD']
+    >>> fits.dollars(4, past)["BG/NBD"].shape
+    (8,)
+    """
+
+    models: dict[str, BuyingModel]
+    spending: GammaGamma
+    remarks: dict[str, str]
+
+    @classmethod
+    def fit(cls, past: pd.DataFrame) -> Self:
+        """Fit all to the histories of `pm_utils.lifetime.rfm.rfm_summary`."""
+        models, remarks = {}, {}
+        for name, model in BUYING.items():
+            with warnings.catch_warnings(record=True) as told:
+                warnings.simplefilter("always")
+                models[name] = model.fit(*_history(past))
+            remarks[name] = "; ".join(str(one.message) for one in told)
+        return cls(models, GammaGamma.fit(past["frequency"], past["value"]), remarks)
+
+    def dollars(self, weeks: float, past: pd.DataFrame) -> dict[str, pd.Series]:
+        """Return each model's expected dollars of the weeks to come, by customer."""
+        mean = self.spending.expected_value(past["frequency"], past["value"])
+        return {
+            name: model.expected_orders(weeks, *_history(past)) * mean
+            for name, model in self.models.items()
+        }
+
+    def table(self, past: pd.DataFrame) -> pd.DataFrame:
+        """Return parameters, what they mean on average, and what the fits warned of.
+
+        *orders* is the mean rate per week of a customer who is there, *leave* the mean probability
+        to leave at an order (BG/NBD, MBG/NBD) or the mean rate to leave per week (Pareto/NBD).
+        """
+        rows = {}
+        for name, model in self.models.items():
+            shape, scale = (
+                (model.s, model.beta) if isinstance(model, ParetoNBD) else (model.a, model.b)
+            )
+            rows[name] = {
+                "r": model.r,
+                "α": model.alpha,
+                "a or s": shape,
+                "b or β": scale,
+                "orders": model.r / model.alpha,
+                "leave": _leaving(model),
+                "log likelihood": model.log_likelihood(*_history(past)),
+                "remark": self.remarks[name] or "–",
+            }
+        return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _history(past: pd.DataFrame) -> list[pd.Series]:
+    return [past[name] for name in ("frequency", "recency", "age")]
+
+
+def _leaving(model: BuyingModel) -> float:
+    """Mean probability to leave after an order, or by Pareto/NBD the mean rate per week."""
+    if isinstance(model, ParetoNBD):
+        return model.s / model.beta
+    return model.a / (model.a + model.b)
+
+
 def holdout_facts(
-    model: BetaGeoNBD, history: Sequence[np.ndarray], came: np.ndarray, weeks: float
+    model: BuyingModel, history: Sequence[np.ndarray], came: np.ndarray, weeks: float
 ) -> dict[str, float]:
     """Hold a fitted model against the orders that came.
 
@@ -69,7 +169,7 @@ def holdout_facts(
 
     Parameters
     ----------
-    model : BetaGeoNBD
+    model : BetaGeoNBD or ParetoNBD
     history : (frequency, recency, age), arrays of shape (N,)
     came : array of shape (N,)
         Days with an order in the weeks after.
@@ -78,17 +178,17 @@ def holdout_facts(
     Returns
     -------
     dict
-        ``rate`` (mean orders per week) and ``leaving`` (mean probability after an order) as fitted;
-        ``orders_ratio`` and ``naive_ratio``, orders expected by the model and by the past rate over
-        those that came; ``silent`` and ``silent_expected``, customers without any; ``long``,
-        customers silent for more than eight weeks before, and ``long_ratio``, orders that came from
-        them over those expected.
+        ``rate`` (mean orders per week) and ``leaving`` (mean probability after an order; by
+        Pareto/NBD the mean rate per week) as fitted; ``orders_ratio`` and ``naive_ratio``, orders
+        expected by the model and by the past rate over those that came; ``silent`` and
+        ``silent_expected``, customers without any; ``long``, customers silent for more than eight
+        weeks before, and ``long_ratio``, orders that came from them over those expected.
     """
     x, t_x, T = history
     expected, long = model.expected_orders(weeks, *history), T - t_x > 8
     return {
         "rate": model.r / model.alpha,
-        "leaving": model.a / (model.a + model.b),
+        "leaving": _leaving(model),
         "orders_ratio": expected.sum() / came.sum(),
         "naive_ratio": (weeks * x / np.maximum(T, 1 / 7)).sum() / came.sum(),
         "silent": (came == 0).sum(),
@@ -98,24 +198,110 @@ def holdout_facts(
     }
 
 
+def panel_facts(orders: pd.DataFrame) -> dict[str, float]:
+    """Tell how the record begins and ends: a panel or a customer base?
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    orders : DataFrame
+        ``customer_id`` and ``ordered_at``, the whole record.
+
+    Returns
+    -------
+    dict
+        ``first_two`` and ``first_four``, the share of customers whose first order falls into the
+        record's first two or four weeks; ``last_four``, the share of those of the first four weeks
+        who also order in the record's last four.
+
+    Examples
+    --------
+    Of three customers two are there in the first week, and one of these in the last.
+
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.lifetime_value import panel_facts
+    >>> days = pd.to_datetime(["2017-01-01", "2017-12-20", "2017-01-05", "2017-06-01"])
+    >>> orders = pd.DataFrame({"customer_id": [1, 1, 2, 3], "ordered_at": days})
+    >>> {name: round(share, 2) for name, share in panel_facts(orders).items()}
+    {'first_two': 0.67, 'first_four': 0.67, 'last_four': 0.5}
+    """
+    first = orders.groupby("customer_id")["ordered_at"].agg(["min", "max"])
+    began, ended = first["min"] - first["min"].min(), first["max"].max() - first["max"]
+    early = began < pd.Timedelta(weeks=4)
+    return {
+        "first_two": float((began < pd.Timedelta(weeks=2)).mean()),
+        "first_four": float(early.mean()),
+        "last_four": float((ended[early] < pd.Timedelta(weeks=4)).mean()),
+    }
+
+
+def value_by_frequency(
+    past: pd.DataFrame, expected: pd.Series, came: np.ndarray, spent: pd.Series, *, parts: int = 5
+) -> pd.DataFrame:
+    """Compare the value of an order among customers of like frequency, before and after.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    past : DataFrame
+        From `pm_utils.lifetime.rfm.rfm_summary`; who never came again is left out.
+    expected : Series
+        Dollars an order that a model expects, by customer.
+    came, spent : arrays of shape (N,)
+        Days with an order, and dollars, of the weeks after.
+    parts : int
+        Of equal size, by rising frequency.
+
+    Returns
+    -------
+    DataFrame
+        One row per part: mean ``frequency``; dollars an order ``before`` (the mean of the
+        customers' own), ``expected`` and ``after``, where customers count by the orders that came;
+        and ``expected / after``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.lifetime_value import value_by_frequency
+    >>> past = pd.DataFrame({"frequency": [1, 2, 8, 9], "value": [10.0, 20, 30, 40]})
+    >>> expected, came = pd.Series([12.0, 18, 30, 40]), pd.Series([0, 2, 5, 5])
+    >>> spent = pd.Series([0.0, 30, 150, 200])
+    >>> value_by_frequency(past, expected, came, spent, parts=2).round(2).to_numpy().tolist()
+    [[1.5, 15.0, 18.0, 15.0, 1.2], [8.5, 35.0, 35.0, 35.0, 1.0]]
+    """
+    told = pd.DataFrame({"came": np.asarray(came), "spent": np.asarray(spent)}, past.index)
+    table = past[["frequency", "value"]].join(told)
+    table["expected"] = np.asarray(expected) * table["came"]
+    table = table[table["frequency"] > 0]
+    rank = table["frequency"].rank(method="first")
+    groups = table.groupby(pd.qcut(rank, parts, labels=range(1, parts + 1)), observed=True)
+    sums, means = groups[["came", "spent", "expected"]].sum(), groups[["frequency", "value"]].mean()
+    found = means.rename(columns={"value": "before"})
+    found["expected"] = sums["expected"] / sums["came"]
+    found["after"] = sums["spent"] / sums["came"]
+    found["expected / after"] = found["expected"] / found["after"]
+    return found.rename_axis("part")
+
+
 def null_dollars(
     rows: ValueRows, later: ValueRows, *, shuffles: int, seed: int, **settings: Any
 ) -> list[np.ndarray]:
-    """Train one network per shuffle of the targets, and return what each predicts → (N,) each.
+    """Train an ensemble per shuffle of the targets, and return what each predicts → (N,) each.
 
     Explained in chapter ``lifetime-value``.
     """
     rng, found = np.random.default_rng([seed, 11]), []
     for shuffle in range(shuffles):
         shuffled = replace(rows, value=rng.permutation(rows.value))
-        net = ValueEnsemble.train(shuffled, members=1, seed=seed + 100 + shuffle, **settings)
+        net = ValueEnsemble.train(shuffled, seed=seed + 100 + shuffle, **settings)
         found.append(net.predict(later))
     return found
 
 
 Views = dict[str, tuple[ValueRows, ValueRows]]
 PROFILE = ", profile"
-MODEL_KINDS = ("network", "Poisson", "boosting")
 
 
 def shop_views(train: ValueRows, later: ValueRows) -> Views:
@@ -127,8 +313,72 @@ def shop_views(train: ValueRows, later: ValueRows) -> Views:
     return {"": tuple(rows.without_profile() for rows in both), PROFILE: both}
 
 
-def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFrame, dict[str, str]]:
-    """Train every candidate on the first rows of each view and judge it on the second.
+@dataclass(frozen=True)
+class Tried:
+    """What every candidate predicts, and the networks among them.
+
+    Attributes
+    ----------
+    dollars : dict of arrays of shape (N,)
+        By candidate.
+    networks : dict of ValueEnsemble
+    training : dict
+        Of each network, from `pm_utils.learning.training.History.record`.
+    """
+
+    dollars: dict[str, np.ndarray]
+    networks: dict[str, ValueEnsemble]
+    training: dict[str, dict[str, Any]]
+
+
+def hidden_units(name: str) -> int:
+    """Return how many hidden units a network of `try_models` has, by its name.
+
+    Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.lifetime_value import hidden_units
+    >>> hidden_units("network of 64, one member, profile")
+    64
+    """
+    return int(name.removeprefix("network of ").split(",")[0])
+
+
+def try_models(views: Views, *, seed: int, members: int, **settings: Any) -> Tried:
+    """Train every model of the table on the first rows of each view and predict the second.
+
+    Parameters
+    ----------
+    views : dict
+        From `shop_views`, or one view alone.
+    seed : int
+    members : int
+        Of each ensemble; its first member is tried alone, too.
+    **settings
+        As in `ValueEnsemble.train`.
+    """
+    dollars, networks, training = {}, {}, {}
+    for view, (train, later) in views.items():
+        for name, model in lifetime_baselines(seed).items():
+            dollars[name + view] = np.asarray(fitted_dollars(model, train, later))
+        for hidden in HIDDEN:
+            several = ValueEnsemble.train(
+                train, hidden=hidden, members=members, seed=seed, **settings
+            )
+            switching = switching_share(several.nets[0], several.inputs(later))
+            record = several.histories[0].record(switching=switching)
+            for said, ensemble in {"": several, ", one member": several.first()}.items():
+                name = f"network of {hidden}{said}{view}"
+                dollars[name] = np.asarray(ensemble.predict(later))
+                networks[name], training[name] = ensemble, record
+    return Tried(dollars, networks, training)
+
+
+def predict_shop(
+    views: Views, past: pd.DataFrame, naive: np.ndarray, *, weeks: float, **settings: Any
+) -> tuple[Tried, BuyingFits]:
+    """Fit every model to the shop and predict the second rows: buying by orders, others by table.
 
     Explained in chapter ``lifetime-value``.
 
@@ -136,26 +386,22 @@ def try_models(views: Views, *, seed: int, **settings: Any) -> tuple[pd.DataFram
     ----------
     views : dict
         From `shop_views`.
-    seed : int
+    past : DataFrame
+        From `pm_utils.lifetime.rfm.rfm_summary`, as of the date of the second rows.
+    naive : array of shape (N,)
+        What the past rate says of the second rows.
+    weeks : float
+        That the rows' value adds up.
     **settings
-        As in `ValueEnsemble.train`.
-
-    Returns
-    -------
-    table : DataFrame
-        Scores; rows named by model and view.
-    best : dict of str
-        For each of `MODEL_KINDS` the row with the largest normalised Gini.
+        As in `try_models`.
     """
-    dollars = {}
-    for view, (train, later) in views.items():
-        for name, model in lifetime_baselines(seed).items():
-            dollars[name + view] = fitted_dollars(model, train, later)
-        ensemble = ValueEnsemble.train(train, seed=seed, **settings)
-        dollars["network" + view] = ensemble.predict(later)
-    table = value_score_table(next(iter(views.values()))[1].value, dollars)
-    gini = table["normalised Gini"]
-    return table, {kind: gini[gini.index.str.startswith(kind)].idxmax() for kind in MODEL_KINDS}
+    fits = BuyingFits.fit(past)
+    customers = views[""][1].features.index.get_level_values("customer_id")
+    dollars = {NAIVE: np.asarray(naive)}
+    for name, each in fits.dollars(weeks, past).items():
+        dollars[name] = each.loc[customers].to_numpy()
+    tried = try_models(views, **settings)
+    return replace(tried, dollars=dollars | tried.dollars), fits
 
 
 def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
@@ -166,15 +412,106 @@ def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
     return views[PROFILE if name.endswith(PROFILE) else ""]
 
 
-def chosen_baselines(views: Views, best: dict[str, str], *, seed: int) -> dict[str, np.ndarray]:
-    """Fit the chosen classical models again and return their dollars for the second rows.
+def enter_scores(
+    contest: Contest,
+    test: pd.DataFrame,
+    validation: Mapping[str, float],
+    training: Mapping[str, dict[str, Any]],
+) -> None:
+    """Enter all models of a table of scores, each as what it is.
 
     Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    contest : Contest
+    test : DataFrame
+        Figures; one row per model, `NAIVE` among them.
+    validation : mapping
+        A score for each.
+    training : mapping
+        Of the networks.
     """
-    models = lifetime_baselines(seed)
-    return {
-        kind: fitted_dollars(
-            models[best[kind].removesuffix(PROFILE)], *chosen_view(views, best[kind])
-        )
-        for kind in MODEL_KINDS[1:]
+    for name, figures in test.iterrows():
+        kind = "deep" if name in training else "naive" if name == NAIVE else "classical"
+        record = training.get(name)
+        contest.enter(name, kind, test=figures, validation=validation[name], training=record)
+
+
+def best_of(tried: Iterable[str], scores: pd.Series, *, kind: str) -> str:
+    """Return the candidate with the largest score among those whose name begins with a word.
+
+    Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.lifetime_value import best_of
+    >>> scores = pd.Series({"boosting, 4 leaves": 0.8, "boosting, 8 leaves": 0.9, "naive": 0.7})
+    >>> best_of(scores.index, scores, kind="boosting")
+    'boosting, 8 leaves'
+    """
+    return scores[[name for name in tried if name.startswith(kind)]].idxmax()
+
+
+def profile_change(tried: Iterable[str], scores: pd.Series) -> float:
+    """Return by how much the best candidate with a profile is above the best without.
+
+    Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.lifetime_value import profile_change
+    >>> scores = pd.Series({"network of 16": 0.75, "network of 16, profile": 0.8, "naive": 0.9})
+    >>> round(profile_change(["network of 16", "network of 16, profile"], scores), 2)
+    0.05
+    """
+    reads = {name: name.endswith(PROFILE) for name in tried}
+    best = {
+        which: max(scores[name] for name, does in reads.items() if does == which)
+        for which in (True, False)
     }
+    return float(best[True] - best[False])
+
+
+def coverage(network: ValueEnsemble, rows: ValueRows, *, seed: int) -> dict[str, float]:
+    """Tell how often the predicted distributions hold what came.
+
+    Explained in chapter ``lifetime-value``.
+
+    Returns
+    -------
+    dict
+        ``no dollars, expected`` and ``no dollars, actual``, shares of customers; then the share
+        whose dollars lie within their central interval of 50, 80 and 95 %, and ``below the
+        median``, the share below their own, which should be a half.
+    """
+    places = network.places(rows, seed=seed)
+    none = [1 - output[:, 0].sigmoid().mean() for output in network.outputs(rows)]
+    shares = {
+        "no dollars, expected": float(np.mean(none)),
+        "no dollars, actual": float((rows.value == 0).mean()),
+    }
+    for level in (0.5, 0.8, 0.95):
+        shares[f"within {level:.0%}"] = float((np.abs(places - 0.5) <= level / 2).mean())
+    return shares | {"below the median": float((places < 0.5).mean())}
+
+
+def said_of_models(verdict: str, network: str, rival: str) -> str:
+    """Say what the verdict on a contest means for one who has to choose a model.
+
+    Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.lifetime_value import said_of_models
+    >>> said_of_models("loses", "network of 64", "boosting, 4 leaves")
+    'boosting, 4 leaves is the better choice, and no network is needed'
+    """
+    return {
+        "beats": f"the {network} earns its keep against {rival}",
+        "loses": f"{rival} is the better choice, and no network is needed",
+        "tie": f"the {network} cannot be told from {rival}, which is simpler",
+        "undertrained": "the network needs more training before anything can be said",
+    }[verdict]

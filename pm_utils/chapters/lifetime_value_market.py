@@ -3,15 +3,17 @@
 In a week's end a customer leaves for good with a probability h of their own
 (`pm_utils.market.truth`). Nobody tells the shop; it sees weeks without an order."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from sklearn.ensemble import HistGradientBoostingRegressor
 
+from pm_utils.chapters.lifetime_value import NAIVE, BuyingFits, Tried, try_models
 from pm_utils.inputs import aligned, aligned_tables, like, numbers, probabilities, whole_numbers
-from pm_utils.lifetime.btyd import BetaGeoNBD, GammaGamma
 from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueRows
 from pm_utils.lifetime.retention import keeping_gain, spend_budget, weekly_risk
@@ -294,20 +296,30 @@ class CohortStudy:
         """Value of the year if the others went on as in the watched weeks."""
         return self._per_week() * self.seen[1][self.others].mean(1)
 
-    def bgnbd(self) -> tuple[np.ndarray, np.ndarray]:
-        """Value of the year and P(alive) of the others, by BG/NBD and Gamma–Gamma."""
-        table = rfm_summary(order_table(*self.seen), START + self.watched * WEEK)
-        x, t_x, T, mean = table.to_numpy().T
-        buying, spending = BetaGeoNBD.fit(x, t_x, T), GammaGamma.fit(x, mean)
-        x, t_x, T, mean = table.loc[self.others].to_numpy().T
-        orders = buying.expected_orders(self.year, x, t_x, T) / self.year
-        return (
-            self._per_week() * orders * spending.expected_value(x, mean),
-            buying.probability_alive(x, t_x, T),
-        )
+    def histories(self) -> pd.DataFrame:
+        """Frequency, recency, age and mean value of everybody with an order, by customer."""
+        return rfm_summary(order_table(*self.seen), START + self.watched * WEEK)
 
-    def limit(self) -> tuple[np.ndarray, np.ndarray]:
-        """Value of the year and P(alive) by one who knows all but who has left."""
+    def by_buying(self, fits: BuyingFits) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Value of the year and P(alive) of the others, by each model of buying."""
+        past = self.histories().loc[self.others]
+        per_week = self._per_week() / self.year
+        dollars = {
+            name: per_week * each.to_numpy() for name, each in fits.dollars(self.year, past).items()
+        }
+        history = past["frequency"], past["recency"], past["age"]
+        alive = {
+            name: model.probability_alive(*history).to_numpy()
+            for name, model in fits.models.items()
+        }
+        return dollars, alive
+
+    def oracle(self) -> tuple[np.ndarray, np.ndarray]:
+        """Value of the year and P(alive) by one who knows all but who has left.
+
+        Nobody can be that good: weeks of orders do not show a customer's parameters. See
+        `attainable`.
+        """
         truth, settings = self.market.truth_of_customers, {"discount_factor": self.discount_factor}
         silence = np.expm1(cohort_features(*self.seen)["silence"].to_numpy()[self.others]).round()
         there = probability_alive(
@@ -315,6 +327,34 @@ class CohortStudy:
         )
         value = self.market.lifetime_value(None, weeks=self.year, customers=self.others, **settings)
         return value * there, there
+
+    def attainable(self, *, seed: int, n_customers: int = 40_000) -> np.ndarray:
+        """Value without end of the others, as well as what was watched allows, about.
+
+        Trees read the same numbers, and learn from the *true* values of many customers of another
+        market: no noise of a year, no lack of rows. What is left is what the weeks do not show.
+        Still a model and no proof: another may come out above it by a little.
+
+        Parameters
+        ----------
+        seed : int
+            Of the other market and of the trees.
+        n_customers : int
+            Of the other market.
+        """
+        market = Market(n_customers, seed)
+        lived = quiet_weeks(market, self.watched + 1)  # who is there as the last week begins
+        orders, spend = lived.orders[:, : self.watched], lived.spend[:, : self.watched]
+        known = orders.sum(1) > 0
+        settings = {"discount_factor": self.discount_factor, "weeks": None}
+        value = (lived.alive[:, -1] * market.lifetime_value(None, **settings))[known]
+        shape = {"max_leaf_nodes": 16, "learning_rate": 0.05, "max_iter": 300}
+        trees = HistGradientBoostingRegressor(
+            loss="poisson", min_samples_leaf=60, early_stopping=False, random_state=seed, **shape
+        )
+        trees.fit(cohort_features(orders, spend).to_numpy()[known], value / value.mean())
+        features = cohort_features(*self.seen).to_numpy()[self.others]
+        return value.mean() * trees.predict(features)
 
     def risks(self) -> tuple[np.ndarray, np.ndarray]:
         """Weekly probabilities to leave of the others, the same for all and each one's own.
@@ -387,3 +427,156 @@ class RetentionBudget:
     def oracle(self) -> np.ndarray:
         """The gifts of one who knows value, risk, and who has left."""
         return spend_budget(self.true_gain, self.per_customer * len(self.true_gain))
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What all models predict of the others of a market.
+
+    Attributes
+    ----------
+    tried : Tried
+        Dollars of the coming year by each model, and the networks.
+    alive : dict of arrays of shape (N,)
+        P(alive) by each model of buying.
+    fits : BuyingFits
+    """
+
+    tried: Tried
+    alive: dict[str, np.ndarray]
+    fits: BuyingFits
+
+
+def predict_market(study: CohortStudy, *, seed: int, **settings: Any) -> Predicted:
+    """Fit every model to a market: buying to all histories, the table's to who is followed.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    study : CohortStudy
+    seed : int
+    **settings
+        As in `pm_utils.chapters.lifetime_value.try_models`.
+    """
+    fits = BuyingFits.fit(study.histories())
+    dollars, alive = study.by_buying(fits)
+    rows = study.rows(study.followed), study.rows(study.others)
+    tried = try_models({"": rows}, seed=seed, **settings)
+    dollars = {NAIVE: study.past_rate()} | dollars | tried.dollars
+    return Predicted(Tried(dollars, tried.networks, tried.training), alive, fits)
+
+
+SAME, OWN = "same risk for all", "own risk"
+RISK_ALONE, EVERYBODY = "risk alone", "same for everybody"
+
+
+def keeping_plans(
+    plan: RetentionBudget, values: Mapping[str, np.ndarray], there: np.ndarray
+) -> dict[tuple[str, str], np.ndarray]:
+    """Spend a budget by each model's values, by risk alone, and evenly.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    plan : RetentionBudget
+    values : mapping of arrays of shape (N,)
+        Value of the coming year, by model.
+    there : array of shape (N,)
+        P(alive), for `RISK_ALONE`: it takes everybody who is there to be worth the same, the mean
+        of the followed, and so goes to those most at risk among the living.
+
+    Returns
+    -------
+    dict of arrays of shape (N,)
+        Dollars, by (what is known of the value, what of the risk).
+    """
+    same, own = plan.study.risks()
+    gifts = {}
+    for name, value in values.items():
+        gifts[name, SAME] = plan.gifts(value, same)
+        gifts[name, OWN] = plan.gifts(value, own)
+    mean = plan.study.rows(plan.study.followed).value.mean()
+    gifts[RISK_ALONE, OWN] = plan.gifts(mean * there, own)
+    gifts[EVERYBODY, SAME] = np.full(len(there), plan.per_customer)
+    return gifts
+
+
+def keeping_shares(plan: RetentionBudget, gifts: Mapping[tuple[str, str], np.ndarray]) -> pd.Series:
+    """Return what each plan takes of the oracle's profit, by what is known of value and risk.
+
+    Explained in chapter ``lifetime-value``.
+    """
+    best = plan.profit(plan.oracle()).mean()
+    return pd.Series({key: plan.profit(each).mean() / best for key, each in gifts.items()})
+
+
+def shares_by_scale(
+    study: CohortStudy,
+    value: np.ndarray,
+    there: np.ndarray,
+    scales: Iterable[float],
+    *,
+    per_customer: int,
+) -> pd.DataFrame:
+    """Tell what plans take of the oracle's profit, for several strengths of a gift.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    study : CohortStudy
+    value, there : arrays of shape (N,)
+        Value of the coming year by a model, and P(alive).
+    scales : iterable of float
+        As `RetentionBudget.scale`.
+    per_customer : int
+        The budget.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by scale: ``oracle ($)`` per customer, and the shares of ``value alone``,
+        ``value and own risk``, ``risk alone`` and ``same for everybody``.
+    """
+    rows = {}
+    for scale in scales:
+        plan = RetentionBudget(study, scale, per_customer)
+        gifts = keeping_plans(plan, {"value": value}, there)
+        share = keeping_shares(plan, gifts)
+        rows[scale] = {
+            "oracle ($)": plan.profit(plan.oracle()).mean(),
+            "value alone": share["value", SAME],
+            "value and own risk": share["value", OWN],
+            RISK_ALONE: share[RISK_ALONE, OWN],
+            EVERYBODY: share[EVERYBODY, SAME],
+        }
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("c₀ ($)")
+
+
+def said_of_keeping(shares: pd.DataFrame) -> str:
+    """Say whether value or risk guides a budget, by `shares_by_scale`.
+
+    Explained in chapter ``lifetime-value``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.lifetime_value_market import said_of_keeping
+    >>> shares = pd.DataFrame({"value alone": [0.9, 0.8], "value and own risk": [0.92, 0.9]})
+    >>> print(said_of_keeping(shares.assign(**{"risk alone": [0.3, 0.5]})))
+    value alone takes more than risk alone at each strength; own risk, added, helps at each strength
+    """
+    ahead = shares["value alone"] > shares[RISK_ALONE]
+    helps = shares["value and own risk"] > shares["value alone"]
+    first, second = ("value", "risk") if ahead.mean() >= 0.5 else ("risk", "value")
+    won = ahead if first == "value" else ~ahead
+    return (
+        f"{first} alone takes more than {second} alone at {_how_many(won)}; "
+        f"own risk, added, helps at {_how_many(helps)}"
+    )
+
+
+def _how_many(true: pd.Series) -> str:
+    return "each strength" if true.all() else f"{true.sum()} of {len(true)} strengths"

@@ -11,13 +11,11 @@ from pm_utils import inputs
 from pm_utils.learning.scaling import Scaling
 from pm_utils.lifetime.ensemble import ValueRows
 
-STRENGTHS, LEAVES = (0.01, 0.03), (4, 8)
+STRENGTHS, LEAVES = (0.001, 0.01, 0.1), (4, 8)
 
 
 def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     """Return classical models of the same table, unfitted; each predicts a mean above 0.
-
-    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------
@@ -34,8 +32,9 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     >>> from pm_utils.lifetime.baselines import lifetime_baselines
     >>> for name in lifetime_baselines(seed=0):
     ...     print(name)
+    Poisson regression, 0.001
     Poisson regression, 0.01
-    Poisson regression, 0.03
+    Poisson regression, 0.1
     boosting, 4 leaves
     boosting, 8 leaves
     """
@@ -52,8 +51,6 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
 
 def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> pd.Series:
     """Fit a classical model on some rows and predict the dollars of others, by their index.
-
-    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------

@@ -1,7 +1,8 @@
-"""Two classical models of buying and spending, of the kind "buy till you die".
+"""Classical models of buying and spending, of the kind "buy till you die".
 
-`BetaGeoNBD` says how often the customer will order, `GammaGamma` how much an order will bring. Both
-read what `pm_utils.lifetime.rfm.rfm_summary` leaves of a history.
+`ParetoNBD`, `BetaGeoNBD` and `ModifiedBetaGeoNBD` say how often the customer will order: they
+differ in when customers leave. `GammaGamma` says how much an order will bring. All read what
+`pm_utils.lifetime.rfm.rfm_summary` leaves of a history.
 
 Times may be in any unit and dollars in any currency: a fit measures them by their own mean, so
 that another unit changes alpha (or v) in proportion and nothing else. Arguments that carry an index
@@ -11,7 +12,7 @@ are matched by it, and what comes back per customer is a Series of that index.
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import astuple, dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -30,6 +31,8 @@ FLAT = 0.04  # nats; below, a parameter's logarithm has a deviation above 5, a f
 _EXACTLY = ("L-BFGS-B", {"ftol": 1e-15, "gtol": 1e-10, "maxfun": 3 * MAX_STEPS})
 _SEARCHES = (_EXACTLY, ("Nelder-Mead", {"xatol": 1e-6, "fatol": 1e-14}), _EXACTLY)
 _NODES = 200  # of the quadrature where the hypergeometric function overflows
+_LEAVING_NODES = 48  # of the quadrature over the time at which a customer left
+_DECAY = 40.0  # a quadrature ends where its integrand has fallen by e^-40
 
 
 # ------------------------------------------------------------------ how often: BG/NBD
@@ -52,6 +55,19 @@ def _history(
     return x, np.minimum(t_x, T), T
 
 
+def _to_fit(
+    frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the histories that differ (K, 3), how often each occurs, and the mean age."""
+    histories = np.column_stack(_history(frequency, recency, age))
+    rows, count = np.unique(histories, axis=0, return_counts=True)
+    if not rows[:, 0].any():
+        raise ValueError(f"none of {len(histories):,} customers ordered again: nothing to fit")
+    if not rows[:, 2].any():
+        raise ValueError(f"age is 0 for all of {len(histories):,} customers: nothing to fit")
+    return rows, count, float(count @ rows[:, 2] / count.sum())
+
+
 def _ahead(weeks: ArrayLike, *history: ArrayLike) -> tuple[np.ndarray, ...]:
     """Return weeks to look ahead, and the history, matched where the weeks are many."""
     names = "weeks", "frequency", "recency", "age"
@@ -61,7 +77,12 @@ def _ahead(weeks: ArrayLike, *history: ArrayLike) -> tuple[np.ndarray, ...]:
 
 
 def bgnbd_log_likelihood(
-    parameters: ArrayLike, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+    parameters: ArrayLike,
+    frequency: ArrayLike,
+    recency: ArrayLike,
+    age: ArrayLike,
+    *,
+    chances_at_first: int = 0,
 ) -> tuple[np.ndarray, np.ndarray]:
     r"""Return each customer's log likelihood and its gradient.
 
@@ -80,6 +101,9 @@ def bgnbd_log_likelihood(
     parameters : (r, alpha, a, b), above 0
     frequency, recency, age : arrays of shape (N,)
         x, t_x and T.
+    chances_at_first : {0, 1}
+        With 1 the first order, too, is a chance to leave, as in MBG/NBD: B(a, b + x) becomes
+        B(a, b + x + 1), and B(a + 1, b + x - 1) becomes B(a + 1, b + x), for every customer.
 
     Returns
     -------
@@ -113,23 +137,23 @@ def bgnbd_log_likelihood(
     """
     r, alpha, a, b = inputs.numbers(parameters, "parameters", above=0)
     x, t_x, T = _history(frequency, recency, age)
-    repeats = x > 0
+    chances = x + chances_at_first  # how often a customer could have left
     common = gammaln(r + x) - gammaln(r) + r * np.log(alpha)
-    common += gammaln(a + b) - gammaln(a + b + x) - gammaln(b)
-    log_stays = gammaln(b + x) - (r + x) * np.log(alpha + T)
-    before = np.where(repeats, b + x - 1, 1.0)  # where x = 0 the second term is left out
+    common += gammaln(a + b) - gammaln(a + b + chances) - gammaln(b)
+    log_stays = gammaln(b + chances) - (r + x) * np.log(alpha + T)
+    before = np.where(chances > 0, b + chances - 1, 1.0)  # without a chance no second term
     log_gone = np.log(a) + gammaln(before) - (r + x) * np.log(alpha + t_x)
-    log_gone = np.where(repeats, log_gone, -np.inf)
+    log_gone = np.where(chances > 0, log_gone, -np.inf)
     log_bracket = np.logaddexp(log_stays, log_gone)
     value = common + log_bracket
     gone_share = np.exp(log_gone - log_bracket)  # the second term's share of the bracket
     alive_share = 1 - gone_share
-    either = psi(a + b) - psi(a + b + x)
+    either = psi(a + b) - psi(a + b + chances)
     log_rate = alive_share * np.log(alpha + T) + gone_share * np.log(alpha + t_x)
     by_r = psi(r + x) - psi(r) + np.log(alpha) - log_rate
     by_alpha = r / alpha - (r + x) * (alive_share / (alpha + T) + gone_share / (alpha + t_x))
     by_a = either + gone_share / a
-    by_b = either - psi(b) + alive_share * psi(b + x) + gone_share * psi(before)
+    by_b = either - psi(b) + alive_share * psi(b + chances) + gone_share * psi(before)
     gradients = np.column_stack([by_r * r, by_alpha * alpha, by_a * a, by_b * b])
     return tuple(inputs.like(one, frequency, recency, age) for one in (value, gradients))
 
@@ -174,6 +198,8 @@ class BetaGeoNBD:
     array([1.226, 0.453])
     """
 
+    chances_at_first: ClassVar[int] = 0
+
     r: float
     alpha: float
     a: float
@@ -215,17 +241,13 @@ class BetaGeoNBD:
         >>> fitted.log_likelihood(*history) > guess.log_likelihood(*history)
         True
         """
-        histories = np.column_stack(_history(frequency, recency, age))
-        rows, count = np.unique(histories, axis=0, return_counts=True)  # equal rows count once
-        if not rows[:, 0].any():
-            raise ValueError(f"none of {len(histories):,} customers ordered again: nothing to fit")
-        if not rows[:, 2].any():
-            raise ValueError(f"age is 0 for all of {len(histories):,} customers: nothing to fit")
-        unit = count @ rows[:, 2] / count.sum()  # the mean age
+        rows, count, unit = _to_fit(frequency, recency, age)
 
         def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
             x, t_x, T = rows.T
-            value, gradients = bgnbd_log_likelihood(parameters, x, t_x / unit, T / unit)
+            value, gradients = bgnbd_log_likelihood(
+                parameters, x, t_x / unit, T / unit, chances_at_first=cls.chances_at_first
+            )
             return count @ value, count @ gradients
 
         return cls(*_maximise_likelihood(log_likelihood, {"r": 1, "alpha": unit, "a": 1, "b": 1}))
@@ -241,7 +263,10 @@ class BetaGeoNBD:
         >>> round(BetaGeoNBD(1, 2, 1, 1).log_likelihood([0, 0], [0, 0], [2, 2]), 3)
         -1.386
         """
-        return float(bgnbd_log_likelihood(astuple(self), frequency, recency, age)[0].sum())
+        value, _ = bgnbd_log_likelihood(
+            astuple(self), frequency, recency, age, chances_at_first=self.chances_at_first
+        )
+        return float(value.sum())
 
     def probability_alive(
         self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -262,10 +287,11 @@ class BetaGeoNBD:
         array([1.   , 0.235])
         """
         x, t_x, T = _history(frequency, recency, age)
-        before = np.where(x > 0, self.b + x - 1, 1.0)
+        chances = x + self.chances_at_first
+        before = np.where(chances > 0, self.b + chances - 1, 1.0)
         odds = np.log(self.a / before)
         odds += (self.r + x) * (np.log(self.alpha + T) - np.log(self.alpha + t_x))
-        return inputs.like(np.where(x > 0, expit(-odds), 1.0), frequency, recency, age)
+        return inputs.like(np.where(chances > 0, expit(-odds), 1.0), frequency, recency, age)
 
     def probability_no_order(
         self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
@@ -321,12 +347,13 @@ class BetaGeoNBD:
         [1.226, 2.151]
         """
         ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
-        r, alpha, b = self.r, self.alpha, self.b
+        r, alpha, first = self.r, self.alpha, self.chances_at_first
         a = self.a + 1e-6 * (abs(self.a - 1) < 1e-6)  # at 1 the formula is 0 / 0, with a limit
+        total = a + self.b + first - 1
         z = ahead / (alpha + T + ahead)
         with np.errstate(all="ignore"):
-            never = (1 - z) ** (a - 1) * hyp2f1(a + b - 1 - r, a - 1, a + b + x - 1, z)
-            orders = (a + b + x - 1) / (a - 1) * (1 - never) + 0.0  # no -0
+            never = (1 - z) ** (a - 1) * hyp2f1(total - r, a - 1, total + x, z)
+            orders = (total + x) / (a - 1) * (1 - never) + 0.0  # no -0
         if not np.isfinite(orders).all():
             orders = np.where(np.isfinite(orders), orders, self._integrated_orders(ahead, x, T))
         orders = orders * self.probability_alive(x, t_x, T)
@@ -339,7 +366,7 @@ class BetaGeoNBD:
         """
         nodes, share = roots_legendre(_NODES)
         x, T, weeks = (part[..., None] for part in np.broadcast_arrays(x, T, weeks))
-        p = betaincinv(self.a, self.b + x, (nodes + 1) / 2)  # (..., _NODES)
+        p = betaincinv(self.a, self.b + self.chances_at_first + x, (nodes + 1) / 2)
         longer = weeks / (self.alpha + T)
         with np.errstate(all="ignore"):
             given = -np.expm1(-(self.r + x) * np.log1p(p * longer)) / p
@@ -369,6 +396,314 @@ class BetaGeoNBD:
         array([0.   , 1.197, 1.861])
         """
         return self.expected_orders(weeks, 0, 0, 0)
+
+
+@dataclass(frozen=True)
+class ModifiedBetaGeoNBD(BetaGeoNBD):
+    """BG/NBD in which the first order, too, is a chance to leave: MBG/NBD.
+
+    In BG/NBD who never ordered again cannot have left. Parameters and methods are those of
+    `BetaGeoNBD`.
+
+    References
+    ----------
+    Batislam, Denizel & Filiztekin (2007), Empirical validation and comparison of models for
+    customer base analysis.
+
+    Examples
+    --------
+    Two customers with one order each, silent for a week and for 38. There is no repeat order to
+    leave after, and yet they may be gone, after the first one.
+
+    >>> from pm_utils.lifetime.btyd import ModifiedBetaGeoNBD
+    >>> model = ModifiedBetaGeoNBD(r=0.525, alpha=6.183, a=0.891, b=1.614)
+    >>> model.probability_alive([0, 0], [0, 0], [1, 38]).round(3)
+    array([0.626, 0.392])
+    """
+
+    chances_at_first: ClassVar[int] = 1
+
+
+# ------------------------------------------------------------------ how often: Pareto/NBD
+
+
+def _there_and_gone(
+    r: ArrayLike,
+    alpha: ArrayLike,
+    s: ArrayLike,
+    beta: ArrayLike,
+    x: np.ndarray,
+    t_x: np.ndarray,
+    T: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    r"""Return the logarithms of the two terms of the Pareto/NBD likelihood, and where one left.
+
+    The second is :math:`\int_{t_x}^T s\,(\alpha+y)^{-(r+x)} (\beta+y)^{-(s+1)}\,dy`, over the time
+    y at which the customer left. By Gauss–Legendre in u, with y + m = (t_x + m) e^u and m the
+    lesser of alpha and beta, until the integrand is next to nothing.
+
+    Returns
+    -------
+    log_there, log_gone : arrays of shape (N,)
+    time, weight : arrays of shape (N, Q)
+        Nodes y, and how likely each is for one who left.
+    """
+    log_there = -(r + x) * np.log(alpha + T) - s * np.log(beta + T)
+    least = np.minimum(alpha, beta)
+    longest = np.log1p((T - t_x) / (least + t_x))
+    decay = (least + t_x) * ((r + x) / (alpha + t_x) + s / (beta + t_x))
+    end = np.minimum(longest, _DECAY / decay)
+    nodes, share = roots_legendre(_LEAVING_NODES)
+    u = end[..., None] * (nodes + 1) / 2
+    time = (t_x + least)[..., None] * np.exp(u) - np.asarray(least)[..., None]
+    parts = (np.asarray(part)[..., None] for part in (r + x, alpha, s, beta, least))
+    orders, alpha, s, beta, least = parts
+    with np.errstate(divide="ignore"):  # of nobody who left: recency is age
+        log_weight = (
+            np.log(s * share / 2 * end[..., None] * (time + least))
+            - orders * np.log(alpha + time)
+            - (s + 1) * np.log(beta + time)
+        )
+    log_gone = np.logaddexp.reduce(log_weight, axis=-1)
+    known = np.isfinite(log_gone)[..., None]
+    weight = np.where(known, np.exp(log_weight - np.where(known, log_gone[..., None], 0)), 0)
+    return log_there, log_gone, time, weight
+
+
+def pareto_nbd_log_likelihood(
+    parameters: ArrayLike, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    r"""Return each customer's log likelihood by Pareto/NBD and its gradient.
+
+    .. math::
+        L = \frac{\Gamma(r+x)\,\alpha^r \beta^s}{\Gamma(r)} \left[
+          \frac{1}{(\alpha+T)^{r+x} (\beta+T)^s}
+          + \int_{t_x}^T \frac{s \, dy}{(\alpha+y)^{r+x} (\beta+y)^{s+1}} \right]
+
+    The customer is still there, or left at a time y after the last order. The papers write the
+    integral as a difference of two hypergeometric functions; summed over y it does not underflow,
+    and its slopes are sums over the same y.
+
+    Parameters
+    ----------
+    parameters : (r, alpha, s, beta), above 0
+    frequency, recency, age : arrays of shape (N,)
+        x, t_x and T.
+
+    Returns
+    -------
+    value : array of shape (N,)
+    gradients : array of shape (N, 4)
+        With respect to the logarithm of each parameter. Both carry the customers' index where they
+        came with one.
+
+    Raises
+    ------
+    ValueError
+        As `bgnbd_log_likelihood`.
+
+    References
+    ----------
+    Schmittlein, Morrison & Colombo (1987), Counting your customers: who are they and what will
+    they do next?
+    Fader & Hardie (2005), A note on deriving the Pareto/NBD model and related expressions.
+
+    Examples
+    --------
+    With all parameters 1, no repeat order in a week: 1/4 is there still; the integral of
+    (1 + y)^-3 adds 3/8.
+
+    >>> import numpy as np
+    >>> from pm_utils.lifetime.btyd import pareto_nbd_log_likelihood
+    >>> value, gradients = pareto_nbd_log_likelihood((1, 1, 1, 1), [0], [0], [1])
+    >>> np.exp(value).round(3), gradients.shape
+    (array([0.625]), (1, 4))
+    """
+    r, alpha, s, beta = inputs.numbers(parameters, "parameters", above=0)
+    x, t_x, T = _history(frequency, recency, age)
+    log_there, log_gone, time, weight = _there_and_gone(r, alpha, s, beta, x, t_x, T)
+    either = np.logaddexp(log_there, log_gone)
+    value = gammaln(r + x) - gammaln(r) + r * np.log(alpha) + s * np.log(beta) + either
+    gone = np.exp(log_gone - either)
+    there = 1 - gone
+
+    def mean(of_there: np.ndarray, of_time: np.ndarray) -> np.ndarray:
+        return there * of_there + gone * (weight * of_time).sum(-1)
+
+    by_r = psi(r + x) - psi(r) + np.log(alpha) - mean(np.log(alpha + T), np.log(alpha + time))
+    by_alpha = r / alpha - (r + x) * mean(1 / (alpha + T), 1 / (alpha + time))
+    by_s = np.log(beta) + gone / s - mean(np.log(beta + T), np.log(beta + time))
+    by_beta = s / beta - mean(s / (beta + T), (s + 1) / (beta + time))
+    gradients = np.column_stack([by_r * r, by_alpha * alpha, by_s * s, by_beta * beta])
+    return tuple(inputs.like(one, frequency, recency, age) for one in (value, gradients))
+
+
+@dataclass(frozen=True)
+class ParetoNBD:
+    """Customers who order at a rate of their own until, at any time, they are gone.
+
+    While active, a customer's orders are a Poisson process; the rates vary between customers by a
+    gamma distribution (shape r, rate alpha). Each customer leaves for good at a rate of their own,
+    whether they order or not; these rates vary by another gamma distribution (shape s, rate beta).
+
+    Attributes
+    ----------
+    r, alpha, s, beta : float
+        Above 0; alpha and beta in weeks, or what else the times are in.
+
+    Raises
+    ------
+    ValueError
+        When a parameter is not above 0, and by each method when a history is none: see
+        `bgnbd_log_likelihood`.
+
+    References
+    ----------
+    Schmittlein, Morrison & Colombo (1987), Counting your customers: who are they and what will
+    they do next?
+    Fader & Hardie (2005), A note on deriving the Pareto/NBD model and related expressions.
+
+    Examples
+    --------
+    With the published parameters of CDNOW: two customers with two repeat orders in 39 weeks. The
+    second has been silent for longer, so is less likely to be there.
+
+    >>> from pm_utils.lifetime.btyd import ParetoNBD
+    >>> model = ParetoNBD(r=0.553, alpha=10.578, s=0.606, beta=11.669)
+    >>> history = [2, 2], [30.43, 10], [38.86, 38.86]
+    >>> model.probability_alive(*history).round(3)
+    array([0.869, 0.269])
+    """
+
+    r: float
+    alpha: float
+    s: float
+    beta: float
+
+    def __post_init__(self) -> None:
+        """Refuse parameters that are none."""
+        inputs.numbers(list(astuple(self)), "r, alpha, s, beta", above=0)
+
+    @classmethod
+    def fit(cls, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> Self:
+        """Return the model of maximum likelihood; arguments, errors and warnings as `BetaGeoNBD`.
+
+        Examples
+        --------
+        >>> from pm_utils.lifetime.btyd import ParetoNBD
+        >>> frequency = [0, 1, 2, 8, 5, 0, 3, 1, 0, 12]
+        >>> history = frequency, [0, 2, 30, 35, 12, 0, 8, 20, 0, 38], [39] * 10
+        >>> fitted, guess = ParetoNBD.fit(*history), ParetoNBD(1, 10, 1, 10)
+        >>> fitted.log_likelihood(*history) > guess.log_likelihood(*history)
+        True
+        """
+        rows, count, unit = _to_fit(frequency, recency, age)
+
+        def log_likelihood(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+            x, t_x, T = rows.T
+            value, gradients = pareto_nbd_log_likelihood(parameters, x, t_x / unit, T / unit)
+            return count @ value, count @ gradients
+
+        units = {"r": 1, "alpha": unit, "s": 1, "beta": unit}
+        return cls(*_maximise_likelihood(log_likelihood, units))
+
+    def log_likelihood(self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike) -> float:
+        """Return the total log likelihood of some customers, in nats.
+
+        Examples
+        --------
+        >>> from pm_utils.lifetime.btyd import ParetoNBD
+        >>> round(ParetoNBD(1, 1, 1, 1).log_likelihood([0, 0], [0, 0], [1, 1]), 3)  # 2 log 5/8
+        -0.94
+        """
+        return float(pareto_nbd_log_likelihood(astuple(self), frequency, recency, age)[0].sum())
+
+    def probability_alive(
+        self, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+    ) -> np.ndarray:
+        """Return the probability that each customer has not left yet → (N,).
+
+        Examples
+        --------
+        Here customers may leave without an order, so of one who never came again nobody is sure.
+
+        >>> from pm_utils.lifetime.btyd import ParetoNBD
+        >>> model = ParetoNBD(r=0.553, alpha=10.578, s=0.606, beta=11.669)
+        >>> model.probability_alive([0, 0], [0, 0], [1, 38]).round(3)
+        array([0.95, 0.3 ])
+        """
+        x, t_x, T = _history(frequency, recency, age)
+        log_there, log_gone, *_ = _there_and_gone(*astuple(self), x, t_x, T)
+        return inputs.like(expit(log_there - log_gone), frequency, recency, age)
+
+    def probability_no_order(
+        self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+    ) -> np.ndarray:
+        """Return the probability of no order at all in the weeks to come → (N,).
+
+        Whoever is still there is as a newcomer with r + x, alpha + T, s and beta + T.
+
+        Examples
+        --------
+        >>> from pm_utils.lifetime.btyd import ParetoNBD
+        >>> model = ParetoNBD(r=0.553, alpha=10.578, s=0.606, beta=11.669)
+        >>> [round(float(model.probability_no_order(w, 2, 30, 39)), 3) for w in (0, 13, 52)]
+        [1.0, 0.638, 0.377]
+        """
+        ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
+        r, alpha, s, beta = self.r + x, self.alpha + T, self.s, self.beta + T
+        none = np.zeros(np.broadcast_shapes(np.shape(ahead), np.shape(T)))
+        there, gone, *_ = _there_and_gone(r, alpha, s, beta, none, none, none + ahead)
+        quiet = np.exp(r * np.log(alpha) + s * np.log(beta) + np.logaddexp(there, gone))
+        alive = self.probability_alive(x, t_x, T)
+        return inputs.like(1 - alive + alive * quiet, weeks, frequency, recency, age)
+
+    def expected_orders(
+        self, weeks: float, frequency: ArrayLike, recency: ArrayLike, age: ArrayLike
+    ) -> np.ndarray:
+        """Return the expected days with an order in the weeks to come → (N,).
+
+        Parameters
+        ----------
+        weeks : float
+            How far to look ahead, at least 0.
+        frequency, recency, age : arrays of shape (N,)
+
+        Examples
+        --------
+        Twice the weeks bring less than twice the orders, since customers leave.
+
+        >>> from pm_utils.lifetime.btyd import ParetoNBD
+        >>> model = ParetoNBD(r=0.553, alpha=10.578, s=0.606, beta=11.669)
+        >>> [round(float(model.expected_orders(w, 2, 30.43, 38.86)), 3) for w in (39, 78)]
+        [1.455, 2.559]
+        """
+        ahead, x, t_x, T = _ahead(weeks, frequency, recency, age)
+        longer, power = np.log1p(ahead / (self.beta + T)), self.s - 1
+        weeks_there = longer if power == 0 else -np.expm1(-power * longer) / power
+        rate = (self.r + x) / (self.alpha + T)
+        orders = rate * (self.beta + T) * weeks_there * self.probability_alive(x, t_x, T)
+        return inputs.like(orders, weeks, frequency, recency, age)
+
+    def unconditional_orders(self, weeks: ArrayLike) -> np.ndarray:
+        """Return E[X(t)]: expected days with a repeat order of a customer drawn at random.
+
+        Parameters
+        ----------
+        weeks : array of any shape
+            t, weeks since the customer's first order.
+
+        Examples
+        --------
+        >>> from pm_utils.lifetime.btyd import ParetoNBD
+        >>> model = ParetoNBD(r=0.553, alpha=10.578, s=0.606, beta=11.669)
+        >>> model.unconditional_orders([0, 39, 78]).round(3)
+        array([0.   , 1.213, 1.909])
+        """
+        return self.expected_orders(weeks, 0, 0, 0)
+
+
+BuyingModel = BetaGeoNBD | ParetoNBD
 
 
 # ------------------------------------------------------------------ how much: Gamma–Gamma
@@ -435,8 +770,6 @@ class GammaGamma:
 
     An order's value is gamma distributed (shape p) and so is, over customers, its rate (shape q,
     rate v).
-
-    Explained in chapter ``lifetime-value``.
 
     Attributes
     ----------

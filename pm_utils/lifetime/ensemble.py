@@ -1,7 +1,7 @@
 """The lifetime network several times over, and the rows that it learns from."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -14,8 +14,13 @@ from pm_utils.data import Shop
 from pm_utils.data.clock import shop_day
 from pm_utils.inputs import aligned, columns, like, numbers, plain
 from pm_utils.learning.scaling import Scaling
-from pm_utils.learning.training import fit, predict
-from pm_utils.lifetime.networks import LifetimeValueNet, ziln_loss, ziln_mean
+from pm_utils.learning.training import History, fit, predict
+from pm_utils.lifetime.networks import (
+    LifetimeValueNet,
+    ziln_below,
+    ziln_loss,
+    ziln_mean,
+)
 
 # Cumulative features grow with the record, and these two want sixteen weeks of it
 COMPARABLE = [
@@ -222,6 +227,8 @@ class ValueEnsemble:
         Learned on the training rows.
     profile : tuple of str, optional
         The columns of the profile, in the order of training; by default as they stand.
+    histories : list of History
+        What became of each network's training.
 
     Examples
     --------
@@ -240,6 +247,7 @@ class ValueEnsemble:
     nets: list[LifetimeValueNet]
     scaling: Scaling
     profile: tuple[str, ...] | None = None
+    histories: list[History] = field(default_factory=list)
 
     @classmethod
     def train(
@@ -252,7 +260,9 @@ class ValueEnsemble:
         dropout: float = 0.1,
         learning_rate: float = 2e-2,
         batch_size: int = 512,
+        weight_decay: float = 0.01,
         seed: int = 0,
+        watched: ValueRows | None = None,
     ) -> Self:
         """Train `members` networks that differ in their seed; see `training.fit`.
 
@@ -264,9 +274,12 @@ class ValueEnsemble:
             Networks, passes over the rows, hidden units, and rows per step.
         dropout : float
             Share of hidden units dropped while training.
-        learning_rate : float
+        learning_rate, weight_decay : float
         seed : int
             Network k learns with seed 1000 `seed` + k.
+        watched : ValueRows, optional
+            Rows whose loss the histories tell after each epoch; each network then keeps the
+            weights of its least one.
 
         Raises
         ------
@@ -275,16 +288,24 @@ class ValueEnsemble:
         """
         ensemble = cls([], Scaling.learn(rows.features), tuple(rows.profile))
         inputs, value = ensemble.inputs(rows), torch.tensor(rows.value, dtype=torch.float32)
+        held = None
+        if watched is not None:
+            held = ensemble.inputs(watched), torch.tensor(watched.value, dtype=torch.float32)
         sizes = rows.profile.shape[1], rows.features.shape[1], hidden
         settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
         for member in range(members):
             torch.manual_seed(1000 * seed + member)
             net = LifetimeValueNet(*sizes, dropout=dropout)
             net.initialise_biases(value)
-            settings |= {"weight_decay": 0.01, "seed": 1000 * seed + member}
-            fit(net, inputs, value, loss=ziln_loss, **settings)
+            settings |= {"weight_decay": weight_decay, "seed": 1000 * seed + member}
+            history = fit(net, inputs, value, loss=ziln_loss, validation=held, **settings)
             ensemble.nets.append(net)
+            ensemble.histories.append(history)
         return ensemble
+
+    def first(self) -> Self:
+        """Return the first network alone: what a single member does."""
+        return replace(self, nets=self.nets[:1], histories=self.histories[:1])
 
     def inputs(self, rows: ValueRows) -> list[Tensor]:
         """Return what a network reads: profile (N, P) and scaled features (N, F).
@@ -311,3 +332,24 @@ class ValueEnsemble:
         """Return the expected value of each customer, by the index of the features."""
         dollars = [ziln_mean(output).numpy() for output in self.outputs(rows)]
         return like(np.mean(dollars, axis=0), rows.features)
+
+    def places(self, rows: ValueRows, *, seed: int) -> np.ndarray:
+        """Return where each actual value lies in its predicted distribution → (N,), in [0, 1].
+
+        The distribution is the mixture of the networks'. Where it is right, places are spread
+        evenly; a value of 0 gets a place at random within the probability of 0.
+
+        Parameters
+        ----------
+        rows : ValueRows
+        seed : int
+            Of the places of zeros.
+
+        References
+        ----------
+        Czado, Gneiting & Held (2009), Predictive model assessment for count data.
+        """
+        value = torch.tensor(rows.value, dtype=torch.float32)
+        ends = [torch.stack(ziln_below(output, value)) for output in self.outputs(rows)]
+        less, at_most = torch.stack(ends).mean(0).double().numpy()
+        return less + np.random.default_rng(seed).random(len(value)) * (at_most - less)

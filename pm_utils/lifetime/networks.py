@@ -5,6 +5,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
+from torch.special import ndtr
 
 from pm_utils.inputs import refuse
 
@@ -139,6 +140,47 @@ def ziln_loss(output: Tensor, value: Tensor) -> Tensor:
     sigma, log = _sigma(raw), torch.where(spent, value, 1.0).log()
     amount = log + sigma.log() + 0.5 * math.log(2 * math.pi) + (log - mu) ** 2 / (2 * sigma**2)
     return (zero_or_not + torch.where(spent, amount, 0.0)).mean()
+
+
+def ziln_below(output: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the probabilities of less than each value, and of that or less.
+
+    They differ at 0 only, where the distribution has an atom.
+
+    Parameters
+    ----------
+    output : Tensor of shape (B, 3)
+        As in `ziln_loss`.
+    value : Tensor of shape (B,)
+        Dollars, at least 0.
+
+    Returns
+    -------
+    less, at_most : Tensors of shape (B,)
+
+    Raises
+    ------
+    ValueError
+        When a value is below 0 or not finite.
+
+    Examples
+    --------
+    Half spend nothing; of the others, half spend less than exp(μ) = 10 dollars.
+
+    >>> import math
+    >>> import torch
+    >>> from pm_utils.lifetime.networks import ziln_below
+    >>> output = torch.tensor([[0.0, math.log(10), 1.0]]).expand(2, 3)
+    >>> less, at_most = ziln_below(output, torch.tensor([0.0, 10.0]))
+    >>> less.tolist(), at_most.tolist()
+    ([0.0, 0.75], [0.5, 0.75])
+    """
+    _check_value(value)
+    logit, mu, raw = output.unbind(1)
+    spends, spent = logit.sigmoid(), value > 0
+    log = torch.where(spent, value, 1.0).log()
+    at_most = 1 - spends + torch.where(spent, spends * ndtr((log - mu) / _sigma(raw)), 0.0)
+    return torch.where(spent, at_most, 0.0), at_most
 
 
 def ziln_mean(output: Tensor) -> Tensor:

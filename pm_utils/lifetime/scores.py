@@ -5,8 +5,6 @@ prediction share their ranks, their dollars and their parts. Inputs that carry a
 by it.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
@@ -14,7 +12,7 @@ from numpy.typing import ArrayLike
 from pm_utils import inputs
 from pm_utils.evaluation.bootstrap import percentile_interval
 
-SCORES = {"Spearman": "higher", "normalised Gini": "higher", "MAE": "lower", "total": "near 1"}
+SCORES = {"Spearman": "higher", "normalised Gini": "higher", "RMSE": "lower", "total": "near 1"}
 
 
 def _checked(actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None) -> tuple:
@@ -172,6 +170,8 @@ def value_scores(
 ) -> dict[str, float | np.ndarray]:
     """Score predicted dollars in all four ways.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     actual, predicted : arrays of shape (N,), dollars
@@ -181,7 +181,7 @@ def value_scores(
     Returns
     -------
     dict
-        By `SCORES`: Spearman and normalised Gini judge the order, MAE (mean absolute error in
+        By `SCORES`: Spearman and normalised Gini judge the order, RMSE (root mean squared error in
         dollars) and total (predicted over actual) the level. Total is not a number for a resample
         in which nobody spent.
 
@@ -197,13 +197,13 @@ def value_scores(
     >>> from pm_utils.lifetime.scores import value_scores
     >>> scores = value_scores([0.0, 2.0, 10.0], [1.0, 3.0, 20.0])
     >>> {name: round(score, 3) for name, score in scores.items()}
-    {'Spearman': 1.0, 'normalised Gini': 1.0, 'MAE': 4.0, 'total': 2.0}
+    {'Spearman': 1.0, 'normalised Gini': 1.0, 'RMSE': 5.831, 'total': 2.0}
     """
     a, p, w = _checked(actual, predicted, weight)
     return {
         "Spearman": _float_if_single(_spearman(a, p, w), weight),
         "normalised Gini": _float_if_single(_gini(a, p, w), weight),
-        "MAE": _float_if_single(w @ np.abs(a - p) / w.sum(1), weight),
+        "RMSE": _float_if_single(np.sqrt(w @ (a - p) ** 2 / w.sum(1)), weight),
         "total": _float_if_single(_total(a, p, w), weight),
     }
 
@@ -330,9 +330,9 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
     >>> from pm_utils.lifetime.scores import value_score_table
     >>> dollars = np.arange(1.0, 21.0)
     >>> value_score_table(dollars, {"oracle": dollars, "twice": 2 * dollars}).round(2)
-            Spearman  normalised Gini   MAE  total  decile error
-    oracle       1.0              1.0   0.0    1.0           0.0
-    twice        1.0              1.0  10.5    2.0           1.0
+            Spearman  normalised Gini   RMSE  total  decile error
+    oracle       1.0              1.0   0.00    1.0           0.0
+    twice        1.0              1.0  11.98    2.0           1.0
     """
     rows = {}
     actual, predicted, _ = _models(actual, predicted)
@@ -341,32 +341,6 @@ def value_score_table(actual: np.ndarray, predicted: dict[str, np.ndarray]) -> p
         error = decile_error(actual, dollars) if some else np.nan
         rows[name] = value_scores(actual, dollars) | {"decile error": error}
     return pd.DataFrame(rows).T
-
-
-def mean_scores(actual: np.ndarray, predicted: Iterable[np.ndarray]) -> pd.Series:
-    """Return the mean over several predictions of each of `SCORES`, as for several nulls.
-
-    Explained in chapter ``lifetime-value``.
-
-    Raises
-    ------
-    ValueError
-        As in `value_scores`, and when there is no prediction.
-
-    Examples
-    --------
-    One prediction in the true order and one in the reverse: they cancel.
-
-    >>> from pm_utils.lifetime.scores import mean_scores
-    >>> mean_scores([1.0, 2.0, 3.0], [[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]]).abs().round(2).to_dict()
-    {'Spearman': 0.0, 'normalised Gini': 0.0, 'MAE': 0.67, 'total': 1.0}
-    """
-    several = {f"prediction {k}": dollars for k, dollars in enumerate(predicted)}
-    if not several:
-        raise ValueError("there is no prediction: give at least one")
-    actual, several, _ = _models(actual, several)
-    scores = [value_scores(actual, dollars) for dollars in several.values()]
-    return pd.DataFrame(scores).mean(skipna=False)
 
 
 def value_score_intervals(
@@ -395,7 +369,7 @@ def value_score_intervals(
     >>> from pm_utils.lifetime.scores import value_score_intervals
     >>> dollars, weight = np.arange(1.0, 21.0), bootstrap_weights(20, 50, seed=0)
     >>> low, high = value_score_intervals(dollars, {"a dollar more": dollars + 1}, weight)
-    >>> low["MAE"].tolist(), high["MAE"].tolist()  # off by one dollar in every resample
+    >>> low["RMSE"].tolist(), high["RMSE"].tolist()  # off by one dollar in every resample
     ([1.0], [1.0])
     >>> (low["total"] < high["total"]).tolist()
     [True]
@@ -423,7 +397,7 @@ def paired_value_gain(
     Returns
     -------
     (float, float)
-        For an error such as MAE, an interval below 0 speaks for `first`.
+        For an error such as RMSE, an interval below 0 speaks for `first`.
 
     Raises
     ------
@@ -440,7 +414,7 @@ def paired_value_gain(
     >>> from pm_utils.evaluation.bootstrap import bootstrap_weights
     >>> from pm_utils.lifetime.scores import paired_value_gain
     >>> dollars, weight = np.arange(1.0, 21.0), bootstrap_weights(20, 50, seed=0)
-    >>> paired_value_gain("MAE", dollars, dollars + 1, dollars + 3, weight)
+    >>> paired_value_gain("RMSE", dollars, dollars + 1, dollars + 3, weight)
     (-2.0, -2.0)
     """
     if metric not in SCORES:
@@ -448,44 +422,3 @@ def paired_value_gain(
     actual, both, weight = _models(actual, {"first": first, "second": second}, weight)
     resampled = [value_scores(actual, dollars, weight)[metric] for dollars in both.values()]
     return percentile_interval(resampled[0] - resampled[1])
-
-
-def best_model(points: pd.DataFrame, metric: str) -> str:
-    """Return the row of a `value_score_table` that is best by a metric; of equal ones the first.
-
-    Explained in chapter ``lifetime-value``.
-
-    Parameters
-    ----------
-    points : DataFrame
-        From `value_score_table`.
-    metric : str
-        One of `SCORES`, or ``decile error``. Of correlations and Gini the highest is best, of
-        errors the lowest, and of ``total`` the one nearest 1.
-
-    Raises
-    ------
-    KeyError
-        When the metric is no column, or none whose best is known.
-    ValueError
-        When there is no row, or one without a score.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from pm_utils.lifetime.scores import best_model
-    >>> points = pd.DataFrame({"Spearman": [0.6, 0.7], "MAE": [9.0, 12.0], "total": [0.5, 1.1]},
-    ...                       ["trees", "network"])
-    >>> [best_model(points, metric) for metric in points]
-    ['network', 'trees', 'network']
-    """
-    known = SCORES | {"decile error": "lower"}
-    if metric not in known:
-        raise KeyError(f"metric is {metric!r}: give one of {', '.join(known)}")
-    scores = inputs.columns(points, [metric], "points")[metric]
-    if not len(scores):
-        raise ValueError("points has no row: give at least one model")
-    inputs.numbers(scores, metric)
-    if known[metric] == "near 1":
-        return (scores - 1).abs().idxmin()
-    return scores.idxmax() if known[metric] == "higher" else scores.idxmin()

@@ -5,6 +5,12 @@ import pandas as pd
 import pytest
 
 from pm_utils.chapters import lifetime_value_market
+from pm_utils.chapters.lifetime_value import BuyingFits
+from pm_utils.chapters.lifetime_value_market import (
+    keeping_plans,
+    predict_market,
+    shares_by_scale,
+)
 from pm_utils.lifetime import retention, rfm
 from pm_utils.lifetime.scores import spearman
 from tests.support.lifetime_plan import PLAN
@@ -208,21 +214,50 @@ def test_the_true_value_is_the_mean_of_what_is_paid(world):
     assert (world.true_value(None) >= value).all()
 
 
-def test_the_limit_is_right_on_average_and_nobody_passes_it(world):
-    value, (limit, there) = world.true_value(52), world.limit()
-    assert limit.sum() == pytest.approx(value.sum(), rel=0.03)
+@pytest.fixture(scope="module")
+def by_buying(world):
+    return world.by_buying(BuyingFits.fit(world.histories()))
+
+
+def test_the_oracle_is_right_on_average_and_nobody_passes_it(world, by_buying):
+    value, (oracle, there) = world.true_value(52), world.oracle()
+    assert oracle.sum() == pytest.approx(value.sum(), rel=0.03)
     assert there.mean() == pytest.approx(world.alive().mean(), abs=0.02)
-    errors = [np.abs(each - value).mean() for each in (limit, world.bgnbd()[0], world.past_rate())]
+    told = (oracle, by_buying[0]["Pareto/NBD"], world.past_rate())
+    errors = [np.abs(each - value).mean() for each in told]
     assert errors == sorted(errors)
 
 
 def test_the_past_rate_is_a_year_of_the_watched_weeks(world):
     paid = 0.3 * (1 - 0.998**52) / (1 - 0.998)
     assert world.past_rate() == pytest.approx(paid * world.seen[1][world.others].mean(1))
-    value, probability = world.bgnbd()
-    assert value.shape == probability.shape == world.past_rate().shape
-    assert (probability <= 1).all()
-    assert value.sum() < world.past_rate().sum()  # some have left
+
+
+def test_models_of_buying_know_that_some_have_left(world, by_buying):
+    dollars, alive = by_buying
+    assert list(dollars) == list(alive) == ["BG/NBD", "MBG/NBD", "Pareto/NBD"]
+    for name in dollars:
+        assert dollars[name].shape == alive[name].shape == world.past_rate().shape
+        assert (alive[name] <= 1).all()
+        assert dollars[name].sum() < world.past_rate().sum()
+    gaps = {name: abs(alive[name].mean() - world.alive().mean()) for name in alive}
+    assert gaps["Pareto/NBD"] < gaps["BG/NBD"]  # customers leave by the week, not by the order
+
+
+def test_the_attainable_beats_the_past_and_not_the_oracle(world):
+    endless = world.true_value(None)
+    told = world.past_rate(), world.attainable(seed=9, n_customers=6000), world.oracle()[0]
+    ranks = [spearman(endless, each) for each in told]
+    assert ranks == sorted(ranks)
+    assert told[1].sum() == pytest.approx(endless.sum(), rel=0.1)
+
+
+def test_every_model_predicts_the_market(world):
+    found = predict_market(world, seed=0, members=1, epochs=2)
+    assert {"naive", "BG/NBD", "Pareto/NBD", "boosting, 8 leaves"} <= set(found.tried.dollars)
+    for dollars in found.tried.dollars.values():
+        assert dollars.shape == (len(world.others),)
+        assert spearman(world.true_value(52), dollars) > 0.5
 
 
 def test_own_risks_follow_the_true_ones(world):
@@ -245,6 +280,40 @@ def test_no_plan_beats_the_oracle_and_the_budget_is_kept(world):
         assert plan.profit(gifts).mean() < best
     nothing = np.zeros(len(world.others), dtype=int)
     assert (plan.profit(nothing) == 0).all()
+
+
+def test_plans_and_their_shares(world, by_buying):
+    dollars, alive = by_buying
+    there = alive["Pareto/NBD"]
+    plan = lifetime_value_market.RetentionBudget(world, 100.0, 5)
+    gifts = keeping_plans(plan, {"Pareto/NBD": dollars["Pareto/NBD"]}, there)
+    assert len(gifts) == 4
+    assert all(each.sum() <= 5 * len(there) for each in gifts.values())
+    own = world.risks()[1]
+    alone = gifts["risk alone", "own risk"]
+    sure = there > 0.9  # among whom nothing but the risk differs
+    assert spearman(own[sure], alone[sure]) > 0.3
+    assert (alone[there < 0.02] == 0).all()  # who is gone gets nothing, however much at risk
+    shares = shares_by_scale(world, dollars["Pareto/NBD"], there, (50, 100), per_customer=5)
+    best = plan.profit(plan.oracle()).mean()
+    assert shares.loc[100, "oracle ($)"] == pytest.approx(best)
+    for key, column in (
+        (("Pareto/NBD", "same risk for all"), "value alone"),
+        (("Pareto/NBD", "own risk"), "value and own risk"),
+        (("risk alone", "own risk"), "risk alone"),
+    ):
+        assert shares.loc[100, column] == pytest.approx(plan.profit(gifts[key]).mean() / best)
+    assert (shares.drop(columns="oracle ($)") < 1).all(axis=None)
+    assert shares["oracle ($)"].is_monotonic_decreasing  # a weaker gift is worth less
+
+
+def test_the_sentence_follows_the_shares():
+    shares = pd.DataFrame({"value alone": [0.2, 0.9, 0.1], "risk alone": [0.5, 0.5, 0.5]})
+    shares["value and own risk"] = [0.9, 0.8, 0.9]
+    assert lifetime_value_market.said_of_keeping(shares) == (
+        "risk alone takes more than value alone at 2 of 3 strengths; own risk, added, helps at 2 of"
+        " 3 strengths"
+    )
 
 
 def test_a_gift_to_the_gone_is_lost(world):

@@ -3,10 +3,13 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from scipy.stats import kstest
 
 from pm_utils.chapters import lifetime_value
 from pm_utils.customers.features import FEATURES, spend_between
 from pm_utils.data import load_shop
+from pm_utils.learning.scaling import Scaling
 from pm_utils.lifetime import baselines
 from pm_utils.lifetime.ensemble import (
     COMPARABLE,
@@ -16,7 +19,9 @@ from pm_utils.lifetime.ensemble import (
     scaled,
     shop_rows,
 )
+from pm_utils.lifetime.networks import LifetimeValueNet
 from pm_utils.lifetime.scores import spearman, value_scores
+from pm_utils.page.scoreboard import Scoreboard
 
 
 def world(n: int = 1500, seed: int = 0) -> ValueRows:
@@ -295,28 +300,83 @@ def views(parts):
 
 @pytest.fixture(scope="module")
 def tried(views):
-    return lifetime_value.try_models(views, seed=0, members=1, epochs=20, batch_size=128)
+    return lifetime_value.try_models(views, seed=0, members=2, epochs=20, batch_size=128)
 
 
-def test_every_candidate_is_tried_on_every_view(tried):
-    table, best = tried
-    assert len(table) == 2 * (len(baselines.lifetime_baselines(0)) + 1)
-    assert list(best) == list(lifetime_value.MODEL_KINDS)
-    for kind, name in best.items():
-        same = table[table.index.str.startswith(kind)]
-        assert table.loc[name, "normalised Gini"] == same["normalised Gini"].max()
-        assert name.endswith(lifetime_value.PROFILE)  # half of the value is in the profile
+def test_every_candidate_is_tried_on_every_view(parts, tried):
+    sizes, views = len(lifetime_value.HIDDEN), 2
+    assert len(tried.networks) == 2 * sizes * views  # several members, and one
+    assert len(tried.dollars) == views * len(baselines.lifetime_baselines(0)) + len(tried.networks)
+    assert list(tried.training) == list(tried.networks)
+    scores = pd.DataFrame(
+        {name: value_scores(parts[1].value, dollars) for name, dollars in tried.dollars.items()}
+    ).T["normalised Gini"]
+    for kind in ("network", "Poisson", "boosting"):
+        best = lifetime_value.best_of(tried.dollars, scores, kind=kind)
+        assert scores[best] == scores[scores.index.str.startswith(kind)].max()
+        assert best.endswith(lifetime_value.PROFILE)  # half of the value is in the profile
 
 
-def test_the_chosen_read_the_view_that_they_were_chosen_on(views, tried):
-    table, best = tried
-    assert lifetime_value.chosen_view(views, best["network"]) is views[lifetime_value.PROFILE]
-    assert lifetime_value.chosen_view(views, "network") is views[""]
-    again = lifetime_value.chosen_baselines(views, best, seed=0)
-    assert list(again) == list(lifetime_value.MODEL_KINDS[1:])
-    value = views[""][1].value
-    for kind, dollars in again.items():
-        assert spearman(value, dollars) == pytest.approx(table.loc[best[kind], "Spearman"])
+def test_networks_are_what_their_names_say(views, tried):
+    for name, network in tried.networks.items():
+        rows = lifetime_value.chosen_view(views, name)
+        assert rows is views[lifetime_value.PROFILE if "profile" in name else ""]
+        assert network.predict(rows[1]).to_numpy() == pytest.approx(tried.dollars[name])
+        assert len(network.nets) == (1 if "one member" in name else 2)
+        assert network.nets[0].deep.in_features == lifetime_value.hidden_units(name)
+        record = tried.training[name]
+        assert record["steps"] == 20 * 12  # passes over 1,500 rows in batches of 128
+        assert len(record["curve"]) == 20
+        assert 0 < record["switching"] <= 1
+
+
+def test_everything_tried_is_entered_as_what_it_is():
+    board = Scoreboard("98-none", seed=0)
+    contest = board.contest("values", chosen_by="Gini", better="higher")
+    table = pd.DataFrame({"Gini": [0.5, 0.6, 0.7]}, ["naive", "BG/NBD", "network of 16"])
+    training = {"network of 16": {"steps": 1, "rows": 1, "curve": [1.0]}}
+    lifetime_value.enter_scores(contest, table, dict.fromkeys(table.index, 0.1), training)
+    assert [one.kind for one in contest.contenders] == ["naive", "classical", "deep"]
+    assert contest.contenders[2].training["steps"] == 1
+
+
+# --- The distribution -----------------------------------------------------------------------
+
+
+def constant(logit: float, mu: float, sigma: float) -> LifetimeValueNet:
+    """A network that says the same of everybody."""
+    net = LifetimeValueNet(2, 3)
+    for weight in net.parameters():
+        weight.data.zero_()
+    net.deep.bias.data = torch.tensor([logit, mu, float(np.log(np.expm1(sigma)))])
+    return net
+
+
+def test_places_are_even_where_the_distribution_is_right_and_not_where_it_is_narrow():
+    rng, n = np.random.default_rng(0), 4000
+    value = np.exp(rng.normal(3, 0.8, n)) * (rng.random(n) < 0.7)
+    rows = ValueRows(world(n).features, world(n).profile, value)
+    logit = float(np.log(0.7 / 0.3))
+    scaling = Scaling.learn(rows.features)
+    right = ValueEnsemble([constant(logit, 3, 0.8)], scaling)
+    narrow = ValueEnsemble([constant(logit, 3, 0.3)], scaling)
+    assert kstest(right.places(rows, seed=1), "uniform").pvalue > 0.01
+    assert kstest(narrow.places(rows, seed=1), "uniform").pvalue < 1e-6
+    told = lifetime_value.coverage(right, rows, seed=1)
+    assert told["no dollars, expected"] == pytest.approx(0.3, abs=1e-5)
+    assert told["no dollars, actual"] == (value == 0).mean()
+    for level in (0.5, 0.8, 0.95):
+        assert told[f"within {level:.0%}"] == pytest.approx(level, abs=0.03)
+    assert lifetime_value.coverage(narrow, rows, seed=1)["within 80%"] < 0.7
+
+
+def test_watched_rows_are_told_and_the_least_loss_is_kept(parts):
+    network = ValueEnsemble.train(parts[0], members=2, epochs=3, watched=parts[1])
+    assert [len(history.validation) for history in network.histories] == [3, 3]
+    assert [len(history.train) for history in network.histories] == [3, 3]
+    first = network.first()
+    assert first.nets == network.nets[:1]
+    assert first.histories == network.histories[:1]
 
 
 def test_views_of_the_shop_differ_in_the_profile_only(real):

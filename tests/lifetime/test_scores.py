@@ -78,8 +78,16 @@ def test_one_row_of_weights_gives_one_number():
 def test_levels_by_hand():
     scores = scoring.value_scores([0.0, 4.0], [1.0, 5.0])
     assert list(scores) == list(scoring.SCORES)
-    assert scores["MAE"] == 1
+    assert scores["RMSE"] == 1
     assert scores["total"] == 1.5
+
+
+def test_the_mean_wins_by_the_squared_error_and_not_the_median():
+    """Dollars of 0, 0 and 9: the mean is 3 and the median 0."""
+    rmse = {said: scoring.value_scores([0, 0, 9], [said] * 3)["RMSE"] for said in (0, 2, 3, 4)}
+    assert min(rmse, key=rmse.get) == 3
+    assert rmse[3] == pytest.approx(18**0.5)
+    assert scoring.value_scores([0, 0, 9], [3] * 3, [1, 1, 0])["RMSE"] == pytest.approx(3)
 
 
 def test_parts_are_equal_and_sorted_by_prediction():
@@ -109,7 +117,6 @@ def test_a_decile_error_by_hand():
         (lambda: spearman([1, 2], [1, 2], np.ones((3, 3))), r"weight has shape \(3, 3\)"),
         (lambda: normalised_gini([2, 2], [1, 2]), "actual is 2 for all: there is no order to find"),
         (lambda: decile_error(4 * [0] + 4 * [1], range(8), bins=4), "part 1, 2 of 4 brought noth"),
-        (lambda: scoring.mean_scores([1, 2], []), "there is no prediction"),
         (lambda: normalised_gini([-1, 2], [1, 2]), "dollars of at least 0"),
         (lambda: normalised_gini([0, 0], [1, 2]), "and some above it"),
         (lambda: decile_table(np.ones(9), np.ones(9), bins=5), "9 customers in 5 parts"),
@@ -143,7 +150,6 @@ METRICS = {
     "decile table": lambda a, p: decile_table(a, p).to_numpy(),
     "decile error": decile_error,
     "score table": lambda a, p: scoring.value_score_table(a, {"one": p}).to_numpy(),
-    "mean scores": lambda a, p: scoring.mean_scores(a, [p]).to_numpy(),
     "one resample": lambda a, p: list(scoring.value_scores(a, p, np.ones(len(a))).values()),
 }
 COARSE = pd.Series(GUESS.round() // 3, [f"c{k}" for k in range(300)])  # most predictions are ties
@@ -205,16 +211,8 @@ def test_a_tenth_that_brought_nothing_is_said_beside_the_other_scores():
     assert table.loc["oracle", "Spearman"] == pytest.approx(1)
 
 
-def test_the_best_total_is_the_nearest_to_one():
-    points = pd.DataFrame({"total": [0.2, 0.9, 1.3]}, ["low", "near", "high"])
-    assert scoring.best_model(points, "total") == "near"
+def test_an_unknown_metric_is_refused():
     with pytest.raises(KeyError, match="metric is 'AUC': give one of Spearman"):
-        scoring.best_model(points, "AUC")
-    with pytest.raises(KeyError, match="points has no column 'MAE'"):
-        scoring.best_model(points, "MAE")
-    with pytest.raises(ValueError, match="total is not finite in 1 of 3 rows, first row 'high'"):
-        scoring.best_model(points.replace(1.3, np.nan), "total")
-    with pytest.raises(KeyError, match="metric is 'AUC'"):
         scoring.paired_value_gain("AUC", ACTUAL, GUESS, GUESS, RESAMPLES)
 
 
@@ -224,9 +222,7 @@ def test_tables_hold_every_score_of_every_model():
     assert table.columns.tolist() == [*scoring.SCORES, "decile error"]
     assert table.loc["good", "Spearman"] == spearman(ACTUAL, GUESS)
     assert table.loc["bad", "decile error"] == decile_error(ACTUAL, guesses["bad"])
-    means = scoring.mean_scores(ACTUAL, guesses.values())
-    assert means["MAE"] == pytest.approx(table["MAE"].mean())
-    assert [scoring.best_model(table, name) for name in ("Spearman", "MAE")] == ["good", "bad"]
+    assert table.loc["bad", "RMSE"] < table.loc["good", "RMSE"]
 
 
 def test_intervals_hold_the_scores_and_pairs_are_tighter():
@@ -237,6 +233,6 @@ def test_intervals_hold_the_scores_and_pairs_are_tighter():
     assert ((low < table) & (table < high)).all(axis=None)
     least, most = scoring.paired_value_gain("Spearman", ACTUAL, *guesses.values(), weight)
     assert most - least < 0.1 * (high - low).loc["first", "Spearman"]
-    assert scoring.paired_value_gain("MAE", ACTUAL, GUESS, GUESS, weight) == (0, 0)
-    least, _ = scoring.paired_value_gain("MAE", ACTUAL, GUESS + 100, GUESS, weight)
+    assert scoring.paired_value_gain("RMSE", ACTUAL, GUESS, GUESS, weight) == (0, 0)
+    least, _ = scoring.paired_value_gain("RMSE", ACTUAL, GUESS + 100, GUESS, weight)
     assert least > 90

@@ -55,8 +55,6 @@ def linear_maker(model) -> Maker:
 class Judged:
     """What the judges say of the clips of one maker.
 
-    Explained in chapter ``ad-video``.
-
     Attributes
     ----------
     verdict : DataFrame of bool, one row per clip

@@ -110,8 +110,6 @@ def film(
 def clip_features(model: ClipClassifier, clips: Tensor) -> np.ndarray:
     """Return the classifier's features of clips → (N, F).
 
-    Explained in chapter ``ad-video``.
-
     Raises
     ------
     ValueError
@@ -214,8 +212,6 @@ def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
 
 def ads_in_clips(clips: Tensor) -> np.ndarray:
     """Return which ad of `CLIP_CATALOGUE` each clip is → (N,), -1 where it is no valid one.
-
-    Explained in chapter ``ad-video``.
 
     Raises
     ------

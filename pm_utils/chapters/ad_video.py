@@ -125,7 +125,7 @@ class Jury:
         }
 
 
-def score_table(judged: Mapping[tuple[str, float], Judged]) -> pd.DataFrame:
+def maker_scores(judged: Mapping[tuple[str, float], Judged]) -> pd.DataFrame:
     """Return the scores of all that was judged, a row each.
 
     Explained in chapter ``ad-video``.
@@ -156,7 +156,7 @@ def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
     Parameters
     ----------
     table : DataFrame
-        As `score_table` gives it, of requests that are not judged.
+        As `maker_scores` gives it, of requests that are not judged.
 
     Examples
     --------

@@ -80,7 +80,7 @@ def test_a_maker_is_judged_at_every_boldness():
         return real * (1 - boldness)
 
     judged = jury.try_all({"fade": fade}, rng)
-    table = ad_video.score_table(judged)
+    table = ad_video.maker_scores(judged)
     assert list(table.index) == [("fade", bold) for bold in ad_video.BOLDNESS]
     assert table["counts"].iloc[0] == 1 and table["counts"].iloc[-1] == 0
     assert table["Fréchet"].iloc[0] == pytest.approx(0, abs=1e-6)

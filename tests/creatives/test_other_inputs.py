@@ -13,7 +13,7 @@ from pm_utils.creatives.text import evaluation as text_evaluation
 from pm_utils.creatives.text import networks as text
 from pm_utils.creatives.text import ngram
 from pm_utils.creatives.text import training as text_training
-from pm_utils.creatives.video import archive, baselines, evaluation, player
+from pm_utils.creatives.video import archive, baselines, evaluation, player, sprites
 from pm_utils.creatives.video import networks as video
 from tests.support.metric_cases import MetricCase, properties
 from tests.support.tensor_cases import TensorCase, tensor_properties
@@ -69,6 +69,14 @@ def of_codes(call, name="codes"):
 
 def linear():
     return baselines.LinearClips(components=2).fit(clips_of(CLIPS), CODES[:4] * [1, 1, 1, 0])
+
+
+def still_sprites():
+    return sprites.SpriteClips().fit(clips_of(CLIPS), STILL)
+
+
+def flat(clips):
+    return clips.flatten(1).numpy()
 
 
 STROKES = net(image.Strokes, pictures(PIXELS), 3, seed=0)
@@ -157,6 +165,24 @@ ROW_CASES = {
     },
     "baselines.LinearClips.sample": case(
         lambda codes: linear().sample(codes * [1, 1, 1, 0], np.random.default_rng(0), boldness=0.0),
+        rows={"codes": CODES},
+        drawn=True,
+    ),
+    "sprites.SpriteClips": of_clips(
+        lambda clips: sprites.SpriteClips().fit(clips, STILL).backgrounds, drawn=True
+    ),
+    "sprites.SpriteClips.fit": of_clips(
+        lambda clips: sprites.SpriteClips().fit(clips, STILL).icons, drawn=True
+    ),
+    "sprites.SpriteClips.find": of_clips(
+        lambda clips: sprites.SpriteClips().fit(clips_of(CLIPS), STILL).find(clips, STILL),
+        drawn=True,
+    ),
+    "sprites.SpriteClips.draw": of_codes(
+        lambda codes: flat(still_sprites().draw(codes * [1, 1, 1, 0], np.ones((len(codes), 3))))
+    ),
+    "sprites.SpriteClips.sample": case(
+        lambda codes: flat(still_sprites().sample(codes, np.random.default_rng(0), boldness=1.0)),
         rows={"codes": CODES},
         drawn=True,
     ),
@@ -487,8 +513,6 @@ BESIDES = {
     "networks.AdCopyGPT.generate": TEXT + "test_networks.py::test_pads_have_no_effect",
     "networks.pick": (TEXT + "test_networks.py::test_words_are_not_drawn_from_what_is_not_finite"),
     "ngram.cross_entropy": TEXT + "test_ngram.py::test_wrong_texts_and_attributes_are_named",
-    "baselines.tune_boldness": VIDEO
-    + "test_archive.py::test_the_boldness_is_the_one_with_most_clips_that_count",
     "evaluation.Verdict": "the package makes it",
     "player.play_clips": "tests/creatives/test_other_inputs.py::test_clips_are_shown_at_any_size",
     "player.film_strips": "tests/creatives/test_other_inputs.py::test_clips_are_shown_at_any_size",

@@ -205,8 +205,6 @@ def as_pictures(clips: Tensor) -> np.ndarray:
 def as_filmed(clips: Tensor, rng: np.random.Generator) -> Tensor:
     """Add the renderer's noise, which no model is asked to draw, and clip to [0, 1].
 
-    Explained in chapter ``ad-video``.
-
     Raises
     ------
     ValueError

@@ -1,7 +1,6 @@
 """Clips without a network: principal components of frames, and lines from requests to them."""
 
 import numpy as np
-import pandas as pd
 import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
@@ -10,12 +9,10 @@ from torch import Tensor
 
 from pm_utils.creatives.video.archive import (
     any_clips,
-    as_filmed,
     check_clips,
     clip_codes,
     clip_request,
 )
-from pm_utils.creatives.video.evaluation import evaluate_clips
 from pm_utils.creatives.video.networks import CONTENT
 from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.market.renderer import FRAMES, SIZE
@@ -182,35 +179,6 @@ class LinearClips:
         _, axes = np.linalg.eigh(self.cholesky @ self.cholesky.T)
         kept = axes[:, -numbers:]
         return mean + (states - mean) @ kept @ kept.T
-
-
-def tune_boldness(
-    linear: LinearClips, asked: np.ndarray, rng: np.random.Generator
-) -> tuple[float, pd.Series]:
-    """Choose how boldly linear dynamics draw: by the share of trial clips that count.
-
-    Explained in chapter ``ad-video``.
-
-    Parameters
-    ----------
-    linear : LinearClips
-    asked : array of shape (N, 4)
-        Codes of ads that are used for nothing else.
-    rng : Generator
-
-    Returns
-    -------
-    float
-        The boldness with most clips that count.
-    Series
-        That share for each boldness tried.
-    """
-    share = {}
-    for boldness in (0.0, 0.3, 0.6, 1.0):
-        clips = as_filmed(linear.sample(asked, rng, boldness=boldness), rng)
-        share[boldness] = evaluate_clips(clips, asked)["counts"].mean()
-    found = pd.Series(share, name="clips that count")
-    return float(found.idxmax()), found
 
 
 def stills(clips: Tensor, codes: np.ndarray, asked: np.ndarray, rng: np.random.Generator) -> Tensor:

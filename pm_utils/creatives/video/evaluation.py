@@ -19,7 +19,7 @@ from pm_utils.creatives.video.archive import (
     clip_request,
 )
 from pm_utils.creatives.video.networks import JUDGED, AdVideoVAE, ClipClassifier, ClipGenerator
-from pm_utils.inputs import whole_numbers
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.learning.training import predict
 from pm_utils.market import Creatives
 from pm_utils.market.ad_reader import ClipReading, read_clips
@@ -80,26 +80,35 @@ def squared_errors(first: Tensor, second: Tensor) -> Tensor:
     return (first - second).square().flatten(1).mean(1)
 
 
-def film(model: AdVideoVAE | ClipGenerator, asked: np.ndarray, rng: np.random.Generator) -> Tensor:
+def film(
+    model: AdVideoVAE | ClipGenerator,
+    asked: np.ndarray,
+    rng: np.random.Generator,
+    *,
+    boldness: float = 1.0,
+) -> Tensor:
     """Let a network make one clip per ad, codes (N, 4), and film it → (N, 12, 3, 32, 32).
+
+    All that is drawn for it is multiplied by `boldness`: 1 draws as the network was trained, 0
+    takes the middle.
 
     Explained in chapter ``ad-video``.
 
     Raises
     ------
     ValueError
-        When a code is out of range.
+        When a code is out of range, or the boldness is negative.
     """
+    numbers(boldness, "boldness", low=0)
     generator = torch.Generator().manual_seed(int(rng.integers(2**31)))
-    with torch.no_grad():  # in small parts, which stay in the cache
-        parts = [model.sample(part, generator) for part in clip_request(asked).split(50)]
+    requests = clip_request(asked).split(50)  # small parts, which stay in the cache
+    with torch.no_grad():
+        parts = [model.sample(part, generator, boldness=boldness) for part in requests]
     return as_filmed(torch.cat(parts), rng)
 
 
 def clip_features(model: ClipClassifier, clips: Tensor) -> np.ndarray:
     """Return the classifier's features of clips → (N, F).
-
-    Explained in chapter ``ad-video``.
 
     Raises
     ------
@@ -203,8 +212,6 @@ def evaluate_clips(clips: Tensor, asked: np.ndarray) -> pd.DataFrame:
 
 def ads_in_clips(clips: Tensor) -> np.ndarray:
     """Return which ad of `CLIP_CATALOGUE` each clip is → (N,), -1 where it is no valid one.
-
-    Explained in chapter ``ad-video``.
 
     Raises
     ------

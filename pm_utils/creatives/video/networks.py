@@ -277,9 +277,15 @@ class AdVideoVAE(nn.Module):
         """Clip, request → the clip that the mean code decodes to."""
         return self.decode(self.encode(clip, request)[0], request)
 
-    def sample(self, request: Tensor, generator: torch.Generator) -> Tensor:
-        """Request (B, 31) → the mean clip of a code drawn from the prior, one each."""
-        return self.decode(torch.randn(len(request), sum(self.parts), generator=generator), request)
+    def sample(
+        self, request: Tensor, generator: torch.Generator, *, boldness: float = 1.0
+    ) -> Tensor:
+        """Request (B, 31) → the mean clip of a code drawn from the prior, one each.
+
+        The code is multiplied by `boldness`: 1 is the prior, 0 the code in its middle.
+        """
+        code = torch.randn(len(request), sum(self.parts), generator=generator)
+        return self.decode(boldness * code, request)
 
 
 def gaussian_nats(squared_error: Tensor, log_sigma: Tensor) -> Tensor:
@@ -394,11 +400,18 @@ class ClipGenerator(nn.Module):
         path = travel(FASTEST * torch.tanh(self.velocity(state)))
         return self.painter(code, content, path[:, every - 1 :: every])
 
-    def sample(self, request: Tensor, generator: torch.Generator, every: int = 1) -> Tensor:
-        """Request (B, 31) → one clip each, from fresh noise."""
+    def sample(
+        self,
+        request: Tensor,
+        generator: torch.Generator,
+        every: int = 1,
+        *,
+        boldness: float = 1.0,
+    ) -> Tensor:
+        """Request (B, 31) → one clip each, from fresh noise times `boldness`."""
         code = torch.randn(len(request), self.dims[0], generator=generator)
         noise = torch.randn(len(request), FRAMES - 1, self.dims[1], generator=generator)
-        return self(code, noise, request, every)
+        return self(boldness * code, boldness * noise, request, every)
 
 
 class Patches(nn.Linear):

@@ -19,7 +19,7 @@ from pm_utils.creatives.video.networks import (
     negative_elbo,
 )
 from pm_utils.inputs import whole_numbers
-from pm_utils.learning.training import fit, rise_and_fall
+from pm_utils.learning.training import History, fit, rise_and_fall
 from pm_utils.market.renderer import FRAMES
 
 BLUR = 0.1  # deviation of the noise on all frames that critics see
@@ -31,12 +31,16 @@ def train_vae(
     request: Tensor,
     *,
     epochs: int,
-    learning_rate: float = 8e-3,
+    learning_rate: float = 4e-3,
     seed: int,
     width: int = 96,
     sigma: float | None = None,
-) -> AdVideoVAE:
+    validation: tuple[Tensor, Tensor] | None = None,
+) -> tuple[AdVideoVAE, History]:
     """Train a VAE on clips (N, 12, 3, 32, 32) and requests (N, 31) by its ELBO.
+
+    Of clips and requests that are held out in `validation` the history has a curve, and the
+    weights that are best on them are kept.
 
     Explained in chapter ``ad-video``.
 
@@ -48,9 +52,10 @@ def train_vae(
     check_requests(clips, request)
     torch.manual_seed(seed)
     model = AdVideoVAE(width=width, sigma=sigma)
-    settings = {"epochs": epochs, "batch_size": 32, "learning_rate": learning_rate, "seed": seed}
-    fit(model, [clips, request], request, loss=negative_elbo, **settings)
-    return model
+    settings = {"epochs": epochs, "batch_size": 16, "learning_rate": learning_rate, "seed": seed}
+    held = None if validation is None else (list(validation), validation[1])
+    history = fit(model, [clips, request], request, loss=negative_elbo, validation=held, **settings)
+    return model, history
 
 
 def train_clip_classifier(

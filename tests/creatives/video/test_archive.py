@@ -173,14 +173,6 @@ def test_timid_linear_clips_do_not_depend_on_the_draw(linear):
     assert not torch.allclose(*bold)
 
 
-def test_the_boldness_is_the_one_with_most_clips_that_count(linear):
-    asked = CLIP_CATALOGUE[:: len(CLIP_CATALOGUE) // 40]
-    best, tried = baselines.tune_boldness(linear, asked, rng())
-    assert list(tried.index) == [0.0, 0.3, 0.6, 1.0]
-    assert tried[best] == tried.max()
-    assert tried.between(0, 1).all()
-
-
 # --- Showing -------------------------------------------------------------------------------------
 
 

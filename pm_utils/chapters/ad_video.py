@@ -1,0 +1,298 @@
+"""Chapter 06: makers of clips at several boldnesses, and the clicks that filmed ads earn."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+from sklearn.linear_model import LogisticRegression
+from torch import Tensor
+
+from pm_utils.creatives.video.archive import CLIP_CATALOGUE, as_filmed, clip_request
+from pm_utils.creatives.video.evaluation import (
+    ads_in_clips,
+    change_energy,
+    clip_features,
+    evaluate_clips,
+    film,
+)
+from pm_utils.creatives.video.networks import (
+    N_CATEGORIES,
+    AdVideoVAE,
+    ClipClassifier,
+    ClipGenerator,
+)
+from pm_utils.evaluation.frechet import frechet_distance
+from pm_utils.market import ATTRIBUTES, ImpressionLog, Market
+
+BOLDNESS = (0.0, 0.5, 1.0)
+SMALLEST_SHARE = 0.003  # of spending: keeps the logarithm of nothing finite
+Maker = Callable[..., Tensor]  # codes (N, 4), rng, boldness=… → filmed clips
+
+
+def network_maker(model: AdVideoVAE | ClipGenerator) -> Maker:
+    """Return a maker of filmed clips from a network.
+
+    Explained in chapter ``ad-video``.
+    """
+    return partial(film, model)
+
+
+def linear_maker(model) -> Maker:
+    """Return a maker of filmed clips from what has `sample`, as `LinearClips` and `SpriteClips`.
+
+    Explained in chapter ``ad-video``.
+    """
+
+    def make(codes: np.ndarray, rng: np.random.Generator, *, boldness: float) -> Tensor:
+        return as_filmed(model.sample(codes, rng, boldness=boldness), rng)
+
+    return make
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the judges say of the clips of one maker.
+
+    Attributes
+    ----------
+    verdict : DataFrame of bool, one row per clip
+        As `evaluate_clips` gives it.
+    look : array of shape (N, F)
+        Features, each in deviations of the real clips.
+    energy : float
+        Mean change energy of the clips that are asked to move.
+    distance : float
+        Fréchet distance from the real clips.
+    """
+
+    verdict: pd.DataFrame
+    look: np.ndarray
+    energy: float
+    distance: float
+
+    def scores(self) -> dict[str, float]:
+        """Return the figures of the tables and of the scoreboard."""
+        found = self.verdict[["motion", "counts", "valid", "frozen", "looping"]].mean().to_dict()
+        return {**found, "energy": self.energy, "Fréchet": self.distance}
+
+
+@dataclass(frozen=True)
+class Jury:
+    """All judges of made clips, for one set of requests.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    classifier : ClipClassifier
+        Whose features the Fréchet distance is taken in.
+    real : Tensor of shape (N, 12, 3, 32, 32)
+        Real clips of the requests.
+    asked : array of shape (N, 4)
+    """
+
+    classifier: ClipClassifier
+    real: Tensor
+    asked: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Look at the real clips once."""
+        features = clip_features(self.classifier, self.real)
+        object.__setattr__(self, "scale", features.std(axis=0))
+        object.__setattr__(self, "look", features / self.scale)
+
+    def judge(self, clips: Tensor) -> Judged:
+        """Judge clips that answer the requests, row by row."""
+        look = clip_features(self.classifier, clips) / self.scale
+        moving = self.asked[:, 3] > 0
+        return Judged(
+            verdict=evaluate_clips(clips, self.asked),
+            look=look,
+            energy=float(change_energy(clips[moving]).mean()),
+            distance=frechet_distance(look, self.look),
+        )
+
+    def try_all(
+        self, makers: Mapping[str, Maker], rng: np.random.Generator
+    ) -> dict[tuple[str, float], Judged]:
+        """Judge every maker at every boldness → by (name, boldness)."""
+        return {
+            (name, boldness): self.judge(make(self.asked, rng, boldness=boldness))
+            for name, make in makers.items()
+            for boldness in BOLDNESS
+        }
+
+
+def maker_scores(judged: Mapping[tuple[str, float], Judged]) -> pd.DataFrame:
+    """Return the scores of all that was judged, a row each.
+
+    Explained in chapter ``ad-video``.
+    """
+    table = pd.DataFrame({name: one.scores() for name, one in judged.items()}).T
+    return table.rename_axis(index=["maker", "boldness"])
+
+
+def with_boldness(name: str, boldness: float) -> str:
+    """Return what the scoreboard calls a maker at a boldness.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import with_boldness
+    >>> with_boldness("VAE", 0.3)
+    'VAE, boldness 0.3'
+    """
+    return f"{name}, boldness {boldness:g}"
+
+
+def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
+    """Return at which boldness most clips of each maker count; of equals, the boldest.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `maker_scores` gives it, of requests that are not judged.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_video import chosen_boldness
+    >>> rows = pd.MultiIndex.from_product([["VAE"], [0.0, 0.3, 1.0]], names=["maker", "boldness"])
+    >>> chosen_boldness(pd.DataFrame({"counts": [0.9, 0.9, 0.7]}, rows))
+    {'VAE': 0.3}
+    """
+    found = {}
+    for name, scores in table["counts"].groupby("maker", sort=False):
+        best = scores[scores == scores.max()]
+        found[name] = float(best.index.get_level_values("boldness").max())
+    return found
+
+
+# --- Customers -----------------------------------------------------------------------------
+
+
+def split_customers(market: Market, n_judged: int, n_choosing: int) -> tuple[np.ndarray, ...]:
+    """Split customers by household → who is judged, who decides, and who is in the log.
+
+    Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When the market is too small.
+    """
+    household = pd.factorize(market.customers["customer_id"])[0]
+    judged = np.flatnonzero(household % 3 == 0)
+    choosing = np.flatnonzero(household % 3 == 1)
+    if len(judged) < n_judged or len(choosing) < n_choosing:
+        raise ValueError(
+            f"{market.n_customers} customers: too few to judge {n_judged} and choose by "
+            f"{n_choosing}, for each comes from a third of the households"
+        )
+    return judged[:n_judged], choosing[:n_choosing], np.flatnonzero(household % 3 == 2)
+
+
+class ClickModel:
+    """Logistic regression of clicks on what a shop sees: spending, and the ad's attributes.
+
+    A row holds how much more the customer spends on the ad's product than others do, how often
+    the customer buys, one number per level of the ad, and all but the product's once more, times
+    a gate that opens with interest. The slot is known too; the first one is predicted.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    market : Market
+        Of which only ``customers`` are read: what a marketer sees.
+    log : ImpressionLog
+        Of ads of `CLIP_CATALOGUE`.
+    """
+
+    def __init__(self, market: Market, log: ImpressionLog) -> None:
+        self.market = market
+        rows = self._rows(log.customer, log.creative, log.position)
+        self.model = LogisticRegression(C=0.1, max_iter=500).fit(rows, log.click)
+
+    def predict(self, customers: np.ndarray) -> np.ndarray:
+        """Customers (N,) → predicted P(click) of each ad of the catalogue (N, 2592)."""
+        ads = np.arange(len(CLIP_CATALOGUE))
+        found = [
+            self.model.predict_proba(self._rows(np.full(len(ads), one), ads, 0 * ads))[:, 1]
+            for one in customers
+        ]
+        return np.stack(found)
+
+    def _rows(self, customer: np.ndarray, ad: np.ndarray, position: np.ndarray) -> np.ndarray:
+        seen = self.market.customers
+        shares = seen[[f"share_{name}" for name in ATTRIBUTES["category"]]].to_numpy()
+        usual = shares.mean(axis=0)
+        interest = np.tanh(np.log((shares + SMALLEST_SHARE) / (usual + SMALLEST_SHARE)))
+        interest = interest[customer, CLIP_CATALOGUE[ad, 0]]
+        activity = np.log(seen["orders_per_week"].to_numpy() + 0.1)[customer]
+        levels = clip_request(CLIP_CATALOGUE).numpy()[ad]
+        gate = 1 / (1 + np.exp(-2 * interest))
+        slots = np.eye(4, dtype=np.float32)[position][:, 1:]
+        gated = gate[:, None] * levels[:, N_CATEGORIES:]
+        return np.column_stack([interest, activity, levels, gated, slots]).astype(np.float32)
+
+
+def clicks_of_clips(truth: np.ndarray, clips: Tensor) -> np.ndarray:
+    """Return what filmed clips earn, one for each customer → (N,), clicks per impression.
+
+    An invalid clip earns nothing, one that shows another plain ad earns what that ad earns.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    truth : array of shape (N, 2592)
+        P(click) of each customer and ad of `CLIP_CATALOGUE`.
+    clips : Tensor of shape (N, 12, 3, 32, 32)
+    """
+    ads = ads_in_clips(clips)
+    return np.where(ads >= 0, truth[np.arange(len(truth)), ads], 0.0)
+
+
+def lost_by_product(planned: np.ndarray, earned: np.ndarray, ads: np.ndarray) -> pd.DataFrame:
+    """Return, by the product asked for, how many clicks per thousand filming costs.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    planned, earned : arrays of shape (N,)
+        Clicks per impression of the ads asked for and of the clips.
+    ads : array of shape (N, 4)
+        Codes of the ads asked for.
+
+    Returns
+    -------
+    DataFrame, one row per product
+        *Asked for*, in customers; *lost*, in clicks per thousand impressions to all, so that the
+        column sums to what is lost in all.
+    """
+    product = np.asarray(ATTRIBUTES["category"])[ads[:, 0]]
+    rows = pd.DataFrame({"product": product, "lost": 1000 * (planned - earned) / len(ads)})
+    found = rows.groupby("product")["lost"].agg(["size", "sum"])
+    found = found.rename(columns={"size": "asked for", "sum": "lost"})
+    return found.reindex(ATTRIBUTES["category"], fill_value=0)
+
+
+def nearest_clips(clips: Tensor, codes: np.ndarray, asked: np.ndarray) -> Tensor:
+    """Return for each request the archived clip with most attributes right; of equals, the first.
+
+    A motion in the right direction counts half.
+
+    Explained in chapter ``ad-video``.
+    """
+    same = (codes[None] == asked[:, None]).sum(axis=2).astype(float)
+    directions = [(part[:, 3] + 1) // 2 for part in (codes, asked)]
+    same_way = directions[0][None] == directions[1][:, None]
+    other_pace = codes[None, :, 3] != asked[:, None, 3]
+    return clips[(same + 0.5 * (same_way & other_pace)).argmax(axis=1)]

@@ -1,0 +1,87 @@
+"""Chapter 06: the settings that are chosen, who is judged, and what clips earn."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from pm_utils.chapters import ad_video
+from pm_utils.creatives.video import archive
+from pm_utils.market import Market, Uniform
+
+
+@pytest.fixture(scope="module")
+def market() -> Market:
+    ads = archive.clip_creatives(archive.CLIP_CATALOGUE)
+    return Market(300, seed=0, creatives=ads)
+
+
+def test_of_equal_settings_the_boldest_is_chosen():
+    rows = pd.MultiIndex.from_product([["a", "b"], [0.0, 0.5, 1.0]], names=["maker", "boldness"])
+    table = pd.DataFrame({"counts": [0.9, 0.9, 0.8, 0.2, 0.4, 0.3]}, rows)
+    assert ad_video.chosen_boldness(table) == {"a": 0.5, "b": 0.5}
+
+
+def test_no_household_is_on_two_sides(market):
+    parts = ad_video.split_customers(market, 60, 30)
+    assert [len(part) for part in parts[:2]] == [60, 30]
+    households = [set(market.customers["customer_id"].iloc[part]) for part in parts]
+    for i, j in ((0, 1), (0, 2), (1, 2)):
+        assert not households[i] & households[j]
+    with pytest.raises(ValueError, match="too few to judge 200"):
+        ad_video.split_customers(market, 200, 30)
+
+
+def test_the_click_model_beats_one_chance_for_all_and_reads_no_truth(market):
+    judged, _, in_log = ad_video.split_customers(market, 60, 30)
+    log = market.impressions(Uniform(len(archive.CLIP_CATALOGUE)), 60_000, customers=in_log)
+    model = ad_video.ClickModel(market, log)
+    predicted = model.predict(judged[:20])
+    truth = market.of(judged[:20]).click_table
+    assert predicted.shape == truth.shape
+    chosen = truth[np.arange(20), predicted.argmax(1)].mean()
+    assert chosen > 1.5 * truth.mean()
+    assert model.predict(judged[:20]) == pytest.approx(predicted)
+
+
+def test_a_real_clip_earns_what_its_ad_earns_and_noise_earns_nothing():
+    codes = archive.CLIP_CATALOGUE[[0, 700]]
+    clips = archive.shoot(codes, np.random.default_rng(0))
+    truth = np.random.default_rng(1).uniform(0.01, 0.1, (3, len(archive.CLIP_CATALOGUE)))
+    shown = torch.cat([clips, torch.full_like(clips[:1], 0.5)])
+    earned = ad_video.clicks_of_clips(truth, shown)
+    assert earned == pytest.approx([truth[0, 0], truth[1, 700], 0])
+
+
+def test_what_filming_costs_is_split_by_product():
+    ads = np.array([[0, 0, 0, 0], [0, 1, 0, 0], [3, 0, 0, 0], [3, 0, 0, 1]])
+    planned, earned = np.array([0.1, 0.1, 0.2, 0.2]), np.array([0.1, 0.06, 0.2, 0.0])
+    found = ad_video.lost_by_product(planned, earned, ads)
+    assert len(found) == 12
+    assert found["asked for"].sum() == 4
+    assert found.loc["drinks", "lost"] == pytest.approx(10)
+    assert found["lost"].sum() == pytest.approx(1000 * (planned - earned).mean())
+
+
+def test_the_nearest_clip_has_most_right_and_then_the_direction():
+    codes = np.array([[0, 0, 0, 1], [0, 0, 0, 3], [5, 0, 0, 2]])
+    clips = torch.arange(3.0).view(3, 1, 1, 1, 1)
+    asked = np.array([[0, 0, 0, 2], [0, 0, 0, 4], [5, 1, 0, 2]])
+    assert ad_video.nearest_clips(clips, codes, asked).flatten().tolist() == [0, 1, 2]
+
+
+def test_a_maker_is_judged_at_every_boldness():
+    rng = np.random.default_rng(0)
+    real, asked = archive.clip_archive(30, rng)
+    torch.manual_seed(0)
+    jury = ad_video.Jury(ad_video.ClipClassifier(features=4), real, asked)
+
+    def fade(codes, rng, *, boldness):
+        return real * (1 - boldness)
+
+    judged = jury.try_all({"fade": fade}, rng)
+    table = ad_video.maker_scores(judged)
+    assert list(table.index) == [("fade", bold) for bold in ad_video.BOLDNESS]
+    assert table["counts"].iloc[0] == 1 and table["counts"].iloc[-1] == 0
+    assert table["Fréchet"].iloc[0] == pytest.approx(0, abs=1e-6)
+    assert ad_video.chosen_boldness(table)["fade"] == 0

@@ -63,9 +63,7 @@ def test_a_small_win_buys_nothing_and_a_large_one_does():
     assert "bought something" in large and "it wins at tags, cannot be told apart at age," in large
 
 
-def test_size_is_measured_by_what_the_rival_adds():
+def test_a_difference_of_less_than_five_in_a_thousand_is_small():
     said = customer_profile.said_of_size
-    assert said(0.5, 0.7, 0.709) == said(0.5, 0.7, 0.691) == "indistinguishable in practice"
-    assert said(0.5, 0.7, 0.711) == said(0.5, 0.7, 0.689) == "far enough apart to matter"
-    # of a rival that adds nothing, any difference counts
-    assert said(0.5, 0.5, 0.5001) == "far enough apart to matter"
+    assert said(0.7, 0.7049) == said(0.7, 0.6951) == "indistinguishable in practice"
+    assert said(0.7, 0.7051) == said(0.7, 0.6949) == "far enough apart to matter"

@@ -166,6 +166,28 @@ def state_of_training(losses: pd.Series, step: int, *, leeway: float = 0.1) -> s
     return "over-fitted" if step > (1 + leeway) * best else "stopped in time"
 
 
+def longest_as_good(curve: pd.Series, *, leeway: float = 0.0005) -> int:
+    """Return the largest number of epochs whose score is as good as the best.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    curve : Series
+        A score on held-out rows, higher is better, by number of epochs.
+    leeway : float
+        By how much a score that is as good may fall short of the best.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.customer_profile import longest_as_good
+    >>> longest_as_good(pd.Series({6: 0.690, 12: 0.695, 24: 0.6949, 48: 0.692}))
+    24
+    """
+    return int(curve.index[curve >= curve.max() - leeway].max())
+
+
 def tag_scores(
     target: np.ndarray, scores: Mapping[str, np.ndarray], never: np.ndarray
 ) -> pd.DataFrame:

@@ -67,3 +67,9 @@ def test_a_difference_of_less_than_five_in_a_thousand_is_small():
     said = customer_profile.said_of_size
     assert said(0.7, 0.7049) == said(0.7, 0.6951) == "indistinguishable in practice"
     assert said(0.7, 0.7051) == said(0.7, 0.6949) == "far enough apart to matter"
+
+
+def test_epochs_that_do_as_well_are_taken_and_those_that_do_worse_are_not():
+    curve = pd.Series({3: 0.69, 6: 0.696, 12: 0.6957})
+    assert customer_profile.longest_as_good(curve) == 12
+    assert customer_profile.longest_as_good(curve, leeway=0.0001) == 6

@@ -225,6 +225,7 @@ BESIDES = {
                     "guesses_without_network",
                     "full_batch_losses",
                     "state_of_training",
+                    "longest_as_good",
                     "tag_scores",
                     "resampled_scores",
                     "said_of_size",

@@ -22,7 +22,7 @@ from pm_utils.customers.next_purchase import (
 from pm_utils.evaluation.ranking import RANKING_NAMES, ranking_scores, ranking_table
 
 # By its name on the page, each network's encoder and whether the wide head reads its profile.
-NETWORKS = {
+TAGGERS = {
     "UserProfileNet": ("UserProfileNet", False),
     "UserProfileNet + wide": ("UserProfileNet", True),
     "PurchaseCNN + wide": ("PurchaseCNN", True),
@@ -214,7 +214,7 @@ def tag_scores(
     return table.assign(**{FIRST: first["macro average precision"]})
 
 
-def resampled_scores(
+def resampled_tag_scores(
     target: np.ndarray,
     score: np.ndarray,
     never: np.ndarray,

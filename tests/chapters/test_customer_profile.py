@@ -27,10 +27,10 @@ def test_first_purchases_are_scored_among_the_pairs_never_bought():
 def test_a_resample_of_everybody_once_has_the_scores_of_the_table():
     table = customer_profile.tag_scores(TARGET, {"net": SCORE}, NEVER)
     once = np.ones((1, len(TARGET)), int)
-    found = customer_profile.resampled_scores(TARGET, SCORE, NEVER, once, micro=True)
+    found = customer_profile.resampled_tag_scores(TARGET, SCORE, NEVER, once, micro=True)
     assert found.loc[0, table.columns].to_numpy() == pytest.approx(table.loc["net"].to_numpy())
     draws = bootstrap_weights(len(TARGET), 3, seed=0)
-    assert "micro AUC" not in customer_profile.resampled_scores(TARGET, SCORE, NEVER, draws)
+    assert "micro AUC" not in customer_profile.resampled_tag_scores(TARGET, SCORE, NEVER, draws)
 
 
 def test_losses_are_those_before_each_step_and_after_the_last():

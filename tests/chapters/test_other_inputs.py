@@ -227,7 +227,7 @@ BESIDES = {
                     "state_of_training",
                     "longest_as_good",
                     "tag_scores",
-                    "resampled_scores",
+                    "resampled_tag_scores",
                     "said_of_size",
                     "worth_of_profile",
                 )

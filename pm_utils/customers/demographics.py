@@ -34,6 +34,8 @@ def cross_validated_probabilities(
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Predict each known answer from customers whose answer was in other folds.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     views : dict of arrays of shape (N, D)
@@ -112,97 +114,109 @@ def _least(folds: int) -> int:
 
 
 def guess_table(
-    truth: np.ndarray, probabilities: dict[str, np.ndarray], *, resamples: int, seed: int
-) -> tuple[pd.DataFrame, tuple[float, float]]:
-    """Score guesses by accuracy and by AUC averaged over the answers.
-
-    Parameters
-    ----------
-    truth, probabilities
-        From `cross_validated_probabilities`, with the views ``classical`` and ``deep``.
-    resamples, seed : int
-        Of the bootstrap over customers.
-
-    Returns
-    -------
-    table : DataFrame
-        One row per view, columns ``accuracy`` and ``auc`` (shares).
-    interval : (float, float)
-        95 % interval for the AUC of deep minus that of classical.
-
-    Raises
-    ------
-    ValueError
-        When the truth is not 0 or 1, a probability lies outside [0, 1], or a view is missing.
-
-    Examples
-    --------
-    Twenty customers told; *deep* puts all of them right, *classical* half of each kind.
-
-    >>> import numpy as np
-    >>> from pm_utils.customers.demographics import guess_table
-    >>> yes = np.tile([1.0, 1.0, 0.0, 0.0], 5)
-    >>> guess = {"naive": np.full(20, 0.5), "classical": np.tile([0.8, 0.2, 0.8, 0.2], 5)}
-    >>> guess["deep"] = np.tile([0.9, 0.8, 0.2, 0.1], 5)
-    >>> probabilities = {name: np.stack([1 - p, p], 1) for name, p in guess.items()}
-    >>> truth = np.stack([1 - yes, yes], 1)
-    >>> table, interval = guess_table(truth, probabilities, resamples=20, seed=0)
-    >>> table
-               accuracy  auc
-    naive           0.5  0.5
-    classical       0.5  0.5
-    deep            1.0  1.0
-    """
-    if lacking := {"naive", "classical", "deep"} - set(probabilities):
-        raise ValueError(f"probabilities lack {', '.join(sorted(lacking))}: give all three views")
-    truth = inputs.booleans(truth, "truth").astype(float)
-    for name, probability in probabilities.items():
-        inputs.probabilities(probability, name)
-    weight = bootstrap_weights(len(truth), resamples, seed)
-    auc = {
-        name: ranking_scores(truth, probability, weight=weight, micro=False)["macro_auc"]
-        for name, probability in probabilities.items()
-        if name != "naive"
-    }
-    table = pd.DataFrame(
-        {
-            name: {
-                "accuracy": (probability.argmax(1) == truth.argmax(1)).mean(),
-                "auc": 0.5 if name == "naive" else ranking_scores(truth, probability)["macro_auc"],
-            }
-            for name, probability in probabilities.items()
-        }
-    ).T
-    return table, percentile_interval(auc["deep"] - auc["classical"])
-
-
-def compare_inputs(
-    views: dict[str, np.ndarray], answers: pd.DataFrame, *, resamples: int, seed: int
-) -> tuple[dict[str, pd.DataFrame], dict[str, tuple[float, float]]]:
-    """Guess every question from every view and score the guesses.
+    truth: np.ndarray, probabilities: dict[str, np.ndarray], *, choosing: np.ndarray
+) -> pd.DataFrame:
+    """Score guesses, apart for the customers who decide which view stands and for those judged.
 
     Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
-    views, resamples, seed
-        As in `cross_validated_probabilities` and `guess_table`.
-    answers : DataFrame
-        One column per question, missing where the customer did not tell.
+    truth, probabilities
+        From `cross_validated_probabilities`.
+    choosing : boolean array of shape (M,)
+        Who decides; all others are judged.
 
     Returns
     -------
-    tables, intervals : dicts
-        What `guess_table` returns, by ``"AUC of <question>"``.
+    DataFrame
+        One row per view; columns ``AUC, choosing``, ``AUC`` and ``accuracy`` (shares). AUC is the
+        mean over the answers, and one half for ``naive``, which tells nobody from anybody.
+
+    Raises
+    ------
+    ValueError
+        When the truth is not 0 or 1, a probability lies outside [0, 1], the rows do not match, or
+        all or none are judged.
+
+    Examples
+    --------
+    Twenty customers told; *profile* puts all of them right, *receipts* half of each kind.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.demographics import guess_table
+    >>> yes = np.tile([1.0, 1.0, 0.0, 0.0], 5)
+    >>> guess = {"naive": np.full(20, 0.5), "receipts": np.tile([0.8, 0.2, 0.8, 0.2], 5)}
+    >>> guess["profile"] = np.tile([0.9, 0.8, 0.2, 0.1], 5)
+    >>> probabilities = {name: np.stack([1 - p, p], 1) for name, p in guess.items()}
+    >>> truth = np.stack([1 - yes, yes], 1)
+    >>> guess_table(truth, probabilities, choosing=np.arange(20) < 8)
+              AUC, choosing  AUC  accuracy
+    naive               0.5  0.5       0.5
+    receipts            0.5  0.5       0.5
+    profile             1.0  1.0       1.0
     """
-    tables, intervals = {}, {}
-    for question in answers:
-        truth, probabilities = cross_validated_probabilities(views, answers[question], seed=seed)
-        name = "AUC of " + str(question).replace("_", " ")
-        tables[name], intervals[name] = guess_table(
-            truth, probabilities, resamples=resamples, seed=seed
-        )
-    return tables, intervals
+    told = {f"{name!r}": probability for name, probability in probabilities.items()}
+    truth, choosing, *tables = inputs.aligned(truth=truth, choosing=choosing, **told)
+    truth = inputs.booleans(truth, "truth").astype(float)
+    choosing = inputs.booleans(choosing, "choosing")
+    if choosing.all() or not choosing.any():
+        raise ValueError(f"{choosing.sum():,} of {len(choosing):,} choose: some must, not all")
+    rows = {}
+    for name, table in zip(probabilities, tables, strict=True):
+        probability = inputs.probabilities(table, name)
+        auc = {
+            part: 0.5 if name == "naive" else _auc(truth[who], probability[who])
+            for part, who in (("AUC, choosing", choosing), ("AUC", ~choosing))
+        }
+        right = probability.argmax(1) == truth.argmax(1)
+        rows[name] = {**auc, "accuracy": right[~choosing].mean()}
+    return pd.DataFrame(rows).T
+
+
+def _auc(truth: np.ndarray, probability: np.ndarray) -> float:
+    return float(ranking_scores(truth, probability, micro=False)["macro_auc"])
+
+
+def auc_interval(
+    truth: np.ndarray, first: np.ndarray, second: np.ndarray, *, resamples: int, seed: int
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval over customers for a difference in AUC.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    truth : array of shape (M, A), 0 or 1
+    first, second : arrays of shape (M, A)
+        Two guesses of the same customers.
+    resamples, seed : int
+
+    Returns
+    -------
+    (float, float)
+        Its ends, for `first` minus `second`.
+
+    Raises
+    ------
+    ValueError
+        As `ranking_scores`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.customers.demographics import auc_interval
+    >>> truth = np.eye(2)[np.arange(20) % 2]
+    >>> low, high = auc_interval(truth, truth, np.full((20, 2), 0.5), resamples=50, seed=0)
+    >>> low, high  # one is always right, the other always undecided
+    (0.5, 0.5)
+    """
+    weight = bootstrap_weights(len(truth), resamples, seed)
+    auc = [
+        ranking_scores(truth, guess, weight=weight, micro=False)["macro_auc"]
+        for guess in (first, second)
+    ]
+    return percentile_interval(auc[0] - auc[1])
 
 
 def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:

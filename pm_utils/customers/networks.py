@@ -268,6 +268,8 @@ class WideHead(nn.Module):
 class ProfileTagger(nn.Module):
     """An encoder's profile, read by a `WideHead` together with each tag's own history.
 
+    Explained in chapter ``customer-profile``.
+
     Parameters
     ----------
     encoder : UserProfileNet, PurchaseCNN or BasketRNN

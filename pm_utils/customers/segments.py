@@ -1,7 +1,11 @@
 """Segments of customers that a marketer can read: who they are, and a name the data chose."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pandas as pd
+from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score
 from sklearn.neighbors import NearestNeighbors
 
 from pm_utils import inputs
@@ -55,11 +59,14 @@ THEMES = {
     ),
     "drivers who fill up": ("FUEL",),
 }
-RHYTHMS = ((8.0, "Weekly"), (4.0, "Fortnightly"), (2.0, "Monthly"), (0.0, "Occasional"))
+# Orders per eight weeks that each word stands for. A rhythm has the word that is nearest by ratio.
+RHYTHMS = {"Twice-weekly": 16.0, "Weekly": 8.0, "Fortnightly": 4.0, "Monthly": 2.0, "Rare": 1.0}
+MIXED = "shoppers of all sorts"  # where no theme stands out
+LEAST_Z, LEAST_LIFT = 3.0, 1.1  # what a theme needs to stand out
 
 
-def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
-    """Return what share of each customer's spend before a date went to each theme.
+def theme_spend(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
+    """Return how much each customer spent on each theme before a date, and in all.
 
     Explained in chapter ``customer-profile``.
 
@@ -71,8 +78,9 @@ def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame of shape (customers who spent, themes)
-        Indexed by ``customer_id``. Fuel is a department, every other theme a set of categories.
+    DataFrame of shape (customers who spent, themes + 1)
+        Dollars, indexed by ``customer_id``; the last column is ``all``. Fuel is a department, every
+        other theme a set of categories.
 
     Raises
     ------
@@ -81,18 +89,18 @@ def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
 
     Examples
     --------
-    A quarter of the spend goes to what belongs to no theme, so shares need not sum to 1.
+    Two dollars go to what belongs to no theme.
 
     >>> import pandas as pd
-    >>> from pm_utils.customers.segments import theme_shares
+    >>> from pm_utils.customers.segments import theme_spend
     >>> from pm_utils.data import Shop
     >>> lines = pd.DataFrame({"customer_id": 7, "product_id": [1, 2], "amount": [6.0, 2.0],
     ...                       "ordered_at": pd.Timestamp("2017-01-02")})
     >>> products = pd.DataFrame({"product_id": [1, 2], "category": ["BEEF", "UMBRELLAS"],
     ...                          "department": ["MEAT", "DRUG GM"]})
-    >>> shares = theme_shares(Shop(products=products, order_lines=lines), "2017-02-01")
-    >>> shares.loc[7, ["meat eaters", "bakers"]].tolist()
-    [0.75, 0.0]
+    >>> spend = theme_spend(Shop(products=products, order_lines=lines), "2017-02-01")
+    >>> spend.loc[7, ["meat eaters", "bakers", "all"]].tolist()
+    [6.0, 0.0, 8.0]
     """
     ordered_at = shop.order_lines["ordered_at"]
     early = shop_times(ordered_at, "ordered_at") < shop_day(before, "before", ordered_at)
@@ -106,12 +114,12 @@ def theme_shares(shop: Shop, before: str | pd.Timestamp) -> pd.DataFrame:
     spend = lines.groupby([lines["customer_id"], named])["amount"].sum().unstack(fill_value=0.0)
     total = lines.groupby("customer_id")["amount"].sum()
     total = total[total > 0]
-    shares = spend.reindex(index=total.index, columns=list(THEMES), fill_value=0.0)
-    return shares.div(total, axis=0)
+    spend = spend.reindex(index=total.index, columns=list(THEMES), fill_value=0.0)
+    return spend.assign(all=total)
 
 
 def segment_portraits(
-    segment: pd.Series, activity: pd.DataFrame, shares: pd.DataFrame
+    segment: pd.Series, activity: pd.DataFrame, spend: pd.DataFrame
 ) -> pd.DataFrame:
     """Describe each segment by size, rhythm, spend and what it buys more of than others.
 
@@ -123,73 +131,170 @@ def segment_portraits(
         Segment number by ``customer_id``.
     activity : DataFrame
         ``orders_per_8w`` and ``spend_per_8w`` (dollars) by ``customer_id``.
-    shares : DataFrame
-        From `theme_shares`.
+    spend : DataFrame
+        From `theme_spend`.
 
     Returns
     -------
     DataFrame
-        One row per segment, the biggest spender first: ``name`` (rhythm and favourite theme; where
-        a bigger spender has that name already, the next theme), ``households``, ``share``, median
-        ``orders_per_8w`` and ``spend_per_8w``, and ``buys_more``: three themes with their lift,
-        the mean share over that of all customers.
+        One row per segment, the biggest spender first: ``name`` (its rhythm, and the theme that
+        stands out most), ``households``, ``share``, median ``orders_per_8w`` and ``spend_per_8w``,
+        and ``buys_more``: up to three themes that stand out, each with its lift.
 
     Raises
     ------
     ValueError
-        When no customer with shares has a segment, or an activity or a share of one is missing.
+        When no customer with spend has a segment, or an activity or a spend of one is missing.
     KeyError
         When a column is missing.
 
     Notes
     -----
-    Themes are ranked by how surprising the lift is, in standard errors of the segment's mean
-    share, so that a rare theme in a small segment does not win by chance.
+    A theme's share is that of the segment's dollars, so that many small baskets of a few things do
+    not outvote the large ones; the lift is this share over that of all customers. Themes are ranked
+    by the gap between the two, in standard errors of the segment's share (a ratio of two means). A
+    theme stands out if the gap is three standard errors or more and the lift at least 1.1. Segments
+    of one rhythm and one theme are told apart by the theme that comes next, then by a number.
+
+    References
+    ----------
+    Cochran (1977), Sampling techniques, section 6.4: the standard error of a ratio.
 
     Examples
     --------
     >>> import pandas as pd
     >>> from pm_utils.customers.segments import THEMES, segment_portraits
     >>> who = pd.Index([1, 2, 3, 4], name="customer_id")
-    >>> shares = pd.DataFrame(0.0, who, list(THEMES))
-    >>> shares["meat eaters"], shares["bakers"] = [0.6, 0.4, 0.1, 0.1], [0.1, 0.1, 0.3, 0.5]
+    >>> spend = pd.DataFrame(0.0, who, list(THEMES)).assign(all=[100.0, 200.0, 10.0, 30.0])
+    >>> spend["meat eaters"], spend["bakers"] = [50.0, 98.0, 1.0, 3.0], [5.0, 10.0, 4.0, 11.0]
     >>> activity = pd.DataFrame({"orders_per_8w": [9.0, 9.0, 2.0, 3.0],
     ...                          "spend_per_8w": [300.0, 200.0, 40.0, 60.0]}, who)
     >>> segment = pd.Series([0, 0, 1, 1], who)
-    >>> portraits = segment_portraits(segment, activity, shares)
+    >>> portraits = segment_portraits(segment, activity, spend)
     >>> portraits["name"].tolist()  # the biggest spenders first
     ['Weekly meat eaters', 'Monthly bakers']
     >>> portraits["spend_per_8w"].tolist()  # medians
     [250.0, 50.0]
-    >>> portraits.loc[0, "buys_more"].split(", ")[0]  # 0.5 over a mean of 0.3
-    'meat eaters ×1.7'
+    >>> portraits["buys_more"].tolist()  # 148 of 300 dollars, of all customers 152 of 340
+    ['meat eaters ×1.1', 'bakers ×4.2']
     """
-    shares = inputs.columns(shares, list(THEMES), "shares")
+    spend = inputs.columns(spend, [*THEMES, "all"], "spend")
     activity = inputs.columns(activity, ["orders_per_8w", "spend_per_8w"], "activity")
-    table = shares.join(activity).assign(segment=segment).dropna(subset=["segment"])
+    table = spend.join(activity).assign(segment=segment).dropna(subset=["segment"])
     if not len(table):
-        raise ValueError("no customer of shares has a segment: index both by customer_id")
-    inputs.numbers(table.drop(columns="segment"), "shares and activity")
-    themes, held = table[list(THEMES)], table.groupby("segment")
-    size, mean = held.size(), held[list(THEMES)].mean()
-    lift = mean / themes.mean()
-    z_score = (mean - themes.mean()).div(themes.std()).mul(np.sqrt(size), axis=0)
+        raise ValueError("no customer of spend has a segment: index both by customer_id")
+    inputs.numbers(table.drop(columns="segment"), "spend and activity")
+    held = table.groupby("segment")
+    size = held.size()
     portraits = held[["orders_per_8w", "spend_per_8w"]].median()
     portraits.insert(0, "households", size)
     portraits.insert(1, "share", size / size.sum())
     portraits = portraits.sort_values("spend_per_8w", ascending=False, kind="stable")
-    names: list[str] = []
-    for number, row in portraits.iterrows():
-        rhythm = next(word for least, word in RHYTHMS if row["orders_per_8w"] >= least)
-        ranked = z_score.loc[number].sort_values(ascending=False, kind="stable").index
-        names.append(next(n for theme in ranked if (n := f"{rhythm} {theme}") not in names))
-    portraits.insert(0, "name", names)
+    lifts = {number: _lifts(table, held.get_group(number)) for number in portraits.index}
+    rhythms = [_rhythm(orders) for orders in portraits["orders_per_8w"]]
+    themes = [list(lifts[number].index) for number in portraits.index]
+    portraits.insert(0, "name", _names(rhythms, themes))
     portraits["buys_more"] = [
-        ", ".join(f"{theme} ×{lift.loc[number, theme]:.1f}" for theme in order.index[:3])
+        ", ".join(f"{theme} ×{lift:.1f}" for theme, lift in lifts[number].iloc[:3].items())
         for number in portraits.index
-        for order in [z_score.loc[number].sort_values(ascending=False, kind="stable")]
     ]
     return portraits
+
+
+def _lifts(everybody: pd.DataFrame, segment: pd.DataFrame) -> pd.Series:
+    """The themes that stand out in a segment and their lifts, the clearest first."""
+    themes = list(THEMES)
+    usual = everybody[themes].sum() / everybody["all"].sum()
+    total = segment["all"].sum()
+    share = segment[themes].sum() / total
+    missed = segment[themes] - np.outer(segment["all"], share)
+    error = np.sqrt((missed**2).sum()) / total
+    gap = share - usual
+    with np.errstate(divide="ignore", invalid="ignore"):
+        z_score = (gap / error).where(gap > 0, 0.0)
+        lift = share / usual
+    found = z_score[(z_score >= LEAST_Z) & (lift >= LEAST_LIFT)]
+    return lift[found.sort_values(ascending=False, kind="stable").index]
+
+
+def _rhythm(orders: float) -> str:
+    """The word whose orders per eight weeks are nearest by ratio."""
+    words = list(RHYTHMS)
+    rates = np.log([RHYTHMS[word] for word in words])
+    return words[int(np.abs(rates - np.log(max(orders, 1e-9))).argmin())]
+
+
+def _names(rhythms: list[str], themes: list[list[str]]) -> list[str]:
+    """Rhythm and first theme; more themes, then a number, where two would be called the same."""
+    names: list[str] = []
+    for rhythm, known in zip(rhythms, themes, strict=True):
+        longer = [" and ".join(known[: count + 1]) for count in range(len(known))] or [MIXED]
+        longer += [f"{longer[-1]} {number}" for number in range(2, len(rhythms) + 1)]
+        names.append(next(n for said in longer if (n := f"{rhythm} {said}") not in names))
+    return names
+
+
+def stability(
+    vectors: np.ndarray, groups: Iterable[int], *, splits: int = 5, seed: int = 0
+) -> pd.Series:
+    """Return how far k-means finds the same groups in halves that share no customer.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    vectors : array of shape (N, D)
+        Profiles.
+    groups : iterable of int
+        The numbers of groups to try.
+    splits : int
+        How often the customers are dealt to two halves.
+    seed : int
+
+    Returns
+    -------
+    Series
+        By number of groups: centres are found in each half, all customers go to the nearest centre
+        of each, and the adjusted Rand index compares the two groupings, 1 for identical and 0 for
+        chance; the mean over the splits.
+
+    Raises
+    ------
+    ValueError
+        When a vector is not finite, there is no split, or more groups than half of the customers.
+
+    References
+    ----------
+    Hubert & Arabie (1985), Comparing partitions.
+
+    Examples
+    --------
+    Two clouds far apart are found again in every half.
+
+    >>> import numpy as np
+    >>> from pm_utils.customers.segments import stability
+    >>> vectors = np.random.default_rng(0).normal(size=(40, 2))
+    >>> vectors[:20] += 50
+    >>> stability(vectors, [2], splits=3).to_dict()
+    {2: 1.0}
+    """
+    vectors = inputs.numbers(vectors, "vectors", ndim=2)
+    splits = int(inputs.whole_numbers(splits, "splits", low=1))
+    half = len(vectors) // 2
+    found = {}
+    for count in groups:
+        count = int(inputs.whole_numbers(count, "groups", low=1))
+        if count > half:
+            raise ValueError(f"groups is {count}: give at most {half}, half of the customers")
+        agreement = []
+        for split in range(splits):
+            order = np.random.default_rng([seed, split]).permutation(len(vectors))
+            means = KMeans(count, n_init=10, random_state=split)
+            first = means.fit(vectors[order[:half]]).predict(vectors)
+            second = means.fit(vectors[order[half:]]).predict(vectors)
+            agreement.append(adjusted_rand_score(first, second))
+        found[count] = float(np.mean(agreement))
+    return pd.Series(found, name="adjusted Rand index").rename_axis("groups")
 
 
 def nearest_customers(vectors: np.ndarray, row: int, count: int) -> np.ndarray:

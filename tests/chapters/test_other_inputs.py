@@ -224,7 +224,19 @@ BESIDES = {
                 )
             ),
             *(f"creative_optimisation.{name}" for name in ("score",)),
-            *(f"customer_profile.{name}" for name in ("kinds",)),
+            *(
+                f"customer_profile.{name}"
+                for name in (
+                    "guesses_without_network",
+                    "full_batch_losses",
+                    "state_of_training",
+                    "longest_as_good",
+                    "tag_scores",
+                    "resampled_tag_scores",
+                    "said_of_size",
+                    "worth_of_profile",
+                )
+            ),
             *(f"data_preparation.{name}" for name in ("leak_ladder",)),
             *(
                 f"funnel.{name}"

@@ -30,12 +30,36 @@ def test_only_those_who_told_are_scored(guessed):
 
 def test_signal_is_found_and_noise_is_not(guessed):
     _, truth, probabilities = guessed
-    table, (low, high) = demographics.guess_table(truth, probabilities, resamples=200, seed=0)
-    assert table.loc["deep", "auc"] > 0.75
-    assert 0.4 < table.loc["classical", "auc"] < 0.6
-    assert table.loc["naive", "auc"] == 0.5
-    assert table.loc["naive", "accuracy"] == pytest.approx(truth.mean(0).max())
-    assert 0 < low < table.loc["deep", "auc"] - table.loc["classical", "auc"] < high
+    choosing = np.arange(len(truth)) % 2 == 0
+    table = demographics.guess_table(truth, probabilities, choosing=choosing)
+    for column in ("AUC", "AUC, choosing"):
+        assert table.loc["deep", column] > 0.75
+        assert 0.35 < table.loc["classical", column] < 0.65
+        assert table.loc["naive", column] == 0.5
+    assert table.loc["naive", "accuracy"] == pytest.approx(truth[~choosing].mean(0).max())
+
+
+def test_the_two_parts_of_those_who_told_are_scored_apart(guessed):
+    _, truth, probabilities = guessed
+    choosing = np.arange(len(truth)) < 100
+    spoilt = {name: np.where(choosing[:, None], each, 0.5) for name, each in probabilities.items()}
+    whole, half = (
+        demographics.guess_table(truth, each, choosing=choosing) for each in (probabilities, spoilt)
+    )
+    assert half.loc["deep", "AUC"] == 0.5
+    assert half["AUC, choosing"].equals(whole["AUC, choosing"])
+    with pytest.raises(ValueError, match="0 of 5 choose: some must, not all"):
+        demographics.guess_table(truth[:5], {}, choosing=np.zeros(5, bool))
+
+
+def test_the_interval_of_a_gain_holds_it(guessed):
+    _, truth, probabilities = guessed
+    pair = probabilities["deep"], probabilities["classical"]
+    low, high = demographics.auc_interval(truth, *pair, resamples=200, seed=0)
+    gain = demographics._auc(truth, pair[0]) - demographics._auc(truth, pair[1])
+    assert 0 < low < gain < high
+    same = demographics.auc_interval(truth, pair[0], pair[0], resamples=20, seed=0)
+    assert same == (0, 0)
 
 
 def test_the_silent_are_expected_to_be_as_their_signal_says():
@@ -79,11 +103,7 @@ def test_a_question_that_tells_nothing_is_refused():
     half = np.full((4, 2), 0.5)
     views = {"naive": half, "classical": half, "deep": half}
     with pytest.raises(ValueError, match="truth holds 1.0, 2.0"):
-        demographics.guess_table(half * [2, 4], views, resamples=9, seed=0)
-    with pytest.raises(ValueError, match="probabilities lack deep"):
-        demographics.guess_table(
-            half.round(), {"naive": half, "classical": half}, resamples=9, seed=0
-        )
+        demographics.guess_table(half * [2, 4], views, choosing=np.arange(4) < 2)
 
 
 def test_answers_of_few_customers_are_named():

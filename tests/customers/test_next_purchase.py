@@ -138,11 +138,19 @@ def test_an_unknown_encoder_is_refused():
         next_purchase.new_tagger("Transformer", INPUTS, 4, 13)
 
 
-@pytest.mark.parametrize("name", ["UserProfileNet", "PurchaseCNN", "BasketRNN"])
-def test_every_encoder_learns_what_its_null_cannot(name):
-    net = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
-    again = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1)
-    null = next_purchase.train_tagger(name, TRAIN, INPUTS, epochs=60, seed=1, shuffle_labels=True)
+@pytest.mark.parametrize(
+    ("name", "wide_head"),
+    [
+        *(("UserProfileNet", True), ("PurchaseCNN", True), ("BasketRNN", True)),
+        ("UserProfileNet", False),
+    ],
+)
+def test_every_encoder_learns_what_its_null_cannot(name, wide_head):
+    settings = {"epochs": 60, "seed": 1, "wide_head": wide_head}
+    net, history = next_purchase.train_tagger(name, TRAIN, INPUTS, **settings)
+    again, _ = next_purchase.train_tagger(name, TRAIN, INPUTS, **settings)
+    null, _ = next_purchase.train_tagger(name, TRAIN, INPUTS, shuffle_labels=True, **settings)
+    assert history.steps == 60 * -(-len(TRAIN.target) // 128)
     probability = next_purchase.tag_probabilities(net, name, LATER, INPUTS)
     assert np.array_equal(probability, next_purchase.tag_probabilities(again, name, LATER, INPUTS))
     scores = [
@@ -152,6 +160,15 @@ def test_every_encoder_learns_what_its_null_cannot(name):
         for n in (net, null)
     ]
     assert scores[0] > 0.7 > scores[1] + 0.05
+
+
+def test_without_the_wide_head_a_network_reads_nothing_but_its_own_view():
+    net = next_purchase.new_tagger("UserProfileNet", INPUTS, 4, 13, wide_head=False)
+    guess = next_purchase.tag_probabilities(net, "UserProfileNet", LATER, INPUTS)
+    expected = net(INPUTS.features(LATER)).sigmoid().detach().numpy()
+    assert guess == pytest.approx(expected, abs=1e-6)
+    profile = next_purchase.profiles(net, "UserProfileNet", LATER, INPUTS)
+    assert profile.shape == (len(LATER.target), 32)
 
 
 def test_profiles_come_as_a_table_by_customer_and_date():

@@ -107,9 +107,11 @@ def scaled(table):
 
 def portraits(segment, spend):
     who = pd.RangeIndex(N)
-    shares = pd.DataFrame(0.1, who, list(segments.THEMES)).assign(bakers=np.linspace(0, 0.5, N))
+    dollars = pd.DataFrame(0.1, who, list(segments.THEMES)).assign(bakers=np.linspace(0, 0.5, N))
     activity = pd.DataFrame({"orders_per_8w": 3.0, "spend_per_8w": np.asarray(spend)}, who)
-    return segments.segment_portraits(pd.Series(np.asarray(segment)), activity, shares)
+    return segments.segment_portraits(
+        pd.Series(np.asarray(segment)), activity, dollars.assign(all=2.0)
+    )
 
 
 ROW_CASES = {
@@ -121,25 +123,22 @@ ROW_CASES = {
         apart=frozenset({"view"}),
         drawn=True,
     ),
-    "demographics.compare_inputs": MetricCase(
-        lambda view: demographics.compare_inputs(
-            {"classical": view, "deep": view},
-            pd.DataFrame({"kind": (np.arange(N) % 2).astype(str)}),
-            resamples=5,
-            seed=0,
-        )[1],
-        {"view": VIEW},
-        drawn=True,
-        ends=False,
-    ),
-    "demographics.guess_table": MetricCase(
-        lambda truth, deep: demographics.guess_table(
-            truth, {"naive": SAID, "classical": SAID, "deep": deep}, resamples=5, seed=0
-        )[0],
-        {"truth": TOLD, "deep": SAID},
+    "demographics.auc_interval": MetricCase(
+        lambda truth, first: demographics.auc_interval(truth, first, SAID, resamples=5, seed=0),
+        {"truth": TOLD, "first": SAID[::-1]},
         labels=frozenset({"truth"}),
         drawn=True,
-        apart=frozenset({"truth", "deep"}),
+        apart=frozenset({"truth", "first"}),
+        ends=True,
+    ),
+    "demographics.guess_table": MetricCase(
+        lambda truth, deep, choosing: demographics.guess_table(
+            truth, {"naive": SAID, "classical": SAID, "deep": deep}, choosing=choosing
+        ),
+        {"truth": TOLD, "deep": SAID, "choosing": np.arange(N) % 5 < 2},
+        labels=frozenset({"truth", "choosing"}),
+        drawn=True,
+        apart=frozenset({"truth", "deep", "choosing"}),
     ),
     "demographics.expected_mix": MetricCase(
         lambda view: demographics.expected_mix(
@@ -222,6 +221,9 @@ ROW_CASES = {
         labels=frozenset({"target"}),
         by_row=True,
     ),
+    "segments.stability": MetricCase(
+        lambda vectors: segments.stability(vectors, [3], splits=2), {"vectors": VIEW}, drawn=True
+    ),
     "segments.segment_portraits": MetricCase(
         portraits,
         {"segment": np.arange(N) % 3, "spend": np.abs(VIEW[:, 0])},
@@ -293,8 +295,8 @@ BESIDES = {
     "purchase_log.purchase_log": (
         "tests/customers/test_purchase_log.py::test_the_order_of_the_lines_does_not_matter"
     ),
-    "segments.theme_shares": (
-        "tests/customers/test_segments.py::test_shares_are_of_all_spend_before_the_date"
+    "segments.theme_spend": (
+        "tests/customers/test_segments.py::test_spend_is_by_theme_and_before_the_date"
     ),
     **dict.fromkeys(
         [
@@ -304,6 +306,7 @@ BESIDES = {
             *("purchase_log.PurchaseLog.first_day", "purchase_log.day_number"),
             # of `TagSamples`, which are checked when they are made
             *("next_purchase.train_tagger", "next_purchase.tag_probabilities"),
+            "next_purchase.profiles",
         ],
         NOTHING,
     ),

@@ -1,4 +1,4 @@
-"""Chapter 04: what a log says of a choice of ads, how much log that takes, and what is said of it."""
+"""Chapter 04: what a log says of a choice of ads, and how much log that takes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -7,14 +7,21 @@ import pandas as pd
 from scipy.stats import mode
 from torch import Tensor
 
-from pm_utils.creatives.text.evaluation import ADS, ads_in_headlines, share_of_gain
+from pm_utils.creatives.text.evaluation import share_of_gain
 from pm_utils.creatives.text.networks import response_counts
 from pm_utils.creatives.text.training import train_response_towers, tuned_logistic
 from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval, weighted_means
-from pm_utils.inputs import aligned, whole_numbers
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.market import Creatives, ImpressionLog, Market
 from pm_utils.market.headlines import CopyGrammar
 from pm_utils.page.evidence import verdict
+
+TOWER_SETTINGS = (  # for a long log and for a short one
+    {"dropout": 0.0, "weight_decay": 0.01},
+    {"dropout": 0.2, "weight_decay": 0.3},
+)
+
+NAIVE = ("random ad", "best single ad, observed", "best single ad, logistic", "unigram")
 
 
 def replayed_clicks(counts: Tensor, ads: np.ndarray) -> float:
@@ -76,8 +83,8 @@ def by_log_size(
     """Teach content code and logistic regression on parts of a log, and score their choices.
 
     From each part, both learn on the customers *learn*; the loss on *choose* decides on the epoch
-    of the one, and on the penalty and the pairs of levels of the other. The best single ad is the
-    one with the largest observed rate.
+    and the setting of `TOWER_SETTINGS` of the one, on the penalty of the other. The best single ad
+    is that of a logistic regression on the ad alone.
 
     Explained in chapter ``ad-text``.
 
@@ -112,14 +119,17 @@ def by_log_size(
         shape = market.n_customers, len(market.creatives)
         seen = log.customer[keep], log.creative[keep], log.click[keep]
         counts = response_counts(*seen, shape)
-        tower, _ = train_response_towers(profile, counts, learn, choose, epochs=epochs, seed=seed)
-        tried = [
-            tuned_logistic(profile.numpy(), counts, learn, choose, pairs=pairs)
-            for pairs in (False, True)
+        towers = [
+            train_response_towers(
+                profile, counts, learn, choose, epochs=epochs, seed=seed, **setting
+            )
+            for setting in TOWER_SETTINGS
         ]
-        liking = min(tried, key=lambda one: one[1])[0]
+        tower = min(towers, key=lambda trained: min(trained[1].validation))[0]
+        liking, _ = tuned_logistic(profile.numpy(), counts, learn, choose)
+        alike, _ = tuned_logistic(profile.numpy()[:, :0], counts, learn, choose)  # no profile
         chosen = {
-            "best single": np.full(len(test), observed_best(counts)),
+            "best single": alike[test].argmax(1),
             "logistic": liking[test].argmax(1),
             "content code": tower.nearest(profile[test])[:, 0].numpy(),
         }
@@ -130,27 +140,6 @@ def by_log_size(
         said = verdict((low, high), None)
         rows.append({"impressions": each, **gained, "low": low, "high": high, "verdict": said})
     return pd.DataFrame(rows).set_index("impressions")
-
-
-def observed_best(counts: Tensor) -> int:
-    """Return the ad with the largest observed click rate.
-
-    Explained in chapter ``ad-text``.
-
-    Parameters
-    ----------
-    counts : Tensor of shape (N, M, 2)
-        From `pm_utils.creatives.text.networks.response_counts`.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from pm_utils.chapters.ad_text import observed_best
-    >>> observed_best(torch.tensor([[[1.0, 9.0], [1.0, 1.0]]]))
-    1
-    """
-    clicks, others = counts.sum(0).T
-    return int((clicks / (clicks + others).clamp(min=1)).argmax())
 
 
 def gain_interval(
@@ -207,17 +196,15 @@ def household_weights(household: np.ndarray, repeats: int, seed: int) -> np.ndar
     return bootstrap_weights(len(known), repeats, seed)[:, row]
 
 
-def null_table(
-    logits: Mapping[str, np.ndarray], truth: np.ndarray, single: int
-) -> pd.DataFrame:
+def null_table(choices: Mapping[str, np.ndarray], truth: np.ndarray, single: int) -> pd.DataFrame:
     """Say why choices that learned nothing of customers earn less than one ad for all.
 
     Explained in chapter ``ad-text``.
 
     Parameters
     ----------
-    logits : dict of arrays of shape (N, M)
-        What each model predicts.
+    choices : dict of arrays of shape (N,), int
+        Which ad each model chooses for each customer.
     truth : array of shape (N, M)
         P(click).
     single : int
@@ -226,28 +213,27 @@ def null_table(
     Returns
     -------
     DataFrame
-        Clicks per thousand of the ad chosen for each customer, of the ad with the largest mean
-        logit shown to all, and of the best single ad; how many ads were chosen.
+        Clicks per thousand of the ad chosen for each customer, of the ad that the model chooses
+        most often shown to all, and of the best single ad; how many ads were chosen.
 
     Examples
     --------
-    The model prefers the second ad on average, but gives the first customer the first, in vain.
+    The model chooses the better ad for most, but gives the first customer the other, in vain.
 
     >>> import numpy as np
     >>> from pm_utils.chapters.ad_text import null_table
-    >>> truth = np.array([[0.01, 0.02], [0.01, 0.02]])
-    >>> logits = np.array([[1.0, 0.0], [0.0, 3.0]])
-    >>> null_table({"null": logits}, truth, 1).loc["null"].tolist()
-    [15.0, 20.0, 20.0, 2.0]
+    >>> truth = np.array([[0.01, 0.04]] * 3)
+    >>> null_table({"null": np.array([0, 1, 1])}, truth, 1).loc["null"].round(1).tolist()
+    [30.0, 40.0, 40.0, 2.0]
     """
     rows = {}
-    for name, logit in logits.items():
-        chosen = logit.argmax(1)
+    for name, ads in choices.items():
+        known, often = np.unique(ads, return_counts=True)
         rows[name] = {
-            "an ad for each": 1000 * truth[np.arange(len(truth)), chosen].mean(),
-            "its favourite for all": 1000 * truth[:, logit.mean(0).argmax()].mean(),
+            "an ad for each": 1000 * truth[np.arange(len(truth)), ads].mean(),
+            "its favourite for all": 1000 * truth[:, known[often.argmax()]].mean(),
             "best single": 1000 * truth[:, single].mean(),
-            "ads chosen": len(np.unique(chosen)),
+            "ads chosen": len(known),
         }
     return pd.DataFrame.from_dict(rows, orient="index")
 
@@ -280,8 +266,10 @@ def least_squares_headlines(
     return {"numbers": tokens.mean(1).round().astype(int), "one-hot": mode(tokens, axis=1).mode}
 
 
-def one_hot_regression(profile: np.ndarray, tokens: np.ndarray, n_words: int) -> np.ndarray:
-    """Regress one-hot words on the profile → the likeliest word at each place (N, T).
+def one_hot_regression(
+    profile: np.ndarray, tokens: np.ndarray, asked: np.ndarray, n_words: int
+) -> np.ndarray:
+    """Regress one-hot words on the profile → the likeliest word at each place, for others (M, T).
 
     Least squares in closed form: no other linear map has a lower squared error.
 
@@ -291,7 +279,16 @@ def one_hot_regression(profile: np.ndarray, tokens: np.ndarray, n_words: int) ->
     ----------
     profile : array of shape (N, P)
     tokens : array of shape (N, T), int
+        What those with these profiles read.
+    asked : array of shape (M, P)
+        Profiles to predict for.
     n_words : int
+
+    Raises
+    ------
+    ValueError
+        When a profile is not finite, a word is none of `n_words`, or profiles and texts differ in
+        rows.
 
     Examples
     --------
@@ -299,21 +296,94 @@ def one_hot_regression(profile: np.ndarray, tokens: np.ndarray, n_words: int) ->
 
     >>> import numpy as np
     >>> from pm_utils.chapters.ad_text import one_hot_regression
-    >>> one_hot_regression(np.array([[1.0], [0.0]]), np.array([[1, 3], [1, 4]]), 5).tolist()
-    [[1, 3], [1, 4]]
+    >>> profile, tokens = np.array([[1.0], [0.0]]), np.array([[1, 3], [1, 4]])
+    >>> one_hot_regression(profile, tokens, np.array([[0.0]]), 5).tolist()
+    [[1, 4]]
     """
     profile, tokens = (np.asarray(part) for part in aligned(profile=profile, tokens=tokens))
-    x = np.column_stack([np.ones(len(profile)), profile])
+    tokens = whole_numbers(tokens, "tokens", low=0, high=n_words - 1)
+    x = np.column_stack([np.ones(len(profile)), numbers(profile, "profile", ndim=2)])
     words = np.eye(n_words, dtype=np.float32)[tokens].reshape(len(tokens), -1)  # (N, T V)
-    slopes = np.linalg.lstsq(x, words, rcond=None)[0]
-    return (x @ slopes).reshape(*tokens.shape, n_words).argmax(2)
+    slopes = np.linalg.solve(x.T @ x + 1e-6 * np.eye(x.shape[1]), x.T @ words)
+    new = np.column_stack([np.ones(len(asked)), numbers(asked, "asked", ndim=2)])
+    places = slopes.reshape(x.shape[1], tokens.shape[1], n_words)
+    return np.stack([(new @ places[:, t]).argmax(1) for t in range(tokens.shape[1])], axis=1)
 
 
-def parsing_and_right(tokens: np.ndarray, asked: np.ndarray | None = None) -> dict[str, float]:
-    """Return what share of headlines parses, and what share says what was asked.
+def kind_of(name: str) -> str:
+    """Return which column of the scoreboard a method of the chapter stands in.
 
     Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_text import kind_of
+    >>> [kind_of(name) for name in ("unigram", "trigram", "content code, receipts", "shuffled 2")]
+    ['naive', 'classical', 'deep', 'null']
     """
-    said = ads_in_headlines(tokens)
-    shares = {"grammatical": float((said >= 0).mean())}
-    return shares if asked is None else shares | {"right": float((said == asked).mean())}
+    if name.startswith("shuffled"):
+        return "null"
+    if name.startswith(("content code", "GPT")):
+        return "deep"
+    return "naive" if name in NAIVE else "classical"
+
+
+def said_of_gain(said: str, deep: str, classical: str) -> str:
+    """Put a verdict on the share of the gain into a sentence's end.
+
+    Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_text import said_of_gain
+    >>> said_of_gain("tie", "content code", "logistic")
+    'content code cannot be told from logistic: start with the latter, the simpler way'
+    """
+    return {
+        "beats": f"{deep} earns more than {classical}",
+        "loses": f"{deep} earns less than {classical}: take the latter, the simpler way",
+        "tie": f"{deep} cannot be told from {classical}: start with the latter, the simpler way",
+        "undertrained": f"{deep} needs more training before anything can be said",
+    }[said]
+
+
+def said_of_sizes(curve: pd.DataFrame) -> str:
+    """Say at which sizes of the log the content code wins, loses or ties with its rival.
+
+    Explained in chapter ``ad-text``.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From `by_log_size`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_text import said_of_sizes
+    >>> said_of_sizes(pd.DataFrame({"verdict": ["tie", "loses"]}, index=[1111.0, 9.8]))
+    'cannot be told from it at 1,111, loses to it at 10 impressions a customer'
+    """
+    told = {"beats": "beats it", "tie": "cannot be told from it", "loses": "loses to it"}
+    parts = []
+    for said, words in told.items():
+        sizes = [f"{size:,.0f}" for size in curve.index[curve["verdict"] == said]]
+        if sizes:
+            parts.append(f"{words} at {'; '.join(sizes)}")
+    return ", ".join(parts) + " impressions a customer"
+
+
+def said_of_lines(low: float, high: float) -> str:
+    """Say what a writer's lines add to filled templates, by an interval of clicks per thousand.
+
+    Explained in chapter ``ad-text``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_text import said_of_lines
+    >>> said_of_lines(0.0, 0.0), said_of_lines(-0.9, -0.2)
+    ('nothing', 'no clicks but a loss')
+    """
+    if low > 0:
+        return "clicks"
+    return "no clicks but a loss" if high < 0 else "nothing"

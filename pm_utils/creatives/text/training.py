@@ -31,6 +31,8 @@ def train_response_towers(
     *,
     epochs: int,
     seed: int,
+    dropout: float = 0.0,
+    weight_decay: float = 0.01,
 ) -> tuple[ResponseModel, History]:
     """Train code and embeddings on the log of some customers and watch them on that of others.
 
@@ -44,6 +46,9 @@ def train_response_towers(
     learn, choose : arrays of int
         Customers to learn from, and those whose loss picks the epoch.
     epochs, seed : int
+    dropout : float
+        Share of the profile's numbers dropped while training.
+    weight_decay : float
 
     Returns
     -------
@@ -62,10 +67,10 @@ def train_response_towers(
     for name, rows in {"learn": learn, "choose": choose}.items():
         whole_numbers(rows, name, low=0, high=len(profile) - 1)
     torch.manual_seed(seed)
-    model = ResponseModel(AdGenerator(profile.shape[1], 128), torch.tensor(ADS))
+    model = ResponseModel(AdGenerator(profile.shape[1], 128), torch.tensor(ADS), dropout=dropout)
     settings = {"epochs": epochs, "batch_size": 64, "learning_rate": 1.4e-2, "seed": seed}
     held_out = [profile[choose]], counts[choose]
-    inputs, settings["weight_decay"] = [profile[learn]], 0.01
+    inputs, settings["weight_decay"] = [profile[learn]], weight_decay
     history = fit(model, inputs, counts[learn], loss=click_loss, validation=held_out, **settings)
     return model, history
 

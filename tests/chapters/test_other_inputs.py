@@ -6,6 +6,7 @@ import pytest
 
 from pm_utils.chapters import (
     ad_images,
+    ad_text,
     closed_loop_figures,
     conversion,
     creative_optimisation,
@@ -43,6 +44,9 @@ def money_of(user, amount):
 CASES = {
     "ad_images.best_ads": MetricCase(
         lambda customers: ad_images.best_ads(MARKET, customers), {"customers": WHO}, by_row=True
+    ),
+    "ad_text.replayed_clicks": MetricCase(
+        lambda ads: ad_text.replayed_clicks(np.ones((N, 3, 2)), ads), {"ads": SEEN}
     ),
     "closed_loop_figures.strategy_standings": MetricCase(
         lambda oracle, ours: closed_loop_figures.strategy_standings(
@@ -107,7 +111,20 @@ HERE, NOTHING = "tests/chapters/test_other_inputs.py::", "takes no rows"
 DRAWN, FIGURES = "tests/chapters/test_funnel_figures.py::", "tests/loop/test_campaign.py::"
 BUDGET = "tests/chapters/test_budget_policy.py::"
 PLANS = "tests/chapters/test_budget_policy_figures.py::"
+TEXT = "tests/chapters/test_ad_text.py::"
 BESIDES = {
+    "ad_text.by_log_size": (
+        TEXT + "test_a_shorter_log_is_a_part_of_the_longer_and_every_size_gets_its_verdict"
+    ),
+    "ad_text.gain_interval": (
+        TEXT + "test_the_interval_of_a_gain_holds_zero_for_equals_and_not_for_others"
+    ),
+    "ad_text.household_weights": (
+        TEXT + "test_the_interval_of_a_gain_holds_zero_for_equals_and_not_for_others"
+    ),
+    "ad_text.one_hot_regression": (
+        TEXT + "test_one_hot_words_are_those_of_scikit_learns_regression"
+    ),
     "ad_images.true_clicks": (
         "tests/chapters/test_ad_images.py::"
         "test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing"

@@ -332,6 +332,9 @@ ROW_CASES = {
     "ngram.BackoffNGram.log_prob": case(
         GRAM.log_prob, rows={"tokens": TOKENS, "attributes": TRAITS}, by_row=True
     ),
+    "ngram.BackoffNGram.token_log_prob": case(
+        GRAM.token_log_prob, rows={"tokens": TOKENS, "attributes": TRAITS}, by_row=True
+    ),
     "ngram.BackoffNGram.distribution": case(
         GRAM.distribution, rows={"last": TOKENS[:, 1:2], "attributes": TRAITS}, by_row=True
     ),
@@ -530,11 +533,15 @@ BESIDES = {
         f"training.{name}": (
             TEXT + "test_training.py::test_response_counts_of_other_shapes_or_signs_are_refused"
         )
-        for name in ("train_response_towers", "logistic_liking")
+        for name in ("train_response_towers", "logistic_liking", "tuned_logistic")
     },
-    "training.train_writer": (
-        TEXT + "test_training.py::test_texts_that_the_vocabulary_does_not_know_are_refused"
-    ),
+    **{
+        f"training.{name}": (
+            TEXT + "test_training.py::test_texts_that_the_vocabulary_does_not_know_are_refused"
+        )
+        for name in ("train_writer", "fit_writer")
+    },
+    "ngram.tuned_ngram": TEXT + "test_ngram.py::test_wrong_texts_and_attributes_are_named",
     **dict.fromkeys(
         [
             *("archive.image_archive", "archive.requests", "archive.clip_archive"),

@@ -1,6 +1,6 @@
 """The classical language model: word counts after the last words, smoothed by backing off."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -224,16 +224,28 @@ class BackoffNGram:
         ValueError
             As `fit`.
         """
+        return self.token_log_prob(tokens, attributes).sum(1)
+
+    def token_log_prob(
+        self, tokens: np.ndarray, attributes: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return the log probability of each token after ``<bos>`` → (N, T - 1), nats, 0 at pads.
+
+        Raises
+        ------
+        ValueError
+            As `fit`.
+        """
         word, last, given = self._positions(tokens, attributes)
         probability = np.full(len(word), 1 / (self.n_words - 2))  # of all but <pad> and <bos>
         for seen, row, table in self._known(last, given):
             count = np.asarray(table.counts[row, word[seen]]).ravel()
             backoff = self.strength * table.distinct[row]
             probability[seen] = (count + backoff * probability[seen]) / (table.total[row] + backoff)
-        tokens = np.asarray(tokens)
-        return np.bincount(
-            np.nonzero(tokens[:, 1:] != PAD)[0], np.log(probability), minlength=len(tokens)
-        )
+        following = np.asarray(tokens)[:, 1:]
+        out = np.zeros(following.shape)
+        out[following != PAD] = np.log(probability)
+        return out
 
     def sample(
         self, n: int, length: int, rng: np.random.Generator, attributes: np.ndarray | None = None
@@ -287,6 +299,61 @@ class BackoffNGram:
                 f"{wanted[-1]}, counted from 0: give that many"
             )
         return attributes
+
+
+def tuned_ngram(
+    tokens: np.ndarray,
+    attributes: np.ndarray,
+    held_out: tuple[np.ndarray, np.ndarray],
+    *,
+    n_words: int,
+    order: int,
+    given: tuple[tuple[int, ...], ...] = (),
+    strengths: Sequence[float] = (1, 3, 10),
+) -> BackoffNGram:
+    """Count words, and choose on other texts how strongly long contexts lean on short ones.
+
+    Explained in chapter ``ad-text``.
+
+    Parameters
+    ----------
+    tokens : array of shape (N, T), int
+    attributes : array of shape (N, A), int
+    held_out : (array of shape (M, T), array of shape (M, A))
+        Texts that are not counted, and their attributes.
+    n_words, order, given
+        As in `BackoffNGram`.
+    strengths : sequence of float
+        To try.
+
+    Returns
+    -------
+    BackoffNGram
+        The one that finds the texts held out likeliest.
+
+    Raises
+    ------
+    ValueError
+        As `BackoffNGram` and its `fit`, or when there is no strength to try.
+
+    Examples
+    --------
+    What is always the same needs no shorter contexts.
+
+    >>> import numpy as np
+    >>> from pm_utils.creatives.text.ngram import tuned_ngram
+    >>> texts, ads = np.array([[1, 3, 4, 2]] * 9), np.zeros((9, 1), int)
+    >>> tuned_ngram(texts, ads, (texts, ads), n_words=5, order=2).strength
+    1
+    """
+    if not len(strengths):
+        raise ValueError("strengths is empty: give one or more")
+    settings = {"order": order, "given": given}
+    tried = [
+        BackoffNGram(n_words, strength=strength, **settings).fit(tokens, attributes)
+        for strength in strengths
+    ]
+    return max(tried, key=lambda model: model.log_prob(*held_out).sum())
 
 
 def _find(known: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pm_utils.creatives.text.ngram import BackoffNGram, cross_entropy
+from pm_utils.creatives.text.ngram import BackoffNGram, cross_entropy, tuned_ngram
 from pm_utils.market.headlines import BOS, EOS, PAD
 
 A, B, C = 3, 4, 5
@@ -226,6 +226,20 @@ def test_the_order_of_texts_does_not_matter():
     assert np.array_equal(model.log_prob(TEXTS, KIND), again.log_prob(TEXTS, KIND))
 
 
+def test_the_strength_is_the_one_that_texts_held_out_find_best():
+    rng = np.random.default_rng(0)
+    texts = np.column_stack([np.full(60, BOS), rng.integers(3, V, (60, 3)), np.full(60, EOS)])
+    kind = np.zeros((60, 1), int)
+    held_out = texts[40:], kind[40:]
+    tuned = tuned_ngram(texts[:40], kind[:40], held_out, n_words=V, order=4, strengths=(0.1, 50))
+    assert tuned.strength == 50  # there is nothing to learn from what came before
+    other = BackoffNGram(V, order=4, strength=0.1).fit(texts[:40], kind[:40])
+    assert tuned.log_prob(*held_out).sum() > other.log_prob(*held_out).sum()
+    by_token = tuned.token_log_prob(*held_out)
+    assert by_token.shape == (20, 4)
+    assert np.allclose(by_token.sum(1), tuned.log_prob(*held_out))
+
+
 def test_wrong_texts_and_attributes_are_named():
     model = BackoffNGram(V, order=3, given=((0,),))
     with pytest.raises(
@@ -254,6 +268,11 @@ def test_wrong_texts_and_attributes_are_named():
         model.fit(np.array([[BOS, PAD]]), KIND[:1])
     with pytest.raises(ValueError, match="call fit first"):
         BackoffNGram(V).log_prob(TEXTS)
+    for texts, strengths, told in ((TEXTS[:, 1:], [1], "begin each"), (TEXTS, [], "is empty")):
+        with pytest.raises(ValueError, match=told):
+            tuned_ngram(
+                texts, KIND, (TEXTS, KIND), n_words=V, order=2, given=((0,),), strengths=strengths
+            )
     with pytest.raises(ValueError, match="give 3 words per row"):
         BackoffNGram(V, order=4).fit(TEXTS).distribution(np.array([[PAD, BOS]]))
     with pytest.raises(ValueError, match="log_prob, row 1 is nan"):

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pm_utils.creatives.text import training
-from pm_utils.creatives.text.evaluation import share_of_gain
+from pm_utils.creatives.text.evaluation import ADS, share_of_gain
 from pm_utils.market.headlines import PAD
 from tests.support.headline_world import archive_of, planted_counts
 
@@ -30,9 +30,10 @@ def test_towers_beat_their_null_on_held_out_customers():
     losses, gains = {}, {}
     single = logit[:, logit[learn].mean(0).argmax()]
     for name, log_counts in {"real": counts, "null": shuffled}.items():
-        model, losses[name] = training.train_response_towers(
+        model, history = training.train_response_towers(
             torch.tensor(profile), log_counts, learn, choose, epochs=25, seed=0
         )
+        losses[name] = min(history.validation)
         best = model.nearest(torch.tensor(profile[choose]))[:, 0].numpy()
         held = logit[choose]
         gains[name] = share_of_gain(held[np.arange(100), best], single[choose], held.max(1))
@@ -121,3 +122,51 @@ def test_response_counts_of_other_shapes_or_signs_are_refused():
         training.train_response_towers(
             torch.tensor(profile), counts, np.arange(9), np.array([300]), epochs=1, seed=0
         )
+
+
+def test_the_penalty_and_the_pairs_are_tuned_on_customers_that_are_not_learned_from():
+    profile, counts, logit = planted_counts()
+    learn, choose = np.arange(200), np.arange(200, 300)
+    tried = {}
+    for inverse_penalty in (1e-5, 0.03):
+        setting = [inverse_penalty]
+        tried[inverse_penalty] = training.tuned_logistic(
+            profile, counts, learn, choose, inverse_penalties=setting
+        )
+    liking, loss = training.tuned_logistic(
+        profile, counts, learn, choose, inverse_penalties=[1e-5, 0.03]
+    )
+    assert loss == min(each for _, each in tried.values()) < max(each for _, each in tried.values())
+    assert np.array_equal(liking, tried[0.03][0])
+    blind = counts.clone()
+    blind[choose] = counts[np.random.default_rng(0).permutation(choose)]
+    again = training.logistic_liking(profile, blind, learn=learn)
+    assert np.array_equal(again, training.logistic_liking(profile, counts, learn=learn))
+    pairs, _ = training.tuned_logistic(profile, counts, learn, choose, pairs=True)
+    assert np.corrcoef(pairs[choose].ravel(), logit[choose].ravel())[0, 1] > 0.8
+    with pytest.raises(ValueError, match="inverse_penalties is empty"):
+        training.tuned_logistic(profile, counts, learn, choose, inverse_penalties=[])
+    with pytest.raises(ValueError, match="choose is out of range"):
+        training.tuned_logistic(profile, counts, learn, np.array([300]))
+
+
+def test_without_a_profile_the_logistic_regression_names_one_ad_for_all():
+    _, counts, _ = planted_counts()
+    liking = training.logistic_liking(np.zeros((300, 0)), counts)
+    assert len(np.unique(liking.argmax(1))) == 1
+    assert ADS[liking[0].argmax(), 2] == ADS[:, 2].max()  # a larger discount is liked more
+
+
+def test_a_writer_tells_its_losses_and_keeps_the_best_epoch():
+    ads = np.random.default_rng(0).choice([0, 239], size=200)
+    tokens, codes = archive_of(ads), torch.eye(2)[(ads == 239).astype(int)]
+    settings = {"layers": 1, "width": 16, "batch_size": 16, "seed": 0, "epochs": 2}
+    held_out = codes[:40], tokens[:40]
+    model, history = training.fit_writer(codes, tokens, held_out=held_out, **settings)
+    assert len(history.train) == len(history.validation) == 2
+    nats = training.token_nats(model, *held_out).sum() / (tokens[:40, 1:] != PAD).sum()
+    assert nats == pytest.approx(min(history.validation), rel=1e-4)
+    plain = training.train_writer(codes, tokens, **settings)
+    assert np.array_equal(plain.generate(codes[:4]), model.generate(codes[:4]))
+    with pytest.raises(ValueError, match="codes 1, tokens 2 rows"):
+        training.fit_writer(codes, tokens, held_out=(codes[:1], tokens[:2]), **settings)

@@ -21,7 +21,7 @@ TOWER_SETTINGS = (  # for a long log and for a short one
     {"dropout": 0.2, "weight_decay": 0.3},
 )
 
-NAIVE = ("random ad", "best single ad, observed", "best single ad, logistic", "unigram")
+NAIVE_WAYS = ("random ad", "best single ad, observed", "best single ad, logistic", "unigram")
 
 
 def replayed_clicks(counts: Tensor, ads: np.ndarray) -> float:
@@ -174,28 +174,6 @@ def gain_interval(
     return percentile_interval(ahead / possible)
 
 
-def household_weights(household: np.ndarray, repeats: int, seed: int) -> np.ndarray:
-    """Draw households with all their customers → (repeats, N).
-
-    Explained in chapter ``ad-text``.
-
-    Parameters
-    ----------
-    household : array of shape (N,)
-        Of each customer.
-    repeats, seed : int
-
-    Examples
-    --------
-    >>> from pm_utils.chapters.ad_text import household_weights
-    >>> weight = household_weights(["a", "b", "b"], 100, seed=0)
-    >>> weight.shape, bool((weight[:, 1] == weight[:, 2]).all())
-    ((100, 3), True)
-    """
-    known, row = np.unique(household, return_inverse=True)
-    return bootstrap_weights(len(known), repeats, seed)[:, row]
-
-
 def null_table(choices: Mapping[str, np.ndarray], truth: np.ndarray, single: int) -> pd.DataFrame:
     """Say why choices that learned nothing of customers earn less than one ad for all.
 
@@ -325,7 +303,7 @@ def kind_of(name: str) -> str:
         return "null"
     if name.startswith(("content code", "GPT")):
         return "deep"
-    return "naive" if name in NAIVE else "classical"
+    return "naive" if name in NAIVE_WAYS else "classical"
 
 
 def said_of_gain(said: str, deep: str, classical: str) -> str:

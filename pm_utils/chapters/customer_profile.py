@@ -28,7 +28,7 @@ TAGGERS = {
     "PurchaseCNN + wide": ("PurchaseCNN", True),
     "BasketRNN + wide": ("BasketRNN", True),
 }
-NAIVE = ("last eight weeks", "rate")
+NAIVE_TAGS = ("last eight weeks", "rate")
 FIRST = "macro AP of first purchases"
 SMALL = 0.005  # of a precision, an AUC or an overlap: less is too little to act on
 

@@ -26,7 +26,7 @@ BUYING = {"BG/NBD": BetaGeoNBD, "MBG/NBD": ModifiedBetaGeoNBD, "Pareto/NBD": Par
 HIDDEN = (16, 64)  # units of the networks that are tried
 # By August's scores: few rows, and a network that learns them by heart if it is left to
 SHOP_NETWORK = {"dropout": 0.3, "weight_decay": 0.1}
-NAIVE = "naive"
+NAIVE_MODEL = "naive"
 
 
 def readings(
@@ -397,7 +397,7 @@ def predict_shop(
     """
     fits = BuyingFits.fit(past)
     customers = views[""][1].features.index.get_level_values("customer_id")
-    dollars = {NAIVE: np.asarray(naive)}
+    dollars = {NAIVE_MODEL: np.asarray(naive)}
     for name, each in fits.dollars(weeks, past).items():
         dollars[name] = each.loc[customers].to_numpy()
     tried = try_models(views, **settings)
@@ -426,14 +426,14 @@ def enter_scores(
     ----------
     contest : Contest
     test : DataFrame
-        Figures; one row per model, `NAIVE` among them.
+        Figures; one row per model, `NAIVE_MODEL` among them.
     validation : mapping
         A score for each.
     training : mapping
         Of the networks.
     """
     for name, figures in test.iterrows():
-        kind = "deep" if name in training else "naive" if name == NAIVE else "classical"
+        kind = "deep" if name in training else "naive" if name == NAIVE_MODEL else "classical"
         record = training.get(name)
         contest.enter(name, kind, test=figures, validation=validation[name], training=record)
 

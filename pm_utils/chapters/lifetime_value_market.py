@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from pm_utils.chapters.lifetime_value import NAIVE, BuyingFits, Tried, try_models
+from pm_utils.chapters.lifetime_value import NAIVE_MODEL, BuyingFits, Tried, try_models
 from pm_utils.inputs import aligned, aligned_tables, like, numbers, probabilities, whole_numbers
 from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueRows
@@ -463,7 +463,7 @@ def predict_market(study: CohortStudy, *, seed: int, **settings: Any) -> Predict
     dollars, alive = study.by_buying(fits)
     rows = study.rows(study.followed), study.rows(study.others)
     tried = try_models({"": rows}, seed=seed, **settings)
-    dollars = {NAIVE: study.past_rate()} | dollars | tried.dollars
+    dollars = {NAIVE_MODEL: study.past_rate()} | dollars | tried.dollars
     return Predicted(Tried(dollars, tried.networks, tried.training), alive, fits)
 
 

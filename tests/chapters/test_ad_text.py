@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pm_utils.chapters import ad_text
+from pm_utils.evaluation.probabilities import household_weights
 from pm_utils.creatives.text.evaluation import ADS, ads_in_headlines
 from pm_utils.creatives.text.networks import response_counts
 from pm_utils.market import Creatives, Uniform
@@ -48,7 +49,7 @@ def test_a_shorter_log_is_a_part_of_the_longer_and_every_size_gets_its_verdict()
     market, log = market_and_log()
     profile = torch.tensor(np.random.default_rng(0).normal(size=(40, 3)), dtype=torch.float32)
     parts = {"learn": np.arange(20), "choose": np.arange(20, 30), "test": np.arange(30, 40)}
-    weight = ad_text.household_weights(np.arange(10), 50, seed=0)
+    weight = household_weights(np.arange(10), 50, seed=0)
     settings = {"epochs": 1, "weight": weight, "seed": 0}
     curve = ad_text.by_log_size(market, log, profile, parts, shares=(1, 0.5), **settings)
     sizes = curve.index.to_numpy()
@@ -64,7 +65,7 @@ def test_a_shorter_log_is_a_part_of_the_longer_and_every_size_gets_its_verdict()
 def test_the_interval_of_a_gain_holds_zero_for_equals_and_not_for_others():
     rng = np.random.default_rng(0)
     single, oracle = np.full(200, 0.02), rng.uniform(0.05, 0.09, 200)
-    weight = ad_text.household_weights(np.arange(200), 400, seed=0)
+    weight = household_weights(np.arange(200), 400, seed=0)
     better = 0.6 * oracle
     assert ad_text.gain_interval(oracle, oracle, single, oracle, weight) == (0, 0)
     low, high = ad_text.gain_interval(oracle, better, single, oracle, weight)

@@ -119,9 +119,6 @@ BESIDES = {
     "ad_text.gain_interval": (
         TEXT + "test_the_interval_of_a_gain_holds_zero_for_equals_and_not_for_others"
     ),
-    "ad_text.household_weights": (
-        TEXT + "test_the_interval_of_a_gain_holds_zero_for_equals_and_not_for_others"
-    ),
     "ad_text.one_hot_regression": (
         TEXT + "test_one_hot_words_are_those_of_scikit_learns_regression"
     ),

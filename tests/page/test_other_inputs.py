@@ -49,7 +49,7 @@ BESIDES |= dict.fromkeys(
         *("evidence.RowEvidence", "evidence.Evidence", "evidence.one_more_run"),
         *("evidence.verdict", "evidence.place", "evidence.read_evidence"),
         *("scoreboard.Contender", "scoreboard.Contest", "scoreboard.examples"),
-        "scoreboard.Row",
+        *("scoreboard_row.Row", "scoreboard_figure.draw_scoreboard"),
         "scoreboard.Scoreboard",
         "scoreboard.read_scoreboard",
         "scoreboard.markdown_table",

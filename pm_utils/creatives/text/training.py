@@ -90,8 +90,6 @@ def logistic_liking(
     of ad a is the Kronecker product of :math:`\sum_x w_{xa} x x^\top` and :math:`z_a z_a^\top`, so
     no product of profile and level is ever written down.
 
-    Explained in chapter ``ad-text``.
-
     Parameters
     ----------
     profile : array of shape (N, P)
@@ -247,8 +245,6 @@ def train_writer(
     vocabulary: Sequence[str] | int | None = None,
 ) -> AdCopyGPT:
     """Train a GPT on headlines, by default each seen once, after their codes.
-
-    Explained in chapter ``ad-text``.
 
     Parameters
     ----------

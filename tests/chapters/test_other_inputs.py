@@ -170,8 +170,14 @@ BESIDES = {
             *(
                 f"ad_images.{name}"
                 for name in (
+                    "DrawingTrace",
+                    "DrawingTrace.record",
                     "GanTrace",
                     "GanTrace.frame",
+                    "SpreadTrace",
+                    "enter_all",
+                    "said_of_game",
+                    "advice",
                     "fake_logits",
                     "gradient_norm",
                     "more_or_fewer",

@@ -121,14 +121,14 @@ ROW_CASES = {
     "baselines.PCAGaussian": case(
         lambda weights, attributes: image_baselines.PCAGaussian(
             STROKES, torch.as_tensor(weights).float(), attributes, LEVELS
-        ).sample(SMALL[:2], np.random.default_rng(0), spread=0.0),
+        ).sample(SMALL[:2], spread=0.0),
         rows={"weights": WEIGHTS, "attributes": SMALL},
         drawn=True,
     ),
     "baselines.PCAGaussian.sample": case(
         lambda asked: (
             image_baselines.PCAGaussian(STROKES, torch.from_numpy(WEIGHTS), SMALL, LEVELS)
-            .sample(asked, np.random.default_rng(0), spread=0.0)
+            .sample(asked, spread=0.0)
             .reshape(N, -1)
         ),
         rows={"asked": SMALL},

@@ -1,10 +1,9 @@
 """Draw an ad that shows what was asked for: a conditional GAN, a flow beside it, and their judge.
 
-Networks this small cannot learn to draw edges pixel by pixel within minutes. They draw with
-`Strokes` instead: a picture is a weighted sum of K fixed patterns, the principal components of the
-archive, and a network chooses the K weights. A *request* is what an ad shall show, as numbers 0 and
-1: one per attribute level, and one per pair of a layout with a level of another attribute, because
-the layout decides where everything stands.
+The networks draw with `Strokes`, which are fewer numbers than pixels: a picture is a weighted sum
+of K fixed patterns, the principal components of the archive, and a network chooses the K weights.
+A *request* is what an ad shall show, as numbers 0 and 1: one per attribute level, and one per pair
+of a layout with a level of another attribute, because the layout decides where everything stands.
 
 Pictures of other sizes and channels, and other attributes, work alike: `Strokes` takes the shape of
 its archive, and what reads a request takes the number of `levels` of each attribute. The last
@@ -370,17 +369,30 @@ class AdImageGAN(nn.Module):
             torch._foreach_lerp_(average, now, 1 - decay)
 
     @torch.no_grad()
-    def sample(self, attributes: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    def sample(self, attributes: np.ndarray, *, seed: int = 0, spread: float = 1.0) -> np.ndarray:
         """Draw one ad per request → (N, 32, 32, 3) in [0, 1].
+
+        Parameters
+        ----------
+        attributes : array of shape (N, 5)
+        seed : int
+            Of the noise.
+        spread : float
+            Factor of the noise: 1 as in training, below it calmer (the *truncation* of GANs).
 
         Raises
         ------
         ValueError
-            As `attribute_codes`.
+            As `attribute_codes`, or when the spread is negative.
+
+        References
+        ----------
+        Brock, Donahue & Simonyan (2019), Large scale GAN training (truncation).
         """
         request = image_request(attributes, self.levels)
         rng = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(attributes), self.generator.noise_dim, generator=rng)
+        noise = noise * float(numbers(spread, "spread", low=0))
         return self.strokes.paint(self.average(noise, request)).numpy()
 
 
@@ -429,17 +441,29 @@ class AdImageFlow(nn.Module):
         return self.mean(request) - place + self.out(h)
 
     @torch.no_grad()
-    def sample(self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16) -> np.ndarray:
+    def sample(
+        self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16, spread: float = 1.0
+    ) -> np.ndarray:
         """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1].
+
+        Parameters
+        ----------
+        attributes : array of shape (N, 5)
+        seed : int
+            Of the noise.
+        steps : int
+        spread : float
+            Factor of the noise: 1 as in training, below it calmer.
 
         Raises
         ------
         ValueError
-            As `attribute_codes`, or when there is no step.
+            As `attribute_codes`, when there is no step, or when the spread is negative.
         """
         steps = int(whole_numbers(steps, "steps", low=1))
         rng, request = torch.Generator().manual_seed(seed), image_request(attributes, self.levels)
         place = torch.randn(len(request), len(self.strokes.scale), generator=rng)
+        place = place * float(numbers(spread, "spread", low=0))
         for step in range(steps):
             time = torch.full((len(place),), step / steps)
             middle = place + self(place, time, request) / (2 * steps)

@@ -20,7 +20,7 @@ from pm_utils.creatives.image.networks import (
     request_width,
 )
 from pm_utils.inputs import aligned, numbers, whole_numbers
-from pm_utils.learning.training import fit, rise_and_fall
+from pm_utils.learning.training import History, fit, rise_and_fall
 
 _WARM_UP = 50  # steps
 
@@ -113,7 +113,7 @@ def train_image_gan(
     penalty: float = 10.0,
     watch: Callable[[AdImageGAN, int], None] | None = None,
     watch_every: int = 100,
-) -> None:
+) -> History:
     """Train generator and critic in turn, in place, and let the average follow.
 
     Both step sizes rise over the first steps and fall to nothing over the second half.
@@ -135,6 +135,11 @@ def train_image_gan(
     watch : callable, optional
         Called before the first step, and after every `watch_every`.
     watch_every : int
+
+    Returns
+    -------
+    History
+        Its steps and rows; a game has no loss that says how good the ads are, so no curve.
 
     Raises
     ------
@@ -175,6 +180,7 @@ def train_image_gan(
             scheduler.step()
     if watch:
         watch(gan, steps)
+    return History(steps=steps, rows=steps * batch_size)
 
 
 def _critic_step(
@@ -213,8 +219,10 @@ def train_flow(
     steps: int,
     seed: int,
     batch_size: int = 128,
-    learning_rate: float = 5e-3,
-) -> None:
+    learning_rate: float = 4e-3,
+    watch: Callable[[AdImageFlow, int], None] | None = None,
+    watch_every: int = 100,
+) -> History:
     """Train the velocity on lines from noise to real ads, in place; the last weights count.
 
     Explained in chapter ``ad-images``.
@@ -227,6 +235,14 @@ def train_flow(
     steps, seed, batch_size : int
     learning_rate : float
         Adam's largest step.
+    watch : callable, optional
+        Called before the first step, and after every `watch_every`.
+    watch_every : int
+
+    Returns
+    -------
+    History
+        Its steps and rows.
 
     Raises
     ------
@@ -238,7 +254,9 @@ def train_flow(
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(steps, _WARM_UP))
-    for _ in range(steps):
+    for step in range(steps):
+        if watch and step % watch_every == 0:
+            watch(flow, step)
         rows = torch.randint(len(weights), (batch_size,), generator=rng)
         noise = torch.randn(batch_size, weights.shape[1], generator=rng)
         time = torch.rand(batch_size, generator=rng)
@@ -246,6 +264,9 @@ def train_flow(
         flow_loss(flow, noise, weights[rows], time, request[rows]).backward()
         optimizer.step()
         scheduler.step()
+    if watch:
+        watch(flow, steps)
+    return History(steps=steps, rows=steps * batch_size)
 
 
 def _check_archive(weights: Tensor, request: Tensor, levels: Sequence[int]) -> None:

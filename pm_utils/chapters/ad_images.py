@@ -23,7 +23,7 @@ from pm_utils.page.scoreboard import Contest
 
 KINDS = {  # of the methods that are no network and no rival of one
     **dict.fromkeys(("additive", "archive", "any real ad"), "naive"),
-    **dict.fromkeys(("GAN", "calm GAN", "flow", "calm flow"), "deep"),
+    **dict.fromkeys(("GAN", "calm GAN", "GAN, no penalty", "flow", "calm flow"), "deep"),
 }
 
 
@@ -230,25 +230,6 @@ def enter_all(
             validation=None if kind == "null" else validation[name],
             training=training.get(name),
         )
-
-
-def said_of_game(gain: tuple[float, float]) -> str:
-    """Say what the game adds to its start, from the interval of GAN minus step 0.
-
-    Explained in chapter ``ad-images``.
-
-    Examples
-    --------
-    >>> from pm_utils.chapters.ad_images import said_of_game
-    >>> said_of_game((-0.01, 0.02))
-    'what the game adds to its start cannot be told from nothing'
-    """
-    low, high = gain
-    if low > 0:
-        return "the game adds to its start"
-    if high < 0:
-        return "the game takes from its start"
-    return "what the game adds to its start cannot be told from nothing"
 
 
 def advice(templates: str, archive: tuple[float, float]) -> str:

@@ -84,13 +84,6 @@ def test_methods_are_entered_as_what_they_are():
     assert [one.validation for one in contest.contenders] == [0.4, 0.9, 0.6, None]
 
 
-def test_the_game_is_judged_against_its_start():
-    words = [ad_images.said_of_game(gain) for gain in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1))]
-    assert words[0].endswith("adds to its start")
-    assert words[1].endswith("takes from its start")
-    assert words[2].endswith("told from nothing")
-
-
 @pytest.mark.parametrize(
     ("verdict", "gap", "words"),
     [

@@ -176,7 +176,6 @@ BESIDES = {
                     "GanTrace.frame",
                     "SpreadTrace",
                     "enter_all",
-                    "said_of_game",
                     "advice",
                     "fake_logits",
                     "gradient_norm",

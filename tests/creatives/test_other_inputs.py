@@ -500,7 +500,13 @@ BESIDES = {
     "training.frame_penalty": VIDEO + "test_training.py::test_the_penalty_is_the_squared_slope",
     **{
         f"training.{name}": IMAGE + "test_networks.py::test_unknown_levels_and_pictures_are_refused"
-        for name in ("train_image_classifier", "new_gan", "train_image_gan", "train_flow")
+        for name in (
+            "train_image_classifier",
+            "new_gan",
+            "new_flow",
+            "train_image_gan",
+            "train_flow",
+        )
     },
     **{
         f"training.{name}": (

@@ -354,12 +354,7 @@ class AdImageGAN(nn.Module):
 
     def start_from_means(self, weights: Tensor, request: Tensor) -> None:
         """Let the generator begin with the mean ad of each request, by least squares."""
-        with torch.no_grad():
-            gram = request.T @ request + 10 * torch.eye(request.shape[1])
-            mean = torch.linalg.solve(gram, request.T @ weights)  # (R, K)
-            self.generator.mean.weight.copy_(mean.T)
-            self.generator.mean.bias.zero_()
-            self.generator.vary.weight.mul_(0.3)
+        _start_from_means(self.generator.mean, self.generator.vary, weights, request)
         self.average.load_state_dict(self.generator.state_dict())
 
     def update_average(self, decay: float) -> None:
@@ -433,6 +428,10 @@ class AdImageFlow(nn.Module):
         self.out = nn.Linear(width, count)
         self.mean = nn.Linear(request, count)
 
+    def start_from_means(self, weights: Tensor, request: Tensor) -> None:
+        """Let every line begin to point at the mean ad of its request, by least squares."""
+        _start_from_means(self.mean, self.out, weights, request)
+
     def forward(self, place: Tensor, time: Tensor, request: Tensor) -> Tensor:
         """Place (B, K), time (B,) in [0, 1], request (B, R) → velocity (B, K)."""
         angle = time.unsqueeze(1) * torch.pi * 2.0 ** torch.arange(8)  # (B, 8)
@@ -469,6 +468,15 @@ class AdImageFlow(nn.Module):
             middle = place + self(place, time, request) / (2 * steps)
             place = place + self(middle, time + 1 / (2 * steps), request) / steps
         return self.strokes.paint(place).numpy()
+
+
+@torch.no_grad()
+def _start_from_means(mean: nn.Linear, rest: nn.Linear, weights: Tensor, request: Tensor) -> None:
+    """Set one layer to the mean strokes (N, K) of requests (N, R); let the other begin softly."""
+    gram = request.T @ request + 10 * torch.eye(request.shape[1])
+    mean.weight.copy_(torch.linalg.solve(gram, request.T @ weights).T)
+    mean.bias.zero_()
+    rest.weight.mul_(0.3)
 
 
 def flow_loss(

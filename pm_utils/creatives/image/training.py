@@ -100,6 +100,26 @@ def new_gan(
     return gan
 
 
+def new_flow(
+    strokes: Strokes,
+    weights: Tensor,
+    request: Tensor,
+    *,
+    width: int,
+    seed: int,
+    levels: Sequence[int] = IMAGE_LEVELS,
+) -> AdImageFlow:
+    """Return an untrained flow that points at the mean ad of each request.
+
+    Explained in chapter ``ad-images``.
+    """
+    torch.manual_seed(seed)
+    flow = AdImageFlow(strokes, width=width, levels=levels)
+    _check_archive(weights, request, flow.levels)
+    flow.start_from_means(weights, request)
+    return flow
+
+
 def train_image_gan(
     gan: AdImageGAN,
     weights: Tensor,
@@ -225,6 +245,9 @@ def train_flow(
 ) -> History:
     """Train the velocity on lines from noise to real ads, in place; the last weights count.
 
+    Times in the middle of the lines are drawn more often than those near their ends, where there is
+    little to learn: the logit of a time is normal.
+
     Explained in chapter ``ad-images``.
 
     Parameters
@@ -248,6 +271,11 @@ def train_flow(
     ------
     ValueError
         As `train_image_gan`.
+
+    References
+    ----------
+    Esser et al. (2024), Scaling rectified flow transformers for high-resolution image synthesis
+    (times whose logit is normal).
     """
     _check_archive(weights, request, flow.levels)
     whole_numbers(steps, "steps", low=1)
@@ -259,7 +287,7 @@ def train_flow(
             watch(flow, step)
         rows = torch.randint(len(weights), (batch_size,), generator=rng)
         noise = torch.randn(batch_size, weights.shape[1], generator=rng)
-        time = torch.rand(batch_size, generator=rng)
+        time = torch.sigmoid(torch.randn(batch_size, generator=rng))
         optimizer.zero_grad()
         flow_loss(flow, noise, weights[rows], time, request[rows]).backward()
         optimizer.step()

@@ -260,6 +260,13 @@ def test_a_new_gan_starts_from_means_and_its_seed_repeats_it(world):
     assert not torch.equal(first.generator.vary.weight, other.generator.vary.weight)
 
 
+def test_a_new_flow_points_at_means(world):
+    strokes, weights, request = world[2:]
+    flow, again = (training.new_flow(strokes, weights, request, width=16, seed=0) for _ in range(2))
+    assert (flow.mean(request) - weights).square().mean() < 0.5 * weights.var()
+    assert torch.equal(flow.out.weight, again.out.weight)
+
+
 def test_features_are_in_deviations_of_the_real_ones(world):
     real, attributes = world[:2]
     judge = Judge(AttributeNet(features=8), real, attributes)

@@ -1,6 +1,6 @@
 """Chapter 05: what a training GAN is doing, pictures in rows, and the clicks that ads earn."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from pm_utils.creatives.image.archive import image_creatives
 from pm_utils.creatives.image.evaluation import as_asked, attributes_read, noise_spread
 from pm_utils.creatives.image.networks import SHOWN, AdImageFlow, AdImageGAN, image_request
 from pm_utils.inputs import whole_numbers
+from pm_utils.learning.diagnostics import switching_share
 from pm_utils.learning.training import History
 from pm_utils.market import Market
 from pm_utils.market.renderer import contact_sheet
@@ -143,6 +144,44 @@ def gradient_norm(gan: AdImageGAN, loss: Tensor) -> float:
     """Return the length of the gradient that a loss sends to the generator."""
     gradients = torch.autograd.grad(loss, list(gan.generator.parameters()), retain_graph=True)
     return torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt().item()
+
+
+def units_switching(model: AdImageGAN | AdImageFlow, asked: np.ndarray) -> float:
+    """Return the share of hidden units that switch between requests, noises and times.
+
+    Of a GAN, the generator is looked at; see `pm_utils.learning.diagnostics.switching_share`.
+
+    Explained in chapter ``ad-images``.
+    """
+    request, rng = image_request(asked), torch.Generator().manual_seed(0)
+    if isinstance(model, AdImageFlow):
+        place = torch.randn(len(request), len(model.strokes.scale), generator=rng)
+        return switching_share(model, [place, torch.rand(len(request), generator=rng), request])
+    noise = torch.randn(len(request), model.generator.noise_dim, generator=rng)
+    return switching_share(model.generator, [noise, request])
+
+
+def said_of_collapse(collapsed: Collection[str]) -> str:
+    """Say what collapses a game, from the names of those that did.
+
+    Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_images import said_of_collapse
+    >>> said_of_collapse(["hasty with R1", "hasty"])
+    'it is the rates that collapse a game here, whether there is a penalty or not'
+    """
+    hasty, loose = "hasty with R1" in collapsed, "no penalty" in collapsed
+    if hasty and not loose:
+        return "it is the rates that collapse a game here, whether there is a penalty or not"
+    if loose and not hasty:
+        return "it is the missing penalty that collapses a game here"
+    if "hasty" in collapsed:
+        return (
+            "hasty rates and a missing penalty have to meet" if not hasty else "either collapses it"
+        )
+    return "nothing collapsed here"
 
 
 def more_or_fewer(gap: tuple[float, float]) -> str:

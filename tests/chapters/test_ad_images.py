@@ -3,10 +3,12 @@
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pm_utils.chapters import ad_images
 from pm_utils.creatives.image.archive import ALL_ADS, image_archive, image_creatives
 from pm_utils.creatives.image.evaluation import noise_spread
+from pm_utils.creatives.image.networks import AdImageFlow, AdImageGAN, Strokes
 from pm_utils.learning.training import History
 from pm_utils.market.renderer import render_images
 from pm_utils.page.scoreboard import Scoreboard
@@ -82,6 +84,31 @@ def test_methods_are_entered_as_what_they_are():
     assert list(kinds.values()) == ["naive", "classical", "deep", "null"]
     assert contest.contenders[2].training == {"steps": 3}
     assert [one.validation for one in contest.contenders] == [0.4, 0.9, 0.6, None]
+
+
+@pytest.mark.parametrize(
+    ("collapsed", "words"),
+    [
+        (("hasty with R1", "hasty"), "it is the rates"),
+        (("no penalty", "hasty"), "it is the missing penalty"),
+        (("hasty",), "have to meet"),
+        (("no penalty", "hasty with R1", "hasty"), "either"),
+        ((), "nothing"),
+    ],
+)
+def test_what_collapses_a_game_follows_from_those_that_did(collapsed, words):
+    assert words in ad_images.said_of_collapse(collapsed)
+
+
+def test_units_that_are_always_on_do_not_switch():
+    images, attributes = image_archive(40, np.random.default_rng(0))
+    strokes = Strokes(images, 8, seed=0)
+    for model in (AdImageGAN(strokes, width=8), AdImageFlow(strokes, width=8)):
+        body = model.body if isinstance(model, AdImageFlow) else model.generator.body
+        assert ad_images.units_switching(model, attributes) > 0.3
+        with torch.no_grad():
+            body.first.bias += 1e4
+        assert ad_images.units_switching(model, attributes) == 0
 
 
 @pytest.mark.parametrize(

@@ -177,6 +177,8 @@ BESIDES = {
                     "SpreadTrace",
                     "enter_all",
                     "advice",
+                    "said_of_collapse",
+                    "units_switching",
                     "fake_logits",
                     "gradient_norm",
                     "more_or_fewer",

@@ -22,7 +22,7 @@ from pm_utils.market import Market
 from pm_utils.market.renderer import contact_sheet
 from pm_utils.page.scoreboard import Contest
 
-KINDS = {  # of the methods that are no network and no rival of one
+MAKER_KINDS = {  # of the methods that are no network and no rival of one
     **dict.fromkeys(("additive", "archive", "any real ad"), "naive"),
     **dict.fromkeys(("GAN", "calm GAN", "GAN, no penalty", "flow", "calm flow"), "deep"),
 }
@@ -240,7 +240,7 @@ def true_clicks(market: Market, customers: np.ndarray, images: np.ndarray) -> np
     return valid * market.click_probability(customers, image_creatives(attributes))
 
 
-def enter_all(
+def enter_makers(
     contest: Contest,
     test: pd.DataFrame,
     validation: Mapping[str, float],
@@ -261,7 +261,7 @@ def enter_all(
         Of the networks: `History.record` by name.
     """
     for name, figures in test.iterrows():
-        kind = "null" if name.startswith("null") else KINDS.get(name, "classical")
+        kind = "null" if name.startswith("null") else MAKER_KINDS.get(name, "classical")
         contest.enter(
             name,
             kind,

@@ -79,7 +79,7 @@ def test_methods_are_entered_as_what_they_are():
     names = ["archive", "templates", "flow", "null 1"]
     test = pd.DataFrame({"complete ads": [0.5, 1.0, 0.7, 0.0]}, index=names)
     validation = {"archive": 0.4, "templates": 0.9, "flow": 0.6}
-    ad_images.enter_all(contest, test, validation, {"flow": {"steps": 3}})
+    ad_images.enter_makers(contest, test, validation, {"flow": {"steps": 3}})
     kinds = {one.name: one.kind for one in contest.contenders}
     assert list(kinds.values()) == ["naive", "classical", "deep", "null"]
     assert contest.contenders[2].training == {"steps": 3}

@@ -175,7 +175,7 @@ BESIDES = {
                     "GanTrace",
                     "GanTrace.frame",
                     "SpreadTrace",
-                    "enter_all",
+                    "enter_makers",
                     "advice",
                     "said_of_collapse",
                     "units_switching",

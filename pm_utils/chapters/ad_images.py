@@ -1,6 +1,8 @@
 """Chapter 05: what a training GAN is doing, pictures in rows, and the clicks that ads earn."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -11,16 +13,24 @@ from torch import Tensor
 
 from pm_utils.creatives.adversarial import generator_loss
 from pm_utils.creatives.image.archive import image_creatives
-from pm_utils.creatives.image.evaluation import attributes_read
-from pm_utils.creatives.image.networks import SHOWN, AdImageGAN, image_request
+from pm_utils.creatives.image.evaluation import as_asked, attributes_read, noise_spread
+from pm_utils.creatives.image.networks import SHOWN, AdImageFlow, AdImageGAN, image_request
 from pm_utils.inputs import whole_numbers
+from pm_utils.learning.diagnostics import switching_share
+from pm_utils.learning.training import History
 from pm_utils.market import Market
 from pm_utils.market.renderer import contact_sheet
+from pm_utils.page.scoreboard import Contest
+
+MAKER_KINDS = {  # of the methods that are no network and no rival of one
+    **dict.fromkeys(("additive", "archive", "any real ad"), "naive"),
+    **dict.fromkeys(("GAN", "calm GAN", "GAN, no penalty", "flow", "calm flow"), "deep"),
+}
 
 
 @dataclass
-class GanTrace:
-    """What is noted while a GAN trains; call it with the GAN and the step.
+class DrawingTrace:
+    """What a network draws while it trains; call it with the network and the step.
 
     Explained in chapter ``ad-images``.
 
@@ -29,33 +39,98 @@ class GanTrace:
     attributes : array of shape (N, 5)
         Requests to draw, always with the same noise.
     steps : list of int
-    saturating, non_saturating : lists of float
-        Norm of the generator's gradient under either loss.
-    believed : list of float
-        Mean of D(G(z)).
     pictures : list of arrays of shape (N, 32, 32, 3)
+    complete : list of float
+        Share of the ads that count and show all that was asked.
     """
 
     attributes: np.ndarray
     steps: list[int] = field(default_factory=list)
+    pictures: list[np.ndarray] = field(default_factory=list)
+    complete: list[float] = field(default_factory=list)
+
+    def __call__(self, model: AdImageGAN | AdImageFlow, step: int) -> None:
+        """Draw all requests, and let the market read the ads."""
+        self.steps.append(step)
+        self.pictures.append(model.sample(self.attributes))
+        self.complete.append(float(as_asked(self.pictures[-1], self.attributes)[1].mean()))
+
+    def record(self, history: History, **more: float) -> dict[str, Any]:
+        """Return what a scoreboard keeps of the training; its curve is the share not complete."""
+        curve = [1 - share for share in self.complete]
+        return replace(history, validation=curve).record(**more)
+
+
+@dataclass
+class GanTrace(DrawingTrace):
+    """What is noted while a GAN trains; call it with the GAN and the step.
+
+    Explained in chapter ``ad-images``.
+
+    Attributes
+    ----------
+    real : Tensor of shape (N, K)
+        Strokes of a real ad for each request, which the GAN was not trained on.
+    saturating, non_saturating : lists of float
+        Norm of the generator's gradient under either loss.
+    believed, believed_real : lists of float
+        Mean of D on generated and on real ads.
+    told_apart : list of float
+        Share of both kinds on the right side of D = 1/2.
+    """
+
+    real: Tensor = field(kw_only=True)
     saturating: list[float] = field(default_factory=list)
     non_saturating: list[float] = field(default_factory=list)
     believed: list[float] = field(default_factory=list)
-    pictures: list[np.ndarray] = field(default_factory=list)
+    believed_real: list[float] = field(default_factory=list)
+    told_apart: list[float] = field(default_factory=list)
 
     def __call__(self, gan: AdImageGAN, step: int) -> None:
-        """Note the size of both gradients, the critic's belief and the ads as they are."""
-        logit = fake_logits(gan, self.attributes)
-        self.steps.append(step)
-        self.believed.append(torch.sigmoid(logit).mean().item())
-        self.saturating.append(gradient_norm(gan, generator_loss(logit, saturating=True)))
-        self.non_saturating.append(gradient_norm(gan, generator_loss(logit)))
-        self.pictures.append(gan.sample(self.attributes))
+        """Note the size of both gradients, what the critic says, and the ads as they are."""
+        super().__call__(gan, step)
+        fake = fake_logits(gan, self.attributes)
+        with torch.no_grad():
+            real = gan.critic(self.real, image_request(self.attributes))
+        right = torch.cat([fake < 0, real > 0]).double().mean()
+        self.told_apart.append(right.item())
+        self.believed.append(torch.sigmoid(fake).mean().item())
+        self.believed_real.append(torch.sigmoid(real).mean().item())
+        self.saturating.append(gradient_norm(gan, generator_loss(fake, saturating=True)))
+        self.non_saturating.append(gradient_norm(gan, generator_loss(fake)))
 
     def frame(self) -> pd.DataFrame:
         """Return the notes that are numbers, one row per step."""
-        names = ("saturating", "non_saturating", "believed")
-        return pd.DataFrame({k: getattr(self, k) for k in names}, index=self.steps)
+        names = ("saturating", "non_saturating", "believed", "believed_real", "told_apart")
+        notes = {name: getattr(self, name) for name in (*names, "complete")}
+        return pd.DataFrame(notes, index=self.steps)
+
+
+@dataclass
+class SpreadTrace:
+    """How much the ads of one request differ while a GAN trains; call it with GAN and step.
+
+    Explained in chapter ``ad-images``.
+
+    Attributes
+    ----------
+    attributes : array of shape (N · repeats, 5)
+        Each request `repeats` times in a row.
+    repeats : int
+    steps : list of int
+    spread : list of float
+        From `pm_utils.creatives.image.evaluation.noise_spread`.
+    """
+
+    attributes: np.ndarray
+    repeats: int
+    steps: list[int] = field(default_factory=list)
+    spread: list[float] = field(default_factory=list)
+
+    def __call__(self, gan: AdImageGAN, step: int) -> None:
+        """Draw each request several times and note the deviation."""
+        self.steps.append(step)
+        self.spread.append(noise_spread(gan.sample(self.attributes), self.repeats))
 
 
 def fake_logits(gan: AdImageGAN, attributes: np.ndarray, *, seed: int = 0) -> Tensor:
@@ -69,6 +144,44 @@ def gradient_norm(gan: AdImageGAN, loss: Tensor) -> float:
     """Return the length of the gradient that a loss sends to the generator."""
     gradients = torch.autograd.grad(loss, list(gan.generator.parameters()), retain_graph=True)
     return torch.stack([gradient.square().sum() for gradient in gradients]).sum().sqrt().item()
+
+
+def units_switching(model: AdImageGAN | AdImageFlow, asked: np.ndarray) -> float:
+    """Return the share of hidden units that switch between requests, noises and times.
+
+    Of a GAN, the generator is looked at; see `pm_utils.learning.diagnostics.switching_share`.
+
+    Explained in chapter ``ad-images``.
+    """
+    request, rng = image_request(asked), torch.Generator().manual_seed(0)
+    if isinstance(model, AdImageFlow):
+        place = torch.randn(len(request), len(model.strokes.scale), generator=rng)
+        return switching_share(model, [place, torch.rand(len(request), generator=rng), request])
+    noise = torch.randn(len(request), model.generator.noise_dim, generator=rng)
+    return switching_share(model.generator, [noise, request])
+
+
+def said_of_collapse(collapsed: Collection[str]) -> str:
+    """Say what collapses a game, from the names of those that did.
+
+    Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_images import said_of_collapse
+    >>> said_of_collapse(["hasty with R1", "hasty"])
+    'it is the rates that collapse a game here, whether there is a penalty or not'
+    """
+    hasty, loose = "hasty with R1" in collapsed, "no penalty" in collapsed
+    if hasty and not loose:
+        return "it is the rates that collapse a game here, whether there is a penalty or not"
+    if loose and not hasty:
+        return "it is the missing penalty that collapses a game here"
+    if "hasty" in collapsed:
+        return (
+            "hasty rates and a missing penalty have to meet" if not hasty else "either collapses it"
+        )
+    return "nothing collapsed here"
 
 
 def more_or_fewer(gap: tuple[float, float]) -> str:
@@ -125,3 +238,71 @@ def true_clicks(market: Market, customers: np.ndarray, images: np.ndarray) -> np
     """
     attributes, valid = attributes_read(images)
     return valid * market.click_probability(customers, image_creatives(attributes))
+
+
+def enter_makers(
+    contest: Contest,
+    test: pd.DataFrame,
+    validation: Mapping[str, float],
+    training: Mapping[str, dict[str, Any]],
+) -> None:
+    """Enter all methods of a contest, each as what it is.
+
+    Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    contest : Contest
+    test : DataFrame
+        A row per method, a column per metric. A name that begins with "null" is a null.
+    validation : mapping
+        Their scores by name; the nulls need none.
+    training : mapping
+        Of the networks: `History.record` by name.
+    """
+    for name, figures in test.iterrows():
+        kind = "null" if name.startswith("null") else MAKER_KINDS.get(name, "classical")
+        contest.enter(
+            name,
+            kind,
+            test=figures.to_dict(),
+            validation=None if kind == "null" else validation[name],
+            training=training.get(name),
+        )
+
+
+def advice(templates: str, archive: tuple[float, float]) -> str:
+    """Say whether to generate, by the clicks of the ads.
+
+    Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    templates : str
+        The verdict of the network against templates, as `Scoreboard.verdict` returns it.
+    archive : (float, float)
+        Interval of the network's clicks minus those of the nearest archived ad, for requests that
+        the archive does not hold.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_images import advice
+    >>> advice("loses", (1.0, 9.0)).split(". ")[0]
+    'Do not generate what a template can draw'
+    """
+    low, high = archive
+    first = {
+        "beats": "Generate, also where a template could draw the ad.",
+        "tie": "A template earns as much as the network and needs no training: use templates.",
+        "loses": "Do not generate what a template can draw.",
+        "undertrained": "Train the network longer before you decide between it and a template.",
+    }[templates]
+    second = (
+        "generate"
+        if low > 0
+        else "take the nearest archived ad"
+        if high < 0
+        else "the network and the nearest archived ad cannot be told apart: take the archived one"
+    )
+    where = "Where there is no template and the archive does not hold the request"
+    return f"{first} {where}, {second}."

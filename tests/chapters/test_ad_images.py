@@ -1,11 +1,17 @@
 """What chapter 05 notes and draws while its networks train."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from pm_utils.chapters import ad_images
-from pm_utils.creatives.image.archive import ALL_ADS, image_creatives
+from pm_utils.creatives.image.archive import ALL_ADS, image_archive, image_creatives
+from pm_utils.creatives.image.evaluation import noise_spread
+from pm_utils.creatives.image.networks import AdImageFlow, AdImageGAN, Strokes
+from pm_utils.learning.training import History
 from pm_utils.market.renderer import render_images
+from pm_utils.page.scoreboard import Scoreboard
 from tests.support.market_world import small_market
 
 
@@ -34,3 +40,87 @@ def test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing():
     assert clicks == pytest.approx(market.click_table.max(1), rel=1e-5)
     noise = np.random.default_rng(1).random(drawn.shape)
     assert (ad_images.true_clicks(market, customers, noise) == 0).all()
+
+
+class Painter:
+    """Draws what it was given, whatever is asked."""
+
+    def __init__(self, ads):
+        self.ads = ads
+
+    def sample(self, attributes):
+        return self.ads[: len(attributes)]
+
+
+def test_a_trace_reads_the_ads_and_records_what_is_not_complete():
+    images, attributes = image_archive(4, np.random.default_rng(0))
+    asked = attributes.copy()
+    asked[3, 3] = (asked[3, 3] + 1) % 6
+    trace = ad_images.DrawingTrace(asked)
+    trace(Painter(np.zeros((4, 32, 32, 3))), 0)
+    trace(Painter(images.numpy()), 10)
+    assert trace.steps == [0, 10]
+    assert trace.complete == [0.0, 0.75]
+    record = trace.record(History(steps=10, rows=40), switching=0.5)
+    assert record == {"steps": 10, "rows": 40, "curve": [1.0, 0.25], "switching": 0.5}
+
+
+def test_the_spread_is_noted_for_groups_of_one_request():
+    ads = np.zeros((4, 32, 32, 3))
+    ads[1] = 1.0
+    trace = ad_images.SpreadTrace(np.zeros((4, 5), int), repeats=2)
+    trace(Painter(ads), 7)
+    assert (trace.steps, trace.spread) == ([7], [noise_spread(ads, 2)])
+
+
+def test_methods_are_entered_as_what_they_are():
+    board = Scoreboard("none", seed=0)
+    contest = board.contest("ads", chosen_by="share", better="higher")
+    names = ["archive", "templates", "flow", "null 1"]
+    test = pd.DataFrame({"complete ads": [0.5, 1.0, 0.7, 0.0]}, index=names)
+    validation = {"archive": 0.4, "templates": 0.9, "flow": 0.6}
+    ad_images.enter_makers(contest, test, validation, {"flow": {"steps": 3}})
+    kinds = {one.name: one.kind for one in contest.contenders}
+    assert list(kinds.values()) == ["naive", "classical", "deep", "null"]
+    assert contest.contenders[2].training == {"steps": 3}
+    assert [one.validation for one in contest.contenders] == [0.4, 0.9, 0.6, None]
+
+
+@pytest.mark.parametrize(
+    ("collapsed", "words"),
+    [
+        (("hasty with R1", "hasty"), "it is the rates"),
+        (("no penalty", "hasty"), "it is the missing penalty"),
+        (("hasty",), "have to meet"),
+        (("no penalty", "hasty with R1", "hasty"), "either"),
+        ((), "nothing"),
+    ],
+)
+def test_what_collapses_a_game_follows_from_those_that_did(collapsed, words):
+    assert words in ad_images.said_of_collapse(collapsed)
+
+
+def test_units_that_hear_nothing_do_not_switch():
+    images, attributes = image_archive(40, np.random.default_rng(0))
+    strokes = Strokes(images, 8, seed=0)
+    for model in (AdImageGAN(strokes, width=8), AdImageFlow(strokes, width=8)):
+        body = model.body if isinstance(model, AdImageFlow) else model.generator.body
+        assert ad_images.units_switching(model, attributes) > 0.3
+        for weight in body.parameters():
+            torch.nn.init.zeros_(weight)
+        assert ad_images.units_switching(model, attributes) == 0
+
+
+@pytest.mark.parametrize(
+    ("verdict", "gap", "words"),
+    [
+        ("loses", (1, 2), ("Do not generate what a template can draw", ", generate.")),
+        ("tie", (-2, -1), ("needs no training", "take the nearest archived ad.")),
+        ("beats", (-1, 1), ("Generate, also", "cannot be told apart")),
+        ("undertrained", (1, 2), ("Train the network longer", ", generate.")),
+    ],
+)
+def test_the_advice_follows_the_clicks(verdict, gap, words):
+    first, second = ad_images.advice(verdict, gap).split(". ")
+    assert words[0] in first
+    assert words[1] in second

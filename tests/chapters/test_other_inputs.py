@@ -189,8 +189,15 @@ BESIDES = {
             *(
                 f"ad_images.{name}"
                 for name in (
+                    "DrawingTrace",
+                    "DrawingTrace.record",
                     "GanTrace",
                     "GanTrace.frame",
+                    "SpreadTrace",
+                    "enter_makers",
+                    "advice",
+                    "said_of_collapse",
+                    "units_switching",
                     "fake_logits",
                     "gradient_norm",
                     "more_or_fewer",

@@ -1,6 +1,6 @@
 """Still ads without a network: the closest of the archive, pixels by themselves, PCA."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from pm_utils.creatives.image.evaluation import as_asked
 from pm_utils.creatives.image.networks import IMAGE_LEVELS, Strokes, image_request
 from pm_utils.inputs import aligned, numbers, whole_numbers
 
-SPREADS = (0.0, 0.25, 0.5, 1.0)  # tried by `best_spread`
+SPREADS = (0.0, 0.25, 0.5, 0.75, 1.0)  # tried by `best_spread`
 
 
 def closest_request(attributes: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -142,7 +142,7 @@ class PCAGaussian:
     >>> model = PCAGaussian(strokes, strokes.weigh(images), attributes)
     >>> asked = attributes[[0, 0]]
     >>> for spread in (0.0, 1.0):
-    ...     first, second = model.sample(asked, rng, spread=spread)
+    ...     first, second = model.sample(asked, spread=spread)
     ...     print(np.array_equal(first, second))
     True
     False
@@ -164,15 +164,14 @@ class PCAGaussian:
         covariance = LedoitWolf().fit(weights.numpy() - self.mean.predict(known))
         self.cholesky = np.linalg.cholesky(covariance.covariance_)
 
-    def sample(
-        self, asked: np.ndarray, rng: np.random.Generator, *, spread: float = 1.0
-    ) -> np.ndarray:
+    def sample(self, asked: np.ndarray, *, seed: int = 0, spread: float = 1.0) -> np.ndarray:
         """Draw one ad per request.
 
         Parameters
         ----------
         asked : array of shape (M, 5)
-        rng : Generator
+        seed : int
+            Of the noise.
         spread : float
             Factor of the Gaussian's deviation: 1 draws from it, 0 paints its mean.
 
@@ -188,25 +187,30 @@ class PCAGaussian:
         if not spread >= 0:
             raise ValueError(f"spread is {spread}, give a factor of at least 0")
         drawn = self.mean.predict(self.pairs.transform(self._one_hot(asked)))
-        drawn = drawn + spread * rng.standard_normal(drawn.shape) @ self.cholesky.T
+        noise = np.random.default_rng(seed).standard_normal(drawn.shape)
+        drawn = drawn + spread * noise @ self.cholesky.T
         return self.strokes.paint(torch.tensor(drawn, dtype=torch.float32)).numpy()
 
     def _one_hot(self, attributes: np.ndarray) -> np.ndarray:
         return image_request(attributes, self.levels)[:, : sum(self.levels)].numpy()
 
 
-def best_spread(baseline: PCAGaussian, trial: np.ndarray, *, seed: int) -> float:
-    """Return the spread with the most complete ads on trial requests (M, 5).
+def best_spread(draw: Callable[[np.ndarray, float], np.ndarray], trial: np.ndarray) -> float:
+    """Return which of `SPREADS` makes the most complete ads on trial requests (M, 5).
 
     Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    draw : callable
+        ``draw(trial, spread)`` → pictures (M, 32, 32, 3), of any method that draws from noise.
+    trial : array of shape (M, 5)
+        Requests that nothing is judged by.
 
     Raises
     ------
     ValueError
         When an attribute is out of range, or there is no request.
     """
-    share = {}
-    for spread in SPREADS:
-        rng = np.random.default_rng(seed)  # the same noise for each
-        share[spread] = as_asked(baseline.sample(trial, rng, spread=spread), trial)[1].mean()
+    share = {spread: as_asked(draw(trial, spread), trial)[1].mean() for spread in SPREADS}
     return max(share, key=share.__getitem__)

@@ -1,10 +1,9 @@
 """Draw an ad that shows what was asked for: a conditional GAN, a flow beside it, and their judge.
 
-Networks this small cannot learn to draw edges pixel by pixel within minutes. They draw with
-`Strokes` instead: a picture is a weighted sum of K fixed patterns, the principal components of the
-archive, and a network chooses the K weights. A *request* is what an ad shall show, as numbers 0 and
-1: one per attribute level, and one per pair of a layout with a level of another attribute, because
-the layout decides where everything stands.
+The networks draw with `Strokes`, which are fewer numbers than pixels: a picture is a weighted sum
+of K fixed patterns, the principal components of the archive, and a network chooses the K weights.
+A *request* is what an ad shall show, as numbers 0 and 1: one per attribute level, and one per pair
+of a layout with a level of another attribute, because the layout decides where everything stands.
 
 Pictures of other sizes and channels, and other attributes, work alike: `Strokes` takes the shape of
 its archive, and what reads a request takes the number of `levels` of each attribute. The last
@@ -355,12 +354,7 @@ class AdImageGAN(nn.Module):
 
     def start_from_means(self, weights: Tensor, request: Tensor) -> None:
         """Let the generator begin with the mean ad of each request, by least squares."""
-        with torch.no_grad():
-            gram = request.T @ request + 10 * torch.eye(request.shape[1])
-            mean = torch.linalg.solve(gram, request.T @ weights)  # (R, K)
-            self.generator.mean.weight.copy_(mean.T)
-            self.generator.mean.bias.zero_()
-            self.generator.vary.weight.mul_(0.3)
+        _start_from_means(self.generator.mean, self.generator.vary, weights, request)
         self.average.load_state_dict(self.generator.state_dict())
 
     def update_average(self, decay: float) -> None:
@@ -370,17 +364,30 @@ class AdImageGAN(nn.Module):
             torch._foreach_lerp_(average, now, 1 - decay)
 
     @torch.no_grad()
-    def sample(self, attributes: np.ndarray, *, seed: int = 0) -> np.ndarray:
+    def sample(self, attributes: np.ndarray, *, seed: int = 0, spread: float = 1.0) -> np.ndarray:
         """Draw one ad per request → (N, 32, 32, 3) in [0, 1].
+
+        Parameters
+        ----------
+        attributes : array of shape (N, 5)
+        seed : int
+            Of the noise.
+        spread : float
+            Factor of the noise: 1 as in training, below it calmer (the *truncation* of GANs).
 
         Raises
         ------
         ValueError
-            As `attribute_codes`.
+            As `attribute_codes`, or when the spread is negative.
+
+        References
+        ----------
+        Brock, Donahue & Simonyan (2019), Large scale GAN training (truncation).
         """
         request = image_request(attributes, self.levels)
         rng = torch.Generator().manual_seed(seed)
         noise = torch.randn(len(attributes), self.generator.noise_dim, generator=rng)
+        noise = noise * float(numbers(spread, "spread", low=0))
         return self.strokes.paint(self.average(noise, request)).numpy()
 
 
@@ -421,6 +428,10 @@ class AdImageFlow(nn.Module):
         self.out = nn.Linear(width, count)
         self.mean = nn.Linear(request, count)
 
+    def start_from_means(self, weights: Tensor, request: Tensor) -> None:
+        """Let every line begin to point at the mean ad of its request, by least squares."""
+        _start_from_means(self.mean, self.out, weights, request)
+
     def forward(self, place: Tensor, time: Tensor, request: Tensor) -> Tensor:
         """Place (B, K), time (B,) in [0, 1], request (B, R) → velocity (B, K)."""
         angle = time.unsqueeze(1) * torch.pi * 2.0 ** torch.arange(8)  # (B, 8)
@@ -429,22 +440,43 @@ class AdImageFlow(nn.Module):
         return self.mean(request) - place + self.out(h)
 
     @torch.no_grad()
-    def sample(self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16) -> np.ndarray:
+    def sample(
+        self, attributes: np.ndarray, *, seed: int = 0, steps: int = 16, spread: float = 1.0
+    ) -> np.ndarray:
         """Follow the velocity from noise, by the midpoint rule → (N, 32, 32, 3) in [0, 1].
+
+        Parameters
+        ----------
+        attributes : array of shape (N, 5)
+        seed : int
+            Of the noise.
+        steps : int
+        spread : float
+            Factor of the noise: 1 as in training, below it calmer.
 
         Raises
         ------
         ValueError
-            As `attribute_codes`, or when there is no step.
+            As `attribute_codes`, when there is no step, or when the spread is negative.
         """
         steps = int(whole_numbers(steps, "steps", low=1))
         rng, request = torch.Generator().manual_seed(seed), image_request(attributes, self.levels)
         place = torch.randn(len(request), len(self.strokes.scale), generator=rng)
+        place = place * float(numbers(spread, "spread", low=0))
         for step in range(steps):
             time = torch.full((len(place),), step / steps)
             middle = place + self(place, time, request) / (2 * steps)
             place = place + self(middle, time + 1 / (2 * steps), request) / steps
         return self.strokes.paint(place).numpy()
+
+
+@torch.no_grad()
+def _start_from_means(mean: nn.Linear, rest: nn.Linear, weights: Tensor, request: Tensor) -> None:
+    """Set one layer to the mean strokes (N, K) of requests (N, R); let the other begin softly."""
+    gram = request.T @ request + 10 * torch.eye(request.shape[1])
+    mean.weight.copy_(torch.linalg.solve(gram, request.T @ weights).T)
+    mean.bias.zero_()
+    rest.weight.mul_(0.3)
 
 
 def flow_loss(

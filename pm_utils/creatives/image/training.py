@@ -20,7 +20,7 @@ from pm_utils.creatives.image.networks import (
     request_width,
 )
 from pm_utils.inputs import aligned, numbers, whole_numbers
-from pm_utils.learning.training import fit, rise_and_fall
+from pm_utils.learning.training import History, fit, rise_and_fall
 
 _WARM_UP = 50  # steps
 
@@ -100,6 +100,26 @@ def new_gan(
     return gan
 
 
+def new_flow(
+    strokes: Strokes,
+    weights: Tensor,
+    request: Tensor,
+    *,
+    width: int,
+    seed: int,
+    levels: Sequence[int] = IMAGE_LEVELS,
+) -> AdImageFlow:
+    """Return an untrained flow that points at the mean ad of each request.
+
+    Explained in chapter ``ad-images``.
+    """
+    torch.manual_seed(seed)
+    flow = AdImageFlow(strokes, width=width, levels=levels)
+    _check_archive(weights, request, flow.levels)
+    flow.start_from_means(weights, request)
+    return flow
+
+
 def train_image_gan(
     gan: AdImageGAN,
     weights: Tensor,
@@ -113,7 +133,7 @@ def train_image_gan(
     penalty: float = 10.0,
     watch: Callable[[AdImageGAN, int], None] | None = None,
     watch_every: int = 100,
-) -> None:
+) -> History:
     """Train generator and critic in turn, in place, and let the average follow.
 
     Both step sizes rise over the first steps and fall to nothing over the second half.
@@ -135,6 +155,11 @@ def train_image_gan(
     watch : callable, optional
         Called before the first step, and after every `watch_every`.
     watch_every : int
+
+    Returns
+    -------
+    History
+        Its steps and rows; a game has no loss that says how good the ads are, so no curve.
 
     Raises
     ------
@@ -175,6 +200,7 @@ def train_image_gan(
             scheduler.step()
     if watch:
         watch(gan, steps)
+    return History(steps=steps, rows=steps * batch_size)
 
 
 def _critic_step(
@@ -213,9 +239,14 @@ def train_flow(
     steps: int,
     seed: int,
     batch_size: int = 128,
-    learning_rate: float = 5e-3,
-) -> None:
+    learning_rate: float = 4e-3,
+    watch: Callable[[AdImageFlow, int], None] | None = None,
+    watch_every: int = 100,
+) -> History:
     """Train the velocity on lines from noise to real ads, in place; the last weights count.
+
+    Times in the middle of the lines are drawn more often than those near their ends, where there is
+    little to learn: the logit of a time is normal.
 
     Explained in chapter ``ad-images``.
 
@@ -227,25 +258,43 @@ def train_flow(
     steps, seed, batch_size : int
     learning_rate : float
         Adam's largest step.
+    watch : callable, optional
+        Called before the first step, and after every `watch_every`.
+    watch_every : int
+
+    Returns
+    -------
+    History
+        Its steps and rows.
 
     Raises
     ------
     ValueError
         As `train_image_gan`.
+
+    References
+    ----------
+    Esser et al. (2024), Scaling rectified flow transformers for high-resolution image synthesis
+    (times whose logit is normal).
     """
     _check_archive(weights, request, flow.levels)
     whole_numbers(steps, "steps", low=1)
     rng = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.Adam(flow.parameters(), learning_rate, fused=True)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rise_and_fall(steps, _WARM_UP))
-    for _ in range(steps):
+    for step in range(steps):
+        if watch and step % watch_every == 0:
+            watch(flow, step)
         rows = torch.randint(len(weights), (batch_size,), generator=rng)
         noise = torch.randn(batch_size, weights.shape[1], generator=rng)
-        time = torch.rand(batch_size, generator=rng)
+        time = torch.sigmoid(torch.randn(batch_size, generator=rng))
         optimizer.zero_grad()
         flow_loss(flow, noise, weights[rows], time, request[rows]).backward()
         optimizer.step()
         scheduler.step()
+    if watch:
+        watch(flow, steps)
+    return History(steps=steps, rows=steps * batch_size)
 
 
 def _check_archive(weights: Tensor, request: Tensor, levels: Sequence[int]) -> None:

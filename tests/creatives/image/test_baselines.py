@@ -42,12 +42,12 @@ def test_baselines_draw_pictures_and_attributes_of_ones_own():
     assert drawn.shape == (3, 9, 7, 1)
     strokes = Strokes(images, count=4, seed=0)
     model = PCAGaussian(strokes, strokes.weigh(images), attributes, levels)
-    assert model.sample(attributes[:3], rng).shape == (3, 9, 7, 1)
+    assert model.sample(attributes[:3]).shape == (3, 9, 7, 1)
     with pytest.raises(ValueError, match="column 1 is out of range"):
-        model.sample(np.array([[0, 2]]), rng)
+        model.sample(np.array([[0, 2]]))
     with pytest.raises(ValueError, match="attributes 39 rows"):
         additive_gaussian(images, attributes[1:], attributes[:3], rng, levels)
     with pytest.raises(ValueError, match=r"give \(N, A\) and \(M, A\)"):
         closest_request(attributes, attributes[:, :1])
     with pytest.raises(ValueError, match="spread is nan"):
-        model.sample(attributes[:3], rng, spread=np.nan)
+        model.sample(attributes[:3], spread=np.nan)

@@ -73,7 +73,7 @@ def test_training_moves_both_networks_and_repeats_with_its_seed(world):
 
 def test_a_critic_alone_makes_the_printed_loss_saturate(world):
     weights, request = world[3:]
-    gan, diary = raw_gan(world), GanTrace(world[1][:64])
+    gan, diary = raw_gan(world), GanTrace(world[1][:64], real=world[3][:64])
     start = gan.generator.vary.weight.clone()
     settings = {"steps": 160, "seed": 0, "generator_rate": 0.0, "penalty": 0.0, "watch_every": 40}
     training.train_image_gan(gan, weights, request, watch=diary, **settings)
@@ -84,6 +84,8 @@ def test_a_critic_alone_makes_the_printed_loss_saturate(world):
     assert ratio[0] == pytest.approx(1, abs=0.2)  # D = ½: both slopes are alike
     assert ratio[160] < 0.05
     assert notes["believed"][160] < 0.05
+    assert notes["believed_real"][160] > 0.9
+    assert notes["told_apart"][160] > 0.95
     assert [picture.shape for picture in diary.pictures] == [(64, 32, 32, 3)] * 5
 
 
@@ -91,7 +93,7 @@ def test_the_penalty_keeps_the_critic_from_certainty(world):
     weights, request = world[3:]
     believed = {}
     for penalty in (0.0, 10.0):
-        gan, diary = raw_gan(world), GanTrace(world[1][:64])
+        gan, diary = raw_gan(world), GanTrace(world[1][:64], real=world[3][:64])
         settings = {"steps": 120, "seed": 0, "generator_rate": 0.0, "watch_every": 120}
         training.train_image_gan(gan, weights, request, penalty=penalty, watch=diary, **settings)
         believed[penalty] = diary.believed[-1]
@@ -131,7 +133,7 @@ def test_the_pca_gaussian_knows_pairs_and_keeps_correlations(world):
     weights[:, 1] += 0.2 * noise
     known = torch.tensor(weights, dtype=torch.float32)
     asked = np.tile([3, 0, 0, 0, 1], (500, 1))
-    drawn = baselines.PCAGaussian(strokes, known, attributes).sample(asked, rng)
+    drawn = baselines.PCAGaussian(strokes, known, attributes).sample(asked)
     back = strokes.weigh(torch.tensor(drawn)).numpy()
     assert back[:, 0].mean() == pytest.approx(1, abs=0.15)
     assert np.corrcoef(back[:, 0], back[:, 1])[0, 1] > 0.7
@@ -142,27 +144,27 @@ def test_the_spread_scales_the_noise_around_one_mean(world):
     asked, drawn = np.repeat(attributes[:1], 300, axis=0), {}
     baseline = baselines.PCAGaussian(strokes, weights, attributes)
     for spread in (0.0, 0.25, 0.5, 1.0):
-        rng = np.random.default_rng(1)
-        ads = baseline.sample(asked, rng, spread=spread)
+        ads = baseline.sample(asked, seed=1, spread=spread)
         drawn[spread] = strokes.weigh(torch.tensor(ads)).numpy()
     assert np.abs(drawn[0.0] - drawn[0.0][0]).max() < 1e-4
     size = {spread: found.std(0).mean() for spread, found in drawn.items()}
     assert size[0.5] == pytest.approx(2 * size[0.25], rel=0.1)
     assert size[0.5] < size[1.0]
-    whole = baseline.sample(asked, np.random.default_rng(1))
+    whole = baseline.sample(asked, seed=1)
     assert np.allclose(strokes.weigh(torch.tensor(whole)).numpy(), drawn[1.0])  # the default is 1
     with pytest.raises(ValueError, match="-1"):
-        baseline.sample(asked, rng, spread=-1)
+        baseline.sample(asked, spread=-1)
 
 
-def test_the_spread_does_not_change_what_is_drawn_from_the_generator(world):
-    _, attributes, strokes, weights, _ = world
-    baseline, after = baselines.PCAGaussian(strokes, weights, attributes), []
-    for spread in (0.0, 1.0):
-        rng = np.random.default_rng(1)
-        baseline.sample(attributes[:3], rng, spread=spread)
-        after.append(rng.random())
-    assert after[0] == after[1]
+def test_networks_draw_one_ad_per_request_where_the_noise_is_silent(world):
+    asked = np.repeat(world[1][:1], 2, axis=0)
+    for model in (raw_gan(world), AdImageFlow(world[2], width=8)):
+        loud, silent = (model.sample(asked, spread=spread) for spread in (1.0, 0.0))
+        assert np.array_equal(loud, model.sample(asked))
+        assert not np.array_equal(loud[0], loud[1])
+        assert np.allclose(silent[0], silent[1], atol=1e-6)
+        with pytest.raises(ValueError, match="spread"):
+            model.sample(asked, spread=-0.1)
 
 
 def test_an_archived_ad_is_complete_where_the_archive_holds_the_request(world):
@@ -256,6 +258,13 @@ def test_a_new_gan_starts_from_means_and_its_seed_repeats_it(world):
     assert gap < 0.5 * weights.var()
     assert torch.equal(first.generator.vary.weight, again.generator.vary.weight)
     assert not torch.equal(first.generator.vary.weight, other.generator.vary.weight)
+
+
+def test_a_new_flow_points_at_means(world):
+    strokes, weights, request = world[2:]
+    flow, again = (training.new_flow(strokes, weights, request, width=16, seed=0) for _ in range(2))
+    assert (flow.mean(request) - weights).square().mean() < 0.5 * weights.var()
+    assert torch.equal(flow.out.weight, again.out.weight)
 
 
 def test_features_are_in_deviations_of_the_real_ones(world):

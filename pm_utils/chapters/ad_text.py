@@ -10,7 +10,7 @@ from torch import Tensor
 from pm_utils.creatives.text.evaluation import share_of_gain
 from pm_utils.creatives.text.networks import response_counts
 from pm_utils.creatives.text.training import train_response_towers, tuned_logistic
-from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval, weighted_means
+from pm_utils.evaluation.bootstrap import percentile_interval, weighted_means
 from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.market import Creatives, ImpressionLog, Market
 from pm_utils.market.headlines import CopyGrammar

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from pm_utils.chapters import ad_text
-from pm_utils.evaluation.probabilities import household_weights
 from pm_utils.creatives.text.evaluation import ADS, ads_in_headlines
 from pm_utils.creatives.text.networks import response_counts
+from pm_utils.evaluation.probabilities import household_weights
 from pm_utils.market import Creatives, Uniform
 from pm_utils.market.headlines import copy_grammar
 from tests.support.market_world import small_market

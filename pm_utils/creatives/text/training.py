@@ -246,6 +246,8 @@ def train_writer(
 ) -> AdCopyGPT:
     """Train a GPT on headlines, by default each seen once, after their codes.
 
+    Explained in chapter ``closed-loop``.
+
     Parameters
     ----------
     codes : Tensor of shape (N, D)

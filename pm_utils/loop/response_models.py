@@ -2,6 +2,7 @@
 
 Nothing here reads the market's truth."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn.functional import softplus
 from pm_utils.learning.newton import inverses, newton_logistic
 from pm_utils.learning.stacked import StackedLinear
 from pm_utils.learning.standardise import standard_scores
+from pm_utils.learning.training import History
 from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.customer_profiles import Profile
 from pm_utils.loop.response_data import ExplorationLog, ResponseLog
@@ -170,9 +172,22 @@ class DeepResponse:
         self.steps, self.rate = (first_steps, steps), (learning_rate, learning_rate / 3)
         self.batch_size, self.rounds, self.old = batch_size, 0, None
         self.generator = torch.Generator().manual_seed(seed)
+        self.history = History()
 
-    def fit(self, old: ResponseLog, new: ResponseLog) -> None:
+    def fit(
+        self,
+        old: ResponseLog,
+        new: ResponseLog,
+        *,
+        callback: Callable[[int], None] | None = None,
+    ) -> None:
         """Train on batches from banners and from all that the campaign has brought so far.
+
+        Parameters
+        ----------
+        old, new : ResponseLog
+        callback : callable, optional
+            Called after each step with its number, counted from 1.
 
         Raises
         ------
@@ -206,6 +221,30 @@ class DeepResponse:
             loss.div(self.batch_size).backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
+            self.history.train.append(loss.item() / len(batch))
+            if callback is not None:
+                callback(step + 1)
+        self.history.steps += steps
+        self.history.rows += steps * self.batch_size
+
+    @torch.no_grad()
+    def loss(self, rows: ResponseLog) -> float:
+        """Return nats per impression: of clicks, and of orders after old enough clicks.
+
+        Raises
+        ------
+        ValueError
+            When there is no row, or one is of another customer or ad.
+        """
+        rows.within(len(self.traits), len(self.one_hot))
+        if not len(rows.ad):
+            raise ValueError("no rows: there is no loss")
+        customer, ad, columns = self._tensors(rows)
+        affinity, fatigue, offset, outcome = columns.split([1, 1, 2, 4], 1)
+        x = torch.cat([self.traits[customer], affinity], 1).expand(self.members, -1, -1)
+        one_hot = self.one_hot[ad].expand(self.members, -1, -1)
+        logits = self.nets(x, one_hot, fatigue[:, 0].expand(self.members, -1)).mean(0) + offset
+        return float(response_loss(logits, outcome) / rows.impressions.sum())
 
     def _tensors(self, rows: ResponseLog) -> tuple[Tensor, Tensor, Tensor]:
         """Return customers, ads, and affinity, fatigue, offset and the four counts (n, 8)."""
@@ -253,7 +292,9 @@ class LogisticResponse:
         `plain_profile`, or one without traits for effects that are the same for all.
     menu : AdCatalogue
     ridge : (float, float)
-        Penalties for clicks and orders.
+        Penalties for clicks and orders, of what ads and customers do by themselves.
+    interaction : float
+        By how much the penalty of a product of a trait and a level is larger.
     personal : bool
         Without it, ads have the same effect on all.
 
@@ -283,12 +324,13 @@ class LogisticResponse:
         profile: Profile,
         menu: AdCatalogue,
         *,
-        ridge: tuple[float, float] = (60.0, 150.0),
+        ridge: tuple[float, float] = (12.0, 30.0),
+        interaction: float = 25.0,
         personal: bool = True,
     ) -> None:
         self.one_hot, self.category = menu.one_hot(), menu.codes()[:, 0]
         self.other_levels = slice(menu.columns["category"].stop, None)  # all but the categories
-        self.ridge, self.personal = ridge, personal
+        self.ridge, self.interaction, self.personal = ridge, interaction, personal
         self.traits, self.affinity = profile.traits, profile.affinity
         self.prior: list[tuple] = []
 
@@ -331,13 +373,24 @@ class LogisticResponse:
 
         first = prior is None
         if first:
-            x, ridge = part(slice(1))[0], self.ridge[k]
-            penalty = np.diag(np.r_[1e-6, np.full(x.shape[1] - 1, ridge)])
+            x = part(slice(1))[0]
+            penalty = np.diag(np.r_[1e-6, self.ridge[k] * self._weights(x.shape[1])[1:]])
             rate = (hits[at].sum() + 0.5) / (trials[at].sum() + 1)
             mean = np.r_[np.log(rate / (1 - rate)), np.zeros(x.shape[1] - 1)]
             mean[-1] = mean[-1] if k else FATIGUE  # banners come one by one and do not tire
             prior = mean, penalty
-        return newton_logistic(part, len(at), *prior, strides=(8, 1) if first else (1, 1))
+        return newton_logistic(part, len(at), *prior, strides=(8, 8, 1, 1) if first else (1, 1))
+
+    def _weights(self, columns: int) -> np.ndarray:
+        """Return the penalties of all coefficients, in multiples of that of a main effect."""
+        weights = np.ones(columns)
+        if self.personal:  # the columns of `_products`
+            levels = self.one_hot.shape[1]
+            first = self.traits.shape[1] + 3  # after the constant, the traits, affinity, its square
+            last = first + levels - self.other_levels.start  # affinity times levels
+            weights[first:last] = self.interaction
+            weights[last + levels : last + (self.traits.shape[1] + 1) * levels] = self.interaction
+        return weights
 
     @property
     def fatigue_effect(self) -> float:

@@ -86,23 +86,32 @@ class World:
 
     @classmethod
     def open(
-        cls,
-        menu: AdCatalogue,
-        campaign: Campaign,
-        *,
-        n_customers: int,
-        seed: int,
-        weeks: int,
-        epochs: int,
-        net: dict[str, Any],
+        cls, menu: AdCatalogue, campaign: Campaign, *, n_customers: int, seed: int, **study: Any
     ) -> "World":
-        """Make a market, and learn a profile from its orders.
+        """Make a market, and study its customers.
 
         Parameters
         ----------
         menu : AdCatalogue
         campaign : Campaign
         n_customers, seed : int
+        **study
+            As in `of`.
+        """
+        truth = TruthParameters(examination=(1.0,))  # one slot
+        market = Market(n_customers, seed, creatives=menu.creatives(), truth=truth)
+        return cls.of(market, campaign, **study)
+
+    @classmethod
+    def of(
+        cls, market: Market, campaign: Campaign, *, weeks: int, epochs: int, net: dict[str, Any]
+    ) -> "World":
+        """Learn a profile from the orders of a market.
+
+        Parameters
+        ----------
+        market : Market
+        campaign : Campaign
         weeks : int
             Length of the order history. The profile learns to foretell its last quarter.
         epochs : int
@@ -110,12 +119,11 @@ class World:
         net : dict
             Settings of `DeepResponse`.
         """
-        truth = TruthParameters(examination=(1.0,))  # one slot
-        market = Market(n_customers, seed, creatives=menu.creatives(), truth=truth)
-        orders, cut = market.orders(weeks), 3 * weeks // 4
-        past = summarise_purchases(orders, n_customers, weeks)
-        early = summarise_purchases(orders[orders["week"] < cut], n_customers, cut)
-        trained = learn_profile(early, past.counts - early.counts, epochs=epochs, seed=seed)
+        n, orders, cut = market.n_customers, market.orders(weeks), 3 * weeks // 4
+        past = summarise_purchases(orders, n, weeks)
+        early = summarise_purchases(orders[orders["week"] < cut], n, cut)
+        later = past.counts - early.counts
+        trained = learn_profile(early, later, epochs=epochs, seed=market.seed)
         profile = learned_profile(trained, past)
         return cls(market, past, profile, plain_profile(past), campaign, weeks, net)
 
@@ -271,10 +279,12 @@ def best_setups(trials: pd.DataFrame) -> dict[str, Setup]:
     --------
     >>> import pandas as pd
     >>> from pm_utils.chapters.closed_loop import best_setups
-    >>> trials = pd.DataFrame({"strategy": ["a", "a"], "banners": [25, 80], "net": [0.1, 0.4]})
-    >>> best_setups(trials.assign(strength=[1.0, 2.0]))
-    {'a': Setup(banners=80, strength=2.0)}
+    >>> few = pd.DataFrame({"strategy": ["a"], "banners": [25], "strength": [1.0], "net": [0.4]})
+    >>> many = few.assign(banners=80, net=0.1)
+    >>> best_setups(pd.concat([few, many]))
+    {'a': Setup(banners=25, strength=1.0)}
     """
+    trials = trials.reset_index(drop=True)  # tables laid below each other count from 0 each
     best = trials.loc[trials.groupby("strategy", sort=False)["net"].idxmax()]
     return {row.strategy: Setup(int(row.banners), float(row.strength)) for row in best.itertuples()}
 

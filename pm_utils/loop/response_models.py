@@ -114,9 +114,11 @@ class DeepResponse:
     menu : AdCatalogue
     members, first_steps, steps, batch_size : int
         Networks, and steps of Adam at first and after each round.
-    learning_rate, weight_decay : float
-        Adam's largest step, a third of it after the first fit, and the penalty of half the squared
-        weights, in nats.
+    learning_rate : float
+        Adam's largest step, a third of it after the first fit.
+    weight_decay, single_decay : float
+        The penalty of half the squared weights, in nats: of all that makes products of customers
+        and ads, and of what either does by itself, which few rows can tell.
     seed : int
 
     Examples
@@ -153,6 +155,7 @@ class DeepResponse:
         batch_size: int = 512,
         learning_rate: float = 1e-2,
         weight_decay: float = 60.0,
+        single_decay: float = 12.0,
         hidden: int = 24,
         width: int = 6,
         seed: int = 0,
@@ -160,14 +163,18 @@ class DeepResponse:
         torch.manual_seed(seed)
         self.traits, self.affinity = map(torch.as_tensor, (profile.traits, profile.affinity))
         self.category, self.one_hot = map(torch.as_tensor, (menu.codes()[:, 0], menu.one_hot()))
-        self.members, self.weight_decay, self.categories = members, weight_decay, menu.categories
+        self.members, self.categories = members, menu.categories
+        self.weight_decay = weight_decay, single_decay
         sizes = {"hidden": hidden, "width": width}
         widths = profile.traits.shape[1], self.one_hot.shape[1]
         self.nets = ResponseNets(members, *widths, **sizes)
-        unpenalised = {"inner.bias", "wide.bias", "fatigue_effect"}
-        weights = [part for name, part in self.nets.named_parameters() if name not in unpenalised]
-        others = [part for name, part in self.nets.named_parameters() if name in unpenalised]
-        groups = [{"params": weights}, {"params": others}]  # only the first one is penalised
+        products, single = {"inner.weight", "code", "levels"}, {"wide.weight", "appeal"}
+        named = dict(self.nets.named_parameters())
+        groups = [
+            {"params": [named[name] for name in sorted(products)]},
+            {"params": [named[name] for name in sorted(single)]},
+            {"params": [named[name] for name in sorted(set(named) - products - single)]},
+        ]  # the last is not penalised
         self.optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
         self.steps, self.rate = (first_steps, steps), (learning_rate, learning_rate / 3)
         self.batch_size, self.rounds, self.old = batch_size, 0, None
@@ -206,7 +213,8 @@ class DeepResponse:
         steps, rate = self.steps[later], self.rate[later]
         self.rounds += 1
         size = (self.members, self.batch_size)
-        self.optimizer.param_groups[0]["weight_decay"] = self.weight_decay / len(ad)
+        for group, decay in zip(self.optimizer.param_groups, self.weight_decay, strict=False):
+            group["weight_decay"] = decay / len(ad)
         for step in range(steps):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * min(1, 2 * (1 - step / steps))

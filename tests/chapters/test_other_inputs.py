@@ -206,6 +206,7 @@ BESIDES = {
                     "Setup",
                     "World",
                     "World.open",
+                    "World.of",
                     "World.banners",
                     "World.history",
                     "World.play",

@@ -506,9 +506,9 @@ def paid_histories(
         Dollars per customer.
     """
     own = {name: NETWORK if name.startswith("null") else name.split(",")[0] for name in names}
-    return pd.DataFrame(
-        {name: [world.history(setups[own[name]].banners) for world in worlds] for name in names}
-    )
+    counts = {name: setups[own[name]].banners for name in names}
+    paid = {count: [world.history(count) for world in worlds] for count in set(counts.values())}
+    return pd.DataFrame({name: paid[count] for name, count in counts.items()})
 
 
 def enter_all(

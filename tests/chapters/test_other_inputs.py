@@ -46,7 +46,7 @@ CASES = {
     ),
     "closed_loop_figures.strategy_standings": MetricCase(
         lambda campaign, bound: closed_loop_figures.strategy_standings(
-            pd.DataFrame({"our loop": campaign}), pd.DataFrame({"our loop": 0 * campaign}), bound
+            pd.DataFrame({"our loop": campaign}), pd.DataFrame({"our loop": campaign}), bound
         ),
         {"campaign": EARNED[:, 0], "bound": EARNED[:, 0] + 9},
         apart=frozenset({"campaign", "bound"}),

@@ -160,13 +160,14 @@ def test_what_a_run_earned_is_the_sum_of_its_weeks():
     first = spy.observations[0]
     who = np.flatnonzero(first.treated)
     ads, once = np.full(len(who), 5), np.ones(len(who), int)
-    week = [incremental_profit(market, who, ads, once, np.zeros(len(who))).sum() / 300]
+    rested = np.zeros(len(who))
+    week = [incremental_profit(market, who, ads, once, rested, weeks_after=3).sum() / 300]
     alive = who[spy.observations[1].reachable[who]]
     tired = spy.observations[1].fatigue[alive]
     assert tired == pytest.approx(market.truth.retention)
-    week.append(
-        incremental_profit(market, alive, ads[: len(alive)], once[: len(alive)], tired).sum() / 300
-    )
+    ads, once = ads[: len(alive)], once[: len(alive)]
+    second = incremental_profit(market, alive, ads, once, tired, weeks_after=2)
+    week.append(second.sum() / 300)
     assert done.true_profit[0] == pytest.approx(sum(week))
 
 

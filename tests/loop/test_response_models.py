@@ -376,10 +376,18 @@ def test_the_same_seed_learns_the_same(past, banners):
 
 
 def test_studying_customers_reads_orders_and_banners_only(market):
-    past, banners, profile = closed_loop.study_customers(
-        market, weeks=20, banners=30, epochs=1, seed=0
+    study = {"weeks": 20, "epochs": 1, "net": {}}
+    world = closed_loop.World.of(market, Campaign(), **study)
+    assert world.past.weeks == 20
+    assert world.banners(30).banners.record[0, 0].sum() == 30 * N
+    assert world.profile.traits.shape == (N, 9 + 32)
+    assert np.isfinite(world.profile.affinity).all()
+
+
+def test_more_banners_hold_the_fewer_and_later_ones_are_others(market):
+    world = closed_loop.World.of(market, Campaign(), weeks=20, epochs=1, net={})
+    few, more, later = (
+        world.banners(count, first=first).banners.record[0, 0]
+        for count, first in ((3, 0), (5, 0), (2, 3))
     )
-    assert past.weeks == 20
-    assert banners.record[0, 0].sum() == 30 * N
-    assert profile.traits.shape == (N, 9 + 32)
-    assert np.isfinite(profile.affinity).all()
+    assert np.array_equal(more, few + later)

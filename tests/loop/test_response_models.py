@@ -8,7 +8,7 @@ import torch
 
 from pm_utils.chapters import closed_loop
 from pm_utils.loop import customer_profiles, response_data
-from pm_utils.loop.campaign import Log
+from pm_utils.loop.campaign import Campaign, Log
 from pm_utils.loop.customer_profiles import Profile, summarise_purchases
 from pm_utils.loop.response_data import ResponseLog, from_campaign, shuffled, subsample_negatives
 from pm_utils.loop.response_models import (

@@ -37,10 +37,10 @@ from pm_utils.loop.strategies import OneAd, ResponseStrategy, RFMRule, ShopKnowl
 from pm_utils.market import Market, TruthParameters, Uniform
 from pm_utils.page.scoreboard import Contest
 
-NETWORK, LOGISTIC, ATTRIBUTES = "our loop", "logistic targeting", "ads' own effects"
+NETWORK, LOGISTIC, ADS_ALONE = "our loop", "logistic targeting", "ads' own effects"
 RULES = {"send to all": OneAd, "RFM rule": RFMRule}
-STRENGTHS = {  # of the penalty that is tuned for each size of the history
-    ATTRIBUTES: (4.0, 12.0, 36.0),  # of all levels
+PENALTIES = {  # of the penalty that is tuned for each size of the history
+    ADS_ALONE: (4.0, 12.0, 36.0),  # of all levels
     LOGISTIC: (10.0, 40.0, 160.0),  # of products, against single effects
     NETWORK: (40.0, 80.0, 160.0),  # weight decay
 }
@@ -144,7 +144,7 @@ class World:
 
 
 @dataclass(frozen=True, eq=False)
-class Learner:
+class TaughtModel:
     """A response model that has learned from old banners, to be copied for each campaign.
 
     Attributes
@@ -167,7 +167,7 @@ class Learner:
         name: str,
         strength: float,
         profile: Profile | None = None,
-    ) -> "Learner":
+    ) -> "TaughtModel":
         """Teach a model from the banners of a shop.
 
         Parameters
@@ -176,7 +176,7 @@ class Learner:
         shop : ShopKnowledge
         menu : AdCatalogue
         name : str
-            One of `STRENGTHS`.
+            One of `PENALTIES`.
         strength : float
             Of its penalty.
         profile : Profile, optional
@@ -198,7 +198,7 @@ class Learner:
         """Return a strategy with a copy of the model; options as in `ResponseStrategy`."""
         return ResponseStrategy(deepcopy(self.model), self.shop, menu or self.menu, **options)
 
-    def alike(self) -> "Learner":
+    def alike(self) -> "TaughtModel":
         """Return it without anybody's own record, now or later."""
         model = deepcopy(self.model)
         model.em_steps, model.effects = 0, 0 * model.effects
@@ -235,10 +235,10 @@ def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> pd.
         made = [rule(shop, menu, seed=world.market.seed) for world, shop in _pairs(worlds, shops)]
         rows.append([name, np.nan, _mean_profit(worlds, made)])
     start = [replace(world, campaign=replace(world.campaign, rounds=1)) for world in worlds]
-    for name, strengths in STRENGTHS.items():
+    for name, strengths in PENALTIES.items():
         taught = {
             strength: [
-                Learner.of(world, shop, menu, name, strength)
+                TaughtModel.of(world, shop, menu, name, strength)
                 for world, shop in _pairs(worlds, shops)
             ]
             for strength in strengths
@@ -292,20 +292,22 @@ def best_setups(trials: pd.DataFrame) -> dict[str, Setup]:
 # --- Who plays -----------------------------------------------------------------------------------
 
 
-def learners(world: World, menu: AdCatalogue, setups: Mapping[str, Setup]) -> dict[str, Learner]:
+def learners(
+    world: World, menu: AdCatalogue, setups: Mapping[str, Setup]
+) -> dict[str, TaughtModel]:
     """Return every model that competes, taught by the history that pays for it.
 
     Explained in chapter ``closed-loop``.
     """
-    shops = {count: world.banners(count) for count in {setups[name].banners for name in STRENGTHS}}
+    shops = {count: world.banners(count) for count in {setups[name].banners for name in PENALTIES}}
     return {
-        name: Learner.of(world, shops[setups[name].banners], menu, name, setups[name].strength)
-        for name in STRENGTHS
+        name: TaughtModel.of(world, shops[setups[name].banners], menu, name, setups[name].strength)
+        for name in PENALTIES
     }
 
 
 def competing_strategies(
-    world: World, menu: AdCatalogue, setups: Mapping[str, Setup], taught: Mapping[str, Learner]
+    world: World, menu: AdCatalogue, setups: Mapping[str, Setup], taught: Mapping[str, TaughtModel]
 ) -> dict[str, Strategy]:
     """Return the strategies that compete, our loop among them.
 
@@ -321,7 +323,7 @@ def competing_strategies(
     return made
 
 
-def told_displacement(world: World, taught: Mapping[str, Learner]) -> dict[str, Strategy]:
+def told_displacement(world: World, taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
     """Return both learners with the true share of displaced orders told, learning on or not.
 
     Explained in chapter ``closed-loop``.
@@ -344,7 +346,7 @@ def nulls(world: World, menu: AdCatalogue, setup: Setup, count: int) -> dict[str
     for number in range(1, count + 1):
         rng = np.random.default_rng([world.market.seed, 13, number])
         dealt = replace(shop, banners=shuffled_exploration(shop.banners, rng))
-        learner = Learner.of(world, dealt, menu, NETWORK, setup.strength)
+        learner = TaughtModel.of(world, dealt, menu, NETWORK, setup.strength)
         made[f"null {number}"] = learner.strategy(null=True)
     return made
 
@@ -354,7 +356,7 @@ def build_up(
     menu: AdCatalogue,
     templates: AdCatalogue,
     setup: Setup,
-    learner: Learner,
+    learner: TaughtModel,
     *,
     archive: int = 30,
 ) -> dict[str, ResponseStrategy]:
@@ -368,7 +370,7 @@ def build_up(
     menu, templates : AdCatalogue
         Ads written by the network, and by templates.
     setup : Setup
-    learner : Learner
+    learner : TaughtModel
         The network of our loop.
     archive : int
         Ads that a shop without a studio has.
@@ -380,7 +382,7 @@ def build_up(
     """
     few = templates.archive(archive, np.random.default_rng([world.market.seed, 30]))
     blind = no_profile(world.past)
-    unknown = Learner.of(world, learner.shop, menu, NETWORK, setup.strength, blind).alike()
+    unknown = TaughtModel.of(world, learner.shop, menu, NETWORK, setup.strength, blind).alike()
     alike = learner.alike()
     once = {"relearn": False, "displacement": 0.0}
     return {
@@ -396,7 +398,7 @@ def build_up(
 
 
 def privileged(
-    world: World, menu: AdCatalogue, setup: Setup, learner: Learner
+    world: World, menu: AdCatalogue, setup: Setup, learner: TaughtModel
 ) -> dict[str, ResponseStrategy]:
     """Return our loop with something that no shop knows: what ads cost later, and tastes too.
 
@@ -409,7 +411,7 @@ def privileged(
     traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
     affinity = np.arctanh(np.clip(hidden.interest, -0.98, 0.98))
     all_known = Profile(traits.astype(np.float32), affinity)
-    wiser = Learner.of(world, learner.shop, menu, NETWORK, setup.strength, all_known)
+    wiser = TaughtModel.of(world, learner.shop, menu, NETWORK, setup.strength, all_known)
     return {
         "told what ads cost later": learner.strategy(annoyance=later),
         "told tastes as well": wiser.strategy(annoyance=later),
@@ -511,7 +513,7 @@ def paid_histories(
     return pd.DataFrame({name: paid[count] for name, count in counts.items()})
 
 
-def enter_all(
+def enter_strategies(
     contest: Contest,
     test: Mapping[str, pd.DataFrame],
     validation: Mapping[str, float],

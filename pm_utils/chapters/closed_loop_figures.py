@@ -53,7 +53,7 @@ def history_figure(trials: pd.DataFrame, bound: float) -> Figure:
     return figure
 
 
-def learning_figure(curves: dict[str, pd.Series]) -> Figure:
+def loss_figure(curves: dict[str, pd.Series]) -> Figure:
     """Draw the loss on other banners while networks learn.
 
     Explained in chapter ``closed-loop``.

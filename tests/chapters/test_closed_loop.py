@@ -27,7 +27,7 @@ N = 1200
 
 
 SETUPS = {name: closed_loop.Setup(100) for name in closed_loop.RULES} | {
-    name: closed_loop.Setup(100, strengths[1]) for name, strengths in closed_loop.STRENGTHS.items()
+    name: closed_loop.Setup(100, strengths[1]) for name, strengths in closed_loop.PENALTIES.items()
 }
 NETWORK = closed_loop.NETWORK
 
@@ -45,7 +45,7 @@ def world() -> closed_loop.World:
 
 
 @pytest.fixture(scope="module")
-def taught(world) -> dict[str, closed_loop.Learner]:
+def taught(world) -> dict[str, closed_loop.TaughtModel]:
     return closed_loop.learners(world, AdCatalogue.of(2), SETUPS)
 
 
@@ -257,10 +257,10 @@ def test_what_a_history_brings_is_tried_with_the_penalty_that_earns_most(world):
     assert (few["net"] == few["campaign"] + few["history"]).all()
     assert few["history"].nunique() == 1
     for row in few.itertuples():
-        if row.strategy in closed_loop.STRENGTHS:
-            assert row.strength in closed_loop.STRENGTHS[row.strategy]
+        if row.strategy in closed_loop.PENALTIES:
+            assert row.strength in closed_loop.PENALTIES[row.strategy]
     row = few.set_index("strategy").loc[closed_loop.LOGISTIC]
-    learner = closed_loop.Learner.of(
+    learner = closed_loop.TaughtModel.of(
         world, world.banners(4), menu, closed_loop.LOGISTIC, row["strength"]
     )
     assert world.play(learner.strategy()).true_profit.sum() == pytest.approx(row["campaign"])
@@ -278,7 +278,7 @@ def test_all_enter_as_what_they_are(world, runs):
     earned = closed_loop.totals([runs, runs]).drop(columns="oracle")
     contest = Scoreboard("98-none", seed=0).contest("all", chosen_by="$", better="higher")
     record = {"steps": 1, "rows": 1, "curve": [1.0]}
-    closed_loop.enter_all(contest, {"$": earned}, earned.mean(), record)
+    closed_loop.enter_strategies(contest, {"$": earned}, earned.mean(), record)
     kinds = {one.name: one.kind for one in contest.contenders}
     assert kinds["RFM rule"] == "naive" and kinds["null 1"] == "null"
     assert kinds["ads' own effects"] == kinds["logistic targeting, χ only"] == "classical"

@@ -310,7 +310,7 @@ def test_figures_show_every_history_and_every_curve():
     assert [line.get_ydata()[-1] for line in right.lines[:2]] == [0.7, 0.1]
     assert left.get_xticks().tolist() == [25, 80]
     curve = pd.Series([3.0, 2.0, 1.0], [0, 4, 8])
-    axes = closed_loop_figures.learning_figure({"a": curve, "b": curve}).axes[0]
+    axes = closed_loop_figures.loss_figure({"a": curve, "b": curve}).axes[0]
     assert [line.get_xdata().tolist() for line in axes.lines] == [[4, 8]] * 2
     plt.close("all")
 

@@ -60,7 +60,7 @@ CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, frequency_cap=6)
 MENU = AdCatalogue.of(2)
 SETUPS = {name: closed_loop.Setup(BANNERS) for name in closed_loop.RULES} | {
     name: closed_loop.Setup(BANNERS, strengths[0])
-    for name, strengths in closed_loop.STRENGTHS.items()
+    for name, strengths in closed_loop.PENALTIES.items()
 }
 FANS = np.arange(N) % 2 == 0  # of the new tone
 
@@ -78,7 +78,7 @@ def world() -> closed_loop.World:
 
 
 @pytest.fixture(scope="module")
-def taught(world) -> dict[str, closed_loop.Learner]:
+def taught(world) -> dict[str, closed_loop.TaughtModel]:
     return closed_loop.learners(world, MENU, SETUPS)
 
 
@@ -183,7 +183,7 @@ def some_pairs(size: int = 300) -> tuple[np.ndarray, np.ndarray]:
 NEWEST = ("garden", "solemn", "none", 0)
 
 
-def test_networks_say_the_same_of_a_pair_alone_and_among_all(taught):
+def test_networks_say_the_same_of_a_pair_alone_and_among_all(world, taught):
     model, (customer, ad) = taught[NETWORK].model.model, some_pairs()
     levels = MENU.codes()[ad]
     near = world.profile.affinity[customer, levels[:, 0]]

@@ -179,9 +179,9 @@ def build_up_table(totals: pd.DataFrame) -> pd.DataFrame:
     >>> totals = pd.DataFrame({"old ads": [1.0, 2.0], "studio": [2.0, 4.0], "profile": [2.0, 4.5]})
     >>> build_up_table(totals)[["adds", "market 1", "market 2"]]
              adds  market 1  market 2
-    old ads  1.50       1.0      2.00
-    studio   1.50       1.0      2.00
-    profile  0.25       0.0      0.50
+    old ads  1.50       1.0       2.0
+    studio   1.50       1.0       2.0
+    profile  0.25       0.0       0.5
     """
     earned = numbers(totals, "totals", ndim=2)
     steps = np.diff(earned, axis=1, prepend=0.0).T  # (strategies, markets)

@@ -1,12 +1,26 @@
 """Chapter 13: the shop's study before the campaign, and the strategies that compete in it."""
 
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import norm
 
+from pm_utils.inputs import numbers, whole_numbers
+from pm_utils.learning.diagnostics import switching_share
+from pm_utils.learning.training import History
 from pm_utils.loop.ad_menu import AdCatalogue
-from pm_utils.loop.campaign import Campaign, Strategy
+from pm_utils.loop.campaign import (
+    Campaign,
+    Run,
+    Strategy,
+    exploration_profit,
+    run_campaign,
+)
 from pm_utils.loop.customer_profiles import (
     Profile,
     PurchaseSummary,
@@ -16,84 +30,63 @@ from pm_utils.loop.customer_profiles import (
     plain_profile,
     summarise_purchases,
 )
-from pm_utils.loop.planner import Prices, annoyance_cost
-from pm_utils.loop.response_data import (
-    ExplorationLog,
-    ResponseLog,
-    shuffled_exploration,
-    subsample_negatives,
-)
+from pm_utils.loop.planner import Prices, later_cost
+from pm_utils.loop.response_data import ResponseLog, shuffled_exploration, subsample_negatives
 from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
-from pm_utils.loop.strategies import OneAd, Oracle, ResponseStrategy, RFMRule, ShopKnowledge
+from pm_utils.loop.strategies import OneAd, ResponseStrategy, RFMRule, ShopKnowledge
 from pm_utils.market import Market, TruthParameters, Uniform
+from pm_utils.page.scoreboard import Contest
 
-# --- Everything before the first round -----------------------------------------------------------
-
-
-def study_customers(
-    market: Market, *, weeks: int, banners: int, epochs: int, seed: int
-) -> tuple[PurchaseSummary, ExplorationLog, Profile]:
-    """Collect orders and random banners, and learn a profile from the orders.
-
-    Parameters
-    ----------
-    market : Market
-    weeks : int
-        Length of the order history. The profile learns to foretell its last quarter.
-    banners : int
-        Random banners per customer.
-    epochs, seed : int
-        Of the profile's training.
-
-    Returns
-    -------
-    PurchaseSummary, ExplorationLog, Profile
-    """
-    n, orders = market.n_customers, market.orders(weeks)
-    past, cut = summarise_purchases(orders, n, weeks), 3 * weeks // 4
-    early = summarise_purchases(orders[orders["week"] < cut], n, cut)
-    net = learn_profile(early, past.counts - early.counts, epochs=epochs, seed=seed)
-    log = market.impressions(Uniform(len(market.creatives)), banners * n)
-    return past, subsample_negatives(log, (n, len(market.creatives))), learned_profile(net, past)
+NETWORK, LOGISTIC, ADS_ALONE = "our loop", "logistic targeting", "ads' own effects"
+RULES = {"send to all": OneAd, "RFM rule": RFMRule}
+PENALTIES = {  # of the penalty that is tuned for each size of the history
+    ADS_ALONE: (4.0, 12.0, 36.0),  # of all levels
+    LOGISTIC: (10.0, 40.0, 160.0),  # of products, against single effects
+    NETWORK: (40.0, 80.0, 160.0),  # weight decay
+}
 
 
-# --- Worlds and who plays in them ----------------------------------------------------------------
+@dataclass(frozen=True)
+class Setup:
+    """What was chosen for a strategy on other markets: random banners a customer, and a penalty."""
+
+    banners: int
+    strength: float = np.nan
+
+
+# --- Markets -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, eq=False)
 class World:
-    """A market and the shop that works in it.
+    """A market and what the shop in it knows but for old banners.
 
     Explained in chapter ``closed-loop``.
 
     Attributes
     ----------
     market : Market
-    shop : ShopKnowledge
-    profile : Profile
-        Learned from the orders.
+    past : PurchaseSummary
+    profile, plain : Profile
+        Learned from the orders, and counted.
+    campaign : Campaign
+    weeks : int
+        Of the order history, over which old banners were shown.
     net : dict
         Settings of every `DeepResponse`.
-    base : RandomEffects
-        Around a `DeepResponse`, trained on the banners, to be copied.
     """
 
     market: Market
-    shop: ShopKnowledge
+    past: PurchaseSummary
     profile: Profile
-    net: dict
-    base: RandomEffects
+    plain: Profile
+    campaign: Campaign
+    weeks: int
+    net: dict[str, Any]
 
     @classmethod
     def open(
-        cls,
-        menu: AdCatalogue,
-        campaign: Campaign,
-        *,
-        n_customers: int,
-        seed: int,
-        study: dict,
-        net: dict,
+        cls, menu: AdCatalogue, campaign: Campaign, *, n_customers: int, seed: int, **study: Any
     ) -> "World":
         """Make a market, and study its customers.
 
@@ -102,83 +95,377 @@ class World:
         menu : AdCatalogue
         campaign : Campaign
         n_customers, seed : int
-        study : dict
-            ``weeks``, ``banners``, ``epochs`` of `study_customers`.
-        net : dict
-            Settings of `DeepResponse`.
+        **study
+            As in `of`.
         """
         truth = TruthParameters(examination=(1.0,))  # one slot
         market = Market(n_customers, seed, creatives=menu.creatives(), truth=truth)
-        past, banners, profile = study_customers(market, seed=seed, **study)
-        shop = ShopKnowledge(past, banners, Prices.of(market), campaign)
-        base = RandomEffects(DeepResponse(profile, menu, seed=seed, **net), menu)
-        base.fit(banners, ResponseLog.empty())
-        return cls(market, shop, profile, net, base)
+        return cls.of(market, campaign, **study)
 
-    def deep(self, profile: Profile, menu: AdCatalogue) -> RandomEffects:
-        """Return an untrained response model on another profile."""
-        seed = self.market.seed
-        return RandomEffects(DeepResponse(profile, menu, seed=seed, **self.net), menu)
+    @classmethod
+    def of(
+        cls, market: Market, campaign: Campaign, *, weeks: int, epochs: int, net: dict[str, Any]
+    ) -> "World":
+        """Learn a profile from the orders of a market.
+
+        Parameters
+        ----------
+        market : Market
+        campaign : Campaign
+        weeks : int
+            Length of the order history. The profile learns to foretell its last quarter.
+        epochs : int
+            Of the profile's training.
+        net : dict
+            Settings of `DeepResponse`.
+        """
+        n, orders, cut = market.n_customers, market.orders(weeks), 3 * weeks // 4
+        past = summarise_purchases(orders, n, weeks)
+        early = summarise_purchases(orders[orders["week"] < cut], n, cut)
+        later = past.counts - early.counts
+        trained = learn_profile(early, later, epochs=epochs, seed=market.seed)
+        profile = learned_profile(trained, past)
+        return cls(market, past, profile, plain_profile(past), campaign, weeks, net)
+
+    def banners(self, count: int, *, first: int = 0) -> ShopKnowledge:
+        """Return what the shop knows with so many random banners per customer."""
+        n, ads = self.market.n_customers, len(self.market.creatives)
+        log = self.market.impressions(Uniform(ads), count * n, start=first * n)
+        old = subsample_negatives(log, (n, ads))
+        return ShopKnowledge(self.past, old, Prices.of(self.market), self.campaign)
+
+    def history(self, count: int) -> float:
+        """Return what so many random banners earned: a loss, dollars per customer."""
+        return exploration_profit(self.market, count, self.weeks)
+
+    def play(self, strategy: Strategy) -> Run:
+        """Let a strategy run the campaign."""
+        return run_campaign(self.market, strategy, self.campaign)
 
 
-def competing_strategies(world: World, menu: AdCatalogue) -> dict[str, Strategy]:
+@dataclass(frozen=True, eq=False)
+class TaughtModel:
+    """A response model that has learned from old banners, to be copied for each campaign.
+
+    Attributes
+    ----------
+    model : RandomEffects
+    shop : ShopKnowledge
+    menu : AdCatalogue
+    """
+
+    model: RandomEffects
+    shop: ShopKnowledge
+    menu: AdCatalogue
+
+    @classmethod
+    def of(
+        cls,
+        world: World,
+        shop: ShopKnowledge,
+        menu: AdCatalogue,
+        name: str,
+        strength: float,
+        profile: Profile | None = None,
+    ) -> "TaughtModel":
+        """Teach a model from the banners of a shop.
+
+        Parameters
+        ----------
+        world : World
+        shop : ShopKnowledge
+        menu : AdCatalogue
+        name : str
+            One of `PENALTIES`.
+        strength : float
+            Of its penalty.
+        profile : Profile, optional
+            What a network reads, by default the learned one.
+        """
+        if name == NETWORK:
+            settings = {"seed": world.market.seed, "weight_decay": strength} | world.net
+            model = DeepResponse(profile or world.profile, menu, **settings)
+        elif name == LOGISTIC:
+            model = LogisticResponse(world.plain, menu, interaction=strength)
+        else:
+            ridge = (strength, 2.5 * strength)
+            model = LogisticResponse(world.plain, menu, ridge=ridge, personal=False)
+        made = RandomEffects(model, menu)
+        made.fit(shop.banners, ResponseLog.empty())
+        return cls(made, shop, menu)
+
+    def strategy(self, menu: AdCatalogue | None = None, **options: Any) -> ResponseStrategy:
+        """Return a strategy with a copy of the model; options as in `ResponseStrategy`."""
+        return ResponseStrategy(deepcopy(self.model), self.shop, menu or self.menu, **options)
+
+    def alike(self) -> "TaughtModel":
+        """Return it without anybody's own record, now or later."""
+        model = deepcopy(self.model)
+        model.em_steps, model.effects = 0, 0 * model.effects
+        return replace(self, model=model)
+
+
+# --- What is chosen on other markets -------------------------------------------------------------
+
+
+def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> pd.DataFrame:
+    """Let all strategies play with a history of some size, each with its best penalty.
+
+    The penalty is that which earns most in the first round, in the mean of the markets.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    worlds : sequence of World
+        To choose on, not to judge on.
+    menu : AdCatalogue
+    banners : int
+        Per customer.
+
+    Returns
+    -------
+    DataFrame
+        One row per strategy: ``strategy``, ``banners``, ``strength``; ``campaign``, ``history`` and
+        their sum ``net``, dollars per customer over all rounds, means of the markets.
+    """
+    shops = [world.banners(banners) for world in worlds]
+    rows = []
+    for name, rule in RULES.items():
+        made = [rule(shop, menu, seed=world.market.seed) for world, shop in _pairs(worlds, shops)]
+        rows.append([name, np.nan, _mean_profit(worlds, made)])
+    start = [replace(world, campaign=replace(world.campaign, rounds=1)) for world in worlds]
+    for name, strengths in PENALTIES.items():
+        taught = {
+            strength: [
+                TaughtModel.of(world, shop, menu, name, strength)
+                for world, shop in _pairs(worlds, shops)
+            ]
+            for strength in strengths
+        }
+        first = {
+            strength: _mean_profit(start, [each.strategy() for each in some])
+            for strength, some in taught.items()
+        }
+        best = max(first, key=first.__getitem__)
+        made = [each.strategy() for each in taught[best]]
+        rows.append([name, best, _mean_profit(worlds, made)])
+    table = pd.DataFrame(rows, columns=["strategy", "strength", "campaign"])
+    table["banners"] = banners
+    table["history"] = np.mean([world.history(banners) for world in worlds])
+    return table.assign(net=table["campaign"] + table["history"])
+
+
+def _pairs(worlds: Sequence[World], shops: Sequence[ShopKnowledge]) -> zip:
+    return zip(worlds, shops, strict=True)
+
+
+def _mean_profit(worlds: Sequence[World], made: Sequence[Strategy]) -> float:
+    earned = [w.play(one).true_profit.sum() for w, one in zip(worlds, made, strict=True)]
+    return float(np.mean(earned))
+
+
+def best_setups(trials: pd.DataFrame) -> dict[str, Setup]:
+    """Return for each strategy the history that pays best, and its penalty.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Rows of `try_history`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.closed_loop import best_setups
+    >>> few = pd.DataFrame({"strategy": ["a"], "banners": [25], "strength": [1.0], "net": [0.4]})
+    >>> many = few.assign(banners=80, net=0.1)
+    >>> best_setups(pd.concat([few, many]))
+    {'a': Setup(banners=25, strength=1.0)}
+    """
+    trials = trials.reset_index(drop=True)  # tables laid below each other count from 0 each
+    best = trials.loc[trials.groupby("strategy", sort=False)["net"].idxmax()]
+    return {row.strategy: Setup(int(row.banners), float(row.strength)) for row in best.itertuples()}
+
+
+# --- Who plays -----------------------------------------------------------------------------------
+
+
+def learners(
+    world: World, menu: AdCatalogue, setups: Mapping[str, Setup]
+) -> dict[str, TaughtModel]:
+    """Return every model that competes, taught by the history that pays for it.
+
+    Explained in chapter ``closed-loop``.
+    """
+    shops = {count: world.banners(count) for count in {setups[name].banners for name in PENALTIES}}
+    return {
+        name: TaughtModel.of(world, shops[setups[name].banners], menu, name, setups[name].strength)
+        for name in PENALTIES
+    }
+
+
+def competing_strategies(
+    world: World, menu: AdCatalogue, setups: Mapping[str, Setup], taught: Mapping[str, TaughtModel]
+) -> dict[str, Strategy]:
     """Return the strategies that compete, our loop among them.
 
     Explained in chapter ``closed-loop``.
     """
-    shop, seed = world.shop, world.market.seed
-    shuffled = replace(
-        shop, banners=shuffled_exploration(shop.banners, np.random.default_rng([seed, 13]))
-    )
-    logistic = RandomEffects(LogisticResponse(plain_profile(shop.past), menu), menu)
-    return {
-        "send to all": OneAd(shop, menu, seed=seed),
-        "RFM rule": RFMRule(shop, menu, seed=seed),
-        "logistic targeting": ResponseStrategy(logistic, shop, menu),
-        "our loop": ResponseStrategy(deepcopy(world.base), shop, menu),
-        "null": ResponseStrategy(world.deep(world.profile, menu), shuffled, menu, null=True),
-        "oracle": Oracle(world.market, shop.campaign, menu),
-    }
+    seed, made = world.market.seed, {}
+    for name, rule in RULES.items():
+        made[name] = rule(world.banners(setups[name].banners), menu, seed=seed)
+    for name, learner in taught.items():
+        made[name] = learner.strategy()
+    for name in (LOGISTIC, NETWORK):
+        made[f"{name}, χ only"] = taught[name].strategy(relearn=False)
+    return made
 
 
-def ablations(world: World, menu: AdCatalogue, *, archive: int = 30) -> dict[str, ResponseStrategy]:
-    """Return our loop without one of its parts at a time.
+def told_displacement(world: World, taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
+    """Return both learners with the true share of displaced orders told, learning on or not.
 
     Explained in chapter ``closed-loop``.
     """
-    shop, rng = world.shop, np.random.default_rng([world.market.seed, 30])
-    no_features = world.deep(no_profile(shop.past), menu)
-    same_for_all = deepcopy(world.base)  # one of whom nobody departs, now or later
-    same_for_all.em_steps, same_for_all.effects = 0, 0 * same_for_all.effects
+    truth, made = world.market.truth.displacement, {}
+    for name in (LOGISTIC, NETWORK):
+        made[f"{name}, told χ"] = taught[name].strategy(displacement=truth)
+        made[f"{name}, told χ, learns no more"] = taught[name].strategy(
+            displacement=truth, relearn=False
+        )
+    return made
 
-    def ours(menu: AdCatalogue = menu, **options) -> ResponseStrategy:
-        return ResponseStrategy(deepcopy(world.base), shop, menu, **options)
 
+def nulls(world: World, menu: AdCatalogue, setup: Setup, count: int) -> dict[str, Strategy]:
+    """Return our loop taught by banners whose outcomes were dealt out anew, `count` times.
+
+    Explained in chapter ``closed-loop``.
+    """
+    shop, made = world.banners(setup.banners), {}
+    for number in range(1, count + 1):
+        rng = np.random.default_rng([world.market.seed, 13, number])
+        dealt = replace(shop, banners=shuffled_exploration(shop.banners, rng))
+        learner = TaughtModel.of(world, dealt, menu, NETWORK, setup.strength)
+        made[f"null {number}"] = learner.strategy(null=True)
+    return made
+
+
+def build_up(
+    world: World,
+    menu: AdCatalogue,
+    templates: AdCatalogue,
+    setup: Setup,
+    learner: TaughtModel,
+    *,
+    archive: int = 30,
+) -> dict[str, ResponseStrategy]:
+    """Return our loop part by part, each strategy with one part more than the one before.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    world : World
+    menu, templates : AdCatalogue
+        Ads written by the network, and by templates.
+    setup : Setup
+    learner : TaughtModel
+        The network of our loop.
+    archive : int
+        Ads that a shop without a studio has.
+
+    Returns
+    -------
+    dict
+        Named by what is added; the last is our loop.
+    """
+    few = templates.archive(archive, np.random.default_rng([world.market.seed, 30]))
+    blind = no_profile(world.past)
+    unknown = TaughtModel.of(world, learner.shop, menu, NETWORK, setup.strength, blind).alike()
+    alike = learner.alike()
+    once = {"relearn": False, "displacement": 0.0}
     return {
-        "profile": ResponseStrategy(no_features, shop, menu),
-        "own record": ResponseStrategy(same_for_all, shop, menu),
-        "studio (old ads only)": ours(menu.archive(archive, rng)),
-        "uplift (all orders count)": ours(incremental=False),
-        "pacing": ours(paced=False),
-        "learning again": ours(relearn=False),
+        "30 old ads": unknown.strategy(few, paced=False, **once),
+        "more ads (templates)": unknown.strategy(templates, paced=False, **once),
+        "profile": alike.strategy(templates, paced=False, **once),
+        "own record": learner.strategy(templates, paced=False, **once),
+        "pacing": learner.strategy(templates, **once),
+        "χ measured": learner.strategy(templates, relearn=False),
+        "learning again": learner.strategy(templates),
+        "the GPT's words": learner.strategy(menu),
     }
 
 
-def privileged(world: World, menu: AdCatalogue) -> dict[str, ResponseStrategy]:
+def privileged(
+    world: World, menu: AdCatalogue, setup: Setup, learner: TaughtModel
+) -> dict[str, ResponseStrategy]:
     """Return our loop with something that no shop knows: what ads cost later, and tastes too.
 
     Explained in chapter ``closed-loop``.
     """
-    market, shop = world.market, world.shop
-    hidden, weeks = market.truth_of_customers, shop.campaign.rounds * shop.campaign.weeks
-    later = annoyance_cost(market, weeks // 2)
+    market, weeks = world.market, world.campaign.rounds * world.campaign.weeks
+    hidden = market.truth_of_customers
+    later = later_cost(market, weeks // 2)
     known = np.column_stack([hidden.price_sensitivity, hidden.engagement])
     traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
     affinity = np.arctanh(np.clip(hidden.interest, -0.98, 0.98))
     all_known = Profile(traits.astype(np.float32), affinity)
-    knows_later = ResponseStrategy(deepcopy(world.base), shop, menu, annoyance=later)
-    knows_tastes = ResponseStrategy(world.deep(all_known, menu), shop, menu, annoyance=later)
-    return {"told what ads cost later": knows_later, "told tastes as well": knows_tastes}
+    wiser = TaughtModel.of(world, learner.shop, menu, NETWORK, setup.strength, all_known)
+    return {
+        "told what ads cost later": learner.strategy(annoyance=later),
+        "told tastes as well": wiser.strategy(annoyance=later),
+    }
+
+
+# --- What is read from the runs ------------------------------------------------------------------
+
+
+def learning_curve(
+    world: World, setup: Setup, menu: AdCatalogue, *, steps: int, fresh: int = 100
+) -> tuple[pd.Series, dict[str, Any]]:
+    """Train a network on old banners, and judge it on others while it learns.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    world : World
+    setup : Setup
+    menu : AdCatalogue
+    steps : int
+        Of Adam before the first round.
+    fresh : int
+        Banners per customer to judge it on, drawn after those that it learns from.
+
+    Returns
+    -------
+    Series
+        Nats per impression of the others, by step.
+    dict
+        What a scoreboard keeps of the training; see
+        `pm_utils.learning.training.History.record`.
+    """
+    settings = world.net | {"first_steps": steps, "weight_decay": setup.strength}
+    model = DeepResponse(world.profile, menu, seed=world.market.seed, **settings)
+    others = world.banners(fresh, first=setup.banners).banners.rows
+    found = {}
+
+    def watch(step: int) -> None:
+        if step % max(steps // 16, 1) == 0:
+            found[step] = model.loss(others)
+
+    watch(0)
+    model.fit(world.banners(setup.banners).banners.rows, ResponseLog.empty(), callback=watch)
+    curve = pd.Series(found, name="nats per impression")
+    done = History(
+        validation=curve.iloc[1:].tolist(), steps=model.history.steps, rows=model.history.rows
+    )
+    inputs = torch.cat([model.traits, model.affinity[:, :1]], 1)
+    units = switching_share(
+        lambda rows: torch.relu(model.nets.inner(rows.expand(model.members, -1, -1))[0]), [inputs]
+    )
+    return curve, done.record(switching=units)
 
 
 def interest_found(affinity: np.ndarray, world: World) -> float:
@@ -188,3 +475,150 @@ def interest_found(affinity: np.ndarray, world: World) -> float:
     """
     true = world.market.truth_of_customers.interest
     return float(np.corrcoef(np.tanh(affinity).ravel(), true.ravel())[0, 1])
+
+
+def totals(runs: Sequence[Mapping[str, Run]]) -> pd.DataFrame:
+    """Return true profit over all rounds, dollars per treated customer: a row for each market.
+
+    Explained in chapter ``closed-loop``.
+    """
+    return pd.DataFrame(
+        [{name: run.true_profit.sum() for name, run in done.items()} for done in runs]
+    )
+
+
+def paid_histories(
+    worlds: Sequence[World], setups: Mapping[str, Setup], names: Sequence[str]
+) -> pd.DataFrame:
+    """Return what the old banners of each strategy earned, a loss: a row for each market.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    worlds : sequence of World
+    setups : mapping
+        Of the strategies that were tuned; variants and nulls have the history of theirs.
+    names : sequence of str
+        Strategies.
+
+    Returns
+    -------
+    DataFrame
+        Dollars per customer.
+    """
+    own = {name: NETWORK if name.startswith("null") else name.split(",")[0] for name in names}
+    counts = {name: setups[own[name]].banners for name in names}
+    paid = {count: [world.history(count) for world in worlds] for count in set(counts.values())}
+    return pd.DataFrame({name: paid[count] for name, count in counts.items()})
+
+
+def enter_strategies(
+    contest: Contest,
+    test: Mapping[str, pd.DataFrame],
+    validation: Mapping[str, float],
+    training: dict[str, Any],
+) -> None:
+    """Enter all strategies of a contest, each as what it is.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    contest : Contest
+    test : mapping of DataFrame
+        By metric: a column for each strategy, a row for each market.
+    validation : mapping
+        Figures by name; the nulls need none.
+    training : dict
+        From `learning_curve`, of the network before the first round.
+    """
+    for name in next(iter(test.values())):
+        kind = _kind(name)
+        figures = {metric: table[name].mean() for metric, table in test.items()}
+        score = None if kind == "null" else validation[name]
+        record = training if kind == "deep" else None
+        contest.enter(name, kind, test=figures, validation=score, training=record)
+
+
+def _kind(name: str) -> str:
+    if name.startswith("null"):
+        return "null"
+    if name.startswith(NETWORK):
+        return "deep"
+    return "naive" if name in RULES else "classical"
+
+
+def said_of_loop(verdict: str, rival: str) -> str:
+    """Say what the verdict of the campaign means, the rival being the best without a network.
+
+    Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop import said_of_loop
+    >>> said_of_loop("tie", "logistic targeting")
+    'with networks the loop earns what it earns with logistic targeting, as far as can be told'
+    """
+    return {
+        "beats": f"with networks the loop earns more than with {rival}",
+        "loses": f"with networks the loop earns less than with {rival}",
+        "tie": f"with networks the loop earns what it earns with {rival}, as far as can be told",
+        "undertrained": "the networks need more training before anything can be said",
+    }[verdict]
+
+
+def said_of_part(low: float, high: float) -> str:
+    """Say in words what a part adds, by an interval for what it adds.
+
+    Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop import said_of_part
+    >>> said_of_part(-0.1, 0.2)
+    'cannot be told from nothing'
+    """
+    if low > 0:
+        return "pays"
+    return "costs" if high < 0 else "cannot be told from nothing"
+
+
+def customers_needed(customers: int, effect: float, half: float, *, power: float) -> float:
+    """Return how many customers find a profit, given half of a 95 % interval with fewer of them.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    customers : int
+        With whom the interval was made, held out or not.
+    effect : float
+        The true profit per customer, dollars.
+    half : float
+        Half of the interval, dollars.
+    power : float
+        P(the interval excludes zero).
+
+    Raises
+    ------
+    ValueError
+        When there is no effect, a number is not finite, half an interval is not above 0, or the
+        power is not strictly between 0 and 1.
+
+    Examples
+    --------
+    For a power of one half the interval has to be as wide as the effect, for four fifths narrower.
+
+    >>> from pm_utils.chapters.closed_loop import customers_needed
+    >>> round(customers_needed(100, effect=1.0, half=2.0, power=0.5))
+    400
+    >>> round(customers_needed(100, effect=1.0, half=2.0, power=0.8))
+    817
+    """
+    customers = int(whole_numbers(customers, "customers", low=1))
+    numbers(half, "half", above=0), numbers(effect, "effect"), numbers(power, "power")
+    if effect == 0 or not 0 < power < 1:
+        raise ValueError(f"effect is {effect}, power {power}: give an effect, and 0 < power < 1")
+    ends = norm.ppf(0.975)
+    return float(customers * ((ends + norm.ppf(power)) / ends * half / effect) ** 2)

@@ -6,21 +6,75 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from pm_utils.evaluation.replications import mean_and_margin
-from pm_utils.inputs import numbers
+from pm_utils.inputs import aligned, numbers
 from pm_utils.page import plots
 
 STYLES = {
     "oracle": ("limit", "-"),
     "our loop": ("deep", "-"),
     "logistic targeting": ("classical", "-"),
+    "ads' own effects": ("classical", ":"),
     "RFM rule": ("naive", "-"),
     "send to all": ("naive", ":"),
     "null": ("null", "--"),
 }
 
 
+def history_figure(trials: pd.DataFrame, bound: float) -> Figure:
+    """Draw what each strategy earns by the size of its history, with and without its cost.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Rows of `pm_utils.chapters.closed_loop.try_history`.
+    bound : float
+        Of the profit of the campaign, dollars per customer.
+    """
+    figure, panels = plt.subplots(1, 2, figsize=(7, 3.6), sharey=True)
+    for panel, column, title in zip(
+        panels, ("campaign", "net"), ("campaign alone", "history paid for"), strict=True
+    ):
+        for name, rows in trials.groupby("strategy", sort=False):
+            kind, line = STYLES[name]
+            label = name if column == "campaign" else None
+            style = {"color": plots.COLORS[kind], "marker": "o", "markersize": 4, "label": label}
+            panel.plot(rows["banners"], rows[column], line, **style)
+        label = "bound" if column == "campaign" else None
+        panel.axhline(bound, color=plots.COLORS["limit"], label=label)
+        panel.axhline(0, color=plots.INK, linewidth=0.8)
+        plots.grid(panel).set(xscale="log", title=title, xlabel="random banners a customer")
+        panel.set_xticks(sorted(trials["banners"].unique()), minor=False)
+        panel.set_xticks([], minor=True)
+        panel.xaxis.set_major_formatter("{x:,.0f}")
+    panels[0].set(ylabel="$ per customer", ylim=(-1.2 * bound, 1.2 * bound))
+    figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def loss_figure(curves: dict[str, pd.Series]) -> Figure:
+    """Draw the loss on other banners while networks learn.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    curves : dict of Series
+        From `pm_utils.chapters.closed_loop.learning_curve`, by name.
+    """
+    figure, axes = plt.subplots(figsize=(7, 2.8))
+    lines = ("-", "--", ":")
+    for line, (name, curve) in zip(lines, curves.items(), strict=False):
+        late = curve.iloc[1:]  # without the start, which is far above
+        axes.plot(late.index, late, line, color=plots.COLORS["deep"], label=name)
+    plots.grid(axes).set(xlabel="steps", ylabel="nats per impression")
+    figure.legend(loc="outside upper center", ncols=2)
+    return figure
+
+
 def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
-    """Draw dollars per round, and shares of the oracle's: means, and the span of all replications.
+    """Draw dollars per round, and shares of the oracle's: means, and the span of all markets.
 
     Explained in chapter ``closed-loop``.
 
@@ -45,100 +99,114 @@ def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
     return figure
 
 
-def strategy_standings(true: dict[str, np.ndarray]) -> pd.DataFrame:
-    """Return dollars over all rounds, and shares of the oracle's, each ± half its 95 % interval.
+def strategy_standings(
+    campaign: pd.DataFrame, history: pd.DataFrame, bound: np.ndarray
+) -> pd.DataFrame:
+    """Return dollars over all rounds, what the history cost, and the share of the bound.
 
     Explained in chapter ``closed-loop``.
 
     Parameters
     ----------
-    true : dict of arrays of shape (R, rounds)
-        With one named ``oracle``.
-
-    Raises
-    ------
-    ValueError
-        When dollars are not finite, or the arrays differ in shape.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pm_utils.chapters.closed_loop_figures import strategy_standings
-    >>> loop = np.array([[1.0, 3.0], [1.0, 3.0]])  # dollars in two replications of two rounds
-    >>> true = {"our loop": loop, "oracle": np.full((2, 2), 4.0)}
-    >>> table = strategy_standings(true).loc["our loop"]
-    >>> table[["$ per customer", "share of oracle", "share, last round"]].tolist()
-    [4.0, 0.5, 0.75]
-    """
-    true = _same_shape(true)
-    best, rows = true["oracle"], {}
-    for name, earned in true.items():
-        whole, last = earned.sum(1) / best.sum(1), earned[:, -1] / best[:, -1]
-        rows[name] = [
-            *mean_and_margin(earned.sum(1)),
-            *mean_and_margin(whole),
-            *mean_and_margin(last),
-        ]
-    columns = ["$ per customer", "±", "share of oracle", "± ", "share, last round", " ±"]
-    return pd.DataFrame(rows, index=columns).T
-
-
-def _same_shape(true: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Refuse dollars by strategy that are not of the same markets and rounds."""
-    checked = {name: numbers(earned, name, ndim=2) for name, earned in true.items()}
-    shapes = {name: earned.shape for name, earned in checked.items()}
-    if len(set(shapes.values())) > 1:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise ValueError(f"{told}: give equal shapes")
-    return checked
-
-
-def ablation_table(true: dict[str, np.ndarray], full: str = "our loop") -> pd.DataFrame:
-    """Return what each variant loses against the full loop, paired by replication.
-
-    Explained in chapter ``closed-loop``.
+    campaign, history : DataFrame
+        Dollars per customer: a column for each strategy, a row for each of R markets.
+    bound : array of shape (R,)
 
     Returns
     -------
     DataFrame
-        ``lost`` ($ per customer over all rounds, mean of the markets), then each market's,
-        ``market 1`` and on; the variant that loses most comes last.
+        Means over markets, and ± half of a 95 % interval of Student's t over markets.
 
     Raises
     ------
     ValueError
-        As `strategy_standings`.
+        When dollars are not finite, or the tables differ in strategies or markets.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from pm_utils.chapters.closed_loop_figures import ablation_table
-    >>> true = {"our loop": np.array([[2.0, 3.0], [2.0, 4.0]])}  # dollars, (markets, rounds)
-    >>> true |= {"pacing": np.array([[2.0, 3.0], [2.0, 3.0]]), "profile": np.ones((2, 2))}
-    >>> ablation_table(true)
-             lost  market 1  market 2
-    pacing    0.5       0.0       1.0
-    profile   3.5       3.0       4.0
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.closed_loop_figures import strategy_standings
+    >>> campaign = pd.DataFrame({"our loop": [2.0, 4.0]})  # dollars in two markets
+    >>> history = pd.DataFrame({"our loop": [-1.0, -1.0]})
+    >>> table = strategy_standings(campaign, history, np.array([4.0, 4.0])).loc["our loop"]
+    >>> table[["campaign ($)", "history ($)", "net ($)", "share of bound"]].tolist()
+    [3.0, -1.0, 2.0, 0.5]
     """
-    true = _same_shape(true)
-    whole = true[full].sum(1)
-    table = pd.DataFrame({k: whole - v.sum(1) for k, v in true.items() if k != full}).T
-    table.columns = [f"market {r + 1}" for r in table.columns]
-    table.insert(0, "lost", table.mean(axis=1))
-    return table.sort_values("lost")
+    if list(campaign) != list(history) or not campaign.index.equals(history.index):
+        raise ValueError(
+            f"campaign has {', '.join(campaign)}, history {', '.join(history)}, in "
+            f"{len(campaign)} and {len(history)} markets: give equal columns and rows"
+        )
+    _, bound = aligned(campaign=campaign, bound=bound)
+    bound, rows = numbers(bound, "bound", above=0, ndim=1), {}
+    for name in campaign:
+        earned = numbers(campaign[name], name, ndim=1)
+        net = earned + numbers(history[name], name, ndim=1)
+        before = [earned.mean(), history[name].mean()]
+        rows[name] = [*before, *mean_and_margin(net), *mean_and_margin(net / bound)]
+    columns = ["campaign ($)", "history ($)", "net ($)", "±", "share of bound", "± "]
+    return pd.DataFrame(rows, index=columns).T
+
+
+def build_up_table(totals: pd.DataFrame) -> pd.DataFrame:
+    """Return what each part adds to those before it, paired by market.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    totals : DataFrame
+        Dollars per customer: a column for each strategy, each with one part more than the one
+        before; a row for each market.
+
+    Returns
+    -------
+    DataFrame
+        ``adds`` (mean over markets), ``low`` and ``high`` (95 % interval of Student's t over
+        markets), then each market's, ``market 1`` and on. The first row is the strategy that the
+        others build on; all rows of a column add up to the last strategy's profit.
+
+    Raises
+    ------
+    ValueError
+        When dollars are not finite, or there are fewer than two markets.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.closed_loop_figures import build_up_table
+    >>> totals = pd.DataFrame({"old ads": [1.0, 2.0], "studio": [2.0, 4.0], "profile": [2.0, 4.5]})
+    >>> build_up_table(totals)[["adds", "market 1", "market 2"]]
+             adds  market 1  market 2
+    old ads  1.50       1.0       2.0
+    studio   1.50       1.0       2.0
+    profile  0.25       0.0       0.5
+    """
+    earned = numbers(totals, "totals", ndim=2)
+    steps = np.diff(earned, axis=1, prepend=0.0).T  # (strategies, markets)
+    means = [mean_and_margin(step) for step in steps]
+    table = pd.DataFrame([[m, m - half, m + half] for m, half in means], totals.columns)
+    table.columns = ["adds", "low", "high"]
+    for number, of_market in enumerate(steps.T, 1):
+        table[f"market {number}"] = of_market
+    return table
 
 
 def worth_figure(table: pd.DataFrame) -> Figure:
-    """Draw what `ablation_table` found: the mean as a bar, every market as a dot.
+    """Draw what `build_up_table` found: means as bars with intervals, every market as a dot.
 
     Explained in chapter ``closed-loop``.
     """
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.36 * len(table)))
-    axes.barh(table.index, table["lost"], color=plots.COLORS["deep"], alpha=0.6)
-    for _, lost in table.drop(columns="lost").items():
-        axes.plot(lost, table.index, "o", color=plots.INK, markersize=4)
+    ends = [table["adds"] - table["low"], table["high"] - table["adds"]]
+    hue = plots.COLORS["deep"]
+    axes.barh(table.index, table["adds"], xerr=ends, color=hue, alpha=0.6, ecolor=plots.INK)
+    for _, one in table.drop(columns=["adds", "low", "high"]).items():
+        axes.plot(one, table.index, "o", color=plots.INK, markersize=3)
     axes.axvline(0, color=plots.INK, linewidth=0.8)
-    plots.grid(axes, "x").set(xlabel="profit lost without it ($ per customer over all rounds)")
+    axes.invert_yaxis()
+    plots.grid(axes, "x").set(xlabel="profit that it adds ($ per customer over all rounds)")
     return figure
 
 
@@ -171,23 +239,3 @@ def measured_figure(table: pd.DataFrame) -> Figure:
     plots.grid(axes).set(xlabel="round", ylabel="$ per customer", xticks=rounds)
     figure.legend(loc="outside upper center", ncols=4)
     return figure
-
-
-def compare_in_words(low: float, high: float, first: str, second: str) -> str:
-    """Say in words which of two is ahead, given an interval for first minus second.
-
-    Explained in chapter ``closed-loop``.
-
-    Examples
-    --------
-    >>> from pm_utils.chapters.closed_loop_figures import compare_in_words
-    >>> compare_in_words(0.1, 0.3, "the network", "the rule")
-    'the network is ahead of the rule'
-    >>> compare_in_words(-0.1, 0.3, "the network", "the rule")
-    'the network and the rule cannot be told apart'
-    """
-    if low > 0:
-        return f"{first} is ahead of {second}"
-    if high < 0:
-        return f"{first} is behind {second}"
-    return f"{first} and {second} cannot be told apart"

@@ -13,11 +13,13 @@ what a strategy has to have, and shows how to write one.
     \underbrace{V (m r - \pi d_c) \sum_{j < k} e^{-\phi (F + j)} P_{ic}(\text{order})}_{
       \text{margin of incremental orders less discounts}}
     - \underbrace{m V \lambda (1 - e^{-a G})}_{\text{organic orders lost}}
+    - \underbrace{(h(G) - h(0)) \, W}_{\text{customers who leave because of ads}}
     - \underbrace{k \, \text{cost}}_{\text{contacts}}, \qquad
     r = 1 - \chi (1 - e^{-\lambda e^{-a G}}).
 
-It is an expectation: the luck of clicks and orders is not in it, but the state that earlier luck
-led to is. Orders that come late are booked in the week of their ad.
+h is the chance to leave at the end of the week, W the organic profit of the weeks of the campaign
+that are left. It is an expectation: the luck of clicks and orders is not in it, but the state that
+earlier luck led to is. Orders that come late are booked in the week of their ad.
 """
 
 from dataclasses import dataclass, field
@@ -25,7 +27,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
+from pm_utils.inputs import aligned, booleans, like, numbers, probabilities, whole_numbers
 from pm_utils.market import Market, WeekOutcome
 from pm_utils.measurement.ab_tests import Comparison, cuped, two_means
 
@@ -306,6 +308,8 @@ def incremental_profit(
     creative: np.ndarray,
     impressions: np.ndarray,
     fatigue: np.ndarray,
+    *,
+    weeks_after: int = 0,
 ) -> np.ndarray:
     """Return the expected incremental profit of a week by the module's formula.
 
@@ -318,6 +322,8 @@ def incremental_profit(
         Ad -1 and no impressions are nothing: what remains is the cost of earlier ads.
     fatigue : array of shape (n,)
         At the start of the week.
+    weeks_after : int
+        Weeks that are left, in which a customer who leaves because of ads orders nothing.
 
     Returns
     -------
@@ -326,8 +332,8 @@ def incremental_profit(
     Raises
     ------
     ValueError
-        When a customer or an ad is none of the market's, impressions are negative or not whole, a
-        fatigue is negative or not finite, or the arrays differ in rows.
+        When a customer or an ad is none of the market's, impressions or weeks are negative or not
+        whole, a fatigue is negative or not finite, or the arrays differ in rows.
 
     Examples
     --------
@@ -352,11 +358,15 @@ def incremental_profit(
     creative = whole_numbers(creative, "creative", low=-1, high=len(market.creatives) - 1)
     impressions = whole_numbers(impressions, "impressions")
     fatigue = numbers(fatigue, "fatigue", low=0, ndim=1)
+    weeks_after = int(whole_numbers(weeks_after, "weeks_after"))
     k = np.where(creative >= 0, impressions, 0)
     rate, value = hidden.order_rate[customer], hidden.order_value[customer]
     organic = rate * np.exp(-hidden.annoyance[customer] * (fatigue + k))
     kept = 1 - truth.displacement * (1 - np.exp(-organic))
     profit = truth.margin * value * (organic - rate) - truth.impression_cost * k
+    base = hidden.leaving[customer]
+    leaving = np.minimum(base * np.exp(truth.leaving_fatigue * (fatigue + k)), 1) - base
+    profit -= leaving * truth.margin * value * rate * weeks_there(base, weeks_after)
     rows = np.flatnonzero(k)
     who, ad = customer[rows], creative[rows]
     order = market.click_probability(who, ad).astype(float) * market.conversion_probability(who, ad)
@@ -367,6 +377,91 @@ def incremental_profit(
     per_order = value[rows] * (truth.margin * kept[rows] - market.promoted_discount[ad])
     profit[rows] += seen * order * per_order
     return profit
+
+
+def weeks_there(leaving: np.ndarray, weeks: int) -> np.ndarray:
+    """Return how many of so many weeks customers are expected to be there, the first included.
+
+    Parameters
+    ----------
+    leaving : array of shape (n,)
+        Chance to leave at the end of a week.
+    weeks : int
+
+    Raises
+    ------
+    ValueError
+        When a chance lies outside [0, 1], or the weeks are negative or not whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import weeks_there
+    >>> weeks_there(np.array([0.0, 0.5, 1.0]), weeks=3).tolist()  # 1 + 1/2 + 1/4
+    [3.0, 1.75, 1.0]
+    """
+    given, weeks = probabilities(leaving, "leaving"), int(whole_numbers(weeks, "weeks"))
+    there = np.full(np.shape(given), float(weeks))  # of who never leaves
+    np.divide(1 - (1 - given) ** weeks, given, out=there, where=given > 0)
+    return like(there, leaving)
+
+
+def exploration_profit(market: Market, banners: float, weeks: int) -> float:
+    """Return what random banners before a campaign earn per customer: a loss, as a rule, dollars.
+
+    Every week each customer sees banners / weeks of them, ads drawn evenly. Their orders, contacts,
+    fatigue and annoyance count as in the module's formula; nobody leaves, as in the order history.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    market : Market
+    banners : float
+        Per customer, over all weeks.
+    weeks : int
+
+    Returns
+    -------
+    float
+        Mean over customers.
+
+    Raises
+    ------
+    ValueError
+        When the banners are negative or not finite, or the weeks are not whole or below 1.
+
+    Examples
+    --------
+    The more a week, the more they tire.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.campaign import exploration_profit
+    >>> from pm_utils.market import Market, random_creatives
+    >>> market = Market(50, seed=0, creatives=random_creatives(3, np.random.default_rng(0)))
+    >>> exploration_profit(market, 0, weeks=52)
+    0.0
+    >>> few, many = (exploration_profit(market, banners, weeks=52) for banners in (52, 520))
+    >>> many < 10 * few
+    True
+    """
+    banners = float(numbers(banners, "banners", low=0))
+    weeks = int(whole_numbers(weeks, "weeks", low=1))
+    truth, hidden, k = market.truth, market.truth_of_customers, banners / weeks
+    who, ads = np.arange(market.n_customers)[:, None], np.arange(len(market.creatives))
+    order = market.click_probability(who, ads) * market.conversion_probability(who, ads)
+    mean, discount = order.mean(1), order @ market.promoted_discount / len(ads)
+    rate, value = hidden.order_rate, hidden.order_value
+    decay = np.exp(-truth.fatigue)
+    fatigue, total = 0.0, np.zeros(market.n_customers)
+    for _ in range(weeks):
+        organic = rate * np.exp(-hidden.annoyance * (fatigue + k))
+        kept = 1 - truth.displacement * (1 - np.exp(-organic))
+        seen = decay**fatigue * (1 - decay**k) / (1 - decay) if decay < 1 else k
+        total += seen * value * (truth.margin * kept * mean - discount)
+        total += truth.margin * value * (organic - rate) - truth.impression_cost * k
+        fatigue = truth.retention * (fatigue + k)
+    return float(total.mean())
 
 
 def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
@@ -410,7 +505,10 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
             impressions = np.where(state.alive & (creative >= 0), impressions, 0)
             left -= int(impressions.sum())
             _check(impressions, treated, campaign, left)
-            profit = incremental_profit(market, everyone, creative, impressions, state.fatigue)
+            left_over = (campaign.rounds - t) * campaign.weeks - week - 1
+            profit = incremental_profit(
+                market, everyone, creative, impressions, state.fatigue, weeks_after=left_over
+            )
             true[t] += profit[treated & state.alive].sum() / size
             shown[t] += impressions.sum() / size
             before = state.fatigue

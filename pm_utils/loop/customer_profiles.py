@@ -308,8 +308,6 @@ def _basics(past: PurchaseSummary) -> np.ndarray:
 def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float = 10) -> Profile:
     """Return activity, order value, coupon use, and principal components of smoothed shares.
 
-    Explained in chapter ``closed-loop``.
-
     Raises
     ------
     ValueError

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pm_utils.inputs import aligned, booleans, numbers, probabilities, whole_numbers
-from pm_utils.loop.campaign import Log
+from pm_utils.loop.campaign import Log, weeks_there
 from pm_utils.loop.customer_profiles import PurchaseSummary
 from pm_utils.market import DISCOUNT_RATES, Market
 
@@ -72,7 +72,7 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
     shows. For two of the four, the ad's order comes on top; or for none.
 
     >>> import numpy as np
-    >>> from pm_utils.loop.campaign import Log
+    >>> from pm_utils.loop.campaign import Log, weeks_there
     >>> from pm_utils.loop.planner import cannibalisation_rate
     >>> treated, who = np.array([True] * 4 + [False] * 2), np.arange(4)
     >>> for more in ([1, 1, 0, 0, 0, 0], [0, 0, 0, 0, 0, 0]):
@@ -238,16 +238,30 @@ def spread_evenly(eligible: np.ndarray, budget: int, rng: np.random.Generator) -
     return impressions
 
 
-def annoyance_cost(market: Market, weeks: int) -> np.ndarray:
-    """Return the organic profit that an impression costs over some weeks, to first order → (N,).
+def later_cost(market: Market, weeks: int) -> np.ndarray:
+    """Return what an impression costs in organic profit over some weeks, to first order → (N,).
+
+    Fewer orders of the annoyed while its fatigue fades, and all orders of those who leave for it.
 
     Raises
     ------
     ValueError
         When the weeks are negative or not whole.
+
+    Examples
+    --------
+    >>> from pm_utils.loop.planner import later_cost
+    >>> from pm_utils.market import Market
+    >>> market = Market(50, seed=0)
+    >>> none, week, year = (later_cost(market, weeks).mean() for weeks in (0, 1, 52))
+    >>> bool(none == 0 < week < year)
+    True
     """
     weeks = int(whole_numbers(weeks, "weeks"))
     truth, hidden = market.truth, market.truth_of_customers
-    kept = truth.retention
-    lasts = weeks if kept == 1 else (1 - kept**weeks) / (1 - kept)
-    return truth.margin * hidden.order_value * hidden.order_rate * hidden.annoyance * lasts
+    lost = np.zeros(market.n_customers)  # weeks of orders
+    for week in range(weeks):
+        leaves = hidden.leaving * truth.leaving_fatigue
+        left = weeks_there(hidden.leaving, weeks - 1 - week)
+        lost += truth.retention**week * (hidden.annoyance + leaves * left)
+    return truth.margin * hidden.order_value * hidden.order_rate * lost

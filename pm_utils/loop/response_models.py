@@ -2,6 +2,7 @@
 
 Nothing here reads the market's truth."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn.functional import softplus
 from pm_utils.learning.newton import inverses, newton_logistic
 from pm_utils.learning.stacked import StackedLinear
 from pm_utils.learning.standardise import standard_scores
+from pm_utils.learning.training import History
 from pm_utils.loop.ad_menu import AdCatalogue
 from pm_utils.loop.customer_profiles import Profile
 from pm_utils.loop.response_data import ExplorationLog, ResponseLog
@@ -112,9 +114,11 @@ class DeepResponse:
     menu : AdCatalogue
     members, first_steps, steps, batch_size : int
         Networks, and steps of Adam at first and after each round.
-    learning_rate, weight_decay : float
-        Adam's largest step, a third of it after the first fit, and the penalty of half the squared
-        weights, in nats.
+    learning_rate : float
+        Adam's largest step, a third of it after the first fit.
+    weight_decay, single_decay : float
+        The penalty of half the squared weights, in nats: of all that makes products of customers
+        and ads, and of what either does by itself, which few rows can tell.
     seed : int
 
     Examples
@@ -151,6 +155,7 @@ class DeepResponse:
         batch_size: int = 512,
         learning_rate: float = 1e-2,
         weight_decay: float = 60.0,
+        single_decay: float = 12.0,
         hidden: int = 24,
         width: int = 6,
         seed: int = 0,
@@ -158,21 +163,38 @@ class DeepResponse:
         torch.manual_seed(seed)
         self.traits, self.affinity = map(torch.as_tensor, (profile.traits, profile.affinity))
         self.category, self.one_hot = map(torch.as_tensor, (menu.codes()[:, 0], menu.one_hot()))
-        self.members, self.weight_decay, self.categories = members, weight_decay, menu.categories
+        self.members, self.categories = members, menu.categories
+        self.weight_decay = weight_decay, single_decay
         sizes = {"hidden": hidden, "width": width}
         widths = profile.traits.shape[1], self.one_hot.shape[1]
         self.nets = ResponseNets(members, *widths, **sizes)
-        unpenalised = {"inner.bias", "wide.bias", "fatigue_effect"}
-        weights = [part for name, part in self.nets.named_parameters() if name not in unpenalised]
-        others = [part for name, part in self.nets.named_parameters() if name in unpenalised]
-        groups = [{"params": weights}, {"params": others}]  # only the first one is penalised
+        products, single = {"inner.weight", "code", "levels"}, {"wide.weight", "appeal"}
+        named = dict(self.nets.named_parameters())
+        groups = [
+            {"params": [named[name] for name in sorted(products)]},
+            {"params": [named[name] for name in sorted(single)]},
+            {"params": [named[name] for name in sorted(set(named) - products - single)]},
+        ]  # the last is not penalised
         self.optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
         self.steps, self.rate = (first_steps, steps), (learning_rate, learning_rate / 3)
         self.batch_size, self.rounds, self.old = batch_size, 0, None
         self.generator = torch.Generator().manual_seed(seed)
+        self.history = History()
 
-    def fit(self, old: ResponseLog, new: ResponseLog) -> None:
+    def fit(
+        self,
+        old: ResponseLog,
+        new: ResponseLog,
+        *,
+        callback: Callable[[int], None] | None = None,
+    ) -> None:
         """Train on batches from banners and from all that the campaign has brought so far.
+
+        Parameters
+        ----------
+        old, new : ResponseLog
+        callback : callable, optional
+            Called after each step with its number, counted from 1.
 
         Raises
         ------
@@ -191,7 +213,8 @@ class DeepResponse:
         steps, rate = self.steps[later], self.rate[later]
         self.rounds += 1
         size = (self.members, self.batch_size)
-        self.optimizer.param_groups[0]["weight_decay"] = self.weight_decay / len(ad)
+        for group, decay in zip(self.optimizer.param_groups, self.weight_decay, strict=False):
+            group["weight_decay"] = decay / len(ad)
         for step in range(steps):
             for group in self.optimizer.param_groups:
                 group["lr"] = rate * min(1, 2 * (1 - step / steps))
@@ -206,6 +229,30 @@ class DeepResponse:
             loss.div(self.batch_size).backward()
             self.optimizer.step()
             self.optimizer.zero_grad()
+            self.history.train.append(loss.item() / len(batch))
+            if callback is not None:
+                callback(step + 1)
+        self.history.steps += steps
+        self.history.rows += steps * self.batch_size
+
+    @torch.no_grad()
+    def loss(self, rows: ResponseLog) -> float:
+        """Return nats per impression: of clicks, and of orders after old enough clicks.
+
+        Raises
+        ------
+        ValueError
+            When there is no row, or one is of another customer or ad.
+        """
+        rows.within(len(self.traits), len(self.one_hot))
+        if not len(rows.ad):
+            raise ValueError("no rows: there is no loss")
+        customer, ad, columns = self._tensors(rows)
+        affinity, fatigue, offset, outcome = columns.split([1, 1, 2, 4], 1)
+        x = torch.cat([self.traits[customer], affinity], 1).expand(self.members, -1, -1)
+        one_hot = self.one_hot[ad].expand(self.members, -1, -1)
+        logits = self.nets(x, one_hot, fatigue[:, 0].expand(self.members, -1)).mean(0) + offset
+        return float(response_loss(logits, outcome) / rows.impressions.sum())
 
     def _tensors(self, rows: ResponseLog) -> tuple[Tensor, Tensor, Tensor]:
         """Return customers, ads, and affinity, fatigue, offset and the four counts (n, 8)."""
@@ -253,7 +300,9 @@ class LogisticResponse:
         `plain_profile`, or one without traits for effects that are the same for all.
     menu : AdCatalogue
     ridge : (float, float)
-        Penalties for clicks and orders.
+        Penalties for clicks and orders, of what ads and customers do by themselves.
+    interaction : float
+        By how much the penalty of a product of a trait and a level is larger.
     personal : bool
         Without it, ads have the same effect on all.
 
@@ -283,12 +332,13 @@ class LogisticResponse:
         profile: Profile,
         menu: AdCatalogue,
         *,
-        ridge: tuple[float, float] = (60.0, 150.0),
+        ridge: tuple[float, float] = (12.0, 30.0),
+        interaction: float = 25.0,
         personal: bool = True,
     ) -> None:
         self.one_hot, self.category = menu.one_hot(), menu.codes()[:, 0]
         self.other_levels = slice(menu.columns["category"].stop, None)  # all but the categories
-        self.ridge, self.personal = ridge, personal
+        self.ridge, self.interaction, self.personal = ridge, interaction, personal
         self.traits, self.affinity = profile.traits, profile.affinity
         self.prior: list[tuple] = []
 
@@ -331,13 +381,24 @@ class LogisticResponse:
 
         first = prior is None
         if first:
-            x, ridge = part(slice(1))[0], self.ridge[k]
-            penalty = np.diag(np.r_[1e-6, np.full(x.shape[1] - 1, ridge)])
+            x = part(slice(1))[0]
+            penalty = np.diag(np.r_[1e-6, self.ridge[k] * self._weights(x.shape[1])[1:]])
             rate = (hits[at].sum() + 0.5) / (trials[at].sum() + 1)
             mean = np.r_[np.log(rate / (1 - rate)), np.zeros(x.shape[1] - 1)]
             mean[-1] = mean[-1] if k else FATIGUE  # banners come one by one and do not tire
             prior = mean, penalty
-        return newton_logistic(part, len(at), *prior, strides=(8, 1) if first else (1, 1))
+        return newton_logistic(part, len(at), *prior, strides=(8, 8, 1, 1) if first else (1, 1))
+
+    def _weights(self, columns: int) -> np.ndarray:
+        """Return the penalties of all coefficients, in multiples of that of a main effect."""
+        weights = np.ones(columns)
+        if self.personal:  # the columns of `_products`
+            levels = self.one_hot.shape[1]
+            first = self.traits.shape[1] + 3  # after the constant, the traits, affinity, its square
+            last = first + levels - self.other_levels.start  # affinity times levels
+            weights[first:last] = self.interaction
+            weights[last + levels : last + (self.traits.shape[1] + 1) * levels] = self.interaction
+        return weights
 
     @property
     def fatigue_effect(self) -> float:

@@ -16,12 +16,12 @@ from pm_utils.loop.customer_profiles import PurchaseSummary, no_profile, plain_p
 from pm_utils.loop.planner import (
     Prices,
     allocate_impressions,
-    annoyance_cost,
     cannibalisation_rate,
+    later_cost,
     order_worth,
     spread_evenly,
 )
-from pm_utils.loop.response_data import ExplorationLog, from_campaign
+from pm_utils.loop.response_data import ExplorationLog, ResponseLog, from_campaign
 from pm_utils.loop.response_models import LogisticResponse, RandomEffects
 from pm_utils.market import DISCOUNT_RATES, Market
 
@@ -54,16 +54,18 @@ class ResponseStrategy:
     model : RandomEffects
     shop : ShopKnowledge
     menu : AdCatalogue
-    incremental : bool
-        Count only orders that would not have come anyway (`cannibalisation_rate`).
+    displacement : float, optional
+        The share of ads' orders that would have come anyway, where it is told; 0 counts every
+        order. By default it is measured before each round (`cannibalisation_rate`).
     paced : bool
         Spread the round's budget over its weeks.
     relearn : bool
-        Learn from the campaign, not only from the banners before it.
+        Learn responses from the campaign, not only from the banners before it.
     null : bool
-        Learn responses from the banners only, whose outcomes the caller has dealt out anew.
+        Take the same steps in each round, but on the banners alone, whose outcomes the caller has
+        dealt out anew.
     annoyance : array of shape (N,), optional
-        Dollars of later orders that an impression costs. No shop knows them; see `annoyance_cost`.
+        Dollars of later orders that an impression costs. No shop knows them; see `later_cost`.
 
     Examples
     --------
@@ -100,26 +102,26 @@ class ResponseStrategy:
         shop: ShopKnowledge,
         menu: AdCatalogue,
         *,
-        incremental: bool = True,
+        displacement: float | None = None,
         paced: bool = True,
         relearn: bool = True,
         null: bool = False,
         annoyance: np.ndarray | None = None,
     ) -> None:
         self.model, self.shop, self.menu = model, shop, menu
-        self.incremental, self.paced, self.relearn = incremental, paced, relearn
-        self.null = null
+        self.displacement, self.paced = displacement, paced
+        self.relearn, self.null = relearn, null
         self.annoyance = 0.0 if annoyance is None else annoyance
         self.cannibalisation_rates: list[float] = []
 
     def learn(self, log: Log) -> None:
         """Fit the model to the log, and value every customer's best ad."""
-        if self.cannibalisation_rates and not self.relearn:
-            return
-        news = log.shown and not self.null  # none before the first round
-        if news or not self.model.fitted:
-            self.model.fit(self.shop.banners, from_campaign(log))
-        share = cannibalisation_rate(log, self.shop.past.rate) if self.incremental else 0.0
+        if not self.model.fitted or (log.shown and self.relearn):
+            rows = ResponseLog.empty() if self.null else from_campaign(log)
+            self.model.fit(self.shop.banners, rows)
+        share = self.displacement
+        if share is None:
+            share = cannibalisation_rate(log, self.shop.past.rate)
         self.cannibalisation_rates.append(share)
         click, order = self.model.probabilities()
         self.ad, self.gain = self._best(click * order, share)
@@ -298,7 +300,7 @@ class Oracle:
         weeks = campaign.weeks - observation.week
         left = (campaign.rounds - observation.round - 1) * campaign.weeks + weeks
         gain = np.where(observation.eligible, self.gain, -np.inf)
-        cost = truth.impression_cost + annoyance_cost(self.market, left)
+        cost = truth.impression_cost + later_cost(self.market, left)
         settings = {"fatigue_effect": self.caution * truth.fatigue, "cost": cost}
         settings |= {"frequency_cap": campaign.frequency_cap, "budget": observation.budget // weeks}
         return self.ad, allocate_impressions(gain, observation.fatigue, **settings)

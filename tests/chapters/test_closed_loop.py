@@ -7,7 +7,8 @@ from pm_utils.chapters import closed_loop
 from pm_utils.creatives.text.evaluation import ADS
 from pm_utils.loop import reporting
 from pm_utils.loop.ad_menu import AdCatalogue
-from pm_utils.loop.campaign import Campaign, Log, Strategy, WeekView, run_campaign
+from pm_utils.loop.bound import profit_bound
+from pm_utils.loop.campaign import Campaign, Log, Strategy, WeekView
 from pm_utils.loop.customer_profiles import (
     learn_profile,
     learned_profile,
@@ -16,14 +17,19 @@ from pm_utils.loop.customer_profiles import (
 )
 from pm_utils.loop.planner import Prices, order_worth
 from pm_utils.loop.reporting import attributed_profit
-from pm_utils.loop.response_data import ResponseLog, subsample_negatives
-from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
 from pm_utils.loop.strategies import OneAd, Oracle, ResponseStrategy, RFMRule, ShopKnowledge
-from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters, Uniform
+from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters
+from pm_utils.page.scoreboard import Scoreboard
 from tests.support.market_world import made_up_households
 
 CAMPAIGN = Campaign(rounds=3, weeks=2, budget=2.0, frequency_cap=5)
 N = 1200
+
+
+SETUPS = {name: closed_loop.Setup(100) for name in closed_loop.RULES} | {
+    name: closed_loop.Setup(100, strengths[1]) for name, strengths in closed_loop.PENALTIES.items()
+}
+NETWORK = closed_loop.NETWORK
 
 
 @pytest.fixture(scope="module")
@@ -33,38 +39,52 @@ def world() -> closed_loop.World:
     truth = TruthParameters(examination=(1.0,), click_base=-2.5, order_base=-2.0)
     market = Market(N, 0, creatives=menu.creatives(), truth=truth, households=made_up_households())
     past = summarise_purchases(market.orders(60), N, 60)
-    log = market.impressions(Uniform(len(menu)), 100 * N)
-    net = learn_profile(past, past.counts, epochs=3, seed=0)
-    banners = subsample_negatives(log, (N, len(menu)))
-    shop = ShopKnowledge(past, banners, Prices.of(market), CAMPAIGN)
-    settings = {"first_steps": 200, "steps": 30}
-    profile = learned_profile(net, past)
-    base = RandomEffects(DeepResponse(profile, menu, seed=0, **settings), menu)
-    base.fit(banners, ResponseLog.empty())
-    return closed_loop.World(market, shop, profile, settings, base)
+    profile = learned_profile(learn_profile(past, past.counts, epochs=3, seed=0), past)
+    net = {"first_steps": 200, "steps": 30}
+    return closed_loop.World(market, past, profile, plain_profile(past), CAMPAIGN, 60, net)
 
 
-def test_all_strategies_of_the_book_are_strategies(world):
+@pytest.fixture(scope="module")
+def taught(world) -> dict[str, closed_loop.TaughtModel]:
+    return closed_loop.learners(world, AdCatalogue.of(2), SETUPS)
+
+
+@pytest.fixture(scope="module")
+def shop(taught) -> ShopKnowledge:
+    return taught[NETWORK].shop
+
+
+def steps_of_build_up(world, taught) -> dict[str, ResponseStrategy]:
+    menu, templates = AdCatalogue.of(2), AdCatalogue.of(2)
+    menu.open_texts[:40] = False
+    return closed_loop.build_up(world, menu, templates, SETUPS[NETWORK], taught[NETWORK], archive=7)
+
+
+def test_all_strategies_of_the_book_are_strategies(world, taught):
     menu = AdCatalogue.of(2)
-    made = closed_loop.competing_strategies(world, menu) | closed_loop.ablations(
-        world, menu, archive=7
-    )
-    made |= closed_loop.privileged(world, menu)
-    assert len(made) == 14
+    made = closed_loop.competing_strategies(world, menu, SETUPS, taught)
+    made |= closed_loop.told_displacement(world, taught)
+    made |= closed_loop.nulls(world, menu, SETUPS[NETWORK], 2)
+    made |= steps_of_build_up(world, taught)
+    made |= closed_loop.privileged(world, menu, SETUPS[NETWORK], taught[NETWORK])
+    assert len(made) == 7 + 4 + 2 + 8 + 2
     assert all(isinstance(each, Strategy) for each in made.values())
 
 
 @pytest.fixture(scope="module")
-def runs(world) -> dict:
-    made = closed_loop.competing_strategies(world, AdCatalogue.of(2))
-    return {name: run_campaign(world.market, each, CAMPAIGN) for name, each in made.items()}
+def runs(world, taught) -> dict:
+    menu = AdCatalogue.of(2)
+    made = closed_loop.competing_strategies(world, menu, SETUPS, taught)
+    made |= closed_loop.nulls(world, menu, SETUPS[NETWORK], 1)
+    made["oracle"] = Oracle(world.market, CAMPAIGN, menu)
+    return {name: world.play(each) for name, each in made.items()}
 
 
 # --- Money ---------------------------------------------------------------------------------------
 
 
-def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(world):
-    past, prices = world.shop.past, world.shop.prices
+def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(shop):
+    past, prices = shop.past, shop.prices
     assert prices == Prices(margin=0.3, promoted_share=0.3, cost=0.005)
     worth = order_worth(past, prices, 0.5)
     kept = 1 - 0.5 * (1 - np.exp(-past.rate[4]))
@@ -73,8 +93,8 @@ def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(wo
     assert (order_worth(past, prices, 0.0) >= worth).all()
 
 
-def test_the_books_count_orders_after_clicks(world, runs):
-    menu, shop, log = AdCatalogue.of(2), world.shop, runs["our loop"].log
+def test_the_books_count_orders_after_clicks(shop, runs):
+    menu, log = AdCatalogue.of(2), runs["our loop"].log
     rows = log.rows()
     discount = ADS[rows["creative"] // 2, 2]
     value = shop.past.value[rows["customer"]] * (0.3 - 0.3 * DISCOUNT_RATES[discount])
@@ -86,8 +106,8 @@ def test_the_books_count_orders_after_clicks(world, runs):
     assert less < attributed_profit(log, shop, menu)
 
 
-def test_what_is_measured_stands_beside_the_truth(world, runs):
-    table = reporting.measurement_report(runs["our loop"], world.shop, AdCatalogue.of(2))
+def test_what_is_measured_stands_beside_the_truth(shop, runs):
+    table = reporting.measurement_report(runs["our loop"], shop, AdCatalogue.of(2))
     assert list(table.index) == [1, 2, 3, "all"]
     assert table["truth"].iloc[:3].sum() == pytest.approx(table.loc["all", "truth"])
     assert (table["low"] < table["holdout"]).all()
@@ -97,17 +117,27 @@ def test_what_is_measured_stands_beside_the_truth(world, runs):
 # --- Strategies ----------------------------------------------------------------------------------
 
 
-def test_nobody_beats_the_oracle_and_learning_beats_rules(runs):
+def test_nobody_beats_the_bound_and_learning_beats_rules(world, runs):
     whole = {name: done.true_profit.sum() for name, done in runs.items()}
-    best = whole.pop("oracle")
-    assert max(whole.values()) < best
-    for learner in ("our loop", "logistic targeting"):
+    best, bound = whole.pop("oracle"), profit_bound(world.market, CAMPAIGN)
+    assert max(whole.values()) < best <= bound < 1.1 * best
+    for learner in (closed_loop.NETWORK, closed_loop.LOGISTIC):
         assert whole[learner] > 0.35 * best
         assert whole[learner] > max(whole["send to all"], whole["RFM rule"])
 
 
 def test_the_null_is_far_below(runs):
-    assert runs["null"].true_profit.sum() < 0.6 * runs["our loop"].true_profit.sum()
+    assert runs["null 1"].true_profit.sum() < 0.6 * runs["our loop"].true_profit.sum()
+
+
+def test_the_null_takes_as_many_steps_as_the_network_but_learns_nothing_new(world, taught):
+    made = closed_loop.nulls(world, AdCatalogue.of(2), SETUPS[NETWORK], 1)["null 1"]
+    ours = taught[NETWORK].strategy()
+    for strategy in (made, ours):
+        world.play(strategy)
+    assert made.model.model.history.steps == ours.model.model.history.steps == 200 + 2 * 30
+    record = taught[NETWORK].shop.banners.record
+    assert made.shop.banners.record.sum((2, 3)) == pytest.approx(record.sum((2, 3)))
 
 
 def test_all_spend_the_same_budget_on_the_same_customers(runs):
@@ -148,11 +178,11 @@ def observation(treated: np.ndarray, budget: int = 1000) -> WeekView:
     return WeekView(1, 0, treated, np.ones(len(treated), bool), np.zeros(len(treated)), budget)
 
 
-def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(world):
+def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(shop):
     menu, able = AdCatalogue.of(2), np.arange(N) % 5 > 0
     empty = Log(able, 2)
     for make, share in ((OneAd, 1.0), (RFMRule, 0.5)):
-        strategy = make(world.shop, menu, seed=0)
+        strategy = make(shop, menu, seed=0)
         strategy.learn(empty)
         ads, impressions = strategy.send(observation(able, 3 * N))
         assert impressions.sum() == 3 * N // 2
@@ -160,15 +190,15 @@ def test_one_ad_is_one_ad_and_the_rule_serves_the_better_half(world):
         kinds = len(np.unique(ads))
         assert kinds == 1 if make is OneAd else kinds > 3
     served = impressions > 0
-    assert world.shop.past.rate[served].mean() > world.shop.past.rate[able & ~served].mean()
+    assert shop.past.rate[served].mean() > shop.past.rate[able & ~served].mean()
 
 
-def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
+def test_a_learner_sends_what_is_on_the_menu_and_paces(taught):
     menu = AdCatalogue.of(2).archive(12, np.random.default_rng(0))
     able = np.arange(N) % 5 > 0
     spent = {}
     for paced in (True, False):
-        learner = ResponseStrategy(world.base, world.shop, menu, paced=paced)
+        learner = taught[NETWORK].strategy(menu, paced=paced)
         learner.learn(Log(able, 2))
         ads, impressions = learner.send(observation(able))
         assert set(ads[impressions > 0]) <= set(menu.open_ads)
@@ -177,9 +207,8 @@ def test_a_learner_sends_what_is_on_the_menu_and_paces(world):
     assert spent[False] > 1.5 * spent[True]
 
 
-def test_without_uplift_discounts_are_deeper(world):
-    menu, log = AdCatalogue.of(2), Log(np.ones(N, bool), 2)
-    learner = ResponseStrategy(world.base, world.shop, menu)
+def test_without_uplift_discounts_are_deeper(taught):
+    log, learner = Log(np.ones(N, bool), 2), taught[NETWORK].strategy()
     learner.learn(log)
     click, order = learner.model.probabilities()
     best = [learner._best(click * order, share)[0] for share in (0.0, 0.5)]
@@ -187,30 +216,105 @@ def test_without_uplift_discounts_are_deeper(world):
     assert deep[0].mean() > deep[1].mean()
 
 
-def test_an_open_loop_learns_once(world):
-    for relearn, lessons in ((False, 1), (True, 3)):
-        model = LogisticResponse(plain_profile(world.shop.past), AdCatalogue.of(2))
-        learner = ResponseStrategy(
-            RandomEffects(model, AdCatalogue.of(2)), world.shop, AdCatalogue.of(2), relearn=relearn
-        )
-        run_campaign(world.market, learner, CAMPAIGN)
-        assert len(learner.cannibalisation_rates) == lessons
+@pytest.mark.parametrize(
+    ("options", "lessons", "shares"),
+    [
+        ({}, 2, "measured"),
+        ({"relearn": False}, 0, "measured"),
+        ({"relearn": False, "displacement": 0.0}, 0, [0.0] * 3),
+        ({"displacement": 0.5}, 2, [0.5] * 3),
+    ],
+)
+def test_responses_and_displacement_are_learned_apart(world, taught, options, lessons, shares):
+    learner = taught[NETWORK].strategy(**options)
+    world.play(learner)
+    assert learner.model.model.rounds == 1 + lessons
+    found = learner.cannibalisation_rates
+    assert len(found) == 3
+    if shares == "measured":
+        assert found[0] == 0 < found[-1]
+    else:
+        assert found == shares
 
 
-def test_variants_lack_what_they_are_named_for(world):
-    made = closed_loop.ablations(world, AdCatalogue.of(2), archive=7)
-    assert len(made["studio (old ads only)"].menu.open_ads) == 7
-    assert made["profile"].model.model.traits.shape[1] == 2
-    assert not made["profile"].model.model.affinity.any()
-    assert made["own record"].model.em_steps == 0
-    assert not made["uplift (all orders count)"].incremental
-    assert not made["pacing"].paced
-    assert not made["learning again"].relearn
+def test_each_step_of_the_build_up_adds_what_it_is_named_for(world, taught):
+    made = steps_of_build_up(world, taught)
+    open_ads = [len(each.menu.open_ads) for each in made.values()]
+    assert open_ads == [7, *[480] * 6, 400]
+    blind = [each.model.model.traits.shape[1] == 2 for each in made.values()]
+    assert blind == [True] * 2 + [False] * 6
+    assert [each.model.em_steps > 0 for each in made.values()] == [False] * 3 + [True] * 5
+    assert [each.paced for each in made.values()] == [False] * 4 + [True] * 4
+    assert [each.displacement for each in made.values()] == [0.0] * 5 + [None] * 3
+    assert [each.relearn for each in made.values()] == [False] * 6 + [True] * 2
     assert len({id(each.model) for each in made.values()}) == len(made)  # none teaches another
 
 
-def test_who_is_told_more_reads_more(world):
-    made = closed_loop.privileged(world, AdCatalogue.of(2))
+def test_what_a_history_brings_is_tried_with_the_penalty_that_earns_most(world):
+    menu = AdCatalogue.of(2)
+    few = closed_loop.try_history([world], menu, 4)
+    assert list(few["strategy"]) == list(SETUPS)
+    assert (few["net"] == few["campaign"] + few["history"]).all()
+    assert few["history"].nunique() == 1
+    for row in few.itertuples():
+        if row.strategy in closed_loop.PENALTIES:
+            assert row.strength in closed_loop.PENALTIES[row.strategy]
+    row = few.set_index("strategy").loc[closed_loop.LOGISTIC]
+    learner = closed_loop.TaughtModel.of(
+        world, world.banners(4), menu, closed_loop.LOGISTIC, row["strength"]
+    )
+    assert world.play(learner.strategy()).true_profit.sum() == pytest.approx(row["campaign"])
+
+
+def test_variants_pay_for_the_history_of_their_kind(world):
+    setups = SETUPS | {NETWORK: closed_loop.Setup(7, 1.0)}
+    names = ["RFM rule", "our loop, χ only", "null 2", "logistic targeting, told χ"]
+    paid = closed_loop.paid_histories([world], setups, names).loc[0]
+    assert paid[names[0]] == paid[names[3]] == world.history(100)
+    assert paid[names[1]] == paid[names[2]] == world.history(7)
+
+
+def test_all_enter_as_what_they_are(world, runs):
+    earned = closed_loop.totals([runs, runs]).drop(columns="oracle")
+    contest = Scoreboard("98-none", seed=0).contest("all", chosen_by="$", better="higher")
+    record = {"steps": 1, "rows": 1, "curve": [1.0]}
+    closed_loop.enter_strategies(contest, {"$": earned}, earned.mean(), record)
+    kinds = {one.name: one.kind for one in contest.contenders}
+    assert kinds["RFM rule"] == "naive" and kinds["null 1"] == "null"
+    assert kinds["ads' own effects"] == kinds["logistic targeting, χ only"] == "classical"
+    assert kinds["our loop"] == kinds["our loop, χ only"] == "deep"
+    assert earned["our loop"].iloc[0] == pytest.approx(runs["our loop"].true_profit.sum())
+
+
+def test_a_curve_falls_and_ends_where_the_training_ends(world):
+    curve, record = closed_loop.learning_curve(
+        world, SETUPS[NETWORK], AdCatalogue.of(2), steps=64, fresh=20
+    )
+    assert curve.index[0] == 0 and curve.index[-1] == 64 == record["steps"]
+    assert curve.iloc[-1] < 0.9 * curve.iloc[0]
+    assert record["curve"] == curve.iloc[1:].tolist()
+    assert 0 < record["switching"] <= 1
+
+
+@pytest.mark.parametrize("verdict", ["beats", "loses", "tie", "undertrained"])
+def test_every_verdict_has_its_sentence(verdict):
+    said = closed_loop.said_of_loop(verdict, "the rival")
+    assert verdict == "undertrained" or "the rival" in said
+
+
+def test_a_part_pays_only_where_its_interval_says_so():
+    said = [closed_loop.said_of_part(*ends) for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1))]
+    assert said == ["pays", "costs", "cannot be told from nothing"]
+
+
+def test_power_of_four_fifths_takes_twice_the_customers_of_one_half():
+    needed = [closed_loop.customers_needed(1200, 1.8, 9.9, power=power) for power in (0.5, 0.8)]
+    assert needed[0] == pytest.approx(1200 * 5.5**2)
+    assert needed[1] / needed[0] == pytest.approx((1.96 + 0.8416) ** 2 / 1.96**2, rel=1e-3)
+
+
+def test_who_is_told_more_reads_more(world, taught):
+    made = closed_loop.privileged(world, AdCatalogue.of(2), SETUPS[NETWORK], taught[NETWORK])
     cost, all_ = made.values()
     assert (cost.annoyance >= 0).all()
     knows, guesses = all_.model.model, cost.model.model

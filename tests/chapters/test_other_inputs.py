@@ -49,18 +49,17 @@ CASES = {
         lambda ads: ad_text.replayed_clicks(np.ones((N, 3, 2)), ads), {"ads": SEEN}
     ),
     "closed_loop_figures.strategy_standings": MetricCase(
-        lambda oracle, ours: closed_loop_figures.strategy_standings(
-            {"oracle": oracle + 9, "our loop": ours}
+        lambda campaign, bound: closed_loop_figures.strategy_standings(
+            pd.DataFrame({"our loop": campaign}), pd.DataFrame({"our loop": campaign}), bound
         ),
-        {"oracle": EARNED, "ours": EARNED / 2},
-        apart=frozenset({"oracle", "ours"}),
+        {"campaign": EARNED[:, 0], "bound": EARNED[:, 0] + 9},
+        apart=frozenset({"campaign", "bound"}),
     ),
-    "closed_loop_figures.ablation_table": MetricCase(
-        lambda full, part: closed_loop_figures.ablation_table({"our loop": full, "part": part})[
-            "lost"
-        ],
-        {"full": EARNED, "part": EARNED / 2},
-        apart=frozenset({"full", "part"}),
+    "closed_loop_figures.build_up_table": MetricCase(
+        lambda totals: closed_loop_figures.build_up_table(
+            pd.DataFrame(totals, columns=list("abc"[: np.shape(totals)[1]]))
+        )[["adds", "low", "high"]],
+        {"totals": EARNED},
     ),
     "conversion.naive_probability": MetricCase(
         guessed,
@@ -181,6 +180,9 @@ BESIDES = {
     + "test_learning_is_drawn_as_means_over_networks",
     "budget_policy_figures.crowd_figure": PLANS + "test_the_crowd_is_drawn_by_policy_and_by_week",
     "budget_policy_figures.size_figure": PLANS + "test_sizes_are_drawn_above_or_below_the_floor",
+    "closed_loop_figures.history_figure": FIGURES
+    + "test_figures_show_every_history_and_every_curve",
+    "closed_loop_figures.loss_figure": FIGURES + "test_figures_show_every_history_and_every_curve",
     "closed_loop_figures.rounds_figure": FIGURES + "test_figures_show_every_strategy_and_round",
     "closed_loop_figures.worth_figure": FIGURES + "test_figures_show_every_strategy_and_round",
     "closed_loop_figures.measured_figure": FIGURES + "test_figures_show_every_strategy_and_round",
@@ -226,17 +228,35 @@ BESIDES = {
             *(
                 f"closed_loop.{name}"
                 for name in (
-                    "study_customers",
+                    "Setup",
                     "World",
                     "World.open",
-                    "World.deep",
+                    "World.of",
+                    "World.banners",
+                    "World.history",
+                    "World.play",
+                    "TaughtModel",
+                    "TaughtModel.of",
+                    "TaughtModel.strategy",
+                    "TaughtModel.alike",
+                    "try_history",
+                    "best_setups",
+                    "learners",
                     "competing_strategies",
-                    "ablations",
+                    "told_displacement",
+                    "nulls",
+                    "build_up",
                     "privileged",
+                    "learning_curve",
+                    "totals",
+                    "paid_histories",
+                    "enter_strategies",
+                    "said_of_loop",
+                    "said_of_part",
+                    "customers_needed",
                     "interest_found",
                 )
             ),
-            *(f"closed_loop_figures.{name}" for name in ("compare_in_words",)),
             *(
                 f"conversion.{name}"
                 for name in (
@@ -351,5 +371,3 @@ def test_reports_and_gifts_that_cannot_be_are_refused():
         funnel.blame(report)
     with pytest.raises(KeyError, match="report has no column 'attainable'"):
         funnel.blame(report[["rate"]])
-    with pytest.raises(ValueError, match="our loop .*: give equal shapes"):
-        closed_loop_figures.strategy_standings({"oracle": EARNED, "our loop": EARNED[:3]})

@@ -1,5 +1,7 @@
 """The campaign: a profit that adds up, rules that bind, and estimates that hold the truth."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -7,7 +9,10 @@ import pytest
 
 from pm_utils.chapters import closed_loop_figures
 from pm_utils.loop import campaign
+from pm_utils.loop.ad_menu import AdCatalogue
+from pm_utils.loop.bound import profit_bound
 from pm_utils.loop.campaign import Campaign, Log, assign, estimate, incremental_profit, run_campaign
+from pm_utils.loop.strategies import Oracle
 from pm_utils.market import Creatives, TruthParameters
 from pm_utils.market.dynamics import ORDER_WEEKS
 from tests.support.market_world import small_market
@@ -155,13 +160,14 @@ def test_what_a_run_earned_is_the_sum_of_its_weeks():
     first = spy.observations[0]
     who = np.flatnonzero(first.treated)
     ads, once = np.full(len(who), 5), np.ones(len(who), int)
-    week = [incremental_profit(market, who, ads, once, np.zeros(len(who))).sum() / 300]
+    rested = np.zeros(len(who))
+    week = [incremental_profit(market, who, ads, once, rested, weeks_after=3).sum() / 300]
     alive = who[spy.observations[1].reachable[who]]
     tired = spy.observations[1].fatigue[alive]
     assert tired == pytest.approx(market.truth.retention)
-    week.append(
-        incremental_profit(market, alive, ads[: len(alive)], once[: len(alive)], tired).sum() / 300
-    )
+    ads, once = ads[: len(alive)], once[: len(alive)]
+    second = incremental_profit(market, alive, ads, once, tired, weeks_after=2)
+    week.append(second.sum() / 300)
     assert done.true_profit[0] == pytest.approx(sum(week))
 
 
@@ -250,33 +256,33 @@ def test_rounds_are_estimated_by_their_own_weeks():
 def true() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     best = 1 + rng.random((3, 4))
-    shares = dict(zip(closed_loop_figures.STYLES, (1, 0.6, 0.5, 0.2, 0.1, 0), strict=True))
-    return {name: best * share for name, share in shares.items()}
+    shares = (1, 0.6, 0.5, 0.3, 0.2, 0.1, 0)
+    named = zip(closed_loop_figures.STYLES, shares, strict=True)
+    return {name: best * share for name, share in named}
 
 
-def test_standings_are_shares_of_the_oracle(true):
-    table = closed_loop_figures.strategy_standings(true)
-    assert table.loc["our loop", "share of oracle"] == pytest.approx(0.6)
-    assert table.loc["logistic targeting", "share, last round"] == pytest.approx(0.5)
-    assert table.loc["oracle", " ±"] == pytest.approx(0)
-    assert table.loc["oracle", "$ per customer"] == pytest.approx(true["oracle"].sum(1).mean())
+def test_standings_pay_for_the_history_and_are_shares_of_the_bound(true):
+    campaign = pd.DataFrame({name: earned.sum(1) for name, earned in true.items()})
+    history = pd.DataFrame(-0.25, campaign.index, campaign.columns)
+    bound = campaign["oracle"].to_numpy()
+    table = closed_loop_figures.strategy_standings(campaign, history, bound)
+    ours = table.loc["our loop"]
+    assert ours["campaign ($)"] - ours["net ($)"] == pytest.approx(0.25)
+    assert ours["share of bound"] == pytest.approx(0.6 - (0.25 / bound).mean())
+    share = (campaign["our loop"] - 0.25) / bound
+    assert ours["± "] == pytest.approx(4.303 * share.std() / 3**0.5, rel=1e-3)
+    with pytest.raises(ValueError, match="3 and 2 markets: give equal columns and rows"):
+        closed_loop_figures.strategy_standings(campaign, history[:2], bound)
 
 
-def test_what_a_part_is_worth_is_paired():
-    base = np.array([[1.0, 1.0], [5.0, 5.0], [9.0, 9.0]])
-    table = closed_loop_figures.ablation_table({"our loop": base, "a": base - 0.5, "b": base - 0.1})
-    assert list(table.index) == ["b", "a"]
-    assert table.loc["a", "lost"] == pytest.approx(1.0)
-    markets = table.drop(columns="lost").loc["a"]
-    assert markets.to_numpy() == pytest.approx(1.0)  # markets differ, pairs do not
-    assert list(markets.index) == ["market 1", "market 2", "market 3"]
-
-
-@pytest.mark.parametrize(
-    ("ends", "word"), [((0.1, 0.2), "ahead"), ((-0.2, -0.1), "behind"), ((-0.1, 0.2), "apart")]
-)
-def test_the_result_chooses_the_sentence(ends, word):
-    assert word in closed_loop_figures.compare_in_words(*ends, "a", "b")
+def test_what_a_part_adds_is_paired_and_adds_up():
+    base = np.array([1.0, 5.0, 9.0])
+    totals = pd.DataFrame({"bare": base, "a": base + 0.5, "b": base + 0.4})
+    table = closed_loop_figures.build_up_table(totals)
+    assert list(table.index) == ["bare", "a", "b"]
+    assert table["adds"].tolist() == pytest.approx([5.0, 0.5, -0.1])
+    assert table.loc["a", ["low", "high"]].tolist() == pytest.approx([0.5, 0.5])  # no luck in pairs
+    assert table["market 2"].sum() == pytest.approx(5.4)
 
 
 def test_figures_show_every_strategy_and_round(true):
@@ -284,13 +290,79 @@ def test_figures_show_every_strategy_and_round(true):
     left, right = figure.axes
     assert len([line for line in left.lines if len(line.get_xdata()) == 4]) == len(true)
     assert len(right.collections) == len(true)
-    table = closed_loop_figures.ablation_table({"our loop": true["oracle"], "a": true["null"]})
-    assert len(closed_loop_figures.worth_figure(table).axes[0].patches) == 1
+    totals = pd.DataFrame({"a": true["null"].sum(1), "b": true["our loop"].sum(1)})
+    table = closed_loop_figures.build_up_table(totals)
+    assert len(closed_loop_figures.worth_figure(table).axes[0].patches) == 2
     names = ["truth", "holdout", "low", "high", "books", "books, displaced off"]
     numbers = pd.DataFrame([[1.0, 2, 0, 4, 3, 2]] * 3, [1, 2, "all"], names)
     panel = closed_loop_figures.measured_figure(numbers).axes[0]
     assert list(panel.get_xticks()) == [1, 2]
     plt.close("all")
+
+
+def test_figures_show_every_history_and_every_curve():
+    trials = pd.DataFrame(
+        [["our loop", 25, 0.5, 0.4], ["our loop", 80, 1.0, 0.7], ["RFM rule", 25, 0.2, 0.1]],
+        columns=["strategy", "banners", "campaign", "net"],
+    )
+    left, right = closed_loop_figures.history_figure(trials, 2.0).axes
+    assert [line.get_ydata()[-1] for line in left.lines[:2]] == [1.0, 0.2]
+    assert [line.get_ydata()[-1] for line in right.lines[:2]] == [0.7, 0.1]
+    assert left.get_xticks().tolist() == [25, 80]
+    curve = pd.Series([3.0, 2.0, 1.0], [0, 4, 8])
+    axes = closed_loop_figures.loss_figure({"a": curve, "b": curve}).axes[0]
+    assert [line.get_xdata().tolist() for line in axes.lines] == [[4, 8]] * 2
+    plt.close("all")
+
+
+# --- A history, and customers who leave ----------------------------------------------------------
+
+
+def test_banners_by_hand():
+    market = small_market(40, creatives=ADS)
+    t, c, k, weeks = market.truth, market.truth_of_customers, 2, 3
+    who = np.arange(40)
+    fatigue, total = 0.0, 0.0
+    for _ in range(weeks):
+        for ad in range(len(ADS)):
+            each = (who, np.full(40, ad), np.full(40, k), np.full(40, fatigue))
+            total += incremental_profit(market, *each).mean() / len(ADS)
+        fatigue = t.retention * (fatigue + k)
+    assert campaign.exploration_profit(market, k * weeks, weeks) == pytest.approx(total, rel=1e-5)
+    assert (c.order_rate > 0).all()
+
+
+def test_who_leaves_because_of_ads_takes_the_weeks_that_are_left():
+    market = small_market(60, creatives=ADS, truth=TruthParameters(leaving_fatigue=0.5))
+    t, c, who = market.truth, market.truth_of_customers, np.arange(60)
+    flight = (who, who % len(ADS), np.full(60, 3), np.zeros(60))
+    now = incremental_profit(market, *flight)
+    before = incremental_profit(market, *flight, weeks_after=2)
+    more = c.leaving * (np.exp(0.5 * 3) - 1)  # chances of this size stay below one
+    lost = t.margin * c.order_value * c.order_rate * (1 + (1 - c.leaving))
+    assert now - before == pytest.approx(more * lost)
+
+
+def test_the_bound_is_reached_where_nothing_is_scarce_and_nobody_tires():
+    """With a budget for the cap of all and ads that leave no trace, greed is the best plan."""
+    truth = TruthParameters(fatigue=0.0, annoyance=0.0, leaving_fatigue=0.0, leaving_base=0.0)
+    truth = replace(truth, leaving_bounds=(0.0, 0.0), impression_cost=0.0)
+    menu = AdCatalogue.of(1)
+    market = small_market(50, creatives=menu.creatives(), truth=truth)
+    plan = Campaign(rounds=2, weeks=2, budget=3.0, frequency_cap=3, holdout=0.2)
+    greedy = run_campaign(market, Oracle(market, plan, menu), plan).true_profit.sum()
+    assert profit_bound(market, plan) == pytest.approx(greedy, rel=1e-4)
+
+
+def test_a_finer_grid_gives_a_tighter_bound_that_still_holds():
+    menu = AdCatalogue.of(1)
+    market = small_market(80, creatives=menu.creatives())
+    plan = Campaign(rounds=2, weeks=3, budget=2.0)
+    best = run_campaign(market, Oracle(market, plan, menu), plan).true_profit.sum()
+    rough, fine = (profit_bound(market, plan, step=step) for step in (1.0, 0.1))
+    assert best <= fine <= rough
+    with pytest.raises(ValueError, match="step"):
+        profit_bound(market, plan, step=0)
 
 
 # --- Inputs ---------------------------------------------------------------------------------------

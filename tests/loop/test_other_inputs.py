@@ -99,6 +99,9 @@ ROW_CASES = {
         apart=frozenset({"customer", "creative", "impressions", "fatigue"}),
         by_row=True,
     ),
+    "campaign.weeks_there": case(
+        lambda leaving: campaign.weeks_there(leaving, 3), rows={"leaving": RATE / 4}, by_row=True
+    ),
     "campaign.WeekView": case(
         lambda **rows: vars(WeekView(0, 0, **rows, budget=9)),
         "treated",
@@ -245,6 +248,7 @@ BESIDES = {
             "RandomEffects",
             "RandomEffects.fit",
             "DeepResponse.fit",
+            "DeepResponse.loss",
             "LogisticResponse.fit",
         )
     },
@@ -255,9 +259,10 @@ BESIDES = {
             *("ad_menu.AdCatalogue.one_hot", "ad_menu.AdCatalogue.archive"),
             *("ad_menu.one_hot_texts", "ad_menu.write_texts", "ad_menu.draw_ads"),
             *("campaign.Campaign", "campaign.assign", "campaign.Strategy"),
+            *("campaign.exploration_profit", "bound.profit_bound"),
             *("campaign.Strategy.learn", "campaign.Strategy.send"),
             "customer_profiles.learned_profile",  # of a `PurchaseSummary`, which was checked
-            *("planner.Prices", "planner.Prices.of", "planner.annoyance_cost"),
+            *("planner.Prices", "planner.Prices.of", "planner.later_cost"),
             *("reporting.measurement_report", "response_data.ResponseLog.empty"),
             *("response_data.shuffled", "response_data.shuffled_exploration"),
             *(f"response_models.{name}" for name in ("DeepResponse", "LogisticResponse")),
@@ -329,3 +334,8 @@ def test_models_know_their_customers_and_ads():
     ):
         with pytest.raises(ValueError, match="ad is out of range in 30 of 30"):
             model.fit(strange, ResponseLog.empty())
+    deep = response_models.DeepResponse(profile, MENU, first_steps=1)
+    with pytest.raises(ValueError, match="ad is out of range in 30 of 30"):
+        deep.loss(strange)
+    with pytest.raises(ValueError, match="there is no loss"):
+        deep.loss(ResponseLog.empty())

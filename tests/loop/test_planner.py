@@ -10,8 +10,8 @@ from pm_utils.loop.campaign import Log
 from pm_utils.loop.planner import (
     Prices,
     allocate_impressions,
-    annoyance_cost,
     cannibalisation_rate,
+    later_cost,
     spread_evenly,
 )
 from pm_utils.market import TruthParameters
@@ -69,14 +69,19 @@ def test_spread_is_even_and_spends_everything():
     assert set(counts[able]) == {2, 3}
 
 
-def test_what_an_impression_costs_later_is_the_slope_of_the_truth():
-    market = small_market(200, truth=TruthParameters(annoyance=0.01))
+@pytest.mark.parametrize("leaving", [0.0, 0.01])
+def test_what_an_impression_costs_later_is_the_slope_of_the_truth(leaving):
+    truth = TruthParameters(annoyance=0.01, leaving_fatigue=leaving)
+    market = small_market(200, truth=truth)
     c, t = market.truth_of_customers, market.truth
     lost, tired = 0.0, 1e-4
-    for _ in range(6):
-        lost = lost + t.margin * c.order_value * c.order_rate * (1 - np.exp(-c.annoyance * tired))
+    for week in range(6):
+        organic = t.margin * c.order_value * c.order_rate
+        lost = lost + organic * (1 - np.exp(-c.annoyance * tired))
+        left = sum((1 - c.leaving) ** later for later in range(5 - week))
+        lost = lost + organic * left * c.leaving * np.expm1(leaving * tired)
         tired *= t.retention
-    assert annoyance_cost(market, 6) == pytest.approx(lost / 1e-4, rel=1e-3)
+    assert later_cost(market, 6) == pytest.approx(lost / 1e-4, rel=1e-3)
 
 
 def made_up_log(displaced: float, *, n: int = 20_000, drift: float = 1.0) -> tuple[Log, np.ndarray]:

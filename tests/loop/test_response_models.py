@@ -8,7 +8,7 @@ import torch
 
 from pm_utils.chapters import closed_loop
 from pm_utils.loop import customer_profiles, response_data
-from pm_utils.loop.campaign import Log
+from pm_utils.loop.campaign import Campaign, Log
 from pm_utils.loop.customer_profiles import Profile, summarise_purchases
 from pm_utils.loop.response_data import ResponseLog, from_campaign, shuffled, subsample_negatives
 from pm_utils.loop.response_models import (
@@ -172,11 +172,54 @@ def test_networks_side_by_side_do_not_touch_each_other():
     assert grads[0] == grads[2] == 0
 
 
-def test_neither_biases_nor_fatigue_are_penalised(past):
-    deep = DeepResponse(customer_profiles.plain_profile(past), MENU)
-    free = {id(part) for part in deep.optimizer.param_groups[1]["params"]}
-    nets = deep.nets
-    assert free == {id(part) for part in (nets.inner.bias, nets.wide.bias, nets.fatigue_effect)}
+def test_products_are_penalised_most_and_biases_and_fatigue_not_at_all(past, banners):
+    plain, settings = customer_profiles.plain_profile(past), {"first_steps": 1}
+    deep = DeepResponse(plain, MENU, weight_decay=50.0, single_decay=5.0, **settings)
+    deep.fit(banners.rows, ResponseLog.empty())
+    names = {id(part): name for name, part in deep.nets.named_parameters()}
+    found = {
+        names[id(part)]: group["weight_decay"] * len(banners.rows.ad)
+        for group in deep.optimizer.param_groups
+        for part in group["params"]
+    }
+    assert found == pytest.approx(
+        dict.fromkeys(("inner.weight", "code", "levels"), 50.0)
+        | dict.fromkeys(("wide.weight", "appeal"), 5.0)
+        | dict.fromkeys(("inner.bias", "wide.bias", "fatigue_effect"), 0.0)
+    )
+
+
+def test_the_history_counts_steps_and_a_callback_hears_of_each(past, banners):
+    deep, heard = DeepResponse(customer_profiles.plain_profile(past), MENU, first_steps=5), []
+    deep.fit(banners.rows, ResponseLog.empty(), callback=heard.append)
+    assert heard == [1, 2, 3, 4, 5]
+    assert (deep.history.steps, deep.history.rows) == (5, 5 * deep.batch_size)
+    assert len(deep.history.train) == 5
+
+
+def test_the_loss_of_rows_is_that_of_the_logits(past, banners):
+    deep = DeepResponse(customer_profiles.plain_profile(past), MENU, first_steps=5)
+    deep.fit(banners.rows, ResponseLog.empty())
+    rows = banners.rows
+    click, order = 1 / (1 + np.exp(-deep.logits()[:, rows.customer, rows.ad].astype(float)))
+    said = rows.clicks * np.log(click) + (rows.impressions - rows.clicks) * np.log(1 - click)
+    said += rows.orders * np.log(order) + (rows.clicks - rows.orders) * np.log(1 - order)
+    assert deep.loss(rows) == pytest.approx(-said.sum() / rows.impressions.sum(), rel=1e-4)
+
+
+def test_products_of_traits_and_levels_are_held_back_by_their_own_penalty(past, banners):
+    plain, moved = customer_profiles.plain_profile(past), []
+    for interaction in (1.0, 1e6):
+        model = LogisticResponse(plain, MENU, interaction=interaction)
+        model.fit(banners.rows, ResponseLog.empty())
+        traits, levels = 1 + plain.traits.shape[1], MENU.one_hot().shape[1]
+        other, coef = model.one_hot.shape[1] - model.other_levels.start, model.coef[0][:-1]
+        single = np.r_[coef[1 : traits + 2], coef[traits + 2 + other :][:levels]]
+        products = np.r_[coef[traits + 2 :][:other], coef[traits + 2 + other + levels :]]
+        assert len(coef) == 1 + len(single) + len(products)
+        moved.append((np.abs(single).max(), np.abs(products).max()))
+    assert moved[0][1] > 0.01 > 1e-3 > moved[1][1]
+    assert moved[1][0] > 0.1
 
 
 def test_fatigue_lowers_clicks_and_not_orders():
@@ -333,10 +376,18 @@ def test_the_same_seed_learns_the_same(past, banners):
 
 
 def test_studying_customers_reads_orders_and_banners_only(market):
-    past, banners, profile = closed_loop.study_customers(
-        market, weeks=20, banners=30, epochs=1, seed=0
+    study = {"weeks": 20, "epochs": 1, "net": {}}
+    world = closed_loop.World.of(market, Campaign(), **study)
+    assert world.past.weeks == 20
+    assert world.banners(30).banners.record[0, 0].sum() == 30 * N
+    assert world.profile.traits.shape == (N, 9 + 32)
+    assert np.isfinite(world.profile.affinity).all()
+
+
+def test_more_banners_hold_the_fewer_and_later_ones_are_others(market):
+    world = closed_loop.World.of(market, Campaign(), weeks=20, epochs=1, net={})
+    few, more, later = (
+        world.banners(count, first=first).banners.record[0, 0]
+        for count, first in ((3, 0), (5, 0), (2, 3))
     )
-    assert past.weeks == 20
-    assert banners.record[0, 0].sum() == 30 * N
-    assert profile.traits.shape == (N, 9 + 32)
-    assert np.isfinite(profile.affinity).all()
+    assert np.array_equal(more, few + later)

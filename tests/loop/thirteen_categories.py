@@ -41,16 +41,16 @@ GARDEN, SOLEMN = 12, 4
 
 from pm_utils import market
 from pm_utils.chapters import closed_loop
-from pm_utils.chapters.closed_loop import study_customers
+from pm_utils.chapters.closed_loop import NETWORK
 from pm_utils.creatives.image import networks
 from pm_utils.creatives.text import evaluation
 from pm_utils.creatives.text.evaluation import ADS
-from pm_utils.loop import planner, strategies
+from pm_utils.loop import strategies
 from pm_utils.loop.ad_menu import LOOKS, AdCatalogue, one_hot_texts
 from pm_utils.loop.campaign import Campaign, Log, incremental_profit, run_campaign
 from pm_utils.loop.customer_profiles import no_profile, plain_profile
 from pm_utils.loop.response_data import ResponseLog
-from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
+from pm_utils.loop.response_models import LogisticResponse
 from pm_utils.market import Market, TruthParameters, Uniform, headlines, population, renderer
 from pm_utils.measurement import post_click
 from tests.support.market_world import made_up_households, small_market
@@ -58,6 +58,10 @@ from tests.support.market_world import made_up_households, small_market
 N, WEEKS, BANNERS = 500, 40, 120
 CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, frequency_cap=6)
 MENU = AdCatalogue.of(2)
+SETUPS = {name: closed_loop.Setup(BANNERS) for name in closed_loop.RULES} | {
+    name: closed_loop.Setup(BANNERS, strengths[0])
+    for name, strengths in closed_loop.PENALTIES.items()
+}
 FANS = np.arange(N) % 2 == 0  # of the new tone
 
 
@@ -69,19 +73,23 @@ def world() -> closed_loop.World:
     made = Market(N, 0, creatives=MENU.creatives(), truth=truth, households=households)
     made.truth_of_customers.tone[:] = 0
     made.truth_of_customers.tone[:, SOLEMN] = np.where(FANS, 7, -3)
-    study = {"weeks": WEEKS, "banners": BANNERS, "epochs": 2}
-    past, banners, profile = study_customers(made, seed=0, **study)
-    shop = strategies.ShopKnowledge(past, banners, planner.Prices.of(made), CAMPAIGN)
-    settings = {"first_steps": 100, "steps": 20}
-    base = RandomEffects(DeepResponse(profile, MENU, seed=0, **settings), MENU)
-    base.fit(banners, ResponseLog.empty())
-    return closed_loop.World(made, shop, profile, settings, base)
+    net = {"first_steps": 100, "steps": 20}
+    return closed_loop.World.of(made, CAMPAIGN, weeks=WEEKS, epochs=2, net=net)
 
 
 @pytest.fixture(scope="module")
-def players(world) -> dict[str, object]:
-    makers = (closed_loop.competing_strategies, closed_loop.ablations, closed_loop.privileged)
-    return {name: each for make in makers for name, each in make(world, MENU).items()}
+def taught(world) -> dict[str, closed_loop.TaughtModel]:
+    return closed_loop.learners(world, MENU, SETUPS)
+
+
+@pytest.fixture(scope="module")
+def players(world, taught) -> dict[str, object]:
+    ours = taught[NETWORK]
+    made = closed_loop.competing_strategies(world, MENU, SETUPS, taught)
+    made |= closed_loop.nulls(world, MENU, SETUPS[NETWORK], 1)
+    made |= closed_loop.build_up(world, MENU, MENU, SETUPS[NETWORK], ours)
+    made |= closed_loop.privileged(world, MENU, SETUPS[NETWORK], ours)
+    return made | {"oracle": strategies.Oracle(world.market, CAMPAIGN, MENU)}
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +98,9 @@ def runs(world, players) -> dict:
 
 
 @pytest.fixture(scope="module")
-def logistic(world) -> LogisticResponse:
-    model = LogisticResponse(plain_profile(world.shop.past), MENU)
-    model.fit(world.shop.banners.rows, ResponseLog.empty())
+def logistic(world, taught) -> LogisticResponse:
+    model = LogisticResponse(world.plain, MENU)
+    model.fit(taught[NETWORK].shop.banners.rows, ResponseLog.empty())
     return model
 
 
@@ -144,9 +152,9 @@ def test_orders_are_counted_under_their_own_category(world):
     orders = world.market.orders(WEEKS)
     want = pd.crosstab(orders["customer"], orders["category"], dropna=False)
     want = want.reindex(index=range(N), columns=CATEGORIES, fill_value=0)
-    assert np.array_equal(world.shop.past.counts, want)
+    assert np.array_equal(world.past.counts, want)
     assert want["garden"].sum() > 100
-    assert world.profile.affinity.shape == no_profile(world.shop.past).affinity.shape == (N, 13)
+    assert world.profile.affinity.shape == no_profile(world.past).affinity.shape == (N, 13)
 
 
 def test_receipts_fit_to_the_category_of_the_ad():
@@ -175,8 +183,8 @@ def some_pairs(size: int = 300) -> tuple[np.ndarray, np.ndarray]:
 NEWEST = ("garden", "solemn", "none", 0)
 
 
-def test_networks_say_the_same_of_a_pair_alone_and_among_all(world):
-    model, (customer, ad) = world.base.model, some_pairs()
+def test_networks_say_the_same_of_a_pair_alone_and_among_all(world, taught):
+    model, (customer, ad) = taught[NETWORK].model.model, some_pairs()
     levels = MENU.codes()[ad]
     near = world.profile.affinity[customer, levels[:, 0]]
     x = torch.as_tensor(np.column_stack([world.profile.traits[customer], near]))
@@ -195,19 +203,19 @@ def test_the_regression_says_the_same_of_a_pair_alone_and_among_all(logistic):
     assert x.shape[1] == p + 2 + (5 + 5 + 2) + p * (13 + 5 + 5 + 2)
 
 
-def test_the_liking_of_the_new_tone_reaches_its_coefficient(world):
+def test_the_liking_of_the_new_tone_reaches_its_coefficient(world, taught):
     """On average over all customers, more like it than dislike it."""
-    model = LogisticResponse(no_profile(world.shop.past), MENU, personal=False)
-    model.fit(world.shop.banners.rows, ResponseLog.empty())
+    model = LogisticResponse(no_profile(world.past), MENU, personal=False)
+    model.fit(taught[NETWORK].shop.banners.rows, ResponseLog.empty())
     tones = model.coef[0][1 + 13 : 1 + 13 + 5]
     assert tones.argmax() == SOLEMN
     assert tones[SOLEMN] - tones.mean() > 3 * np.delete(tones, SOLEMN).std()
     assert tones[SOLEMN] - np.delete(tones, SOLEMN).mean() > 0.3
 
 
-def test_fans_of_the_new_tone_are_told_from_the_others_by_their_own_effects(world):
+def test_fans_of_the_new_tone_are_told_from_the_others_by_their_own_effects(taught):
     """Each customer's effects hold constant, categories, tones, looks and discount."""
-    base = world.base
+    base = taught[NETWORK].model
     assert base.x[0].shape == (len(MENU), 1 + 13 + 5 + 2 + 1)
     assert base.effects.shape == (N, 22 + 2)
     ad = ad_of(*NEWEST)
@@ -229,11 +237,11 @@ def test_everybody_plays(players, runs):
         assert (done.impressions <= CAMPAIGN.budget * CAMPAIGN.weeks).all()
     total = {name: done.true_profit.sum() for name, done in runs.items()}
     assert max(total, key=total.get) == "oracle"
-    assert max(total["our loop"], total["logistic targeting"]) > total["null"]
+    assert max(total["our loop"], total["logistic targeting"]) > total["null 1"]
 
 
 def test_favourites_are_sent_in_their_own_category(world, runs):
-    favourite = plain_profile(world.shop.past).affinity.argmax(1)
+    favourite = plain_profile(world.past).affinity.argmax(1)
     sent = runs["RFM rule"].log.rows()
     category = MENU.creatives().category[sent["creative"]]
     assert np.array_equal(category, favourite[sent["customer"]])
@@ -260,9 +268,9 @@ def test_fans_get_the_new_tone(runs, name):
     assert solemn[fan].mean() > solemn[~fan].mean() + 0.2
 
 
-def test_one_ad_for_all_is_in_the_new_tone(world):
+def test_one_ad_for_all_is_in_the_new_tone(taught):
     """It is the best on average, and the shop can find that."""
-    player = strategies.OneAd(world.shop, MENU, seed=0)
+    player = strategies.OneAd(taught[NETWORK].shop, MENU, seed=0)
     player.learn(Log(np.ones(N, bool), CAMPAIGN.weeks))
     assert MENU.creatives().tone[player.ad[0]] == SOLEMN
 

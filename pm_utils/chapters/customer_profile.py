@@ -1,6 +1,6 @@
 """Chapter 03: its contenders, how they are scored, and what may be said of a learned profile."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,10 @@ TAGGERS = {
 NAIVE_TAGS = ("last eight weeks", "rate")
 FIRST = "macro AP of first purchases"
 SMALL = 0.005  # of a precision, an AUC or an overlap: less is too little to act on
+# What an interval says of the size of a difference.
+ALIKE = "indistinguishable in practice"
+APART = "far enough apart to matter"
+UNCLEAR = "not told apart finely enough to say whether it matters"
 
 
 def guesses_without_network(
@@ -60,6 +64,8 @@ def guesses_without_network(
     }
     own, own_judged = inputs.wide(learned).numpy(), inputs.wide(judged).numpy()
     svd = TruncatedSVD(16, random_state=seed).fit(inputs.features(learned))
+    # Its first numbers spread far wider than the standardised history. A third brings them nearer,
+    # and a penalty on coefficients holds smaller numbers back more. Trees do not mind the scale.
     profile, profile_judged = (svd.transform(inputs.features(s)) / 3 for s in (learned, judged))
     both = own_and_profile(own, profile)
     both_judged = own_and_profile(own_judged, profile_judged)
@@ -246,37 +252,48 @@ def resampled_tag_scores(
     return table.assign(**{FIRST: first["macro_ap"]})
 
 
-def said_of_size(classical: float, deep: float) -> str:
-    """Say whether a difference between two shares matters.
+def said_of_size(low: float, high: float) -> str:
+    """Say whether a difference between two shares matters, by its whole interval.
 
     Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
-    classical, deep : float
-        Figures of one row of the scoreboard.
+    low, high : float
+        Ends of the interval for deep minus classical, as in a claim of the scoreboard.
 
     Returns
     -------
     str
-        ``"indistinguishable in practice"`` where they differ by less than `SMALL`, else ``"far
-        enough apart to matter"``.
+        `ALIKE` where the interval lies within `SMALL` of zero, `APART` where all of it lies beyond
+        on one side, else `UNCLEAR`.
+
+    Raises
+    ------
+    ValueError
+        When an end is not finite, or the interval is upside down.
 
     Examples
     --------
     >>> from pm_utils.chapters.customer_profile import said_of_size
-    >>> said_of_size(0.700, 0.703)  # on a list of 1,000 households, about three buyers more
+    >>> said_of_size(0.002, 0.004)  # on a list of 1,000 households, two to four buyers more
     'indistinguishable in practice'
-    >>> said_of_size(0.70, 0.68)
+    >>> said_of_size(-0.03, -0.01)
     'far enough apart to matter'
+    >>> said_of_size(-0.001, 0.006)
+    'not told apart finely enough to say whether it matters'
     """
-    if abs(deep - classical) < SMALL:
-        return "indistinguishable in practice"
-    return "far enough apart to matter"
+    if not -np.inf < low <= high < np.inf:
+        raise ValueError(
+            f"low and high are {low} and {high}: give finite ends, the lower one first"
+        )
+    if low > -SMALL and high < SMALL:
+        return ALIKE
+    return APART if low > SMALL or high < -SMALL else UNCLEAR
 
 
-def worth_of_profile(verdicts: Mapping[str, str], small: Iterable[str] = ()) -> str:
-    """Say in one sentence what a learned profile bought that other methods did not.
+def worth_of_profile(verdicts: Mapping[str, str], sizes: Mapping[str, str]) -> str:
+    """Say in two sentences what a learned profile bought that other methods did not.
 
     Explained in chapter ``customer-profile``.
 
@@ -284,36 +301,64 @@ def worth_of_profile(verdicts: Mapping[str, str], small: Iterable[str] = ()) -> 
     ----------
     verdicts : dict
         ``"beats"``, ``"loses"``, ``"tie"`` or ``"undertrained"`` by task.
-    small : iterable of str
-        Tasks in which the difference is too small to matter.
+    sizes : dict
+        What `said_of_size` says of each task's interval.
+
+    Returns
+    -------
+    str
+        "Something" needs a win that matters; "nothing" needs every task to be decided, so that
+        neither an undertrained network nor a wide interval counts as a loss.
+
+    Raises
+    ------
+    ValueError
+        When a task has a verdict and no size, or the other way round.
 
     Examples
     --------
-    >>> from pm_utils.chapters.customer_profile import worth_of_profile
-    >>> said = worth_of_profile({"tags": "beats", "age": "tie", "income": "loses"}, ["tags"])
+    >>> from pm_utils.chapters.customer_profile import ALIKE, APART, UNCLEAR, worth_of_profile
+    >>> verdicts = {"tags": "beats", "age": "tie", "income": "loses"}
+    >>> said = worth_of_profile(verdicts, {"tags": ALIKE, "age": UNCLEAR, "income": APART})
     >>> print(said)  # doctest: +NORMALIZE_WHITESPACE
-    On this page the learned profile bought nothing that SVD and receipts did not: it wins by an
-    amount too small to matter at tags, cannot be told apart at age and loses at income. So start
-    with those: they cost seconds and need no care.
+    On this page the learned profile was not shown to buy anything that matters beyond SVD and
+    receipts: it wins by an amount too small to matter at tags, cannot be told apart at age and
+    loses at income. So start with those.
     """
-    small = set(small)
-    groups = {
-        "wins at": [t for t, v in verdicts.items() if v == "beats" and t not in small],
-        "wins by an amount too small to matter at": [
-            t for t, v in verdicts.items() if v == "beats" and t in small
-        ],
-        "cannot be told apart at": [t for t, v in verdicts.items() if v == "tie"],
-        "loses at": [t for t, v in verdicts.items() if v == "loses"],
-        "is undertrained at": [t for t, v in verdicts.items() if v == "undertrained"],
+    if set(verdicts) != set(sizes):
+        raise ValueError(f"verdicts are of {[*verdicts]}, sizes of {[*sizes]}: give both of each")
+    if set(verdicts.values()) <= {"undertrained"}:
+        return (
+            "On this page what the learned profile buys is undecided: its networks are "
+            "undertrained at every task. So train them longer before you judge them."
+        )
+    said = {
+        ("beats", APART): "wins at",
+        ("beats", UNCLEAR): "wins by an amount that may be too small to matter at",
+        ("beats", ALIKE): "wins by an amount too small to matter at",
+        ("tie", APART): "cannot be told apart at",  # the seeds disagree
+        ("tie", UNCLEAR): "cannot be told apart at",
+        ("tie", ALIKE): "does as well in practice at",
+        ("loses", ALIKE): "loses by an amount too small to matter at",
+        ("loses", UNCLEAR): "loses by an amount that may be too small to matter at",
+        ("loses", APART): "loses at",
     }
-    found, advice = "nothing", "So start with those: they cost seconds and need no care."
-    if groups["wins at"]:
-        found, advice = "something", "So try both on your own task before you settle for one."
-    said = [f"{words} {_listed(tasks)}" for words, tasks in groups.items() if tasks]
-    return (
-        f"On this page the learned profile bought {found} that SVD and receipts did not: "
-        f"it {_listed(said)}. {advice}"
+    groups: dict[str, list[str]] = {words: [] for words in [*said.values(), "is undertrained at"]}
+    for task, verdict in verdicts.items():
+        groups[said.get((verdict, sizes[task]), "is undertrained at")].append(task)
+    undecided = (
+        "wins by an amount that may be too small to matter at",
+        "cannot be told apart at",
+        "is undertrained at",
     )
+    found, advice = "bought nothing that matters beyond SVD and receipts", "So start with those."
+    if groups["wins at"]:
+        found = "bought something that SVD and receipts did not"
+        advice = "So try both on your own task before you settle for one."
+    elif any(groups[words] for words in undecided):
+        found = "was not shown to buy anything that matters beyond SVD and receipts"
+    each = _listed([f"{words} {_listed(tasks)}" for words, tasks in groups.items() if tasks])
+    return f"On this page the learned profile {found}: it {each}. {advice}"
 
 
 def _listed(words: list[str]) -> str:

@@ -54,19 +54,64 @@ def test_a_training_is_judged_by_where_its_loss_is_least():
     assert found == ["under-trained", "under-trained", in_between, "over-fitted", "over-fitted"]
 
 
-def test_a_small_win_buys_nothing_and_a_large_one_does():
+ALIKE, APART, UNCLEAR = customer_profile.ALIKE, customer_profile.APART, customer_profile.UNCLEAR
+
+
+def test_only_a_win_that_matters_buys_something():
     verdicts = {"tags": "beats", "age": "tie", "income": "undertrained", "likes": "loses"}
-    small = customer_profile.worth_of_profile(verdicts, ["tags", "age"])
-    assert "bought nothing" in small and "too small to matter at tags," in small
-    assert "loses at likes and is undertrained at income. So start with those" in small
-    large = customer_profile.worth_of_profile(verdicts)
+    sizes = {"tags": APART, "age": UNCLEAR, "income": APART, "likes": ALIKE}
+    large = customer_profile.worth_of_profile(verdicts, sizes)
     assert "bought something" in large and "it wins at tags, cannot be told apart at age," in large
+    assert "loses by an amount too small to matter at likes and is undertrained at income." in large
+    for size, words in ((ALIKE, "too small to matter"), (UNCLEAR, "that may be too small")):
+        small = customer_profile.worth_of_profile(verdicts, sizes | {"tags": size})
+        assert "was not shown to buy anything" in small and f"wins by an amount {words}" in small
+        assert small.endswith("So start with those.")
 
 
-def test_a_difference_of_less_than_five_in_a_thousand_is_small():
-    said = customer_profile.said_of_size
-    assert said(0.7, 0.7049) == said(0.7, 0.6951) == "indistinguishable in practice"
-    assert said(0.7, 0.7051) == said(0.7, 0.6949) == "far enough apart to matter"
+def test_nothing_is_bought_only_where_every_task_is_decided():
+    said = customer_profile.worth_of_profile
+    verdicts = {"tags": "beats", "age": "tie", "likes": "loses"}
+    decided = {"tags": ALIKE, "age": ALIKE, "likes": UNCLEAR}
+    assert "bought nothing" in said(verdicts, decided)
+    assert "does as well in practice at age" in said(verdicts, decided)
+    for task in ("tags", "age"):
+        assert "was not shown to buy" in said(verdicts, decided | {task: UNCLEAR})
+    assert "was not shown to buy" in said(verdicts | {"likes": "undertrained"}, decided)
+
+
+def test_of_networks_that_are_all_undertrained_nothing_is_said():
+    verdicts = dict.fromkeys(("tags", "age"), "undertrained")
+    said = customer_profile.worth_of_profile(verdicts, {"tags": APART, "age": ALIKE})
+    assert "undecided" in said and "bought" not in said and "start with" not in said
+
+
+def test_each_verdict_needs_its_size():
+    with pytest.raises(ValueError, match="verdicts are of .'tags'., sizes of ..: give both"):
+        customer_profile.worth_of_profile({"tags": "beats"}, {})
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [
+        (-0.0049, 0.0049, ALIKE),
+        (0.001, 0.0049, ALIKE),  # clear of zero and yet small
+        (0.0051, 0.02, APART),
+        (-0.02, -0.0051, APART),
+        (0.001, 0.0051, UNCLEAR),
+        (0.0049, 0.02, UNCLEAR),
+        (-0.0051, -0.001, UNCLEAR),
+        (-0.02, 0.02, UNCLEAR),  # its middle is zero, which says nothing of its ends
+    ],
+)
+def test_a_difference_is_small_or_large_only_if_its_whole_interval_is(low, high, said):
+    assert customer_profile.said_of_size(low, high) == said
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.1, 0.0), (np.nan, 0.1), (0.0, np.inf)])
+def test_ends_that_are_no_interval_are_refused(low, high):
+    with pytest.raises(ValueError, match="low and high are"):
+        customer_profile.said_of_size(low, high)
 
 
 def test_epochs_that_do_as_well_are_taken_and_those_that_do_worse_are_not():

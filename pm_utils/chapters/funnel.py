@@ -196,10 +196,10 @@ def conversion_networks(
 
 
 def endless_probability(market: Market, pairs: PairCounts, *, epochs: int, seed: int) -> np.ndarray:
-    """Return P(order | click) by an entire space network that saw every ad without end → (C,).
+    """Return P(order | click) by an entire space network trained on expected counts → (C,).
 
-    It is trained on expected counts, so that no luck is in them. What it still lacks is what no
-    receipt shows.
+    No luck of the draw is in them: it stands for endlessly many customers with each set of
+    features. What it still lacks is what no receipt shows.
 
     Explained in chapter ``funnel``.
     """
@@ -344,6 +344,91 @@ def said_of_headlines(calibration: str, ranking: str) -> str:
         "undertrained": "the network is undertrained, so nothing is said",
     }
     return f"In calibration {words[calibration]}; in ranking {words[ranking]}."
+
+
+def said_of_bias(bias: pd.Series) -> str:
+    """Say which models keep more than half of the clicked rate's bias, and what weights change.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    bias : Series
+        From `score_against_truth`, by model; that of the ``clicked rate`` is among them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import said_of_bias
+    >>> bias = {"clicked rate": 0.5, "logistic": 0.3, "logistic, weighted": -0.1, "net": 0.1}
+    >>> said_of_bias(pd.Series(bias)).split(": ")[1]
+    'logistic. With weights, 1 of 1 keep less than without.'
+    """
+    size = bias.abs()
+    models = size.drop("clicked rate")
+    keeping = models.index[models > size["clicked rate"] / 2]
+    weighted = models.filter(like=", weighted")
+    plain = models[weighted.index.str.removesuffix(", weighted")]
+    less = int((weighted.to_numpy() < plain.to_numpy()).sum())
+    named = "; ".join(keeping) or "none"
+    return (
+        f"Of {len(models)} models, these keep more than half of the clicked rate's bias: {named}. "
+        f"With weights, {less} of {len(weighted)} keep less than without."
+    )
+
+
+def said_of_power(study: pd.DataFrame, floor: pd.DataFrame) -> str:
+    """Say whether a study would show a difference as large as the mean bias of endless data.
+
+    A difference is found with 80 % power when it is about 1.3 times as large as half the 95 %
+    interval: with four markets, (t₀.₉₇₅ + t₀.₈) / t₀.₉₇₅ of 3 degrees of freedom.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    study : DataFrame
+        From `bias_study`.
+    floor : DataFrame
+        From `above_the_floor`; the longest ``±`` counts.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import said_of_power
+    >>> study, floor = pd.DataFrame({"endless data": [0.05, 0.05]}), pd.DataFrame({"±": [0.04]})
+    >>> said_of_power(study, floor), said_of_power(study, floor / 2)
+    ('would not show', 'would show')
+    """
+    shows = abs(study["endless data"].mean()) >= 1.3 * floor["±"].max()
+    return "would show" if shows else "would not show"
+
+
+def said_of_least(error: pd.Series, chosen: str) -> str:
+    """Say in a sentence who errs least among the methods without deep learning.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    error : Series
+        Calibration errors, by method.
+    chosen : str
+        Which of them the later log chose.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.funnel import said_of_least
+    >>> print(said_of_least(pd.Series({"logistic": 0.02, "boosting": 0.01}), "logistic"))
+    The least calibration error without deep learning is 0.01, by boosting; it was not chosen.
+    """
+    least = error.idxmin()
+    was = "was the one chosen" if least == chosen else "was not chosen"
+    return (
+        f"The least calibration error without deep learning is {error[least]:.3g}, by {least}; "
+        f"it {was}."
+    )
 
 
 def click_share_by_ad(pairs: PairCounts) -> np.ndarray:

@@ -25,7 +25,6 @@ from scipy.stats import CensoredData, ecdf
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
-from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.inputs import (
     aligned,
     booleans,
@@ -655,65 +654,3 @@ def backtest_delays(
     then, now = (seen_by(day, clicked_at[old], delay[old]) for day in (today - back, today))
     fits, _ = delay_methods(features[old], then, waits=waits, epochs=epochs, seed=seed)
     return pd.Series({name: next_orders_loss(*fit, then, now) for name, fit in fits.items()})
-
-
-def compare_delay_errors(
-    first: tuple[np.ndarray, np.ndarray],
-    second: tuple[np.ndarray, np.ndarray],
-    truth: tuple[np.ndarray, np.ndarray],
-    customer: np.ndarray,
-    *,
-    repeats: int,
-    seed: int,
-) -> dict[str, tuple[float, float]]:
-    """Return 95 % intervals of the size of one model's errors minus that of another's.
-
-    Customers are resampled with all their clicks; the models stay as they were fitted.
-
-    Explained in chapter ``funnel``.
-
-    Parameters
-    ----------
-    first, second, truth : pairs of arrays of shape (K,)
-        Probability and mean delay of every click.
-    customer : array of shape (K,)
-    repeats, seed : int
-        Resamples of customers, the same for both.
-
-    Returns
-    -------
-    dict of (float, float)
-        ``rate`` and ``delay``, each relative to the truth: below 0 the first errs less.
-
-    Raises
-    ------
-    ValueError
-        As `delay_summary`.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pm_utils.measurement.delayed_feedback import compare_delay_errors
-    >>> truth = np.full(4, 0.2), np.full(4, 5.0)
-    >>> late, settings = (np.full(4, 0.1), np.full(4, 5.0)), {"repeats": 50, "seed": 0}
-    >>> found = compare_delay_errors(truth, late, truth, np.arange(4), **settings)
-    >>> found["rate"], found["delay"]  # half of the rate is missed, and nothing of the delay
-    ((-0.5, -0.5), (0.0, 0.0))
-    """
-    names = ("first", "second", "truth")
-    given = {}
-    for name, (chance, days) in zip(names, (first, second, truth), strict=True):
-        given |= {f"probability of {name}": chance, f"mean delay of {name}": days}
-    *parts, customer = aligned(**given, customer=customer)
-    customers, row = np.unique(labels(customer, "customer"), return_inverse=True)
-    weight = bootstrap_weights(len(customers), repeats, seed)
-    found = []
-    for pair in zip(parts[::2], parts[1::2], strict=True):
-        chance, days = _chances_and_delays(*pair)
-        rate = weight @ np.bincount(row, chance)  # up to the number of clicks, which all share
-        found.append((rate, weight @ np.bincount(row, chance * days) / rate))
-    ours, theirs, true = found
-    return {
-        name: percentile_interval(np.abs(ours[k] / true[k] - 1) - np.abs(theirs[k] / true[k] - 1))
-        for k, name in enumerate(("rate", "delay"))
-    }

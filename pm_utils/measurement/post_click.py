@@ -933,8 +933,8 @@ def compare_estimates(
 
     Parameters
     ----------
-    metric : {"bias", "AUC off the clicks", "calibration error"}
-        Of a bias, its size. The bins of the calibration error are those of all customers.
+    metric : {"AUC off the clicks", "calibration error"}
+        The bins of the calibration error are those of all customers.
     first, second, truth : arrays of shape (C,)
     pairs : PairCounts
     repeats, seed : int
@@ -961,31 +961,25 @@ def compare_estimates(
     ...     counts=np.tile(np.array([10, 4, 1], np.float32), (4, 1)),
     ... )
     >>> truth = np.full(4, 0.25)
-    >>> low, high = compare_estimates("bias", truth, 2 * truth, truth, pairs, repeats=50, seed=0)
-    >>> low, high  # below 0: the first is less biased
-    (-1.0, -1.0)
+    >>> drawing = {"repeats": 50, "seed": 0}
+    >>> compare_estimates("calibration error", truth, 2 * truth, truth, pairs, **drawing)
+    (-0.25, -0.25)
+
+    Below 0: the first errs less.
     """
-    if metric not in POST_CLICK_METRICS:
-        raise ValueError(f"{metric!r} cannot be compared: give one of {POST_CLICK_METRICS}")
+    if metric not in _RESAMPLED:
+        raise ValueError(f"{metric!r} cannot be compared: give one of {tuple(_RESAMPLED)}")
     truth, first, second = aligned(truth=truth, first=first, second=second)
     customers, row = np.unique(pairs.customer, return_inverse=True)
     shown, clicks = pairs.counts[:, :2].T.astype(float)
     weight = bootstrap_weights(len(customers), repeats, seed)
-    of_pairs = {"bias": shown, "calibration error": np.ones(len(row))}
+    of_pairs = {"calibration error": np.ones(len(row))}
     scores = []
     for each in (first, second):
         predicted, true, every = _matched(each, truth, of_pairs.get(metric, shown - clicks))
         score = _RESAMPLED[metric]
         scores.append(score(predicted, true, every, row, weight))
     return percentile_interval(scores[0] - scores[1])
-
-
-def _sizes_of_bias(
-    predicted: np.ndarray, truth: np.ndarray, every: np.ndarray, row: np.ndarray, weight: np.ndarray
-) -> np.ndarray:
-    """The size of `relative_bias` in each resample of customers → (R,)."""
-    said, true = (weight @ np.bincount(row, every * each) for each in (predicted, truth))
-    return np.abs(said / true - 1)
 
 
 def _calibration_errors(
@@ -1024,7 +1018,6 @@ def _aucs(
 
 
 _RESAMPLED = {
-    "bias": _sizes_of_bias,
     "AUC off the clicks": _aucs,
     "calibration error": _calibration_errors,
 }

@@ -8,8 +8,9 @@ one customer are alike, so the variance comes from the customers' residuals (del
       \frac{\sum_i (y_i - R n_i)^2}{(\sum_i n_i)^2}
 
 with K customers who reached the stage. The *design effect* is this variance over that of
-independent rows, :math:`R (1 - R) / \sum n_i`, and :math:`\sum n_i` over it is how many independent
-rows the data are worth. Wilson's interval with that number stays within 0 and 1."""
+independent rows, :math:`R (1 - R) / \sum n_i`, or 1 where that is less, and :math:`\sum n_i` over
+it is how many independent rows the data are worth. Wilson's interval with that number stays within
+0 and 1."""
 
 from dataclasses import dataclass
 

@@ -240,20 +240,6 @@ def test_the_right_way_wins_the_backtest():
     assert again.to_numpy() == pytest.approx(found.to_numpy())
 
 
-def test_errors_of_delay_are_compared_by_customer():
-    _, probability, mean, _, _ = clicks(400, 10)
-    truth, customer = (probability, mean), np.arange(400) // 4
-    settings = {"repeats": 60, "seed": 0}
-    same = delayed_feedback.compare_delay_errors(truth, truth, truth, customer, **settings)
-    assert same == {"rate": (0, 0), "delay": (0, 0)}
-    low = probability / 2, mean
-    found = delayed_feedback.compare_delay_errors(low, truth, truth, customer, **settings)
-    assert found["rate"] == pytest.approx((0.5, 0.5))
-    long = probability, 1.5 * mean
-    found = delayed_feedback.compare_delay_errors(truth, long, truth, customer, **settings)
-    assert found["delay"] == pytest.approx((-0.5, -0.5))
-
-
 # --- Units of time, and clicks that tell nothing ----------------------------------------------
 
 

@@ -230,7 +230,7 @@ CASES = {
     ),
     "post_click.compare_estimates": case(
         lambda truth, first, second: post_click.compare_estimates(
-            "bias", first, second, truth, _some_pairs(), repeats=5, seed=0
+            "calibration error", first, second, truth, _some_pairs(), repeats=5, seed=0
         ),
         rows={"truth": TRUTH, "first": CHANCE, "second": CHANCE[::-1]},
         drawn=True,
@@ -312,15 +312,6 @@ CASES = {
         ),
         rows={"probability": CHANCE, "mean_delay": AGE},
         drawn=True,  # the clicks that were seen stand still
-    ),
-    "delayed_feedback.compare_delay_errors": case(
-        lambda chance, days, customer: delayed_feedback.compare_delay_errors(
-            (chance, days), (days / 20, days), (days / 20, days), customer, repeats=5, seed=0
-        ),
-        rows={"chance": CHANCE, "days": AGE, "customer": WHO},
-        names=CUSTOMER,
-        drawn=True,
-        ends=True,
     ),
     "post_click.score_clicks": case(
         lambda net, truth: post_click.score_clicks({"net": net}, truth, _some_pairs()),

@@ -86,6 +86,19 @@ def test_no_method_of_a_results_table_is_left_out(path):
     assert left_out(nbformat.read(run, as_version=4), board) == known
 
 
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_a_number_of_the_prose_is_given_once(path):
+    run = ROOT / "_build" / "runs" / "quick" / path.stem / "notebook.ipynb"
+    notebook = nbformat.read(run, as_version=4)
+    given = [
+        output.metadata["scrapbook"]["name"]
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if "scrapbook" in output.get("metadata", {})
+    ]
+    assert given and [name for name in set(given) if given.count(name) > 1] == []
+
+
 def test_a_method_that_was_left_out_is_found():
     html = pd.DataFrame({"AUC": [0.1, 0.2, 0.3]}, index=["net", "trees", "truth"]).to_html()
     output = nbformat.v4.new_output("display_data", {"text/html": html})

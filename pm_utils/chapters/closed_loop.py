@@ -645,7 +645,7 @@ def said_of_edges(setups: Mapping[str, Setup]) -> str:
     >>> said_of_edges({"our loop": Setup(80, 80.0)})
     'Every chosen penalty has a smaller and a larger one beside it that were tried.'
     >>> said_of_edges({"our loop": Setup(80, 160.0)})
-    'Chosen at the edge of what was tried: our loop (160 of 40, 80, 160). Beyond may be better.'
+    'At the edge of the penalties tried: our loop (160 of 40, 80, 160). Beyond it may be better.'
     """
     edges = [
         f"{name} ({setups[name].strength:g} of {', '.join(f'{each:g}' for each in tried)})"
@@ -654,7 +654,7 @@ def said_of_edges(setups: Mapping[str, Setup]) -> str:
     ]
     if not edges:
         return "Every chosen penalty has a smaller and a larger one beside it that were tried."
-    return f"Chosen at the edge of what was tried: {'; '.join(edges)}. Beyond may be better."
+    return f"At the edge of the penalties tried: {'; '.join(edges)}. Beyond it may be better."
 
 
 def said_of_loop(verdict: str, rival: str, seeds: RowEvidence | None = None) -> str:

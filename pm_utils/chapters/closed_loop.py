@@ -1,6 +1,6 @@
 """Chapter 13: the shop's study before the campaign, and the strategies that compete in it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
@@ -31,10 +31,12 @@ from pm_utils.loop.customer_profiles import (
     summarise_purchases,
 )
 from pm_utils.loop.planner import Prices, later_cost
+from pm_utils.loop.reporting import attributed_profit
 from pm_utils.loop.response_data import ResponseLog, shuffled_exploration, subsample_negatives
 from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
 from pm_utils.loop.strategies import OneAd, ResponseStrategy, RFMRule, ShopKnowledge
 from pm_utils.market import Market, TruthParameters, Uniform
+from pm_utils.page.evidence import BACKING, RowEvidence
 from pm_utils.page.scoreboard import Contest
 
 NETWORK, LOGISTIC, ADS_ALONE = "our loop", "logistic targeting", "ads' own effects"
@@ -44,6 +46,8 @@ PENALTIES = {  # of the penalty that is tuned for each size of the history
     LOGISTIC: (10.0, 40.0, 160.0),  # of products, against single effects
     NETWORK: (40.0, 80.0, 160.0),  # weight decay
 }
+
+ABOUT_NONE = 0.1  # below this share of units that switch, a network is as good as linear
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class World:
         return ShopKnowledge(self.past, old, Prices.of(self.market), self.campaign)
 
     def history(self, count: int) -> float:
-        """Return what so many random banners earned: a loss, dollars per customer."""
+        """Return what so many random banners earned, as a rule a loss, dollars per customer."""
         return exploration_profit(self.market, count, self.weeks)
 
     def play(self, strategy: Strategy) -> Run:
@@ -490,7 +494,7 @@ def totals(runs: Sequence[Mapping[str, Run]]) -> pd.DataFrame:
 def paid_histories(
     worlds: Sequence[World], setups: Mapping[str, Setup], names: Sequence[str]
 ) -> pd.DataFrame:
-    """Return what the old banners of each strategy earned, a loss: a row for each market.
+    """Return what the old banners of each strategy earned, as a rule a loss: a row for each market.
 
     Explained in chapter ``closed-loop``.
 
@@ -549,10 +553,123 @@ def _kind(name: str) -> str:
     return "naive" if name in RULES else "classical"
 
 
-def said_of_loop(verdict: str, rival: str) -> str:
+def books_error(
+    pairs: Sequence[tuple[Mapping[str, Run], World]],
+    taught: Mapping[World, Mapping[str, TaughtModel]],
+    names: Iterable[str],
+    menu: AdCatalogue,
+) -> float:
+    """Return by how much the books err, less displaced orders by their true share.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    pairs : sequence of (dict of Run, World)
+        Campaigns by strategy, and their market.
+    taught : mapping
+        From `learners`, by market.
+    names : iterable of str
+        Strategies to judge.
+    menu : AdCatalogue
+
+    Returns
+    -------
+    float
+        Dollars per treated customer over all rounds, the mean of strategies and markets, no signs.
+    """
+    names, errors = list(names), []
+    for done, world in pairs:
+        shop, share = taught[world][NETWORK].shop, world.market.truth.displacement
+        for name in names:
+            said = attributed_profit(done[name].log, shop, menu, cannibalisation=share)
+            errors.append(abs(said - done[name].true_profit.sum()))
+    return float(np.mean(errors))
+
+
+def said_of_error(told: float, measured: float) -> str:
+    """Say how much of the corrected books' error goes when the true share is told.
+
+    Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop import said_of_error
+    >>> said_of_error(0.1, 0.4), said_of_error(0.3, 0.4), said_of_error(0.5, 0.4)
+    ('mostly', 'only in part', 'not')
+    """
+    if told >= measured:
+        return "not"
+    return "mostly" if told < measured / 2 else "only in part"
+
+
+def said_of_bends(switching: float) -> str:
+    """Say what kind of model the penalty that pays has made of the network.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    switching : float
+        Share of hidden units that switch between customers, from `learning_curve`.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop import said_of_bends
+    >>> said_of_bends(0.5)
+    'Of its hidden units 50 % switch between customers; the others are straight lines or nothing.'
+    """
+    share = f"Of its hidden units {switching:.0%} switch between customers".replace("%", " %")
+    if switching >= ABOUT_NONE:
+        return f"{share}; the others are straight lines or nothing."
+    return (
+        f"{share}: the penalty that pays has made g linear, or nearly so. What is called a network "
+        "here is then a regression of low rank on a learned profile, and its comparison with "
+        "logistic targeting is one between two nearly linear models."
+    )
+
+
+def said_of_edges(setups: Mapping[str, Setup]) -> str:
+    """Say which chosen penalties are the smallest or the largest that was tried.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    setups : mapping of Setup
+        From `best_setups`.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop import Setup, said_of_edges
+    >>> said_of_edges({"our loop": Setup(80, 80.0)})
+    'Every chosen penalty has a smaller and a larger one beside it that were tried.'
+    >>> said_of_edges({"our loop": Setup(80, 160.0)})
+    'At the edge of the penalties tried: our loop (160 of 40, 80, 160). Beyond it may be better.'
+    """
+    edges = [
+        f"{name} ({setups[name].strength:g} of {', '.join(f'{each:g}' for each in tried)})"
+        for name, tried in PENALTIES.items()
+        if name in setups and setups[name].strength in (min(tried), max(tried))
+    ]
+    if not edges:
+        return "Every chosen penalty has a smaller and a larger one beside it that were tried."
+    return f"At the edge of the penalties tried: {'; '.join(edges)}. Beyond it may be better."
+
+
+def said_of_loop(verdict: str, rival: str, seeds: RowEvidence | None = None) -> str:
     """Say what the verdict of the campaign means, the rival being the best without a network.
 
     Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    verdict : {"beats", "loses", "tie", "undertrained"}
+        From `Scoreboard.verdict`.
+    rival : str
+    seeds : RowEvidence, optional
+        What several seeds say, in dollars, from `Scoreboard.evidence`. Where one run ends in a tie,
+        they may tell more.
 
     Examples
     --------
@@ -560,12 +677,29 @@ def said_of_loop(verdict: str, rival: str) -> str:
     >>> said_of_loop("tie", "logistic targeting")
     'with networks the loop earns what it earns with logistic targeting, as far as can be told'
     """
-    return {
+    said = {
         "beats": f"with networks the loop earns more than with {rival}",
         "loses": f"with networks the loop earns less than with {rival}",
         "tie": f"with networks the loop earns what it earns with {rival}, as far as can be told",
         "undertrained": "the networks need more training before anything can be said",
     }[verdict]
+    ends = seeds.gain_interval() if seeds else None
+    if verdict != "tie" or ends is None:
+        return said
+    (low, high), runs = ends, len(seeds.seeds)
+    for side, agree in (("more", seeds.ahead()), ("less", seeds.behind())):
+        clear = low > 0 if side == "more" else high < 0
+        if clear and agree >= BACKING * runs:
+            least, most = sorted((abs(low), abs(high)))
+            return (
+                f"with networks the loop earns a little {side} than with {rival} in {agree} of "
+                f"{runs} seeds, on average by {least:.2f} to {most:.2f} dollars; the markets of "
+                "one run are too few to show it"
+            )
+    return (
+        f"{said}: it earns more in {seeds.ahead()} of {runs} seeds, on average by {low:+.2f} to "
+        f"{high:+.2f} dollars"
+    )
 
 
 def said_of_part(low: float, high: float) -> str:
@@ -582,6 +716,36 @@ def said_of_part(low: float, high: float) -> str:
     if low > 0:
         return "pays"
     return "costs" if high < 0 else "cannot be told from nothing"
+
+
+def said_of_history(earned: float) -> str:
+    """Say in dollars what old banners cost, or earn.
+
+    Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop import said_of_history
+    >>> said_of_history(-0.446), said_of_history(0.02)
+    ('cost 0.45', 'earn 0.02')
+    """
+    return f"{'earn' if earned > 0 else 'cost'} {abs(earned):.2f}"
+
+
+def said_of_count(count: int, rival: int) -> str:
+    """Say which of two counts is larger.
+
+    Explained in chapter ``closed-loop``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.closed_loop import said_of_count
+    >>> [said_of_count(count, 5) for count in (4, 5, 6)]
+    ['fewer than', 'as many as', 'more than']
+    """
+    if count == rival:
+        return "as many as"
+    return "fewer than" if count < rival else "more than"
 
 
 def customers_needed(customers: int, effect: float, half: float, *, power: float) -> float:

@@ -19,6 +19,7 @@ from pm_utils.loop.planner import Prices, order_worth
 from pm_utils.loop.reporting import attributed_profit
 from pm_utils.loop.strategies import OneAd, Oracle, ResponseStrategy, RFMRule, ShopKnowledge
 from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters
+from pm_utils.page.evidence import RowEvidence
 from pm_utils.page.scoreboard import Scoreboard
 from tests.support.market_world import made_up_households
 
@@ -300,6 +301,70 @@ def test_a_curve_falls_and_ends_where_the_training_ends(world):
 def test_every_verdict_has_its_sentence(verdict):
     said = closed_loop.said_of_loop(verdict, "the rival")
     assert verdict == "undertrained" or "the rival" in said
+
+
+def over_seeds(*gains: float) -> RowEvidence:
+    """A row on which deep is ahead of classical by these dollars."""
+    figures = dict.fromkeys(("null", "naive", "limit"))
+    figures |= {"deep": [2 + gain for gain in gains], "classical": [2.0] * len(gains)}
+    return RowEvidence("profit", "$", "higher", True, tuple(range(len(gains))), figures)
+
+
+def test_what_one_run_cannot_show_seeds_may():
+    less = over_seeds(-0.04, -0.05, -0.03, -0.06, -0.05)
+    said = closed_loop.said_of_loop("tie", "the rival", less)
+    assert "a little less than with the rival in 5 of 5 seeds" in said
+    low, high = less.gain_interval()
+    assert f"by {-high:.2f} to {-low:.2f} dollars" in said and "too few" in said
+    more = over_seeds(0.04, 0.05, 0.03, 0.06, 0.05)
+    assert "a little more" in closed_loop.said_of_loop("tie", "the rival", more)
+
+
+@pytest.mark.parametrize(
+    "gains",
+    [
+        (-0.1, 0.1, -0.05, 0.06, 0.0),  # the interval holds zero
+        (0.5, 0.5, 0.6, 0.5, 0.5, 0.6, 0.5, -0.01, -0.01, 0.5),  # eight of ten agree
+    ],
+)
+def test_seeds_that_do_not_agree_leave_a_tie(gains):
+    seeds = over_seeds(*gains)
+    said = closed_loop.said_of_loop("tie", "the rival", seeds)
+    assert said.startswith(closed_loop.said_of_loop("tie", "the rival"))
+    assert f"more in {seeds.ahead()} of {len(gains)} seeds" in said
+
+
+@pytest.mark.parametrize("verdict", ["beats", "loses", "undertrained"])
+def test_a_verdict_that_is_no_tie_stands_without_seeds(verdict):
+    said = [closed_loop.said_of_loop(verdict, "it", seeds) for seeds in (None, over_seeds(1, 1))]
+    assert said[0] == said[1]
+
+
+def test_a_network_without_bends_is_called_linear():
+    assert "g linear" in closed_loop.said_of_bends(0.08)
+    assert "linear" not in closed_loop.said_of_bends(0.3)
+
+
+def test_penalties_at_the_edge_are_named_with_what_was_tried():
+    smallest, *_ = closed_loop.PENALTIES[closed_loop.LOGISTIC]
+    largest = closed_loop.PENALTIES[NETWORK][-1]
+    setups = SETUPS | {closed_loop.LOGISTIC: closed_loop.Setup(100, smallest)}
+    assert "logistic targeting (10 of 10, 40, 160)" in closed_loop.said_of_edges(setups)
+    setups |= {NETWORK: closed_loop.Setup(100, largest)}
+    assert "our loop (160 of 40, 80, 160)" in closed_loop.said_of_edges(setups)
+    assert "Beyond" not in closed_loop.said_of_edges(SETUPS)
+
+
+def test_the_books_err_by_the_mean_over_strategies_and_markets(world, taught, shop, runs):
+    menu, names = AdCatalogue.of(2), ("our loop", "RFM rule")
+    share = world.market.truth.displacement
+    want = [
+        attributed_profit(runs[name].log, shop, menu, cannibalisation=share)
+        - runs[name].true_profit.sum()
+        for name in names
+    ]
+    found = closed_loop.books_error([(runs, world)] * 2, {world: taught}, names, menu)
+    assert found == pytest.approx(np.mean(np.abs(want)))
 
 
 def test_a_part_pays_only_where_its_interval_says_so():

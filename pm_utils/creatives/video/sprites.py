@@ -13,7 +13,7 @@ STEPS = (-1.5, -0.75, 0.0, 0.75, 1.5)  # pixels: where an icon is looked for, ac
 PACES = np.arange(0.25, 2.01, 0.25)  # pixels per frame
 PACE_ROWS = 30  # clips of each motion that its pace is found from
 BATCH = 50  # clips looked at together, which stay in the cache
-RIDGE = 0.05  # holds the opacity where backgrounds hardly differ
+RIDGE = 0.005  # per clip: pulls a pixel to transparent where backgrounds hardly differ
 
 
 class SpriteClips:
@@ -144,9 +144,11 @@ class SpriteClips:
             of_category = codes[:, 0] == category
             rows = _first_with_some(of_category & (codes[:, 2] == layout), of_category)
             seen, below = last[rows], behind[rows]
+            ridge = RIDGE * len(rows)
             seen_mean, below_mean = seen.mean(0), below.mean(0)
-            spread = (below - below_mean).square().sum((0, 1)) + RIDGE
-            slope = ((seen - seen_mean) * (below - below_mean)).sum((0, 1)) / spread
+            spread = (below - below_mean).square().sum((0, 1)) + ridge
+            common = ((seen - seen_mean) * (below - below_mean)).sum((0, 1)) + ridge
+            slope = common / spread  # 1, transparent, where backgrounds do not differ
             slope = slope.clamp(0, 1)
             self.icons[category, layout, :3] = seen_mean - slope * below_mean
             self.icons[category, layout, 3] = 1 - slope

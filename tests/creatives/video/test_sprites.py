@@ -35,6 +35,18 @@ def test_the_icon_is_opaque_in_its_middle_and_absent_in_the_corners(layers):
     assert opacity[:3, :3].max() < 0.3
 
 
+def test_what_is_the_same_in_all_palettes_stays_in_the_background():
+    """Nothing tells whether the white banner lies before or behind an icon: it is no icon."""
+    draw = np.random.default_rng(2)
+    codes = archive.CLIP_CATALOGUE[draw.integers(len(archive.CLIP_CATALOGUE), size=240)]
+    codes[:, 0], codes[:, 2] = 5, 3
+    layers = sprites.SpriteClips().fit(archive.shoot(codes, draw), codes)
+    alike = layers.backgrounds[:, 3].std(0).mean(0) < 0.02
+    alike[:, 8:24], alike[8:24] = False, False  # near the icon
+    assert alike.sum() > 20
+    assert layers.icons[5, 3, 3][alike].mean() < 0.1
+
+
 def test_the_middle_scene_is_a_clip_that_counts(layers, lesson):
     asked = np.unique(lesson[1], axis=0)[::3]
     clips = archive.as_filmed(layers.sample(asked, rng()), rng())

@@ -54,12 +54,15 @@ def test_the_middle_scene_is_a_clip_that_counts(layers, lesson):
 
 
 def test_a_scene_that_was_drawn_is_found_again(layers, lesson):
-    codes = lesson[1][:6]
-    scenes = np.column_stack([np.tile([0.75, -0.75], 3), np.tile([0.0, 1.5], 3), np.full(6, 0.95)])
+    codes = lesson[1][:6].copy()
+    codes[:, 3] = [1, 2, 4, 6, 8, 2]
+    right, down = np.tile([0.75, -0.75], 3), np.tile([0.0, 1.5], 3)
+    size, tempo = np.repeat([0.92, 1.0, 1.08], 2), np.repeat([1.1, 0.9, 1.0], 2)
+    scenes = np.column_stack([right, down, size, tempo, np.full(6, 0.95)])
     drawn = layers.draw(codes, scenes)
     found = layers.find(drawn / 0.95, codes)
-    assert found[:, :2] == pytest.approx(scenes[:, :2])
-    assert found[:, 2] == pytest.approx(np.ones(6), abs=1e-4)
+    assert found[:, :4] == pytest.approx(scenes[:, :4])
+    assert found[:, 4] == pytest.approx(np.ones(6), abs=1e-4)
 
 
 def test_the_icon_ends_in_its_place_and_comes_from_the_other_side(layers):
@@ -81,7 +84,7 @@ def test_only_bold_clips_depend_on_the_draw(layers):
 
 def test_scenes_of_another_width_and_a_negative_boldness_are_refused(layers):
     codes = np.array([[5, 0, 0, 2]])
-    with pytest.raises(ValueError, match=r"scenes has shape \(1, 2\): give \(N, 3\)"):
+    with pytest.raises(ValueError, match=r"scenes has shape \(1, 2\): give \(N, 5\)"):
         layers.draw(codes, np.ones((1, 2)))
     with pytest.raises(ValueError, match="boldness"):
         layers.sample(codes, rng(), boldness=-0.1)

@@ -23,10 +23,13 @@ from pm_utils.creatives.video.networks import (
     ClipClassifier,
     ClipGenerator,
 )
+from pm_utils.evaluation.bootstrap import paired_interval
 from pm_utils.evaluation.frechet import frechet_distance
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.market import ATTRIBUTES, ImpressionLog, Market
 
 BOLDNESS = (0.0, 0.5, 1.0)
+TIE_BREAK = 1e-5  # per unit of the Fréchet distance: far less than one clip more that counts
 SMALLEST_SHARE = 0.003  # of spending: keeps the logarithm of nothing finite
 Maker = Callable[..., Tensor]  # codes (N, 4), rng, boldness=… → filmed clips
 
@@ -114,6 +117,31 @@ class Jury:
             distance=frechet_distance(look, self.look),
         )
 
+    def gaps(self, first: Judged, second: Judged, *, repeats: int, seed: int) -> np.ndarray:
+        """Return how much further `first` is from the real clips than `second`, resampled.
+
+        Requests are drawn with replacement. Row i of all three, the real clip and both made ones,
+        belongs to request i, so they are drawn together.
+
+        Returns
+        -------
+        array of shape (repeats,)
+            Fréchet distance of `first` minus that of `second`, one per resample.
+
+        Raises
+        ------
+        ValueError
+            When there is no resample.
+        """
+        whole_numbers(repeats, "repeats", low=1)
+        rng, found = np.random.default_rng(seed), []
+        for _ in range(repeats):
+            rows = rng.integers(len(self.look), size=len(self.look))
+            real = self.look[rows]
+            distances = [frechet_distance(one.look[rows], real) for one in (first, second)]
+            found.append(distances[0] - distances[1])
+        return np.array(found)
+
     def try_all(
         self, makers: Mapping[str, Maker], rng: np.random.Generator
     ) -> dict[tuple[str, float], Judged]:
@@ -148,8 +176,31 @@ def with_boldness(name: str, boldness: float) -> str:
     return f"{name}, boldness {boldness:g}"
 
 
+def choosing_score(scores: pd.DataFrame) -> pd.Series:
+    """Return what settings are chosen by: the share that counts, of equals the closest in look.
+
+    The Fréchet distance is taken off, times `TIE_BREAK`, so that no two makers are equal.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `maker_scores` gives it, of requests that are not judged.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_video import choosing_score
+    >>> scores = pd.DataFrame({"counts": [0.9, 0.9, 0.8], "Fréchet": [2.0, 1.0, 0.5]}, list("abc"))
+    >>> choosing_score(scores).idxmax()
+    'b'
+    """
+    return scores["counts"] - TIE_BREAK * scores["Fréchet"]
+
+
 def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
-    """Return at which boldness most clips of each maker count; of equals, the boldest.
+    """Return at which boldness each maker is best by `choosing_score`.
 
     Explained in chapter ``ad-video``.
 
@@ -163,14 +214,63 @@ def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
     >>> import pandas as pd
     >>> from pm_utils.chapters.ad_video import chosen_boldness
     >>> rows = pd.MultiIndex.from_product([["VAE"], [0.0, 0.3, 1.0]], names=["maker", "boldness"])
-    >>> chosen_boldness(pd.DataFrame({"counts": [0.9, 0.9, 0.7]}, rows))
+    >>> scores = {"counts": [0.9, 0.9, 0.7], "Fréchet": [2.0, 1.5, 1.0]}
+    >>> chosen_boldness(pd.DataFrame(scores, rows))
     {'VAE': 0.3}
     """
-    found = {}
-    for name, scores in table["counts"].groupby("maker", sort=False):
-        best = scores[scores == scores.max()]
-        found[name] = float(best.index.get_level_values("boldness").max())
-    return found
+    best = choosing_score(table).groupby("maker", sort=False).idxmax()
+    return {name: float(boldness) for name, (_, boldness) in best.items()}
+
+
+def failures_possible(n: int, level: float = 0.95) -> float:
+    """Return the largest share of failures that n successes in a row leave possible.
+
+    With a larger one, `n` successes would have a probability below 1 - `level`.
+
+    Explained in chapter ``ad-video``.
+
+    Raises
+    ------
+    ValueError
+        When there was no trial, or the level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import failures_possible
+    >>> round(failures_possible(100), 3)  # about 3 / n
+    0.03
+    """
+    n, level = int(whole_numbers(n, "n", low=1)), float(numbers(level, "level", low=0, high=1))
+    return 1 - (1 - level) ** (1 / n)
+
+
+def share_interval(first: np.ndarray, second: np.ndarray, draws: np.ndarray) -> tuple[float, float]:
+    """Return an interval of how much more often `first` succeeds than `second`.
+
+    Resampled, except where neither failed once: there a resample is sure of what
+    `failures_possible` leaves open, so that is the interval.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    first, second : arrays of shape (N,)
+        1 for a success and 0 for a failure, of the same requests.
+    draws : array of shape (R, N)
+        Weights of the resamples; each row sums to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.ad_video import share_interval
+    >>> low, high = share_interval(np.ones(100), np.ones(100), np.full((5, 100), 0.01))
+    >>> round(low, 3), round(high, 3)
+    (-0.03, 0.03)
+    """
+    if np.all(first == 1) and np.all(second == 1):
+        possible = failures_possible(len(first))
+        return -possible, possible
+    return paired_interval(first, second, draws)
 
 
 # --- Customers -----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import torch
 
 from pm_utils.chapters import ad_video
 from pm_utils.creatives.video import archive
+from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.market import Market, Uniform
 
 
@@ -16,10 +17,45 @@ def market() -> Market:
     return Market(300, seed=0, creatives=ads)
 
 
-def test_of_equal_settings_the_boldest_is_chosen():
+def test_of_settings_with_as_many_clips_that_count_the_closest_in_look_is_chosen():
     rows = pd.MultiIndex.from_product([["a", "b"], [0.0, 0.5, 1.0]], names=["maker", "boldness"])
-    table = pd.DataFrame({"counts": [0.9, 0.9, 0.8, 0.2, 0.4, 0.3]}, rows)
+    scores = {"counts": [0.9, 0.9, 0.8, 0.2, 0.4, 0.3], "Fréchet": [1.0, 0.9, 0.1, 0.1, 50, 0.1]}
+    table = pd.DataFrame(scores, rows)
     assert ad_video.chosen_boldness(table) == {"a": 0.5, "b": 0.5}
+    assert ad_video.chosen_boldness(table.assign(Fréchet=[0.9, 1.0, 0.1, 0.1, 50, 0.1]))["a"] == 0
+    assert ad_video.choosing_score(table).nunique() == len(table)
+
+
+def test_what_never_failed_may_still_fail_with_the_probability_that_is_said():
+    possible = ad_video.failures_possible(160)
+    assert (1 - possible) ** 160 == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="n is 0"):
+        ad_video.failures_possible(0)
+
+
+def test_at_the_ceiling_the_interval_is_what_remains_possible_and_else_resampled():
+    draws = bootstrap_weights(50, 200, 0) / 50
+    both = np.ones(50)
+    low, high = ad_video.share_interval(both, both, draws)
+    assert high == -low == ad_video.failures_possible(50)
+    failed = np.where(np.arange(50) < 10, 0.0, 1.0)
+    low, high = ad_video.share_interval(failed, both, draws)
+    assert -0.4 < low < -0.2 < high < 0
+
+
+def test_real_and_made_clips_of_a_request_are_drawn_together():
+    rng = np.random.default_rng(0)
+    real, asked = archive.clip_archive(30, rng)
+    torch.manual_seed(0)
+    jury = ad_video.Jury(ad_video.ClipClassifier(features=2), real, asked)
+    same, other = jury.judge(real), jury.judge(real.flip(1) / 2)
+    gaps = jury.gaps(other, same, repeats=20, seed=0)
+    assert gaps.shape == (20,)
+    assert (gaps > 0).all()
+    # Drawn together, real clips are at no distance from themselves: the gap is the other's alone.
+    rows = np.random.default_rng(0).integers(30, size=30)
+    alone = ad_video.frechet_distance(other.look[rows], jury.look[rows])
+    assert gaps[0] == pytest.approx(alone, abs=1e-6)
 
 
 def test_no_household_is_on_two_sides(market):

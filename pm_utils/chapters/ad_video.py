@@ -176,6 +176,16 @@ def with_boldness(name: str, boldness: float) -> str:
     return f"{name}, boldness {boldness:g}"
 
 
+def players(
+    judged: Mapping[tuple[str, float], Judged], rest: Mapping[str, Judged]
+) -> dict[str, Judged]:
+    """Return all that was judged by the names of the scoreboard, those without boldness last.
+
+    Explained in chapter ``ad-video``.
+    """
+    return {with_boldness(*setting): one for setting, one in judged.items()} | dict(rest)
+
+
 def choosing_score(scores: pd.DataFrame) -> pd.Series:
     """Return what settings are chosen by: the share that counts, of equals the closest in look.
 
@@ -271,6 +281,73 @@ def share_interval(first: np.ndarray, second: np.ndarray, draws: np.ndarray) -> 
         possible = failures_possible(len(first))
         return -possible, possible
     return paired_interval(first, second, draws)
+
+
+# --- What the page says, computed ----------------------------------------------------------
+
+
+def settled_said(last_change: float) -> str:
+    """Say whether a distance still moves: more than 5 % between the last two looks.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import settled_said
+    >>> settled_said(-0.01)
+    'it hardly moves any more'
+    """
+    if last_change < -0.05:
+        return "it is still falling, so the GAN is judged before it has learned all that it can"
+    if last_change > 0.05:
+        return "it rises again, so the GAN has not settled"
+    return "it hardly moves any more"
+
+
+def ceiling_said(first: pd.Series, second: pd.Series) -> str:
+    """Say what two makers without a failure leave open, or that one has failed.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_video import ceiling_said
+    >>> ceiling_said(pd.Series([True, False]), pd.Series([True, True]))
+    'Chosen by the clips that count, not both are at the ceiling.'
+    """
+    if not (first.all() and second.all()):
+        return "Chosen by the clips that count, not both are at the ceiling."
+    return (
+        "Chosen by the clips that count, both are at the ceiling, and nothing can be told: with "
+        f"{len(first)} clips up to {failures_possible(len(first)):.1%} of failures remain possible."
+    )
+
+
+def advice(verdict: str, unbeaten: list[str]) -> str:
+    """Say whether a generator pays: only if it is surely ahead of every rival.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    verdict : str
+        Of the scoreboard, on clicks.
+    unbeaten : list of str
+        Rivals that the network is not surely ahead of.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import advice
+    >>> advice("beats", ["templates"])
+    'The network is not surely ahead of templates: no reason to train a generator.'
+    """
+    if verdict == "undertrained":
+        return "We draw no advice from it."
+    if unbeaten:
+        named = ", ".join(unbeaten)
+        return f"The network is not surely ahead of {named}: no reason to train a generator."
+    return "The network is ahead of every rival, so for clips like these a generator pays."
 
 
 # --- Customers -----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ def test_of_settings_with_as_many_clips_that_count_the_closest_in_look_is_chosen
 def test_what_never_failed_may_still_fail_with_the_probability_that_is_said():
     possible = ad_video.failures_possible(160)
     assert (1 - possible) ** 160 == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="n is 0"):
+    with pytest.raises(ValueError, match="n is out of range"):
         ad_video.failures_possible(0)
 
 
@@ -41,6 +41,20 @@ def test_at_the_ceiling_the_interval_is_what_remains_possible_and_else_resampled
     failed = np.where(np.arange(50) < 10, 0.0, 1.0)
     low, high = ad_video.share_interval(failed, both, draws)
     assert -0.4 < low < -0.2 < high < 0
+
+
+def test_a_generator_pays_only_if_every_rival_is_beaten_and_it_is_trained():
+    assert "pays" in ad_video.advice("beats", [])
+    assert "templates" in ad_video.advice("beats", ["templates"])
+    assert "no advice" in ad_video.advice("undertrained", [])
+
+
+def test_what_is_said_of_the_ceiling_and_of_the_last_steps_follows_the_figures():
+    good, bad = pd.Series([True] * 160), pd.Series([True] * 159 + [False])
+    assert "1.9%" in ad_video.ceiling_said(good, good)
+    assert "not both" in ad_video.ceiling_said(good, bad)
+    said = {ad_video.settled_said(change) for change in (-0.1, 0.0, 0.1)}
+    assert len(said) == 3 and "falling" in ad_video.settled_said(-0.1)
 
 
 def test_real_and_made_clips_of_a_request_are_drawn_together():

@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -27,6 +28,7 @@ from pm_utils.evaluation.bootstrap import paired_interval
 from pm_utils.evaluation.frechet import frechet_distance
 from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.market import ATTRIBUTES, ImpressionLog, Market
+from pm_utils.page.scoreboard import Contest
 
 BOLDNESS = (0.0, 0.5, 1.0)
 TIE_BREAK = 1e-5  # per unit of the Fréchet distance: far less than one clip more that counts
@@ -186,6 +188,66 @@ def players(
     return {with_boldness(*setting): one for setting, one in judged.items()} | dict(rest)
 
 
+def player_scores(players: Mapping[str, Judged]) -> pd.DataFrame:
+    """Return the scores of all players, a row each.
+
+    Explained in chapter ``ad-video``.
+    """
+    return pd.DataFrame({name: one.scores() for name, one in players.items()}).T
+
+
+def boldest(players: Mapping[str, Judged]) -> dict[str, Judged]:
+    """Return the players at the largest boldness, and those that have none.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import boldest
+    >>> list(boldest({"VAE, boldness 0.5": None, "VAE, boldness 1": None, "stills": None}))
+    ['VAE, boldness 1', 'stills']
+    """
+    end = with_boldness("", max(BOLDNESS))
+    return {
+        name: one for name, one in players.items() if "boldness" not in name or name.endswith(end)
+    }
+
+
+def enter_players(
+    contest: Contest,
+    columns: Mapping[str, str],
+    players: Mapping[str, Judged],
+    score: Mapping[str, float],
+    kinds: Mapping[str, str],
+    records: Mapping[str, dict],
+) -> None:
+    """Enter players for a contest, those of no kind as naive.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    contest : Contest
+    columns : dict
+        Of each row of the contest, which of `Judged.scores` stands in it.
+    players : dict
+        As `players` gives them.
+    score : Series or dict
+        What each player is chosen by.
+    kinds, records : dict
+        By maker, without boldness; a record for those that were trained.
+    """
+    for name, one in players.items():
+        maker, scores = name.split(",")[0], one.scores()
+        contest.enter(
+            name,
+            kinds.get(maker, "naive"),
+            validation=score[name],
+            test={row: scores[column] for row, column in columns.items()},
+            training=records.get(maker),
+        )
+
+
 def choosing_score(scores: pd.DataFrame) -> pd.Series:
     """Return what settings are chosen by: the share that counts, of equals the closest in look.
 
@@ -254,7 +316,7 @@ def failures_possible(n: int, level: float = 0.95) -> float:
     return 1 - (1 - level) ** (1 / n)
 
 
-def share_interval(first: np.ndarray, second: np.ndarray, draws: np.ndarray) -> tuple[float, float]:
+def share_interval(first: ArrayLike, second: ArrayLike, draws: np.ndarray) -> tuple[float, float]:
     """Return an interval of how much more often `first` succeeds than `second`.
 
     Resampled, except where neither failed once: there a resample is sure of what
@@ -277,6 +339,7 @@ def share_interval(first: np.ndarray, second: np.ndarray, draws: np.ndarray) -> 
     >>> round(low, 3), round(high, 3)
     (-0.03, 0.03)
     """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if np.all(first == 1) and np.all(second == 1):
         possible = failures_possible(len(first))
         return -possible, possible

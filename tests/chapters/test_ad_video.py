@@ -9,6 +9,7 @@ from pm_utils.chapters import ad_video
 from pm_utils.creatives.video import archive
 from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.market import Market, Uniform
+from pm_utils.page.scoreboard import Scoreboard
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +56,26 @@ def test_what_is_said_of_the_ceiling_and_of_the_last_steps_follows_the_figures()
     assert "not both" in ad_video.ceiling_said(good, bad)
     said = {ad_video.settled_said(change) for change in (-0.1, 0.0, 0.1)}
     assert len(said) == 3 and "falling" in ad_video.settled_said(-0.1)
+
+
+def test_players_enter_with_their_maker_s_kind_and_record_and_what_has_no_kind_as_naive():
+    verdict = pd.DataFrame({k: [True] for k in ("motion", "counts", "valid", "frozen", "looping")})
+    one = ad_video.Judged(verdict, np.zeros((1, 1)), 0.0, 0.25)
+    players = ad_video.players({("VAE", 0.5): one, ("VAE", 1.0): one}, {"stills": one})
+    contest = Scoreboard("06-ad-video", seed=0).contest("look", chosen_by="it", better="lower")
+    ad_video.enter_players(
+        contest,
+        {"look": "Fréchet"},
+        ad_video.boldest(players),
+        ad_video.player_scores(players)["Fréchet"],
+        {"VAE": "deep"},
+        {"VAE": {"steps": 3}},
+    )
+    found = [(c.name, c.kind, c.validation, c.test, c.training) for c in contest.contenders]
+    assert found == [
+        ("VAE, boldness 1", "deep", 0.25, {"look": 0.25}, {"steps": 3}),
+        ("stills", "naive", 0.25, {"look": 0.25}, None),
+    ]
 
 
 def test_real_and_made_clips_of_a_request_are_drawn_together():

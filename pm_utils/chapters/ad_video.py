@@ -167,8 +167,6 @@ def maker_scores(judged: Mapping[tuple[str, float], Judged]) -> pd.DataFrame:
 def with_boldness(name: str, boldness: float) -> str:
     """Return what the scoreboard calls a maker at a boldness.
 
-    Explained in chapter ``ad-video``.
-
     Examples
     --------
     >>> from pm_utils.chapters.ad_video import with_boldness
@@ -299,8 +297,6 @@ def failures_possible(n: int, level: float = 0.95) -> float:
 
     With a larger one, `n` successes would have a probability below 1 - `level`.
 
-    Explained in chapter ``ad-video``.
-
     Raises
     ------
     ValueError
@@ -387,7 +383,7 @@ def ceiling_said(first: pd.Series, second: pd.Series) -> str:
     )
 
 
-def advice(verdict: str, unbeaten: list[str]) -> str:
+def clicks_advice(verdict: str, unbeaten: list[str]) -> str:
     """Say whether a generator pays: only if it is surely ahead of every rival.
 
     Explained in chapter ``ad-video``.
@@ -401,8 +397,8 @@ def advice(verdict: str, unbeaten: list[str]) -> str:
 
     Examples
     --------
-    >>> from pm_utils.chapters.ad_video import advice
-    >>> advice("beats", ["templates"])
+    >>> from pm_utils.chapters.ad_video import clicks_advice
+    >>> clicks_advice("beats", ["templates"])
     'The network is not surely ahead of templates: no reason to train a generator.'
     """
     if verdict == "undertrained":

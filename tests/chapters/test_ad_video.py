@@ -45,9 +45,9 @@ def test_at_the_ceiling_the_interval_is_what_remains_possible_and_else_resampled
 
 
 def test_a_generator_pays_only_if_every_rival_is_beaten_and_it_is_trained():
-    assert "pays" in ad_video.advice("beats", [])
-    assert "templates" in ad_video.advice("beats", ["templates"])
-    assert "no advice" in ad_video.advice("undertrained", [])
+    assert "pays" in ad_video.clicks_advice("beats", [])
+    assert "templates" in ad_video.clicks_advice("beats", ["templates"])
+    assert "no advice" in ad_video.clicks_advice("undertrained", [])
 
 
 def test_what_is_said_of_the_ceiling_and_of_the_last_steps_follows_the_figures():

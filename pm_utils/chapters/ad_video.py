@@ -6,6 +6,7 @@ from functools import partial
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
@@ -23,10 +24,14 @@ from pm_utils.creatives.video.networks import (
     ClipClassifier,
     ClipGenerator,
 )
+from pm_utils.evaluation.bootstrap import paired_interval
 from pm_utils.evaluation.frechet import frechet_distance
+from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.market import ATTRIBUTES, ImpressionLog, Market
+from pm_utils.page.scoreboard import Contest
 
 BOLDNESS = (0.0, 0.5, 1.0)
+TIE_BREAK = 1e-5  # per unit of the Fréchet distance: far less than one clip more that counts
 SMALLEST_SHARE = 0.003  # of spending: keeps the logarithm of nothing finite
 Maker = Callable[..., Tensor]  # codes (N, 4), rng, boldness=… → filmed clips
 
@@ -114,6 +119,31 @@ class Jury:
             distance=frechet_distance(look, self.look),
         )
 
+    def gaps(self, first: Judged, second: Judged, *, repeats: int, seed: int) -> np.ndarray:
+        """Return how much further `first` is from the real clips than `second`, resampled.
+
+        Requests are drawn with replacement. Row i of all three, the real clip and both made ones,
+        belongs to request i, so they are drawn together.
+
+        Returns
+        -------
+        array of shape (repeats,)
+            Fréchet distance of `first` minus that of `second`, one per resample.
+
+        Raises
+        ------
+        ValueError
+            When there is no resample.
+        """
+        whole_numbers(repeats, "repeats", low=1)
+        rng, found = np.random.default_rng(seed), []
+        for _ in range(repeats):
+            rows = rng.integers(len(self.look), size=len(self.look))
+            real = self.look[rows]
+            distances = [frechet_distance(one.look[rows], real) for one in (first, second)]
+            found.append(distances[0] - distances[1])
+        return np.array(found)
+
     def try_all(
         self, makers: Mapping[str, Maker], rng: np.random.Generator
     ) -> dict[tuple[str, float], Judged]:
@@ -137,8 +167,6 @@ def maker_scores(judged: Mapping[tuple[str, float], Judged]) -> pd.DataFrame:
 def with_boldness(name: str, boldness: float) -> str:
     """Return what the scoreboard calls a maker at a boldness.
 
-    Explained in chapter ``ad-video``.
-
     Examples
     --------
     >>> from pm_utils.chapters.ad_video import with_boldness
@@ -148,8 +176,101 @@ def with_boldness(name: str, boldness: float) -> str:
     return f"{name}, boldness {boldness:g}"
 
 
+def players(
+    judged: Mapping[tuple[str, float], Judged], rest: Mapping[str, Judged]
+) -> dict[str, Judged]:
+    """Return all that was judged by the names of the scoreboard, those without boldness last.
+
+    Explained in chapter ``ad-video``.
+    """
+    return {with_boldness(*setting): one for setting, one in judged.items()} | dict(rest)
+
+
+def player_scores(players: Mapping[str, Judged]) -> pd.DataFrame:
+    """Return the scores of all players, a row each.
+
+    Explained in chapter ``ad-video``.
+    """
+    return pd.DataFrame({name: one.scores() for name, one in players.items()}).T
+
+
+def boldest(players: Mapping[str, Judged]) -> dict[str, Judged]:
+    """Return the players at the largest boldness, and those that have none.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import boldest
+    >>> list(boldest({"VAE, boldness 0.5": None, "VAE, boldness 1": None, "stills": None}))
+    ['VAE, boldness 1', 'stills']
+    """
+    end = with_boldness("", max(BOLDNESS))
+    return {
+        name: one for name, one in players.items() if "boldness" not in name or name.endswith(end)
+    }
+
+
+def enter_players(
+    contest: Contest,
+    columns: Mapping[str, str],
+    players: Mapping[str, Judged],
+    score: Mapping[str, float],
+    kinds: Mapping[str, str],
+    records: Mapping[str, dict],
+) -> None:
+    """Enter players for a contest, those of no kind as naive.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    contest : Contest
+    columns : dict
+        Of each row of the contest, which of `Judged.scores` stands in it.
+    players : dict
+        As `players` gives them.
+    score : Series or dict
+        What each player is chosen by.
+    kinds, records : dict
+        By maker, without boldness; a record for those that were trained.
+    """
+    for name, one in players.items():
+        maker, scores = name.split(",")[0], one.scores()
+        contest.enter(
+            name,
+            kinds.get(maker, "naive"),
+            validation=score[name],
+            test={row: scores[column] for row, column in columns.items()},
+            training=records.get(maker),
+        )
+
+
+def choosing_score(scores: pd.DataFrame) -> pd.Series:
+    """Return what settings are chosen by: the share that counts, of equals the closest in look.
+
+    The Fréchet distance is taken off, times `TIE_BREAK`, so that no two makers are equal.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    scores : DataFrame
+        As `maker_scores` gives it, of requests that are not judged.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_video import choosing_score
+    >>> scores = pd.DataFrame({"counts": [0.9, 0.9, 0.8], "Fréchet": [2.0, 1.0, 0.5]}, list("abc"))
+    >>> choosing_score(scores).idxmax()
+    'b'
+    """
+    return scores["counts"] - TIE_BREAK * scores["Fréchet"]
+
+
 def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
-    """Return at which boldness most clips of each maker count; of equals, the boldest.
+    """Return at which boldness each maker is best by `choosing_score`.
 
     Explained in chapter ``ad-video``.
 
@@ -163,14 +284,129 @@ def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
     >>> import pandas as pd
     >>> from pm_utils.chapters.ad_video import chosen_boldness
     >>> rows = pd.MultiIndex.from_product([["VAE"], [0.0, 0.3, 1.0]], names=["maker", "boldness"])
-    >>> chosen_boldness(pd.DataFrame({"counts": [0.9, 0.9, 0.7]}, rows))
+    >>> scores = {"counts": [0.9, 0.9, 0.7], "Fréchet": [2.0, 1.5, 1.0]}
+    >>> chosen_boldness(pd.DataFrame(scores, rows))
     {'VAE': 0.3}
     """
-    found = {}
-    for name, scores in table["counts"].groupby("maker", sort=False):
-        best = scores[scores == scores.max()]
-        found[name] = float(best.index.get_level_values("boldness").max())
-    return found
+    best = choosing_score(table).groupby("maker", sort=False).idxmax()
+    return {name: float(boldness) for name, (_, boldness) in best.items()}
+
+
+def failures_possible(n: int, level: float = 0.95) -> float:
+    """Return the largest share of failures that n successes in a row leave possible.
+
+    With a larger one, `n` successes would have a probability below 1 - `level`.
+
+    Raises
+    ------
+    ValueError
+        When there was no trial, or the level is not between 0 and 1.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import failures_possible
+    >>> round(failures_possible(100), 3)  # about 3 / n
+    0.03
+    """
+    n, level = int(whole_numbers(n, "n", low=1)), float(numbers(level, "level", low=0, high=1))
+    return 1 - (1 - level) ** (1 / n)
+
+
+def share_interval(first: ArrayLike, second: ArrayLike, draws: np.ndarray) -> tuple[float, float]:
+    """Return an interval of how much more often `first` succeeds than `second`.
+
+    Resampled, except where neither failed once: there a resample is sure of what
+    `failures_possible` leaves open, so that is the interval.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    first, second : arrays of shape (N,)
+        1 for a success and 0 for a failure, of the same requests.
+    draws : array of shape (R, N)
+        Weights of the resamples; each row sums to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.ad_video import share_interval
+    >>> low, high = share_interval(np.ones(100), np.ones(100), np.full((5, 100), 0.01))
+    >>> round(low, 3), round(high, 3)
+    (-0.03, 0.03)
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    if np.all(first == 1) and np.all(second == 1):
+        possible = failures_possible(len(first))
+        return -possible, possible
+    return paired_interval(first, second, draws)
+
+
+# --- What the page says, computed ----------------------------------------------------------
+
+
+def settled_said(last_change: float) -> str:
+    """Say whether a distance still moves: more than 5 % between the last two looks.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import settled_said
+    >>> settled_said(-0.01)
+    'it hardly moves any more'
+    """
+    if last_change < -0.05:
+        return "it is still falling, so the GAN is judged before it has learned all that it can"
+    if last_change > 0.05:
+        return "it rises again, so the GAN has not settled"
+    return "it hardly moves any more"
+
+
+def ceiling_said(first: pd.Series, second: pd.Series) -> str:
+    """Say what two makers without a failure leave open, or that one has failed.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_video import ceiling_said
+    >>> ceiling_said(pd.Series([True, False]), pd.Series([True, True]))
+    'Chosen by the clips that count, not both are at the ceiling.'
+    """
+    if not (first.all() and second.all()):
+        return "Chosen by the clips that count, not both are at the ceiling."
+    return (
+        "Chosen by the clips that count, both are at the ceiling, and nothing can be told: with "
+        f"{len(first)} clips up to {failures_possible(len(first)):.1%} of failures remain possible."
+    )
+
+
+def clicks_advice(verdict: str, unbeaten: list[str]) -> str:
+    """Say whether a generator pays: only if it is surely ahead of every rival.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    verdict : str
+        Of the scoreboard, on clicks.
+    unbeaten : list of str
+        Rivals that the network is not surely ahead of.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import clicks_advice
+    >>> clicks_advice("beats", ["templates"])
+    'The network is not surely ahead of templates: no reason to train a generator.'
+    """
+    if verdict == "undertrained":
+        return "We draw no advice from it."
+    if unbeaten:
+        named = ", ".join(unbeaten)
+        return f"The network is not surely ahead of {named}: no reason to train a generator."
+    return "The network is ahead of every rival, so for clips like these a generator pays."
 
 
 # --- Customers -----------------------------------------------------------------------------

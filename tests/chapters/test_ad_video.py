@@ -7,7 +7,9 @@ import torch
 
 from pm_utils.chapters import ad_video
 from pm_utils.creatives.video import archive
+from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.market import Market, Uniform
+from pm_utils.page.scoreboard import Scoreboard
 
 
 @pytest.fixture(scope="module")
@@ -16,10 +18,79 @@ def market() -> Market:
     return Market(300, seed=0, creatives=ads)
 
 
-def test_of_equal_settings_the_boldest_is_chosen():
+def test_of_settings_with_as_many_clips_that_count_the_closest_in_look_is_chosen():
     rows = pd.MultiIndex.from_product([["a", "b"], [0.0, 0.5, 1.0]], names=["maker", "boldness"])
-    table = pd.DataFrame({"counts": [0.9, 0.9, 0.8, 0.2, 0.4, 0.3]}, rows)
+    scores = {"counts": [0.9, 0.9, 0.8, 0.2, 0.4, 0.3], "Fréchet": [1.0, 0.9, 0.1, 0.1, 50, 0.1]}
+    table = pd.DataFrame(scores, rows)
     assert ad_video.chosen_boldness(table) == {"a": 0.5, "b": 0.5}
+    assert ad_video.chosen_boldness(table.assign(Fréchet=[0.9, 1.0, 0.1, 0.1, 50, 0.1]))["a"] == 0
+    assert ad_video.choosing_score(table).nunique() == len(table)
+
+
+def test_what_never_failed_may_still_fail_with_the_probability_that_is_said():
+    possible = ad_video.failures_possible(160)
+    assert (1 - possible) ** 160 == pytest.approx(0.05)
+    with pytest.raises(ValueError, match="n is out of range"):
+        ad_video.failures_possible(0)
+
+
+def test_at_the_ceiling_the_interval_is_what_remains_possible_and_else_resampled():
+    draws = bootstrap_weights(50, 200, 0) / 50
+    both = np.ones(50)
+    low, high = ad_video.share_interval(both, both, draws)
+    assert high == -low == ad_video.failures_possible(50)
+    failed = np.where(np.arange(50) < 10, 0.0, 1.0)
+    low, high = ad_video.share_interval(failed, both, draws)
+    assert -0.4 < low < -0.2 < high < 0
+
+
+def test_a_generator_pays_only_if_every_rival_is_beaten_and_it_is_trained():
+    assert "pays" in ad_video.clicks_advice("beats", [])
+    assert "templates" in ad_video.clicks_advice("beats", ["templates"])
+    assert "no advice" in ad_video.clicks_advice("undertrained", [])
+
+
+def test_what_is_said_of_the_ceiling_and_of_the_last_steps_follows_the_figures():
+    good, bad = pd.Series([True] * 160), pd.Series([True] * 159 + [False])
+    assert "1.9%" in ad_video.ceiling_said(good, good)
+    assert "not both" in ad_video.ceiling_said(good, bad)
+    said = {ad_video.settled_said(change) for change in (-0.1, 0.0, 0.1)}
+    assert len(said) == 3 and "falling" in ad_video.settled_said(-0.1)
+
+
+def test_players_enter_with_their_maker_s_kind_and_record_and_what_has_no_kind_as_naive():
+    verdict = pd.DataFrame({k: [True] for k in ("motion", "counts", "valid", "frozen", "looping")})
+    one = ad_video.Judged(verdict, np.zeros((1, 1)), 0.0, 0.25)
+    players = ad_video.players({("VAE", 0.5): one, ("VAE", 1.0): one}, {"stills": one})
+    contest = Scoreboard("06-ad-video", seed=0).contest("look", chosen_by="it", better="lower")
+    ad_video.enter_players(
+        contest,
+        {"look": "Fréchet"},
+        ad_video.boldest(players),
+        ad_video.player_scores(players)["Fréchet"],
+        {"VAE": "deep"},
+        {"VAE": {"steps": 3}},
+    )
+    found = [(c.name, c.kind, c.validation, c.test, c.training) for c in contest.contenders]
+    assert found == [
+        ("VAE, boldness 1", "deep", 0.25, {"look": 0.25}, {"steps": 3}),
+        ("stills", "naive", 0.25, {"look": 0.25}, None),
+    ]
+
+
+def test_real_and_made_clips_of_a_request_are_drawn_together():
+    rng = np.random.default_rng(0)
+    real, asked = archive.clip_archive(30, rng)
+    torch.manual_seed(0)
+    jury = ad_video.Jury(ad_video.ClipClassifier(features=2), real, asked)
+    same, other = jury.judge(real), jury.judge(real.flip(1) / 2)
+    gaps = jury.gaps(other, same, repeats=20, seed=0)
+    assert gaps.shape == (20,)
+    assert (gaps > 0).all()
+    # Drawn together, real clips are at no distance from themselves: the gap is the other's alone.
+    rows = np.random.default_rng(0).integers(30, size=30)
+    alone = ad_video.frechet_distance(other.look[rows], jury.look[rows])
+    assert gaps[0] == pytest.approx(alone, abs=1e-6)
 
 
 def test_no_household_is_on_two_sides(market):

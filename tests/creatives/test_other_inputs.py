@@ -179,7 +179,7 @@ ROW_CASES = {
         drawn=True,
     ),
     "sprites.SpriteClips.draw": of_codes(
-        lambda codes: flat(still_sprites().draw(codes * [1, 1, 1, 0], np.ones((len(codes), 3))))
+        lambda codes: flat(still_sprites().draw(codes * [1, 1, 1, 0], np.ones((len(codes), 5))))
     ),
     "sprites.SpriteClips.sample": case(
         lambda codes: flat(still_sprites().sample(codes, np.random.default_rng(0), boldness=1.0)),

@@ -11,9 +11,12 @@ from pm_utils.market.renderer import DIRECTIONS, FRAMES, SIZE
 
 STEPS = (-1.5, -0.75, 0.0, 0.75, 1.5)  # pixels: where an icon is looked for, across and down
 PACES = np.arange(0.25, 2.01, 0.25)  # pixels per frame
+ICON_SIZES = (0.92, 0.96, 1.0, 1.04, 1.08)  # of the usual size: tried for each clip
+TEMPOS = (0.9, 0.95, 1.0, 1.05, 1.1)  # of the pace of the motion: tried for each clip
+SCENE = 5  # numbers that describe a clip
 PACE_ROWS = 30  # clips of each motion that its pace is found from
 BATCH = 50  # clips looked at together, which stay in the cache
-RIDGE = 0.05  # holds the opacity where backgrounds hardly differ
+RIDGE = 0.005  # per clip: pulls a pixel to transparent where backgrounds hardly differ
 
 
 class SpriteClips:
@@ -25,7 +28,8 @@ class SpriteClips:
     opacity :math:`o` and colour :math:`c` the last frame shows :math:`oc + (1 - o) b`, a line in
     the background :math:`b`, which differs between palettes: so each pixel is a regression. Where
     the icon of each clip stands is then searched, and the regression repeated on icons laid upon
-    each other. The pace of each motion is the one that leaves the least squared error.
+    each other. The pace of each motion is the one that leaves the least squared error; so are the
+    size of each clip's icon and its tempo, how fast it is for its motion.
 
     Explained in chapter ``ad-video``.
 
@@ -72,7 +76,9 @@ class SpriteClips:
         return self
 
     def find(self, clips: Tensor, codes: np.ndarray) -> np.ndarray:
-        """Describe each clip by three numbers → (N, 3): the icon's place and the brightness.
+        """Describe each clip by five numbers → (N, 5): place, size, tempo and brightness.
+
+        The place is in pixels from the usual one, right and down; the others are factors.
 
         Raises
         ------
@@ -82,28 +88,46 @@ class SpriteClips:
         check_clips(clips, codes=codes)
         codes = clip_codes(codes)
         places = self._places(clips[:, -1], codes)
-        gains = []
+        found = []
         for part in np.array_split(np.arange(len(codes)), _parts(len(codes))):
-            drawn = self._compose(codes[part], self._paths(codes[part], places[part]))
-            gain = (drawn * clips[part]).flatten(1).sum(1) / drawn.square().flatten(1).sum(1)
-            gains.append(gain.numpy())
-        return np.column_stack([places, np.concatenate(gains)])
+            found.append(self._rest_of_scene(clips[part], codes[part], places[part]))
+        return np.concatenate(found)
+
+    def _rest_of_scene(self, clips: Tensor, codes: np.ndarray, places: np.ndarray) -> np.ndarray:
+        """Search size and tempo, each the one of least error, and regress the brightness."""
+        ones = np.ones(len(codes))
+        errors = []
+        for size in ICON_SIZES:  # in the last frame, where the tempo does not matter
+            drawn = self._compose(codes, places[:, None], size * ones)
+            errors.append((drawn - clips[:, -1:]).square().flatten(1).sum(1))
+        sizes = np.asarray(ICON_SIZES)[torch.stack(errors).argmin(0).numpy()]
+        errors = []
+        for tempo in TEMPOS:
+            drawn = self._compose(codes, self._paths(codes, places, tempo * ones), sizes)
+            errors.append((drawn - clips).square().flatten(1).sum(1))
+        tempos = np.asarray(TEMPOS)[torch.stack(errors).argmin(0).numpy()]
+        tempos = np.where(codes[:, 3] > 0, tempos, 1)  # what stands still has none
+        drawn = self._compose(codes, self._paths(codes, places, tempos), sizes)
+        gain = (drawn * clips).flatten(1).sum(1) / drawn.square().flatten(1).sum(1)
+        return np.column_stack([places, sizes, tempos, gain.numpy()])
 
     def draw(self, codes: np.ndarray, scenes: np.ndarray) -> Tensor:
-        """Codes (N, 4) and scenes (N, 3) as `find` gives them → clips.
+        """Codes (N, 4) and scenes (N, 5) as `find` gives them → clips.
 
         Raises
         ------
         ValueError
-            When a scene is not finite or has no three numbers, a code is out of range, or they
+            When a scene is not finite or has no five numbers, a code is out of range, or they
             differ in number.
         """
         aligned(scenes=scenes, codes=codes)
         scenes, codes = numbers(scenes, "scenes", ndim=2), clip_codes(codes)
-        if scenes.shape[1] != 3:
-            raise ValueError(f"scenes has shape {scenes.shape}: give (N, 3)")
-        gain = torch.from_numpy(scenes[:, 2]).float().view(-1, 1, 1, 1, 1)
-        return gain * self._compose(codes, self._paths(codes, scenes[:, :2]))
+        if scenes.shape[1] != SCENE:
+            raise ValueError(f"scenes has shape {scenes.shape}: give (N, {SCENE})")
+        places, sizes, tempos, gains = np.split(scenes, [2, 3, 4], axis=1)
+        path = self._paths(codes, places, tempos[:, 0])
+        gain = torch.from_numpy(gains).float().view(-1, 1, 1, 1, 1)
+        return gain * self._compose(codes, path, sizes[:, 0])
 
     def sample(
         self, codes: np.ndarray, rng: np.random.Generator, *, boldness: float = 0.0
@@ -144,9 +168,11 @@ class SpriteClips:
             of_category = codes[:, 0] == category
             rows = _first_with_some(of_category & (codes[:, 2] == layout), of_category)
             seen, below = last[rows], behind[rows]
+            ridge = RIDGE * len(rows)
             seen_mean, below_mean = seen.mean(0), below.mean(0)
-            spread = (below - below_mean).square().sum((0, 1)) + RIDGE
-            slope = ((seen - seen_mean) * (below - below_mean)).sum((0, 1)) / spread
+            spread = (below - below_mean).square().sum((0, 1)) + ridge
+            common = ((seen - seen_mean) * (below - below_mean)).sum((0, 1)) + ridge
+            slope = common / spread  # 1, transparent, where backgrounds do not differ
             slope = slope.clamp(0, 1)
             self.icons[category, layout, :3] = seen_mean - slope * below_mean
             self.icons[category, layout, 3] = 1 - slope
@@ -174,18 +200,25 @@ class SpriteClips:
             self.pace[motion] = PACES[np.argmin(errors)]
         return self.pace
 
-    def _paths(self, codes: np.ndarray, places: np.ndarray) -> np.ndarray:
+    def _paths(
+        self, codes: np.ndarray, places: np.ndarray, tempos: np.ndarray | float = 1.0
+    ) -> np.ndarray:
         """Places in the last frame → places in all frames (N, 12, 2)."""
         motion = codes[:, 3]
-        velocity = DIRECTIONS[(motion + 1) // 2] * self.pace[motion][:, None]  # (N, 2)
+        pace = self.pace[motion] * tempos
+        velocity = DIRECTIONS[(motion + 1) // 2] * pace[:, None]  # (N, 2)
         to_go = np.arange(FRAMES - 1, -1, -1)[:, None]
         return places[:, None] - to_go * velocity[:, None]
 
-    def _compose(self, codes: np.ndarray, path: np.ndarray) -> Tensor:
+    def _compose(
+        self, codes: np.ndarray, path: np.ndarray, sizes: np.ndarray | None = None
+    ) -> Tensor:
         """Lay icons over backgrounds, codes (N, 4), at each place of paths (N, T, 2) → clips."""
         category, palette, layout, _ = codes.T
         where = torch.from_numpy(np.ascontiguousarray(path)).float()
-        moved = carry(self.icons[category, layout], where, torch.ones(len(codes)))
+        usual = torch.ones(len(codes))
+        size = usual if sizes is None else torch.from_numpy(np.ascontiguousarray(sizes)).float()
+        moved = carry(self.icons[category, layout], where, size)
         colour, opacity = moved.split([3, 1], 2)
         return self.backgrounds[palette, layout].unsqueeze(1) * (1 - opacity) + colour
 

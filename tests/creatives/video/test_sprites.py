@@ -35,6 +35,18 @@ def test_the_icon_is_opaque_in_its_middle_and_absent_in_the_corners(layers):
     assert opacity[:3, :3].max() < 0.3
 
 
+def test_what_is_the_same_in_all_palettes_stays_in_the_background():
+    """Nothing tells whether the white banner lies before or behind an icon: it is no icon."""
+    draw = np.random.default_rng(2)
+    codes = archive.CLIP_CATALOGUE[draw.integers(len(archive.CLIP_CATALOGUE), size=240)]
+    codes[:, 0], codes[:, 2] = 5, 3
+    layers = sprites.SpriteClips().fit(archive.shoot(codes, draw), codes)
+    alike = layers.backgrounds[:, 3].std(0).mean(0) < 0.02
+    alike[:, 8:24], alike[8:24] = False, False  # near the icon
+    assert alike.sum() > 20
+    assert layers.icons[5, 3, 3][alike].mean() < 0.1
+
+
 def test_the_middle_scene_is_a_clip_that_counts(layers, lesson):
     asked = np.unique(lesson[1], axis=0)[::3]
     clips = archive.as_filmed(layers.sample(asked, rng()), rng())
@@ -42,12 +54,15 @@ def test_the_middle_scene_is_a_clip_that_counts(layers, lesson):
 
 
 def test_a_scene_that_was_drawn_is_found_again(layers, lesson):
-    codes = lesson[1][:6]
-    scenes = np.column_stack([np.tile([0.75, -0.75], 3), np.tile([0.0, 1.5], 3), np.full(6, 0.95)])
+    codes = lesson[1][:6].copy()
+    codes[:, 3] = [1, 2, 4, 6, 8, 2]
+    right, down = np.tile([0.75, -0.75], 3), np.tile([0.0, 1.5], 3)
+    size, tempo = np.repeat([0.92, 1.0, 1.08], 2), np.repeat([1.1, 0.9, 1.0], 2)
+    scenes = np.column_stack([right, down, size, tempo, np.full(6, 0.95)])
     drawn = layers.draw(codes, scenes)
     found = layers.find(drawn / 0.95, codes)
-    assert found[:, :2] == pytest.approx(scenes[:, :2])
-    assert found[:, 2] == pytest.approx(np.ones(6), abs=1e-4)
+    assert found[:, :4] == pytest.approx(scenes[:, :4])
+    assert found[:, 4] == pytest.approx(np.ones(6), abs=1e-4)
 
 
 def test_the_icon_ends_in_its_place_and_comes_from_the_other_side(layers):
@@ -69,7 +84,7 @@ def test_only_bold_clips_depend_on_the_draw(layers):
 
 def test_scenes_of_another_width_and_a_negative_boldness_are_refused(layers):
     codes = np.array([[5, 0, 0, 2]])
-    with pytest.raises(ValueError, match=r"scenes has shape \(1, 2\): give \(N, 3\)"):
+    with pytest.raises(ValueError, match=r"scenes has shape \(1, 2\): give \(N, 5\)"):
         layers.draw(codes, np.ones((1, 2)))
     with pytest.raises(ValueError, match="boldness"):
         layers.sample(codes, rng(), boldness=-0.1)

@@ -62,7 +62,8 @@ def test_a_trace_reads_the_ads_and_records_what_is_not_complete():
     assert trace.steps == [0, 10]
     assert trace.complete == [0.0, 0.75]
     record = trace.record(History(steps=10, rows=40), switching=0.5)
-    assert record == {"steps": 10, "rows": 40, "curve": [1.0, 0.25], "switching": 0.5}
+    expected = {"steps": 10, "rows": 40, "curve": [1.0, 0.25], "curve_of": "validation"}
+    assert record == expected | {"switching": 0.5}
 
 
 def test_the_spread_is_noted_for_groups_of_one_request():

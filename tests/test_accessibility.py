@@ -106,6 +106,15 @@ def test_the_finder_finds_a_fault(tab, tmp_path, body, rule):
     assert rule in {line.split(" ")[0] for line in violations(tab)}
 
 
+def test_a_page_is_judged_when_it_has_faded_in(tab, tmp_path):
+    css = "@keyframes in {{from {{opacity: 0.1}} to {{opacity: {}}}}} p {{animation: in 2s both}}"
+    for last, expected in ((1, set()), (0.3, {"color-contrast"})):
+        tab.show(page(tmp_path, "<p>Words</p>", css.format(last)))
+        tab.do("document.getAnimations().forEach((one) => { one.currentTime = 0 })")
+        found = violations(tab, only="color-contrast")
+        assert {line.split(" ")[0] for line in found} == expected
+
+
 @pytest.mark.parametrize("width", [1400, 390])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_page_breaks_a_rule(tab, name, width):

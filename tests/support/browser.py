@@ -34,6 +34,11 @@ SETTLED = """
   await new Promise((done) => setTimeout(done, 250));
 })()
 """
+# What has been opened fades in: until it has, its letters are fainter than a reader sees them.
+MOVED = """
+Promise.all(document.getAnimations().filter((one) => one.effect.getComputedTiming().endTime < 1e5)
+  .map((one) => one.finished.catch(() => 0))).then(() => 0)
+"""
 OPEN_SOLUTIONS = """
 document.querySelectorAll(".toggle-hidden > .admonition-title, details:not([open]) > summary,"
   + " button.toggle-button-hidden").forEach((one) => one.click());
@@ -139,4 +144,5 @@ def violations(tab: Tab, *, only: str | None = None) -> list[str]:
     if only:
         settings = {"resultTypes": ["violations"], "runOnly": [only]}
     tab.do(f"{axe()};0")
+    tab.do(MOVED)
     return tab.do(RUN_AXE.replace("SETTINGS", json.dumps(settings)))

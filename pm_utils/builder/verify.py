@@ -95,17 +95,14 @@ def _check_limit(row: dict[str, Any]) -> list[str]:
 
 
 def _check_null(row: dict[str, Any], found: RowEvidence) -> list[str]:
-    """Say where a null, of this run or of a seed, is not worse than deep under every seed.
-
-    Seeds whose markets differ make the interval of one more run wide, so the figures are compared.
-    """
-    deep, null = found.figures["deep"], found.range_of_null()
+    """Say where a null, of this run or of a seed, is not worse than all that deep may be."""
+    deep, null = found.span("deep"), found.range_of_null()
     if deep is None or null is None or row["null"] is None:
         return []
     sign = found.sign
-    worst = min(sign * figure for figure in deep)
+    worst = min(sign * end for end in deep)
     problems, side = [], "below" if sign > 0 else "above"
-    ends = f"{min(deep):.6g} to {max(deep):.6g}"
+    ends = f"{deep[0]:.6g} to {deep[1]:.6g}"
     if sign * row["null"] >= worst:
         problems.append(f"null is {row['null']:.6g}, not {side} deep's {ends}")
     if max(sign * end for end in null) >= worst:

@@ -541,12 +541,9 @@ BESIDES = {
         )
         for name in ("train_response_towers", "logistic_liking", "tuned_logistic")
     },
-    **{
-        f"training.{name}": (
-            TEXT + "test_training.py::test_texts_that_the_vocabulary_does_not_know_are_refused"
-        )
-        for name in ("train_writer", "fit_writer")
-    },
+    "training.train_writer": (
+        TEXT + "test_training.py::test_texts_that_the_vocabulary_does_not_know_are_refused"
+    ),
     "ngram.tuned_ngram": TEXT + "test_ngram.py::test_wrong_texts_and_attributes_are_named",
     **dict.fromkeys(
         [

@@ -243,10 +243,11 @@ def train_writer(
     seed: int,
     epochs: int = 1,
     vocabulary: Sequence[str] | int | None = None,
-) -> AdCopyGPT:
+    held_out: tuple[Tensor, np.ndarray] | None = None,
+) -> tuple[AdCopyGPT, History]:
     """Train a GPT on headlines, by default each seen once, after their codes.
 
-    Explained in chapter ``closed-loop``.
+    Explained in chapter ``ad-text``.
 
     Parameters
     ----------
@@ -261,58 +262,6 @@ def train_writer(
     vocabulary : sequence of str, or int, optional
         All words, or how many: ``<pad>`` is 0, ``<bos>`` 1 and ``<eos>`` 2. By default those of the
         copy grammar.
-
-    Returns
-    -------
-    AdCopyGPT
-
-    Raises
-    ------
-    ValueError
-        When a code is not finite, a word is none of the vocabulary, a text does not begin with
-        ``<bos>`` or has no word after it, or codes and texts differ in rows.
-
-    Examples
-    --------
-    A vocabulary of one's own: letters.
-
-    >>> import numpy as np
-    >>> import torch
-    >>> from pm_utils.creatives.text.training import train_writer
-    >>> letters = ["<pad>", "<bos>", "<eos>", "a", "b"]
-    >>> texts = np.tile([[1, 3, 4, 2], [1, 4, 2, 0]], (20, 1))
-    >>> settings = {"layers": 1, "width": 8, "batch_size": 4, "epochs": 9, "seed": 0}
-    >>> codes = torch.eye(2).repeat(20, 1)
-    >>> writer = train_writer(codes, texts, vocabulary=letters, **settings)
-    >>> writer.generate(torch.eye(2))[:, :4].tolist()
-    [[1, 3, 4, 2], [1, 4, 2, 0]]
-    """
-    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    settings |= {"epochs": epochs, "vocabulary": vocabulary}
-    return fit_writer(codes, tokens, layers=layers, width=width, **settings)[0]
-
-
-def fit_writer(
-    codes: Tensor,
-    tokens: np.ndarray,
-    *,
-    layers: int,
-    width: int,
-    batch_size: int,
-    learning_rate: float = 1e-2,
-    seed: int,
-    epochs: int = 1,
-    vocabulary: Sequence[str] | int | None = None,
-    held_out: tuple[Tensor, np.ndarray] | None = None,
-) -> tuple[AdCopyGPT, History]:
-    """Train a GPT as `train_writer` does, and say what became of the training.
-
-    Explained in chapter ``ad-text``.
-
-    Parameters
-    ----------
-    codes, tokens, layers, width, batch_size, learning_rate, seed, epochs, vocabulary
-        As in `train_writer`.
     held_out : (Tensor of shape (M, D), array of shape (M, T)), optional
         Codes and headlines that are not learned from. The weights of the epoch with the least loss
         on them are kept.
@@ -326,19 +275,26 @@ def fit_writer(
     Raises
     ------
     ValueError
-        As `train_writer`, of the headlines held out too.
+        When a code is not finite, a word is none of the vocabulary, a text does not begin with
+        ``<bos>`` or has no word after it, or codes and texts differ in rows; of the headlines held
+        out, too.
 
     Examples
     --------
+    A vocabulary of one's own: letters.
+
     >>> import numpy as np
     >>> import torch
-    >>> from pm_utils.creatives.text.training import fit_writer
+    >>> from pm_utils.creatives.text.training import train_writer
+    >>> letters = ["<pad>", "<bos>", "<eos>", "a", "b"]
     >>> texts, codes = np.tile([[1, 3, 4, 2], [1, 4, 2, 0]], (20, 1)), torch.eye(2).repeat(20, 1)
-    >>> sizes = {"layers": 1, "width": 8, "batch_size": 4, "vocabulary": 5}
-    >>> held_out = codes[:2], texts[:2]
-    >>> _, history = fit_writer(codes, texts, **sizes, epochs=3, seed=0, held_out=held_out)
+    >>> settings = {"layers": 1, "width": 8, "batch_size": 4, "epochs": 9, "seed": 0}
+    >>> settings |= {"vocabulary": letters, "held_out": (codes[:2], texts[:2])}
+    >>> writer, history = train_writer(codes, texts, **settings)
+    >>> writer.generate(torch.eye(2))[:, :4].tolist()
+    [[1, 3, 4, 2], [1, 4, 2, 0]]
     >>> history.steps, len(history.validation)
-    (30, 3)
+    (90, 9)
     """
     if vocabulary is None:
         vocabulary = copy_grammar().words

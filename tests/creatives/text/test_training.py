@@ -47,7 +47,7 @@ def test_the_writer_learns_what_to_say_and_its_surprise_is_the_loss():
     tokens = archive_of(ads)
     codes = torch.eye(2)[(ads == 239).astype(int)] * 3
     settings = {"layers": 1, "width": 32, "batch_size": 16, "seed": 0}
-    model = training.train_writer(codes, tokens, **settings)
+    model, _ = training.train_writer(codes, tokens, **settings)
     nats = training.token_nats(model, codes, tokens)
     assert nats.shape == (600, 31)
     assert (nats[tokens[:, 1:] == PAD] == 0).all()
@@ -56,7 +56,7 @@ def test_the_writer_learns_what_to_say_and_its_surprise_is_the_loss():
     tone = {"first": (ads == 0), "last": (ads == 239)}
     for rows in tone.values():
         assert nats[rows, 0].mean() < np.log(440) / 2
-    again = training.train_writer(codes, tokens, **settings)
+    again, _ = training.train_writer(codes, tokens, **settings)
     assert np.array_equal(training.token_nats(again, codes, tokens), nats)
 
 
@@ -76,11 +76,11 @@ def test_a_vocabulary_of_ones_own_is_learned_and_written():
     tokens, codes = letters(400)
     settings = {"layers": 1, "width": 16, "batch_size": 8, "seed": 0}
     words = ["<pad>", "<bos>", "<eos>", "a", "b"]
-    model = training.train_writer(codes, tokens, vocabulary=words, **settings)
+    model, _ = training.train_writer(codes, tokens, vocabulary=words, **settings)
     assert model.config.n_words == 5
     assert training.token_nats(model, codes, tokens).mean() < 0.3
     assert model.generate(torch.eye(2))[:, 1].tolist() == [3, 4]
-    again = training.train_writer(codes, tokens, vocabulary=5, **settings)
+    again, _ = training.train_writer(codes, tokens, vocabulary=5, **settings)
     assert all(
         torch.equal(one, other)
         for one, other in zip(model.parameters(), again.parameters(), strict=True)
@@ -162,11 +162,11 @@ def test_a_writer_tells_its_losses_and_keeps_the_best_epoch():
     tokens, codes = archive_of(ads), torch.eye(2)[(ads == 239).astype(int)]
     settings = {"layers": 1, "width": 16, "batch_size": 16, "seed": 0, "epochs": 2}
     held_out = codes[:40], tokens[:40]
-    model, history = training.fit_writer(codes, tokens, held_out=held_out, **settings)
+    model, history = training.train_writer(codes, tokens, held_out=held_out, **settings)
     assert len(history.train) == len(history.validation) == 2
     nats = training.token_nats(model, *held_out).sum() / (tokens[:40, 1:] != PAD).sum()
     assert nats == pytest.approx(min(history.validation), rel=1e-4)
-    plain = training.train_writer(codes, tokens, **settings)
+    plain, _ = training.train_writer(codes, tokens, **settings)
     assert np.array_equal(plain.generate(codes[:4]), model.generate(codes[:4]))
     with pytest.raises(ValueError, match="codes 1, tokens 2 rows"):
-        training.fit_writer(codes, tokens, held_out=(codes[:1], tokens[:2]), **settings)
+        training.train_writer(codes, tokens, held_out=(codes[:1], tokens[:2]), **settings)

@@ -7,6 +7,7 @@ notebook's metadata say (``pm.doubled``, ``pm.halved``).
 
 import json
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,17 @@ from pm_utils.page.evidence import (
 RUNS = {"quick": 10}  # seeds by profile
 RUNS_OTHERWISE = 3
 VARIANT_RUNS = 3
+# Modules that draw, print or judge figures and make none: evidence does not depend on them.
+SHOWING = (
+    "pm_utils/page/evidence.py",
+    "pm_utils/page/excerpt.py",
+    "pm_utils/page/listing.py",
+    "pm_utils/page/plots.py",
+    "pm_utils/page/scoreboard.py",
+    "pm_utils/page/scoreboard_figure.py",
+    "pm_utils/*_figures.py",
+    "pm_utils/*/plotting.py",
+)
 
 _Board = dict[str, Any]
 
@@ -98,12 +110,18 @@ def made_of(task: Task, tasks: dict[str, Task]) -> dict[str, Any]:
     """Return fingerprints of the code and parameters that evidence is made by.
 
     Python, libraries and the seed are not among them: evidence holds wherever the book is built.
+    Neither are the modules of `SHOWING`.
     """
     parts = task.parts
     parameters = {name: v for name, v in parts["parameters"].items() if name != "seed"}
     above = {name: code.digest(made_of(tasks[name], tasks)) for name in sorted(task.after)}
     facts = {"code cells": parts["code cells"], "parameters": parameters}
-    return facts | {"modules": parts["modules"], "chapters that it needs": above}
+    making = {
+        path: mark
+        for path, mark in parts["modules"].items()
+        if not any(fnmatch(path, pattern) for pattern in SHOWING)
+    }
+    return facts | {"modules": making, "chapters that it needs": above}
 
 
 def age(evidence: Evidence | None, task: Task, tasks: dict[str, Task]) -> str:

@@ -1,31 +1,29 @@
 """The scoreboard that ends every chapter: each contender beside its null and its limit.
 
-A chapter opens a contest for each of its tasks and enters every method that it tries. Which of
-them stand in the columns naive, classical and deep is chosen by code, by their validation scores,
-once for all rows of the contest. What may be said of deep against classical follows from the
-paired interval of the run and from the seeds in ``evidence/``.
+A chapter opens a contest (`pm_utils.page.contest`) for each of its tasks; each contest adds the
+rows of its contenders. What may be said of deep against classical follows from the paired interval
+of the run and from the seeds in ``evidence/``.
 """
 
 import json
 import math
 import os
 import statistics
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
 from pm_utils.page import artifacts
+from pm_utils.page.contest import Contender, Contest
 from pm_utils.page.evidence import DOUBLED, HALVED, Evidence, RowEvidence, read_evidence, verdict
 from pm_utils.page.scoreboard_figure import draw_scoreboard
-from pm_utils.page.scoreboard_row import COLUMNS, LIMITS, Row
+from pm_utils.page.scoreboard_row import COLUMNS, Row
 
 FILE = "scoreboard.json"
-KINDS = ("naive", "classical", "deep", "null")
 LARGE = "full"  # the profile whose evidence is *published*
 _COUNTS = ("steps", "rows")  # of a record of training
 _SAID = {
@@ -34,168 +32,6 @@ _SAID = {
     "tie": "the deep model and the classical one **cannot be told apart**",
     "undertrained": "the deep model is **undertrained**, so nothing is said of it",
 }
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A method that a chapter tries.
-
-    Attributes
-    ----------
-    contest : str
-        What it was entered for.
-    name : str
-        As the page calls it.
-    kind : {"naive", "classical", "deep", "null"}
-        No model; any method without deep learning; a network; a network on shuffled labels.
-    test : dict
-        Its figures on the judged data, by metric.
-    validation : float or None
-        Its score on data that are not judged, which decides who stands for its kind.
-    training : dict or None
-        Of a network: `pm_utils.learning.training.History.record`.
-    """
-
-    contest: str
-    name: str
-    kind: str
-    test: dict[str, float]
-    validation: float | None = None
-    training: dict[str, Any] | None = None
-
-
-class Contest:
-    """All methods that a chapter tries at one task; made by `Scoreboard.contest`.
-
-    Parameters
-    ----------
-    board : Scoreboard
-        Where its rows go.
-    name : str
-        The task, in words.
-    chosen_by : str
-        What `validation` measures, in words, as in ``"log loss of the dates of June"``.
-    better : {"higher", "lower"}
-        Which direction of it is better.
-    """
-
-    def __init__(self, board: "Scoreboard", name: str, *, chosen_by: str, better: str) -> None:
-        if better not in ("higher", "lower"):
-            raise ValueError(f"{name}: better is {better!r}, give 'higher' or 'lower'")
-        self.board, self.name, self.chosen_by, self.better = board, name, chosen_by, better
-
-    @property
-    def contenders(self) -> list[Contender]:
-        """Those entered, in order."""
-        return [one for one in self.board.contenders if one.contest == self.name]
-
-    def enter(
-        self,
-        name: str,
-        kind: str,
-        *,
-        test: Mapping[str, float],
-        validation: float | None = None,
-        training: dict[str, Any] | None = None,
-    ) -> None:
-        """Enter a method; see `Contender` for what each argument means.
-
-        Several nulls may be entered, one for each shuffle; their mean stands in the rows.
-
-        Raises
-        ------
-        ValueError
-            When the kind is unknown, the name is there already, a figure is not finite, or a
-            record of training comes with something that is no network.
-        """
-        if kind not in KINDS:
-            raise ValueError(f"{name}: kind is {kind!r}, give one of {', '.join(KINDS)}")
-        if any(one.name == name for one in self.contenders):
-            raise ValueError(f"{name} is entered for {self.name!r} already")
-        if training is not None and kind not in ("deep", "null"):
-            raise ValueError(f"{name}: training is given, but its kind is {kind!r}")
-        figures = {metric: float(value) for metric, value in dict(test).items()}
-        score = None if validation is None else float(validation)
-        for told, value in {**figures, "validation": score}.items():
-            if value is not None and not math.isfinite(value):
-                raise ValueError(f"{name}: {told} is {value}, give a finite number")
-        self.board.contenders.append(Contender(self.name, name, kind, figures, score, training))
-
-    def chosen(self, kind: str) -> str:
-        """Return which contender stands for a kind: the best on validation.
-
-        For ``"classical"`` all that is not deep is looked at, naive methods too.
-
-        Raises
-        ------
-        ValueError
-            When there is none, or several of which one has no validation score.
-        """
-        kinds = ("naive", "classical") if kind == "classical" else (kind,)
-        found = [one for one in self.contenders if one.kind in kinds]
-        if not any(one.kind == kind for one in found):
-            raise ValueError(f"{self.name!r} has no contender of kind {kind!r}")
-        if len(found) == 1:
-            return found[0].name
-        if unknown := [one.name for one in found if one.validation is None]:
-            raise ValueError(
-                f"{', '.join(unknown)}: give validation, it decides who stands as {kind} "
-                f"for {self.name!r}"
-            )
-        best = max if self.better == "higher" else min
-        return best(found, key=lambda one: one.validation).name
-
-    def add(
-        self,
-        metric: str,
-        *,
-        unit: str,
-        better: str,
-        limit: float | None = None,
-        limit_is: str = "",
-        headline: bool = False,
-    ) -> None:
-        """Add a row of the scoreboard: a metric that the contenders were entered with.
-
-        Parameters
-        ----------
-        metric, unit, better, limit, limit_is, headline
-            As in `Row`. A limit needs its label.
-
-        Raises
-        ------
-        ValueError
-            When a contender that stands in the row has no such figure, or a limit has no label.
-        """
-        if limit is not None and not limit_is:
-            raise ValueError(f"{metric}: say what the limit is, one of {', '.join(LIMITS)}")
-        by_name = {one.name: one for one in self.contenders}
-        names = {
-            kind: self.chosen(kind)
-            for kind in ("naive", "classical", "deep")
-            if any(one.kind == kind for one in self.contenders)
-        }
-        values = {kind: self._figure(by_name[name], metric) for kind, name in names.items()}
-        nulls = [self._figure(one, metric) for one in self.contenders if one.kind == "null"]
-        if nulls:
-            values["null"] = sum(nulls) / len(nulls)
-        more = {"limit": limit, "limit_is": limit_is, "headline": headline, "names": names}
-        more["contest"] = self.name
-        self.board.add(metric, unit=unit, better=better, **values, **more)
-
-    def table(self) -> pd.DataFrame:
-        """Return every contender with its kind, validation score and test figures."""
-        rows = {
-            one.name: {"kind": one.kind, self.chosen_by: one.validation, **one.test}
-            for one in self.contenders
-        }
-        table = pd.DataFrame.from_dict(rows, orient="index").rename_axis(self.name)
-        return table.dropna(axis="columns", how="all")  # nobody may need a validation score
-
-    def _figure(self, one: Contender, metric: str) -> float:
-        if metric not in one.test:
-            raise ValueError(f"{one.name} was entered for {self.name!r} without {metric!r}")
-        return one.test[metric]
 
 
 class Scoreboard:
@@ -240,41 +76,19 @@ class Scoreboard:
         """Open a contest; see `Contest` for what each argument means."""
         return Contest(self, name, chosen_by=chosen_by, better=better)
 
-    def add(
-        self,
-        metric: str,
-        *,
-        unit: str,
-        better: str,
-        naive: float | None = None,
-        classical: float | None = None,
-        deep: float | None = None,
-        limit: float | None = None,
-        null: float | None = None,
-        headline: bool = False,
-        limit_is: str = "",
-        names: dict[str, str] | None = None,
-        contest: str = "",
-    ) -> None:
-        """Record a metric; see `Row` for what each argument means.
-
-        `Contest.add` does so for contenders.
+    def add(self, row: Row) -> None:
+        """Add a row; chapters do so by `Contest.add`, which fills it with contenders.
 
         Raises
         ------
         ValueError
-            When the metric is there already, the direction is unknown or a value is not finite.
+            When the metric is there already.
         """
-        if any(row.metric == metric for row in self.rows):
-            raise ValueError(f"{self.chapter} already has a row {metric!r}: give each its own name")
-        values = {"naive": naive, "classical": classical, "deep": deep, "limit": limit}
-        numbers = {
-            name: None if value is None else float(value)
-            for name, value in (values | {"null": null}).items()
-        }
-        more = {"headline": bool(headline), "limit_is": limit_is, "names": dict(names or {})}
-        more["contest"] = contest
-        self.rows.append(Row(metric, unit, better, **numbers, **more))
+        if any(one.metric == row.metric for one in self.rows):
+            raise ValueError(
+                f"{self.chapter} already has a row {row.metric!r}: give each its own name"
+            )
+        self.rows.append(row)
 
     def row(self, metric: str) -> Row:
         """Return the row of a metric.
@@ -499,8 +313,9 @@ def markdown_table(boards: Iterable[dict[str, Any]], *, headline_only: bool = Tr
     Examples
     --------
     >>> from pm_utils.page.scoreboard import Scoreboard, markdown_table
+    >>> from pm_utils.page.scoreboard_row import Row
     >>> board = Scoreboard("01-formulas", seed=0)
-    >>> board.add("log loss", unit="nats", better="lower", naive=0.5, deep=0.4, limit=0.39)
+    >>> board.add(Row("log loss", "nats", "lower", naive=0.5, deep=0.4, limit=0.39))
     >>> print(markdown_table([board.as_dict() | {"chapter": "none"}], headline_only=False), end="")
     | metric | unit | null | naive | classical | deep | limit | seeds |
     | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |
@@ -549,9 +364,10 @@ def examples(boards: Iterable[dict[str, Any]]) -> str:
     Examples
     --------
     >>> from pm_utils.page.scoreboard import Scoreboard, examples
+    >>> from pm_utils.page.scoreboard_row import Row
     >>> board = Scoreboard("98-none", seed=0)
     >>> row = {"naive": 0.5, "classical": 0.45, "deep": 0.4, "headline": True}
-    >>> board.add("log loss", unit="nats", better="lower", **row)
+    >>> board.add(Row("log loss", "nats", "lower", **row))
     >>> _ = board.claim("log loss", (-0.07, -0.03))
     >>> print(examples([board.as_dict()]), end="")  # doctest: +NORMALIZE_WHITESPACE
     - {doc}`98-none <chapters/98-none>`: log loss (lower is better) is 0.5000 for naive, 0.4500 for

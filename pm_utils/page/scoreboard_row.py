@@ -54,7 +54,7 @@ class Row:
     contest: str = ""
 
     def __post_init__(self) -> None:
-        """Check the direction, the limit's label and that every value is finite or None."""
+        """Check the direction and the limit's label; keep every value as a float or None."""
         if self.better not in ("higher", "lower"):
             raise ValueError(f"{self.metric}: better is {self.better!r}, give 'higher' or 'lower'")
         if self.limit_is and self.limit_is not in LIMITS:
@@ -65,7 +65,10 @@ class Row:
             raise ValueError(f"{self.metric}: limit_is is {self.limit_is!r}, but limit is None")
         for column in COLUMNS:
             value = getattr(self, column)
-            if value is not None and not math.isfinite(value):
+            if value is None:
+                continue
+            if not math.isfinite(value):
                 raise ValueError(
                     f"{self.metric}: {column} is {value}, give a finite number or None"
                 )
+            object.__setattr__(self, column, float(value))

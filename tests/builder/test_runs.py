@@ -319,6 +319,20 @@ def test_status_and_pages_say_what_evidence_is_of(book, capsys):
     assert "older than this code" in (book.project.generated / "built.md").read_text()
 
 
+def test_evidence_outlives_drawing(book, capsys):
+    """A module that draws makes no figure of a scoreboard."""
+    drawing, making = (book.root / "pm_utils" / name for name in ("a_figures.py", "a.py"))
+    drawing.write_text("COLOUR = 'red'\n")
+    making.write_text("VALUE = 1\n")
+    code = "from pm_utils.a import VALUE\nfrom pm_utils.a_figures import COLOUR"
+    book.chapter("01-a", code, score("01-a"))
+    assert pm(capsys, "seeds", "--runs", "2")[0] == 0
+    drawing.write_text("COLOUR = 'blue'\n")
+    assert "evidence: of this code" in pm(capsys, "status")[1].out
+    making.write_text("VALUE = 2\n")
+    assert "evidence: older than pm_utils/a.py" in pm(capsys, "status")[1].out
+
+
 def test_verify_tells_inside_from_outside(book, capsys):
     book.chapter("01-a", score("01-a", deep="0.9 + seed / 1000"))
     book.toc("01-a")

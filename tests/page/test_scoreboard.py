@@ -31,7 +31,7 @@ def run(tmp_path, monkeypatch):
 
 def board_of(*, better: str = "higher", classical=0.4, deep=0.6, **others) -> Scoreboard:
     board = Scoreboard("03-customer-profile", seed=5)
-    board.add("AP", unit="share", better=better, classical=classical, deep=deep, **others)
+    board.add(Row("AP", "share", better, classical=classical, deep=deep, **others))
     return board
 
 
@@ -51,8 +51,7 @@ def test_a_row_holds_finite_numbers_or_none(column, value):
     with pytest.raises(ValueError, match=f"AP: {column} is .*finite number or None"):
         Row("AP", "share", "higher", **{column: value})
     with pytest.raises(ValueError, match=f"AP: {column}"):
-        board = Scoreboard("03-customer-profile", seed=0)
-        board.add("AP", unit="share", better="higher", **{column: np.float32(value)})
+        Row("AP", "share", "higher", **{column: np.float32(value)})
 
 
 def test_numbers_of_any_kind_are_kept_as_floats():
@@ -65,7 +64,7 @@ def test_numbers_of_any_kind_are_kept_as_floats():
 def test_a_metric_is_added_once_and_found_by_name():
     board = board_of()
     with pytest.raises(ValueError, match="already has a row 'AP'"):
-        board.add("AP", unit="share", better="higher")
+        board.add(Row("AP", "share", "higher"))
     assert len(board.rows) == 1
     with pytest.raises(KeyError, match="'AUC' is no row of 03-customer-profile"):
         board.row("AUC")
@@ -139,7 +138,7 @@ def test_a_claim_needs_an_interval_the_right_way_up(interval):
 def test_saved_boards_come_back(run, monkeypatch):
     monkeypatch.setenv("PM_PROFILE", "full")
     board = board_of(null=0.1, headline=True)
-    board.add("loss", unit="nats", better="lower", naive=1.5, limit=0.25)
+    board.add(Row("loss", "nats", "lower", naive=1.5, limit=0.25))
     board.claim("AP", (0.1, 0.2))
     path = board.save()
     assert path == run / "scoreboard.json"
@@ -197,7 +196,7 @@ def test_a_file_that_is_no_scoreboard_is_refused_by_name(text, run):
 
 def test_the_table_of_a_chapter_by_hand():
     board = board_of(null=0.05, limit=0.9)
-    board.add("loss", unit="nats", better="lower", naive=1234.5, classical=2.5e-4)
+    board.add(Row("loss", "nats", "lower", naive=1234.5, classical=2.5e-4))
     expected = [
         ["metric", "unit", "null", "naive", "classical", "deep", "limit", "seeds"],
         ["---", "---", *["---:"] * 6],
@@ -217,9 +216,9 @@ def test_the_table_of_a_chapter_by_hand():
 
 def test_the_prefaces_table_links_headlines_to_their_chapters():
     first = board_of(headline=True)
-    first.add("AUC", unit="share", better="higher", deep=0.7)
+    first.add(Row("AUC", "share", "higher", deep=0.7))
     second = Scoreboard("02-data-preparation", seed=0)
-    second.add("rows", unit="lines", better="higher", naive=2.0, headline=True)
+    second.add(Row("rows", "lines", "higher", naive=2.0, headline=True))
     header, _, *rows = cells(markdown_table([first.as_dict(), second.as_dict()]))
     assert header[:3] == ["chapter", "metric", "unit"]
     assert [row[:2] for row in rows] == [
@@ -236,7 +235,7 @@ def test_a_table_has_one_cell_per_column_and_nothing_bold_unclaimed(values):
     rows = [dict(zip(COLUMNS, numbers, strict=True)) for numbers in values]
     board = Scoreboard("x", seed=0)
     for at, numbers in enumerate(rows):
-        board.add(f"m{at}", unit="u", better="lower", **numbers)
+        board.add(Row(f"m{at}", "u", "lower", **numbers))
     _, _, *shown = cells(board.table().data)
     for numbers, line in zip(rows, shown, strict=True):
         assert [cell == "–" for cell in line[2:-1]] == [v is None for v in numbers.values()]
@@ -271,7 +270,7 @@ def drawn(figure) -> list[dict[str, float]]:
 
 def test_the_figure_marks_every_known_value_and_nothing_else():
     board = board_of(naive=0.1, null=0)  # zero is known, None is not
-    board.add("loss", unit="nats", better="lower", classical=12.0, deep=11.0)
+    board.add(Row("loss", "nats", "lower", classical=12.0, deep=11.0))
     figure = board.figure()
     expected = [
         {name: getattr(row, name) for name in COLUMNS if getattr(row, name) is not None}
@@ -285,8 +284,8 @@ def test_the_figure_marks_every_known_value_and_nothing_else():
 
 def test_models_short_of_a_limit_are_drawn_by_their_distance_to_it():
     board = board_of(naive=0.1, limit=0.9)
-    board.add("loss", unit="nats", better="lower", classical=12.0, deep=11.0, limit=10.0)
-    board.add("passed", unit="nats", better="lower", classical=9.0, deep=11.0, limit=10.0)
+    board.add(Row("loss", "nats", "lower", classical=12.0, deep=11.0, limit=10.0))
+    board.add(Row("passed", "nats", "lower", classical=9.0, deep=11.0, limit=10.0))
     figure = board.figure()
     share, loss, passed = drawn(figure)
     assert share == pytest.approx({"naive": 0.8, "classical": 0.5, "deep": 0.3})
@@ -343,7 +342,7 @@ def test_what_the_large_profile_gave_has_a_column_of_its_own(seeds, tmp_path):
 
 def test_each_strip_shows_all_its_marks_within_its_own_scale():
     board = board_of(naive=0.1)
-    board.add("spend", unit="dollars", better="lower", classical=2000.0, deep=1000.0)
+    board.add(Row("spend", "dollars", "lower", classical=2000.0, deep=1000.0))
     for axes, marks in zip(board.figure().axes[::2], drawn(board.figure()), strict=True):
         low, high = axes.get_xlim()
         assert all(low < value < high for value in marks.values())
@@ -352,7 +351,7 @@ def test_each_strip_shows_all_its_marks_within_its_own_scale():
 
 def test_the_legend_names_the_models_that_are_there():
     board = board_of(limit=0.5)  # which deep passes
-    board.add("loss", unit="nats", better="lower", naive=1.0)
+    board.add(Row("loss", "nats", "lower", naive=1.0))
     (legend,) = board.figure().legends
     names = [text.get_text() for text in legend.get_texts()]
     assert names == ["naive", "classical", "deep", "limit"]
@@ -513,9 +512,9 @@ def test_one_example_of_each_verdict_in_the_order_of_chapters():
         board = Scoreboard(chapter, seed=0)
         for at, interval in enumerate(intervals):
             row = {"naive": 0.1, "classical": 0.4, "deep": 0.6, "headline": True}
-            board.add(f"m{at}", unit="share", better="higher", **row)
+            board.add(Row(f"m{at}", "share", "higher", **row))
             board.claim(f"m{at}", interval)
-        board.add("side", unit="share", better="higher", classical=0.4, deep=0.3)
+        board.add(Row("side", "share", "higher", classical=0.4, deep=0.3))
         board.claim("side", (-0.3, -0.1))
         boards.append(board.as_dict())
     win, tie = scoreboard.examples(boards).splitlines()

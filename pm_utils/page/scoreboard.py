@@ -149,8 +149,9 @@ class Scoreboard:
             f"{_number(row.deep)} against {_number(row.classical)}, difference {difference}, "
             f"{level:.0%} interval {least} to {most}"
         )
-        if said == "tie" and low <= 0 <= high:
-            facts += ": the interval holds zero"
+        if said == "tie":
+            why = "the interval holds zero" if low <= 0 <= high else "fewer than nine seeds in ten agree"
+            facts += f": {why}"
         return Markdown(f"On {metric}, {_SAID[said]} ({facts}{_seeds_said(found)}).")
 
     def verdict(self, metric: str) -> str:

@@ -475,6 +475,7 @@ def test_seeds_decide_with_the_interval(seeds, ahead, verb):
     said = board.claim("AP", (0.1, 0.3)).data
     tail = f"; ahead in {ahead} of 10 seeds; twice the steps were not tried)."
     assert verb in said and said.endswith(tail)
+    assert ("fewer than nine seeds in ten agree" in said) == (ahead < 9)
     shown = cells(board.table().data)[2]
     assert ("**" in shown[5]) == (ahead >= 9)
     assert shown[-1].endswith(f"<small>ahead in {ahead} of 10</small>")

@@ -150,7 +150,8 @@ class Scoreboard:
             f"{level:.0%} interval {least} to {most}"
         )
         if said == "tie":
-            why = "the interval holds zero" if low <= 0 <= high else "fewer than nine seeds in ten agree"
+            zero = low <= 0 <= high
+            why = "the interval holds zero" if zero else "fewer than nine seeds in ten agree"
             facts += f": {why}"
         return Markdown(f"On {metric}, {_SAID[said]} ({facts}{_seeds_said(found)}).")
 

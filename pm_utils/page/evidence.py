@@ -79,6 +79,13 @@ class RowEvidence:
         """Return under how many seeds deep was worse than classical."""
         return sum(gain < 0 for gain in self.gains() or [])
 
+    def backs(self, said: str) -> bool:
+        """Tell whether the seeds bear a verdict out: nine in ten of them, and their mean."""
+        agreeing = self.ahead() if said == "beats" else self.behind()
+        low, high = self.gain_interval() or (0.0, 0.0)
+        mean = low > 0 if said == "beats" else high < 0
+        return mean and agreeing >= BACKING * len(self.seeds)
+
     def gain_interval(self) -> tuple[float, float] | None:
         """Return the 95 % interval of the mean gain over seeds, by Student's t."""
         gains = self.gains()
@@ -253,8 +260,9 @@ def verdict(gain: tuple[float, float], row: RowEvidence | None) -> str:
     Returns
     -------
     {"beats", "loses", "tie", "undertrained"}
-        ``"beats"`` and ``"loses"`` need an interval that excludes zero and nine seeds of ten on
-        the same side. Of a network that is still learning nothing is said.
+        ``"beats"`` and ``"loses"`` need an interval that excludes zero and, on the same side, nine
+        seeds of ten and the interval of their mean. Of a network that is still learning nothing is
+        said.
 
     Examples
     --------
@@ -268,8 +276,7 @@ def verdict(gain: tuple[float, float], row: RowEvidence | None) -> str:
     said = "beats" if low > 0 else "loses" if high < 0 else "tie"
     if row is None or said == "tie":
         return said
-    backing = row.ahead() if said == "beats" else row.behind()
-    return said if backing >= BACKING * len(row.seeds) else "tie"
+    return said if row.backs(said) else "tie"
 
 
 def place(chapter: str, profile: str, folder: Path) -> Path:

@@ -122,8 +122,8 @@ class Scoreboard:
         Returns
         -------
         IPython.display.Markdown
-            "…beats…" or "…loses to…" only where the interval excludes zero and nine seeds of ten
-            agree. A second claim on a metric replaces the first.
+            "…beats…" or "…loses to…" only where the interval excludes zero and the seeds bear it
+            out (`pm_utils.page.evidence.verdict`). A second claim on a metric replaces the first.
 
         Raises
         ------
@@ -151,7 +151,7 @@ class Scoreboard:
         )
         if said == "tie":
             zero = low <= 0 <= high
-            why = "the interval holds zero" if zero else "fewer than nine seeds in ten agree"
+            why = "the interval holds zero" if zero else "the seeds do not bear it out"
             facts += f": {why}"
         return Markdown(f"On {metric}, {_SAID[said]} ({facts}{_seeds_said(found)}).")
 

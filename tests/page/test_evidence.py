@@ -117,6 +117,8 @@ def test_without_a_variant_nothing_is_said_of_training():
         ((-0.2, -0.1), [-1] * 8 + [1] * 2, "tie"),
         ((-0.2, -0.1), [1] * 10, "tie"),
         ((0.0, 0.2), [1] * 10, "tie"),
+        ((0.1, 0.2), [0.01] * 9 + [-1], "tie"),  # their mean may be anything
+        ((-0.2, -0.1), [-0.01] * 9 + [1], "tie"),
     ],
 )
 def test_a_verdict_needs_its_interval_and_its_seeds(gain, gains, expected):

@@ -453,10 +453,10 @@ def test_what_a_choice_lacks_is_named(contest):
 
 @pytest.fixture
 def seeds(tmp_path, monkeypatch):
-    """Write evidence: deep ahead of .5 by .01 times the seeds' numbers."""
+    """Write evidence: deep ahead of .5 by .01 times the seeds' numbers, or a little behind."""
 
     def write(ahead, **variants):
-        deep = [0.5 + 0.01 * (1 if seed < ahead else -1) * (seed + 1) for seed in range(10)]
+        deep = [0.5 + (0.01 * (seed + 1) if seed < ahead else -0.001) for seed in range(10)]
         row = {"unit": "share", "better": "higher", "headline": True, "names": {}}
         row |= {"variants": variants, "naive": [0.1] * 10, "classical": [0.5] * 10, "deep": deep}
         row |= {"null": [0.01 * seed for seed in range(10)], "limit": None}
@@ -475,7 +475,7 @@ def test_seeds_decide_with_the_interval(seeds, ahead, verb):
     said = board.claim("AP", (0.1, 0.3)).data
     tail = f"; ahead in {ahead} of 10 seeds; twice the steps were not tried)."
     assert verb in said and said.endswith(tail)
-    assert ("fewer than nine seeds in ten agree" in said) == (ahead < 9)
+    assert ("the seeds do not bear it out" in said) == (ahead < 9)
     shown = cells(board.table().data)[2]
     assert ("**" in shown[5]) == (ahead >= 9)
     assert shown[-1].endswith(f"<small>ahead in {ahead} of 10</small>")

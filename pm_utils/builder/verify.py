@@ -4,9 +4,10 @@ A run under a seed of the evidence, by the same code on the same machine, lies i
 construction. What is found here is that code or a machine changed the figures.
 """
 
+import math
 from typing import Any
 
-from pm_utils.page.evidence import BACKING, VERDICTS, Evidence, RowEvidence
+from pm_utils.page.evidence import VERDICTS, Evidence, RowEvidence
 
 _JUDGED = ("naive", "classical", "deep", "null")
 _SHOWN = ("classical", "deep")
@@ -123,9 +124,13 @@ def _check_claim(
         problems.append("'beats' is claimed without a null: train one on shuffled labels")
     if found.undertrained() and said != "undertrained":
         problems.append(f"{said!r} is claimed of an undertrained network")
-    backing = {"beats": found.ahead(), "loses": found.behind()}.get(said)
-    if backing is not None and backing < BACKING * len(found.seeds):
-        problems.append(f"{said!r} is claimed, but holds in {backing} of {len(found.seeds)} seeds")
+    if said in ("beats", "loses") and not found.backs(said):
+        backing = found.ahead() if said == "beats" else found.behind()
+        low, high = found.gain_interval() or (math.nan, math.nan)
+        problems.append(
+            f"{said!r} is claimed, but holds in {backing} of {len(found.seeds)} seeds, whose mean "
+            f"gain is {low:.3g} to {high:.3g}"
+        )
     return problems
 
 

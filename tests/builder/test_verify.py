@@ -126,6 +126,14 @@ def test_a_claim_needs_nine_seeds_of_ten(backing, accepted):
     assert problems == [] if accepted else f"holds in {backing} of 10 seeds" in problems[0]
 
 
+def test_a_claim_needs_the_mean_of_the_seeds():
+    deep = [0.501] * 9 + [0.1]  # ahead of .5 in nine of ten, and behind on average
+    boards = [board(row(deep=value, null=-9.0), seed=seed) for seed, value in enumerate(deep)]
+    claimed = board(row(deep=0.501, null=-9.0), claims=[("score", "beats")])
+    (problem,) = verify.check([claimed], evidence_of(boards))
+    assert "holds in 9 of 10 seeds, whose mean gain is -0.13" in problem
+
+
 def test_a_row_without_a_deep_model_is_held_by_the_classical_one():
     rows = row(deep=None, null=None)
     known = evidence_of([board(rows), board(rows, seed=1)])

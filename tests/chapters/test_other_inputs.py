@@ -274,7 +274,8 @@ BESIDES = {
             *(
                 f"customer_profile.{name}"
                 for name in (
-                    "guesses_without_network",
+                    "rival_guesses",
+                    "what_matters",
                     "full_batch_losses",
                     "state_of_training",
                     "longest_as_good",

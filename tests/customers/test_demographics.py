@@ -55,11 +55,48 @@ def test_the_two_parts_of_those_who_told_are_scored_apart(guessed):
 def test_the_interval_of_a_gain_holds_it(guessed):
     _, truth, probabilities = guessed
     pair = probabilities["deep"], probabilities["classical"]
-    low, high = demographics.auc_interval(truth, *pair, resamples=200, seed=0)
+    low, high = demographics.auc_interval(truth, pair[:1], pair[1:], resamples=200, seed=0)
     gain = demographics._auc(truth, pair[0]) - demographics._auc(truth, pair[1])
     assert 0 < low < gain < high
-    same = demographics.auc_interval(truth, pair[0], pair[0], resamples=20, seed=0)
+    same = demographics.auc_interval(truth, pair[:1], pair[:1], resamples=20, seed=0)
     assert same == (0, 0)
+
+
+def test_the_interval_covers_the_deals_too(guessed):
+    _, truth, probabilities = guessed
+    good, bad = probabilities["deep"], probabilities["classical"]
+    settings = {"resamples": 200, "seed": 0}
+    low, high = demographics.auc_interval(truth, [good, good], [bad, bad], **settings)
+    # In one of two deals the better guess is no better: of four draws one has only that deal.
+    least, most = demographics.auc_interval(truth, [good, bad], [bad, bad], **settings)
+    assert least == 0 < low < high
+    assert most > 0.5 * high
+    with pytest.raises(ValueError, match="1 and 2 deals: give one or more, the same of both"):
+        demographics.auc_interval(truth, [good], [bad, bad], **settings)
+
+
+def test_deals_differ_and_their_table_is_the_mean():
+    rng = np.random.default_rng(2)
+    answer = pd.Series(rng.choice(["no", "yes"], 90))
+    view = (answer == "yes").to_numpy(float)[:, None] + rng.normal(0, 2, (90, 1))
+    choosing = np.arange(90) % 3 == 0
+    truth, guesses = demographics.guesses_over_deals(
+        {"view": view}, answer, choosing, deals=3, seed=4
+    )
+    assert len(guesses) == 3
+    assert not np.array_equal(guesses[0]["view"], guesses[1]["view"])
+    table = demographics.mean_guess_table(truth, guesses, choosing=choosing)
+    each = [demographics.guess_table(truth, one, choosing=choosing) for one in guesses]
+    assert list(table.index) == ["naive", "view"]
+    for column in each[0]:
+        assert table.loc["view", column] == pytest.approx(
+            np.mean([one.loc["view", column] for one in each])
+        )
+    assert table.loc["naive", "spread"] == 0 < table.loc["view", "spread"]
+    with pytest.raises(ValueError, match="deals"):
+        demographics.guesses_over_deals({"view": view}, answer, choosing, deals=0, seed=4)
+    with pytest.raises(ValueError, match="there is no deal"):
+        demographics.mean_guess_table(truth, [], choosing=choosing)
 
 
 def test_the_silent_are_expected_to_be_as_their_signal_says():
@@ -112,7 +149,9 @@ def test_answers_of_few_customers_are_named():
     with pytest.raises(ValueError, match="'x' 100, 'y' 4; give two or more, of at least 5 custom"):
         demographics.cross_validated_probabilities({"view": view}, few, seed=0)
     with pytest.raises(ValueError, match="of at least 6 customers each"):
-        demographics.cross_validated_probabilities({"view": view}, few, seed=0, folds=2)
+        demographics.cross_validated_probabilities({"view": view}, few, seed=0, folds=6)
+    with pytest.raises(ValueError, match="strength"):
+        demographics.cross_validated_probabilities({"view": view}, few, seed=0, strength=0, folds=2)
     enough = pd.Series(["x"] * 99 + ["y"] * 5)
     _, found = demographics.cross_validated_probabilities({"view": view}, enough, seed=0)
     assert np.isfinite(found["view"]).all()
@@ -126,3 +165,20 @@ def test_a_view_may_have_any_name_but_the_guess_without_one():
     assert list(found) == ["naive", "answer"]
     with pytest.raises(ValueError, match="a view is called 'naive'"):
         demographics.cross_validated_probabilities({"naive": view}, answer, seed=0)
+
+
+def test_those_who_choose_decide_the_strength_of_each_view():
+    rng = np.random.default_rng(6)
+    answer = pd.Series(rng.choice(["no", "yes"], 120))
+    views = {"many": rng.normal(size=(120, 60)) + 0.3 * (answer == "yes").to_numpy()[:, None]}
+    choosing = np.arange(120) < 60
+    truth, (found,) = demographics.guesses_over_deals(views, answer, choosing, deals=1, seed=0)
+    auc = {}
+    for strength in demographics.STRENGTHS:
+        _, guess = demographics.cross_validated_probabilities(
+            views, answer, seed=0, strength=strength
+        )
+        table = demographics.guess_table(truth, guess, choosing=choosing)
+        auc[table.loc["many", "AUC, choosing"]] = guess["many"]
+    assert len(auc) > 1
+    assert np.array_equal(found["many"], auc[max(auc)])

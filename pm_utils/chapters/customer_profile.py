@@ -35,8 +35,8 @@ SVD_RANK = 16  # of the profile that trees read
 RIVAL_SETTINGS = (
     *(("logistic", 0, strength) for strength in STRENGTHS),
     *(("logistic + SVD", rank, strength) for rank in RANKS for strength in STRENGTHS),
-    ("gradient boosting + SVD", 7, 50),
     ("gradient boosting + SVD", 7, 100),
+    ("gradient boosting + SVD", 7, 200),
     ("gradient boosting + SVD", 15, 50),
 )
 FIRST = "macro AP of first purchases"
@@ -86,7 +86,7 @@ def rival_guesses(
     svd = TruncatedSVD(widest, random_state=seed).fit(inputs.features(learned))
     profile = svd.transform(inputs.features(learned))
     profile_judged = svd.transform(inputs.features(judged))
-    # Its first number spreads most. As wide as the standardised history beside it, since the penalty
+    # Its first number spreads most: as wide as the standardised history beside it, as the penalty
     # is one for both.
     spread = profile.std(axis=0).max()
     guesses = {}
@@ -285,6 +285,30 @@ def longest_as_good(curve: pd.Series, *, leeway: float = 0.0005) -> int:
     24
     """
     return int(curve.index[curve >= curve.max() - leeway].max())
+
+
+def at_the_cap(best: Mapping[str, int], most: Mapping[str, int]) -> str:
+    """Name the networks that took all the epochs they were allowed.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    best, most : dict
+        Epochs that each network takes, and that it may take.
+
+    Returns
+    -------
+    str
+        Their names, or ``"none"``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.customer_profile import at_the_cap
+    >>> at_the_cap({"CNN": 12, "RNN": 6, "net": 48}, {"CNN": 12, "RNN": 12, "net": 48})
+    'CNN and net'
+    """
+    return _listed([name for name in best if best[name] == most[name]] or ["none"])
 
 
 def tag_scores(

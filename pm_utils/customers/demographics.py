@@ -289,9 +289,11 @@ def mean_guess_table(
 
 def auc_interval(
     truth: np.ndarray,
-    first: Sequence[np.ndarray],
-    second: Sequence[np.ndarray],
+    guesses: Sequence[dict[str, np.ndarray]],
+    first: str,
+    second: str,
     *,
+    judged: np.ndarray,
     resamples: int,
     seed: int,
 ) -> tuple[float, float]:
@@ -301,9 +303,12 @@ def auc_interval(
 
     Parameters
     ----------
-    truth : array of shape (M, A), 0 or 1
-    first, second : sequences of arrays of shape (M, A)
-        Two guesses of the same customers, one array per deal of folds.
+    truth, guesses
+        From `guesses_over_deals`.
+    first, second : str
+        Two views.
+    judged : boolean array of shape (M,)
+        Which customers count.
     resamples, seed : int
 
     Returns
@@ -315,34 +320,36 @@ def auc_interval(
     Raises
     ------
     ValueError
-        When there is no deal, or not as many of both, or as `ranking_scores`.
+        When there is no deal, the rows do not match, or as `ranking_scores`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from pm_utils.customers.demographics import auc_interval
     >>> truth = np.eye(2)[np.arange(20) % 2]
-    >>> low, high = auc_interval(truth, [truth], [np.full((20, 2), 0.5)], resamples=50, seed=0)
+    >>> guesses = [{"profile": truth, "naive": np.full((20, 2), 0.5)}]
+    >>> settings = {"judged": np.arange(20) > 3, "resamples": 50, "seed": 0}
+    >>> low, high = auc_interval(truth, guesses, "profile", "naive", **settings)
     >>> low, high  # one is always right, the other always undecided
     (0.5, 0.5)
     """
-    if not 0 < len(first) == len(second):
-        raise ValueError(
-            f"{len(first)} and {len(second)} deals: give one or more, the same of both"
-        )
-    weight = bootstrap_weights(len(truth), resamples, seed)
-    gains = np.array(
-        [
-            _weighted_auc(truth, a, weight) - _weighted_auc(truth, b, weight)
-            for a, b in zip(first, second, strict=True)
+    if not guesses:
+        raise ValueError("there is no deal: give at least one")
+    gains = []
+    for deal in guesses:
+        told = {f"first, {first!r}": deal[first], f"second, {second!r}": deal[second]}
+        known, who, *pair = inputs.aligned(truth=truth, judged=judged, **told)
+        who = inputs.booleans(who, "judged")
+        weight = bootstrap_weights(int(who.sum()), resamples, seed)
+        auc = [
+            ranking_scores(
+                np.asarray(known)[who], np.asarray(guess)[who], weight=weight, micro=False
+            )["macro_auc"]
+            for guess in pair
         ]
-    )  # (deals, resamples)
-    drawn = np.random.default_rng([seed, 1]).integers(len(gains), size=gains.shape)
-    return percentile_interval(np.take_along_axis(gains, drawn, axis=0).mean(0))
-
-
-def _weighted_auc(truth: np.ndarray, guess: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    return ranking_scores(truth, guess, weight=weight, micro=False)["macro_auc"]
+        gains.append(auc[0] - auc[1])
+    drawn = np.random.default_rng([seed, 1]).integers(len(gains), size=np.shape(gains))
+    return percentile_interval(np.take_along_axis(np.array(gains), drawn, axis=0).mean(0))
 
 
 def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:

@@ -280,15 +280,17 @@ class Inputs:
         flat = history.reshape(len(history), -1)
         return torch.from_numpy(np.concatenate([flat, self._context(samples)], axis=1))
 
-    def views(self, samples: TagSamples) -> dict[str, tuple[Tensor, ...]]:
-        """Return what each encoder reads, by its name in `new_tagger`."""
-        sequence = (samples.baskets, samples.ages, samples.lengths)
-        return {
-            "UserProfileNet": (self.features(samples),),
-            HISTORIES: (self.histories(samples),),
-            "PurchaseCNN": (torch.from_numpy(samples.grid),),
-            "BasketRNN": tuple(map(torch.from_numpy, sequence)),
-        }
+    def view(self, name: str, samples: TagSamples) -> tuple[Tensor, ...]:
+        """Return what an encoder reads, by its name in `new_tagger`."""
+        if name == "UserProfileNet":
+            return (self.features(samples),)
+        if name == HISTORIES:
+            return (self.histories(samples),)
+        if name == "PurchaseCNN":
+            return (torch.from_numpy(samples.grid),)
+        if name == "BasketRNN":
+            return tuple(map(torch.from_numpy, (samples.baskets, samples.ages, samples.lengths)))
+        raise ValueError(_no_encoder(name))
 
     def as_tensors(self) -> dict[str, Tensor]:
         """Return the four arrays under their names, to be saved beside the weights."""
@@ -414,10 +416,12 @@ def new_tagger(
     elif name == "BasketRNN":
         encoder = BasketRNN(categories, tags, dropout=dropout)
     else:
-        raise ValueError(
-            f"{name} is no encoder: give UserProfileNet, {HISTORIES}, PurchaseCNN or BasketRNN"
-        )
+        raise ValueError(_no_encoder(name))
     return ProfileTagger(encoder, tags, wide) if wide_head else encoder
+
+
+def _no_encoder(name: str) -> str:
+    return f"{name} is no encoder: give UserProfileNet, {HISTORIES}, PurchaseCNN or BasketRNN"
 
 
 def _settings(name: str, wide_head: bool) -> dict[str, float]:
@@ -542,12 +546,12 @@ def profiles(net: nn.Module, name: str, samples: TagSamples, inputs: Inputs) -> 
     array of shape (N, 32)
         Between -1 and 1.
     """
-    return predict(net.profile, inputs.views(samples)[name]).numpy()
+    return predict(net.profile, inputs.view(name, samples)).numpy()
 
 
 def _read_by(net: nn.Module, name: str, samples: TagSamples, inputs: Inputs) -> tuple[Tensor, ...]:
     """What a network reads: each tag's own history first, if it has the wide head."""
-    read = inputs.views(samples)[name]
+    read = inputs.view(name, samples)
     return (inputs.wide(samples), *read) if isinstance(net, ProfileTagger) else read
 
 

@@ -276,6 +276,7 @@ BESIDES = {
                 for name in (
                     "rival_guesses",
                     "what_matters",
+                    "at_the_cap",
                     "full_batch_losses",
                     "state_of_training",
                     "longest_as_good",

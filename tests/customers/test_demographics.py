@@ -54,25 +54,28 @@ def test_the_two_parts_of_those_who_told_are_scored_apart(guessed):
 
 def test_the_interval_of_a_gain_holds_it(guessed):
     _, truth, probabilities = guessed
-    pair = probabilities["deep"], probabilities["classical"]
-    low, high = demographics.auc_interval(truth, pair[:1], pair[1:], resamples=200, seed=0)
-    gain = demographics._auc(truth, pair[0]) - demographics._auc(truth, pair[1])
-    assert 0 < low < gain < high
-    same = demographics.auc_interval(truth, pair[:1], pair[:1], resamples=20, seed=0)
-    assert same == (0, 0)
+    settings = {"judged": np.arange(len(truth)) > 40, "resamples": 200, "seed": 0}
+    low, high = demographics.auc_interval(truth, [probabilities], "deep", "classical", **settings)
+    who = settings["judged"]
+    auc = {name: demographics._auc(truth[who], each[who]) for name, each in probabilities.items()}
+    assert 0 < low < auc["deep"] - auc["classical"] < high
+    assert demographics.auc_interval(truth, [probabilities], "deep", "deep", **settings) == (0, 0)
+    # Who is not judged may be guessed in any way.
+    spoilt = {name: np.where(who[:, None], each, 0.5) for name, each in probabilities.items()}
+    again = demographics.auc_interval(truth, [spoilt], "deep", "classical", **settings)
+    assert again == (low, high)
 
 
 def test_the_interval_covers_the_deals_too(guessed):
-    _, truth, probabilities = guessed
-    good, bad = probabilities["deep"], probabilities["classical"]
-    settings = {"resamples": 200, "seed": 0}
-    low, high = demographics.auc_interval(truth, [good, good], [bad, bad], **settings)
-    # In one of two deals the better guess is no better: of four draws one has only that deal.
-    least, most = demographics.auc_interval(truth, [good, bad], [bad, bad], **settings)
-    assert least == 0 < low < high
+    _, truth, good = guessed
+    bad = good | {"deep": good["classical"]}  # a deal in which the better guess is no better
+    settings = {"judged": np.ones(len(truth), bool), "resamples": 200, "seed": 0}
+    low, high = demographics.auc_interval(truth, [good, good], "deep", "classical", **settings)
+    least, most = demographics.auc_interval(truth, [good, bad], "deep", "classical", **settings)
+    assert least == 0 < low < high  # of four draws of two deals, one has nothing but the bad
     assert most > 0.5 * high
-    with pytest.raises(ValueError, match="1 and 2 deals: give one or more, the same of both"):
-        demographics.auc_interval(truth, [good], [bad, bad], **settings)
+    with pytest.raises(ValueError, match="there is no deal"):
+        demographics.auc_interval(truth, [], "deep", "classical", **settings)
 
 
 def test_deals_differ_and_their_table_is_the_mean():

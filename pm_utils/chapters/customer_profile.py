@@ -1,6 +1,6 @@
 """Chapter 03: its contenders, how they are scored, and what may be said of a learned profile."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -13,6 +13,8 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.customers.next_purchase import (
     HISTORIES,
+    RATE,
+    RECENT,
     Inputs,
     TagSamples,
     own_and_profile,
@@ -28,6 +30,9 @@ TAGGERS = {
     "PurchaseCNN + wide": ("PurchaseCNN", True),
     "BasketRNN + wide": ("BasketRNN", True),
 }
+# The scores that need no model: a column of each tag's own history.
+NAIVE_TAGS = {"last eight weeks": RECENT, "rate": RATE}
+BOOSTING = "gradient boosting + SVD"
 # What each classical rival may be set to, chosen on the date of validation: see `rival_guesses`.
 STRENGTHS = (0.003, 0.01, 0.03, 0.1)
 RANKS = (8, 16, 32)
@@ -35,9 +40,9 @@ SVD_RANK = 16  # of the profile that trees read
 RIVAL_SETTINGS = (
     *(("logistic", 0, strength) for strength in STRENGTHS),
     *(("logistic + SVD", rank, strength) for rank in RANKS for strength in STRENGTHS),
-    ("gradient boosting + SVD", 7, 100),
-    ("gradient boosting + SVD", 7, 200),
-    ("gradient boosting + SVD", 15, 50),
+    (BOOSTING, 7, 100),
+    (BOOSTING, 7, 200),
+    (BOOSTING, 15, 50),
 )
 FIRST = "macro AP of first purchases"
 SMALL = 0.005  # of a precision, an AUC or an overlap: less is too little to act on
@@ -51,7 +56,7 @@ def rival_guesses(
     learned: TagSamples,
     judged: TagSamples,
     inputs: Inputs,
-    settings: Iterable[tuple[str, int, float]],
+    settings: Sequence[tuple[str, int, float]],
     *,
     seed: int,
 ) -> dict[tuple[str, int, float], np.ndarray]:
@@ -64,7 +69,7 @@ def rival_guesses(
     learned, judged : TagSamples
     inputs : Inputs
         Learned on `learned`.
-    settings : iterable of (str, int, float)
+    settings : sequence of (str, int, float)
         As in `RIVAL_SETTINGS`. Of ``"logistic"``, a model per tag: 0 and the strength C. Of
         ``"logistic + SVD"``: how many numbers of the singular value decomposition it reads, and C.
         Of ``"gradient boosting + SVD"``, one model of all pairs: leaves per tree, and trees.
@@ -92,24 +97,23 @@ def rival_guesses(
     guesses = {}
     for setting in settings:
         name, size, strength = setting
-        if name == "gradient boosting + SVD":
-            guesses[setting] = _boosted_pairs(
-                _pairs(learned, profile),
-                learned.target,
-                _pairs(judged, profile_judged),
-                leaves=size,
-                trees=int(strength),
-            )
-        elif name in ("logistic", "logistic + SVD"):
+        if name in ("logistic", "logistic + SVD"):
             guesses[setting] = per_tag_probabilities(
                 LogisticRegression(C=strength, solver="newton-cholesky"),
                 own_and_profile(own, profile[:, :size] / spread),
                 learned.target,
                 own_and_profile(own_judged, profile_judged[:, :size] / spread),
             )
-        else:
+        elif name != BOOSTING:
             raise ValueError(f"{name} is no rival: give one of RIVAL_SETTINGS")
-    return guesses
+    boosted = [(leaves, int(trees)) for name, leaves, trees in settings if name == BOOSTING]
+    if boosted:
+        pairs, pairs_judged = _pairs(learned, profile), _pairs(judged, profile_judged)
+    for leaves in {leaves for leaves, _ in boosted}:
+        trees = [count for own_leaves, count in boosted if own_leaves == leaves]
+        found = _boosted_pairs(pairs, learned.target, pairs_judged, leaves=leaves, trees=trees)
+        guesses |= {(BOOSTING, leaves, count): guess for count, guess in found.items()}
+    return {setting: guesses[setting] for setting in settings}
 
 
 def _pairs(samples: TagSamples, profile: np.ndarray) -> np.ndarray:
@@ -122,18 +126,24 @@ def _pairs(samples: TagSamples, profile: np.ndarray) -> np.ndarray:
 
 
 def _boosted_pairs(
-    rows: np.ndarray, target: np.ndarray, judged: np.ndarray, *, leaves: int, trees: int
-) -> np.ndarray:
+    pairs: np.ndarray, target: np.ndarray, judged: np.ndarray, *, leaves: int, trees: list[int]
+) -> dict[int, np.ndarray]:
+    """Boost once and guess with the first so many trees, for each number asked for."""
     model = HistGradientBoostingClassifier(
-        max_iter=trees,
+        max_iter=max(trees),
         max_leaf_nodes=leaves,
         min_samples_leaf=100,
         max_bins=63,
-        categorical_features=[rows.shape[1] - 1],
+        categorical_features=[pairs.shape[1] - 1],
         early_stopping=False,  # it would hold out rows of customers it learns from
     )
-    model.fit(rows, target.reshape(-1))
-    return model.predict_proba(judged)[:, 1].reshape(-1, target.shape[1])
+    model.fit(pairs, target.reshape(-1))
+    stages = enumerate(model.staged_predict_proba(judged), start=1)
+    return {
+        count: chance[:, 1].reshape(-1, target.shape[1])
+        for count, chance in stages
+        if count in trees
+    }
 
 
 def what_matters(design: float, inputs: float, *, leeway: float = 0.005) -> str:

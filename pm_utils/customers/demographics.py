@@ -261,8 +261,8 @@ def mean_guess_table(
     Returns
     -------
     DataFrame
-        As `guess_table`, and column ``spread``: the standard deviation of AUC over the deals, not
-        a number where there is only one.
+        As `guess_table`, and column ``spread``: the standard deviation of AUC over the deals, 0
+        where there is only one.
 
     Raises
     ------
@@ -284,7 +284,7 @@ def mean_guess_table(
     tables = [guess_table(truth, each, choosing=choosing) for each in guesses]
     stacked = pd.concat(tables, keys=range(len(tables)))
     mean = stacked.groupby(level=1, sort=False).mean()
-    return mean.assign(spread=stacked["AUC"].groupby(level=1).std())
+    return mean.assign(spread=stacked["AUC"].groupby(level=1).std().fillna(0))
 
 
 def auc_interval(

@@ -96,6 +96,8 @@ def test_deals_differ_and_their_table_is_the_mean():
             np.mean([one.loc["view", column] for one in each])
         )
     assert table.loc["naive", "spread"] == 0 < table.loc["view", "spread"]
+    once = demographics.mean_guess_table(truth, guesses[:1], choosing=choosing)
+    assert (once["spread"] == 0).all()
     with pytest.raises(ValueError, match="deals"):
         demographics.guesses_over_deals({"view": view}, answer, choosing, deals=0, seed=4)
     with pytest.raises(ValueError, match="there is no deal"):

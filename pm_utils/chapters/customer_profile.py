@@ -34,12 +34,12 @@ TAGGERS = {
 NAIVE_TAGS = {"last eight weeks": RECENT, "rate": RATE}
 BOOSTING = "gradient boosting + SVD"
 # What each classical rival may be set to, chosen on the date of validation: see `rival_guesses`.
-STRENGTHS = (0.003, 0.01, 0.03, 0.1)
+RIVAL_STRENGTHS = (0.003, 0.01, 0.03, 0.1)
 RANKS = (8, 16, 32)
 SVD_RANK = 16  # of the profile that trees read
 RIVAL_SETTINGS = (
-    *(("logistic", 0, strength) for strength in STRENGTHS),
-    *(("logistic + SVD", rank, strength) for rank in RANKS for strength in STRENGTHS),
+    *(("logistic", 0, strength) for strength in RIVAL_STRENGTHS),
+    *(("logistic + SVD", rank, strength) for rank in RANKS for strength in RIVAL_STRENGTHS),
     (BOOSTING, 7, 100),
     (BOOSTING, 7, 200),
     (BOOSTING, 15, 50),

@@ -14,9 +14,13 @@ from pm_utils import inputs
 from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.ranking import ranking_scores
 
-STRENGTHS = (0.001, 0.01, 0.1)  # C of logistic regression: the smaller, the stronger its penalty
+REGRESSION_STRENGTHS = (
+    0.001,
+    0.01,
+    0.1,
+)  # C of logistic regression: the smaller, the stronger its penalty
 REGRESSION = {
-    "Cs": STRENGTHS,
+    "Cs": REGRESSION_STRENGTHS,
     "cv": 3,
     "l1_ratios": (0,),
     "scoring": "neg_log_loss",
@@ -40,8 +44,6 @@ def cross_validated_probabilities(
     folds: int = 5,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Predict each known answer from customers whose answer was in other folds.
-
-    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -121,8 +123,6 @@ def guess_table(
     truth: np.ndarray, probabilities: dict[str, np.ndarray], *, choosing: np.ndarray
 ) -> pd.DataFrame:
     """Score guesses, apart for the customers who decide which view stands and for those judged.
-
-    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -227,7 +227,7 @@ def guesses_over_deals(
     """
     deals = int(inputs.whole_numbers(deals, "deals", low=1))
     tried, scores = {}, {}
-    for strength in STRENGTHS:
+    for strength in REGRESSION_STRENGTHS:
         parts = [
             cross_validated_probabilities(
                 views, answer, seed=deals * seed + deal, strength=strength

@@ -179,7 +179,7 @@ def test_those_who_choose_decide_the_strength_of_each_view():
     choosing = np.arange(120) < 60
     truth, (found,) = demographics.guesses_over_deals(views, answer, choosing, deals=1, seed=0)
     auc = {}
-    for strength in demographics.STRENGTHS:
+    for strength in demographics.REGRESSION_STRENGTHS:
         _, guess = demographics.cross_validated_probabilities(
             views, answer, seed=0, strength=strength
         )

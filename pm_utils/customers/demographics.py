@@ -87,7 +87,7 @@ def cross_validated_probabilities(
     >>> truth.shape  # columns "no" and "yes"
     (82, 2)
     >>> {name: each[1].round(1).tolist() for name, each in probabilities.items()}  # who said yes
-    {'naive': [0.5, 0.5], 'view': [0.2, 0.8]}
+    {'naive': [0.5, 0.5], 'view': [0.3, 0.7]}
     """
     if "naive" in views:
         raise ValueError("a view is called 'naive', as the guess without a view is: rename it")

@@ -1,6 +1,6 @@
 """Chapter 03: its contenders, how they are scored, and what may be said of a learned profile."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from pm_utils.customers.next_purchase import (
+    HISTORIES,
     RATE,
     RECENT,
     Inputs,
@@ -24,11 +25,25 @@ from pm_utils.evaluation.ranking import RANKING_NAMES, ranking_scores, ranking_t
 # By its name on the page, each network's encoder and whether the wide head reads its profile.
 TAGGERS = {
     "UserProfileNet": ("UserProfileNet", False),
+    "UserProfileNet on histories": (HISTORIES, False),
     "UserProfileNet + wide": ("UserProfileNet", True),
     "PurchaseCNN + wide": ("PurchaseCNN", True),
     "BasketRNN + wide": ("BasketRNN", True),
 }
-NAIVE_TAGS = ("last eight weeks", "rate")
+# The scores that need no model: a column of each tag's own history.
+NAIVE_TAGS = {"last eight weeks": RECENT, "rate": RATE}
+BOOSTING = "gradient boosting + SVD"
+# What each classical rival may be set to, chosen on the date of validation: see `rival_guesses`.
+RIVAL_STRENGTHS = (0.003, 0.01, 0.03, 0.1)
+RANKS = (8, 16, 32)
+SVD_RANK = 16  # of the profile that trees read
+RIVAL_SETTINGS = (
+    *(("logistic", 0, strength) for strength in RIVAL_STRENGTHS),
+    *(("logistic + SVD", rank, strength) for rank in RANKS for strength in RIVAL_STRENGTHS),
+    (BOOSTING, 7, 100),
+    (BOOSTING, 7, 200),
+    (BOOSTING, 15, 50),
+)
 FIRST = "macro AP of first purchases"
 SMALL = 0.005  # of a precision, an AUC or an overlap: less is too little to act on
 # What an interval says of the size of a difference.
@@ -37,10 +52,15 @@ APART = "far enough apart to matter"
 UNCLEAR = "not told apart finely enough to say whether it matters"
 
 
-def guesses_without_network(
-    learned: TagSamples, judged: TagSamples, inputs: Inputs, *, seed: int
-) -> dict[str, np.ndarray]:
-    """Fit every method without a network to some samples and let it guess others.
+def rival_guesses(
+    learned: TagSamples,
+    judged: TagSamples,
+    inputs: Inputs,
+    settings: Sequence[tuple[str, int, float]],
+    *,
+    seed: int,
+) -> dict[tuple[str, int, float], np.ndarray]:
+    """Fit classical methods at the settings given and let them guess other samples.
 
     Explained in chapter ``customer-profile``.
 
@@ -49,36 +69,119 @@ def guesses_without_network(
     learned, judged : TagSamples
     inputs : Inputs
         Learned on `learned`.
+    settings : sequence of (str, int, float)
+        As in `RIVAL_SETTINGS`. Of ``"logistic"``, a model per tag: 0 and the strength C. Of
+        ``"logistic + SVD"``: how many numbers of the singular value decomposition it reads, and C.
+        Of ``"gradient boosting + SVD"``, one model of all pairs: leaves per tree, and trees.
     seed : int
         Of the singular value decomposition.
 
     Returns
     -------
     dict of arrays of shape (N, K)
-        The two naive scores are counts, the others probabilities.
+        The probability of each tag, by setting.
+
+    Raises
+    ------
+    ValueError
+        When a rival is unknown.
     """
-    tags = judged.target.shape[1]
-    guesses = {
-        "last eight weeks": judged.history[:, :tags, RECENT],
-        "rate": judged.history[:, :tags, RATE],
-    }
     own, own_judged = inputs.wide(learned).numpy(), inputs.wide(judged).numpy()
-    svd = TruncatedSVD(16, random_state=seed).fit(inputs.features(learned))
-    # Its first numbers spread far wider than the standardised history. A third brings them nearer,
-    # and a penalty on coefficients holds smaller numbers back more. Trees do not mind the scale.
-    profile, profile_judged = (svd.transform(inputs.features(s)) / 3 for s in (learned, judged))
-    both = own_and_profile(own, profile)
-    both_judged = own_and_profile(own_judged, profile_judged)
-    small = {"max_leaf_nodes": 4, "min_samples_leaf": 100, "max_bins": 32, "early_stopping": False}
-    trees = HistGradientBoostingClassifier(max_iter=30, learning_rate=0.2, **small)
-    newton = {"solver": "newton-cholesky"}
-    for name, model, rows, rows_judged in (
-        ("gradient boosting + SVD", trees, both, both_judged),
-        ("logistic", LogisticRegression(C=0.03, **newton), own, own_judged),
-        ("logistic + SVD", LogisticRegression(C=0.01, **newton), both, both_judged),
-    ):
-        guesses[name] = per_tag_probabilities(model, rows, learned.target, rows_judged)
-    return guesses
+    widest = max(RANKS)
+    svd = TruncatedSVD(widest, random_state=seed).fit(inputs.features(learned))
+    profile = svd.transform(inputs.features(learned))
+    profile_judged = svd.transform(inputs.features(judged))
+    # Its first number spreads most: as wide as the standardised history beside it, as the penalty
+    # is one for both.
+    spread = profile.std(axis=0).max()
+    guesses = {}
+    for setting in settings:
+        name, size, strength = setting
+        if name in ("logistic", "logistic + SVD"):
+            guesses[setting] = per_tag_probabilities(
+                LogisticRegression(C=strength, solver="newton-cholesky"),
+                own_and_profile(own, profile[:, :size] / spread),
+                learned.target,
+                own_and_profile(own_judged, profile_judged[:, :size] / spread),
+            )
+        elif name != BOOSTING:
+            raise ValueError(f"{name} is no rival: give one of RIVAL_SETTINGS")
+    boosted = [(leaves, int(trees)) for name, leaves, trees in settings if name == BOOSTING]
+    if boosted:
+        pairs, pairs_judged = _pairs(learned, profile), _pairs(judged, profile_judged)
+    for leaves in {leaves for leaves, _ in boosted}:
+        trees = [count for own_leaves, count in boosted if own_leaves == leaves]
+        found = _boosted_pairs(pairs, learned.target, pairs_judged, leaves=leaves, trees=trees)
+        guesses |= {(BOOSTING, leaves, count): guess for count, guess in found.items()}
+    return {setting: guesses[setting] for setting in settings}
+
+
+def _pairs(samples: TagSamples, profile: np.ndarray) -> np.ndarray:
+    """One row per pair of a customer and a tag: its history, activity, the profile, the tag."""
+    rows, tags = samples.target.shape
+    of_customer = np.concatenate([samples.context, profile[:, :SVD_RANK]], axis=1)
+    tag = np.broadcast_to(np.arange(tags)[None, :, None], (rows, tags, 1))
+    parts = [samples.history[:, :tags], np.repeat(of_customer[:, None], tags, axis=1), tag]
+    return np.concatenate(parts, axis=2, dtype=np.float32).reshape(rows * tags, -1)
+
+
+def _boosted_pairs(
+    pairs: np.ndarray, target: np.ndarray, judged: np.ndarray, *, leaves: int, trees: list[int]
+) -> dict[int, np.ndarray]:
+    """Boost once and guess with the first so many trees, for each number asked for."""
+    model = HistGradientBoostingClassifier(
+        max_iter=max(trees),
+        max_leaf_nodes=leaves,
+        min_samples_leaf=100,
+        max_bins=63,
+        categorical_features=[pairs.shape[1] - 1],
+        early_stopping=False,  # it would hold out rows of customers it learns from
+    )
+    model.fit(pairs, target.reshape(-1))
+    stages = enumerate(model.staged_predict_proba(judged), start=1)
+    return {
+        count: chance[:, 1].reshape(-1, target.shape[1])
+        for count, chance in stages
+        if count in trees
+    }
+
+
+def what_matters(design: float, inputs: float, *, leeway: float = 0.005) -> str:
+    """Say which of two changes made a network better, its design or what it reads.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    design, inputs : float
+        What each brought, in macro AP.
+    leeway : float
+        What is too little to act on.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.customer_profile import what_matters
+    >>> what_matters(0.06, -0.01)
+    'the design matters, and more numbers alone make it worse'
+    >>> what_matters(0.001, 0.03)
+    'what it reads matters, and the design brings nothing'
+    """
+    parts = {"the design": design, "what it reads": inputs}
+    helps = [name for name, brought in parts.items() if brought > leeway]
+    if len(helps) == 2:
+        most = max(parts, key=parts.get)
+        return f"both matter, and {most} the more"
+    if not helps:
+        return "neither matters alone"
+    if helps == ["the design"]:
+        less = "make it worse" if inputs < -leeway else "bring nothing"
+        return f"the design matters, and more numbers alone {less}"
+    less = "makes it worse" if design < -leeway else "brings nothing"
+    return f"what it reads matters, and the design {less}"
 
 
 def full_batch_losses(
@@ -192,6 +295,30 @@ def longest_as_good(curve: pd.Series, *, leeway: float = 0.0005) -> int:
     24
     """
     return int(curve.index[curve >= curve.max() - leeway].max())
+
+
+def at_the_cap(best: Mapping[str, int], most: Mapping[str, int]) -> str:
+    """Name the networks that took all the epochs they were allowed.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    best, most : dict
+        Epochs that each network takes, and that it may take.
+
+    Returns
+    -------
+    str
+        Their names, or ``"none"``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.customer_profile import at_the_cap
+    >>> at_the_cap({"CNN": 12, "RNN": 6, "net": 48}, {"CNN": 12, "RNN": 12, "net": 48})
+    'CNN and net'
+    """
+    return _listed([name for name in best if best[name] == most[name]] or ["none"])
 
 
 def tag_scores(

@@ -1,11 +1,11 @@
 """What profiles give away about customers who did not tell, scored on those who did."""
 
-from itertools import count
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from sklearn.dummy import DummyClassifier
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -14,27 +14,36 @@ from pm_utils import inputs
 from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.evaluation.ranking import ranking_scores
 
+REGRESSION_STRENGTHS = (
+    0.001,
+    0.01,
+    0.1,
+)  # C of logistic regression: the smaller, the stronger its penalty
 REGRESSION = {
-    "Cs": (0.001, 0.01, 0.1),
+    "Cs": REGRESSION_STRENGTHS,
     "cv": 3,
     "l1_ratios": (0,),
     "scoring": "neg_log_loss",
     "use_legacy_attributes": False,
-    "solver": "newton-cholesky",
 }
 
 
-def _regression() -> Pipeline:
+def _regression(strength: float | None = None) -> Pipeline:
     """Scaling is part of the model, so that it is learned within each fold."""
-    return make_pipeline(StandardScaler(), LogisticRegressionCV(**REGRESSION))
+    if strength is None:
+        return make_pipeline(StandardScaler(), LogisticRegressionCV(**REGRESSION))
+    return make_pipeline(StandardScaler(), LogisticRegression(C=strength))
 
 
 def cross_validated_probabilities(
-    views: dict[str, np.ndarray], answer: pd.Series, *, seed: int, folds: int = 5
+    views: dict[str, np.ndarray],
+    answer: pd.Series,
+    *,
+    seed: int,
+    strength: float = 0.01,
+    folds: int = 5,
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Predict each known answer from customers whose answer was in other folds.
-
-    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -44,6 +53,8 @@ def cross_validated_probabilities(
         A category, missing where the customer did not tell.
     seed : int
         Deals customers to folds.
+    strength : float
+        C of the regression: the smaller, the stronger its penalty.
     folds : int
 
     Returns
@@ -52,14 +63,14 @@ def cross_validated_probabilities(
         One row per customer who told, one column per possible answer.
     probabilities : dict of arrays of shape (M, A)
         ``naive``: how frequent each answer is in the other folds. Per view: multinomial logistic
-        regression, its strength of regularisation chosen within the other folds.
+        regression.
 
     Raises
     ------
     ValueError
-        When a view is not finite or is called "naive", its rows are not those of the answer, there
-        are not two answers, or one was given by too few customers: each fold needs one, and three
-        must be left in the others, among which the regularisation is chosen.
+        When a view is not finite or is called "naive", its rows are not those of the answer, the
+        strength is not above 0, there are not two answers, or one was given by too few customers:
+        each fold needs one.
 
     Examples
     --------
@@ -71,7 +82,7 @@ def cross_validated_probabilities(
     >>> answer = pd.Series(["no", "yes", None] + ["no", "yes"] * 40)
     >>> view = (answer == "yes").to_numpy(float)[:, None]
     >>> truth, probabilities = cross_validated_probabilities(
-    ...     {"view": view}, answer, seed=0, folds=2
+    ...     {"view": view}, answer, seed=0, folds=2, strength=0.1
     ... )
     >>> truth.shape  # columns "no" and "yes"
     (82, 2)
@@ -88,19 +99,19 @@ def cross_validated_probabilities(
     for (called, name), view in zip(own.items(), tables, strict=True):
         views[name] = inputs.numbers(view, called, ndim=2)
     folds = int(inputs.whole_numbers(folds, "folds", low=2))
+    strength = float(inputs.numbers(strength, "strength", above=0))
     told = answer.notna().to_numpy()
     known = answer[told].astype(str).to_numpy()
     kinds, size = np.unique(known, return_counts=True)
-    least = _least(folds)
-    if len(kinds) < 2 or size.min() < least:
+    if len(kinds) < 2 or size.min() < folds:
         told_so = ", ".join(f"{kind!r} {n}" for kind, n in zip(kinds, size, strict=True))
         raise ValueError(
-            f"answers: {told_so or 'none'}; give two or more, of at least {least} customers each"
+            f"answers: {told_so or 'none'}; give two or more, of at least {folds} customers each"
         )
     splitter = StratifiedKFold(folds, shuffle=True, random_state=seed)
     models = {"naive": (DummyClassifier(strategy="prior"), np.zeros((told.sum(), 1)))}
     for name, view in views.items():
-        models[name] = (_regression(), view[told])
+        models[name] = (_regression(strength), view[told])
     probabilities = {
         name: cross_val_predict(model, view, known, cv=splitter, method="predict_proba")
         for name, (model, view) in models.items()
@@ -108,17 +119,10 @@ def cross_validated_probabilities(
     return (known[:, None] == np.unique(known)).astype(float), probabilities
 
 
-def _least(folds: int) -> int:
-    """How many customers must give an answer: one per fold, and three in all folds but one."""
-    return next(n for n in count(folds) if n - -(-n // folds) >= REGRESSION["cv"])
-
-
 def guess_table(
     truth: np.ndarray, probabilities: dict[str, np.ndarray], *, choosing: np.ndarray
 ) -> pd.DataFrame:
     """Score guesses, apart for the customers who decide which view stands and for those judged.
-
-    Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
@@ -178,45 +182,174 @@ def _auc(truth: np.ndarray, probability: np.ndarray) -> float:
     return float(ranking_scores(truth, probability, micro=False)["macro_auc"])
 
 
-def auc_interval(
-    truth: np.ndarray, first: np.ndarray, second: np.ndarray, *, resamples: int, seed: int
-) -> tuple[float, float]:
-    """Return the 95 % bootstrap interval over customers for a difference in AUC.
+def guesses_over_deals(
+    views: dict[str, np.ndarray],
+    answer: pd.Series,
+    choosing: np.ndarray,
+    *,
+    deals: int,
+    seed: int,
+) -> tuple[np.ndarray, list[dict[str, np.ndarray]]]:
+    """Repeat the cross-validation, the customers dealt to folds anew each time.
 
     Explained in chapter ``customer-profile``.
 
     Parameters
     ----------
+    views, answer
+        As in `cross_validated_probabilities`.
+    choosing : boolean array of shape (M,)
+        Of the customers who told, those whose AUC, on average over the deals, decides how strongly
+        the regression on a view is regularised.
+    deals, seed : int
+        How often customers are dealt to folds, and the luck of the deals.
+
+    Returns
+    -------
     truth : array of shape (M, A), 0 or 1
-    first, second : arrays of shape (M, A)
-        Two guesses of the same customers.
+    guesses : list of dict of arrays of shape (M, A)
+        Of each deal, what `cross_validated_probabilities` returns.
+
+    Raises
+    ------
+    ValueError
+        When there is no deal, or as `cross_validated_probabilities` and `guess_table`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.customers.demographics import guesses_over_deals
+    >>> views, answer = {"view": np.eye(2)[[0, 1] * 10]}, pd.Series(["no", "yes"] * 10)
+    >>> truth, guesses = guesses_over_deals(views, answer, np.arange(20) < 6, deals=2, seed=0)
+    >>> truth.shape, [list(each) for each in guesses]
+    ((20, 2), [['naive', 'view'], ['naive', 'view']])
+    """
+    deals = int(inputs.whole_numbers(deals, "deals", low=1))
+    tried, scores = {}, {}
+    for strength in REGRESSION_STRENGTHS:
+        parts = [
+            cross_validated_probabilities(
+                views, answer, seed=deals * seed + deal, strength=strength
+            )
+            for deal in range(deals)
+        ]
+        truth = parts[0][0]
+        tried[strength] = [probabilities for _, probabilities in parts]
+        table = mean_guess_table(truth, tried[strength], choosing=choosing)
+        scores[strength] = table["AUC, choosing"]
+    best = pd.DataFrame(scores).idxmax(axis=1)
+    return truth, [
+        {name: tried[strength][deal][name] for name, strength in best.items()}
+        for deal in range(deals)
+    ]
+
+
+def mean_guess_table(
+    truth: np.ndarray, guesses: Sequence[dict[str, np.ndarray]], *, choosing: np.ndarray
+) -> pd.DataFrame:
+    """Return the mean of `guess_table` over several deals of folds.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    truth, guesses
+        From `guesses_over_deals`.
+    choosing : boolean array of shape (M,)
+
+    Returns
+    -------
+    DataFrame
+        As `guess_table`, and column ``spread``: the standard deviation of AUC over the deals, 0
+        where there is only one.
+
+    Raises
+    ------
+    ValueError
+        When there is no deal, or as `guess_table`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.customers.demographics import mean_guess_table
+    >>> yes = np.tile([1.0, 1.0, 0.0, 0.0], 5)
+    >>> deals = [{"profile": np.stack([1 - p, p], 1)} for p in (0.2 + 0.6 * yes, np.full(20, 0.5))]
+    >>> mean_guess_table(np.stack([1 - yes, yes], 1), deals, choosing=np.arange(20) < 8)["AUC"]
+    profile    0.75
+    Name: AUC, dtype: float64
+    """
+    if not guesses:
+        raise ValueError("there is no deal: give at least one")
+    tables = [guess_table(truth, each, choosing=choosing) for each in guesses]
+    stacked = pd.concat(tables, keys=range(len(tables)))
+    mean = stacked.groupby(level=1, sort=False).mean()
+    return mean.assign(spread=stacked["AUC"].groupby(level=1).std().fillna(0))
+
+
+def auc_interval(
+    truth: np.ndarray,
+    guesses: Sequence[dict[str, np.ndarray]],
+    first: str,
+    second: str,
+    *,
+    judged: np.ndarray,
+    resamples: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Return the 95 % bootstrap interval for a difference in AUC, over customers and deals.
+
+    Explained in chapter ``customer-profile``.
+
+    Parameters
+    ----------
+    truth, guesses
+        From `guesses_over_deals`.
+    first, second : str
+        Two views.
+    judged : boolean array of shape (M,)
+        Which customers count.
     resamples, seed : int
 
     Returns
     -------
     (float, float)
-        Its ends, for `first` minus `second`.
+        Its ends, for `first` minus `second`. Each resample draws customers, and as many deals as
+        there are, both with replacement, and takes the mean over those deals.
 
     Raises
     ------
     ValueError
-        As `ranking_scores`.
+        When there is no deal, the rows do not match, or as `ranking_scores`.
 
     Examples
     --------
     >>> import numpy as np
     >>> from pm_utils.customers.demographics import auc_interval
     >>> truth = np.eye(2)[np.arange(20) % 2]
-    >>> low, high = auc_interval(truth, truth, np.full((20, 2), 0.5), resamples=50, seed=0)
+    >>> guesses = [{"profile": truth, "naive": np.full((20, 2), 0.5)}]
+    >>> settings = {"judged": np.arange(20) > 3, "resamples": 50, "seed": 0}
+    >>> low, high = auc_interval(truth, guesses, "profile", "naive", **settings)
     >>> low, high  # one is always right, the other always undecided
     (0.5, 0.5)
     """
-    weight = bootstrap_weights(len(truth), resamples, seed)
-    auc = [
-        ranking_scores(truth, guess, weight=weight, micro=False)["macro_auc"]
-        for guess in (first, second)
-    ]
-    return percentile_interval(auc[0] - auc[1])
+    if not guesses:
+        raise ValueError("there is no deal: give at least one")
+    gains = []
+    for deal in guesses:
+        told = {f"first, {first!r}": deal[first], f"second, {second!r}": deal[second]}
+        known, who, *pair = inputs.aligned(truth=truth, judged=judged, **told)
+        who = inputs.booleans(who, "judged")
+        weight = bootstrap_weights(int(who.sum()), resamples, seed)
+        auc = [
+            ranking_scores(
+                np.asarray(known)[who], np.asarray(guess)[who], weight=weight, micro=False
+            )["macro_auc"]
+            for guess in pair
+        ]
+        gains.append(auc[0] - auc[1])
+    drawn = np.random.default_rng([seed, 1]).integers(len(gains), size=np.shape(gains))
+    return percentile_interval(np.take_along_axis(np.array(gains), drawn, axis=0).mean(0))
 
 
 def expected_mix(view: np.ndarray, answer: pd.Series) -> pd.DataFrame:

@@ -6,7 +6,6 @@ the profile. The profile, not the head's output, is what later chapters use.
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence
 
 from pm_utils.inputs import whole_numbers
 
@@ -205,13 +204,14 @@ class BasketRNN(nn.Module):
             )
         if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= baskets.shape[1]:
             whole_numbers(lengths, "lengths", high=baskets.shape[1])
-        steps = torch.cat([baskets.float(), ages.unsqueeze(2)], 2)
-        packed = pack_padded_sequence(
-            self.embed(steps), lengths.clamp(min=1), batch_first=True, enforce_sorted=False
-        )
-        _, last = self.gru(packed)  # (1, B, 32), the state after the last real basket
-        last, none = last.squeeze(0), lengths == 0
-        return last.masked_fill(none.to(last.device)[:, None], 0) if none.any() else last
+        longest = max(int(lengths.max()), 1) if len(lengths) else 1
+        real = torch.arange(longest) < lengths[:, None]  # the others are pads
+        steps = torch.cat([baskets[:, :longest][real], ages[:, :longest][real][:, None]], 1)
+        read = ages.new_zeros(len(ages), longest, self.gru.input_size)
+        read[real] = self.embed(steps)
+        states, _ = self.gru(read)  # (B, T, 32): pads come last, and change no state before them
+        last = states[torch.arange(len(states)), lengths.clamp(min=1) - 1]
+        return last.masked_fill((lengths == 0)[:, None], 0)
 
     def forward(self, baskets: Tensor, ages: Tensor, lengths: Tensor) -> Tensor:
         """Baskets (B, T, C), ages (B, T), lengths (B,) → logits (B, output_dim)."""

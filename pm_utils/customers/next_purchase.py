@@ -24,12 +24,13 @@ from pm_utils.learning.training import History, fit, predict
 
 RATE = HISTORY_COLUMNS.index("orders_per_8w")
 RECENT = HISTORY_COLUMNS.index("orders_8w")
-# How networks are trained with the wide head (True) and with the encoder's own (False): chosen on
-# the date of validation of chapter 3.
-SETTINGS = {
-    True: {"dropout": 0.5, "learning_rate": 8e-3, "weight_decay": 0.3},
-    False: {"dropout": 0.2, "learning_rate": 4e-3, "weight_decay": 0.1},
-}
+# What the source's network may read instead of one rate per category: all that is known of each.
+HISTORIES = "UserProfileNet on histories"
+# How networks are trained with the wide head and with the encoder's own, and where the encoder has
+# to read all histories: chosen on the date of validation of chapter 3.
+WIDE = {"dropout": 0.5, "learning_rate": 8e-3, "weight_decay": 0.3}
+PLAIN = {"dropout": 0.2, "learning_rate": 4e-3, "weight_decay": 0.1}
+PLAIN_ON_HISTORIES = {"dropout": 0.2, "learning_rate": 4e-3, "weight_decay": 1.0}
 
 
 @dataclass(frozen=True)
@@ -273,14 +274,23 @@ class Inputs:
         rate = rate / self.history_std[:, RATE]
         return torch.from_numpy(np.concatenate([rate, self._context(samples)], axis=1))
 
-    def views(self, samples: TagSamples) -> dict[str, tuple[Tensor, ...]]:
-        """Return what each encoder reads, under the name of its class."""
-        sequence = (samples.baskets, samples.ages, samples.lengths)
-        return {
-            "UserProfileNet": (self.features(samples),),
-            "PurchaseCNN": (torch.from_numpy(samples.grid),),
-            "BasketRNN": tuple(map(torch.from_numpy, sequence)),
-        }
+    def histories(self, samples: TagSamples) -> Tensor:
+        """Return one row of numbers per sample: all of each category's history, and the context."""
+        history = (samples.history - self.history_mean) / self.history_std
+        flat = history.reshape(len(history), -1)
+        return torch.from_numpy(np.concatenate([flat, self._context(samples)], axis=1))
+
+    def view(self, name: str, samples: TagSamples) -> tuple[Tensor, ...]:
+        """Return what an encoder reads, by its name in `new_tagger`."""
+        if name == "UserProfileNet":
+            return (self.features(samples),)
+        if name == HISTORIES:
+            return (self.histories(samples),)
+        if name == "PurchaseCNN":
+            return (torch.from_numpy(samples.grid),)
+        if name == "BasketRNN":
+            return tuple(map(torch.from_numpy, (samples.baskets, samples.ages, samples.lengths)))
+        raise ValueError(_no_encoder(name))
 
     def as_tensors(self) -> dict[str, Tensor]:
         """Return the four arrays under their names, to be saved beside the weights."""
@@ -375,7 +385,8 @@ def new_tagger(
 
     Parameters
     ----------
-    name : {"UserProfileNet", "PurchaseCNN", "BasketRNN"}
+    name : {"UserProfileNet", "UserProfileNet on histories", "PurchaseCNN", "BasketRNN"}
+        The second is the first, reading all of each category's history instead of its rate.
     inputs : Inputs
         Tells how many categories and context numbers there are.
     tags, wide : int
@@ -390,20 +401,34 @@ def new_tagger(
     Raises
     ------
     ValueError
-        When the name is none of the three encoders.
+        When the name is none of the four.
     """
     categories = len(inputs.history_mean)
-    features = categories + len(inputs.context_mean)
-    dropout = SETTINGS[wide_head]["dropout"]
+    context = len(inputs.context_mean)
+    dropout = _settings(name, wide_head)["dropout"]
     if name == "UserProfileNet":
-        encoder: nn.Module = UserProfileNet(features, 128, tags, dropout=dropout)
+        encoder: nn.Module = UserProfileNet(categories + context, 128, tags, dropout=dropout)
+    elif name == HISTORIES:
+        features = inputs.history_mean.size + context
+        encoder = UserProfileNet(features, 128, tags, dropout=dropout)
     elif name == "PurchaseCNN":
         encoder = PurchaseCNN(categories, tags, channels=32, dropout=dropout)
     elif name == "BasketRNN":
         encoder = BasketRNN(categories, tags, dropout=dropout)
     else:
-        raise ValueError(f"{name} is no encoder: give UserProfileNet, PurchaseCNN or BasketRNN")
+        raise ValueError(_no_encoder(name))
     return ProfileTagger(encoder, tags, wide) if wide_head else encoder
+
+
+def _no_encoder(name: str) -> str:
+    return f"{name} is no encoder: give UserProfileNet, {HISTORIES}, PurchaseCNN or BasketRNN"
+
+
+def _settings(name: str, wide_head: bool) -> dict[str, float]:
+    """How a network is regularised and how fast it learns."""
+    if wide_head:
+        return WIDE
+    return PLAIN_ON_HISTORIES if name == HISTORIES else PLAIN
 
 
 def train_tagger(
@@ -422,13 +447,14 @@ def train_tagger(
 
     Parameters
     ----------
-    name : {"UserProfileNet", "PurchaseCNN", "BasketRNN"}
+    name : str
+        As in `new_tagger`.
     samples : TagSamples
     inputs : Inputs
         Learned on these samples.
     epochs, seed : int
     wide_head : bool
-        As in `new_tagger`; both kinds have the regularisation that suits them, `SETTINGS`.
+        As in `new_tagger`; each kind has the regularisation that suits it.
     shuffle_labels : bool
         Deal the targets to other rows first: the null, which has nothing to learn from.
 
@@ -466,6 +492,7 @@ def train_tagger(
     (4, 2)
     """
     target, wide = torch.from_numpy(samples.target), inputs.wide(samples)
+    settings = _settings(name, wide_head)
     torch.manual_seed(seed)
     net = new_tagger(name, inputs, target.shape[1], wide.shape[2], wide_head=wide_head)
     if shuffle_labels:
@@ -477,8 +504,8 @@ def train_tagger(
         loss=binary_cross_entropy_with_logits,
         epochs=epochs,
         batch_size=128,
-        learning_rate=SETTINGS[wide_head]["learning_rate"],
-        weight_decay=SETTINGS[wide_head]["weight_decay"],
+        learning_rate=settings["learning_rate"],
+        weight_decay=settings["weight_decay"],
         seed=seed,
     )
     return net, history
@@ -519,12 +546,12 @@ def profiles(net: nn.Module, name: str, samples: TagSamples, inputs: Inputs) -> 
     array of shape (N, 32)
         Between -1 and 1.
     """
-    return predict(net.profile, inputs.views(samples)[name]).numpy()
+    return predict(net.profile, inputs.view(name, samples)).numpy()
 
 
 def _read_by(net: nn.Module, name: str, samples: TagSamples, inputs: Inputs) -> tuple[Tensor, ...]:
     """What a network reads: each tag's own history first, if it has the wide head."""
-    read = inputs.views(samples)[name]
+    read = inputs.view(name, samples)
     return (inputs.wide(samples), *read) if isinstance(net, ProfileTagger) else read
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from pm_utils.chapters import customer_profile
+from pm_utils.customers.next_purchase import Inputs, TagSamples
 from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.evaluation.ranking import ranking_scores
 
@@ -13,6 +14,72 @@ RNG = np.random.default_rng(0)
 TARGET = (RNG.random((200, 4)) < 0.3).astype(float)
 SCORE = TARGET + RNG.normal(0, 1, TARGET.shape)
 NEVER = RNG.random(TARGET.shape) < 0.4
+
+
+def _samples(seed: int, rows: int = 600) -> TagSamples:
+    """Customers who buy what they bought of late, and whoever buys the first category, the next."""
+    rng = np.random.default_rng(seed)
+    history = rng.normal(size=(rows, 40, 5)).astype(np.float32)
+    chance = 1 / (1 + np.exp(-2 * history[:, :2, 1] - 2 * history[:, [2, 3], 3]))
+    return TagSamples(
+        customer=np.arange(rows),
+        as_of=np.full(rows, np.datetime64("2017-04-01")),
+        history=history,
+        context=rng.normal(size=(rows, 8)).astype(np.float32),
+        grid=np.zeros((rows, 40, 7), np.float32),
+        baskets=np.zeros((rows, 1, 40), np.uint8),
+        ages=np.zeros((rows, 1), np.float32),
+        lengths=np.ones(rows, np.int64),
+        target=(rng.random((rows, 2)) < chance).astype(np.float32),
+    )
+
+
+def test_rivals_learn_and_their_settings_count():
+    learned, judged = _samples(0), _samples(1)
+    settings = [
+        ("logistic", 0, 0.1),
+        ("logistic", 0, 0.0001),
+        ("logistic + SVD", 32, 0.1),
+        ("gradient boosting + SVD", 15, 50),
+    ]
+    rivals = customer_profile.rival_guesses(
+        learned, judged, Inputs.learn(learned), settings, seed=0
+    )
+    assert list(rivals) == settings
+    auc = {}
+    for setting, guess in rivals.items():
+        assert guess.shape == judged.target.shape
+        assert guess.min() >= 0 and guess.max() <= 1
+        auc[setting] = ranking_scores(judged.target, guess)["macro_auc"]
+    assert min(auc.values()) > 0.7
+    # Half of what matters is the rate of another category, which a profile carries.
+    assert auc[settings[2]] > auc[settings[0]] + 0.02
+    spread = [rivals[setting].std() for setting in settings[:2]]
+    assert spread[1] < spread[0] / 2  # a strong penalty keeps probabilities near the mean
+
+
+def test_an_unknown_rival_is_refused():
+    learned = _samples(0)
+    with pytest.raises(ValueError, match="forest is no rival"):
+        customer_profile.rival_guesses(
+            learned, learned, Inputs.learn(learned), [("forest", 1, 1)], seed=0
+        )
+
+
+@pytest.mark.parametrize(
+    ("design", "inputs", "said"),
+    [
+        (0.06, 0.02, "both matter, and the design the more"),
+        (0.01, 0.02, "both matter, and what it reads the more"),
+        (0.06, 0.001, "the design matters, and more numbers alone bring nothing"),
+        (0.06, -0.02, "the design matters, and more numbers alone make it worse"),
+        (-0.01, 0.02, "what it reads matters, and the design makes it worse"),
+        (0.001, 0.001, "neither matters alone"),
+        (-0.02, 0.001, "neither matters alone"),
+    ],
+)
+def test_what_matters_follows_from_both_gains(design, inputs, said):
+    assert customer_profile.what_matters(design, inputs) == said
 
 
 def test_first_purchases_are_scored_among_the_pairs_never_bought():

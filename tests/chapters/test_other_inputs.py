@@ -274,7 +274,9 @@ BESIDES = {
             *(
                 f"customer_profile.{name}"
                 for name in (
-                    "guesses_without_network",
+                    "rival_guesses",
+                    "what_matters",
+                    "at_the_cap",
                     "full_batch_losses",
                     "state_of_training",
                     "longest_as_good",

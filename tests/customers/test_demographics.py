@@ -54,12 +54,54 @@ def test_the_two_parts_of_those_who_told_are_scored_apart(guessed):
 
 def test_the_interval_of_a_gain_holds_it(guessed):
     _, truth, probabilities = guessed
-    pair = probabilities["deep"], probabilities["classical"]
-    low, high = demographics.auc_interval(truth, *pair, resamples=200, seed=0)
-    gain = demographics._auc(truth, pair[0]) - demographics._auc(truth, pair[1])
-    assert 0 < low < gain < high
-    same = demographics.auc_interval(truth, pair[0], pair[0], resamples=20, seed=0)
-    assert same == (0, 0)
+    settings = {"judged": np.arange(len(truth)) > 40, "resamples": 200, "seed": 0}
+    low, high = demographics.auc_interval(truth, [probabilities], "deep", "classical", **settings)
+    who = settings["judged"]
+    auc = {name: demographics._auc(truth[who], each[who]) for name, each in probabilities.items()}
+    assert 0 < low < auc["deep"] - auc["classical"] < high
+    assert demographics.auc_interval(truth, [probabilities], "deep", "deep", **settings) == (0, 0)
+    # Who is not judged may be guessed in any way.
+    spoilt = {name: np.where(who[:, None], each, 0.5) for name, each in probabilities.items()}
+    again = demographics.auc_interval(truth, [spoilt], "deep", "classical", **settings)
+    assert again == (low, high)
+
+
+def test_the_interval_covers_the_deals_too(guessed):
+    _, truth, good = guessed
+    bad = good | {"deep": good["classical"]}  # a deal in which the better guess is no better
+    settings = {"judged": np.ones(len(truth), bool), "resamples": 200, "seed": 0}
+    low, high = demographics.auc_interval(truth, [good, good], "deep", "classical", **settings)
+    least, most = demographics.auc_interval(truth, [good, bad], "deep", "classical", **settings)
+    assert least == 0 < low < high  # of four draws of two deals, one has nothing but the bad
+    assert most > 0.5 * high
+    with pytest.raises(ValueError, match="there is no deal"):
+        demographics.auc_interval(truth, [], "deep", "classical", **settings)
+
+
+def test_deals_differ_and_their_table_is_the_mean():
+    rng = np.random.default_rng(2)
+    answer = pd.Series(rng.choice(["no", "yes"], 90))
+    view = (answer == "yes").to_numpy(float)[:, None] + rng.normal(0, 2, (90, 1))
+    choosing = np.arange(90) % 3 == 0
+    truth, guesses = demographics.guesses_over_deals(
+        {"view": view}, answer, choosing, deals=3, seed=4
+    )
+    assert len(guesses) == 3
+    assert not np.array_equal(guesses[0]["view"], guesses[1]["view"])
+    table = demographics.mean_guess_table(truth, guesses, choosing=choosing)
+    each = [demographics.guess_table(truth, one, choosing=choosing) for one in guesses]
+    assert list(table.index) == ["naive", "view"]
+    for column in each[0]:
+        assert table.loc["view", column] == pytest.approx(
+            np.mean([one.loc["view", column] for one in each])
+        )
+    assert table.loc["naive", "spread"] == 0 < table.loc["view", "spread"]
+    once = demographics.mean_guess_table(truth, guesses[:1], choosing=choosing)
+    assert (once["spread"] == 0).all()
+    with pytest.raises(ValueError, match="deals"):
+        demographics.guesses_over_deals({"view": view}, answer, choosing, deals=0, seed=4)
+    with pytest.raises(ValueError, match="there is no deal"):
+        demographics.mean_guess_table(truth, [], choosing=choosing)
 
 
 def test_the_silent_are_expected_to_be_as_their_signal_says():
@@ -112,7 +154,9 @@ def test_answers_of_few_customers_are_named():
     with pytest.raises(ValueError, match="'x' 100, 'y' 4; give two or more, of at least 5 custom"):
         demographics.cross_validated_probabilities({"view": view}, few, seed=0)
     with pytest.raises(ValueError, match="of at least 6 customers each"):
-        demographics.cross_validated_probabilities({"view": view}, few, seed=0, folds=2)
+        demographics.cross_validated_probabilities({"view": view}, few, seed=0, folds=6)
+    with pytest.raises(ValueError, match="strength"):
+        demographics.cross_validated_probabilities({"view": view}, few, seed=0, strength=0, folds=2)
     enough = pd.Series(["x"] * 99 + ["y"] * 5)
     _, found = demographics.cross_validated_probabilities({"view": view}, enough, seed=0)
     assert np.isfinite(found["view"]).all()
@@ -126,3 +170,20 @@ def test_a_view_may_have_any_name_but_the_guess_without_one():
     assert list(found) == ["naive", "answer"]
     with pytest.raises(ValueError, match="a view is called 'naive'"):
         demographics.cross_validated_probabilities({"naive": view}, answer, seed=0)
+
+
+def test_those_who_choose_decide_the_strength_of_each_view():
+    rng = np.random.default_rng(6)
+    answer = pd.Series(rng.choice(["no", "yes"], 120))
+    views = {"many": rng.normal(size=(120, 60)) + 0.3 * (answer == "yes").to_numpy()[:, None]}
+    choosing = np.arange(120) < 60
+    truth, (found,) = demographics.guesses_over_deals(views, answer, choosing, deals=1, seed=0)
+    auc = {}
+    for strength in demographics.REGRESSION_STRENGTHS:
+        _, guess = demographics.cross_validated_probabilities(
+            views, answer, seed=0, strength=strength
+        )
+        table = demographics.guess_table(truth, guess, choosing=choosing)
+        auc[table.loc["many", "AUC, choosing"]] = guess["many"]
+    assert len(auc) > 1
+    assert np.array_equal(found["many"], auc[max(auc)])

@@ -142,7 +142,7 @@ def test_an_unknown_encoder_is_refused():
     ("name", "wide_head"),
     [
         *(("UserProfileNet", True), ("PurchaseCNN", True), ("BasketRNN", True)),
-        ("UserProfileNet", False),
+        *(("UserProfileNet", False), ("UserProfileNet on histories", False)),
     ],
 )
 def test_every_encoder_learns_what_its_null_cannot(name, wide_head):
@@ -169,6 +169,14 @@ def test_without_the_wide_head_a_network_reads_nothing_but_its_own_view():
     assert guess == pytest.approx(expected, abs=1e-6)
     profile = next_purchase.profiles(net, "UserProfileNet", LATER, INPUTS)
     assert profile.shape == (len(LATER.target), 32)
+
+
+def test_histories_hold_all_that_is_known_of_each_category():
+    flat = INPUTS.histories(LATER).numpy()
+    assert flat.shape == (len(LATER.target), 6 * 5 + 8)
+    own = INPUTS.wide(LATER).numpy()
+    assert flat[:, 5:10] == pytest.approx(own[:, 1, :5])
+    assert flat[:, -8:] == pytest.approx(own[:, 0, 5:])
 
 
 def test_profiles_come_as_a_table_by_customer_and_date():

@@ -124,7 +124,15 @@ ROW_CASES = {
         drawn=True,
     ),
     "demographics.auc_interval": MetricCase(
-        lambda truth, first: demographics.auc_interval(truth, first, SAID, resamples=5, seed=0),
+        lambda truth, first: demographics.auc_interval(
+            truth,
+            [{"first": first, "second": SAID}],
+            "first",
+            "second",
+            judged=np.ones(N, bool),
+            resamples=5,
+            seed=0,
+        ),
         {"truth": TOLD, "first": SAID[::-1]},
         labels=frozenset({"truth"}),
         drawn=True,
@@ -135,6 +143,27 @@ ROW_CASES = {
         lambda truth, deep, choosing: demographics.guess_table(
             truth, {"naive": SAID, "classical": SAID, "deep": deep}, choosing=choosing
         ),
+        {"truth": TOLD, "deep": SAID, "choosing": np.arange(N) % 5 < 2},
+        labels=frozenset({"truth", "choosing"}),
+        drawn=True,
+        apart=frozenset({"truth", "deep", "choosing"}),
+    ),
+    "demographics.guesses_over_deals": MetricCase(
+        lambda view: demographics.guesses_over_deals(
+            {"view": view},
+            pd.Series(np.arange(N) % 2).astype(str),
+            np.arange(N) % 5 < 2,
+            deals=1,
+            seed=0,
+        )[1][0]["view"],
+        {"view": VIEW},
+        apart=frozenset({"view"}),
+        drawn=True,
+    ),
+    "demographics.mean_guess_table": MetricCase(
+        lambda truth, deep, choosing: demographics.mean_guess_table(
+            truth, [{"naive": SAID, "deep": deep}], choosing=choosing
+        ).drop(columns="spread"),
         {"truth": TOLD, "deep": SAID, "choosing": np.arange(N) % 5 < 2},
         labels=frozenset({"truth", "choosing"}),
         drawn=True,
@@ -165,10 +194,10 @@ ROW_CASES = {
             by_row=True,
             apart=frozenset({"history", "context"}),
         )
-        for name in ("wide", "features")
+        for name in ("wide", "features", "histories")
     },
-    "next_purchase.Inputs.views": MetricCase(
-        lambda grid: INPUTS.views(samples_of(grid=grid))["PurchaseCNN"][0].reshape(N, -1),
+    "next_purchase.Inputs.view": MetricCase(
+        lambda grid: INPUTS.view("PurchaseCNN", samples_of(grid=grid))[0].reshape(N, -1),
         {"grid": SAMPLE["grid"]},
         by_row=True,
     ),

@@ -199,19 +199,21 @@ def value_scores(
     >>> {name: round(score, 3) for name, score in scores.items()}
     {'Spearman': 1.0, 'normalised Gini': 1.0, 'RMSE': 5.831, 'total': 2.0}
     """
-    a, p, w = _checked(actual, predicted, weight)
-    return {
-        "Spearman": _float_if_single(_spearman(a, p, w), weight),
-        "normalised Gini": _float_if_single(_gini(a, p, w), weight),
-        "RMSE": _float_if_single(np.sqrt(w @ (a - p) ** 2 / w.sum(1)), weight),
-        "total": _float_if_single(_total(a, p, w), weight),
-    }
+    checked = _checked(actual, predicted, weight)
+    return {name: _float_if_single(score(*checked), weight) for name, score in _FUNCTIONS.items()}
+
+
+def _rmse(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
+    return np.sqrt(w @ (actual - predicted) ** 2 / w.sum(1))
 
 
 def _total(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
     spent = w @ actual
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(spent > 0, (w @ predicted) / spent, np.nan)
+
+
+_FUNCTIONS = dict(zip(SCORES, (_spearman, _gini, _rmse, _total), strict=True))
 
 
 def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
@@ -420,5 +422,6 @@ def paired_value_gain(
     if metric not in SCORES:
         raise KeyError(f"metric is {metric!r}: give one of {', '.join(SCORES)}")
     actual, both, weight = _models(actual, {"first": first, "second": second}, weight)
-    resampled = [value_scores(actual, dollars, weight)[metric] for dollars in both.values()]
+    checked = [_checked(actual, dollars, weight) for dollars in both.values()]
+    resampled = [_FUNCTIONS[metric](*one) for one in checked]
     return percentile_interval(resampled[0] - resampled[1])

@@ -23,6 +23,8 @@ from pm_utils.lifetime.networks import LifetimeValueNet
 from pm_utils.lifetime.scores import spearman, value_scores
 from pm_utils.page.scoreboard import Scoreboard
 
+TREES = "boosting, 4 leaves of 20"
+
 
 def world(n: int = 1500, seed: int = 0) -> ValueRows:
     """Value follows one feature and one number of the profile; a share spends nothing."""
@@ -149,7 +151,9 @@ def test_it_learns_order_and_level(parts, ensemble):
 
 
 def test_shuffled_targets_teach_nothing(parts, ensemble):
-    nulls = lifetime_value.null_dollars(*parts, shuffles=3, seed=0, epochs=30, batch_size=128)
+    settings = {"shuffles": 3, "members": 3, "seed": 0, "epochs": 30, "batch_size": 128}
+    views = {lifetime_value.PROFILE: parts}
+    nulls = lifetime_value.null_dollars(views, "network of 64, profile", **settings)
     assert len(nulls) == 3
     assert not np.allclose(nulls[0], nulls[1])
     real = np.abs(ensemble.predict(parts[1]) - parts[1].value).mean()
@@ -193,7 +197,7 @@ def test_later_rows_do_not_move_the_scaling(parts, ensemble):
     assert (features[:, 0] == 4).all()  # the scaling ends there
 
 
-@pytest.mark.parametrize("name", ["Poisson regression, 0.01", "boosting, 4 leaves"])
+@pytest.mark.parametrize("name", ["Poisson regression, 0.01", TREES])
 def test_a_baseline_learns_and_has_the_mean_right(parts, name):
     train, later = parts
     model = baselines.lifetime_baselines(0)[name]
@@ -216,7 +220,7 @@ def test_a_baseline_does_not_depend_on_the_currency(parts):
 # --- Names, indexes, and what is no number --------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["network", "Poisson regression, 0.01", "boosting, 4 leaves"])
+@pytest.mark.parametrize("name", ["network", "Poisson regression, 0.01", TREES])
 def test_columns_in_another_order_give_the_same_dollars(parts, ensemble, name):
     train, later = parts
     turned = ValueRows(
@@ -262,7 +266,7 @@ def test_numbers_that_are_none_are_named_with_their_column(parts, ensemble, wron
     rows = parts[0].take(np.arange(40))
     features, profile = rows.features.copy(), rows.profile.copy()
     features.loc[3, "noise"], profile.loc[4, "p_1"] = wrong, wrong
-    model = baselines.lifetime_baselines(0)["boosting, 4 leaves"]
+    model = baselines.lifetime_baselines(0)[TREES]
     for part, said in (
         (ValueRows(features, rows.profile, rows.value), "row 3, column 'noise'"),
         (ValueRows(rows.features, profile, rows.value), "row 4, column 'p_1'"),
@@ -287,7 +291,7 @@ def test_where_nobody_spent_there_is_nothing_to_learn(parts):
     with pytest.raises(ValueError, match="none of 40 customers spent"):
         ValueEnsemble.train(none, members=1, epochs=1)
     with pytest.raises(ValueError, match="none of 40 customers spent"):
-        baselines.fitted_dollars(baselines.lifetime_baselines(0)["boosting, 4 leaves"], none, rows)
+        baselines.fitted_dollars(baselines.lifetime_baselines(0)[TREES], none, rows)
 
 
 # --- Choosing -----------------------------------------------------------------------------

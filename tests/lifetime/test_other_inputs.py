@@ -187,6 +187,9 @@ CASES = {
     },
 }
 _TESTS = {
+    "baselines.recalibrated": (
+        "baselines.py::test_recalibration_matches_customers_and_refuses_what_is_no_dollars"
+    ),
     "baselines.fitted_dollars": "ensemble.py::test_columns_in_another_order_give_the_same_dollars",
     "ensemble.ValueEnsemble": "ensemble.py::test_columns_in_another_order_give_the_same_dollars",
     "ensemble.ValueRows": "ensemble.py::test_rows_meet_by_their_index",

@@ -423,12 +423,10 @@ def null_dollars(
     """
     rows, later = chosen_view(views, name)
     several = 1 if ONE_MEMBER in name else members
-    rng, found = np.random.default_rng([seed, 11]), []
-    for shuffle in range(shuffles):
-        shuffled = replace(rows, value=rng.permutation(rows.value))
-        how = {"hidden": hidden_units(name), "members": several, "seed": seed + 100 + shuffle}
-        found.append(ValueEnsemble.train(shuffled, **how, **settings).predict(later))
-    return found
+    rng = np.random.default_rng([seed, 11])
+    values = [rng.permutation(rows.value) for _ in range(shuffles)]
+    how = {"hidden": hidden_units(name), "members": several, "seed": seed + 100}
+    return [net.predict(later) for net in ValueEnsemble.train_each(rows, values, **how, **settings)]
 
 
 def enter_scores(

@@ -104,23 +104,25 @@ def views():
 def test_nulls_learn_nothing_and_are_made_as_the_network_of_the_name(views, monkeypatch):
     later = views[""][1]
     settings = {"shuffles": 3, "members": 2, "seed": 0, "epochs": 4}
-    trained, train = [], ValueEnsemble.train
-    monkeypatch.setattr(
-        ValueEnsemble,
-        "train",
-        lambda rows, **how: trained.append((rows, how)) or train(rows, **how),
-    )
+    trained, train_each = [], ValueEnsemble.train_each
+
+    def watched(rows, values, **how):
+        trained.append((values, how))
+        return train_each(rows, values, **how)
+
+    monkeypatch.setattr(ValueEnsemble, "train_each", watched)
     nulls = lifetime_value.null_dollars(views, "network of 16, one member", **settings)
-    assert [how["members"] for _, how in trained] == [1, 1, 1]
-    assert {how["hidden"] for _, how in trained} == {16}
-    for rows, _ in trained:
-        assert sorted(rows.value) == sorted(views[""][0].value)
-        assert abs(spearman(rows.value, views[""][0].value)) < 0.1
-    learned = train(views[""][0], members=1, hidden=16, seed=0, epochs=4).predict(later)
+    (values, how), rows = trained[0], views[""][0]
+    assert (how["members"], how["hidden"], how["epochs"]) == (1, 16, 4)
+    assert len(values) == len(nulls) == 3
+    for value in values:
+        assert sorted(value) == sorted(rows.value)
+        assert abs(spearman(value, rows.value)) < 0.1
+    learned = ValueEnsemble.train(rows, members=1, hidden=16, seed=0, epochs=4).predict(later)
     best = spearman(later.value, learned)
     assert all(spearman(later.value, each) < best - 0.1 for each in nulls)
     lifetime_value.null_dollars(views, "network of 64", **settings)
-    assert {(how["members"], how["hidden"]) for _, how in trained[3:]} == {(2, 64)}
+    assert (trained[-1][1]["members"], trained[-1][1]["hidden"]) == (2, 64)
 
 
 def test_a_table_of_scores_and_its_nulls_are_entered_under_the_names_of_the_rows():

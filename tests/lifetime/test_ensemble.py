@@ -21,7 +21,6 @@ from pm_utils.lifetime.ensemble import (
 )
 from pm_utils.lifetime.networks import LifetimeValueNet
 from pm_utils.lifetime.scores import spearman, value_scores
-from pm_utils.page.scoreboard import Scoreboard
 
 TREES = "boosting, 4 leaves of 20"
 
@@ -189,6 +188,20 @@ def test_the_same_seed_gives_the_same_network(parts):
     assert not np.allclose(once, other)
 
 
+def test_ensembles_side_by_side_learn_their_own_values(parts):
+    rows = parts[0]
+    values = [rows.value, rows.value.max() - rows.value]
+    right, reverse = ValueEnsemble.train_each(
+        rows, values, members=2, epochs=20, batch_size=128, hidden=16, seed=5
+    )
+    assert len(right.nets) == len(reverse.nets) == 2
+    assert spearman(parts[1].value, right.predict(parts[1])) > 0.5
+    assert spearman(parts[1].value, reverse.predict(parts[1])) < -0.5
+    alone = ValueEnsemble.train(rows, members=2, epochs=20, batch_size=128, hidden=16, seed=5)
+    assert alone.histories[0].steps == right.histories[0].steps == 20 * 12
+    assert alone.histories[0].rows == right.histories[0].rows == 20 * 1500
+
+
 def test_later_rows_do_not_move_the_scaling(parts, ensemble):
     shifted = parts[1].take(np.arange(10))
     shifted.features["rate"] += 1000
@@ -332,16 +345,6 @@ def test_networks_are_what_their_names_say(views, tried):
         assert record["steps"] == 20 * 12  # passes over 1,500 rows in batches of 128
         assert len(record["curve"]) == 20
         assert 0 < record["switching"] <= 1
-
-
-def test_everything_tried_is_entered_as_what_it_is():
-    board = Scoreboard("98-none", seed=0)
-    contest = board.contest("values", chosen_by="Gini", better="higher")
-    table = pd.DataFrame({"Gini": [0.5, 0.6, 0.7]}, ["naive", "BG/NBD", "network of 16"])
-    training = {"network of 16": {"steps": 1, "rows": 1, "curve": [1.0]}}
-    lifetime_value.enter_scores(contest, table, dict.fromkeys(table.index, 0.1), training)
-    assert [one.kind for one in contest.contenders] == ["naive", "classical", "deep"]
-    assert contest.contenders[2].training["steps"] == 1
 
 
 # --- The distribution -----------------------------------------------------------------------

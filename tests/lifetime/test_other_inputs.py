@@ -195,6 +195,9 @@ _TESTS = {
     "ensemble.ValueRows": "ensemble.py::test_rows_meet_by_their_index",
     "ensemble.ValueRows.take": "ensemble.py::test_a_mask_meets_the_rows_by_its_index",
     "ensemble.shop_rows": "ensemble.py::test_a_customer_without_a_profile_is_refused",
+    "ensemble.ValueEnsemble.train_each": (
+        "ensemble.py::test_numbers_that_are_none_are_named_with_their_column"
+    ),
     "ensemble.ValueEnsemble.first": (
         "ensemble.py::test_watched_rows_are_told_and_the_least_loss_is_kept"
     ),
@@ -219,6 +222,7 @@ BESIDES |= dict.fromkeys(
         "btyd.ParetoNBD",
         "ensemble.scaled",
         "networks.LifetimeValueNet",
+        "networks.SideBySide",
         "networks.ziln_mean",
     ),
     "takes no rows",

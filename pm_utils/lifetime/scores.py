@@ -89,7 +89,8 @@ def spearman(
     >>> round(spearman([0, 5, 20, 30], [1, 2, 800, 800]), 3)
     0.949
     """
-    return _float_if_single(_spearman(*_checked(actual, predicted, weight)), weight)
+    checked = _checked(actual, predicted, weight)
+    return _float_if_single(_resampled("Spearman", *checked), weight)
 
 
 def _spearman(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -144,7 +145,8 @@ def normalised_gini(
     >>> abs(round(normalised_gini([3, 1, 0], [5, 5, 5]), 3))
     0.0
     """
-    return _float_if_single(_gini(*_checked(actual, predicted, weight)), weight)
+    checked = _checked(actual, predicted, weight)
+    return _float_if_single(_resampled("normalised Gini", *checked), weight)
 
 
 def _gini(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -200,7 +202,7 @@ def value_scores(
     {'Spearman': 1.0, 'normalised Gini': 1.0, 'RMSE': 5.831, 'total': 2.0}
     """
     checked = _checked(actual, predicted, weight)
-    return {name: _float_if_single(score(*checked), weight) for name, score in _FUNCTIONS.items()}
+    return {name: _float_if_single(_resampled(name, *checked), weight) for name in SCORES}
 
 
 def _rmse(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -214,6 +216,13 @@ def _total(actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarr
 
 
 _FUNCTIONS = dict(zip(SCORES, (_spearman, _gini, _rmse, _total), strict=True))
+_AT_ONCE = 50  # resamples: few enough to stay in the processor's cache
+
+
+def _resampled(metric: str, actual: np.ndarray, predicted: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """One of `SCORES` on each row of the weights (R, N) → (R,)."""
+    parts = (w[start : start + _AT_ONCE] for start in range(0, len(w), _AT_ONCE))
+    return np.concatenate([_FUNCTIONS[metric](actual, predicted, part) for part in parts])
 
 
 def decile_table(actual: np.ndarray, predicted: np.ndarray, *, bins: int = 10) -> pd.DataFrame:
@@ -423,5 +432,5 @@ def paired_value_gain(
         raise KeyError(f"metric is {metric!r}: give one of {', '.join(SCORES)}")
     actual, both, weight = _models(actual, {"first": first, "second": second}, weight)
     checked = [_checked(actual, dollars, weight) for dollars in both.values()]
-    resampled = [_FUNCTIONS[metric](*one) for one in checked]
+    resampled = [_resampled(metric, *one) for one in checked]
     return percentile_interval(resampled[0] - resampled[1])

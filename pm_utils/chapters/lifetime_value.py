@@ -536,8 +536,6 @@ def best_of(tried: Iterable[str], scores: pd.Series, *, kind: str) -> str:
 def best_with_profile_and_without(tried: Iterable[str], scores: pd.Series) -> tuple[str, str]:
     """Return the best candidate of those that read a profile, and of those that do not.
 
-    Explained in chapter ``lifetime-value``.
-
     Examples
     --------
     >>> import pandas as pd

@@ -615,7 +615,8 @@ def said_of_keeping(shares: pd.DataFrame) -> str:
     >>> from pm_utils.chapters.lifetime_value_market import said_of_keeping
     >>> shares = pd.DataFrame({"value alone": [0.9, 0.8], "risk alone": [0.3, 0.5]})
     >>> shares["adds, from"], shares["adds, to"] = [0.01, -0.02], [0.03, 0.04]
-    >>> print(said_of_keeping(shares).replace("; ", "\n"))
+    >>> for part in said_of_keeping(shares).split("; "):
+    ...     print(part)
     value alone takes more than risk alone at each strength
     own risk adds to value at 1 of 2 strengths
     """

@@ -61,6 +61,8 @@ def spearman(
 ) -> float | np.ndarray:
     """Return Spearman's rank correlation; ties share their mean rank.
 
+    Explained in chapter ``lifetime-value``.
+
     Parameters
     ----------
     actual, predicted : arrays of shape (N,)
@@ -171,8 +173,6 @@ def value_scores(
     actual: ArrayLike, predicted: ArrayLike, weight: ArrayLike | None = None
 ) -> dict[str, float | np.ndarray]:
     """Score predicted dollars in all four ways.
-
-    Explained in chapter ``lifetime-value``.
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
+from IPython.display import Markdown
 
 from pm_utils.formulas import discount_factor_from_rate
 from pm_utils.learning.diagnostics import switching_share
@@ -20,13 +21,16 @@ from pm_utils.lifetime.btyd import (
 )
 from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueEnsemble, ValueRows, scaled
-from pm_utils.page.scoreboard import Contest
+from pm_utils.lifetime.scores import SCORES, paired_value_gain, spearman, value_scores
+from pm_utils.page.contest import Contest
 
 BUYING = {"BG/NBD": BetaGeoNBD, "MBG/NBD": ModifiedBetaGeoNBD, "Pareto/NBD": ParetoNBD}
 HIDDEN = (16, 64)  # units of the networks that are tried
 # By August's scores: few rows, and a network that learns them by heart if it is left to
 SHOP_NETWORK = {"dropout": 0.3, "weight_decay": 0.1}
 NAIVE_MODEL = "naive"
+UNITS = {"Spearman": "rank correlation", "normalised Gini": "share", "RMSE": "dollars"}
+LEVELS = (0.5, 0.8, 0.95)  # of the intervals whose coverage is looked at
 
 
 def readings(
@@ -285,23 +289,8 @@ def value_by_frequency(
     return found.rename_axis("part")
 
 
-def null_dollars(
-    rows: ValueRows, later: ValueRows, *, shuffles: int, seed: int, **settings: Any
-) -> list[np.ndarray]:
-    """Train an ensemble per shuffle of the targets, and return what each predicts → (N,) each.
-
-    Explained in chapter ``lifetime-value``.
-    """
-    rng, found = np.random.default_rng([seed, 11]), []
-    for shuffle in range(shuffles):
-        shuffled = replace(rows, value=rng.permutation(rows.value))
-        net = ValueEnsemble.train(shuffled, seed=seed + 100 + shuffle, **settings)
-        found.append(net.predict(later))
-    return found
-
-
 Views = dict[str, tuple[ValueRows, ValueRows]]
-PROFILE = ", profile"
+PROFILE, ONE_MEMBER = ", profile", ", one member"
 
 
 def shop_views(train: ValueRows, later: ValueRows) -> Views:
@@ -368,7 +357,7 @@ def try_models(views: Views, *, seed: int, members: int, **settings: Any) -> Tri
             )
             switching = switching_share(several.nets[0], several.inputs(later))
             record = several.histories[0].record(switching=switching)
-            for said, ensemble in {"": several, ", one member": several.first()}.items():
+            for said, ensemble in {"": several, ONE_MEMBER: several.first()}.items():
                 name = f"network of {hidden}{said}{view}"
                 dollars[name] = np.asarray(ensemble.predict(later))
                 networks[name], training[name] = ensemble, record
@@ -412,9 +401,39 @@ def chosen_view(views: Views, name: str) -> tuple[ValueRows, ValueRows]:
     return views[PROFILE if name.endswith(PROFILE) else ""]
 
 
+def null_dollars(
+    views: Views, name: str, *, shuffles: int, members: int, seed: int, **settings: Any
+) -> list[np.ndarray]:
+    """Train a network of `try_models` once per shuffle of the targets → what each predicts, (N,).
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    views : dict
+        As in `try_models`.
+    name : str
+        Of the network: its size, members and view are those of the name.
+    shuffles : int
+    members : int
+        Of each ensemble, unless the name says one.
+    seed : int
+    **settings
+        As in `ValueEnsemble.train`.
+    """
+    rows, later = chosen_view(views, name)
+    several = 1 if ONE_MEMBER in name else members
+    rng = np.random.default_rng([seed, 11])
+    values = [rng.permutation(rows.value) for _ in range(shuffles)]
+    how = {"hidden": hidden_units(name), "members": several, "seed": seed + 100}
+    return [net.predict(later) for net in ValueEnsemble.train_each(rows, values, **how, **settings)]
+
+
 def enter_scores(
     contest: Contest,
-    test: pd.DataFrame,
+    scores: pd.DataFrame,
+    rows: Mapping[str, str],
+    *,
     validation: Mapping[str, float],
     training: Mapping[str, dict[str, Any]],
 ) -> None:
@@ -425,17 +444,77 @@ def enter_scores(
     Parameters
     ----------
     contest : Contest
-    test : DataFrame
-        Figures; one row per model, `NAIVE_MODEL` among them.
+    scores : DataFrame
+        From `pm_utils.lifetime.scores.value_score_table`, `NAIVE_MODEL` among the models.
+    rows : mapping of str
+        Scores to enter, and what each is called on the scoreboard.
     validation : mapping
-        A score for each.
+        A score for each model.
     training : mapping
         Of the networks.
     """
-    for name, figures in test.iterrows():
+    for name, figures in scores[list(rows)].rename(columns=rows).iterrows():
         kind = "deep" if name in training else "naive" if name == NAIVE_MODEL else "classical"
         record = training.get(name)
         contest.enter(name, kind, test=figures, validation=validation[name], training=record)
+
+
+def enter_nulls(
+    contest: Contest, nulls: Iterable[np.ndarray], value: np.ndarray, rows: Mapping[str, str]
+) -> None:
+    """Enter what each network on shuffled targets scores; `rows` as in `enter_scores`.
+
+    Explained in chapter ``lifetime-value``.
+    """
+    for number, dollars in enumerate(nulls, 1):
+        scores = value_scores(value, dollars)
+        figures = {row: scores[metric] for metric, row in rows.items()}
+        contest.enter(f"shuffled {number}", "null", test=figures)
+
+
+def claim_scores(
+    contest: Contest,
+    rows: Mapping[str, str],
+    value: np.ndarray,
+    dollars: Mapping[str, np.ndarray],
+    redraw: np.ndarray,
+    *,
+    limits: Mapping[str, float] | None = None,
+    limit_is: str = "",
+) -> Markdown:
+    """Add the rows of a contest to the scoreboard and claim each, by a paired interval.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    contest : Contest
+    rows : mapping of str
+        As in `enter_scores`; Spearman is the headline.
+    value : array of shape (N,)
+        What came.
+    dollars : mapping of arrays of shape (N,)
+        By model.
+    redraw : array of shape (R, N)
+        How often each customer counts in each resample.
+    limits : mapping of float, optional
+        By score, and what they are.
+    limit_is : str
+
+    Returns
+    -------
+    IPython.display.Markdown
+        One sentence for each row.
+    """
+    pair = [dollars[contest.chosen(kind)] for kind in ("deep", "classical")]
+    said = []
+    for metric, name in rows.items():
+        how = {"unit": UNITS[metric], "better": SCORES[metric], "headline": metric == "Spearman"}
+        limit = None if limits is None else float(limits[metric])
+        contest.add(name, limit=limit, limit_is=limit_is, **how)
+        gain = paired_value_gain(metric, value, *pair, redraw)
+        said.append(contest.board.claim(name, gain).data)
+    return Markdown("\n\n".join(said))
 
 
 def best_of(tried: Iterable[str], scores: pd.Series, *, kind: str) -> str:
@@ -447,32 +526,65 @@ def best_of(tried: Iterable[str], scores: pd.Series, *, kind: str) -> str:
     --------
     >>> import pandas as pd
     >>> from pm_utils.chapters.lifetime_value import best_of
-    >>> scores = pd.Series({"boosting, 4 leaves": 0.8, "boosting, 8 leaves": 0.9, "naive": 0.7})
+    >>> scores = pd.Series({"boosting, 4 leaves of 5": 0.8, "boosting, 8 leaves of 5": 0.9})
     >>> best_of(scores.index, scores, kind="boosting")
-    'boosting, 8 leaves'
+    'boosting, 8 leaves of 5'
     """
     return scores[[name for name in tried if name.startswith(kind)]].idxmax()
 
 
-def profile_change(tried: Iterable[str], scores: pd.Series) -> float:
-    """Return by how much the best candidate with a profile is above the best without.
-
-    Explained in chapter ``lifetime-value``.
+def best_with_profile_and_without(tried: Iterable[str], scores: pd.Series) -> tuple[str, str]:
+    """Return the best candidate of those that read a profile, and of those that do not.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from pm_utils.chapters.lifetime_value import profile_change
+    >>> from pm_utils.chapters.lifetime_value import best_with_profile_and_without
     >>> scores = pd.Series({"network of 16": 0.75, "network of 16, profile": 0.8, "naive": 0.9})
-    >>> round(profile_change(["network of 16", "network of 16, profile"], scores), 2)
-    0.05
+    >>> best_with_profile_and_without(["network of 16", "network of 16, profile"], scores)
+    ('network of 16, profile', 'network of 16')
     """
     reads = {name: name.endswith(PROFILE) for name in tried}
-    best = {
-        which: max(scores[name] for name, does in reads.items() if does == which)
+    with_it, without = (
+        scores[[name for name, does in reads.items() if does == which]].idxmax()
         for which in (True, False)
-    }
-    return float(best[True] - best[False])
+    )
+    return with_it, without
+
+
+def profile_facts(
+    tried: Tried, scores: pd.Series, value: np.ndarray, redraw: np.ndarray
+) -> dict[str, Any]:
+    """Tell what a profile adds to the best network's rank correlation.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    tried : Tried
+        Networks with a profile and without.
+    scores : Series
+        That choose the best of each.
+    value : array of shape (N,)
+        What came.
+    redraw : array of shape (R, N)
+
+    Returns
+    -------
+    dict
+        ``change``, its 95 % interval ``low`` to ``high``, and what is ``said`` of it.
+    """
+    with_it, without = best_with_profile_and_without(tried.networks, scores)
+    dollars = tried.dollars[with_it], tried.dollars[without]
+    low, high = paired_value_gain("Spearman", value, *dollars, redraw)
+    if low > 0:
+        said = "the profile tells what receipts do not"
+    elif high < 0:
+        said = "with the profile it is worse: receipts alone are the better guide"
+    else:
+        said = "no difference can be told, so receipts alone do as well"
+    change = spearman(value, dollars[0]) - spearman(value, dollars[1])
+    return {"change": change, "low": low, "high": high, "said": said}
 
 
 def coverage(network: ValueEnsemble, rows: ValueRows, *, seed: int) -> dict[str, float]:
@@ -493,9 +605,70 @@ def coverage(network: ValueEnsemble, rows: ValueRows, *, seed: int) -> dict[str,
         "no dollars, expected": float(np.mean(none)),
         "no dollars, actual": float((rows.value == 0).mean()),
     }
-    for level in (0.5, 0.8, 0.95):
+    for level in LEVELS:
         shares[f"within {level:.0%}"] = float((np.abs(places - 0.5) <= level / 2).mean())
     return shares | {"below the median": float((places < 0.5).mean())}
+
+
+def said_of_coverage(shares: Mapping[str, float], customers: int) -> str:
+    """Say in which way the distributions of `coverage` are wrong, by more than luck.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    shares : mapping of float
+        From `coverage`.
+    customers : int
+        Of whom they are shares. A departure counts from two standard errors on.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.lifetime_value import said_of_coverage
+    >>> shares = {"within 50%": 0.61, "within 80%": 0.8, "within 95%": 0.95}
+    >>> said_of_coverage(shares | {"below the median": 0.41}, customers=2500)
+    'no: 41 % lie below their median (it is too low); 61 % within 50 % (too wide)'
+    """
+    found = []
+    wrong = {1: "it is too high", -1: "it is too low"}
+    if side := _off(shares["below the median"], 0.5, customers):
+        found.append(f"{shares['below the median']:.0%} lie below their median ({wrong[side]})")
+    wrong = {1: "too wide", -1: "too narrow"}
+    for level in LEVELS:
+        share = shares[f"within {level:.0%}"]
+        if side := _off(share, level, customers):
+            found.append(f"{share:.0%} within {level:.0%} ({wrong[side]})")
+    return ("no: " + "; ".join(found) if found else "as far as can be told, yes").replace("%", " %")
+
+
+def _off(share: float, wanted: float, customers: int) -> int:
+    """1 or -1 where a share is above or below what it should be, 0 where it may be luck."""
+    gap = share - wanted
+    return int(np.sign(gap)) if abs(gap) > 2 * np.sqrt(wanted * (1 - wanted) / customers) else 0
+
+
+def said_of_totals(totals: Mapping[str, float], chosen: str) -> str:
+    """Say whether a model's total is further off than those of others.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    totals : mapping of float
+        Predicted over actual dollars, by model.
+    chosen : str
+        One of them.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.lifetime_value import said_of_totals
+    >>> said_of_totals({"network": 0.99, "trees": 1.0, "regression": 1.02}, "network")
+    'further off than 1 of the 2 others'
+    """
+    off = {name: abs(total - 1) for name, total in totals.items()}
+    others = [gap for name, gap in off.items() if name != chosen]
+    nearer = sum(gap < off[chosen] for gap in others)
+    return f"further off than {nearer or 'none'} of the {len(others)} others"
 
 
 def said_of_models(verdict: str, network: str, rival: str) -> str:
@@ -506,12 +679,12 @@ def said_of_models(verdict: str, network: str, rival: str) -> str:
     Examples
     --------
     >>> from pm_utils.chapters.lifetime_value import said_of_models
-    >>> said_of_models("loses", "network of 64", "boosting, 4 leaves")
-    'boosting, 4 leaves is the better choice, and no network is needed'
+    >>> said_of_models("loses", "network of 64", "boosting, 4 leaves of 20")
+    '“boosting, 4 leaves of 20” is better than “network of 64”'
     """
     return {
-        "beats": f"the {network} earns its keep against {rival}",
-        "loses": f"{rival} is the better choice, and no network is needed",
-        "tie": f"the {network} cannot be told from {rival}, which is simpler",
-        "undertrained": "the network needs more training before anything can be said",
+        "beats": f"“{network}” is better than “{rival}”",
+        "loses": f"“{rival}” is better than “{network}”",
+        "tie": f"“{network}” and “{rival}” cannot be told apart",
+        "undertrained": f"“{network}” needs more training before anything can be said",
     }[verdict]

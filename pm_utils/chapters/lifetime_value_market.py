@@ -13,7 +13,9 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingRegressor
 
 from pm_utils.chapters.lifetime_value import NAIVE_MODEL, BuyingFits, Tried, try_models
+from pm_utils.evaluation.bootstrap import percentile_interval
 from pm_utils.inputs import aligned, aligned_tables, like, numbers, probabilities, whole_numbers
+from pm_utils.lifetime.baselines import recalibrated
 from pm_utils.lifetime.discounting import retained_value
 from pm_utils.lifetime.ensemble import ValueRows
 from pm_utils.lifetime.retention import keeping_gain, spend_budget, weekly_risk
@@ -264,6 +266,11 @@ class CohortStudy:
         """Orders and spend of the watched weeks, (N, W) each."""
         return self.lived.orders[:, : self.watched], self.lived.spend[:, : self.watched]
 
+    @cached_property
+    def features(self) -> pd.DataFrame:
+        """What the watched weeks show of every customer, by `cohort_features`."""
+        return cohort_features(*self.seen)
+
     def rows(self, who: np.ndarray) -> ValueRows:
         """Features of the watched weeks, and the discounted margin that came in the year.
 
@@ -273,7 +280,7 @@ class CohortStudy:
             When a customer is none of the market's.
         """
         who = whole_numbers(who, "who", high=self.market.n_customers - 1)
-        features = cohort_features(*self.seen).iloc[who]
+        features = self.features.iloc[who]
         paid = self.lived.spend[who, self.watched :] @ self.discount_factor ** np.arange(self.year)
         return ValueRows(features, features.iloc[:, :0], self.market.truth.margin * paid)
 
@@ -300,9 +307,11 @@ class CohortStudy:
         """Frequency, recency, age and mean value of everybody with an order, by customer."""
         return rfm_summary(order_table(*self.seen), START + self.watched * WEEK)
 
-    def by_buying(self, fits: BuyingFits) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Value of the year and P(alive) of the others, by each model of buying."""
-        past = self.histories().loc[self.others]
+    def by_buying(
+        self, fits: BuyingFits, who: np.ndarray
+    ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Value of the year and P(alive) of some customers, by each model of buying."""
+        past = self.histories().loc[who]
         per_week = self._per_week() / self.year
         dollars = {
             name: per_week * each.to_numpy() for name, each in fits.dollars(self.year, past).items()
@@ -321,7 +330,7 @@ class CohortStudy:
         `attainable`.
         """
         truth, settings = self.market.truth_of_customers, {"discount_factor": self.discount_factor}
-        silence = np.expm1(cohort_features(*self.seen)["silence"].to_numpy()[self.others]).round()
+        silence = np.expm1(self.features["silence"].to_numpy()[self.others]).round()
         there = probability_alive(
             silence, truth.order_rate[self.others], truth.leaving[self.others]
         )
@@ -353,9 +362,10 @@ class CohortStudy:
             loss="poisson", min_samples_leaf=60, early_stopping=False, random_state=seed, **shape
         )
         trees.fit(cohort_features(orders, spend).to_numpy()[known], value / value.mean())
-        features = cohort_features(*self.seen).to_numpy()[self.others]
+        features = self.features.to_numpy()[self.others]
         return value.mean() * trees.predict(features)
 
+    @cached_property
     def risks(self) -> tuple[np.ndarray, np.ndarray]:
         """Weekly probabilities to leave of the others, the same for all and each one's own.
 
@@ -364,10 +374,14 @@ class CohortStudy:
         """
         future = self.lived.orders[self.followed, self.watched :] > 0
         began, left = future[:, :13].any(1), ~future[:, -13:].any(1)
-        features = cohort_features(*self.seen).to_numpy()
+        features = self.features.to_numpy()
         fate = features[self.followed][began], left[began]
         same, own = weekly_risk(*fate, features[self.others], weeks=self.year - 13)
         return np.full(len(own), same), own
+
+    def true_risk(self) -> np.ndarray:
+        """Each other customer's true probability to leave at a week's end."""
+        return self.market.truth_of_customers.leaving[self.others]
 
 
 @dataclass(frozen=True, eq=False)
@@ -402,14 +416,16 @@ class RetentionBudget:
 
     def gifts(self, value: np.ndarray, leaving: np.ndarray, *, min_gain: float = 1.0) -> np.ndarray:
         """Spend the budget by some beliefs → dollars (N,); `min_gain` as in `spend_budget`."""
-        gain = self.gain(value, leaving)
-        return spend_budget(gain, self.per_customer * len(value), min_gain=min_gain)
+        return self.spend(self.gain(value, leaving), min_gain=min_gain)
+
+    def spend(self, gain: np.ndarray, *, min_gain: float = 1.0) -> np.ndarray:
+        """Spend the budget by what each dollar is believed to bring → dollars (N,)."""
+        return spend_budget(gain, self.per_customer * len(gain), min_gain=min_gain)
 
     @cached_property
     def true_gain(self) -> np.ndarray:
         """What each dollar truly brings → (N, most + 1)."""
-        leaving = self.study.market.truth_of_customers.leaving[self.study.others]
-        return self.gain(self.study.true_value(self.study.year), leaving)
+        return self.gain(self.study.true_value(self.study.year), self.study.true_risk())
 
     def profit(self, gifts: np.ndarray) -> np.ndarray:
         """True profit from each customer, dollars brought less dollars spent → (N,).
@@ -426,7 +442,12 @@ class RetentionBudget:
 
     def oracle(self) -> np.ndarray:
         """The gifts of one who knows value, risk, and who has left."""
-        return spend_budget(self.true_gain, self.per_customer * len(self.true_gain))
+        return self.spend(self.true_gain)
+
+    @cached_property
+    def most_profit(self) -> np.ndarray:
+        """What the oracle's gifts earn from each customer → (N,)."""
+        return self.profit(self.oracle())
 
 
 @dataclass(frozen=True)
@@ -450,6 +471,9 @@ class Predicted:
 def predict_market(study: CohortStudy, *, seed: int, **settings: Any) -> Predicted:
     """Fit every model to a market: buying to all histories, the table's to who is followed.
 
+    Models of buying learn from no future; `RECALIBRATED` stands behind the name of one whose level
+    was set right by the year of who is followed.
+
     Explained in chapter ``lifetime-value``.
 
     Parameters
@@ -460,13 +484,19 @@ def predict_market(study: CohortStudy, *, seed: int, **settings: Any) -> Predict
         As in `pm_utils.chapters.lifetime_value.try_models`.
     """
     fits = BuyingFits.fit(study.histories())
-    dollars, alive = study.by_buying(fits)
+    bought, alive = study.by_buying(fits, study.others)
     rows = study.rows(study.followed), study.rows(study.others)
+    known, _ = study.by_buying(fits, study.followed)
+    set_right = {
+        name + RECALIBRATED: recalibrated(known[name], rows[0].value, each)
+        for name, each in bought.items()
+    }
     tried = try_models({"": rows}, seed=seed, **settings)
-    dollars = {NAIVE_MODEL: study.past_rate()} | dollars | tried.dollars
+    dollars = {NAIVE_MODEL: study.past_rate()} | bought | set_right | tried.dollars
     return Predicted(Tried(dollars, tried.networks, tried.training), alive, fits)
 
 
+RECALIBRATED = ", recalibrated"
 SAME, OWN = "same risk for all", "own risk"
 RISK_ALONE, EVERYBODY = "risk alone", "same for everybody"
 
@@ -492,13 +522,15 @@ def keeping_plans(
     dict of arrays of shape (N,)
         Dollars, by (what is known of the value, what of the risk).
     """
-    same, own = plan.study.risks()
-    gifts = {}
-    for name, value in values.items():
-        gifts[name, SAME] = plan.gifts(value, same)
-        gifts[name, OWN] = plan.gifts(value, own)
+    risks = zip((SAME, OWN), plan.study.risks, strict=True)
+    per_dollar = {said: plan.gain(np.ones(len(there)), risk) for said, risk in risks}
     mean = plan.study.rows(plan.study.followed).value.mean()
-    gifts[RISK_ALONE, OWN] = plan.gifts(mean * there, own)
+    gifts = {
+        (name, said): plan.spend(np.asarray(value)[:, None] * gain)
+        for name, value in values.items()
+        for said, gain in per_dollar.items()
+    }
+    gifts[RISK_ALONE, OWN] = plan.spend((mean * there)[:, None] * per_dollar[OWN])
     gifts[EVERYBODY, SAME] = np.full(len(there), plan.per_customer)
     return gifts
 
@@ -508,8 +540,17 @@ def keeping_shares(plan: RetentionBudget, gifts: Mapping[tuple[str, str], np.nda
 
     Explained in chapter ``lifetime-value``.
     """
-    best = plan.profit(plan.oracle()).mean()
+    best = plan.most_profit.mean()
     return pd.Series({key: plan.profit(each).mean() / best for key, each in gifts.items()})
+
+
+def plan_of_true_risk(plan: RetentionBudget) -> np.ndarray:
+    """Spend a budget by the true risk alone, as by `RISK_ALONE`, by one who knows who has left.
+
+    Explained in chapter ``lifetime-value``.
+    """
+    mean = plan.study.rows(plan.study.followed).value.mean()
+    return plan.gifts(mean * plan.study.alive(), plan.study.true_risk())
 
 
 def shares_by_scale(
@@ -519,6 +560,7 @@ def shares_by_scale(
     scales: Iterable[float],
     *,
     per_customer: int,
+    redraw: np.ndarray,
 ) -> pd.DataFrame:
     """Tell what plans take of the oracle's profit, for several strengths of a gift.
 
@@ -533,24 +575,31 @@ def shares_by_scale(
         As `RetentionBudget.scale`.
     per_customer : int
         The budget.
+    redraw : array of shape (R, N)
+        How often each customer counts in each resample.
 
     Returns
     -------
     DataFrame
         Indexed by scale: ``oracle ($)`` per customer, and the shares of ``value alone``,
-        ``value and own risk``, ``risk alone`` and ``same for everybody``.
+        ``value and own risk``, ``risk alone`` and ``same for everybody``; then the 95 % interval of
+        what own risk adds to value alone, ``adds, from`` and ``adds, to``.
     """
     rows = {}
     for scale in scales:
         plan = RetentionBudget(study, scale, per_customer)
         gifts = keeping_plans(plan, {"value": value}, there)
         share = keeping_shares(plan, gifts)
+        more = plan.profit(gifts["value", OWN]) - plan.profit(gifts["value", SAME])
+        low, high = percentile_interval(redraw @ more / (redraw @ plan.most_profit))
         rows[scale] = {
-            "oracle ($)": plan.profit(plan.oracle()).mean(),
+            "oracle ($)": plan.most_profit.mean(),
             "value alone": share["value", SAME],
             "value and own risk": share["value", OWN],
             RISK_ALONE: share[RISK_ALONE, OWN],
             EVERYBODY: share[EVERYBODY, SAME],
+            "adds, from": low,
+            "adds, to": high,
         }
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("c₀ ($)")
 
@@ -564,18 +613,22 @@ def said_of_keeping(shares: pd.DataFrame) -> str:
     --------
     >>> import pandas as pd
     >>> from pm_utils.chapters.lifetime_value_market import said_of_keeping
-    >>> shares = pd.DataFrame({"value alone": [0.9, 0.8], "value and own risk": [0.92, 0.9]})
-    >>> print(said_of_keeping(shares.assign(**{"risk alone": [0.3, 0.5]})))
-    value alone takes more than risk alone at each strength; own risk, added, helps at each strength
+    >>> shares = pd.DataFrame({"value alone": [0.9, 0.8], "risk alone": [0.3, 0.5]})
+    >>> shares["adds, from"], shares["adds, to"] = [0.01, -0.02], [0.03, 0.04]
+    >>> for part in said_of_keeping(shares).split("; "):
+    ...     print(part)
+    value alone takes more than risk alone at each strength
+    own risk adds to value at 1 of 2 strengths
     """
     ahead = shares["value alone"] > shares[RISK_ALONE]
-    helps = shares["value and own risk"] > shares["value alone"]
     first, second = ("value", "risk") if ahead.mean() >= 0.5 else ("risk", "value")
     won = ahead if first == "value" else ~ahead
-    return (
-        f"{first} alone takes more than {second} alone at {_how_many(won)}; "
-        f"own risk, added, helps at {_how_many(helps)}"
-    )
+    said = f"{first} alone takes more than {second} alone at {_how_many(won)}; own risk "
+    helps, harms = shares["adds, from"] > 0, shares["adds, to"] < 0
+    if not (helps | harms).any():
+        return said + "adds nothing to value that can be told from luck"
+    said += f"adds to value at {_how_many(helps)}"
+    return said + (f" and takes from it at {_how_many(harms)}" if harms.any() else "")
 
 
 def _how_many(true: pd.Series) -> str:

@@ -1,8 +1,11 @@
-"""Classical models of the lifetime table: Poisson regression and boosted trees."""
+"""Classical models of lifetime value: Poisson regression, boosted trees, a model set right."""
 
 from dataclasses import replace
+from itertools import product
 
+import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from sklearn.base import RegressorMixin
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import PoissonRegressor
@@ -11,7 +14,9 @@ from pm_utils import inputs
 from pm_utils.learning.scaling import Scaling
 from pm_utils.lifetime.ensemble import ValueRows
 
-STRENGTHS, LEAVES = (0.001, 0.01, 0.1), (4, 8)
+STRENGTHS = (0.001, 0.01, 0.1)  # of the penalty
+LEAVES, LEAST_ROWS = (4, 8), (5, 20, 60)  # of a tree, and of a leaf
+CENT = 0.01
 
 
 def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
@@ -25,7 +30,8 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     Returns
     -------
     dict of RegressorMixin
-        By a name that tells the strength of the penalty, or the number of leaves.
+        By a name that tells the strength of the penalty, or the number of leaves and the least
+        number of rows in each.
 
     Examples
     --------
@@ -35,17 +41,22 @@ def lifetime_baselines(seed: int) -> dict[str, RegressorMixin]:
     Poisson regression, 0.001
     Poisson regression, 0.01
     Poisson regression, 0.1
-    boosting, 4 leaves
-    boosting, 8 leaves
+    boosting, 4 leaves of 5
+    boosting, 4 leaves of 20
+    boosting, 4 leaves of 60
+    boosting, 8 leaves of 5
+    boosting, 8 leaves of 20
+    boosting, 8 leaves of 60
     """
-    trees = {"loss": "poisson", "learning_rate": 0.05, "min_samples_leaf": 60, "max_iter": 120}
+    trees = {"loss": "poisson", "learning_rate": 0.05, "max_iter": 120, "random_state": seed}
     trees |= {"early_stopping": False}  # else it depends on the number of rows
     models = {
         f"Poisson regression, {a:g}": PoissonRegressor(alpha=a, max_iter=300) for a in STRENGTHS
     }
-    for leaves in LEAVES:
-        model = HistGradientBoostingRegressor(max_leaf_nodes=leaves, random_state=seed, **trees)
-        models[f"boosting, {leaves} leaves"] = model
+    for leaves, least in product(LEAVES, LEAST_ROWS):
+        shape = {"max_leaf_nodes": leaves, "min_samples_leaf": least}
+        model = HistGradientBoostingRegressor(**shape, **trees)
+        models[f"boosting, {leaves} leaves of {least}"] = model
     return models
 
 
@@ -91,3 +102,45 @@ def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> 
         inputs.numbers(table, "profile and features")
     dollars = model.fit(tables[0].to_numpy(), rows.value / unit).predict(tables[1].to_numpy())
     return inputs.like(dollars * unit, later.features)
+
+
+def recalibrated(guessed: ArrayLike, value: ArrayLike, others: ArrayLike) -> ArrayLike:
+    """Set a model's dollars right by customers whose dollars are known; the order stays.
+
+    A Poisson regression of the dollars on the logarithm of the model's: a d^b for its d.
+
+    Parameters
+    ----------
+    guessed, value : arrays of shape (M,)
+        A model's dollars and those that came; at least 0, some above it.
+    others : array of shape (N,)
+        The model's dollars for customers to predict. Less than a cent counts as a cent.
+
+    Returns
+    -------
+    array of shape (N,)
+        Dollars; a Series where `others` is one.
+
+    Raises
+    ------
+    ValueError
+        When dollars are below 0 or not finite, the rows do not match, or nobody spent.
+
+    Examples
+    --------
+    The model promised twice what came.
+
+    >>> from pm_utils.lifetime.baselines import recalibrated
+    >>> recalibrated([2.0, 20.0, 60.0], [1.0, 10.0, 30.0], [8.0, 40.0]).round(2)
+    array([ 4., 20.])
+    """
+    guessed, value = inputs.aligned(guessed=guessed, value=value)
+    value = inputs.numbers(value, "value", low=0, ndim=1)
+    if not value.any():
+        raise ValueError(f"none of {len(value):,} customers spent: nothing to learn from")
+    logs = [
+        np.log(np.maximum(inputs.numbers(dollars, name, low=0, ndim=1), CENT))[:, None]
+        for name, dollars in {"guessed": guessed, "others": others}.items()
+    ]
+    model = PoissonRegressor(alpha=0, max_iter=300, tol=1e-8).fit(logs[0], value / value.mean())
+    return inputs.like(value.mean() * model.predict(logs[1]), others)

@@ -1,6 +1,6 @@
 """The lifetime network several times over, and the rows that it learns from."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from pm_utils.learning.scaling import Scaling
 from pm_utils.learning.training import History, fit, predict
 from pm_utils.lifetime.networks import (
     LifetimeValueNet,
+    SideBySide,
     ziln_below,
     ziln_loss,
     ziln_mean,
@@ -214,6 +215,11 @@ def scaled(train: ValueRows, later: ValueRows) -> tuple[ValueRows, ValueRows]:
     )
 
 
+def _mean_loss(output: Tensor, value: Tensor) -> Tensor:
+    """Mean loss of K networks, (B, K, 3) and (B, K)."""
+    return ziln_loss(output.flatten(0, 1), value.flatten())
+
+
 @dataclass(frozen=True)
 class ValueEnsemble:
     """Several `LifetimeValueNet` of different seeds; the mean of their expected dollars.
@@ -228,7 +234,7 @@ class ValueEnsemble:
     profile : tuple of str, optional
         The columns of the profile, in the order of training; by default as they stand.
     histories : list of History
-        What became of each network's training.
+        What became of each network's training; the losses are the mean of all that learned with it.
 
     Examples
     --------
@@ -250,9 +256,15 @@ class ValueEnsemble:
     histories: list[History] = field(default_factory=list)
 
     @classmethod
-    def train(
+    def train(cls, rows: ValueRows, **settings: Any) -> Self:
+        """Train networks that differ in their seed; see `train_each`."""
+        return cls.train_each(rows, [rows.value], **settings)[0]
+
+    @classmethod
+    def train_each(
         cls,
         rows: ValueRows,
+        values: Sequence[np.ndarray],
         *,
         members: int = 3,
         epochs: int = 8,
@@ -263,45 +275,64 @@ class ValueEnsemble:
         weight_decay: float = 0.01,
         seed: int = 0,
         watched: ValueRows | None = None,
-    ) -> Self:
-        """Train `members` networks that differ in their seed; see `training.fit`.
+    ) -> list[Self]:
+        """Train an ensemble for each list of values, all side by side; see `training.fit`.
+
+        All see the same batches; first weights and dropout are each network's own.
 
         Parameters
         ----------
         rows : ValueRows
-            Customers to learn from, some of value above 0.
+            Customers to learn from.
+        values : sequence of arrays of shape (N,)
+            What they are worth, some of it above 0, for each ensemble.
         members, epochs, hidden, batch_size : int
-            Networks, passes over the rows, hidden units, and rows per step.
+            Networks of an ensemble, passes over the rows, hidden units, and rows per step.
         dropout : float
             Share of hidden units dropped while training.
         learning_rate, weight_decay : float
         seed : int
-            Network k learns with seed 1000 `seed` + k.
+            Network k of ensemble e starts from seed 1000 (`seed` + e) + k.
         watched : ValueRows, optional
-            Rows whose loss the histories tell after each epoch; each network then keeps the
-            weights of its least one.
+            Rows whose loss the histories tell after each epoch; the weights of its least mean over
+            all networks are kept.
 
         Raises
         ------
         ValueError
             When a number is not finite, with its column, or nobody spent.
         """
-        ensemble = cls([], Scaling.learn(rows.features), tuple(rows.profile))
-        inputs, value = ensemble.inputs(rows), torch.tensor(rows.value, dtype=torch.float32)
+        found = [cls([], Scaling.learn(rows.features), tuple(rows.profile)) for _ in values]
+        inputs, sizes = found[0].inputs(rows), (rows.profile.shape[1], rows.features.shape[1])
+        targets = [torch.tensor(value, dtype=torch.float32) for value in values]
+        for number, (ensemble, value) in enumerate(zip(found, targets, strict=True)):
+            for member in range(members):
+                torch.manual_seed(1000 * (seed + number) + member)
+                net = LifetimeValueNet(*sizes, hidden, dropout=dropout)
+                net.initialise_biases(value)
+                ensemble.nets.append(net)
+        nets = [net for ensemble in found for net in ensemble.nets]
         held = None
         if watched is not None:
-            held = ensemble.inputs(watched), torch.tensor(watched.value, dtype=torch.float32)
-        sizes = rows.profile.shape[1], rows.features.shape[1], hidden
-        settings = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
-        for member in range(members):
-            torch.manual_seed(1000 * seed + member)
-            net = LifetimeValueNet(*sizes, dropout=dropout)
-            net.initialise_biases(value)
-            settings |= {"weight_decay": weight_decay, "seed": 1000 * seed + member}
-            history = fit(net, inputs, value, loss=ziln_loss, validation=held, **settings)
-            ensemble.nets.append(net)
-            ensemble.histories.append(history)
-        return ensemble
+            value = torch.tensor(watched.value, dtype=torch.float32)
+            held = found[0].inputs(watched), value[:, None].expand(-1, len(nets))
+        together = SideBySide(nets)
+        history = fit(
+            together,
+            inputs,
+            torch.stack(targets, 1).repeat_interleave(members, 1),
+            loss=_mean_loss,
+            validation=held,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            seed=1000 * seed,
+        )
+        together.copy_to(nets)
+        for ensemble in found:
+            ensemble.histories.extend([history] * members)
+        return found
 
     def first(self) -> Self:
         """Return the first network alone: what a single member does."""

@@ -1,6 +1,7 @@
 """Lifetime value: a network for a customer's probability to spend at all, and how much if so."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch.nn.functional import softplus
 from torch.special import ndtr
 
 from pm_utils.inputs import refuse
+from pm_utils.learning.stacked import StackedLinear
 
 SIGMA = (0.05, 2.0)  # exp(σ²/2) explodes above; below, one surprising customer rules the loss
 
@@ -81,6 +83,63 @@ class LifetimeValueNet(nn.Module):
         spread = float(log.std().clamp(*SIGMA)) if len(log) > 1 else 1.0
         raw = math.log(math.expm1(spread))
         self.deep.bias.copy_(torch.tensor([float(share.logit()), float(log.mean()), raw]))
+
+
+class SideBySide(nn.Module):
+    """Several networks of one shape that read the same rows, as one that is faster to train.
+
+    Parameters
+    ----------
+    nets : sequence of LifetimeValueNet
+        Whose weights it starts from.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.lifetime.networks import LifetimeValueNet, SideBySide
+    >>> nets = [LifetimeValueNet(profile_dim=2, feature_dim=3).eval() for _ in range(4)]
+    >>> rows = torch.ones(5, 2), torch.ones(5, 3)
+    >>> output = SideBySide(nets)(*rows)
+    >>> output.shape
+    torch.Size([5, 4, 3])
+    >>> torch.allclose(output[:, 1], nets[1](*rows), atol=1e-6)
+    True
+    """
+
+    def __init__(self, nets: Sequence[LifetimeValueNet]) -> None:
+        super().__init__()
+        inner, self.shape = [net.hidden[0] for net in nets], (len(nets), nets[0].deep.in_features)
+        self.inner = nn.Linear(inner[0].in_features, len(nets) * self.shape[1])
+        self.wide = nn.Linear(inner[0].in_features, 3 * len(nets), bias=False)
+        with torch.no_grad():
+            self.inner.weight.copy_(torch.cat([layer.weight for layer in inner]))
+            self.inner.bias.copy_(torch.cat([layer.bias for layer in inner]))
+            self.wide.weight.copy_(torch.cat([net.wide.weight for net in nets]))
+            deep = torch.stack([net.deep.weight.T for net in nets])
+            self.deep = StackedLinear(deep, torch.stack([net.deep.bias[None] for net in nets]))
+        self.dropout = nets[0].hidden[2]
+        self.train(nets[0].training)
+
+    def forward(self, profile: Tensor, features: Tensor) -> Tensor:
+        """Profile (B, P), features (B, F) → what each network puts out (B, K, 3)."""
+        x = torch.cat([profile, features], 1)
+        hidden = self.dropout(self.inner(x).relu()).unflatten(1, self.shape)
+        deep = self.deep(hidden.transpose(0, 1)).transpose(0, 1)
+        return deep + self.wide(x).unflatten(1, (-1, 3))
+
+    @torch.no_grad()
+    def copy_to(self, nets: Sequence[LifetimeValueNet]) -> None:
+        """Give each network its weights."""
+        inner = zip(
+            self.inner.weight.chunk(len(nets)), self.inner.bias.chunk(len(nets)), strict=True
+        )
+        rest = zip(self.deep.weight, self.deep.bias, self.wide.weight.chunk(len(nets)), strict=True)
+        for net, (weight, bias), (deep, deep_bias, wide) in zip(nets, inner, rest, strict=True):
+            net.hidden[0].weight.copy_(weight)
+            net.hidden[0].bias.copy_(bias)
+            net.deep.weight.copy_(deep.T)
+            net.deep.bias.copy_(deep_bias[0])
+            net.wide.weight.copy_(wide)
 
 
 def _check_value(value: Tensor) -> None:

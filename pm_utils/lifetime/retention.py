@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
+from scipy.optimize import isotonic_regression
 from sklearn.linear_model import LogisticRegression
 
 from pm_utils import inputs
@@ -229,8 +230,9 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     Parameters
     ----------
     gain : array of shape (N, K + 1)
-        What 0, 1, … K dollars on each customer bring; later dollars must not bring more than
-        earlier ones, or they are taken to bring as little as the least before.
+        What 0, 1, … K dollars on each customer bring. Where a later dollar brings more than an
+        earlier one, as where many leave, the dollars of the stretch are bought together, each for
+        the mean of the stretch: along the least concave curve above the gains.
     budget : int
         Dollars; at most N K are spent.
     min_gain : float
@@ -239,7 +241,9 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     Returns
     -------
     array of shape (N,), int64
-        Dollars for each customer; a Series where the gain is a DataFrame.
+        Dollars for each customer; a Series where the gain is a DataFrame. No plan of as many
+        dollars earns more, unless the budget ends within a stretch: then one customer gets a part
+        of it.
 
     Raises
     ------
@@ -257,13 +261,26 @@ def spend_budget(gain: np.ndarray, budget: int, *, min_gain: float = 1.0) -> np.
     >>> gain = np.array([[0, 5, 7], [0, 3, 3.5]])
     >>> spend_budget(gain, 2), spend_budget(gain, 4), spend_budget(gain, 4, min_gain=0)
     (array([1, 1]), array([2, 1]), array([2, 2]))
+
+    A dollar alone does nothing for the second customer, two together bring 9.
+
+    >>> spend_budget(np.array([[0, 4, 5], [0, 0, 9]]), 3)
+    array([1, 2])
     """
     budget = int(inputs.whole_numbers(budget, "budget"))
     min_gain = float(inputs.numbers(min_gain, "min_gain"))
     rows, gain = gain, inputs.numbers(gain, "gain", ndim=2)
     if gain[:, 0].any():
         raise ValueError(f"gain of 0 dollars is {gain[:, 0].max():g}: let the first column be 0")
-    marginal = np.minimum.accumulate(np.diff(gain, axis=1), axis=1)  # (N, K)
-    best = np.argsort(-marginal, axis=None, kind="stable")[:budget]
-    best = best[marginal.ravel()[best] > min_gain]
+    marginal = _bought_together(np.diff(gain, axis=1))  # (N, K)
+    worth = np.flatnonzero(marginal > min_gain)
+    best = worth[np.argsort(-marginal.ravel()[worth], kind="stable")[:budget]]
     return inputs.like(np.bincount(best // marginal.shape[1], minlength=len(gain)), rows)
+
+
+def _bought_together(marginal: np.ndarray) -> np.ndarray:
+    """Give each dollar (N, K) the mean of its stretch wherever a later one brings more."""
+    rising = (np.diff(marginal, axis=1) > 0).any(axis=1)
+    for row in np.flatnonzero(rising):
+        marginal[row] = isotonic_regression(marginal[row], increasing=False).x
+    return marginal

@@ -316,7 +316,8 @@ def weekly_dispersion(
 ) -> pd.Series:
     """Return the variance of each customer's days with an order per week over their mean.
 
-    One for a Poisson process, below it for regular buyers, above it for those who come in bouts.
+    Low for regular buyers, high for those who come in bouts. In between lies a Poisson process: as
+    a week has seven days, of one with a mean of m days a week the figure is 1 - m / 7.
 
     Explained in chapter ``lifetime-value``.
 

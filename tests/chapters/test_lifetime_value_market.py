@@ -11,6 +11,7 @@ from pm_utils.chapters.lifetime_value_market import (
     predict_market,
     shares_by_scale,
 )
+from pm_utils.evaluation.bootstrap import bootstrap_weights
 from pm_utils.lifetime import retention, rfm
 from pm_utils.lifetime.scores import spearman
 from tests.support.lifetime_plan import PLAN
@@ -216,7 +217,7 @@ def test_the_true_value_is_the_mean_of_what_is_paid(world):
 
 @pytest.fixture(scope="module")
 def by_buying(world):
-    return world.by_buying(BuyingFits.fit(world.histories()))
+    return world.by_buying(BuyingFits.fit(world.histories()), world.others)
 
 
 def test_the_oracle_is_right_on_average_and_nobody_passes_it(world, by_buying):
@@ -252,16 +253,21 @@ def test_the_attainable_beats_the_past_and_not_the_oracle(world):
     assert told[1].sum() == pytest.approx(endless.sum(), rel=0.1)
 
 
-def test_every_model_predicts_the_market(world):
-    found = predict_market(world, seed=0, members=1, epochs=2)
-    assert {"naive", "BG/NBD", "Pareto/NBD", "boosting, 8 leaves"} <= set(found.tried.dollars)
-    for dollars in found.tried.dollars.values():
+@pytest.fixture(scope="module")
+def predicted(world):
+    return predict_market(world, seed=0, members=1, epochs=2)
+
+
+def test_every_model_predicts_the_market(world, predicted):
+    names = {"naive", "BG/NBD", "Pareto/NBD, recalibrated", "boosting, 8 leaves of 20"}
+    assert names <= set(predicted.tried.dollars)
+    for dollars in predicted.tried.dollars.values():
         assert dollars.shape == (len(world.others),)
         assert spearman(world.true_value(52), dollars) > 0.5
 
 
 def test_own_risks_follow_the_true_ones(world):
-    same, own = world.risks()
+    same, own = world.risks
     true = world.market.truth_of_customers.leaving[world.others]
     assert len(set(same)) == 1
     assert same[0] == pytest.approx(true.mean(), rel=0.5)
@@ -269,7 +275,7 @@ def test_own_risks_follow_the_true_ones(world):
 
 
 def test_no_plan_beats_the_oracle_and_the_budget_is_kept(world):
-    plan, (same, own) = lifetime_value_market.RetentionBudget(world, 100.0, 5), world.risks()
+    plan, (same, own) = lifetime_value_market.RetentionBudget(world, 100.0, 5), world.risks
     oracle = plan.oracle()
     best = plan.profit(oracle).mean()
     assert oracle.sum() <= 5 * len(world.others)
@@ -289,12 +295,14 @@ def test_plans_and_their_shares(world, by_buying):
     gifts = keeping_plans(plan, {"Pareto/NBD": dollars["Pareto/NBD"]}, there)
     assert len(gifts) == 4
     assert all(each.sum() <= 5 * len(there) for each in gifts.values())
-    own = world.risks()[1]
+    own = world.risks[1]
     alone = gifts["risk alone", "own risk"]
     sure = there > 0.9  # among whom nothing but the risk differs
     assert spearman(own[sure], alone[sure]) > 0.3
     assert (alone[there < 0.02] == 0).all()  # who is gone gets nothing, however much at risk
-    shares = shares_by_scale(world, dollars["Pareto/NBD"], there, (50, 100), per_customer=5)
+    redraw = bootstrap_weights(len(there), 200, seed=0)
+    settings = {"per_customer": 5, "redraw": redraw}
+    shares = shares_by_scale(world, dollars["Pareto/NBD"], there, (50, 100), **settings)
     best = plan.profit(plan.oracle()).mean()
     assert shares.loc[100, "oracle ($)"] == pytest.approx(best)
     for key, column in (
@@ -304,16 +312,42 @@ def test_plans_and_their_shares(world, by_buying):
     ):
         assert shares.loc[100, column] == pytest.approx(plan.profit(gifts[key]).mean() / best)
     assert (shares.drop(columns="oracle ($)") < 1).all(axis=None)
+    added = shares["value and own risk"] - shares["value alone"]
+    assert ((shares["adds, from"] < added) & (added < shares["adds, to"])).all()
     assert shares["oracle ($)"].is_monotonic_decreasing  # a weaker gift is worth less
 
 
 def test_the_sentence_follows_the_shares():
     shares = pd.DataFrame({"value alone": [0.2, 0.9, 0.1], "risk alone": [0.5, 0.5, 0.5]})
-    shares["value and own risk"] = [0.9, 0.8, 0.9]
-    assert lifetime_value_market.said_of_keeping(shares) == (
-        "risk alone takes more than value alone at 2 of 3 strengths; own risk, added, helps at 2 of"
-        " 3 strengths"
+    shares["adds, from"], shares["adds, to"] = [0.1, -0.1, -0.1], [0.3, 0.1, -0.05]
+    said = lifetime_value_market.said_of_keeping(shares)
+    assert said == (
+        "risk alone takes more than value alone at 2 of 3 strengths; own risk adds to value at 1 of"
+        " 3 strengths and takes from it at 1 of 3 strengths"
     )
+    luck = shares.assign(**{"adds, from": -0.1, "adds, to": 0.1})
+    said = lifetime_value_market.said_of_keeping(luck)
+    assert said.endswith("own risk adds nothing to value that can be told from luck")
+
+
+def test_true_risk_goes_to_the_living_most_at_risk_who_buy_least(world):
+    plan = lifetime_value_market.RetentionBudget(world, 100.0, 5)
+    gifts, alive = lifetime_value_market.plan_of_true_risk(plan), world.alive()
+    assert (gifts[~alive] == 0).all()
+    risk, rate = world.true_risk(), world.market.truth_of_customers.order_rate[world.others]
+    assert risk[gifts > 0].min() >= risk[alive & (gifts == 0)].max()
+    assert spearman(rate, risk) < -0.99
+    assert plan.profit(gifts).mean() < plan.profit(plan.gifts(world.true_value(52), risk)).mean()
+
+
+def test_recalibrated_models_keep_their_order_and_get_their_level_right(predicted, world):
+    dollars, year = predicted.tried.dollars, world.true_value(52)
+    for name in ("BG/NBD", "Pareto/NBD"):
+        set_right = dollars[name + lifetime_value_market.RECALIBRATED]
+        assert spearman(dollars[name], set_right) > 0.9999  # less than a cent counts as a cent
+        assert abs(set_right.sum() / year.sum() - 1) < 0.1
+    gaps = [abs(each.sum() / year.sum() - 1) for each in (dollars["BG/NBD"], set_right)]
+    assert gaps[1] < gaps[0]
 
 
 def test_a_gift_to_the_gone_is_lost(world):

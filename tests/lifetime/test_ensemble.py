@@ -21,7 +21,8 @@ from pm_utils.lifetime.ensemble import (
 )
 from pm_utils.lifetime.networks import LifetimeValueNet
 from pm_utils.lifetime.scores import spearman, value_scores
-from pm_utils.page.scoreboard import Scoreboard
+
+TREES = "boosting, 4 leaves of 20"
 
 
 def world(n: int = 1500, seed: int = 0) -> ValueRows:
@@ -149,7 +150,9 @@ def test_it_learns_order_and_level(parts, ensemble):
 
 
 def test_shuffled_targets_teach_nothing(parts, ensemble):
-    nulls = lifetime_value.null_dollars(*parts, shuffles=3, seed=0, epochs=30, batch_size=128)
+    settings = {"shuffles": 3, "members": 3, "seed": 0, "epochs": 30, "batch_size": 128}
+    views = {lifetime_value.PROFILE: parts}
+    nulls = lifetime_value.null_dollars(views, "network of 64, profile", **settings)
     assert len(nulls) == 3
     assert not np.allclose(nulls[0], nulls[1])
     real = np.abs(ensemble.predict(parts[1]) - parts[1].value).mean()
@@ -185,6 +188,20 @@ def test_the_same_seed_gives_the_same_network(parts):
     assert not np.allclose(once, other)
 
 
+def test_ensembles_side_by_side_learn_their_own_values(parts):
+    rows = parts[0]
+    values = [rows.value, rows.value.max() - rows.value]
+    right, reverse = ValueEnsemble.train_each(
+        rows, values, members=2, epochs=20, batch_size=128, hidden=16, seed=5
+    )
+    assert len(right.nets) == len(reverse.nets) == 2
+    assert spearman(parts[1].value, right.predict(parts[1])) > 0.5
+    assert spearman(parts[1].value, reverse.predict(parts[1])) < -0.5
+    alone = ValueEnsemble.train(rows, members=2, epochs=20, batch_size=128, hidden=16, seed=5)
+    assert alone.histories[0].steps == right.histories[0].steps == 20 * 12
+    assert alone.histories[0].rows == right.histories[0].rows == 20 * 1500
+
+
 def test_later_rows_do_not_move_the_scaling(parts, ensemble):
     shifted = parts[1].take(np.arange(10))
     shifted.features["rate"] += 1000
@@ -193,7 +210,7 @@ def test_later_rows_do_not_move_the_scaling(parts, ensemble):
     assert (features[:, 0] == 4).all()  # the scaling ends there
 
 
-@pytest.mark.parametrize("name", ["Poisson regression, 0.01", "boosting, 4 leaves"])
+@pytest.mark.parametrize("name", ["Poisson regression, 0.01", TREES])
 def test_a_baseline_learns_and_has_the_mean_right(parts, name):
     train, later = parts
     model = baselines.lifetime_baselines(0)[name]
@@ -216,7 +233,7 @@ def test_a_baseline_does_not_depend_on_the_currency(parts):
 # --- Names, indexes, and what is no number --------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["network", "Poisson regression, 0.01", "boosting, 4 leaves"])
+@pytest.mark.parametrize("name", ["network", "Poisson regression, 0.01", TREES])
 def test_columns_in_another_order_give_the_same_dollars(parts, ensemble, name):
     train, later = parts
     turned = ValueRows(
@@ -262,7 +279,7 @@ def test_numbers_that_are_none_are_named_with_their_column(parts, ensemble, wron
     rows = parts[0].take(np.arange(40))
     features, profile = rows.features.copy(), rows.profile.copy()
     features.loc[3, "noise"], profile.loc[4, "p_1"] = wrong, wrong
-    model = baselines.lifetime_baselines(0)["boosting, 4 leaves"]
+    model = baselines.lifetime_baselines(0)[TREES]
     for part, said in (
         (ValueRows(features, rows.profile, rows.value), "row 3, column 'noise'"),
         (ValueRows(rows.features, profile, rows.value), "row 4, column 'p_1'"),
@@ -287,7 +304,7 @@ def test_where_nobody_spent_there_is_nothing_to_learn(parts):
     with pytest.raises(ValueError, match="none of 40 customers spent"):
         ValueEnsemble.train(none, members=1, epochs=1)
     with pytest.raises(ValueError, match="none of 40 customers spent"):
-        baselines.fitted_dollars(baselines.lifetime_baselines(0)["boosting, 4 leaves"], none, rows)
+        baselines.fitted_dollars(baselines.lifetime_baselines(0)[TREES], none, rows)
 
 
 # --- Choosing -----------------------------------------------------------------------------
@@ -328,16 +345,6 @@ def test_networks_are_what_their_names_say(views, tried):
         assert record["steps"] == 20 * 12  # passes over 1,500 rows in batches of 128
         assert len(record["curve"]) == 20
         assert 0 < record["switching"] <= 1
-
-
-def test_everything_tried_is_entered_as_what_it_is():
-    board = Scoreboard("98-none", seed=0)
-    contest = board.contest("values", chosen_by="Gini", better="higher")
-    table = pd.DataFrame({"Gini": [0.5, 0.6, 0.7]}, ["naive", "BG/NBD", "network of 16"])
-    training = {"network of 16": {"steps": 1, "rows": 1, "curve": [1.0]}}
-    lifetime_value.enter_scores(contest, table, dict.fromkeys(table.index, 0.1), training)
-    assert [one.kind for one in contest.contenders] == ["naive", "classical", "deep"]
-    assert contest.contenders[2].training["steps"] == 1
 
 
 # --- The distribution -----------------------------------------------------------------------

@@ -9,7 +9,13 @@ from torch.distributions import LogNormal
 from torch.nn.functional import softplus
 
 from pm_utils.learning.training import fit, predict
-from pm_utils.lifetime.networks import SIGMA, LifetimeValueNet, ziln_loss, ziln_mean
+from pm_utils.lifetime.networks import (
+    SIGMA,
+    LifetimeValueNet,
+    SideBySide,
+    ziln_loss,
+    ziln_mean,
+)
 from pm_utils.lifetime.scores import spearman
 
 
@@ -165,3 +171,29 @@ def test_one_customer_who_spent_does_not_poison_the_network(value):
     assert net.deep.bias.isfinite().all()
     with pytest.raises(ValueError, match="none of 2 customers spent"):
         net.initialise_biases(torch.zeros(2))
+
+
+def test_networks_side_by_side_learn_what_each_learns_alone():
+    inputs = [numbers(96, 2), numbers(96, 3, seed=1)]
+    spent = numbers(96, 1, seed=9) > -1
+    targets = numbers(96, 2, seed=2).exp() * spent
+    alone, together = [], []
+    for nets in (alone, together):
+        torch.manual_seed(0)
+        nets.extend(LifetimeValueNet(2, 3, 8, dropout=0.0) for _ in range(2))
+    settings = {"epochs": 5, "batch_size": 32, "learning_rate": 0.01, "seed": 1}
+    for net, value in zip(alone, targets.T, strict=True):
+        fit(net, inputs, value, loss=ziln_loss, **settings)
+    both = SideBySide(together)
+    fit(
+        both,
+        inputs,
+        targets,
+        loss=lambda output, value: ziln_loss(output.flatten(0, 1), value.flatten()),
+        **settings,
+    )
+    both.copy_to(together)
+    for one, other in zip(alone, together, strict=True):
+        output = predict(other, inputs)
+        assert torch.allclose(predict(one, inputs), output, atol=1e-3)
+    assert not torch.allclose(predict(alone[0], inputs), output, atol=0.1)

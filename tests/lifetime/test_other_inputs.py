@@ -187,11 +187,17 @@ CASES = {
     },
 }
 _TESTS = {
+    "baselines.recalibrated": (
+        "baselines.py::test_recalibration_matches_customers_and_refuses_what_is_no_dollars"
+    ),
     "baselines.fitted_dollars": "ensemble.py::test_columns_in_another_order_give_the_same_dollars",
     "ensemble.ValueEnsemble": "ensemble.py::test_columns_in_another_order_give_the_same_dollars",
     "ensemble.ValueRows": "ensemble.py::test_rows_meet_by_their_index",
     "ensemble.ValueRows.take": "ensemble.py::test_a_mask_meets_the_rows_by_its_index",
     "ensemble.shop_rows": "ensemble.py::test_a_customer_without_a_profile_is_refused",
+    "ensemble.ValueEnsemble.train_each": (
+        "ensemble.py::test_numbers_that_are_none_are_named_with_their_column"
+    ),
     "ensemble.ValueEnsemble.first": (
         "ensemble.py::test_watched_rows_are_told_and_the_least_loss_is_kept"
     ),
@@ -216,6 +222,7 @@ BESIDES |= dict.fromkeys(
         "btyd.ParetoNBD",
         "ensemble.scaled",
         "networks.LifetimeValueNet",
+        "networks.SideBySide",
         "networks.ziln_mean",
     ),
     "takes no rows",

@@ -78,10 +78,26 @@ def test_no_dollar_goes_where_it_brings_nothing():
         retention.spend_budget(gain, -1)
 
 
-def test_a_late_bargain_is_not_reached_through_an_early_loss():
-    """Later dollars count as no better than earlier ones, so the plan never skips one."""
-    gain = np.array([[0.0, 0.1, 9.0], [0.0, 0.2, 0.3]])
-    assert retention.spend_budget(gain, 1, min_gain=0).tolist() == [0, 1]
+def test_a_late_bargain_is_reached_through_an_early_loss():
+    """Two dollars on the first bring 9, though the first of them brings next to nothing."""
+    gain = np.array([[0.0, 0.1, 9.0], [0.0, 5, 5.3]])
+    assert retention.spend_budget(gain, 1).tolist() == [0, 1]
+    assert retention.spend_budget(gain, 3).tolist() == [2, 1]
+
+
+def test_where_many_leave_the_plan_is_as_good_as_any():
+    """At 5 % a week later dollars bring more than the first, up to the best one."""
+    risk, value = np.array([0.05, 0.05, 0.01]), np.array([60.0, 40.0, 30.0])
+    gain = retention.keeping_gain(value, risk, 60, value_weeks=52, **PLAN)
+    assert (np.diff(gain[0], n=2) > 0).any()
+    assert (np.diff(gain[2], n=2) < 0).all()
+    plans = np.stack(np.meshgrid(*[np.arange(61)] * 3, indexing="ij"), -1).reshape(-1, 3)
+    brought = gain[np.arange(3), plans].sum(1) - plans.sum(1)
+    for budget in (40, 80, 120):
+        dollars = retention.spend_budget(gain, budget)
+        assert dollars.sum() <= budget
+        best = brought[plans.sum(1) <= dollars.sum()].max()
+        assert gain[np.arange(3), dollars].sum() - dollars.sum() == pytest.approx(best, rel=0.02)
 
 
 # --- Units, names, and what is refused ------------------------------------------------------------

@@ -7,14 +7,11 @@ code, by their validation scores, once for all rows of the contest.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import pandas as pd
 
 from pm_utils.page.scoreboard_row import LIMITS, Row
-
-if TYPE_CHECKING:
-    from pm_utils.page.scoreboard import Scoreboard
 
 KINDS = ("naive", "classical", "deep", "null")
 
@@ -47,12 +44,21 @@ class Contender:
     training: dict[str, Any] | None = None
 
 
+class Board(Protocol):
+    """Where contenders and rows are kept: `pm_utils.page.scoreboard.Scoreboard`."""
+
+    contenders: list[Contender]
+
+    def add(self, row: Row) -> None:
+        """Add a row."""
+
+
 class Contest:
     """All methods that a chapter tries at one task; made by `Scoreboard.contest`.
 
     Parameters
     ----------
-    board : Scoreboard
+    board : Board
         Where its rows go.
     name : str
         The task, in words.
@@ -62,7 +68,7 @@ class Contest:
         Which direction of it is better.
     """
 
-    def __init__(self, board: "Scoreboard", name: str, *, chosen_by: str, better: str) -> None:
+    def __init__(self, board: Board, name: str, *, chosen_by: str, better: str) -> None:
         if better not in ("higher", "lower"):
             raise ValueError(f"{name}: better is {better!r}, give 'higher' or 'lower'")
         self.board, self.name, self.chosen_by, self.better = board, name, chosen_by, better

@@ -48,7 +48,7 @@ BESIDES |= dict.fromkeys(
         "reproducibility.environment",
         *("evidence.RowEvidence", "evidence.Evidence", "evidence.one_more_run"),
         *("evidence.verdict", "evidence.place", "evidence.read_evidence"),
-        *("scoreboard.Contender", "scoreboard.Contest", "scoreboard.examples"),
+        *("contest.Board", "contest.Contender", "contest.Contest", "scoreboard.examples"),
         *("scoreboard_row.Row", "scoreboard_figure.draw_scoreboard"),
         "scoreboard.Scoreboard",
         "scoreboard.read_scoreboard",

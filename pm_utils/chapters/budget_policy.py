@@ -654,14 +654,14 @@ def said_of_caution(low: float, high: float) -> str:
     return "earns less than the plain one" if high < 0 else "cannot be told from the plain one"
 
 
-def by_arm(policies: Sequence[FlightPolicy], arm: np.ndarray) -> FlightPolicy:
+def by_arm(policies: Mapping[str, FlightPolicy], arm: np.ndarray) -> FlightPolicy:
     """Return the policy of a test: each customer is treated as the policy of their arm says.
 
     Explained in chapter ``budget-policy``.
 
     Parameters
     ----------
-    policies : sequence of K FlightPolicies
+    policies : mapping of K FlightPolicies
     arm : integer array of shape (E,)
         Of each campaign, from 0 to K - 1.
 
@@ -675,12 +675,13 @@ def by_arm(policies: Sequence[FlightPolicy], arm: np.ndarray) -> FlightPolicy:
     >>> import numpy as np
     >>> from pm_utils.chapters.budget_policy import by_arm
     >>> from pm_utils.decisions import planning
-    >>> test = by_arm([planning.nobody, planning.everyone(0)], arm=np.array([0, 1, 1]))
+    >>> arms = {"none": planning.nobody, "all": planning.everyone(0)}
+    >>> test = by_arm(arms, arm=np.array([0, 1, 1]))
     """
     arm = whole_numbers(arm, "arm", high=len(policies) - 1)
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
-        each = [one(episodes, state) for one in policies]
+        each = [one(episodes, state) for one in policies.values()]
         return tuple(np.stack(part)[arm, np.arange(len(arm))] for part in zip(*each, strict=True))
 
     return policy
@@ -729,6 +730,21 @@ def tested_values(
         name: off_policy.per_decision(profit, own / share)
         for name, own in zip(policies, so_far, strict=True)
     }
+
+
+def told_by_test(values: Mapping[str, off_policy.Estimate]) -> pd.DataFrame:
+    """Return what a test says of each policy: value, interval and effective customers.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    values : mapping of Estimates
+        From `tested_values`.
+    """
+    rows = {name: [e.value, e.low, e.high, e.effective_size] for name, e in values.items()}
+    columns = ["by the test ($)", "from", "to", "effective customers"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.ndarray:

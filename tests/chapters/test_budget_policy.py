@@ -313,7 +313,7 @@ def test_a_test_values_every_arm_by_all_histories_that_agree_with_it():
     n = alone.shape[0]
     arm = np.random.default_rng(0).integers(3, size=n)
     market = campaign_market().of(np.arange(n) % 40)
-    dealt = budget_policy.by_arm(list(arms.values()), arm)
+    dealt = budget_policy.by_arm(arms, arm)
     assert (dealt(alone, alone.start())[0][arm == 0] == 0).all()
     own = rule(alone, alone.start())[0][arm == 1]
     assert (dealt(alone, alone.start())[0][arm == 1] == own).all()

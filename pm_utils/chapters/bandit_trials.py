@@ -1,9 +1,10 @@
 """Settings of chapter 09's policies, tried in validation games in other markets.
 
 ``python -m pm_utils.chapters.bandit_trials`` plays them all anew, some minutes, and writes
-``bandit_trials.json`` beside this file. Every policy gets `TRIALS` settings, drawn at random from
-ranges of its own before anything was played; which are best is read off by `best_trials`. Neither
-a market nor the luck of these games is one of the chapter's.
+``bandit_trials.json`` beside this file. Every policy gets `TRIALS` settings: a usual one with and
+without a uniform week, and others drawn at random from ranges of its own before anything was
+played. Which are best is read off by `best_trials`. Neither a market nor the luck of these games is
+one of the chapter's.
 """
 
 import json
@@ -19,13 +20,20 @@ from pm_utils.decisions import bandits
 from pm_utils.market import Market, random_creatives
 
 FILE = Path(__file__).with_suffix(".json")
-TRIALS = 10  # settings of each policy
+TRIALS = 12  # settings of each policy
+DRAWN = TRIALS - 2  # of them at random
 SEEDS = (9_000, 9_001)  # of the markets
 REPLICATIONS = 2  # in each
 SIZES = {"customers": 6000, "ads": 20}
 GAME = {"rounds": 20, "batch": 4000}
 STEPS = 40  # of the deep policy, each week
 CLICK_RATE = 0.03  # on which Thompson's prior is centred
+USUAL = {  # what each had before anything was searched for
+    "Thompson": {"strength": 31},
+    "LinUCB": {"alpha": 0.05, "ridge": 30},
+    "logistic Thompson": {"doubt": 0.1, "prior_precision": 10},
+    "deep": {"doubt": 0.1, "prior_precision": 10, "learning_rate": 1e-3, "hidden": 8},
+}
 
 
 def draw_trials(seed: int = 0) -> dict[str, list[dict[str, float]]]:
@@ -35,23 +43,24 @@ def draw_trials(seed: int = 0) -> dict[str, list[dict[str, float]]]:
     -------
     dict of lists of `TRIALS` dicts
         What `learner` takes, by policy. Where one looks at customers and draws, the deep one takes
-        the settings of the logistic one and further ones of its own.
+        the settings of the logistic one and further ones of its own. The first two of each are the
+        usual ones.
 
     Examples
     --------
     >>> from pm_utils.chapters.bandit_trials import draw_trials
     >>> {name: len(some) for name, some in draw_trials().items()}["LinUCB"]
-    10
+    12
     """
     rng = np.random.default_rng([seed, 9])
 
     def between(low: float, high: float) -> list[float]:
         """Draw evenly on a logarithmic scale; three digits will do."""
-        drawn = np.exp(rng.uniform(np.log(low), np.log(high), TRIALS))
+        drawn = np.exp(rng.uniform(np.log(low), np.log(high), DRAWN))
         return [float(f"{one:.3g}") for one in drawn]
 
     def starts() -> list[int]:
-        return [int(one) for one in rng.permutation(np.arange(TRIALS) % 2)]
+        return [int(one) for one in rng.permutation(np.arange(DRAWN) % 2)]
 
     bold = {"doubt": between(0.02, 1), "prior_precision": between(1, 100), "uniform": starts()}
     drawn = {
@@ -62,10 +71,13 @@ def draw_trials(seed: int = 0) -> dict[str, list[dict[str, float]]]:
         "deep": {
             **bold,
             "learning_rate": between(3e-4, 1e-2),
-            "hidden": [int(one) for one in rng.choice([4, 8, 16], TRIALS)],
+            "hidden": [int(one) for one in rng.choice([4, 8, 16], DRAWN)],
         },
     }
-    return {name: pd.DataFrame(some).to_dict("records") for name, some in drawn.items()}
+    tried = {name: pd.DataFrame(some).to_dict("records") for name, some in drawn.items()}
+    for name, usual in USUAL.items():
+        tried[name] = [{**usual, "uniform": weeks} for weeks in (0, 1)] + tried[name]
+    return tried
 
 
 def learner(
@@ -179,7 +191,7 @@ def read_trials() -> pd.DataFrame:
     --------
     >>> from pm_utils.chapters.bandit_trials import read_trials
     >>> set(read_trials().groupby("policy").size())  # as many for each
-    {10}
+    {12}
     """
     return pd.DataFrame(json.loads(FILE.read_text()))
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pm_utils.chapters import bandit_trials
+from pm_utils.chapters import creative_optimisation_trials as bandit_trials
 from pm_utils.decisions import bandits
 
 

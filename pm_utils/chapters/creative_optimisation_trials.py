@@ -1,10 +1,10 @@
 """Settings of chapter 09's policies, tried in validation games in other markets.
 
-``python -m pm_utils.chapters.bandit_trials`` plays them all anew, some minutes, and writes
-``bandit_trials.json`` beside this file. Every policy gets `TRIALS` settings: a usual one with and
-without a uniform week, and others drawn at random from ranges of its own before anything was
-played. Which are best is read off by `best_trials`. Neither a market nor the luck of these games is
-one of the chapter's.
+``python -m pm_utils.chapters.creative_optimisation_trials`` plays them all anew, some minutes, and
+writes ``creative_optimisation_trials.json`` beside this file. Every policy gets `TRIALS` settings:
+a usual one with and without a uniform week, and others drawn at random from ranges of its own
+before anything was played. Which are best is read off by `best_trials`. Neither a market nor the
+luck of these games is one of the chapter's.
 """
 
 import json
@@ -19,14 +19,14 @@ from pm_utils.chapters.creative_optimisation import receipt_scores
 from pm_utils.decisions import bandits
 from pm_utils.market import Market, random_creatives
 
-FILE = Path(__file__).with_suffix(".json")
+TRIALS_FILE = Path(__file__).with_suffix(".json")
 TRIALS = 12  # settings of each policy
 DRAWN = TRIALS - 2  # of them at random
 SEEDS = (9_000, 9_001)  # of the markets
 REPLICATIONS = 2  # in each
 SIZES = {"customers": 6000, "ads": 20}
 GAME = {"rounds": 20, "batch": 4000}
-STEPS = 40  # of the deep policy, each week
+WEEKLY_STEPS = 40  # of the deep policy, each week
 CLICK_RATE = 0.03  # on which Thompson's prior is centred
 USUAL = {  # what each had before anything was searched for
     "Thompson": {"strength": 31},
@@ -48,7 +48,7 @@ def draw_trials(seed: int = 0) -> dict[str, list[dict[str, float]]]:
 
     Examples
     --------
-    >>> from pm_utils.chapters.bandit_trials import draw_trials
+    >>> from pm_utils.chapters.creative_optimisation_trials import draw_trials
     >>> {name: len(some) for name, some in draw_trials().items()}["LinUCB"]
     12
     """
@@ -86,7 +86,7 @@ def learner(
     context: np.ndarray,
     n_ads: int,
     *,
-    steps: int = STEPS,
+    steps: int = WEEKLY_STEPS,
     seed: int = 0,
 ) -> Callable[[int], bandits.BanditPolicy]:
     """Return the maker of a policy: a number of replications → the policy.
@@ -114,7 +114,7 @@ def learner(
     Examples
     --------
     >>> import numpy as np
-    >>> from pm_utils.chapters.bandit_trials import learner
+    >>> from pm_utils.chapters.creative_optimisation_trials import learner
     >>> setting = {"alpha": 0.1, "ridge": 1.0, "uniform": 1}
     >>> make = learner("LinUCB", setting, np.eye(3), 2)
     >>> make(4).choose(np.zeros((4, 2), int))[0]  # a uniform week shows both ads
@@ -189,11 +189,11 @@ def read_trials() -> pd.DataFrame:
 
     Examples
     --------
-    >>> from pm_utils.chapters.bandit_trials import read_trials
+    >>> from pm_utils.chapters.creative_optimisation_trials import read_trials
     >>> set(read_trials().groupby("policy").size())  # as many for each
     {12}
     """
-    return pd.DataFrame(json.loads(FILE.read_text()))
+    return pd.DataFrame(json.loads(TRIALS_FILE.read_text()))
 
 
 def best_trials(trials: pd.DataFrame, *, uniform: int | None = None) -> pd.DataFrame:
@@ -211,7 +211,7 @@ def best_trials(trials: pd.DataFrame, *, uniform: int | None = None) -> pd.DataF
     Examples
     --------
     >>> import pandas as pd
-    >>> from pm_utils.chapters.bandit_trials import best_trials
+    >>> from pm_utils.chapters.creative_optimisation_trials import best_trials
     >>> rows = [("a", {"x": 1, "uniform": 0}, 0.2), ("a", {"x": 2, "uniform": 1}, 0.3)]
     >>> trials = pd.DataFrame(rows, columns=["policy", "setting", "share"])
     >>> best_trials(trials).loc["a", "setting"]["x"]
@@ -257,7 +257,7 @@ def main() -> None:
             share = np.mean([each[name][number] for each in shares])
             found.append({"policy": name, "setting": setting, "share": round(float(share), 4)})
     lines = ",\n".join(json.dumps(one) for one in found)
-    FILE.write_text(f"[\n{lines}\n]\n")
+    TRIALS_FILE.write_text(f"[\n{lines}\n]\n")
 
 
 if __name__ == "__main__":

@@ -687,7 +687,7 @@ def by_arm(policies: Mapping[str, FlightPolicy], arm: np.ndarray) -> FlightPolic
     return policy
 
 
-def tested_values(
+def values_by_test(
     log: FlightLog, episodes: Episodes, policies: Mapping[str, FlightPolicy], price: float
 ) -> dict[str, off_policy.Estimate]:
     r"""Return what each arm of a test earned: dollars a customer, prices of flights taken off.
@@ -740,7 +740,7 @@ def told_by_test(values: Mapping[str, off_policy.Estimate]) -> pd.DataFrame:
     Parameters
     ----------
     values : mapping of Estimates
-        From `tested_values`.
+        From `values_by_test`.
     """
     rows = {name: [e.value, e.low, e.high, e.effective_size] for name, e in values.items()}
     columns = ["by the test ($)", "from", "to", "effective customers"]

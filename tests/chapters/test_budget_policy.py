@@ -318,7 +318,7 @@ def test_a_test_values_every_arm_by_all_histories_that_agree_with_it():
     own = rule(alone, alone.start())[0][arm == 1]
     assert (dealt(alone, alone.start())[0][arm == 1] == own).all()
     log = q_learning.record(market, alone.forecast, ALONE, dealt, epsilon=0.0, seed=5)
-    found = budget_policy.tested_values(log, alone, arms, 0.2)
+    found = budget_policy.values_by_test(log, alone, arms, 0.2)
     for name, policy in arms.items():
         truth, half = (
             budget_policy.priced_profit(alone, policy, 0.2).mean(),
@@ -329,7 +329,7 @@ def test_a_test_values_every_arm_by_all_histories_that_agree_with_it():
     # customers of two arms count for both while these agree, so more of them than of one arm
     assert found["higher"].effective_size > 1.2 * n / 3
     with pytest.raises(ValueError, match="histories are of no policy"):
-        budget_policy.tested_values(log, alone, {"rule": rule}, 0.2)
+        budget_policy.values_by_test(log, alone, {"rule": rule}, 0.2)
 
 
 def test_a_network_on_other_rows_rewards_plans_worse():

@@ -143,7 +143,7 @@ BESIDES = {
         f"budget_policy.{name}": (
             BUDGET + "test_a_test_values_every_arm_by_all_histories_that_agree_with_it"
         )
-        for name in ("by_arm", "tested_values")
+        for name in ("by_arm", "values_by_test")
     },
     "creative_optimisation.repeat": (
         "tests/chapters/test_creative_optimisation.py::"

@@ -71,8 +71,11 @@ def floor(module: str) -> str:
 
 
 def subject(module: str) -> str:
-    """The chapter that a module of `chapters` belongs to; its figures lie in another file."""
-    return module.split(".")[-1].removesuffix("_figures").removesuffix("_market")
+    """The chapter that a module of `chapters` belongs to; figures or trials lie in another file."""
+    name = module.split(".")[-1]
+    for part in ("_figures", "_market", "_trials"):
+        name = name.removesuffix(part)
+    return name
 
 
 def forbidden(importer: str, imported: str) -> bool:

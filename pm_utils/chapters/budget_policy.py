@@ -26,6 +26,7 @@ from pm_utils.decisions.budget_env import (
 from pm_utils.decisions.networks import DeepQPolicy
 from pm_utils.decisions.planning import FlightPolicy
 from pm_utils.decisions.q_learning import FlightLog, JointView, PricedView, QLearningConfig
+from pm_utils.inputs import whole_numbers
 from pm_utils.learning.diagnostics import switching_share
 from pm_utils.learning.training import History
 from pm_utils.market import Market
@@ -35,7 +36,7 @@ from pm_utils.page.scoreboard import Contest
 NETWORK_KINDS = ("network", "cut for an end", "null")  # of the networks that `learn_pairs` trains
 POLICY_KINDS = {  # of the policies that are no rules
     **dict.fromkeys(("random", "always send", "highest chance", "the log"), "naive"),
-    **dict.fromkeys(("null", "shuffled rewards"), "null"),
+    "shuffled rewards": "null",
 }
 PACINGS = (0.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 WEEKS = (2, 3, 4, 8)  # in which a frequency cap allows one flight
@@ -589,6 +590,7 @@ def enter_all(
     """
     for name, figure in test.items():
         kind = "deep" if name in training else POLICY_KINDS.get(name, "classical")
+        kind = "null" if name.startswith("null") else kind
         score = None if kind == "null" else validation.get(name)
         record = training.get(name)
         contest.enter(name, kind, test={metric: figure}, validation=score, training=record)
@@ -617,7 +619,7 @@ def said_of_crowd(verdict: str, rival: str) -> str:
 
 
 def said_of_log(verdict: str, network: str) -> str:
-    """Say what the log's verdict means for the network that the second log chose.
+    """Say what the log's verdict means for the network that the test chose.
 
     Explained in chapter ``budget-policy``.
 
@@ -625,13 +627,13 @@ def said_of_log(verdict: str, network: str) -> str:
     --------
     >>> from pm_utils.chapters.budget_policy import said_of_log
     >>> said_of_log("loses", "plain network")
-    'the plain network, chosen by the second log, earns less than the best rule it chose'
+    'the plain network, chosen by the test, earns less than the best rule of the test'
     """
-    chosen = f"the {network}, chosen by the second log,"
+    chosen = f"the {network}, chosen by the test,"
     return {
-        "beats": f"{chosen} earns more than the best rule it chose",
-        "loses": f"{chosen} earns less than the best rule it chose",
-        "tie": f"{chosen} cannot be told from the best rule it chose",
+        "beats": f"{chosen} earns more than the best rule of the test",
+        "loses": f"{chosen} earns less than the best rule of the test",
+        "tie": f"{chosen} cannot be told from the best rule of the test",
         "undertrained": "the network needs more training before anything can be said",
     }[verdict]
 
@@ -652,19 +654,97 @@ def said_of_caution(low: float, high: float) -> str:
     return "earns less than the plain one" if high < 0 else "cannot be told from the plain one"
 
 
-def weighted_value(
-    log: FlightLog, episodes: Episodes, policy: FlightPolicy, price: float
-) -> off_policy.Estimate:
-    """Return a policy's value by a log, weighted by week: dollars a customer, prices taken off.
+def by_arm(policies: Mapping[str, FlightPolicy], arm: np.ndarray) -> FlightPolicy:
+    """Return the policy of a test: each customer is treated as the policy of their arm says.
 
     Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    policies : mapping of K FlightPolicies
+    arm : integer array of shape (E,)
+        Of each campaign, from 0 to K - 1.
+
+    Raises
+    ------
+    ValueError
+        When an arm is none of the K.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.budget_policy import by_arm
+    >>> from pm_utils.decisions import planning
+    >>> arms = {"none": planning.nobody, "all": planning.everyone(0)}
+    >>> test = by_arm(arms, arm=np.array([0, 1, 1]))
     """
+    arm = whole_numbers(arm, "arm", high=len(policies) - 1)
+
+    def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        each = [one(episodes, state) for one in policies.values()]
+        return tuple(np.stack(part)[arm, np.arange(len(arm))] for part in zip(*each, strict=True))
+
+    return policy
+
+
+def values_by_test(
+    log: FlightLog, episodes: Episodes, policies: Mapping[str, FlightPolicy], price: float
+) -> dict[str, off_policy.Estimate]:
+    r"""Return what each arm of a test earned: dollars a customer, prices of flights taken off.
+
+    Customers were dealt to K policies with equal chances, as by `by_arm`. A history counts for
+    every policy that would have done all of it, not for its own arm alone. Of K policies, k has the
+    weight :math:`[k \text{ agrees}] / (\frac1K \sum_j [j \text{ agrees}])`, at most K, so that
+    no week is thinner than about N / K customers.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    log : FlightLog
+        Of the test.
+    episodes : Episodes
+        Its customers, each a campaign of their own.
+    policies : mapping of K FlightPolicies
+        The arms, deterministic.
+    price : float
+
+    Raises
+    ------
+    ValueError
+        When no policy agrees with some customer's history, so that the log is of no such test.
+
+    References
+    ----------
+    Veach and Guibas (1995), Optimally combining sampling techniques for Monte Carlo rendering: the
+    balance heuristic.
+    """
+    agrees = np.stack([decisions(log, episodes, one) == log.action for one in policies.values()])
+    so_far = np.cumprod(agrees, axis=1)  # (K, T, N)
+    share = so_far.mean(0)
+    if not share.all():
+        count = int((share == 0).any(0).sum())
+        raise ValueError(f"{count} histories are of no policy: give the arms of the test")
     profit = log.reward - price * (log.action > 0)
-    same = decisions(log, episodes, policy) == log.action
-    weight = off_policy.trajectory_weights(same, log.propensity)
-    with warnings.catch_warnings():  # `log_row` gives it as advice
-        warnings.filterwarnings("ignore", "the mean weight", UserWarning)
-        return off_policy.per_decision(profit, weight)
+    return {
+        name: off_policy.per_decision(profit, own / share)
+        for name, own in zip(policies, so_far, strict=True)
+    }
+
+
+def told_by_test(values: Mapping[str, off_policy.Estimate]) -> pd.DataFrame:
+    """Return what a test says of each policy: value, interval and effective customers.
+
+    Explained in chapter ``budget-policy``.
+
+    Parameters
+    ----------
+    values : mapping of Estimates
+        From `values_by_test`.
+    """
+    rows = {name: [e.value, e.low, e.high, e.effective_size] for name, e in values.items()}
+    columns = ["by the test ($)", "from", "to", "effective customers"]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=columns)
 
 
 def decisions(log: FlightLog, episodes: Episodes, policy: FlightPolicy) -> np.ndarray:

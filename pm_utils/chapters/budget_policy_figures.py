@@ -125,8 +125,9 @@ def crowd_figure(shares: dict[str, np.ndarray], sent: dict[str, np.ndarray]) -> 
     figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3.2))
     for row, (name, each) in enumerate(shares.items()):
         mean, half = mean_and_margin(each)
-        left.plot([mean - half, mean + half], [row, row], color=HUES[name])
-        left.plot(mean, row, "o", color=HUES[name])
+        hue = HUES[name.rstrip(" 0123456789")]  # nulls are numbered
+        left.plot([mean - half, mean + half], [row, row], color=hue)
+        left.plot(mean, row, "o", color=hue)
     left.set_yticks(range(len(shares)), list(shares))
     left.axvline(1, color=COLORS["limit"], linestyle=":")
     grid(left, "x").set(xlabel="share of the bound")

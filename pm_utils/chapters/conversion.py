@@ -1,7 +1,7 @@
 """Chapter 08: what information is worth, the contenders, and their chances held out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -305,7 +305,6 @@ def train_contenders(
     members: int,
     epochs: int,
     seed: int,
-    shuffle_labels: bool = False,
 ) -> dict[str, Ensemble]:
     """Train the contenders with a network, each under its strength of the penalty.
 
@@ -321,9 +320,6 @@ def train_contenders(
         Pre-trained weights.
     members : int
         Networks of each ensemble.
-    shuffle_labels : bool
-        The null. It starts from random weights also where the contender does not: pre-trained
-        weights have seen true answers, and a null knows none.
 
     Returns
     -------
@@ -333,14 +329,58 @@ def train_contenders(
     for name, strength in strengths.items():
         recipe = CONTENDERS[name]
         table, wide = inputs_of(recipe, features, types)
-        begin = start if recipe.pretrained and not shuffle_labels else None
+        begin = start if recipe.pretrained else None
         settings = {"members": members, "epochs": epochs, "seed": seed, "start": begin}
-        trained[name] = Ensemble.train(
-            *(recipe.network, table, target, profile),
-            **{"strength": strength, "wide": wide, "shuffle_labels": shuffle_labels},
-            **settings,
-        )
+        settings |= {"strength": strength, "wide": wide}
+        trained[name] = Ensemble.train(recipe.network, table, target, profile, **settings)
     return trained
+
+
+def train_nulls(
+    recipe: Recipe,
+    strength: float,
+    features: pd.DataFrame,
+    target: np.ndarray,
+    profile: list[str],
+    types: list[str],
+    *,
+    nulls: int,
+    members: int,
+    epochs: int,
+    seed: int,
+) -> list[Ensemble]:
+    """Train a contender again on shuffled labels, several times: each shuffle gets an ensemble.
+
+    All networks learn side by side. They start from random weights also where the contender does
+    not: pre-trained weights have seen true answers, and a null knows none.
+
+    Explained in chapter ``conversion``.
+
+    Parameters
+    ----------
+    recipe, strength, features, target, profile, types, epochs, seed
+        As in `train_contenders`, of one contender.
+    nulls : int
+        Shuffles.
+    members : int
+        Networks of each ensemble, as many as the contender has.
+
+    Returns
+    -------
+    list of Ensemble
+    """
+    table, wide = inputs_of(recipe, features, types)
+    reader = Ensemble([], Scaling.learn(table), profile, strength, tuple(wide))
+    rng = np.random.default_rng(seed)
+    shuffled = np.stack([rng.permutation(np.asarray(target)) for _ in range(nulls)], 1)
+    targets = np.repeat(shuffled, members, axis=1)  # (N, nulls · members)
+    seeds = [1000 * seed + k for k in range(nulls * members)]
+    settings = {"epochs": epochs, "seeds": seeds, "strength": strength}
+    nets, history = train_nets(recipe.network, reader.inputs(table), targets, **settings)
+    return [
+        replace(reader, nets=nets[first : first + members], history=history)
+        for first in range(0, len(nets), members)
+    ]
 
 
 def held_out_logits(
@@ -353,17 +393,18 @@ def held_out_logits(
     fold: np.ndarray,
     *,
     start: dict[str, Tensor],
+    members: int,
     epochs: int,
     seed: int,
 ) -> np.ndarray:
-    """Return logits of every row by a network that did not learn from its fold.
+    """Return logits of every row by an ensemble that did not learn from its fold.
 
     Explained in chapter ``conversion``.
 
     Parameters
     ----------
-    recipe, strength, features, target, profile, types, start, epochs, seed
-        As in `train_contenders`, of one contender.
+    recipe, strength, features, target, profile, types, start, members, epochs, seed
+        As in `train_contenders`, of one contender: what is mended later is an ensemble, too.
     fold : array of shape (N,), int
         0 to K - 1; the rows of one household share a fold.
 
@@ -373,16 +414,17 @@ def held_out_logits(
     """
     table, wide = inputs_of(recipe, features, types)
     inputs = Ensemble([], Scaling.learn(table), profile, wide=tuple(wide)).inputs(table)
-    count = int(fold.max()) + 1
-    targets = np.repeat(np.asarray(target)[:, None], count, 1)
+    own = np.repeat(np.arange(int(fold.max()) + 1), members)  # the fold that a network leaves out
+    targets = np.repeat(np.asarray(target)[:, None], len(own), 1)
     begin = start if recipe.pretrained else None
-    settings = {"epochs": epochs, "seeds": [seed + k for k in range(count)], "start": begin}
-    left_out = fold[:, None] == np.arange(count)
+    settings = {"epochs": epochs, "seeds": [seed + k for k in range(len(own))], "start": begin}
+    left_out = fold[:, None] == own
     nets, _ = train_nets(
         recipe.network, inputs, targets, strength=strength, left_out=left_out, **settings
     )
-    logits = np.stack([predict(net, inputs).numpy() for net in nets], 1)
-    return logits[np.arange(len(fold)), fold].astype(float)
+    logits = np.stack([predict(net, inputs).numpy() for net in nets], 1)  # (N, folds · members)
+    by_fold = logits.reshape(len(fold), -1, members).mean(2)
+    return by_fold[np.arange(len(fold)), fold].astype(float)
 
 
 def held_out_baseline(

@@ -80,60 +80,6 @@ def best_by_receipts(market: Market, *, others: int) -> np.ndarray:
     return model.predict(features[:n]).argmax(1)
 
 
-def validate_starts(
-    players: Mapping[str, Callable[[int], bandits.BanditPolicy]],
-    truth: np.ndarray,
-    *,
-    replications: int,
-    **game: int,
-) -> pd.DataFrame:
-    """Play a game that judges nobody: each policy without and with a uniform first week.
-
-    Explained in chapter ``creative-optimisation``.
-
-    Parameters
-    ----------
-    players : dict of callables
-        A number of replications → a policy.
-    truth : array of shape (N, M)
-    replications : int
-    **game : int
-        ``rounds``, ``batch`` and ``seed`` of `bandits.play_bandit`.
-
-    Returns
-    -------
-    DataFrame
-        One row per policy, one column per number of uniform weeks at the start, 0 and 1: the share
-        of the oracle's gain in the last quarter.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pm_utils.chapters.creative_optimisation import validate_starts
-    >>> from pm_utils.decisions.bandits import LinUCB
-    >>> truth = np.array([[0.1, 0.6], [0.6, 0.1], [0.3, 0.2]])
-    >>> players = {"LinUCB": lambda n: LinUCB(np.eye(3), 2, n, alpha=0.1)}
-    >>> game = {"replications": 2, "rounds": 8, "batch": 300, "seed": 0}
-    >>> validate_starts(players, truth, **game).columns.tolist()
-    [0, 1]
-    """
-    customers, n_ads = truth.shape
-    field = {
-        "fixed": lambda n: bandits.Known(np.full(customers, truth.mean(0).argmax())),
-        "oracle": lambda n: bandits.Known(truth.argmax(1)),
-    }
-    for name, make in players.items():
-        for weeks in (0, 1):
-            field[name, weeks] = bandits.starting(make, n_ads, rounds=weeks)
-    _, earned = bandits.tournament(field, truth, dict.fromkeys(field, replications), **game)
-    quarter = slice(-max(game["rounds"] // 4, 1), None)
-    share = bandits.shares_of_gain(earned, "fixed", "oracle", rounds=quarter)
-    found = {name: [share[name, weeks].mean() for weeks in (0, 1)] for name in players}
-    return pd.DataFrame.from_dict(found, "index", columns=[0, 1]).rename_axis(
-        columns="uniform weeks"
-    )
-
-
 def network_record(policy: bandits.DeepThompson, lost: np.ndarray) -> dict:
     """Return what the scoreboard keeps of a network's training.
 

@@ -648,15 +648,16 @@ class DeepThompson:
         i, j = torch.triu_indices(every.shape[2], every.shape[2])
         prior = self.prior * torch.eye(every.shape[2])
         for r, phi in enumerate(every):
-            rows = phi.T.contiguous()
-            pairs = rows[i] * rows[j]  # φ φᵀ of each customer, above the diagonal
+            if self.hidden or r == 0:  # without hidden units all replications have the same
+                pairs = _pairs(phi)
             w, shown, clicked = self.nets.ads[r], self.shown[r], self.clicked[r]
             for _ in range(NEWTON_STEPS):
                 p = (phi @ w.T + self.nets.base[r]).sigmoid()  # (N, M)
-                curvature = (shown * p * (1 - p)).T @ pairs.T
+                expected = shown * p
+                curvature = (expected - expected * p).T @ pairs.T
                 self.precision[r][:, i, j] = self.precision[r][:, j, i] = curvature
                 self.precision[r] += prior
-                uphill = (clicked - shown * p).T @ phi - self.prior * w  # (M, F)
+                uphill = (clicked - expected).T @ phi - self.prior * w  # (M, F)
                 step = torch.linalg.solve(self.precision[r], uphill)
                 w += step
                 if step.abs().max() < SMALL_STEP:
@@ -669,6 +670,12 @@ class DeepThompson:
         phi = self.nets.features(self.context.expand(size))[replication]
         logit = phi @ self.nets.ads[replication].T + self.nets.base[replication]
         return logit.sigmoid().double().numpy()
+
+
+def _pairs(phi: Tensor) -> Tensor:
+    """Return φ φᵀ of each customer, above the diagonal: (N, F) → (F (F + 1) / 2, N)."""
+    rows, n = phi.T.contiguous(), phi.shape[1]
+    return torch.cat([rows[f] * rows[f:] for f in range(n)])
 
 
 class UniformStart:
@@ -729,8 +736,6 @@ def starting(
     make: Callable[[int], BanditPolicy], n_ads: int, *, rounds: int
 ) -> Callable[[int], BanditPolicy]:
     """Return a maker of policies that start with uniform rounds; see `UniformStart`.
-
-    Explained in chapter ``creative-optimisation``.
 
     Parameters
     ----------

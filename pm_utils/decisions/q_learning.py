@@ -219,7 +219,9 @@ def _picked(part: Tensor, index: Tensor) -> Tensor:
     members, count = part.shape[:2]
     if part.stride(0):
         part, index = part.flatten(0, 1), index + count * torch.arange(members)[:, None]
-    else:  # all members share one member's rows
+    elif not index.stride(0):  # all members share one member's rows, and look at the same ones
+        return part[0].index_select(0, index[0]).expand(members, *index.shape[1:], *part.shape[2:])
+    else:
         part = part[0]
     return part.index_select(0, index.flatten()).unflatten(0, index.shape)
 
@@ -689,7 +691,7 @@ def learn_from_log(
     next_action: Tensor | None = None,
     callback: Callable[[int, DeepQPolicy], None] | None = None,
 ) -> None:
-    """Train a policy in place on a log, without playing.
+    """Train a policy in place on a log, without playing; all members learn from the same rows.
 
     Parameters
     ----------
@@ -743,7 +745,8 @@ def learn_from_log(
             if callback:
                 callback(step, policy)
             target_network.load_state_dict(policy.state_dict())
-        index = torch.randint(size, (members, config.batch_size), generator=generator)
+        drawn = torch.randint(size, (1, config.batch_size), generator=generator)
+        index = drawn.expand(members, -1)  # all learn from the same rows
         options = {"conservative": conservative, "squared": True}
         if next_action is not None:
             options["next_action"] = next_action.gather(1, index)

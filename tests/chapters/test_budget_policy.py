@@ -307,14 +307,29 @@ def test_each_policy_is_entered_as_what_it_is():
     assert [one.test["share"] for one in contest.contenders] == [0.1, 0.2, 0.3, 0.0]
 
 
-def test_a_weighted_value_is_that_of_the_estimates():
-    log, _, alone, rule = logged()
-    found = budget_policy.weighted_value(log, alone, rule, 0.2)
-    weight = off_policy.trajectory_weights(
-        budget_policy.decisions(log, alone, rule) == log.action, log.propensity
-    )
-    profit = log.reward - 0.2 * (log.action > 0)
-    assert found == off_policy.per_decision(profit, weight)
+def test_a_test_values_every_arm_by_all_histories_that_agree_with_it():
+    _, _, alone, rule = logged()
+    arms = {"none": planning.nobody, "rule": rule, "higher": planning.threshold(0.8)}
+    n = alone.shape[0]
+    arm = np.random.default_rng(0).integers(3, size=n)
+    market = campaign_market().of(np.arange(n) % 40)
+    dealt = budget_policy.by_arm(arms, arm)
+    assert (dealt(alone, alone.start())[0][arm == 0] == 0).all()
+    own = rule(alone, alone.start())[0][arm == 1]
+    assert (dealt(alone, alone.start())[0][arm == 1] == own).all()
+    log = q_learning.record(market, alone.forecast, ALONE, dealt, epsilon=0.0, seed=5)
+    found = budget_policy.values_by_test(log, alone, arms, 0.2)
+    for name, policy in arms.items():
+        truth, half = (
+            budget_policy.priced_profit(alone, policy, 0.2).mean(),
+            (found[name].high - found[name].low) / 2,
+        )
+        assert abs(found[name].value - truth) < 1.5 * half + 1e-9
+        assert found[name].effective_size > 0.9 * n / 3
+    # customers of two arms count for both while these agree, so more of them than of one arm
+    assert found["higher"].effective_size > 1.2 * n / 3
+    with pytest.raises(ValueError, match="histories are of no policy"):
+        budget_policy.values_by_test(log, alone, {"rule": rule}, 0.2)
 
 
 def test_a_network_on_other_rows_rewards_plans_worse():

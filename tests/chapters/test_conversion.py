@@ -25,12 +25,14 @@ from pm_utils.chapters.conversion import (
     remedy_claim,
     sampled_households,
     train_contenders,
+    train_nulls,
     tune_classical,
 )
 from pm_utils.evaluation.calibration import calibration_error
 from pm_utils.evaluation.calibrators import CALIBRATORS, fit_calibrators
 from pm_utils.formulas import sigmoid
 from pm_utils.learning.scaling import Scaling
+from pm_utils.learning.training import predict
 from pm_utils.targeting.redemption.baselines import fitted_logit, logistic_regression
 from pm_utils.targeting.redemption.ensemble import Ensemble, train_nets
 from tests.support.redemption_world import PROFILE, world
@@ -92,12 +94,25 @@ def test_each_contender_reads_what_its_recipe_says(start):
     assert not np.allclose(
         trained["pre-trained"].logit(rows), trained["ConversionPredictNet"].logit(rows)
     )
-    null = {"shuffle_labels": True, **settings}
-    nulls = train_contenders(
-        {"pre-trained": 1.0, "ConversionPredictNet": 1.0}, rows, target, PROFILE, TYPES, **null
+
+
+def test_nulls_are_ensembles_as_the_contender_is_each_on_one_shuffle():
+    rows, target = contacts(200)
+    settings = {"nulls": 2, "members": 3, "epochs": 30, "seed": 0}
+    known = 0.1, rows, target, PROFILE, TYPES
+    nulls = train_nulls(CONTENDERS["ConversionPredictNet"], *known, **settings)
+    assert [len(one.nets) for one in nulls] == [3, 3]
+    within, across = (
+        np.corrcoef(*(predict(net, one.inputs(rows)) for net, one in pair))[0, 1]
+        for pair in (
+            [(nulls[0].nets[0], nulls[0]), (nulls[0].nets[1], nulls[0])],
+            [(nulls[0].nets[0], nulls[0]), (nulls[1].nets[0], nulls[1])],
+        )
     )
+    assert within > across + 0.3  # the members of one learned the same shuffle
+    pretrained = train_nulls(CONTENDERS["pre-trained"], *known, **settings)
     # true answers taught the pre-trained weights: the null does without them
-    assert np.array_equal(*(one.logit(rows) for one in nulls.values()))
+    assert np.array_equal(*(some[0].logit(rows) for some in (nulls, pretrained)))
 
 
 def test_a_strength_is_chosen_on_later_rows_and_remedies_take_that_of_their_network():
@@ -148,7 +163,7 @@ def test_what_is_lost_without_a_group_is_not_what_it_adds_in_its_place():
 def test_logits_are_of_models_that_did_not_learn_from_the_rows(start):
     rows, target = contacts(300)
     fold = household_folds(np.arange(300), 3, seed=0)
-    settings = {"start": start, "epochs": 2, "seed": 0}
+    settings = {"start": start, "members": 2, "epochs": 2, "seed": 0}
     recipe = CONTENDERS["Deep Crossing"]
     everything = (recipe, 1.0, rows, target, PROFILE, TYPES, fold)
     held = held_out_logits(*everything, **settings)

@@ -72,13 +72,22 @@ def test_what_receipts_tell_lies_between_the_best_ad_and_the_best_for_each(world
 def test_a_varied_start_is_worth_more_to_linucb_than_to_thompson_sampling(world):
     market, _, context, *_ = world
     with_one = np.column_stack([np.ones(800), context])
-    players = {
+    makers = {
         "LinUCB": lambda n: bandits.LinUCB(with_one, 6, n, alpha=0.05, ridge=10),
         "Thompson": lambda n: bandits.Thompson(6, n),
     }
-    game = {"rounds": 4, "batch": 2000, "replications": 4, "seed": 0}
-    found = creative_optimisation.validate_starts(players, 5 * market.click_table, **game)
-    worth = found[1] - found[0]
+    truth = 5 * market.click_table
+    players = {
+        "fixed": lambda n: bandits.Known(np.full(800, truth.mean(0).argmax())),
+        "oracle": lambda n: bandits.Known(truth.argmax(1)),
+    }
+    for name, make in makers.items():
+        for weeks in (0, 1):
+            players[name, weeks] = bandits.starting(make, 6, rounds=weeks)
+    sizes = dict.fromkeys(players, 4)
+    _, earned = bandits.tournament(players, truth, sizes, rounds=4, batch=2000, seed=0)
+    share = bandits.shares_of_gain(earned, "fixed", "oracle", rounds=slice(-1, None))
+    worth = {name: (share[name, 1] - share[name, 0]).mean() for name in makers}
     assert worth["LinUCB"] > max(worth["Thompson"], 0.05)
 
 

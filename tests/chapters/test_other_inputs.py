@@ -139,6 +139,12 @@ BESIDES = {
         f"budget_policy.{name}": BUDGET + "test_a_log_tells_what_its_policy_and_its_rule_earn"
         for name in ("from_log", "log_estimates", "log_value", "log_row")
     },
+    **{
+        f"budget_policy.{name}": (
+            BUDGET + "test_a_test_values_every_arm_by_all_histories_that_agree_with_it"
+        )
+        for name in ("by_arm", "values_by_test")
+    },
     "creative_optimisation.repeat": (
         "tests/chapters/test_creative_optimisation.py::"
         "test_weighted_estimators_are_right_on_average_and_cover"

@@ -303,7 +303,6 @@ class Ensemble:
         members: int,
         epochs: int,
         seed: int,
-        shuffle_labels: bool = False,
         start: dict[str, Tensor] | None = None,
         strength: float | None = None,
         validation: tuple[pd.DataFrame, np.ndarray] | None = None,
@@ -320,13 +319,10 @@ class Ensemble:
             Matched by index, if it carries one.
         profile : list of str
         members, epochs, seed : int
-        shuffle_labels : bool
-            Deal the targets to other rows, anew for each member: the null.
         start : dict, optional
             As in `train_nets`.
         strength : float, optional
-            Of the penalty. By default `choose_strength` finds it on rows held out, by the true
-            targets also for the null.
+            Of the penalty. By default `choose_strength` finds it on rows held out.
         validation : (features, target), optional
             Rows to choose the strength by, such as later ones.
         wide : sequence of str
@@ -344,7 +340,7 @@ class Ensemble:
             whole_numbers(value, key, low=1)
         features, target = _like(features, target)
         columns(features, [*profile, *wide], "features")
-        scaling, rng = Scaling.learn(features), np.random.default_rng(seed)
+        scaling = Scaling.learn(features)
         if strength is None:
             strength = _strength(
                 name,
@@ -355,8 +351,7 @@ class Ensemble:
                 seed=seed,
                 start=start,
             )
-        deal = rng.permutation if shuffle_labels else np.asarray
-        targets = np.stack([deal(target) for _ in range(members)], 1)  # (N, members)
+        targets = np.repeat(np.asarray(target)[:, None], members, axis=1)  # (N, members)
         seeds = [1000 * seed + member for member in range(members)]
         inputs = cls([], scaling, profile, wide=tuple(wide)).inputs(features)
         settings = {"epochs": epochs, "seeds": seeds, "start": start, "strength": strength}

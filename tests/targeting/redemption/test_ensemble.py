@@ -43,7 +43,8 @@ def test_an_ensemble_beats_its_null_on_later_rows(name):
     later, outcome = world(1_000, seed=1)
     settings = {"members": 2, "epochs": 8, "seed": 0}
     real = Ensemble.train(name, rows, target, PROFILE, **settings)
-    null = Ensemble.train(name, rows, target, PROFILE, shuffle_labels=True, **settings)
+    shuffled = np.random.default_rng(0).permutation(target)
+    null = Ensemble.train(name, rows, shuffled, PROFILE, strength=real.strength, **settings)
     predicted = {"real": sigmoid(real.logit(later)), "null": sigmoid(null.logit(later))}
     table = score_table(outcome, predicted)
     assert table.loc["real", "AUC"] > 0.75

@@ -93,10 +93,10 @@ def test_answers_are_dealt_within_each_date():
     two_days = replace(TRAIN, as_of=days)
     pairs = samples.sample_pairs(two_days, 500, seed=0)
     dealt = training._dealt_within_dates(two_days, pairs, seed=0)
-    assert not np.array_equal(dealt, pairs.bought)
+    assert not np.array_equal(dealt.bought, pairs.bought)
     for day in np.unique(days):
         rows = days[pairs.snapshot] == day
-        assert dealt[rows].sum() == pairs.bought[rows].sum()
+        assert dealt.bought[rows].sum() == pairs.bought[rows].sum()
 
 
 def test_attention_by_gap_is_the_mean_weight_of_each_kind(trained):

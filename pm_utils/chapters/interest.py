@@ -52,6 +52,77 @@ def scores_with_never(
     return tables
 
 
+def mean_losses(target: np.ndarray, said: dict[str, np.ndarray]) -> pd.Series:
+    """Return the mean log loss of each contender in nats, by which they are chosen.
+
+    Explained in chapter ``interest``.
+
+    Parameters
+    ----------
+    target : array of shape (H, C)
+    said : dict of arrays of shape (H * C,)
+        Probabilities of the pairs, household by household.
+
+    Returns
+    -------
+    Series
+
+    Raises
+    ------
+    ValueError
+        As `recommendation.log_losses`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.interest import mean_losses
+    >>> said = {"coin": np.full(4, 0.5), "sure": np.array([0.9, 0.1, 0.9, 0.9])}
+    >>> mean_losses(np.array([[1, 0], [1, 1]]), said).round(3).to_dict()
+    {'coin': 0.693, 'sure': 0.105}
+    """
+    losses = {
+        name: recommendation.log_losses(target, probability.reshape(target.shape)).mean()
+        for name, probability in said.items()
+    }
+    return pd.Series(losses)
+
+
+def side_of_zero(difference: pd.DataFrame, metric: str) -> int:
+    """Return on which side of zero the 95 % interval of a difference lies, 0 where it holds zero.
+
+    Explained in chapter ``interest``.
+
+    Parameters
+    ----------
+    difference : DataFrame
+        Scores of one contender minus another's, as `scores_with_never` returns them.
+    metric : str
+        A column of it.
+
+    Returns
+    -------
+    {-1, 0, 1}
+
+    Raises
+    ------
+    KeyError
+        When there is no such column.
+
+    Examples
+    --------
+    The first row is the sample itself, the others are resamples.
+
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.interest import side_of_zero
+    >>> side_of_zero(pd.DataFrame({"AUC": [0.2, 0.1, 0.3]}), "AUC")
+    1
+    >>> side_of_zero(pd.DataFrame({"AUC": [0.2, -0.1, 0.3]}), "AUC")
+    0
+    """
+    low, high = bootstrap.percentile_interval(difference[metric].iloc[1:])
+    return int(low > 0) - int(high < 0)
+
+
 @dataclass(frozen=True)
 class KnownTruth:
     """What every contender says on a simulated log whose truth is known.

@@ -1,6 +1,7 @@
 """Feed pairs to a network and train it."""
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -108,7 +109,7 @@ class AtSnapshots(nn.Module):
 
 
 def train_net(
-    kind: type[PooledInterestNet],
+    kind: type[PooledInterestNet] | partial[PooledInterestNet],
     snapshots: Snapshots,
     pairs: Pairs,
     reader: Reader,
@@ -126,6 +127,7 @@ def train_net(
     Parameters
     ----------
     kind : PooledInterestNet or DeepInterestNet
+        Or a `functools.partial` of one, with options of its own.
     snapshots : Snapshots
     pairs : Pairs
         From `sample_pairs`.
@@ -175,7 +177,7 @@ def train_net(
     (6,)
     """
     torch.manual_seed(seed)
-    if kind is DeepInterestNet:
+    if getattr(kind, "func", kind) is DeepInterestNet:
         options = {"attention": (16, 8)} | options
     sizes = {"facts": reader.facts, "events": EVENTS, "hidden": (64, 32)}
     net = kind(snapshots.bought.shape[1], **(sizes | options))

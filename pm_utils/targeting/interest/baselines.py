@@ -33,7 +33,8 @@ REGRESSIONS = {
     "item-item": [_POPULAR, *map(PAIR_COLUMNS.index, ("item_cosines", "item_regression"))],
     "factorisation": [_POPULAR, PAIR_COLUMNS.index("factors")],
     "logistic": _WITHOUT,
-    "logistic with likeness": [*_ALL, _CANDIDATE],
+    "logistic with likeness": _ALL,
+    "logistic with candidate": [*_ALL, _CANDIDATE],
 }
 TREES = {
     "trees": _WITHOUT,
@@ -126,10 +127,10 @@ class ClassicalModels:
     ``"item-item"`` and ``"factorisation"`` are the usual recommenders without a network: logistic
     regressions on popularity and what items alike, or the factors of the household and the
     candidate, say. ``"logistic"`` reads the facts of the pair and the household, ``"logistic with
-    likeness"`` those of likeness too and which candidate is asked about, one coefficient for each.
-    ``"trees"`` read the former, ``"trees with likeness"`` all facts, ``"bigger trees with
-    likeness"`` too, in deeper trees; all know the candidate by its popularity (as a category of its own
-    it made them no better on the pairs that are watched).
+    likeness"`` those of likeness too, ``"logistic with candidate"`` also which candidate is asked
+    about, one coefficient for each. ``"trees"`` read what ``"logistic"`` does, ``"trees with
+    likeness"`` all facts, ``"bigger trees with likeness"`` too, and are deeper. All trees know the
+    candidate by its popularity.
 
     Explained in chapter ``interest``.
 
@@ -165,7 +166,7 @@ class ClassicalModels:
     >>> said = models.probabilities(train, pairs)
     >>> said["logistic"].round(2).tolist()  # no fact tells the pairs apart
     [0.5, 0.5, 0.5, 0.5]
-    >>> (said["logistic with likeness"] > 0.5).tolist()
+    >>> (said["logistic with candidate"] > 0.5).tolist()
     [True, False, True, False]
     """
 

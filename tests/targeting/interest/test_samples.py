@@ -292,8 +292,8 @@ def test_only_the_model_with_candidates_tells_pairs_of_the_same_facts_apart():
         known, pairs, watched=(known, pairs), seed=0
     ).probabilities(known, pairs)
     folded = {name: probability.reshape(200, 3) for name, probability in said.items()}
-    assert folded["logistic with likeness"][0] == pytest.approx([0.75, 0.25, 0], abs=0.05)
-    for name in [name for name in folded if name != "logistic with likeness"]:
+    assert folded["logistic with candidate"][0] == pytest.approx([0.75, 0.25, 0], abs=0.05)
+    for name in [name for name in folded if name != "logistic with candidate"]:
         assert folded[name] == pytest.approx(1 / 3, abs=0.01), name
 
 

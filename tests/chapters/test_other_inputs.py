@@ -304,7 +304,7 @@ BESIDES = {
                     "click_share_by_ad",
                 )
             ),
-            *(f"interest.{name}" for name in ("known_truth", "side_of_zero")),
+            *(f"interest.{name}" for name in ("known_truth",)),
             *(
                 f"lifetime_value.{name}"
                 for name in (

@@ -10,8 +10,6 @@ NEAREST = 5  # items that count as alike in `days_since_alike`
 def item_cosines(held: np.ndarray) -> np.ndarray:
     """Return how alike two items' buyers are: the cosine of their columns, 0 with itself.
 
-    Explained in chapter ``interest``.
-
     Parameters
     ----------
     held : array of shape (H, C)

@@ -36,11 +36,7 @@ REGRESSIONS = {
     "logistic with likeness": _ALL,
     "logistic with candidate": [*_ALL, _CANDIDATE],
 }
-TREES = {
-    "trees": _WITHOUT,
-    "trees with likeness": _ALL,
-    "bigger trees with likeness": _ALL,
-}
+TREES = {"trees": _WITHOUT, "trees with likeness": _ALL}
 
 
 def naive_probabilities(
@@ -129,8 +125,7 @@ class ClassicalModels:
     candidate, say. ``"logistic"`` reads the facts of the pair and the household, ``"logistic with
     likeness"`` those of likeness too, ``"logistic with candidate"`` also which candidate is asked
     about, one coefficient for each. ``"trees"`` read what ``"logistic"`` does, ``"trees with
-    likeness"`` all facts, ``"bigger trees with likeness"`` too, and are deeper. All trees know the
-    candidate by its popularity.
+    likeness"`` all facts. Both know the candidate by its popularity.
 
     Explained in chapter ``interest``.
 
@@ -193,11 +188,9 @@ class ClassicalModels:
             told = f"bought is {pairs.bought[0]:g} in all pairs"
             raise ValueError(f"{told}: there is nothing to learn")
         same = {"min_samples_leaf": 100, "early_stopping": False, "random_state": seed}
-        small = {"max_iter": 240, "learning_rate": 0.1, "max_leaf_nodes": 8}
-        big = {"max_iter": 160, "learning_rate": 0.1, "max_leaf_nodes": 16}
+        size = {"max_iter": 200, "learning_rate": 0.1, "max_leaf_nodes": 16}
         models = {name: _regression(name) for name in REGRESSIONS}
         for name in TREES:
-            size = big if name.startswith("bigger") else small
             models[name] = HistGradientBoostingClassifier(**size, **same)
         columns, later = _facts_and_candidate(train, pairs), _facts_and_candidate(*watched)
         n_trees = {}

@@ -1,6 +1,7 @@
 """On a log with a truth: networks below the limit, the limit below the oracle; scores by part."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from pm_utils.chapters import interest
@@ -45,3 +46,20 @@ def test_scores_have_the_auc_of_pairs_never_bought():
     counted = np.repeat(weight[0], 8).reshape(30, 8).astype(float)
     weighted = roc_auc(target[never], folded[never], counted[never])
     assert table[interest.NEVER].iloc[1] == pytest.approx(weighted)
+
+
+def test_mean_losses_are_those_of_all_pairs():
+    rng = np.random.default_rng(0)
+    target, said = rng.random((5, 4)) < 0.5, rng.random(20)
+    found = interest.mean_losses(target.astype(float), {"some": said})
+    by_hand = -np.log(np.where(target.ravel(), said, 1 - said)).mean()
+    assert found.to_dict() == pytest.approx({"some": by_hand})
+    with pytest.raises(ValueError, match="probability"):
+        interest.mean_losses(target.astype(float), {"some": said + 1})
+
+
+def test_an_interval_lies_on_a_side_of_zero_or_holds_it():
+    draws = np.linspace(0.01, 0.2, 100)
+    for shift, wanted in ((0.0, 1), (-0.1, 0), (-0.3, -1)):
+        table = pd.DataFrame({"AUC": [99.0, *(draws + shift)]})  # the sample itself does not count
+        assert interest.side_of_zero(table, "AUC") == wanted

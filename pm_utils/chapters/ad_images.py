@@ -204,6 +204,24 @@ def more_or_fewer(gap: tuple[float, float]) -> str:
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
 
 
+def said_of_copies(low: float) -> str:
+    """Say whether ads lean to the archive, from the lower end of the share that is nearer to it.
+
+    Explained in chapter ``ad-images``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_images import said_of_copies
+    >>> said_of_copies(0.48)
+    'Chance would do as much: no copies are found.'
+    """
+    if low <= 0.5:
+        return "Chance would do as much: no copies are found."
+    return (
+        "That is more than chance would do: these ads lean to the archive they were learned from."
+    )
+
+
 def picture_rows(rows: dict[str, np.ndarray], *, scale: int = 3) -> Figure:
     """Draw rows of pictures (n, 32, 32, 3), each with its name on the left.
 

@@ -147,3 +147,8 @@ def test_contrasting_customers_want_different_categories():
     assert ad_images.contrasting_customers(traits, wanted) == [0, 2, 3]
     with pytest.raises(ValueError, match="no customer is left for 'b'"):
         ad_images.contrasting_customers(traits[["a", "b"]], np.zeros((4, 2), int))
+
+
+def test_more_than_half_nearer_to_the_archive_is_told():
+    assert "no copies" in ad_images.said_of_copies(0.5)
+    assert "lean to the archive" in ad_images.said_of_copies(0.51)

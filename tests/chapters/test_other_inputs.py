@@ -202,6 +202,7 @@ BESIDES = {
                     "enter_makers",
                     "advice",
                     "said_of_collapse",
+                    "said_of_copies",
                     "units_switching",
                     "fake_logits",
                     "gradient_norm",

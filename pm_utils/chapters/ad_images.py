@@ -204,18 +204,23 @@ def more_or_fewer(gap: tuple[float, float]) -> str:
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
 
 
-def said_of_copies(low: float) -> str:
-    """Say whether ads lean to the archive, from the lower end of the share that is nearer to it.
+def said_of_copies(share: float, error: float) -> str:
+    """Say whether ads lean to the archive, from the share that is nearer to it than to its twin.
 
     Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    share, error : float
+        The share, and twice its standard error.
 
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import said_of_copies
-    >>> said_of_copies(0.48)
+    >>> said_of_copies(0.52, 0.04)
     'Chance would do as much: no copies are found.'
     """
-    if low <= 0.5:
+    if share - error <= 0.5:
         return "Chance would do as much: no copies are found."
     return (
         "That is more than chance would do: these ads lean to the archive they were learned from."

@@ -150,5 +150,5 @@ def test_contrasting_customers_want_different_categories():
 
 
 def test_more_than_half_nearer_to_the_archive_is_told():
-    assert "no copies" in ad_images.said_of_copies(0.5)
-    assert "lean to the archive" in ad_images.said_of_copies(0.51)
+    assert "no copies" in ad_images.said_of_copies(0.53, 0.04)
+    assert "lean to the archive" in ad_images.said_of_copies(0.55, 0.04)

@@ -15,7 +15,7 @@ from pm_utils.creatives.adversarial import generator_loss
 from pm_utils.creatives.image.archive import image_creatives
 from pm_utils.creatives.image.evaluation import as_asked, attributes_read, noise_spread
 from pm_utils.creatives.image.networks import SHOWN, AdImageFlow, AdImageGAN, image_request
-from pm_utils.inputs import whole_numbers
+from pm_utils.inputs import aligned, whole_numbers
 from pm_utils.learning.diagnostics import switching_share
 from pm_utils.learning.training import History
 from pm_utils.market import Market
@@ -132,6 +132,11 @@ class SpreadTrace:
         self.steps.append(step)
         self.spread.append(noise_spread(gan.sample(self.attributes), self.repeats))
 
+    @property
+    def collapsed(self) -> bool:
+        """Whether the spread fell below half of the largest that this game has had."""
+        return self.spread[-1] < max(self.spread) / 2
+
 
 def fake_logits(gan: AdImageGAN, attributes: np.ndarray, *, seed: int = 0) -> Tensor:
     """Return what the critic gives to fresh ads of the generator → logits (N,)."""
@@ -199,6 +204,29 @@ def more_or_fewer(gap: tuple[float, float]) -> str:
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
 
 
+def said_of_copies(share: float, error: float) -> str:
+    """Say whether ads lean to the archive, from the share that is nearer to it than to its twin.
+
+    Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    share, error : float
+        The share, and twice its standard error.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_images import said_of_copies
+    >>> said_of_copies(0.52, 0.04)
+    'Chance would do as much: no copies are found.'
+    """
+    if share - error <= 0.5:
+        return "Chance would do as much: no copies are found."
+    return (
+        "That is more than chance would do: these ads lean to the archive they were learned from."
+    )
+
+
 def picture_rows(rows: dict[str, np.ndarray], *, scale: int = 3) -> Figure:
     """Draw rows of pictures (n, 32, 32, 3), each with its name on the left.
 
@@ -214,6 +242,44 @@ def picture_rows(rows: dict[str, np.ndarray], *, scale: int = 3) -> Figure:
     axes.set_xticks([])
     axes.spines[:].set_visible(False)
     return figure
+
+
+def contrasting_customers(traits: pd.DataFrame, wanted: np.ndarray) -> list[int]:
+    """Return, for each trait, the customer with most of it whose ad shows another category.
+
+    Explained in chapter ``ad-images``.
+
+    Parameters
+    ----------
+    traits : DataFrame of shape (N, T)
+        A row per customer.
+    wanted : array of shape (N, 5)
+        The request made for each; the category comes first.
+
+    Raises
+    ------
+    ValueError
+        When the rows differ in number, or all customers left want a category already chosen.
+
+    Examples
+    --------
+    The first customer has most of both traits; the second wants the same category.
+
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_images import contrasting_customers
+    >>> traits = pd.DataFrame({"pets": [0.9, 0.1, 0.0], "discounts": [0.8, 0.7, 0.6]})
+    >>> contrasting_customers(traits, np.array([[3, 0], [3, 1], [5, 0]]))
+    [0, 2]
+    """
+    aligned(traits=traits, wanted=wanted)
+    category, who = np.asarray(wanted)[:, 0], []
+    for trait, share in traits.items():
+        free = ~np.isin(category, category[who])
+        if not free.any():
+            raise ValueError(f"no customer is left for {trait!r} who wants another category")
+        who.append(int(np.where(free, share, -np.inf).argmax()))
+    return who
 
 
 def best_ads(market: Market, customers: np.ndarray) -> np.ndarray:
@@ -271,38 +337,28 @@ def enter_makers(
         )
 
 
-def advice(templates: str, archive: tuple[float, float]) -> str:
-    """Say whether to generate, by the clicks of the ads.
+def advice(held: tuple[str, str], lacking: tuple[str, str]) -> str:
+    """Say whether to generate where there is no template, by the clicks of the ads.
 
     Explained in chapter ``ad-images``.
 
     Parameters
     ----------
-    templates : str
-        The verdict of the network against templates, as `Scoreboard.verdict` returns it.
-    archive : (float, float)
-        Interval of the network's clicks minus those of the nearest archived ad, for requests that
-        the archive does not hold.
+    held, lacking : (str, str)
+        For requests that the archive holds, and for those that it does not: the verdict on the
+        network, as `Scoreboard.verdict` returns it, and the name of its rival.
 
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import advice
-    >>> advice("loses", (1.0, 9.0)).split(". ")[0]
-    'Do not generate what a template can draw'
+    >>> advice(("loses", "archive"), ("beats", "archive"))
+    'Where the archive holds the request, take the archive. Where it does not, generate.'
     """
-    low, high = archive
-    first = {
-        "beats": "Generate, also where a template could draw the ad.",
-        "tie": "A template earns as much as the network and needs no training: use templates.",
-        "loses": "Do not generate what a template can draw.",
-        "undertrained": "Train the network longer before you decide between it and a template.",
-    }[templates]
-    second = (
-        "generate"
-        if low > 0
-        else "take the nearest archived ad"
-        if high < 0
-        else "the network and the nearest archived ad cannot be told apart: take the archived one"
-    )
-    where = "Where there is no template and the archive does not hold the request"
-    return f"{first} {where}, {second}."
+    said = {
+        "beats": "generate",
+        "loses": "take the {}",
+        "tie": "network and {0} cannot be told apart: take the {0}, which needs no training",
+        "undertrained": "train the network longer before you decide",
+    }
+    first, second = (said[verdict].format(rival) for verdict, rival in (held, lacking))
+    return f"Where the archive holds the request, {first}. Where it does not, {second}."

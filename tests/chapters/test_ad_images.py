@@ -113,15 +113,42 @@ def test_units_that_hear_nothing_do_not_switch():
 
 
 @pytest.mark.parametrize(
-    ("verdict", "gap", "words"),
+    ("verdict", "words"),
     [
-        ("loses", (1, 2), ("Do not generate what a template can draw", ", generate.")),
-        ("tie", (-2, -1), ("needs no training", "take the nearest archived ad.")),
-        ("beats", (-1, 1), ("Generate, also", "cannot be told apart")),
-        ("undertrained", (1, 2), ("Train the network longer", ", generate.")),
+        ("loses", "take the moved archive."),
+        ("tie", "cannot be told apart: take the moved archive, "),
+        ("beats", "generate."),
+        ("undertrained", "train the network longer"),
     ],
 )
-def test_the_advice_follows_the_clicks(verdict, gap, words):
-    first, second = ad_images.advice(verdict, gap).split(". ")
-    assert words[0] in first
-    assert words[1] in second
+def test_the_advice_follows_the_clicks(verdict, words):
+    first, second = ad_images.advice(("loses", "archive"), (verdict, "moved archive")).split(". ")
+    assert first == "Where the archive holds the request, take the archive"
+    assert words in second
+
+
+@pytest.mark.parametrize(
+    ("spread", "collapsed"),
+    [
+        ([0.01, 0.02], False),  # it has never had more: a game that has just begun
+        ([0.8, 0.9, 0.3], True),
+        ([0.8, 0.9, 0.5], False),
+        ([0.8, 0.1, 0.7], False),  # it came back
+    ],
+)
+def test_a_game_collapses_only_from_its_own_height(spread, collapsed):
+    trace = ad_images.SpreadTrace(np.zeros((4, 5), int), repeats=2, spread=spread)
+    assert trace.collapsed is collapsed
+
+
+def test_contrasting_customers_want_different_categories():
+    traits = pd.DataFrame({"a": [3, 2, 1, 0], "b": [3, 2, 1, 0], "c": [0, 0, 9, 1]})
+    wanted = np.array([[5, 0], [5, 1], [2, 0], [7, 0]])
+    assert ad_images.contrasting_customers(traits, wanted) == [0, 2, 3]
+    with pytest.raises(ValueError, match="no customer is left for 'b'"):
+        ad_images.contrasting_customers(traits[["a", "b"]], np.zeros((4, 2), int))
+
+
+def test_more_than_half_nearer_to_the_archive_is_told():
+    assert "no copies" in ad_images.said_of_copies(0.53, 0.04)
+    assert "lean to the archive" in ad_images.said_of_copies(0.55, 0.04)

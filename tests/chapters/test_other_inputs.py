@@ -125,6 +125,9 @@ BESIDES = {
         "tests/chapters/test_ad_images.py::"
         "test_clicks_follow_what_an_ad_shows_and_garbled_ads_earn_nothing"
     ),
+    "ad_images.contrasting_customers": (
+        "tests/chapters/test_ad_images.py::test_contrasting_customers_want_different_categories"
+    ),
     "ad_images.picture_rows": (
         "tests/chapters/test_ad_images.py::test_rows_of_pictures_are_named_and_keep_their_colours"
     ),
@@ -205,6 +208,7 @@ BESIDES = {
                     "enter_makers",
                     "advice",
                     "said_of_collapse",
+                    "said_of_copies",
                     "units_switching",
                     "fake_logits",
                     "gradient_norm",

@@ -119,11 +119,20 @@ ROW_CASES = {
         rows={"asked": ASKED},
         by_row=True,
     ),
-    "baselines.additive_gaussian": case(
-        lambda images, attributes: image_baselines.additive_gaussian(
-            pictures(images), attributes, SMALL[:2], np.random.default_rng(0), LEVELS
-        ),
+    "baselines.AdditiveGaussian": case(
+        lambda images, attributes: image_baselines.AdditiveGaussian(
+            pictures(images), attributes, LEVELS
+        ).sample(SMALL[:2]),
         rows={"images": PIXELS, "attributes": SMALL},
+        drawn=True,
+    ),
+    "baselines.AdditiveGaussian.sample": case(
+        lambda asked: (
+            image_baselines.AdditiveGaussian(pictures(PIXELS), SMALL, LEVELS)
+            .sample(asked)
+            .reshape(N, -1)
+        ),
+        rows={"asked": SMALL},
         drawn=True,
     ),
     "baselines.PCAGaussian": case(
@@ -137,6 +146,35 @@ ROW_CASES = {
         lambda asked: (
             image_baselines.PCAGaussian(STROKES, torch.from_numpy(WEIGHTS), SMALL, LEVELS)
             .sample(asked, spread=0.0)
+            .reshape(N, -1)
+        ),
+        rows={"asked": SMALL},
+        by_row=True,
+    ),
+    "baselines.PCAGaussian.means": case(
+        lambda asked: image_baselines.PCAGaussian(
+            STROKES, torch.from_numpy(WEIGHTS), SMALL, LEVELS
+        ).means(asked),
+        rows={"asked": SMALL},
+        by_row=True,
+    ),
+    "baselines.MovedArchive": case(
+        lambda weights, attributes: image_baselines.MovedArchive(
+            image_baselines.PCAGaussian(STROKES, torch.from_numpy(WEIGHTS), SMALL, LEVELS),
+            torch.as_tensor(weights).float(),
+            attributes,
+        ).sample(SMALL[:2]),
+        rows={"weights": WEIGHTS, "attributes": SMALL},
+        drawn=True,
+    ),
+    "baselines.MovedArchive.sample": case(
+        lambda asked: (
+            image_baselines.MovedArchive(
+                image_baselines.PCAGaussian(STROKES, torch.from_numpy(WEIGHTS), SMALL, LEVELS),
+                torch.from_numpy(WEIGHTS),
+                SMALL,
+            )
+            .sample(asked)
             .reshape(N, -1)
         ),
         rows={"asked": SMALL},

@@ -25,6 +25,7 @@ from pm_utils.market.creatives import level_counts
 SHOWN = ("category", "tone", "discount", "palette", "layout")  # what a still picture can show
 IMAGE_LEVELS = tuple(level_counts(*SHOWN).values())
 SMALLEST = 4  # pixels that the classifier's layers need; smaller pictures are padded
+FREQUENCIES = torch.pi * 2.0 ** torch.arange(8)  # (8,): how the flow reads its clock
 
 
 def request_width(levels: Sequence[int] = IMAGE_LEVELS) -> int:
@@ -219,15 +220,16 @@ class GatedLayers(nn.Module):
 
     def __init__(self, inputs: int, width: int, layers: int, request: int = REQUEST_DIM) -> None:
         super().__init__()
-        self.first = nn.Linear(inputs + request, width)
+        self.first = nn.Linear(inputs, width)
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
-        self.gates = nn.ModuleList(nn.Linear(request, width) for _ in range(layers))
+        self.asked = nn.Linear(request, (1 + layers) * width)  # all layers hear it in one product
 
     def forward(self, x: Tensor, request: Tensor) -> Tensor:
         """Input (B, I), request (B, R) → (B, W)."""
-        h = self.first(torch.cat([x, request], 1))
-        for layer, gate in zip(self.layers, self.gates, strict=True):
-            h = h + layer(torch.relu(h)) * (1 + gate(request))
+        told, *gates = self.asked(request).chunk(1 + len(self.layers), 1)
+        h = self.first(x) + told
+        for layer, gate in zip(self.layers, gates, strict=True):
+            h = h + layer(torch.relu(h)) * (1 + gate)
         return torch.relu(h)
 
 
@@ -434,7 +436,7 @@ class AdImageFlow(nn.Module):
 
     def forward(self, place: Tensor, time: Tensor, request: Tensor) -> Tensor:
         """Place (B, K), time (B,) in [0, 1], request (B, R) → velocity (B, K)."""
-        angle = time.unsqueeze(1) * torch.pi * 2.0 ** torch.arange(8)  # (B, 8)
+        angle = time.unsqueeze(1) * FREQUENCIES  # (B, 8)
         time_features = torch.cat([angle.sin(), angle.cos()], 1)
         h = self.body(torch.cat([place, time_features], 1), request)
         return self.mean(request) - place + self.out(h)

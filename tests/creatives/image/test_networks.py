@@ -203,12 +203,12 @@ def test_gates_turn_layers_off_and_up():
     body = networks.GatedLayers(3, width=8, layers=2)
     x, request = torch.randn(4, 3), image_request(random_attributes(4))
     with torch.no_grad():
-        first = body.first(torch.cat([x, request], 1))
-        for gate in body.gates:
-            gate.weight.zero_()
-            gate.bias.fill_(-1.0)
-        assert torch.allclose(body(x, request), torch.relu(first))
-        body.gates[0].bias.fill_(2.0)
+        body.asked.weight[8:] = 0  # the gates; the first eight numbers join the input
+        body.asked.bias[8:] = -1.0
+        told = request @ body.asked.weight[:8].T + body.asked.bias[:8]
+        first = body.first(x) + told
+        assert torch.allclose(body(x, request), torch.relu(first), atol=1e-6)
+        body.asked.bias[8:16] = 2.0
         louder = torch.relu(first + 3 * body.layers[0](torch.relu(first)))
         assert torch.allclose(body(x, request), louder, atol=1e-6)
 

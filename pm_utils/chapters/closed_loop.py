@@ -54,7 +54,7 @@ PENALTIES = {  # of the penalty that is tuned for each size of the history
     LEARNED: (10.0, 40.0, 160.0, 640.0),
     NETWORK: (40.0, 80.0, 160.0, 320.0),  # of all weights of products
 }
-VARIED = (LOGISTIC, LEARNED, NETWORK)  # those that are also told χ, or learn only χ
+VARIED = (LOGISTIC, NETWORK)  # those that are also told χ, or learn only χ
 
 ABOUT_NONE = 0.1  # below this share of units that bend, a network is as good as linear
 
@@ -283,7 +283,8 @@ class Trial:
 def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> Trial:
     """Let all strategies play with a history of some size, each with its best penalty.
 
-    The penalty is that which earns most in the first round, in the mean of the markets.
+    The penalty is that which earns most in the first round, in the mean of the markets. From the
+    second smallest of `PENALTIES` on we go where more is earned, until both neighbours earn less.
 
     Explained in chapter ``closed-loop``.
 
@@ -300,34 +301,52 @@ def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> Tri
     Trial
     """
     shops = [world.banners(banners) for world in worlds]
-    rows, best_models = [], {}
+    rows, models = [], {}
     for name, rule in RULES.items():
         made = [rule(shop, menu, seed=world.market.seed) for world, shop in _pairs(worlds, shops)]
         rows.append([name, np.nan, _mean_profit(worlds, made)])
-    start = [replace(world, campaign=replace(world.campaign, rounds=1)) for world in worlds]
-    for name, strengths in PENALTIES.items():
-        lessons = [
-            Lesson(world, shop, name, strength)
-            for strength in strengths
-            for world, shop in _pairs(worlds, shops)
-        ]
-        taught = TaughtModel.all_of(lessons, menu)
-        by_strength = {
-            strength: taught[at * len(worlds) : (at + 1) * len(worlds)]
-            for at, strength in enumerate(strengths)
-        }
-        first = {
-            strength: _mean_profit(start, [each.strategy() for each in some])
-            for strength, some in by_strength.items()
-        }
-        best = max(first, key=first.__getitem__)
-        best_models[name] = by_strength[best]
-        made = [each.strategy() for each in by_strength[best]]
+    for name in PENALTIES:
+        best, models[name] = _best_penalty(worlds, shops, menu, name)
+        made = [each.strategy() for each in models[name]]
         rows.append([name, best, _mean_profit(worlds, made)])
     table = pd.DataFrame(rows, columns=["strategy", "strength", "campaign"])
     table["banners"] = banners
     table["history"] = np.mean([world.history(banners) for world in worlds])
-    return Trial(table.assign(net=table["campaign"] + table["history"]), best_models)
+    return Trial(table.assign(net=table["campaign"] + table["history"]), models)
+
+
+def _best_penalty(
+    worlds: Sequence[World], shops: Sequence[ShopKnowledge], menu: AdCatalogue, name: str
+) -> tuple[float, list[TaughtModel]]:
+    """Return the penalty that earns most in the first round, and the models taught with it."""
+    start = [replace(world, campaign=replace(world.campaign, rounds=1)) for world in worlds]
+    taught: dict[float, list[TaughtModel]] = {}
+
+    def first_round(strength: float) -> float:
+        if strength not in taught:  # networks learn all at once, side by side
+            some = PENALTIES[name] if name == NETWORK else [strength]
+            pairs = [(each, *pair) for each in some for pair in _pairs(worlds, shops)]
+            lessons = [Lesson(world, shop, name, each) for each, world, shop in pairs]
+            for lesson, model in zip(lessons, TaughtModel.all_of(lessons, menu), strict=True):
+                taught.setdefault(lesson.strength, []).append(model)
+        return _mean_profit(start, [each.strategy() for each in taught[strength]])
+
+    best = _climb(first_round, PENALTIES[name])
+    return best, taught[best]
+
+
+def _climb(earned: Callable[[float], float], strengths: Sequence[float]) -> float:
+    """Return a strength that earns more than those beside it, looking at as few as will do."""
+    found, at = {}, 1
+    while True:
+        around = range(max(at - 1, 0), min(at + 2, len(strengths)))
+        for k in around:
+            if k not in found:
+                found[k] = earned(strengths[k])
+        best = max(around, key=found.__getitem__)
+        if best == at:
+            return strengths[at]
+        at = best
 
 
 def _pairs(worlds: Sequence[World], shops: Sequence[ShopKnowledge]) -> zip:
@@ -427,9 +446,15 @@ def competing_strategies(
         made[name] = rule(shops.get(count) or world.banners(count), menu, seed=seed)
     for name, learner in taught.items():
         made[name] = learner.strategy()
-    for name in VARIED:
-        made[f"{name}, χ only"] = taught[name].strategy(relearn=False)
-    return made
+    return made | chi_only(taught)
+
+
+def chi_only(taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
+    """Return the learners that learn responses once, and before each round only χ again.
+
+    Explained in chapter ``closed-loop``.
+    """
+    return {f"{name}, χ only": taught[name].strategy(relearn=False) for name in VARIED}
 
 
 def told_displacement(world: World, taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
@@ -627,17 +652,15 @@ def learning_curve(
     done = History(
         validation=curve.iloc[1:].tolist(), steps=model.history.steps, rows=model.history.rows
     )
-    return curve, done.record(switching=bending_share(model))
+    return curve, done.record(switching=_bending_share(model))
 
 
 @torch.no_grad()
-def bending_share(model: DeepResponse) -> float:
+def _bending_share(model: DeepResponse) -> float:
     """Return the share of hidden units that bend between customers; a line may stand for the rest.
 
     A tanh has a slope of 1 where nothing comes in. A unit bends when its slope is above and below
     four fifths for more than 1 % of the pairs of customer and category each.
-
-    Explained in chapter ``closed-loop``.
     """
     shares = []
     for category in range(model.categories):
@@ -738,35 +761,60 @@ def _kind(name: str) -> str:
     return "naive" if name in RULES else "classical"
 
 
-def displacement_by_round(
-    pairs: Sequence[tuple[Run, World]],
-) -> pd.DataFrame:
-    """Return χ as it is measured before each round but the first, and what foresight would say.
+def gains_by_round(
+    runs: Sequence[Mapping[str, Run]], opened: Sequence[Mapping[str, Run]]
+) -> dict[str, np.ndarray]:
+    """Return what our loop earns more than the open loop, and more than when it learns χ only.
 
     Explained in chapter ``closed-loop``.
 
     Parameters
     ----------
-    pairs : sequence of (Run, World)
+    runs, opened : sequences of dict of Run
+        Campaigns by strategy, of the same markets; the second have the ``open loop``.
+
+    Returns
+    -------
+    dict of arrays of shape (R, rounds)
+        Dollars per treated customer.
+    """
+    gains: dict[str, list[np.ndarray]] = {"closed − open": [], "closed − χ only": []}
+    for done, of_open in zip(runs, opened, strict=True):
+        ours = done[NETWORK].true_profit
+        gains["closed − open"].append(ours - of_open["open loop"].true_profit)
+        gains["closed − χ only"].append(ours - done[f"{NETWORK}, χ only"].true_profit)
+    return {name: np.array(gain) for name, gain in gains.items()}
+
+
+def displacement_by_round(pairs: Sequence[tuple[Mapping[str, Run], World]]) -> pd.DataFrame:
+    """Return χ as our loop measures it after each round, and what foresight would say.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    pairs : sequence of (dict of Run, World)
+        Campaigns by strategy, and their market.
 
     Returns
     -------
     DataFrame
-        Means over markets, a column for each number of rounds that are over: by the orders that
-        have come (``known``), and with those to come, each dated by its click (``foresight``).
+        Means over markets, a column for each round: by the orders that have come (``known``), and
+        with those to come, each dated by its click (``foresight``).
     """
-    found = {"known": {}, "foresight": {}}
-    rounds = range(1, len(pairs[0][0].true_profit) + 1)
+    logs = [(done[NETWORK].log, world.past.rate) for done, world in pairs]
+    rounds = range(1, len(pairs[0][0][NETWORK].true_profit) + 1)
+    table = pd.DataFrame(index=["known", "foresight"])
     for over in rounds:
-        for name, told in {"known": False, "foresight": True}.items():
+        for name in table.index:
             rates = [
                 cannibalisation_rate(
-                    run.log.until(over * run.log.weeks), world.past.rate, foresight=told
+                    log.until(over * log.weeks), rate, foresight=name == "foresight"
                 )
-                for run, world in pairs
+                for log, rate in logs
             ]
-            found[name][over] = float(np.mean(rates))
-    return pd.DataFrame(found).T
+            table.loc[name, f"χ after round {over}"] = np.mean(rates)
+    return table
 
 
 def books_error(

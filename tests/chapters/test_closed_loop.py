@@ -1,8 +1,11 @@
 """Chapter 13: its study, its planner, its reports and its strategies."""
 
+from copy import deepcopy
+
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from pm_utils.chapters import closed_loop
 from pm_utils.creatives.text.evaluation import ADS
@@ -81,7 +84,7 @@ def test_all_strategies_of_the_book_are_strategies(world, taught):
     made |= steps_of_build_up(world, taught)
     wiser = reads(world, taught, closed_loop.true_profile)
     made |= closed_loop.privileged(world, taught[NETWORK], wiser)
-    assert len(made) == 9 + 6 + 2 + 8 + 2
+    assert len(made) == 8 + 4 + 2 + 8 + 2
     assert all(isinstance(each, Strategy) for each in made.values())
 
 
@@ -137,7 +140,7 @@ def test_nobody_beats_the_bound_and_learning_beats_rules(world, runs):
     whole = {name: done.true_profit.sum() for name, done in runs.items()}
     best, bound = whole.pop("oracle"), profit_bound(world.market, CAMPAIGN)
     assert max(whole.values()) < best <= bound < 1.1 * best
-    for learner in closed_loop.VARIED:
+    for learner in (*closed_loop.VARIED, closed_loop.LEARNED):
         assert whole[learner] > 0.35 * best
         assert whole[learner] > max(whole["send to all"], whole["RFM rule"])
 
@@ -304,6 +307,19 @@ def test_what_a_history_brings_is_tried_with_the_penalty_that_earns_most(world):
     assert again[closed_loop.LOGISTIC].model.effects == pytest.approx(learner.model.effects)
 
 
+@pytest.mark.parametrize(("best", "looks"), [(0, 3), (1, 3), (2, 4), (4, 5)])
+def test_the_best_penalty_has_its_neighbours_beside_it(best, looks):
+    seen = []
+
+    def earned(strength):
+        seen.append(strength)
+        return -abs(strength - best)
+
+    assert closed_loop._climb(earned, [0, 1, 2, 3, 4]) == best
+    assert len(seen) == len(set(seen)) == looks
+    assert {best - 1, best + 1} & set(range(5)) <= set(seen)
+
+
 def test_variants_pay_for_the_history_of_their_kind(world):
     setups = SETUPS | {NETWORK: closed_loop.Setup(7, 1.0)}
     names = ["RFM rule", "our loop, χ only", "null 2", "logistic targeting, told χ"]
@@ -381,6 +397,18 @@ def test_a_verdict_that_is_no_tie_stands_without_seeds(verdict):
     assert said[0] == said[1]
 
 
+def test_units_that_see_next_to_nothing_do_not_bend(taught):
+    model = deepcopy(taught[NETWORK].model.model)
+    inner = model.nets.inner
+    inner.bias.data.zero_()
+    inner.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    assert closed_loop._bending_share(model) > 0.9
+    inner.weight.data[:, :, ::2] *= 1e-3  # half of the units stay where a tanh is straight
+    assert closed_loop._bending_share(model) == pytest.approx(0.5, abs=0.05)
+    inner.bias.data += 40  # nor do those bend that are flat for everybody
+    assert closed_loop._bending_share(model) == 0
+
+
 def test_a_network_without_bends_is_called_linear():
     assert "made it linear" in closed_loop.said_of_bends(0.08)
     assert "linear" not in closed_loop.said_of_bends(0.3)
@@ -409,11 +437,20 @@ def test_the_books_err_by_the_mean_over_strategies_and_markets(world, taught, sh
 
 
 def test_displacement_is_told_for_every_round(world, runs):
-    table = closed_loop.displacement_by_round([(runs["our loop"], world)] * 2)
+    table = closed_loop.displacement_by_round([(runs, world)] * 2)
     assert table.shape == (2, 3)
     log = runs["our loop"].log
-    assert table.loc["known", 2] == cannibalisation_rate(log.until(4), world.past.rate)
+    assert table.loc["known", "χ after round 2"] == cannibalisation_rate(
+        log.until(4), world.past.rate
+    )
     assert (table.loc["known"] != table.loc["foresight"]).any()
+
+
+def test_gains_are_taken_round_by_round_within_a_market(runs):
+    gains = closed_loop.gains_by_round([runs] * 2, [{"open loop": runs["our loop"]}] * 2)
+    assert (gains["closed − open"] == np.zeros((2, 3))).all()
+    want = runs["our loop"].true_profit - runs["our loop, χ only"].true_profit
+    assert gains["closed − χ only"] == pytest.approx(np.array([want] * 2))
 
 
 def test_the_network_that_is_judged_earns_most_on_other_markets():

@@ -248,6 +248,8 @@ BESIDES = {
                     "true_profile",
                     "best_network",
                     "displacement_by_round",
+                    "gains_by_round",
+                    "chi_only",
                     "TaughtModel.strategy",
                     "TaughtModel.alike",
                     "try_history",

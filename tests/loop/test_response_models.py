@@ -415,7 +415,7 @@ def test_studying_customers_reads_orders_and_banners_only(market):
     world = closed_loop.World.of(market, Campaign(), **study)
     assert world.past.weeks == 20
     assert world.banners(30).banners.record[0, 0].sum() == 30 * N
-    assert world.profile.traits.shape == (N, 9 + 32)
+    assert world.profile.traits.shape == (N, 9 + 6)
     assert np.isfinite(world.profile.affinity).all()
 
 

@@ -49,12 +49,12 @@ NETWORK, LOGISTIC, ADS_ALONE = "our loop", "logistic targeting", "ads' own effec
 LEARNED = "logistic on learned profile"
 RULES = {"send to all": OneAd, "RFM rule": RFMRule}
 PENALTIES = {  # of the penalty that is tuned for each size of the history
-    ADS_ALONE: (1.3, 4.0, 12.0, 36.0, 108.0),  # of all levels
+    ADS_ALONE: (0.13, 0.4, 1.3, 4.0, 12.0, 36.0, 108.0),  # of all levels
     LOGISTIC: (10.0, 40.0, 160.0, 640.0),  # of products, against single effects
     LEARNED: (10.0, 40.0, 160.0, 640.0),
-    NETWORK: (40.0, 80.0, 160.0, 320.0),  # of all weights of products
+    NETWORK: (10.0, 20.0, 40.0, 80.0, 160.0, 320.0),  # of all weights of products
 }
-VARIED = (LOGISTIC, NETWORK)  # those that are also told χ, or learn only χ
+WITH_VARIANTS = (LOGISTIC, NETWORK)  # those that are also told χ, or learn only χ
 
 ABOUT_NONE = 0.1  # below this share of units that bend, a network is as good as linear
 
@@ -284,7 +284,7 @@ def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> Tri
     """Let all strategies play with a history of some size, each with its best penalty.
 
     The penalty is that which earns most in the first round, in the mean of the markets. From the
-    second smallest of `PENALTIES` on we go where more is earned, until both neighbours earn less.
+    middle of `PENALTIES` on we go where more is earned, until both neighbours earn less.
 
     Explained in chapter ``closed-loop``.
 
@@ -337,7 +337,7 @@ def _best_penalty(
 
 def _climb(earned: Callable[[float], float], strengths: Sequence[float]) -> float:
     """Return a strength that earns more than those beside it, looking at as few as will do."""
-    found, at = {}, 1
+    found, at = {}, len(strengths) // 2
     while True:
         around = range(max(at - 1, 0), min(at + 2, len(strengths)))
         for k in around:
@@ -454,7 +454,7 @@ def chi_only(taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
 
     Explained in chapter ``closed-loop``.
     """
-    return {f"{name}, χ only": taught[name].strategy(relearn=False) for name in VARIED}
+    return {f"{name}, χ only": taught[name].strategy(relearn=False) for name in WITH_VARIANTS}
 
 
 def told_displacement(world: World, taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
@@ -463,7 +463,7 @@ def told_displacement(world: World, taught: Mapping[str, TaughtModel]) -> dict[s
     Explained in chapter ``closed-loop``.
     """
     truth, made = world.market.truth.displacement, {}
-    for name in VARIED:
+    for name in WITH_VARIANTS:
         made[f"{name}, told χ"] = taught[name].strategy(displacement=truth)
         made[f"{name}, told χ, learns no more"] = taught[name].strategy(
             displacement=truth, relearn=False
@@ -533,12 +533,18 @@ def loops_that_read(
 
 
 def blind_profile(world: World) -> Profile:
-    """Return what the till knows, nothing of what was bought."""
+    """Return what the till knows, nothing of what was bought.
+
+    Explained in chapter ``closed-loop``.
+    """
     return no_profile(world.past)
 
 
 def true_profile(world: World) -> Profile:
-    """Return what no shop knows: true interest, price sensitivity and engagement."""
+    """Return what no shop knows: true interest, price sensitivity and engagement.
+
+    Explained in chapter ``closed-loop``.
+    """
     hidden = world.market.truth_of_customers
     known = np.column_stack([hidden.price_sensitivity, hidden.engagement])
     traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
@@ -908,11 +914,11 @@ def said_of_edges(setups: Mapping[str, Setup]) -> str:
     >>> from pm_utils.chapters.closed_loop import Setup, said_of_edges
     >>> said_of_edges({"our loop": Setup(80, 80.0)})
     'Every chosen penalty has a smaller and a larger one beside it that were tried.'
-    >>> said_of_edges({"our loop": Setup(80, 160.0)})
-    'At the edge of the penalties tried: our loop (160 of 40, 80, 160). Beyond it may be better.'
+    >>> said_of_edges({"our loop": Setup(80, 320.0)})
+    'At the edge of the penalties tried: our loop (320 of 10 to 320). Beyond it may be better.'
     """
     edges = [
-        f"{name} ({setups[name].strength:g} of {', '.join(f'{each:g}' for each in tried)})"
+        f"{name} ({setups[name].strength:g} of {min(tried):g} to {max(tried):g})"
         for name, tried in PENALTIES.items()
         if name in setups and setups[name].strength in (min(tried), max(tried))
     ]

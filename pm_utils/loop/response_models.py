@@ -24,7 +24,7 @@ from pm_utils.market import DISCOUNT_RATES
 FATIGUE = 0.02
 
 # Weights of `ResponseNets`: of products of customers and ads, and of what either does by itself.
-PRODUCTS, SINGLE = ("code", "levels"), ("inner.weight", "wide.weight", "appeal")
+OF_PRODUCTS, OF_SINGLES = ("code", "levels"), ("inner.weight", "wide.weight", "appeal")
 
 
 class ResponseNets(nn.Module):
@@ -367,7 +367,7 @@ def _penalties(
 ) -> list[tuple[nn.Parameter, Tensor]]:
     """Return each weight that is penalised, and how much of it goes to the gradient: (E, 1, 1)."""
     named, found = dict(nets.named_parameters()), []
-    for k, names in enumerate((PRODUCTS, SINGLE)):
+    for k, names in enumerate((OF_PRODUCTS, OF_SINGLES)):
         decays = [
             model.weight_decay[k] / n
             for model, n in zip(models, rows, strict=True)

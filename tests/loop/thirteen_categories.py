@@ -59,7 +59,7 @@ N, WEEKS, BANNERS = 500, 40, 120
 CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, frequency_cap=6)
 MENU = AdCatalogue.of(2)
 SETUPS = {name: closed_loop.Setup(BANNERS) for name in closed_loop.RULES} | {
-    name: closed_loop.Setup(BANNERS, strengths[0])
+    name: closed_loop.Setup(BANNERS, strengths[len(strengths) // 2])
     for name, strengths in closed_loop.PENALTIES.items()
 }
 FANS = np.arange(N) % 2 == 0  # of the new tone

@@ -1,8 +1,8 @@
 """Chapter 13: the shop's study before the campaign, and the strategies that compete in it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -28,26 +28,35 @@ from pm_utils.loop.customer_profiles import (
     learned_profile,
     no_profile,
     plain_profile,
+    profile_inputs,
     summarise_purchases,
 )
-from pm_utils.loop.planner import Prices, later_cost
+from pm_utils.loop.planner import Prices, cannibalisation_rate, later_cost
 from pm_utils.loop.reporting import attributed_profit
 from pm_utils.loop.response_data import ResponseLog, shuffled_exploration, subsample_negatives
-from pm_utils.loop.response_models import DeepResponse, LogisticResponse, RandomEffects
+from pm_utils.loop.response_models import (
+    DeepResponse,
+    LogisticResponse,
+    RandomEffects,
+    fit_side_by_side,
+)
 from pm_utils.loop.strategies import OneAd, ResponseStrategy, RFMRule, ShopKnowledge
 from pm_utils.market import Market, TruthParameters, Uniform
 from pm_utils.page.evidence import BACKING, RowEvidence
 from pm_utils.page.scoreboard import Contest
 
 NETWORK, LOGISTIC, ADS_ALONE = "our loop", "logistic targeting", "ads' own effects"
+LEARNED = "logistic on learned profile"
 RULES = {"send to all": OneAd, "RFM rule": RFMRule}
 PENALTIES = {  # of the penalty that is tuned for each size of the history
-    ADS_ALONE: (4.0, 12.0, 36.0),  # of all levels
-    LOGISTIC: (10.0, 40.0, 160.0),  # of products, against single effects
-    NETWORK: (40.0, 80.0, 160.0),  # weight decay
+    ADS_ALONE: (0.13, 0.4, 1.3, 4.0, 12.0, 36.0, 108.0),  # of all levels
+    LOGISTIC: (10.0, 40.0, 160.0, 640.0),  # of products, against single effects
+    LEARNED: (10.0, 40.0, 160.0, 640.0),
+    NETWORK: (10.0, 20.0, 40.0, 80.0, 160.0, 320.0),  # of all weights of products
 }
+WITH_VARIANTS = (LOGISTIC, NETWORK)  # those that are also told χ, or learn only χ
 
-ABOUT_NONE = 0.1  # below this share of units that switch, a network is as good as linear
+ABOUT_NONE = 0.1  # below this share of units that bend, a network is as good as linear
 
 
 @dataclass(frozen=True)
@@ -78,6 +87,10 @@ class World:
         Of the order history, over which old banners were shown.
     net : dict
         Settings of every `DeepResponse`.
+    profile_training : dict
+        What a scoreboard keeps of the profile's training.
+    earned : dict
+        What `history` has found, which takes long.
     """
 
     market: Market
@@ -87,6 +100,8 @@ class World:
     campaign: Campaign
     weeks: int
     net: dict[str, Any]
+    profile_training: dict[str, Any] = field(default_factory=dict)
+    earned: dict[int, float] = field(default_factory=dict, repr=False)
 
     @classmethod
     def open(
@@ -127,9 +142,11 @@ class World:
         past = summarise_purchases(orders, n, weeks)
         early = summarise_purchases(orders[orders["week"] < cut], n, cut)
         later = past.counts - early.counts
-        trained = learn_profile(early, later, epochs=epochs, seed=market.seed)
+        trained, history = learn_profile(early, later, epochs=epochs, seed=market.seed)
+        inputs = [torch.tensor(profile_inputs(past), dtype=torch.float32)]
+        record = history.record(switching=switching_share(trained, inputs))
         profile = learned_profile(trained, past)
-        return cls(market, past, profile, plain_profile(past), campaign, weeks, net)
+        return cls(market, past, profile, plain_profile(past), campaign, weeks, net, record)
 
     def banners(self, count: int, *, first: int = 0) -> ShopKnowledge:
         """Return what the shop knows with so many random banners per customer."""
@@ -140,11 +157,36 @@ class World:
 
     def history(self, count: int) -> float:
         """Return what so many random banners earned, as a rule a loss, dollars per customer."""
-        return exploration_profit(self.market, count, self.weeks)
+        if count not in self.earned:
+            self.earned[count] = exploration_profit(self.market, count, self.weeks)
+        return self.earned[count]
 
     def play(self, strategy: Strategy) -> Run:
         """Let a strategy run the campaign."""
         return run_campaign(self.market, strategy, self.campaign)
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """Which model shall learn from which old banners; see `TaughtModel.of`."""
+
+    world: World
+    shop: ShopKnowledge
+    name: str
+    strength: float
+    profile: Profile | None = None
+
+    def new_model(self, menu: AdCatalogue) -> DeepResponse | LogisticResponse:
+        """Return the model before it has learned."""
+        world, strength = self.world, self.strength
+        if self.name == NETWORK:
+            settings = {"seed": world.market.seed, "weight_decay": strength} | world.net
+            return DeepResponse(self.profile or world.profile, menu, **settings)
+        if self.name == ADS_ALONE:
+            ridge = (strength, 2.5 * strength)
+            return LogisticResponse(world.plain, menu, ridge=ridge, personal=False)
+        profile = world.profile if self.name == LEARNED else world.plain
+        return LogisticResponse(profile, menu, interaction=strength)
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,17 +228,26 @@ class TaughtModel:
         profile : Profile, optional
             What a network reads, by default the learned one.
         """
-        if name == NETWORK:
-            settings = {"seed": world.market.seed, "weight_decay": strength} | world.net
-            model = DeepResponse(profile or world.profile, menu, **settings)
-        elif name == LOGISTIC:
-            model = LogisticResponse(world.plain, menu, interaction=strength)
-        else:
-            ridge = (strength, 2.5 * strength)
-            model = LogisticResponse(world.plain, menu, ridge=ridge, personal=False)
-        made = RandomEffects(model, menu)
-        made.fit(shop.banners, ResponseLog.empty())
-        return cls(made, shop, menu)
+        return cls.all_of([Lesson(world, shop, name, strength, profile)], menu)[0]
+
+    @classmethod
+    def all_of(cls, lessons: Sequence["Lesson"], menu: AdCatalogue) -> "list[TaughtModel]":
+        """Teach several models, the networks among them side by side."""
+        models, nothing = [lesson.new_model(menu) for lesson in lessons], ResponseLog.empty()
+        nets: dict[tuple, list[int]] = {}  # those with equal layers can learn together
+        for at, model in enumerate(models):
+            if isinstance(model, DeepResponse):
+                nets.setdefault(model.nets.shape, []).append(at)
+        for some in nets.values():
+            logs = [(lessons[at].shop.banners.rows, nothing) for at in some]
+            fit_side_by_side([models[at] for at in some], logs)
+        made = []
+        for lesson, model in zip(lessons, models, strict=True):
+            effects = RandomEffects(model, menu)
+            taught = isinstance(model, DeepResponse)
+            effects.fit(lesson.shop.banners, nothing, model_is_fitted=taught)
+            made.append(cls(effects, lesson.shop, menu))
+        return made
 
     def strategy(self, menu: AdCatalogue | None = None, **options: Any) -> ResponseStrategy:
         """Return a strategy with a copy of the model; options as in `ResponseStrategy`."""
@@ -212,10 +263,28 @@ class TaughtModel:
 # --- What is chosen on other markets -------------------------------------------------------------
 
 
-def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> pd.DataFrame:
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What `try_history` found.
+
+    Attributes
+    ----------
+    table : DataFrame
+        One row per strategy: ``strategy``, ``banners``, ``strength``; ``campaign``, ``history`` and
+        their sum ``net``, dollars per customer over all rounds, means of the markets.
+    models : dict of lists of TaughtModel
+        With the best penalty: for each model that learns, one for each market.
+    """
+
+    table: pd.DataFrame
+    models: dict[str, list[TaughtModel]]
+
+
+def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> Trial:
     """Let all strategies play with a history of some size, each with its best penalty.
 
-    The penalty is that which earns most in the first round, in the mean of the markets.
+    The penalty is that which earns most in the first round, in the mean of the markets. From the
+    middle of `PENALTIES` on we go where more is earned, until both neighbours earn less.
 
     Explained in chapter ``closed-loop``.
 
@@ -229,35 +298,55 @@ def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> pd.
 
     Returns
     -------
-    DataFrame
-        One row per strategy: ``strategy``, ``banners``, ``strength``; ``campaign``, ``history`` and
-        their sum ``net``, dollars per customer over all rounds, means of the markets.
+    Trial
     """
     shops = [world.banners(banners) for world in worlds]
-    rows = []
+    rows, models = [], {}
     for name, rule in RULES.items():
         made = [rule(shop, menu, seed=world.market.seed) for world, shop in _pairs(worlds, shops)]
         rows.append([name, np.nan, _mean_profit(worlds, made)])
-    start = [replace(world, campaign=replace(world.campaign, rounds=1)) for world in worlds]
-    for name, strengths in PENALTIES.items():
-        taught = {
-            strength: [
-                TaughtModel.of(world, shop, menu, name, strength)
-                for world, shop in _pairs(worlds, shops)
-            ]
-            for strength in strengths
-        }
-        first = {
-            strength: _mean_profit(start, [each.strategy() for each in some])
-            for strength, some in taught.items()
-        }
-        best = max(first, key=first.__getitem__)
-        made = [each.strategy() for each in taught[best]]
+    for name in PENALTIES:
+        best, models[name] = _best_penalty(worlds, shops, menu, name)
+        made = [each.strategy() for each in models[name]]
         rows.append([name, best, _mean_profit(worlds, made)])
     table = pd.DataFrame(rows, columns=["strategy", "strength", "campaign"])
     table["banners"] = banners
     table["history"] = np.mean([world.history(banners) for world in worlds])
-    return table.assign(net=table["campaign"] + table["history"])
+    return Trial(table.assign(net=table["campaign"] + table["history"]), models)
+
+
+def _best_penalty(
+    worlds: Sequence[World], shops: Sequence[ShopKnowledge], menu: AdCatalogue, name: str
+) -> tuple[float, list[TaughtModel]]:
+    """Return the penalty that earns most in the first round, and the models taught with it."""
+    start = [replace(world, campaign=replace(world.campaign, rounds=1)) for world in worlds]
+    taught: dict[float, list[TaughtModel]] = {}
+
+    def first_round(strength: float) -> float:
+        if strength not in taught:  # networks learn all at once, side by side
+            some = PENALTIES[name] if name == NETWORK else [strength]
+            pairs = [(each, *pair) for each in some for pair in _pairs(worlds, shops)]
+            lessons = [Lesson(world, shop, name, each) for each, world, shop in pairs]
+            for lesson, model in zip(lessons, TaughtModel.all_of(lessons, menu), strict=True):
+                taught.setdefault(lesson.strength, []).append(model)
+        return _mean_profit(start, [each.strategy() for each in taught[strength]])
+
+    best = _climb(first_round, PENALTIES[name])
+    return best, taught[best]
+
+
+def _climb(earned: Callable[[float], float], strengths: Sequence[float]) -> float:
+    """Return a strength that earns more than those beside it, looking at as few as will do."""
+    found, at = {}, len(strengths) // 2
+    while True:
+        around = range(max(at - 1, 0), min(at + 2, len(strengths)))
+        for k in around:
+            if k not in found:
+                found[k] = earned(strengths[k])
+        best = max(around, key=found.__getitem__)
+        if best == at:
+            return strengths[at]
+        at = best
 
 
 def _pairs(worlds: Sequence[World], shops: Sequence[ShopKnowledge]) -> zip:
@@ -277,7 +366,7 @@ def best_setups(trials: pd.DataFrame) -> dict[str, Setup]:
     Parameters
     ----------
     trials : DataFrame
-        Rows of `try_history`.
+        Tables of `try_history`.
 
     Examples
     --------
@@ -293,20 +382,53 @@ def best_setups(trials: pd.DataFrame) -> dict[str, Setup]:
     return {row.strategy: Setup(int(row.banners), float(row.strength)) for row in best.itertuples()}
 
 
+def best_network(trials: pd.DataFrame) -> str:
+    """Return which loop with a network earns most, its history paid, on other markets.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    trials : DataFrame
+        Tables of `try_history`.
+    """
+    best = trials.groupby("strategy")["net"].max()
+    return str(best[[NETWORK, LEARNED]].idxmax())
+
+
 # --- Who plays -----------------------------------------------------------------------------------
 
 
 def learners(
-    world: World, menu: AdCatalogue, setups: Mapping[str, Setup]
-) -> dict[str, TaughtModel]:
-    """Return every model that competes, taught by the history that pays for it.
+    worlds: Sequence[World], menu: AdCatalogue, setups: Mapping[str, Setup]
+) -> dict[World, dict[str, TaughtModel]]:
+    """Return for each market every model that competes, taught by the history that pays for it.
 
     Explained in chapter ``closed-loop``.
     """
-    shops = {count: world.banners(count) for count in {setups[name].banners for name in PENALTIES}}
+    lessons = []
+    for world in worlds:
+        counts = {setups[name].banners for name in PENALTIES}
+        shops = {count: world.banners(count) for count in counts}
+        for name in PENALTIES:
+            lessons.append(Lesson(world, shops[setups[name].banners], name, setups[name].strength))
+    taught: dict[World, dict[str, TaughtModel]] = {world: {} for world in worlds}
+    for lesson, model in zip(lessons, TaughtModel.all_of(lessons, menu), strict=True):
+        taught[lesson.world][lesson.name] = model
+    return taught
+
+
+def learners_tried(
+    worlds: Sequence[World], trials: Sequence[Trial], setups: Mapping[str, Setup]
+) -> dict[World, dict[str, TaughtModel]]:
+    """Return what `learners` would for the markets that histories were tried on, not fitted again.
+
+    Explained in chapter ``closed-loop``.
+    """
+    by_size = {int(trial.table["banners"].iloc[0]): trial.models for trial in trials}
     return {
-        name: TaughtModel.of(world, shops[setups[name].banners], menu, name, setups[name].strength)
-        for name in PENALTIES
+        world: {name: by_size[setups[name].banners][name][at] for name in PENALTIES}
+        for at, world in enumerate(worlds)
     }
 
 
@@ -318,22 +440,30 @@ def competing_strategies(
     Explained in chapter ``closed-loop``.
     """
     seed, made = world.market.seed, {}
+    shops = {setups[name].banners: learner.shop for name, learner in taught.items()}
     for name, rule in RULES.items():
-        made[name] = rule(world.banners(setups[name].banners), menu, seed=seed)
+        count = setups[name].banners
+        made[name] = rule(shops.get(count) or world.banners(count), menu, seed=seed)
     for name, learner in taught.items():
         made[name] = learner.strategy()
-    for name in (LOGISTIC, NETWORK):
-        made[f"{name}, χ only"] = taught[name].strategy(relearn=False)
-    return made
+    return made | chi_only(taught)
+
+
+def chi_only(taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
+    """Return the learners that learn responses once, and before each round only χ again.
+
+    Explained in chapter ``closed-loop``.
+    """
+    return {f"{name}, χ only": taught[name].strategy(relearn=False) for name in WITH_VARIANTS}
 
 
 def told_displacement(world: World, taught: Mapping[str, TaughtModel]) -> dict[str, Strategy]:
-    """Return both learners with the true share of displaced orders told, learning on or not.
+    """Return the learners with the true share of displaced orders told, learning on or not.
 
     Explained in chapter ``closed-loop``.
     """
     truth, made = world.market.truth.displacement, {}
-    for name in (LOGISTIC, NETWORK):
+    for name in WITH_VARIANTS:
         made[f"{name}, told χ"] = taught[name].strategy(displacement=truth)
         made[f"{name}, told χ, learns no more"] = taught[name].strategy(
             displacement=truth, relearn=False
@@ -341,26 +471,93 @@ def told_displacement(world: World, taught: Mapping[str, TaughtModel]) -> dict[s
     return made
 
 
-def nulls(world: World, menu: AdCatalogue, setup: Setup, count: int) -> dict[str, Strategy]:
-    """Return our loop taught by banners whose outcomes were dealt out anew, `count` times.
+def nulls(
+    worlds: Sequence[World],
+    menu: AdCatalogue,
+    setups: Mapping[str, Setup],
+    taught: Mapping[World, Mapping[str, TaughtModel]],
+    count: int,
+    *,
+    name: str = NETWORK,
+) -> dict[World, dict[str, Strategy]]:
+    """Return a loop taught by outcomes that were dealt out anew, `count` times in each market.
+
+    It learns as the loop that is judged does, from as many banners and, before each round, from its
+    own campaign; who saw what says nothing in either.
 
     Explained in chapter ``closed-loop``.
     """
-    shop, made = world.banners(setup.banners), {}
-    for number in range(1, count + 1):
-        rng = np.random.default_rng([world.market.seed, 13, number])
-        dealt = replace(shop, banners=shuffled_exploration(shop.banners, rng))
-        learner = TaughtModel.of(world, dealt, menu, NETWORK, setup.strength)
-        made[f"null {number}"] = learner.strategy(null=True)
+    lessons, dealers = [], []
+    for world in worlds:
+        shop = taught[world][name].shop
+        for number in range(1, count + 1):
+            rng = np.random.default_rng([world.market.seed, 13, number])
+            dealt = replace(shop, banners=shuffled_exploration(shop.banners, rng))
+            lessons.append(Lesson(world, dealt, name, setups[name].strength))
+            dealers.append(rng)
+    learned = TaughtModel.all_of(lessons, menu)
+    made: dict[World, dict[str, Strategy]] = {world: {} for world in worlds}
+    for lesson, learner, rng in zip(lessons, learned, dealers, strict=True):
+        number = len(made[lesson.world]) + 1
+        made[lesson.world][f"null {number}"] = learner.strategy(shuffle=rng)
     return made
+
+
+def loops_that_read(
+    worlds: Sequence[World],
+    menu: AdCatalogue,
+    setup: Setup,
+    taught: Mapping[World, Mapping[str, TaughtModel]],
+    profile_of: Callable[[World], Profile],
+) -> dict[World, TaughtModel]:
+    """Return our loop with other knowledge of the customers, taught by its old banners.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    worlds : sequence of World
+    menu : AdCatalogue
+    setup : Setup
+        Of our loop.
+    taught : mapping
+        From `learners`, by market.
+    profile_of : callable
+        Gives what it reads in a market, as `blind_profile` or `true_profile`.
+    """
+    lessons = [
+        Lesson(world, taught[world][NETWORK].shop, NETWORK, setup.strength, profile_of(world))
+        for world in worlds
+    ]
+    return dict(zip(worlds, TaughtModel.all_of(lessons, menu), strict=True))
+
+
+def blind_profile(world: World) -> Profile:
+    """Return what the till knows, nothing of what was bought.
+
+    Explained in chapter ``closed-loop``.
+    """
+    return no_profile(world.past)
+
+
+def true_profile(world: World) -> Profile:
+    """Return what no shop knows: true interest, price sensitivity and engagement.
+
+    Explained in chapter ``closed-loop``.
+    """
+    hidden = world.market.truth_of_customers
+    known = np.column_stack([hidden.price_sensitivity, hidden.engagement])
+    traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
+    affinity = np.arctanh(np.clip(hidden.interest, -0.98, 0.98))
+    return Profile(traits.astype(np.float32), affinity)
 
 
 def build_up(
     world: World,
     menu: AdCatalogue,
     templates: AdCatalogue,
-    setup: Setup,
     learner: TaughtModel,
+    blind: TaughtModel,
     *,
     archive: int = 30,
 ) -> dict[str, ResponseStrategy]:
@@ -373,9 +570,8 @@ def build_up(
     world : World
     menu, templates : AdCatalogue
         Ads written by the network, and by templates.
-    setup : Setup
-    learner : TaughtModel
-        The network of our loop.
+    learner, blind : TaughtModel
+        The network of our loop, and one that reads `blind_profile`.
     archive : int
         Ads that a shop without a studio has.
 
@@ -385,9 +581,7 @@ def build_up(
         Named by what is added; the last is our loop.
     """
     few = templates.archive(archive, np.random.default_rng([world.market.seed, 30]))
-    blind = no_profile(world.past)
-    unknown = TaughtModel.of(world, learner.shop, menu, NETWORK, setup.strength, blind).alike()
-    alike = learner.alike()
+    unknown, alike = blind.alike(), learner.alike()
     once = {"relearn": False, "displacement": 0.0}
     return {
         "30 old ads": unknown.strategy(few, paced=False, **once),
@@ -402,20 +596,19 @@ def build_up(
 
 
 def privileged(
-    world: World, menu: AdCatalogue, setup: Setup, learner: TaughtModel
+    world: World, learner: TaughtModel, wiser: TaughtModel
 ) -> dict[str, ResponseStrategy]:
     """Return our loop with something that no shop knows: what ads cost later, and tastes too.
 
     Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    world : World
+    learner, wiser : TaughtModel
+        The network of our loop, and one that reads `true_profile`.
     """
-    market, weeks = world.market, world.campaign.rounds * world.campaign.weeks
-    hidden = market.truth_of_customers
-    later = later_cost(market, weeks // 2)
-    known = np.column_stack([hidden.price_sensitivity, hidden.engagement])
-    traits = np.hstack([world.profile.traits, (known - known.mean(0)) / known.std(0)])
-    affinity = np.arctanh(np.clip(hidden.interest, -0.98, 0.98))
-    all_known = Profile(traits.astype(np.float32), affinity)
-    wiser = TaughtModel.of(world, learner.shop, menu, NETWORK, setup.strength, all_known)
+    later = later_cost(world.market, world.campaign.rounds * world.campaign.weeks // 2)
     return {
         "told what ads cost later": learner.strategy(annoyance=later),
         "told tastes as well": wiser.strategy(annoyance=later),
@@ -465,11 +658,23 @@ def learning_curve(
     done = History(
         validation=curve.iloc[1:].tolist(), steps=model.history.steps, rows=model.history.rows
     )
-    inputs = torch.cat([model.traits, model.affinity[:, :1]], 1)
-    units = switching_share(
-        lambda rows: torch.relu(model.nets.inner(rows.expand(model.members, -1, -1))[0]), [inputs]
-    )
-    return curve, done.record(switching=units)
+    return curve, done.record(switching=_bending_share(model))
+
+
+@torch.no_grad()
+def _bending_share(model: DeepResponse) -> float:
+    """Return the share of hidden units that bend between customers; a line may stand for the rest.
+
+    A tanh has a slope of 1 where nothing comes in. A unit bends when its slope is above and below
+    four fifths for more than 1 % of the pairs of customer and category each.
+    """
+    shares = []
+    for category in range(model.categories):
+        x = torch.cat([model.traits, model.affinity[:, [category]]], 1)
+        slope = 1 - torch.tanh(model.nets.inner(x.expand(model.members, -1, -1))) ** 2
+        shares.append((slope < 0.8).float().mean(1))  # (members, hidden)
+    share = torch.stack(shares).mean(0)
+    return float(((share > 0.01) & (share < 0.99)).float().mean())
 
 
 def interest_found(affinity: np.ndarray, world: World) -> float:
@@ -492,7 +697,11 @@ def totals(runs: Sequence[Mapping[str, Run]]) -> pd.DataFrame:
 
 
 def paid_histories(
-    worlds: Sequence[World], setups: Mapping[str, Setup], names: Sequence[str]
+    worlds: Sequence[World],
+    setups: Mapping[str, Setup],
+    names: Sequence[str],
+    *,
+    null_of: str = NETWORK,
 ) -> pd.DataFrame:
     """Return what the old banners of each strategy earned, as a rule a loss: a row for each market.
 
@@ -505,13 +714,15 @@ def paid_histories(
         Of the strategies that were tuned; variants and nulls have the history of theirs.
     names : sequence of str
         Strategies.
+    null_of : str
+        Whose outcomes the nulls' were.
 
     Returns
     -------
     DataFrame
         Dollars per customer.
     """
-    own = {name: NETWORK if name.startswith("null") else name.split(",")[0] for name in names}
+    own = {name: null_of if name.startswith("null") else name.split(",")[0] for name in names}
     counts = {name: setups[own[name]].banners for name in names}
     paid = {count: [world.history(count) for world in worlds] for count in set(counts.values())}
     return pd.DataFrame({name: paid[count] for name, count in counts.items()})
@@ -521,9 +732,11 @@ def enter_strategies(
     contest: Contest,
     test: Mapping[str, pd.DataFrame],
     validation: Mapping[str, float],
-    training: dict[str, Any],
+    training: Mapping[str, dict[str, Any]],
 ) -> None:
     """Enter all strategies of a contest, each as what it is.
+
+    A strategy is deep where a network is part of it, be it only the one that made its profile.
 
     Explained in chapter ``closed-loop``.
 
@@ -534,23 +747,80 @@ def enter_strategies(
         By metric: a column for each strategy, a row for each market.
     validation : mapping
         Figures by name; the nulls need none.
-    training : dict
-        From `learning_curve`, of the network before the first round.
+    training : mapping of dict
+        By `LEARNED` and `NETWORK`: of the profile, and from `learning_curve`, of the network before
+        the first round.
     """
     for name in next(iter(test.values())):
         kind = _kind(name)
         figures = {metric: table[name].mean() for metric, table in test.items()}
         score = None if kind == "null" else validation[name]
-        record = training if kind == "deep" else None
+        record = training[name.split(",")[0]] if kind == "deep" else None
         contest.enter(name, kind, test=figures, validation=score, training=record)
 
 
 def _kind(name: str) -> str:
     if name.startswith("null"):
         return "null"
-    if name.startswith(NETWORK):
+    if name.startswith((NETWORK, LEARNED)):
         return "deep"
     return "naive" if name in RULES else "classical"
+
+
+def gains_by_round(
+    runs: Sequence[Mapping[str, Run]], opened: Sequence[Mapping[str, Run]]
+) -> dict[str, np.ndarray]:
+    """Return what our loop earns more than the open loop, and more than when it learns χ only.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    runs, opened : sequences of dict of Run
+        Campaigns by strategy, of the same markets; the second have the ``open loop``.
+
+    Returns
+    -------
+    dict of arrays of shape (R, rounds)
+        Dollars per treated customer.
+    """
+    gains: dict[str, list[np.ndarray]] = {"closed − open": [], "closed − χ only": []}
+    for done, of_open in zip(runs, opened, strict=True):
+        ours = done[NETWORK].true_profit
+        gains["closed − open"].append(ours - of_open["open loop"].true_profit)
+        gains["closed − χ only"].append(ours - done[f"{NETWORK}, χ only"].true_profit)
+    return {name: np.array(gain) for name, gain in gains.items()}
+
+
+def displacement_by_round(pairs: Sequence[tuple[Mapping[str, Run], World]]) -> pd.DataFrame:
+    """Return χ as our loop measures it after each round, and what foresight would say.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    pairs : sequence of (dict of Run, World)
+        Campaigns by strategy, and their market.
+
+    Returns
+    -------
+    DataFrame
+        Means over markets, a column for each round: by the orders that have come (``known``), and
+        with those to come, each dated by its click (``foresight``).
+    """
+    logs = [(done[NETWORK].log, world.past.rate) for done, world in pairs]
+    rounds = range(1, len(pairs[0][0][NETWORK].true_profit) + 1)
+    table = pd.DataFrame(index=["known", "foresight"])
+    for over in rounds:
+        for name in table.index:
+            rates = [
+                cannibalisation_rate(
+                    log.until(over * log.weeks), rate, foresight=name == "foresight"
+                )
+                for log, rate in logs
+            ]
+            table.loc[name, f"χ after round {over}"] = np.mean(rates)
+    return table
 
 
 def books_error(
@@ -611,19 +881,19 @@ def said_of_bends(switching: float) -> str:
     Parameters
     ----------
     switching : float
-        Share of hidden units that switch between customers, from `learning_curve`.
+        Share of hidden units that bend between customers, from `learning_curve`.
 
     Examples
     --------
     >>> from pm_utils.chapters.closed_loop import said_of_bends
     >>> said_of_bends(0.5)
-    'Of its hidden units 50 % switch between customers; the others are straight lines or nothing.'
+    'Of its hidden units 50 % bend between customers; a straight line could stand for the others.'
     """
-    share = f"Of its hidden units {switching:.0%} switch between customers".replace("%", " %")
+    share = f"Of its hidden units {switching:.0%} bend between customers".replace("%", " %")
     if switching >= ABOUT_NONE:
-        return f"{share}; the others are straight lines or nothing."
+        return f"{share}; a straight line could stand for the others."
     return (
-        f"{share}: the penalty that pays has made g linear, or nearly so. What is called a network "
+        f"{share}: the penalties have made it linear, or nearly so. What is called a network "
         "here is then a regression of low rank on a learned profile, and its comparison with "
         "logistic targeting is one between two nearly linear models."
     )
@@ -644,11 +914,11 @@ def said_of_edges(setups: Mapping[str, Setup]) -> str:
     >>> from pm_utils.chapters.closed_loop import Setup, said_of_edges
     >>> said_of_edges({"our loop": Setup(80, 80.0)})
     'Every chosen penalty has a smaller and a larger one beside it that were tried.'
-    >>> said_of_edges({"our loop": Setup(80, 160.0)})
-    'At the edge of the penalties tried: our loop (160 of 40, 80, 160). Beyond it may be better.'
+    >>> said_of_edges({"our loop": Setup(80, 320.0)})
+    'At the edge of the penalties tried: our loop (320 of 10 to 320). Beyond it may be better.'
     """
     edges = [
-        f"{name} ({setups[name].strength:g} of {', '.join(f'{each:g}' for each in tried)})"
+        f"{name} ({setups[name].strength:g} of {min(tried):g} to {max(tried):g})"
         for name, tried in PENALTIES.items()
         if name in setups and setups[name].strength in (min(tried), max(tried))
     ]

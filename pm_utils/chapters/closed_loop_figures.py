@@ -12,6 +12,7 @@ from pm_utils.page import plots
 STYLES = {
     "oracle": ("limit", "-"),
     "our loop": ("deep", "-"),
+    "logistic on learned profile": ("deep", "--"),
     "logistic targeting": ("classical", "-"),
     "ads' own effects": ("classical", ":"),
     "RFM rule": ("naive", "-"),
@@ -96,6 +97,29 @@ def rounds_figure(true: dict[str, np.ndarray]) -> Figure:
         panel.axhline(0, color=plots.INK, linewidth=0.8)
         plots.grid(panel).set(xlabel="round", ylabel=label, xticks=rounds)
     figure.legend(loc="outside upper center", ncols=3)
+    return figure
+
+
+def relearning_figure(gains: dict[str, np.ndarray]) -> Figure:
+    """Draw what strategies earn more than another, round by round: means, 95 % intervals, markets.
+
+    Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    gains : dict of arrays of shape (R, rounds)
+        Dollars per customer, each market's less that of the other strategy in the same market.
+    """
+    figure, panels = plt.subplots(1, len(gains), figsize=(7, 2.8), sharey=True, squeeze=False)
+    for panel, (name, gain) in zip(panels[0], gains.items(), strict=True):
+        gain = numbers(gain, name, ndim=2)
+        rounds, hue = np.arange(1, gain.shape[1] + 1), plots.COLORS["deep"]
+        mean, half = np.array([mean_and_margin(each) for each in gain.T]).T
+        panel.plot(rounds, gain.T, color=plots.INK, alpha=0.25, linewidth=0.8)
+        panel.errorbar(rounds, mean, half, fmt="o-", color=hue, capsize=3, markersize=4)
+        panel.axhline(0, color=plots.INK, linewidth=0.8)
+        plots.grid(panel).set(title=name, xlabel="round", xticks=rounds)
+    panels[0, 0].set(ylabel="$ per customer")
     return figure
 
 

@@ -29,6 +29,7 @@ import numpy as np
 
 from pm_utils.inputs import aligned, booleans, like, numbers, probabilities, whole_numbers
 from pm_utils.market import Market, WeekOutcome
+from pm_utils.market.dynamics import MarketState
 from pm_utils.measurement.ab_tests import Comparison, cuped, two_means
 
 ASSIGN_STREAM = 1301
@@ -143,14 +144,16 @@ class WeekView:
 
 @dataclass(eq=False)
 class Log:
-    """What the shop sees of a campaign so far.
+    """A campaign so far; `rows` and `arrivals` give of it what the shop sees by now.
 
     Attributes
     ----------
     treated : (N,) bool
     shown : list of dict of arrays of shape (n,)
         For each week, a row per customer who saw an ad: ``customer``, ``creative``,
-        ``impressions``, ``fatigue`` (before the week), ``clicks``, ``conversions``.
+        ``impressions``, ``fatigue`` (before the week), ``clicks``, ``conversions`` (orders that
+        follow these clicks, also those still to come) and ``late`` of shape (n, L - 1): how many of
+        them come 1, 2, ... weeks after the click. Without ``late``, all come in its week.
     orders, profit : lists of arrays of shape (N,)
         For each week, orders and profit of every customer, be they due to an ad or not.
     weeks : int
@@ -167,6 +170,19 @@ class Log:
     {'customer': [0, 1, 1], 'clicks': [1, 0, 1], 'week': [0, 0, 1]}
     >>> log.rows(first=1)["week"].tolist()  # weeks keep their number
     [1]
+
+    Of two orders after the clicks of a week, one comes a week later: until then nobody knows of it.
+
+    >>> log = Log(treated=np.array([True, False]), weeks=1)
+    >>> one, two, none = np.array([0]), np.array([2]), np.zeros(0, int)
+    >>> log.shown.append({"customer": one, "conversions": two, "late": np.array([[1, 0, 0]])})
+    >>> log.rows()["conversions"].tolist()
+    [1]
+    >>> log.shown.append({"customer": none, "conversions": none, "late": np.zeros((0, 3), int)})
+    >>> log.rows()["conversions"].tolist()
+    [2]
+    >>> log.arrivals().tolist()  # by week and customer
+    [[1.0, 0.0], [1.0, 0.0]]
     """
 
     treated: np.ndarray
@@ -177,6 +193,8 @@ class Log:
 
     def rows(self, first: int = 0, last: int | None = None) -> dict[str, np.ndarray]:
         """Return the rows of some weeks as one table, with their ``week``.
+
+        Orders that have not come by the end of the log are not in ``conversions``.
 
         Raises
         ------
@@ -192,7 +210,34 @@ class Log:
                 raise ValueError(f"week {number}: {told} rows; give as many of each")
         rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         weeks = first + np.arange(len(parts))
-        return rows | {"week": np.repeat(weeks, [len(part["customer"]) for part in parts])}
+        week = np.repeat(weeks, [len(part["customer"]) for part in parts])
+        if "late" in rows:
+            late = rows.pop("late")
+            to_come = week[:, None] + np.arange(1, late.shape[1] + 1) >= len(self.shown)
+            rows["conversions"] = rows["conversions"] - (late * to_come).sum(1)
+        return rows | {"week": week}
+
+    def until(self, week: int) -> "Log":
+        """Return what was known when a week began.
+
+        Raises
+        ------
+        ValueError
+            When the log is shorter.
+        """
+        week = int(whole_numbers(week, "week", high=len(self.shown)))
+        parts = (self.shown[:week], self.orders[:week], self.profit[:week])
+        return Log(self.treated, self.weeks, *parts)
+
+    def arrivals(self) -> np.ndarray:
+        """Return orders that followed a click, in the week in which they came → (weeks, N)."""
+        came = np.zeros((len(self.shown), len(self.treated)))
+        for week, part in enumerate(self.shown):
+            late = part.get("late", np.zeros((len(part["customer"]), 0)))
+            by_week = [part["conversions"] - late.sum(1), *late.T]
+            for after, orders in enumerate(by_week[: len(came) - week]):
+                np.add.at(came[week + after], part["customer"], orders)
+        return came
 
 
 @runtime_checkable
@@ -511,9 +556,9 @@ def run_campaign(market: Market, strategy: Strategy, campaign: Campaign) -> Run:
             )
             true[t] += profit[treated & state.alive].sum() / size
             shown[t] += impressions.sum() / size
-            before = state.fatigue
+            before = state
             state, out = market.step(state, creative, impressions)
-            _note(log, creative, before, out)
+            _note(log, creative, before, state, out)
     return Run(true, shown, log)
 
 
@@ -524,12 +569,19 @@ def _check(impressions: np.ndarray, treated: np.ndarray, campaign: Campaign, lef
         raise ValueError("more impressions than the budget or a customer's week allows")
 
 
-def _note(log: Log, creative: np.ndarray, fatigue: np.ndarray, out: WeekOutcome) -> None:
-    """Add a week to the log: only what a shop can see."""
+def _note(
+    log: Log, creative: np.ndarray, before: MarketState, after: MarketState, out: WeekOutcome
+) -> None:
+    """Add a week to the log: only what a shop can see, now or once the orders have come.
+
+    What the week has added to the orders due later comes late. An order that an ad displaces would
+    have come in the week of the click anyway, and does.
+    """
     who = np.flatnonzero(out.impressions)
     row = {"customer": who, "creative": creative[who], "impressions": out.impressions[who]}
-    row |= {"fatigue": fatigue[who], "clicks": out.clicks[who]}
-    log.shown.append(row | {"conversions": out.conversions[who]})
+    row |= {"fatigue": before.fatigue[who], "clicks": out.clicks[who]}
+    late = (after.pending[:, :-1, 0] - before.pending[:, 1:, 0])[who].round().astype(int)
+    log.shown.append(row | {"conversions": out.conversions[who], "late": late})
     log.orders.append(out.organic_orders + out.ad_orders)
     log.profit.append(out.profit)
 

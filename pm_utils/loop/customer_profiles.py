@@ -13,7 +13,7 @@ from torch.nn.functional import log_softmax
 from pm_utils.customers.networks import UserProfileNet
 from pm_utils.inputs import aligned, booleans, columns, numbers, probabilities, whole_numbers
 from pm_utils.learning.standardise import standard_scores
-from pm_utils.learning.training import fit, predict
+from pm_utils.learning.training import History, fit, predict
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,7 +230,7 @@ def category_loss(logits: Tensor, counts: Tensor) -> Tensor:
 
 def learn_profile(
     early: PurchaseSummary, late: np.ndarray, *, epochs: int, seed: int
-) -> UserProfileNet:
+) -> tuple[UserProfileNet, History]:
     """Train a profile to foretell the categories of later orders.
 
     Parameters
@@ -243,7 +243,7 @@ def learn_profile(
 
     Returns
     -------
-    UserProfileNet
+    UserProfileNet, History
 
     Raises
     ------
@@ -258,9 +258,9 @@ def learn_profile(
     >>> coupons, weeks_ago = np.array([0.0, 0.1, 0.2]), np.ones(3)
     >>> counts = 1 + 5 * np.eye(3, 12, dtype=int)  # each likes one category
     >>> past = PurchaseSummary(rate, value, coupons, weeks_ago, counts, weeks=10)
-    >>> net = learn_profile(past, counts, epochs=1, seed=0)
-    >>> learned_profile(net, past).traits.shape  # the plain profile's 6, and 32 hidden units
-    (3, 38)
+    >>> net, history = learn_profile(past, counts, epochs=1, seed=0)
+    >>> learned_profile(net, past).traits.shape  # the plain profile's 6, and 3 components
+    (3, 9)
     """
     aligned(early=early.counts, late=late)  # the history carries no index: rows by place
     late = numbers(late, "late", low=0, ndim=2)
@@ -268,8 +268,8 @@ def learn_profile(
     inputs = [torch.tensor(profile_inputs(early), dtype=torch.float32)]
     net = UserProfileNet(inputs[0].shape[1], 64, late.shape[1], dropout=0.1)
     target = torch.tensor(late, dtype=torch.float32)
-    fit(net, inputs, target, loss=category_loss, epochs=epochs, learning_rate=1e-2, seed=seed)
-    return net
+    settings = {"epochs": epochs, "learning_rate": 1e-2, "seed": seed}
+    return net, fit(net, inputs, target, loss=category_loss, **settings)
 
 
 @dataclass(frozen=True, eq=False)
@@ -331,16 +331,25 @@ def plain_profile(past: PurchaseSummary, *, components: int = 6, strength: float
     whole_numbers(components, "components", low=1)
     affinity = np.log(against_all(shares))
     apart = np.sqrt(against_all(shares)) - 1
-    main = np.linalg.svd(apart - apart.mean(0), full_matrices=False)[0][:, :components]
-    traits = standard_scores(np.column_stack([_basics(past), main])).numpy()
+    traits = standard_scores(
+        np.column_stack([_basics(past), _main_components(apart, components)])
+    ).numpy()
     return Profile(traits, affinity.astype(np.float32))
 
 
-def learned_profile(net: UserProfileNet, past: PurchaseSummary) -> Profile:
-    """Return the network's hidden profile beside the plain one, and the shares it foretells."""
+def _main_components(values: np.ndarray, count: int) -> np.ndarray:
+    return np.linalg.svd(values - values.mean(0), full_matrices=False)[0][:, :count]
+
+
+def learned_profile(net: UserProfileNet, past: PurchaseSummary, *, components: int = 6) -> Profile:
+    """Return what a network has learned beside the plain profile, and the shares it foretells.
+
+    Of its 32 hidden units we take principal components: few clicks cannot tell 32 traits apart.
+    """
+    whole_numbers(components, "components", low=1)
     inputs = [torch.tensor(profile_inputs(past), dtype=torch.float32)]
     shares = torch.softmax(predict(net, inputs), 1).numpy()
-    hidden = predict(net.profile, inputs).numpy()
+    hidden = _main_components(predict(net.profile, inputs).numpy(), components)
     traits = np.hstack([plain_profile(past).traits, standard_scores(hidden).numpy()])
     return Profile(traits, np.log(shares / shares.mean(0)).astype(np.float32))
 

@@ -42,13 +42,16 @@ class Prices:
         return cls(truth.margin, truth.promoted_share, truth.impression_cost)
 
 
-def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> float:
+def cannibalisation_rate(
+    log: Log, rate: np.ndarray, *, prior: float = 0.5, foresight: bool = False
+) -> float:
     r"""Estimate which share of ads' orders takes the place of an order that came anyway, χ.
 
-    Per round, a customer with baseline λ̂ has orders y of any kind and c that followed a click. If
-    an ad's order displaces one that comes anyway with probability χ,
-    :math:`E[y - w b \hatλ - c] = -χ (1 - e^{-b \hatλ}) c` over w weeks; the holdout measures b, how
-    far the baseline has moved for all. χ is the least-squares slope, shrunk to 0.
+    Per round, a customer with baseline λ̂ has orders y of any kind and c that followed a click. Both
+    are counted when they come: what is still to come nobody knows. If an ad's order displaces one
+    that comes anyway with probability χ, :math:`E[y - w b \hatλ - c] = -χ (1 - e^{-b \hatλ}) c`
+    over w weeks; the holdout measures b, how far the baseline has moved for all. χ is the
+    least-squares slope, shrunk to 0.
 
     Explained in chapter ``closed-loop``.
 
@@ -59,6 +62,9 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
         λ̂ from the history.
     prior : float
         Standard deviation of χ around 0 before any data.
+    foresight : bool
+        Count c in the week of the click, orders to come among them, as no shop can: only to see
+        what that would change.
 
     Raises
     ------
@@ -90,9 +96,12 @@ def cannibalisation_rate(log: Log, rate: np.ndarray, *, prior: float = 0.5) -> f
     numbers(prior, "prior", above=0)
     if not holdout.any():
         raise ValueError(f"all {len(rate):,} customers are treated: nobody is held out to compare")
-    conversions = np.zeros((rounds, len(rate)))
-    for week, part in enumerate(log.shown):
-        np.add.at(conversions[week // w], part["customer"], part["conversions"])
+    known = log.arrivals()
+    if foresight:
+        known = np.zeros_like(known)
+        for week, part in enumerate(log.shown):
+            np.add.at(known[week], part["customer"], part["conversions"])
+    conversions = known[: rounds * w].reshape(rounds, w, -1).sum(1)
     orders = np.array([np.sum(log.orders[t * w : (t + 1) * w], axis=0) for t in range(rounds)])
     drift = orders[:, holdout].sum() / (rounds * w * rate[holdout].sum())
     residual = orders - w * drift * rate - conversions

@@ -2,7 +2,8 @@
 
 Nothing here reads the market's truth."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -22,12 +23,16 @@ from pm_utils.market import DISCOUNT_RATES
 # By how much a logit falls with each ad lately seen: a guess, until a campaign tells.
 FATIGUE = 0.02
 
+# Weights of `ResponseNets`: of products of customers and ads, and of what either does by itself.
+OF_PRODUCTS, OF_SINGLES = ("code", "levels"), ("inner.weight", "wide.weight", "appeal")
+
 
 class ResponseNets(nn.Module):
     """E networks side by side: a customer's code against an ad's embedding, for clicks and orders.
 
-    The code reads the customer's traits and affinity to the ad's category, so that what the looks
-    of an ad are worth may depend on the interest in its product.
+    A hidden layer reads the customer's traits and affinity to the ad's category. From it and from
+    what it reads come the code, so that what the looks of an ad are worth may depend on the
+    interest in its product, and what the customer does with any ad of the category.
 
     Explained in chapter ``closed-loop``.
 
@@ -59,14 +64,33 @@ class ResponseNets(nn.Module):
         self.levels = nn.Parameter(0.1 * torch.randn(members, levels, 2 * width))
         self.appeal = nn.Parameter(torch.zeros(members, levels, 2))
         base = torch.tensor([-3.5, -2.5]).repeat(members, 1, 1)
-        self.wide = StackedLinear(torch.zeros(members, reads, 2), base)
+        self.wide = StackedLinear(torch.zeros(members, hidden + reads, 2), base)
         self.fatigue_effect = nn.Parameter(torch.full((members, 1), FATIGUE))
+
+    @property
+    def shape(self) -> tuple[torch.Size, ...]:
+        """Return the shapes of all weights of one network."""
+        return tuple(weight.shape[1:] for weight in self.parameters())
+
+    @classmethod
+    def joined(cls, parts: Sequence["ResponseNets"]) -> "ResponseNets":
+        """Return one set with copies of the networks of several sets, one after another."""
+        whole = deepcopy(parts[0])
+        for weight, *others in zip(*(part.parameters() for part in [whole, *parts]), strict=True):
+            weight.data = torch.cat([other.detach() for other in others])
+        return whole
+
+    @torch.no_grad()
+    def write_back(self, parts: Sequence["ResponseNets"]) -> None:
+        """Copy the weights back to the sets that were `joined`."""
+        for weight, *others in zip(*(part.parameters() for part in [self, *parts]), strict=True):
+            for other, own in zip(others, weight.split([len(o) for o in others]), strict=True):
+                other.copy_(own)
 
     def encode_customers(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Customer and category x (E, B, R) → codes (E, B, 2, W), wide logits (E, B, 2)."""
-        hidden = torch.relu(self.inner(x))
-        codes = torch.cat([hidden, x], 2) @ self.code
-        return codes.unflatten(2, (2, -1)), self.wide(x)
+        known = torch.cat([torch.tanh(self.inner(x)), x], 2)
+        return (known @ self.code).unflatten(2, (2, -1)), self.wide(known)
 
     def embed_ads(self, one_hot: Tensor) -> tuple[Tensor, Tensor]:
         """Levels of ads as 0 and 1, (E, B, L) → embeddings (E, B, 2, W), appeal (E, B, 2)."""
@@ -118,7 +142,7 @@ class DeepResponse:
         Adam's largest step, a third of it after the first fit.
     weight_decay, single_decay : float
         The penalty of half the squared weights, in nats: of all that makes products of customers
-        and ads, and of what either does by itself, which few rows can tell.
+        and ads, and of the hidden layer and what either does by itself, which few rows can tell.
     seed : int
 
     Examples
@@ -168,14 +192,6 @@ class DeepResponse:
         sizes = {"hidden": hidden, "width": width}
         widths = profile.traits.shape[1], self.one_hot.shape[1]
         self.nets = ResponseNets(members, *widths, **sizes)
-        products, single = {"inner.weight", "code", "levels"}, {"wide.weight", "appeal"}
-        named = dict(self.nets.named_parameters())
-        groups = [
-            {"params": [named[name] for name in sorted(products)]},
-            {"params": [named[name] for name in sorted(single)]},
-            {"params": [named[name] for name in sorted(set(named) - products - single)]},
-        ]  # the last is not penalised
-        self.optimizer = torch.optim.Adam(groups, lr=learning_rate, fused=True)
         self.steps, self.rate = (first_steps, steps), (learning_rate, learning_rate / 3)
         self.batch_size, self.rounds, self.old = batch_size, 0, None
         self.generator = torch.Generator().manual_seed(seed)
@@ -201,39 +217,24 @@ class DeepResponse:
         ValueError
             When there is no row, or one is of another customer or ad.
         """
+        fit_side_by_side([self], [(old, new)], callback=callback)
+
+    def rows_to_read(self, old: ResponseLog, new: ResponseLog) -> tuple[Tensor, Tensor, Tensor]:
+        """Return banners, which are read once, and the campaign's rows as tensors.
+
+        Raises
+        ------
+        ValueError
+            When there is no row, or one is of another customer or ad.
+        """
         for rows in (old, new):
             rows.within(len(self.traits), len(self.one_hot))
         if not len(old.ad) + len(new.ad):
             raise ValueError("no banners and no rows of the campaign: there is nothing to learn")
         self.old = self._tensors(old) if self.old is None else self.old
-        customer, ad, columns = (
-            torch.cat(pair) for pair in zip(self.old, self._tensors(new), strict=True)
-        )
-        later = min(self.rounds, 1)
-        steps, rate = self.steps[later], self.rate[later]
-        self.rounds += 1
-        size = (self.members, self.batch_size)
-        for group, decay in zip(self.optimizer.param_groups, self.weight_decay, strict=False):
-            group["weight_decay"] = decay / len(ad)
-        for step in range(steps):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate * min(1, 2 * (1 - step / steps))
-            batch = torch.randint(len(ad), size, generator=self.generator).flatten()
-            traits = self.traits.index_select(0, customer[batch])
-            one_hot = self.one_hot.index_select(0, ad[batch]).unflatten(0, size)
-            chosen = columns.index_select(0, batch)
-            affinity, fatigue, offset, outcome = chosen.split([1, 1, 2, 4], 1)
-            x = torch.cat([traits, affinity], 1).unflatten(0, size)
-            logits = self.nets(x, one_hot, fatigue.reshape(size)) + offset.unflatten(0, size)
-            loss = response_loss(logits, outcome.unflatten(0, size))
-            loss.div(self.batch_size).backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-            self.history.train.append(loss.item() / len(batch))
-            if callback is not None:
-                callback(step + 1)
-        self.history.steps += steps
-        self.history.rows += steps * self.batch_size
+        pairs = zip(self.old, self._tensors(new), strict=True)
+        customer, ad, columns = (torch.cat(pair) for pair in pairs)
+        return customer, ad, columns
 
     @torch.no_grad()
     def loss(self, rows: ResponseLog) -> float:
@@ -285,6 +286,96 @@ class DeepResponse:
                 logit = torch.baddbmm(wide[:, :, k, None], code[:, :, k], ads).mean(0)
                 found[k, :, category] = logit + appeal[:, category, :, k].mean(0)
         return found.flatten(2).numpy()
+
+
+def fit_side_by_side(
+    models: Sequence[DeepResponse],
+    logs: Sequence[tuple[ResponseLog, ResponseLog]],
+    *,
+    callback: Callable[[int], None] | None = None,
+) -> None:
+    """Fit models that do not know each other, in one pass: each as `DeepResponse.fit` would.
+
+    All networks are laid side by side, as the members of one large `ResponseNets`, each with
+    batches from its own log and with its own penalty. That takes a fraction of the time.
+
+    Parameters
+    ----------
+    models : sequence of DeepResponse
+        With equal layers, steps and batches, all of them new or none.
+    logs : sequence of (ResponseLog, ResponseLog)
+        Banners and campaign, for each.
+    callback : callable, optional
+        As in `DeepResponse.fit`.
+
+    Raises
+    ------
+    ValueError
+        When there is not a log for each model, the models differ in what they have to share, one
+        has no row, or a row is of another customer or ad.
+    """
+    settings = {(m.steps, m.rate, m.batch_size, min(m.rounds, 1), m.nets.shape) for m in models}
+    if len(settings) != 1:
+        raise ValueError(f"models differ in steps, batches or layers: {settings}; give equal ones")
+    (steps, rate, batch_size, later, _), *_ = settings
+    steps, rate = steps[later], rate[later]
+    read = [model.rows_to_read(*log) for model, log in zip(models, logs, strict=True)]
+    rows = [len(ad) for _, ad, _ in read]
+    first_row, first_customer = _starts(rows), _starts([len(model.traits) for model in models])
+    customer = torch.cat([part[0] + at for part, at in zip(read, first_customer, strict=True)])
+    ad, columns = (torch.cat([part[k] for part in read]) for k in (1, 2))
+    traits, table = torch.cat([model.traits for model in models]), models[0].one_hot
+    nets = models[0].nets if len(models) == 1 else ResponseNets.joined([m.nets for m in models])
+    penalties = _penalties(nets, models, rows)
+    optimizer = torch.optim.Adam(nets.parameters(), lr=rate, fused=True)
+    size = (sum(model.members for model in models), batch_size)
+    for step in range(steps):
+        optimizer.param_groups[0]["lr"] = rate * min(1, 2 * (1 - step / steps))
+        draws = [
+            at + torch.randint(n, (model.members, batch_size), generator=model.generator)
+            for model, n, at in zip(models, rows, first_row, strict=True)
+        ]
+        batch = torch.cat(draws).flatten()
+        one_hot = table.index_select(0, ad[batch]).unflatten(0, size)
+        chosen = columns.index_select(0, batch)
+        affinity, fatigue, offset, outcome = chosen.split([1, 1, 2, 4], 1)
+        x = torch.cat([traits.index_select(0, customer[batch]), affinity], 1).unflatten(0, size)
+        logits = nets(x, one_hot, fatigue.reshape(size)) + offset.unflatten(0, size)
+        loss = response_loss(logits, outcome.unflatten(0, size))
+        loss.div(batch_size).backward()
+        for weight, penalty in penalties:  # half of the squared weights, differentiated
+            weight.grad.addcmul_(penalty, weight.detach())
+        optimizer.step()
+        optimizer.zero_grad()
+        if callback is not None:
+            callback(step + 1)
+    if len(models) > 1:
+        nets.write_back([model.nets for model in models])
+    for model in models:
+        model.rounds += 1
+        model.history.steps += steps
+        model.history.rows += steps * batch_size
+
+
+def _starts(sizes: Sequence[int]) -> list[int]:
+    """Return where each of some parts begins when they lie one after the other."""
+    return [0, *np.cumsum(sizes)[:-1].tolist()]
+
+
+def _penalties(
+    nets: ResponseNets, models: Sequence[DeepResponse], rows: Sequence[int]
+) -> list[tuple[nn.Parameter, Tensor]]:
+    """Return each weight that is penalised, and how much of it goes to the gradient: (E, 1, 1)."""
+    named, found = dict(nets.named_parameters()), []
+    for k, names in enumerate((OF_PRODUCTS, OF_SINGLES)):
+        decays = [
+            model.weight_decay[k] / n
+            for model, n in zip(models, rows, strict=True)
+            for _ in range(model.members)
+        ]
+        penalty = torch.tensor(decays)[:, None, None]
+        found += [(named[name], penalty) for name in names]
+    return found
 
 
 class LogisticResponse:
@@ -501,8 +592,17 @@ class RandomEffects:
         """Return by how much a logit falls with each ad lately seen."""
         return self.model.fatigue_effect
 
-    def fit(self, banners: ExplorationLog, rows: ResponseLog) -> None:
+    def fit(
+        self, banners: ExplorationLog, rows: ResponseLog, *, model_is_fitted: bool = False
+    ) -> None:
         """Fit the model, and then everybody's effects, to banners and the campaign so far.
+
+        Parameters
+        ----------
+        banners : ExplorationLog
+        rows : ResponseLog
+        model_is_fitted : bool
+            Fit the effects only: the model has read all this, as by `fit_side_by_side`.
 
         Raises
         ------
@@ -514,7 +614,8 @@ class RandomEffects:
         if banners.record.shape[2:] != shape:
             raise ValueError(f"record has shape {banners.record.shape}: give (2, 2, *{shape})")
         rounds, em_steps = (1, min(self.em_steps, 1)) if self.fitted else (2, self.em_steps)
-        self.model.fit(banners.rows, self._with_offset(rows))
+        if not model_is_fitted:
+            self.model.fit(banners.rows, self._with_offset(rows))
         self.logits = self.model.logits()
         record = banners.with_rows(rows, self.fatigue_effect)
         for _ in range(rounds if em_steps else 0):

@@ -21,7 +21,7 @@ from pm_utils.loop.planner import (
     order_worth,
     spread_evenly,
 )
-from pm_utils.loop.response_data import ExplorationLog, ResponseLog, from_campaign
+from pm_utils.loop.response_data import ExplorationLog, from_campaign, shuffled
 from pm_utils.loop.response_models import LogisticResponse, RandomEffects
 from pm_utils.market import DISCOUNT_RATES, Market
 
@@ -61,9 +61,9 @@ class ResponseStrategy:
         Spread the round's budget over its weeks.
     relearn : bool
         Learn responses from the campaign, not only from the banners before it.
-    null : bool
-        Take the same steps in each round, but on the banners alone, whose outcomes the caller has
-        dealt out anew.
+    shuffle : numpy.random.Generator, optional
+        Deals out the outcomes of the campaign's rows anew before each lesson, for a null. The
+        caller does the same with the banners'.
     annoyance : array of shape (N,), optional
         Dollars of later orders that an impression costs. No shop knows them; see `later_cost`.
 
@@ -105,19 +105,21 @@ class ResponseStrategy:
         displacement: float | None = None,
         paced: bool = True,
         relearn: bool = True,
-        null: bool = False,
+        shuffle: np.random.Generator | None = None,
         annoyance: np.ndarray | None = None,
     ) -> None:
         self.model, self.shop, self.menu = model, shop, menu
         self.displacement, self.paced = displacement, paced
-        self.relearn, self.null = relearn, null
+        self.relearn, self.shuffle = relearn, shuffle
         self.annoyance = 0.0 if annoyance is None else annoyance
         self.cannibalisation_rates: list[float] = []
 
     def learn(self, log: Log) -> None:
         """Fit the model to the log, and value every customer's best ad."""
         if not self.model.fitted or (log.shown and self.relearn):
-            rows = ResponseLog.empty() if self.null else from_campaign(log)
+            rows = from_campaign(log)
+            if self.shuffle is not None:
+                rows = shuffled(rows, self.shuffle)
             self.model.fit(self.shop.banners, rows)
         share = self.displacement
         if share is None:

@@ -1,7 +1,11 @@
 """Chapter 13: its study, its planner, its reports and its strategies."""
 
+from copy import deepcopy
+
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 
 from pm_utils.chapters import closed_loop
 from pm_utils.creatives.text.evaluation import ADS
@@ -15,7 +19,7 @@ from pm_utils.loop.customer_profiles import (
     plain_profile,
     summarise_purchases,
 )
-from pm_utils.loop.planner import Prices, order_worth
+from pm_utils.loop.planner import Prices, cannibalisation_rate, order_worth
 from pm_utils.loop.reporting import attributed_profit
 from pm_utils.loop.strategies import OneAd, Oracle, ResponseStrategy, RFMRule, ShopKnowledge
 from pm_utils.market import DISCOUNT_RATES, Market, TruthParameters
@@ -28,7 +32,8 @@ N = 1200
 
 
 SETUPS = {name: closed_loop.Setup(100) for name in closed_loop.RULES} | {
-    name: closed_loop.Setup(100, strengths[1]) for name, strengths in closed_loop.PENALTIES.items()
+    name: closed_loop.Setup(100, strengths[len(strengths) // 2])
+    for name, strengths in closed_loop.PENALTIES.items()
 }
 NETWORK = closed_loop.NETWORK
 
@@ -40,14 +45,14 @@ def world() -> closed_loop.World:
     truth = TruthParameters(examination=(1.0,), click_base=-2.5, order_base=-2.0)
     market = Market(N, 0, creatives=menu.creatives(), truth=truth, households=made_up_households())
     past = summarise_purchases(market.orders(60), N, 60)
-    profile = learned_profile(learn_profile(past, past.counts, epochs=3, seed=0), past)
+    profile = learned_profile(learn_profile(past, past.counts, epochs=3, seed=0)[0], past)
     net = {"first_steps": 200, "steps": 30}
     return closed_loop.World(market, past, profile, plain_profile(past), CAMPAIGN, 60, net)
 
 
 @pytest.fixture(scope="module")
 def taught(world) -> dict[str, closed_loop.TaughtModel]:
-    return closed_loop.learners(world, AdCatalogue.of(2), SETUPS)
+    return closed_loop.learners([world], AdCatalogue.of(2), SETUPS)[world]
 
 
 @pytest.fixture(scope="module")
@@ -58,17 +63,29 @@ def shop(taught) -> ShopKnowledge:
 def steps_of_build_up(world, taught) -> dict[str, ResponseStrategy]:
     menu, templates = AdCatalogue.of(2), AdCatalogue.of(2)
     menu.open_texts[:40] = False
-    return closed_loop.build_up(world, menu, templates, SETUPS[NETWORK], taught[NETWORK], archive=7)
+    blind = reads(world, taught, closed_loop.blind_profile)
+    return closed_loop.build_up(world, menu, templates, taught[NETWORK], blind, archive=7)
+
+
+def reads(world, taught, profile_of) -> closed_loop.TaughtModel:
+    menu, setup = AdCatalogue.of(2), SETUPS[NETWORK]
+    return closed_loop.loops_that_read([world], menu, setup, {world: taught}, profile_of)[world]
+
+
+def nulls(world, taught, count, name=NETWORK) -> dict[str, ResponseStrategy]:
+    menu = AdCatalogue.of(2)
+    return closed_loop.nulls([world], menu, SETUPS, {world: taught}, count, name=name)[world]
 
 
 def test_all_strategies_of_the_book_are_strategies(world, taught):
     menu = AdCatalogue.of(2)
     made = closed_loop.competing_strategies(world, menu, SETUPS, taught)
     made |= closed_loop.told_displacement(world, taught)
-    made |= closed_loop.nulls(world, menu, SETUPS[NETWORK], 2)
+    made |= nulls(world, taught, 2)
     made |= steps_of_build_up(world, taught)
-    made |= closed_loop.privileged(world, menu, SETUPS[NETWORK], taught[NETWORK])
-    assert len(made) == 7 + 4 + 2 + 8 + 2
+    wiser = reads(world, taught, closed_loop.true_profile)
+    made |= closed_loop.privileged(world, taught[NETWORK], wiser)
+    assert len(made) == 8 + 4 + 2 + 8 + 2
     assert all(isinstance(each, Strategy) for each in made.values())
 
 
@@ -76,7 +93,7 @@ def test_all_strategies_of_the_book_are_strategies(world, taught):
 def runs(world, taught) -> dict:
     menu = AdCatalogue.of(2)
     made = closed_loop.competing_strategies(world, menu, SETUPS, taught)
-    made |= closed_loop.nulls(world, menu, SETUPS[NETWORK], 1)
+    made |= nulls(world, taught, 1)
     made["oracle"] = Oracle(world.market, CAMPAIGN, menu)
     return {name: world.play(each) for name, each in made.items()}
 
@@ -97,6 +114,8 @@ def test_an_order_is_worth_its_margin_less_what_came_anyway_less_the_discount(sh
 def test_the_books_count_orders_after_clicks(shop, runs):
     menu, log = AdCatalogue.of(2), runs["our loop"].log
     rows = log.rows()
+    all_orders = sum(part["conversions"].sum() for part in log.shown)
+    assert 0 < rows["conversions"].sum() < all_orders  # some are still to come
     discount = ADS[rows["creative"] // 2, 2]
     value = shop.past.value[rows["customer"]] * (0.3 - 0.3 * DISCOUNT_RATES[discount])
     want = (rows["conversions"] * value).sum() - 0.005 * rows["impressions"].sum()
@@ -122,7 +141,7 @@ def test_nobody_beats_the_bound_and_learning_beats_rules(world, runs):
     whole = {name: done.true_profit.sum() for name, done in runs.items()}
     best, bound = whole.pop("oracle"), profit_bound(world.market, CAMPAIGN)
     assert max(whole.values()) < best <= bound < 1.1 * best
-    for learner in (closed_loop.NETWORK, closed_loop.LOGISTIC):
+    for learner in (*closed_loop.WITH_VARIANTS, closed_loop.LEARNED):
         assert whole[learner] > 0.35 * best
         assert whole[learner] > max(whole["send to all"], whole["RFM rule"])
 
@@ -131,14 +150,31 @@ def test_the_null_is_far_below(runs):
     assert runs["null 1"].true_profit.sum() < 0.6 * runs["our loop"].true_profit.sum()
 
 
-def test_the_null_takes_as_many_steps_as_the_network_but_learns_nothing_new(world, taught):
-    made = closed_loop.nulls(world, AdCatalogue.of(2), SETUPS[NETWORK], 1)["null 1"]
-    ours = taught[NETWORK].strategy()
-    for strategy in (made, ours):
-        world.play(strategy)
+def test_the_null_is_made_as_the_loop_is_from_outcomes_dealt_out_anew(world, taught, monkeypatch):
+    made, ours = nulls(world, taught, 1)["null 1"], taught[NETWORK].strategy()
+    read, fit = [], type(made.model).fit
+
+    def spy(model, banners, rows, **options):
+        read.append(rows)
+        fit(model, banners, rows, **options)
+
+    monkeypatch.setattr(type(made.model), "fit", spy)
+    done = world.play(made)
+    world.play(ours)
     assert made.model.model.history.steps == ours.model.model.history.steps == 200 + 2 * 30
     record = taught[NETWORK].shop.banners.record
     assert made.shop.banners.record.sum((2, 3)) == pytest.approx(record.sum((2, 3)))
+    of_null, of_ours = read[1], read[3]  # before the last round
+    assert len(of_null.ad) > 0.5 * len(of_ours.ad)
+    own = done.log.until(4).rows()
+    assert of_null.clicks.sum() == own["clicks"].sum() and len(of_null.ad) == len(own["creative"])
+    assert (of_null.clicks != own["clicks"]).any()
+
+
+def test_a_null_is_made_of_whichever_loop_is_judged(world, taught):
+    made = nulls(world, taught, 2, closed_loop.LEARNED)
+    kind = type(taught[closed_loop.LEARNED].model.model)
+    assert [type(each.model.model) for each in made.values()] == [kind] * 2
 
 
 def test_all_spend_the_same_budget_on_the_same_customers(runs):
@@ -253,7 +289,8 @@ def test_each_step_of_the_build_up_adds_what_it_is_named_for(world, taught):
 
 def test_what_a_history_brings_is_tried_with_the_penalty_that_earns_most(world):
     menu = AdCatalogue.of(2)
-    few = closed_loop.try_history([world], menu, 4)
+    trial = closed_loop.try_history([world], menu, 4)
+    few = trial.table
     assert list(few["strategy"]) == list(SETUPS)
     assert (few["net"] == few["campaign"] + few["history"]).all()
     assert few["history"].nunique() == 1
@@ -265,11 +302,30 @@ def test_what_a_history_brings_is_tried_with_the_penalty_that_earns_most(world):
         world, world.banners(4), menu, closed_loop.LOGISTIC, row["strength"]
     )
     assert world.play(learner.strategy()).true_profit.sum() == pytest.approx(row["campaign"])
+    setups = closed_loop.best_setups(few)
+    again = closed_loop.learners_tried([world], [trial], setups)[world]
+    assert list(again) == list(closed_loop.PENALTIES)
+    assert again[closed_loop.LOGISTIC].model.effects == pytest.approx(learner.model.effects)
+
+
+@pytest.mark.parametrize(("best", "looks"), [(0, 4), (1, 4), (2, 3), (4, 4)])
+def test_the_best_penalty_has_its_neighbours_beside_it(best, looks):
+    seen = []
+
+    def earned(strength):
+        seen.append(strength)
+        return -abs(strength - best)
+
+    assert closed_loop._climb(earned, [0, 1, 2, 3, 4]) == best
+    assert len(seen) == len(set(seen)) == looks
+    assert {best - 1, best + 1} & set(range(5)) <= set(seen)
 
 
 def test_variants_pay_for_the_history_of_their_kind(world):
     setups = SETUPS | {NETWORK: closed_loop.Setup(7, 1.0)}
     names = ["RFM rule", "our loop, χ only", "null 2", "logistic targeting, told χ"]
+    other = closed_loop.paid_histories([world], setups, ["null 1"], null_of=closed_loop.LEARNED)
+    assert other.loc[0, "null 1"] == world.history(100)
     paid = closed_loop.paid_histories([world], setups, names).loc[0]
     assert paid[names[0]] == paid[names[3]] == world.history(100)
     assert paid[names[1]] == paid[names[2]] == world.history(7)
@@ -279,11 +335,13 @@ def test_all_enter_as_what_they_are(world, runs):
     earned = closed_loop.totals([runs, runs]).drop(columns="oracle")
     contest = Scoreboard("98-none", seed=0).contest("all", chosen_by="$", better="higher")
     record = {"steps": 1, "rows": 1, "curve": [1.0]}
-    closed_loop.enter_strategies(contest, {"$": earned}, earned.mean(), record)
+    records = dict.fromkeys((NETWORK, closed_loop.LEARNED), record)
+    closed_loop.enter_strategies(contest, {"$": earned}, earned.mean(), records)
     kinds = {one.name: one.kind for one in contest.contenders}
     assert kinds["RFM rule"] == "naive" and kinds["null 1"] == "null"
     assert kinds["ads' own effects"] == kinds["logistic targeting, χ only"] == "classical"
     assert kinds["our loop"] == kinds["our loop, χ only"] == "deep"
+    assert kinds["logistic on learned profile"] == "deep"  # its profile is a network's
     assert earned["our loop"].iloc[0] == pytest.approx(runs["our loop"].true_profit.sum())
 
 
@@ -340,8 +398,20 @@ def test_a_verdict_that_is_no_tie_stands_without_seeds(verdict):
     assert said[0] == said[1]
 
 
+def test_units_that_see_next_to_nothing_do_not_bend(taught):
+    model = deepcopy(taught[NETWORK].model.model)
+    inner = model.nets.inner
+    inner.bias.data.zero_()
+    inner.weight.data.normal_(generator=torch.Generator().manual_seed(0))
+    assert closed_loop._bending_share(model) > 0.9
+    inner.weight.data[:, :, ::2] *= 1e-3  # half of the units stay where a tanh is straight
+    assert closed_loop._bending_share(model) == pytest.approx(0.5, abs=0.05)
+    inner.bias.data += 40  # nor do those bend that are flat for everybody
+    assert closed_loop._bending_share(model) == 0
+
+
 def test_a_network_without_bends_is_called_linear():
-    assert "g linear" in closed_loop.said_of_bends(0.08)
+    assert "made it linear" in closed_loop.said_of_bends(0.08)
     assert "linear" not in closed_loop.said_of_bends(0.3)
 
 
@@ -349,9 +419,9 @@ def test_penalties_at_the_edge_are_named_with_what_was_tried():
     smallest, *_ = closed_loop.PENALTIES[closed_loop.LOGISTIC]
     largest = closed_loop.PENALTIES[NETWORK][-1]
     setups = SETUPS | {closed_loop.LOGISTIC: closed_loop.Setup(100, smallest)}
-    assert "logistic targeting (10 of 10, 40, 160)" in closed_loop.said_of_edges(setups)
+    assert "logistic targeting (10 of 10 to 640)" in closed_loop.said_of_edges(setups)
     setups |= {NETWORK: closed_loop.Setup(100, largest)}
-    assert "our loop (160 of 40, 80, 160)" in closed_loop.said_of_edges(setups)
+    assert "our loop (320 of 10 to 320)" in closed_loop.said_of_edges(setups)
     assert "Beyond" not in closed_loop.said_of_edges(SETUPS)
 
 
@@ -367,6 +437,29 @@ def test_the_books_err_by_the_mean_over_strategies_and_markets(world, taught, sh
     assert found == pytest.approx(np.mean(np.abs(want)))
 
 
+def test_displacement_is_told_for_every_round(world, runs):
+    table = closed_loop.displacement_by_round([(runs, world)] * 2)
+    assert table.shape == (2, 3)
+    log = runs["our loop"].log
+    assert table.loc["known", "χ after round 2"] == cannibalisation_rate(
+        log.until(4), world.past.rate
+    )
+    assert (table.loc["known"] != table.loc["foresight"]).any()
+
+
+def test_gains_are_taken_round_by_round_within_a_market(runs):
+    gains = closed_loop.gains_by_round([runs] * 2, [{"open loop": runs["our loop"]}] * 2)
+    assert (gains["closed − open"] == np.zeros((2, 3))).all()
+    want = runs["our loop"].true_profit - runs["our loop, χ only"].true_profit
+    assert gains["closed − χ only"] == pytest.approx(np.array([want] * 2))
+
+
+def test_the_network_that_is_judged_earns_most_on_other_markets():
+    names = (NETWORK, closed_loop.LEARNED, closed_loop.LOGISTIC) * 2
+    trials = pd.DataFrame({"strategy": names, "net": [1.0, 0.5, 3.0, 0.2, 1.1, 3.0]})
+    assert closed_loop.best_network(trials) == closed_loop.LEARNED
+
+
 def test_a_part_pays_only_where_its_interval_says_so():
     said = [closed_loop.said_of_part(*ends) for ends in ((0.1, 0.2), (-0.2, -0.1), (-0.1, 0.1))]
     assert said == ["pays", "costs", "cannot be told from nothing"]
@@ -379,7 +472,8 @@ def test_power_of_four_fifths_takes_twice_the_customers_of_one_half():
 
 
 def test_who_is_told_more_reads_more(world, taught):
-    made = closed_loop.privileged(world, AdCatalogue.of(2), SETUPS[NETWORK], taught[NETWORK])
+    wiser = reads(world, taught, closed_loop.true_profile)
+    made = closed_loop.privileged(world, taught[NETWORK], wiser)
     cost, all_ = made.values()
     assert (cost.annoyance >= 0).all()
     knows, guesses = all_.model.model, cost.model.model

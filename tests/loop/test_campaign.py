@@ -205,11 +205,31 @@ def test_the_log_holds_what_happened_and_nothing_hidden():
     assert set(later["week"]) == {2, 3}
     assert np.array_equal(log.rows(2, 3)["customer"], log.shown[2]["customer"])
     assert log.treated[rows["customer"]].all()
+    assert log.shown[0]["late"].shape == (len(log.shown[0]["customer"]), ORDER_WEEKS - 1)
     quiet = run_campaign(market, Nothing(), SHORT).log
     held = ~log.treated
     for week in range(4):  # who is held out lives as if there were no campaign
         assert np.array_equal(log.orders[week][held], quiet.orders[week][held])
         assert np.array_equal(log.profit[week][held], quiet.profit[week][held])
+
+
+def test_orders_to_come_are_not_known_yet():
+    late = TruthParameters(click_base=-1.0, order_base=-1.0, delay_base=10.0)
+    market = small_market(2000, creatives=ADS, truth=late)
+    plan = Campaign(rounds=3, weeks=2, budget=1.0, frequency_cap=3)
+    log = run_campaign(market, Always(), plan).log
+    in_all = sum(part["conversions"].sum() for part in log.shown)
+    known = [log.until(week).rows()["conversions"].sum() for week in range(1, 7)]
+    assert np.all(np.diff(known) > 0) and known[0] < log.shown[0]["conversions"].sum()
+    assert known[-1] == log.rows()["conversions"].sum() < in_all
+    came = log.arrivals()
+    assert came.sum(1).cumsum() == pytest.approx(known)
+    assert (came <= np.array(log.orders)).all()  # an order after a click is an order
+    first = log.until(ORDER_WEEKS).rows()
+    all_there = first["week"] == 0
+    assert first["conversions"][all_there].sum() == log.shown[0]["conversions"].sum()
+    with pytest.raises(ValueError, match="week is out of range"):
+        log.until(7)
 
 
 # --- Estimates -----------------------------------------------------------------------------------
@@ -256,7 +276,7 @@ def test_rounds_are_estimated_by_their_own_weeks():
 def true() -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     best = 1 + rng.random((3, 4))
-    shares = (1, 0.6, 0.5, 0.3, 0.2, 0.1, 0)
+    shares = (1, 0.6, 0.55, 0.5, 0.3, 0.2, 0.1, 0)
     named = zip(closed_loop_figures.STYLES, shares, strict=True)
     return {name: best * share for name, share in named}
 
@@ -293,6 +313,12 @@ def test_figures_show_every_strategy_and_round(true):
     totals = pd.DataFrame({"a": true["null"].sum(1), "b": true["our loop"].sum(1)})
     table = closed_loop_figures.build_up_table(totals)
     assert len(closed_loop_figures.worth_figure(table).axes[0].patches) == 2
+    gains = {"a": true["our loop"] - true["null"], "b": 0 * true["null"]}
+    first, second = closed_loop_figures.relearning_figure(gains).axes
+    assert [first.lines[at].get_ydata().tolist() for at in range(3)] == gains["a"].tolist()
+    means = [line.get_ydata() for line in first.lines if len(line.get_ydata()) == 4][3]
+    assert means == pytest.approx(gains["a"].mean(0))
+    assert len(second.lines) == len(first.lines)
     names = ["truth", "holdout", "low", "high", "books", "books, displaced off"]
     numbers = pd.DataFrame([[1.0, 2, 0, 4, 3, 2]] * 3, [1, 2, "all"], names)
     panel = closed_loop_figures.measured_figure(numbers).axes[0]

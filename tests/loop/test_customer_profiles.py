@@ -52,7 +52,7 @@ def test_a_category_that_nobody_bought_says_nothing():
     assert np.isfinite(profile.affinity).all()
     assert (profile.affinity[:, 3] == 0).all()
     assert np.isfinite(profile_inputs(past)).all()
-    learned = learned_profile(learn_profile(past, past.counts, epochs=1, seed=0), past)
+    learned = learned_profile(learn_profile(past, past.counts, epochs=1, seed=0)[0], past)
     assert np.isfinite(learned.traits).all()
 
 

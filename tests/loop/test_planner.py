@@ -107,6 +107,23 @@ def test_displacement_is_found_whatever_the_season(share, drift):
     assert cannibalisation_rate(log, rate) == pytest.approx(share, abs=0.09)
 
 
+def test_orders_to_come_are_no_displaced_orders():
+    """All orders of the clicks come a week late; none takes the place of another."""
+    rng, n = np.random.default_rng(0), 20_000
+    rate, treated = rng.gamma(2, 0.5, n), rng.random(n) < 0.8
+    log, due = Log(treated, 1), np.zeros(n)
+    for _ in range(2):
+        who = np.flatnonzero(treated & (rng.random(n) < 0.3))
+        one = np.ones(len(who), int)
+        late = np.column_stack([one, 0 * one, 0 * one])
+        log.shown.append({"customer": who, "conversions": one, "late": late})
+        log.orders.append(rng.poisson(rate) + due)
+        due = np.zeros(n)
+        due[who] = 1
+    assert cannibalisation_rate(log, rate) == pytest.approx(0, abs=0.09)
+    assert cannibalisation_rate(log, rate, foresight=True) > 0.5
+
+
 def test_without_a_log_nothing_is_displaced():
     assert cannibalisation_rate(Log(np.ones(5, bool), 1), np.ones(5)) == 0
 

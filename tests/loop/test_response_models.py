@@ -16,6 +16,7 @@ from pm_utils.loop.response_models import (
     LogisticResponse,
     RandomEffects,
     ResponseNets,
+    fit_side_by_side,
     response_loss,
 )
 from pm_utils.market import TruthParameters, Uniform
@@ -70,7 +71,7 @@ def test_a_learned_profile_knows_interest_better_than_its_null(market, orders, p
     late, true = past.counts - early.counts, market.truth_of_customers.interest
     found = []
     for target in (late, np.random.default_rng(0).permutation(late)):
-        net = customer_profiles.learn_profile(early, target, epochs=6, seed=0)
+        net, _ = customer_profiles.learn_profile(early, target, epochs=6, seed=0)
         affinity = customer_profiles.learned_profile(net, past).affinity
         found.append(np.corrcoef(np.tanh(affinity).ravel(), true.ravel())[0, 1])
     assert found[0] > 0.5
@@ -173,20 +174,55 @@ def test_networks_side_by_side_do_not_touch_each_other():
 
 
 def test_products_are_penalised_most_and_biases_and_fatigue_not_at_all(past, banners):
-    plain, settings = customer_profiles.plain_profile(past), {"first_steps": 1}
-    deep = DeepResponse(plain, MENU, weight_decay=50.0, single_decay=5.0, **settings)
-    deep.fit(banners.rows, ResponseLog.empty())
-    names = {id(part): name for name, part in deep.nets.named_parameters()}
-    found = {
-        names[id(part)]: group["weight_decay"] * len(banners.rows.ad)
-        for group in deep.optimizer.param_groups
-        for part in group["params"]
-    }
-    assert found == pytest.approx(
-        dict.fromkeys(("inner.weight", "code", "levels"), 50.0)
-        | dict.fromkeys(("wide.weight", "appeal"), 5.0)
-        | dict.fromkeys(("inner.bias", "wide.bias", "fatigue_effect"), 0.0)
-    )
+    plain, settings = customer_profiles.plain_profile(past), {"first_steps": 300}
+    sizes = []
+    for weight_decay, single_decay in ((1.0, 1.0), (1e5, 1.0), (1.0, 1e5)):
+        decays = {"weight_decay": weight_decay, "single_decay": single_decay}
+        deep = DeepResponse(plain, MENU, **decays, **settings)
+        deep.fit(banners.rows, ResponseLog.empty())
+        named = deep.nets.named_parameters()
+        sizes.append({name: float(part.detach().abs().mean()) for name, part in named})
+    free, products, single = sizes
+    for name in ("code", "levels"):
+        assert products[name] < 0.1 * free[name] < single[name]
+    for name in ("inner.weight", "wide.weight", "appeal"):
+        assert single[name] < 0.1 * free[name] < products[name]
+    for held in (products, single):
+        assert held["wide.bias"] > 0.5 * free["wide.bias"]
+
+
+def test_side_by_side_is_as_one_by_one(past, banners):
+    plain, nothing = customer_profiles.plain_profile(past), ResponseLog.empty()
+    fewer = replace(banners.rows, **{name: part[::2] for name, part in vars(banners.rows).items()})
+
+    def new_models():
+        settings = {"first_steps": 20, "steps": 5}
+        weak = DeepResponse(plain, MENU, weight_decay=5.0, seed=1, **settings)
+        strong = DeepResponse(plain, MENU, weight_decay=500.0, seed=2, **settings)
+        return [weak, strong]
+
+    logs = [(banners.rows, nothing), (fewer, nothing)]
+    together, alone = new_models(), new_models()
+    for _ in range(2):  # the first lesson, and a later one
+        fit_side_by_side(together, logs)
+        for model, log in zip(alone, logs, strict=True):
+            model.fit(*log)
+    for one, other in zip(together, alone, strict=True):
+        assert one.logits() == pytest.approx(other.logits(), abs=1e-3)
+        assert one.history.steps == other.history.steps == 25
+    assert np.abs(together[0].logits() - together[1].logits()).max() > 0.1
+
+
+def test_only_equal_models_learn_side_by_side(past, banners):
+    plain, log = customer_profiles.plain_profile(past), (banners.rows, ResponseLog.empty())
+    pair = [DeepResponse(plain, MENU, first_steps=steps) for steps in (2, 3)]
+    with pytest.raises(ValueError, match="models differ"):
+        fit_side_by_side(pair, [log, log])
+    with pytest.raises(ValueError):
+        fit_side_by_side(pair[:1], [log, log])
+    wide = DeepResponse(plain, MENU, first_steps=2, hidden=9)
+    with pytest.raises(ValueError, match="models differ"):
+        fit_side_by_side([pair[0], wide], [log, log])
 
 
 def test_the_history_counts_steps_and_a_callback_hears_of_each(past, banners):
@@ -194,7 +230,6 @@ def test_the_history_counts_steps_and_a_callback_hears_of_each(past, banners):
     deep.fit(banners.rows, ResponseLog.empty(), callback=heard.append)
     assert heard == [1, 2, 3, 4, 5]
     assert (deep.history.steps, deep.history.rows) == (5, 5 * deep.batch_size)
-    assert len(deep.history.train) == 5
 
 
 def test_the_loss_of_rows_is_that_of_the_logits(past, banners):
@@ -380,7 +415,7 @@ def test_studying_customers_reads_orders_and_banners_only(market):
     world = closed_loop.World.of(market, Campaign(), **study)
     assert world.past.weeks == 20
     assert world.banners(30).banners.record[0, 0].sum() == 30 * N
-    assert world.profile.traits.shape == (N, 9 + 32)
+    assert world.profile.traits.shape == (N, 9 + 6)
     assert np.isfinite(world.profile.affinity).all()
 
 

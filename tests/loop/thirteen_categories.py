@@ -59,7 +59,7 @@ N, WEEKS, BANNERS = 500, 40, 120
 CAMPAIGN = Campaign(rounds=2, weeks=2, budget=2.0, frequency_cap=6)
 MENU = AdCatalogue.of(2)
 SETUPS = {name: closed_loop.Setup(BANNERS) for name in closed_loop.RULES} | {
-    name: closed_loop.Setup(BANNERS, strengths[0])
+    name: closed_loop.Setup(BANNERS, strengths[len(strengths) // 2])
     for name, strengths in closed_loop.PENALTIES.items()
 }
 FANS = np.arange(N) % 2 == 0  # of the new tone
@@ -79,16 +79,20 @@ def world() -> closed_loop.World:
 
 @pytest.fixture(scope="module")
 def taught(world) -> dict[str, closed_loop.TaughtModel]:
-    return closed_loop.learners(world, MENU, SETUPS)
+    return closed_loop.learners([world], MENU, SETUPS)[world]
 
 
 @pytest.fixture(scope="module")
 def players(world, taught) -> dict[str, object]:
     ours = taught[NETWORK]
     made = closed_loop.competing_strategies(world, MENU, SETUPS, taught)
-    made |= closed_loop.nulls(world, MENU, SETUPS[NETWORK], 1)
-    made |= closed_loop.build_up(world, MENU, MENU, SETUPS[NETWORK], ours)
-    made |= closed_loop.privileged(world, MENU, SETUPS[NETWORK], ours)
+    made |= closed_loop.nulls([world], MENU, SETUPS, {world: taught}, 1)[world]
+    blind, wiser = (
+        closed_loop.loops_that_read([world], MENU, SETUPS[NETWORK], {world: taught}, reads)[world]
+        for reads in (closed_loop.blind_profile, closed_loop.true_profile)
+    )
+    made |= closed_loop.build_up(world, MENU, MENU, ours, blind)
+    made |= closed_loop.privileged(world, ours, wiser)
     return made | {"oracle": strategies.Oracle(world.market, CAMPAIGN, MENU)}
 
 

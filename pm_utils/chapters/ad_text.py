@@ -369,13 +369,13 @@ def said_of_lines(more: float, low: float, high: float) -> str:
     >>> said_of_lines(0.0, 0.0, 0.0)
     'its lines change nothing: each that is shown says its ad'
     >>> said_of_lines(-0.5, -0.9, -0.2)
-    'its lines change the clicks per thousand by -0.50 (95% interval -0.90 to -0.20): they lose some'
+    'its lines move the clicks per thousand by -0.50 (95% interval -0.90 to -0.20): they cost some'
     """
     if low == high == 0:
         return "its lines change nothing: each that is shown says its ad"
-    told = "they add some" if low > 0 else "they lose some" if high < 0 else "no difference is sure"
+    told = "they add some" if low > 0 else "they cost some" if high < 0 else "no difference is sure"
     interval = f"(95% interval {low:+.2f} to {high:+.2f})"
-    return f"its lines change the clicks per thousand by {more:+.2f} {interval}: {told}"
+    return f"its lines move the clicks per thousand by {more:+.2f} {interval}: {told}"
 
 
 def said_of_heat(judged: pd.DataFrame) -> str:

@@ -102,6 +102,19 @@ class BackoffNGram:
         self.strength = strength
         self._contexts: list[_Context] = []
 
+    def leaning(self, strength: float) -> "BackoffNGram":
+        """Return a model with these counts and another strength.
+
+        Raises
+        ------
+        ValueError
+            When the strength is not above 0.
+        """
+        shape = {"order": self.order, "given": self.given, "first": self.first}
+        other = BackoffNGram(self.n_words, strength=strength, **shape)
+        other._contexts = self._contexts
+        return other
+
     @property
     def reach(self) -> int:
         """How many words back it looks, at least one."""
@@ -372,11 +385,9 @@ def tuned_ngram(
     """
     if not len(strengths):
         raise ValueError("strengths is empty: give one or more")
-    settings = {"order": order, "given": given, "first": first}
-    tried = [
-        BackoffNGram(n_words, strength=strength, **settings).fit(tokens, attributes)
-        for strength in strengths
-    ]
+    counted = BackoffNGram(n_words, order=order, given=given, first=first, strength=strengths[0])
+    counted.fit(tokens, attributes)
+    tried = [counted.leaning(strength) for strength in strengths]
     return max(tried, key=lambda model: model.log_prob(*held_out).sum())
 
 

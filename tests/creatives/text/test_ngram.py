@@ -266,6 +266,8 @@ def test_the_strength_is_the_one_that_texts_held_out_find_best():
     assert tuned.strength == 50  # there is nothing to learn from what came before
     other = BackoffNGram(V, order=4, strength=0.1).fit(texts[:40], kind[:40])
     assert tuned.log_prob(*held_out).sum() > other.log_prob(*held_out).sum()
+    same = BackoffNGram(V, order=4, strength=50).fit(texts[:40], kind[:40])
+    assert np.array_equal(tuned.log_prob(*held_out), same.log_prob(*held_out))
     by_token = tuned.token_log_prob(*held_out)
     assert by_token.shape == (20, 4)
     assert np.allclose(by_token.sum(1), tuned.log_prob(*held_out))

@@ -247,6 +247,7 @@ def train_writer(
     epochs: int = 1,
     vocabulary: Sequence[str] | int | None = None,
     held_out: tuple[Tensor, np.ndarray] | None = None,
+    checks: int = 1,
 ) -> tuple[AdCopyGPT, History]:
     """Train a GPT on headlines, by default each seen once, after their codes.
 
@@ -270,8 +271,10 @@ def train_writer(
         All words, or how many: ``<pad>`` is 0, ``<bos>`` 1 and ``<eos>`` 2. By default those of the
         copy grammar.
     held_out : (Tensor of shape (M, D), array of shape (M, T)), optional
-        Codes and headlines that are not learned from. The weights of the epoch with the least loss
-        on them are kept.
+        Codes and headlines that are not learned from. The weights with the least loss on them are
+        kept.
+    checks : int
+        How often within each epoch the headlines held out are looked at.
 
     Returns
     -------
@@ -312,6 +315,7 @@ def train_writer(
     config = {"layers": layers, "width": width, "length": length, "code_dim": codes.shape[1]}
     model = AdCopyGPT(GPTConfig(int(words), **config))
     settings = {"batch_size": batch_size, "seed": seed, "epochs": epochs}
+    settings["checks"] = int(whole_numbers(checks, "checks", low=1))
     if held_out is not None:
         held_out = held_out[0], _check_texts(*held_out, int(words))
     if matrix_rate is not None:
@@ -335,6 +339,7 @@ def _fit_by_muon(
     epochs: int,
     seed: int,
     held_out: tuple[Tensor, Tensor] | None,
+    checks: int,
 ) -> History:
     """Train the layers' matrices by Muon and the rest by Adam, and keep the best epoch's weights.
 
@@ -359,7 +364,9 @@ def _fit_by_muon(
     history, best_weights = History(), None
     for epoch in range(epochs):
         total = 0.0
-        for rows in batches_by_length(tokens, batch_size, order):
+        batches = batches_by_length(tokens, batch_size, order)
+        looks = {len(batches) * part // checks for part in range(1, checks + 1)}
+        for done, rows in enumerate(batches, start=1):
             texts = tokens[rows][:, : (tokens[rows] != PAD).sum(1).max()]
             loss = next_word_loss(model(codes[rows], texts[:, :-1]), texts)
             model.zero_grad()
@@ -369,20 +376,20 @@ def _fit_by_muon(
                 schedule.step()
             total += loss.item() * len(rows)
             history.steps += 1
+            if held_out is None or done not in looks:
+                continue
+            with torch.no_grad():
+                nats = next_word_loss(model(held_out[0], held_out[1][:, :-1]), held_out[1]).item()
+            if nats < min(history.validation, default=math.inf):
+                history.best_epoch = epoch
+                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+            history.validation.append(nats)
         history.rows += len(tokens)
         history.train.append(total / len(tokens))
         if not math.isfinite(history.train[-1]):
             raise FloatingPointError(
                 f"the training loss is {history.train[-1]}: lower the learning rates"
             )
-        if held_out is None:
-            continue
-        with torch.no_grad():
-            loss = next_word_loss(model(held_out[0], held_out[1][:, :-1]), held_out[1]).item()
-        if loss < min(history.validation, default=math.inf):
-            history.best_epoch = epoch
-            best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-        history.validation.append(loss)
     if best_weights is not None:
         model.load_state_dict(best_weights)
     model.eval()

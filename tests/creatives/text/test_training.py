@@ -185,14 +185,14 @@ def test_muon_trains_the_matrices_and_needs_fewer_steps():
     codes = codes.float()
     held_out = codes[:300], tokens[:300]
     settings = {"layers": 1, "width": 32, "batch_size": 16, "epochs": 2, "seed": 0}
-    settings |= {"held_out": held_out}
+    settings |= {"held_out": held_out, "checks": 3}
     losses = {}
     for name, rate in {"Adam": None, "Muon": 0.02}.items():
         model, history = training.train_writer(
             codes[300:], tokens[300:], matrix_rate=rate, **settings
         )
         assert (history.steps, history.rows) == (150, 2400)
-        assert len(history.train) == len(history.validation) == 2
+        assert (len(history.train), len(history.validation)) == (2, 6)
         nats = training.token_nats(model, *held_out).sum() / (tokens[:300, 1:] != PAD).sum()
         assert nats == pytest.approx(min(history.validation), rel=1e-4)
         losses[name] = nats

@@ -263,7 +263,7 @@ def train_writer(
         Adam's largest step.
     matrix_rate : float, optional
         With it the matrices of the layers are trained by Muon, with this largest step, and Adam
-        trains the rest, which needs fewer steps; by default Adam trains all.
+        trains the rest, which ends lower after few steps; by default Adam trains all.
     seed : int
     epochs : int
         How often each headline is seen.

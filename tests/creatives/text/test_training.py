@@ -178,7 +178,7 @@ def test_a_writer_tells_its_losses_and_keeps_the_best_epoch():
         training.train_writer(codes, noise, held_out=(codes[:1], noise[:2]), **settings)
 
 
-def test_muon_trains_the_matrices_and_needs_fewer_steps():
+def test_muon_trains_the_matrices_and_ends_lower_after_few_steps():
     ads = np.random.default_rng(0).integers(240, size=1500)
     tokens = archive_of(ads)
     codes = torch.tensor(np.hstack([np.eye(n)[ADS[ads, i]] for i, n in enumerate((12, 4, 5))]))

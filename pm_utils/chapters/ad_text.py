@@ -439,8 +439,9 @@ def against_each(
     >>> from pm_utils.chapters.ad_text import against_each
     >>> earned = {"a": np.array([0.5, 0.5]), "b": np.array([0.25, 0.25])}
     >>> weight = np.array([[1, 1], [2, 0]])
-    >>> against_each(earned, "a", ["b"], np.zeros(2), np.ones(2), weight).loc["b"].tolist()
-    [0.25, 0.25, 0.25, 'beats']
+    >>> against_each(earned, "a", ["b"], np.zeros(2), np.ones(2), weight)
+       difference   low  high verdict
+    b        0.25  0.25  0.25   beats
     """
     rows = {}
     for other in others:

@@ -1,6 +1,8 @@
 """Train the towers that learn who likes which ad, and the writer of headlines."""
 
+import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -240,10 +242,12 @@ def train_writer(
     width: int,
     batch_size: int,
     learning_rate: float = 1e-2,
+    matrix_rate: float | None = None,
     seed: int,
     epochs: int = 1,
     vocabulary: Sequence[str] | int | None = None,
     held_out: tuple[Tensor, np.ndarray] | None = None,
+    checks: int = 1,
 ) -> tuple[AdCopyGPT, History]:
     """Train a GPT on headlines, by default each seen once, after their codes.
 
@@ -256,6 +260,10 @@ def train_writer(
         ``<bos>``, words, ``<eos>``, ``<pad>`` to the end.
     layers, width, batch_size : int
     learning_rate : float
+        Adam's largest step.
+    matrix_rate : float, optional
+        With it the matrices of the layers are trained by Muon, with this largest step, and Adam
+        trains the rest, which ends lower after few steps; by default Adam trains all.
     seed : int
     epochs : int
         How often each headline is seen.
@@ -263,8 +271,10 @@ def train_writer(
         All words, or how many: ``<pad>`` is 0, ``<bos>`` 1 and ``<eos>`` 2. By default those of the
         copy grammar.
     held_out : (Tensor of shape (M, D), array of shape (M, T)), optional
-        Codes and headlines that are not learned from. The weights of the epoch with the least loss
-        on them are kept.
+        Codes and headlines that are not learned from. The weights with the least loss on them are
+        kept.
+    checks : int
+        How often within each epoch the headlines held out are looked at.
 
     Returns
     -------
@@ -304,13 +314,129 @@ def train_writer(
     length = max(MAX_LENGTH, np.shape(tokens)[1])
     config = {"layers": layers, "width": width, "length": length, "code_dim": codes.shape[1]}
     model = AdCopyGPT(GPTConfig(int(words), **config))
-    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
-    settings |= {"epochs": epochs, "weight_decay": 0.01}
+    settings = {"batch_size": batch_size, "seed": seed, "epochs": epochs}
+    settings["checks"] = int(whole_numbers(checks, "checks", low=1))
     if held_out is not None:
-        held = _check_texts(*held_out, int(words))
-        settings["validation"] = [held_out[0], held[:, :-1]], held
+        held_out = held_out[0], _check_texts(*held_out, int(words))
+    if matrix_rate is not None:
+        rates = numbers([learning_rate, matrix_rate], "learning_rate, matrix_rate", above=0)
+        settings |= {"rates": tuple(rates.tolist()), "held_out": held_out}
+        return model, _fit_by_muon(model, codes, target, **settings)
+    if held_out is not None:
+        settings["validation"] = [held_out[0], held_out[1][:, :-1]], held_out[1]
+    settings |= {"learning_rate": learning_rate, "weight_decay": 0.01}
     history = fit(model, [codes, target[:, :-1]], target, loss=next_word_loss, **settings)
     return model, history
+
+
+def _fit_by_muon(
+    model: AdCopyGPT,
+    codes: Tensor,
+    tokens: Tensor,
+    *,
+    rates: tuple[float, float],
+    batch_size: int,
+    epochs: int,
+    seed: int,
+    held_out: tuple[Tensor, Tensor] | None,
+    checks: int,
+) -> History:
+    """Train the layers' matrices by Muon and the rest by Adam, and keep the best epoch's weights.
+
+    Both rates rise over the first twentieth of the steps and then fall to nothing.
+
+    References
+    ----------
+    Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks.
+    """
+    torch.manual_seed(seed)
+    order = torch.Generator().manual_seed(seed)
+    parts = {True: [], False: []}
+    for name, weight in model.named_parameters():
+        parts[name.startswith("blocks") and weight.dim() == 2].append(weight)
+    optimizers = [
+        torch.optim.AdamW(parts[False], lr=rates[0], betas=(0.9, 0.98), weight_decay=0, fused=True),
+        torch.optim.Muon(parts[True], lr=rates[1], weight_decay=0),
+    ]
+    steps = epochs * math.ceil(len(tokens) / batch_size)
+    share = partial(_warm_then_falling, steps=steps)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(each, share) for each in optimizers]
+    history, best_weights = History(), None
+    for epoch in range(epochs):
+        total = 0.0
+        batches = batches_by_length(tokens, batch_size, order)
+        looks = {len(batches) * part // checks for part in range(1, checks + 1)}
+        for done, rows in enumerate(batches, start=1):
+            texts = tokens[rows][:, : (tokens[rows] != PAD).sum(1).max()]
+            loss = next_word_loss(model(codes[rows], texts[:, :-1]), texts)
+            model.zero_grad()
+            loss.backward()
+            for optimizer, schedule in zip(optimizers, schedules, strict=True):
+                optimizer.step()
+                schedule.step()
+            total += loss.item() * len(rows)
+            history.steps += 1
+            if held_out is None or done not in looks:
+                continue
+            with torch.no_grad():
+                nats = next_word_loss(model(held_out[0], held_out[1][:, :-1]), held_out[1]).item()
+            if nats < min(history.validation, default=math.inf):
+                history.best_epoch = epoch
+                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+            history.validation.append(nats)
+        history.rows += len(tokens)
+        history.train.append(total / len(tokens))
+        if not math.isfinite(history.train[-1]):
+            raise FloatingPointError(
+                f"the training loss is {history.train[-1]}: lower the learning rates"
+            )
+    if best_weights is not None:
+        model.load_state_dict(best_weights)
+    model.eval()
+    return history
+
+
+def _warm_then_falling(step: int, *, steps: int, warm_up: float = 0.05) -> float:
+    """Return the share of the largest rate at a step, counted from 0."""
+    done = step / steps
+    return min(1.0, (step + 1) / max(1.0, warm_up * steps), (1 - done) / (1 - warm_up))
+
+
+def batches_by_length(
+    tokens: Tensor, batch_size: int, generator: torch.Generator, *, pool: int = 16
+) -> list[Tensor]:
+    """Cut texts into batches of about one length, so that few pads are computed.
+
+    Random pools of `pool` batches are sorted by length and cut; the batches come in random order.
+
+    Parameters
+    ----------
+    tokens : Tensor of shape (N, T), int64
+        ``<pad>`` to the end.
+    batch_size : int
+    generator : torch.Generator
+    pool : int
+        How many batches are sorted together.
+
+    Returns
+    -------
+    list of Tensor
+        Rows; each text is in one batch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pm_utils.creatives.text.training import batches_by_length
+    >>> tokens = torch.tensor([[1, 3, 2], [1, 2, 0], [1, 4, 2], [1, 2, 0]])
+    >>> batches = batches_by_length(tokens, 2, torch.Generator().manual_seed(0))
+    >>> sorted(sorted(rows.tolist()) for rows in batches)
+    [[0, 2], [1, 3]]
+    """
+    length = (tokens != PAD).sum(1)
+    pools = torch.randperm(len(tokens), generator=generator).split(pool * batch_size)
+    sorted_rows = [rows[length[rows].argsort(stable=True)] for rows in pools]
+    batches = [batch for rows in sorted_rows for batch in rows.split(batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def _check_texts(codes: Tensor, tokens: np.ndarray, words: int) -> Tensor:

@@ -32,6 +32,7 @@ from pm_utils.measurement.post_click import (
     train_post_click_towers,
 )
 from pm_utils.measurement.post_click_networks import (
+    CONVERSION,
     EntireSpaceNet,
     click_stage_loss,
     clicked_loss,
@@ -39,6 +40,7 @@ from pm_utils.measurement.post_click_networks import (
     entire_space_loss,
 )
 from pm_utils.measurement.rates import clustered_rate, wilson
+from pm_utils.page.scoreboard import Contest
 
 
 def true_rates(market: Market) -> np.ndarray:
@@ -169,7 +171,7 @@ def ads_by(market: Market) -> pd.DataFrame:
 
 # What each network of the page is trained by: its loss, its towers, and how many passes it needs
 # compared with the others. The one on clicks has fewer rows.
-NETWORKS = {
+FUNNEL_NETWORKS = {
     "net on clicks": (clicked_loss, 2, 2),
     "entire space": (entire_space_loss, 2, 1),
     "doubly robust": (doubly_robust_loss, 3, 1),
@@ -180,7 +182,7 @@ NETWORKS = {
 def train_network(
     name: str, pairs: PairCounts, later: PairCounts, *, members: int, epochs: int, seed: int
 ) -> tuple[EntireSpaceNet, History]:
-    """Train one of `NETWORKS`.
+    """Train one of `FUNNEL_NETWORKS`.
 
     Explained in chapter ``funnel``.
 
@@ -197,7 +199,7 @@ def train_network(
     KeyError
         When there is no such network.
     """
-    loss, towers, passes = NETWORKS[name]
+    loss, towers, passes = FUNNEL_NETWORKS[name]
     if loss is clicked_loss:
         pairs, later = (each.take(each.counts[:, 1] > 0) for each in (pairs, later))
     settings = {"members": members, "epochs": passes * epochs, "seed": seed}
@@ -207,7 +209,7 @@ def train_network(
 def null_networks(
     name: str, pairs: PairCounts, later: PairCounts, *, shuffles: int, seed: int, **settings
 ) -> dict[str, tuple[EntireSpaceNet, History]]:
-    """Train one of `NETWORKS` on the counts of other pairs, once per shuffle, by name.
+    """Train one of `FUNNEL_NETWORKS` on the counts of other pairs, once per shuffle, by name.
 
     The steps and rows are those of `train_network`.
 
@@ -226,6 +228,37 @@ def null_networks(
         mixed, watched = (each.shuffled(seed + 1000 * k) for each in (pairs, later))
         nulls[f"null {k + 1}"] = train_network(name, mixed, watched, seed=seed, **settings)
     return nulls
+
+
+def post_click_probabilities(
+    networks: dict[str, tuple[EntireSpaceNet, History]],
+    pairs: PairCounts,
+    *,
+    tower: int = CONVERSION,
+) -> dict[str, np.ndarray]:
+    """Return the `post_click_probability` of each of several networks, by name.
+
+    Explained in chapter ``funnel``.
+    """
+    return {
+        name: post_click_probability(net, pairs, tower=tower) for name, (net, _) in networks.items()
+    }
+
+
+def enter_nulls(
+    contest: Contest,
+    networks: dict[str, tuple[EntireSpaceNet, History]],
+    figures: pd.DataFrame,
+    *,
+    members: int,
+) -> None:
+    """Enter `null_networks` for a contest, with a row of figures for each.
+
+    Explained in chapter ``funnel``.
+    """
+    for name, (_, history) in networks.items():
+        record = history.record(members=members)
+        contest.enter(name, "null", test=figures.loc[name], training=record)
 
 
 def other_markets(market: Market, count: int, *, first: int = 0) -> list[Market]:
@@ -258,8 +291,6 @@ def draw_counts(
 
     The counts have the distribution of those of `Market.impressions`: customers and slots are
     random, and each impression is a draw of its own.
-
-    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -301,10 +332,7 @@ def draw_counts(
 
 
 def stage_chances(market: Market) -> np.ndarray:
-    """Return P(click) in a random slot, P(visit | click) and P(order | visit) → (3, N, M).
-
-    Explained in chapter ``funnel``.
-    """
+    """Return P(click) in a random slot, P(visit | click) and P(order | visit) → (3, N, M)."""
     who, ads = np.arange(market.n_customers)[:, None], np.arange(len(market.creatives))
     click = market.click_table.astype(float) * np.mean(market.truth.examination)
     later = market.visit_probability(who, ads), market.order_probability(who, ads)
@@ -762,10 +790,7 @@ def shares_right(tried: pd.DataFrame) -> pd.DataFrame:
 
 
 def least_clicked_more(market: Market) -> np.ndarray:
-    """Return shares of ads (M,) with the less clicked half shown three times as often.
-
-    Explained in chapter ``funnel``.
-    """
+    """Return shares of ads (M,) with the less clicked half shown three times as often."""
     rate = market.click_table.mean(0)
     share = np.where(rate < np.median(rate), 3.0, 1.0)
     return share / share.sum()

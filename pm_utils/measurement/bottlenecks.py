@@ -318,8 +318,6 @@ def _holm(p: np.ndarray, alpha: float) -> np.ndarray:
 def largest_proven_fall(report: pd.DataFrame) -> tuple[str, str] | None:
     """Return stage and segment of the largest relative fall that the test finds, or None.
 
-    Explained in chapter ``funnel``.
-
     Examples
     --------
     >>> import pandas as pd

@@ -41,8 +41,8 @@ from pm_utils.learning.training import History, fit, predict
 
 SHORTEST = 1e-3  # of the unit of time; a delay of nothing has no logarithm
 _ROUNDING = 1e-5  # of times in 32 bits
-HIDDEN = 16  # units of the network
-RIDGES = (1e-5, 1e-4, 1e-3, 1e-2)  # penalties that are tried, nats per click
+DELAY_UNITS = 16  # units of the network
+RIDGES = (1e-4, 1e-3, 1e-2)  # penalties that are tried, nats per click
 _LONGEST = 10.0  # ages of the oldest click: a mean delay beyond is not learned from the clicks
 
 
@@ -355,8 +355,6 @@ def fit_guarded_delays(
     Of the `RIDGES` that one is taken that leaves the clicks of a fifth of the customers, drawn by
     the seed, the least loss at the end of a training on the others.
 
-    Explained in chapter ``funnel``.
-
     Parameters
     ----------
     features : array of shape (K, F)
@@ -461,7 +459,11 @@ def _chances_and_delays(
 
 
 def compare_delay_estimates(
-    fits: dict[str, tuple[np.ndarray, np.ndarray]], truth: tuple[np.ndarray, np.ndarray]
+    fits: dict[str, tuple[np.ndarray, np.ndarray]],
+    truth: tuple[np.ndarray, np.ndarray],
+    seen: SeenClicks,
+    *,
+    ahead: float,
 ) -> pd.DataFrame:
     """Compare what methods read at the cut-off with the truth.
 
@@ -472,15 +474,25 @@ def compare_delay_estimates(
     fits : dict of pairs
         Probability and mean delay of every click, by the method's name, as from `delay_methods`.
     truth : pair of arrays of shape (K,)
+    seen : SeenClicks
+        What is known at the cut-off.
+    ahead : float
+        Days to come.
 
     Returns
     -------
     DataFrame
-        ``rate`` and ``delay`` (days), and ``rate error`` and ``delay error`` relative to the truth.
+        ``rate`` and ``delay`` (days), ``rate error`` and ``delay error`` relative to the truth, and
+        ``coming orders``, the mean of `coming_orders_losses` over the clicks without an order.
     """
-    rows = {name: delay_summary(*found) for name, found in (fits | {"truth": truth}).items()}
-    table = pd.DataFrame(rows, index=["rate", "delay"]).T
-    return table.join((table / table.loc["truth"] - 1).add_suffix(" error"))
+    rows = {}
+    for name, found in (fits | {"truth": truth}).items():
+        loss = coming_orders_losses(*found, truth, seen, ahead=ahead)
+        rows[name] = *delay_summary(*found), plain(loss)[~plain(seen.converted)].mean()
+    table = pd.DataFrame(rows, index=["rate", "delay", "coming orders"]).T
+    means = table[["rate", "delay"]]
+    errors = (means / means.loc["truth"] - 1).add_suffix(" error")
+    return pd.concat([means, errors, table[["coming orders"]]], axis=1)
 
 
 def delay_methods(
@@ -491,7 +503,8 @@ def delay_methods(
     waits: Sequence[float],
     epochs: int,
     seed: int,
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], History]:
+    shuffles: int = 0,
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, History]]:
     """Read rate and delay in every way of the chapter, from what is known of clicks on a day.
 
     Explained in chapter ``funnel``.
@@ -506,6 +519,9 @@ def delay_methods(
         Days, as in `from_ripe_clicks`.
     epochs, seed : int
         As in `fit_delays`.
+    shuffles : int
+        How many nulls there are: networks that read the features of other clicks, each in an order
+        of its own, and are guarded and trained as the one with a hidden layer.
 
     Returns
     -------
@@ -513,9 +529,9 @@ def delay_methods(
         Probability and mean delay of every click: the same for all of them from ripe clicks, the
         Kaplan-Meier curve and the *cure model*, which is the delayed feedback model without
         features; by features from the linear model and from the one with a hidden layer, both
-        guarded by `fit_guarded_delays`.
-    History
-        Of the one with a hidden layer.
+        guarded by `fit_guarded_delays`; by ``null 1`` and so on.
+    dict of History
+        Of the one with a hidden layer, and of the nulls.
 
     Raises
     ------
@@ -530,7 +546,7 @@ def delay_methods(
     >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
     >>> seen = seen_by(20, rng.uniform(0, 20, 500), delay)
     >>> who, ways = np.arange(500) % 50, {"waits": [0, 9], "epochs": 2, "seed": 0}
-    >>> found, history = delay_methods(np.zeros((500, 1)), seen, who, **ways)
+    >>> found, histories = delay_methods(np.zeros((500, 1)), seen, who, **ways)
     >>> for name, (probability, days) in found.items():
     ...     print(name, probability.shape)
     clicks of 0 days or more (500,)
@@ -540,45 +556,21 @@ def delay_methods(
     delayed feedback (500,)
     … with a hidden layer (500,)
     """
-    size, history = len(seen.days), History()
+    size, histories = len(seen.days), {}
     alike = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
     alike["Kaplan-Meier"] = kaplan_meier(seen)
     found = {name: (np.full(size, p), np.full(size, days)) for name, (p, days) in alike.items()}
     steps = {"epochs": epochs, "seed": seed}
     found["cure model"] = fit_delays(np.zeros((size, 1)), seen, hidden=0, **steps)
     found["delayed feedback"] = fit_guarded_delays(features, seen, customer, hidden=0, **steps)
-    deep = {"hidden": HIDDEN, "history": history}
-    found["… with a hidden layer"] = fit_guarded_delays(features, seen, customer, **deep, **steps)
-    return found, history
-
-
-def delay_nulls(
-    features: np.ndarray,
-    seen: SeenClicks,
-    customer: np.ndarray,
-    *,
-    shuffles: int,
-    epochs: int,
-    seed: int,
-) -> dict[str, tuple[tuple[np.ndarray, np.ndarray], History]]:
-    """Train the network of `delay_methods` on the features of other clicks, by name.
-
-    Explained in chapter ``funnel``.
-
-    Parameters
-    ----------
-    features, seen, customer, epochs, seed
-        As in `delay_methods`.
-    shuffles : int
-        How many of them, each with an order of its own.
-    """
-    found = {}
+    shown_to = {"… with a hidden layer": features}
     for k in range(shuffles):
-        mixed = np.random.default_rng([seed, k]).permutation(features)
-        history, steps = History(), {"hidden": HIDDEN, "epochs": epochs, "seed": seed}
-        fitted = fit_guarded_delays(mixed, seen, customer, history=history, **steps)
-        found[f"null {k + 1}"] = fitted, history
-    return found
+        shown_to[f"null {k + 1}"] = np.random.default_rng([seed, k]).permutation(features)
+    for name, rows in shown_to.items():
+        histories[name] = History()
+        deep = {"hidden": DELAY_UNITS, "history": histories[name]}
+        found[name] = fit_guarded_delays(rows, seen, customer, **deep, **steps)
+    return found, histories
 
 
 def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
@@ -768,8 +760,6 @@ def coming_orders_losses(
     It is the `next_orders_loss` of the days to come, on average over what may happen in them, and
     least for the truth. Only a simulation can compute it.
 
-    Explained in chapter ``funnel``.
-
     Parameters
     ----------
     probability, mean_delay : arrays of shape (K,)
@@ -828,52 +818,57 @@ def coming_orders_losses(
     return like(np.where(plain(parts[4]), 0.0, loss), *parts)
 
 
-def compare_losses(
-    first: np.ndarray,
-    second: np.ndarray,
-    counted: np.ndarray,
+def compare_coming_orders(
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    truth: tuple[np.ndarray, np.ndarray],
+    seen: SeenClicks,
     customer: np.ndarray,
     *,
+    ahead: float,
     repeats: int,
     seed: int,
 ) -> tuple[float, float]:
-    """Return a 95 % interval of one mean loss minus another, customers resampled.
+    """Return a 95 % interval of the mean loss of coming orders of `first` minus that of `second`.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    first, second : arrays of shape (K,)
-        Of each click, as from `coming_orders_losses`.
-    counted : array of shape (K,), bool
-        Over which clicks the mean goes.
+    first, second, truth : pairs of arrays of shape (K,)
+        Probability and mean delay of each click.
+    seen, ahead
+        As in `coming_orders_losses`; the mean is over the clicks without an order.
     customer : array of shape (K,)
+        Whose click it is.
     repeats, seed : int
-        Resamples; both means are taken of the same ones.
+        Resamples of customers; both are scored on the same ones.
 
     Raises
     ------
     ValueError
-        When rows cannot be matched, a loss is not finite, or no click counts.
+        As `coming_orders_losses`, or when every click has had its order.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from pm_utils.measurement.delayed_feedback import compare_losses
-    >>> loss, who = np.array([0.1, 0.2, 0.3, 0.4]), np.array([1, 1, 2, 2])
-    >>> low, high = compare_losses(loss, loss + 0.5, loss > 0, who, repeats=50, seed=0)
-    >>> round(low, 3), round(high, 3)
-    (-0.5, -0.5)
+    >>> from pm_utils.measurement.delayed_feedback import SeenClicks, compare_coming_orders
+    >>> seen = SeenClicks(np.zeros(4), np.ones(4), np.ones(4))
+    >>> truth, wrong = (np.full(4, 0.5), np.ones(4)), (np.full(4, 0.9), np.ones(4))
+    >>> drawing = {"ahead": 9, "repeats": 50, "seed": 0}
+    >>> low, high = compare_coming_orders(truth, wrong, truth, seen, np.arange(4), **drawing)
+    >>> high < 0  # the truth errs less
+    True
     """
-    parts = aligned(first=first, second=second, counted=counted, customer=customer)
-    first, second = (numbers(each, "loss", ndim=1) for each in parts[:2])
-    counted = booleans(parts[2], "counted")
-    if not counted.any():
-        raise ValueError("counted holds no click: there is no mean")
-    _, who = np.unique(labels(parts[3], "customer")[counted], return_inverse=True)
+    lost = [coming_orders_losses(*each, truth, seen, ahead=ahead) for each in (first, second)]
+    parts = aligned(first=lost[0], second=lost[1], converted=seen.converted, customer=customer)
+    still_open = ~booleans(parts[2], "converted")
+    if not still_open.any():
+        raise ValueError("every click had its order already: there is none to foretell")
+    _, who = np.unique(labels(parts[3], "customer")[still_open], return_inverse=True)
     weight = bootstrap_weights(who.max() + 1, repeats, seed)
-    gap = weight @ np.bincount(who, (first - second)[counted])
-    return percentile_interval(gap / (weight @ np.bincount(who)))
+    gap = (plain(parts[0]) - plain(parts[1]))[still_open]
+    return percentile_interval((weight @ np.bincount(who, gap)) / (weight @ np.bincount(who)))
 
 
 def backtest_delays(

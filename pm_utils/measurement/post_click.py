@@ -37,8 +37,9 @@ from pm_utils.measurement.post_click_networks import CONVERSION, EntireSpaceNet
 ATTRIBUTE_LEVELS = tuple(level_counts().values())
 POST_CLICK_METRICS = ("log loss", "AUC off the clicks", "calibration error", "bias")
 _ROUNDING = 1e-6  # of expected counts in 32 bits
-LEAVES = (3, 6, 12)  # of the trees that are tried
-STRENGTHS = (0.01, 0.1, 1.0)  # of logistic regression, the inverse of the penalty
+ORDER_LEAVES = (3, 6)  # of the trees that are tried for orders, which are few
+CLICK_LEAVES = (31,)  # for clicks; smaller trees do as well and take more of them
+LOGISTIC_STRENGTHS = (0.01, 0.1, 1.0)  # of logistic regression, the inverse of the penalty
 LEAST_PROPENSITY = 0.003  # least P(click) that a weight divides by
 
 
@@ -321,8 +322,6 @@ def train_post_click_towers(
 ) -> tuple[EntireSpaceNet, History]:
     """Train the towers by one of the losses of `pm_utils.measurement.post_click_networks`.
 
-    Explained in chapter ``funnel``.
-
     Parameters
     ----------
     loss : callable
@@ -547,11 +546,12 @@ def _boost(
     rows: tuple[np.ndarray, ...],
     watched: tuple[np.ndarray, ...],
     *,
+    leaves: Sequence[int],
     trees: int,
     seed: int,
     **settings,
 ) -> np.ndarray:
-    """Boost trees of each of `LEAVES`, as many as do best on the watched rows → (C,).
+    """Boost trees of each size, as many as do best on the watched rows → (C,).
 
     `rows` and `watched` are features, target and weight. Attributes are categories.
     """
@@ -560,8 +560,8 @@ def _boost(
     codes = range(len(ATTRIBUTE_LEVELS))
     more = {"categorical_features": codes, "random_state": seed} | settings
     found = []
-    for leaves in LEAVES:
-        trained = model(max_leaf_nodes=leaves, **shape, **stop, **more)
+    for size in leaves:
+        trained = model(max_leaf_nodes=size, **shape, **stop, **more)
         seen = dict(zip(("X_val", "y_val", "sample_weight_val"), watched, strict=True))
         trained.fit(*rows[:2], sample_weight=rows[2], **seen)
         found.append((trained.validation_score_.max(), trained))
@@ -575,10 +575,8 @@ def _boost(
 def boosted_clicks(pairs: PairCounts, later: PairCounts, *, trees: int, seed: int) -> np.ndarray:
     """Boost the clicks of all impressions → (C,), P(click) of each pair.
 
-    Clicks are rare, so that their counts are taken for Poisson. Size and number of the trees are
-    those that do best on a later log.
-
-    Explained in chapter ``funnel``.
+    Clicks are rare, so that their counts are taken for Poisson. There are as many trees as do best
+    on a later log.
 
     Parameters
     ----------
@@ -593,18 +591,18 @@ def boosted_clicks(pairs: PairCounts, later: PairCounts, *, trees: int, seed: in
         When nothing was shown, clicked or ordered.
     """
     _sums(pairs)
-    return _boosted_rate(pairs, later, 1, trees=trees, seed=seed)
+    return _boosted_rate(pairs, later, 1, leaves=CLICK_LEAVES, trees=trees, seed=seed)
 
 
 def _boosted_rate(
-    pairs: PairCounts, later: PairCounts, step: int, *, trees: int, seed: int
+    pairs: PairCounts, later: PairCounts, step: int, *, trees: int, seed: int, leaves: Sequence[int]
 ) -> np.ndarray:
     """Boost clicks (step 1) or orders (2) per impression, taken for Poisson → (C,), below 1."""
     rows, watched = (
         (each.coarse_table(), each.counts[:, step] / each.counts[:, 0], each.counts[:, 0])
         for each in (pairs, later)
     )
-    settings = {"trees": trees, "seed": seed, "loss": "poisson"}
+    settings = {"leaves": leaves, "trees": trees, "seed": seed, "loss": "poisson"}
     found = _boost(HistGradientBoostingRegressor, rows[0], rows, watched, **settings)
     return np.minimum(found, 1 - _ROUNDING)
 
@@ -621,8 +619,6 @@ def boosted_orders(
     r"""Boost the orders among clicks → (C,), P(order | click) of each pair.
 
     Size and number of the trees are those with the least `weighted_order_loss` on a later log.
-
-    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -647,7 +643,7 @@ def boosted_orders(
         _by_outcome(each.coarse_table(), each.counts[:, 2] * weight, each.counts[:, 1] * weight)
         for each, weight in ((pairs, scaled), (later, inverse))
     )
-    table, settings = pairs.coarse_table(), {"trees": trees, "seed": seed}
+    table, settings = pairs.coarse_table(), {"leaves": ORDER_LEAVES, "trees": trees, "seed": seed}
     return _boost(HistGradientBoostingClassifier, table, rows, watched, **settings)
 
 
@@ -664,7 +660,7 @@ def _logistic(
     loss: Callable[[np.ndarray], float],
 ) -> np.ndarray:
     """Logistic regression by the penalty with the least loss of its probabilities → (C,)."""
-    models = [LogisticRegression(C=c, solver="newton-cholesky") for c in STRENGTHS]
+    models = [LogisticRegression(C=c, solver="newton-cholesky") for c in LOGISTIC_STRENGTHS]
     found = [fit_counts(model, pairs.table(), hits, tries) for model in models]
     return min(found, key=loss)
 
@@ -787,6 +783,7 @@ def post_click_baselines(
         found[f"boosting{name}"] = boosted_orders(
             pairs, later, click, weighted=name != "", **settings
         )
+    settings["leaves"] = ORDER_LEAVES
     both = _boosted_rate(pairs, later, 2, **settings)
     found["boosting, quotient"] = np.minimum(both * inverse, 1 - _ROUNDING)
     imputed, table = found["boosting, weighted"], pairs.coarse_table()

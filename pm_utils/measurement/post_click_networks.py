@@ -168,8 +168,6 @@ def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
 def click_stage_loss(logits: Tensor, counts: Tensor) -> Tensor:
     """Return the log loss of clicks alone, over all impressions: the first stage of the funnel.
 
-    Explained in chapter ``funnel``.
-
     Examples
     --------
     With P(click) of 1/2 each of four impressions costs :math:`-\\log(1/2)`:

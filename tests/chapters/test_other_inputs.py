@@ -296,6 +296,8 @@ BESIDES = {
                     "trials",
                     "train_network",
                     "null_networks",
+                    "post_click_probabilities",
+                    "enter_nulls",
                     "other_markets",
                     "draw_counts",
                     "stage_chances",

@@ -178,15 +178,15 @@ def test_held_out_customers_guard_a_network_against_features_that_say_nothing():
 def test_nulls_read_the_features_of_other_clicks_by_the_same_steps():
     x, probability, mean, at, waits = clicks(6000, 14)
     seen, who = delayed_feedback.seen_by(12, at, waits), np.arange(6000) % 900
-    steps = {"epochs": 20, "seed": 0}
-    fits, history = delayed_feedback.delay_methods(x, seen, who, waits=(0,), **steps)
-    nulls = delayed_feedback.delay_nulls(x, seen, who, shuffles=2, **steps)
-    assert list(nulls) == ["null 1", "null 2"]
-    for fit, told in nulls.values():
-        assert (told.steps, told.rows) == (history.steps, history.rows)
-        assert abs(np.corrcoef(fit[0], probability)[0, 1]) < 0.1
-    assert np.corrcoef(fits["… with a hidden layer"][0], probability)[0, 1] > 0.9
-    assert not np.array_equal(nulls["null 1"][0][0], nulls["null 2"][0][0])
+    steps = {"epochs": 20, "seed": 0, "shuffles": 2}
+    fits, histories = delayed_feedback.delay_methods(x, seen, who, waits=(0,), **steps)
+    assert list(histories) == ["… with a hidden layer", "null 1", "null 2"]
+    assert len({(told.steps, told.rows) for told in histories.values()}) == 1
+    network, *nulls = (fits[name][0] for name in histories)
+    assert np.corrcoef(network, probability)[0, 1] > 0.9
+    for null in nulls:
+        assert abs(np.corrcoef(null, probability)[0, 1]) < 0.1
+    assert not np.array_equal(*nulls)
 
 
 def test_losses_of_coming_orders_are_expected_over_what_comes():
@@ -200,21 +200,25 @@ def test_losses_of_coming_orders_are_expected_over_what_comes():
         assert loss[still_open].mean() == pytest.approx(drawn, rel=0.05)
 
 
-def test_losses_meet_their_customers_by_the_index():
-    rng = np.random.default_rng(0)
-    first, second, who = rng.random(60), rng.random(60), np.arange(60) // 3
-    counted, options = np.arange(60) % 4 > 0, {"repeats": 400, "seed": 0}
-    found = delayed_feedback.compare_losses(first, second, counted, who, **options)
-    gap = (first - second)[counted].mean()
-    assert found[0] < gap < found[1]
-    named = [pd.Series(each, [f"click {i}" for i in range(60)]) for each in (first, second, who)]
-    named[1] = named[1].sample(frac=1, random_state=0)
-    mask = pd.Series(counted, named[0].index)[::-1]
-    again = delayed_feedback.compare_losses(*named[:2], mask, named[2], **options)
-    assert again == pytest.approx(found)
-    assert delayed_feedback.compare_losses(first, first, counted, who, **options) == (0, 0)
-    with pytest.raises(ValueError, match="counted holds no click"):
-        delayed_feedback.compare_losses(first, second, counted & False, who, **options)
+def test_coming_orders_are_compared_over_customers():
+    _, probability, mean, at, waits = clicks(2000, 16)
+    seen, who = delayed_feedback.seen_by(12, at, waits), np.arange(2000) % 300
+    truth, options = (probability, mean), {"ahead": 5, "repeats": 400, "seed": 0}
+    fits = {"half": (probability / 2, mean), "late": (probability, 3 * mean)}
+    table = delayed_feedback.compare_delay_estimates(fits, truth, seen, ahead=5)["coming orders"]
+    ends = delayed_feedback.compare_coming_orders(*fits.values(), truth, seen, who, **options)
+    assert ends[0] < table["half"] - table["late"] < ends[1]
+    twins = delayed_feedback.compare_coming_orders(truth, truth, truth, seen, who, **options)
+    assert twins == (0, 0)
+    names = pd.Series(who, [f"click {i}" for i in range(2000)])
+    named = [tuple(pd.Series(each, names.index) for each in fit) for fit in fits.values()]
+    mixed = names.sample(frac=1, random_state=0)
+    told = delayed_feedback.SeenClicks(
+        *(pd.Series(each, names.index) for each in (seen.converted, seen.days, seen.age))
+    )
+    true = tuple(pd.Series(each, names.index) for each in truth)
+    again = delayed_feedback.compare_coming_orders(*named, true, told, mixed, **options)
+    assert again == pytest.approx(ends)
 
 
 def test_the_same_seed_gives_the_same_fit():
@@ -246,10 +250,13 @@ def test_a_reading_holds_every_way_against_the_truth():
     x, probability, mean, at, waits = clicks(3000, 6)
     seen = delayed_feedback.seen_by(12, at, waits)
     who = np.arange(3000) % 600
-    ways, history = delayed_feedback.delay_methods(x, seen, who, waits=(0, 6), epochs=30, seed=0)
-    assert history.steps == 30 * 3
+    steps = {"epochs": 30, "seed": 0}
+    ways, histories = delayed_feedback.delay_methods(x, seen, who, waits=(0, 6), **steps)
+    assert histories["… with a hidden layer"].steps == 30 * 3
     truth = probability, mean
-    table = delayed_feedback.compare_delay_estimates({**ways, "copy": truth}, truth)
+    table = delayed_feedback.compare_delay_estimates({**ways, "copy": truth}, truth, seen, ahead=3)
+    assert (table["coming orders"] >= table.loc["truth", "coming orders"]).all()
+    assert table.loc["copy", "coming orders"] == table.loc["truth", "coming orders"]
     assert list(table.index) == [
         "clicks of 0 days or more",
         "clicks of 6 days or more",

@@ -419,10 +419,7 @@ _TESTS = {
     "delayed_feedback.fit_guarded_delays": (
         "test_held_out_customers_guard_a_network_against_features_that_say_nothing"
     ),
-    "delayed_feedback.delay_nulls": (
-        "test_nulls_read_the_features_of_other_clicks_by_the_same_steps"
-    ),
-    "delayed_feedback.compare_losses": "test_losses_meet_their_customers_by_the_index",
+    "delayed_feedback.compare_coming_orders": "test_coming_orders_are_compared_over_customers",
     "delayed_feedback.fit_delays": "test_clicks_meet_their_features_by_the_index",
     "funnel.front_page_funnel": "test_lines_without_a_customer_and_returns_are_refused",
     "off_policy.evaluate_policy": "test_tables_of_a_policy_meet_by_their_labels",

@@ -162,9 +162,13 @@ CASES = {
     ),
     "delayed_feedback.compare_delay_estimates": case(
         lambda chance, days: delayed_feedback.compare_delay_estimates(
-            {"net": (chance, days)}, (TRUTH, AGE)
+            {"net": (chance, days)},
+            (TRUTH, AGE),
+            delayed_feedback.SeenClicks(CAME, np.where(CAME > 0, 2.0, 9.0), np.full(N, 9.0)),
+            ahead=5,
         ),
         rows={"chance": CHANCE, "days": AGE},
+        drawn=True,  # the clicks that were seen stand still
     ),
     "off_policy.reward_table": case(
         lambda customer, ad, reward: off_policy.reward_table(
@@ -401,7 +405,6 @@ BESIDES = dict.fromkeys(
         "post_click_networks.clicked_loss",
         "post_click.click_baselines",
         "post_click.boosted_clicks",
-        "post_click.pairs_of_counts",
         "post_click.common_pairs",
         "bottlenecks.weights_for_the_ads_of",
         "post_click_networks.doubly_robust_loss",
@@ -423,6 +426,7 @@ _TESTS = {
     "delayed_feedback.fit_delays": "test_clicks_meet_their_features_by_the_index",
     "funnel.front_page_funnel": "test_lines_without_a_customer_and_returns_are_refused",
     "off_policy.evaluate_policy": "test_tables_of_a_policy_meet_by_their_labels",
+    "post_click.pairs_of_counts": "test_where_nothing_was_ordered_there_is_nothing_to_learn",
     "post_click.boosted_orders": "test_where_nothing_was_ordered_there_is_nothing_to_learn",
     "post_click.post_click_baselines": "test_where_nothing_was_ordered_there_is_nothing_to_learn",
     "delayed_feedback.backtest_delays": "test_the_right_way_wins_the_backtest",

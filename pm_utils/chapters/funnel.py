@@ -1,6 +1,7 @@
 """Chapter 10: what of the truth is visible, bias in several markets, and planted defects."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from pm_utils.learning.training import History
 from pm_utils.market import ImpressionLog, Market, Uniform
 from pm_utils.measurement.bottlenecks import (
     bottlenecks,
+    largest_proven_fall,
     largest_proven_loss,
     market_segments,
     order_profit,
@@ -21,21 +23,24 @@ from pm_utils.measurement.bottlenecks import (
 from pm_utils.measurement.funnel import MARKET_STAGES
 from pm_utils.measurement.post_click import (
     PairCounts,
-    aggregate_log,
-    click_baselines,
+    boosted_clicks,
+    boosted_orders,
     common_pairs,
-    post_click_baselines,
+    pairs_of_counts,
     post_click_probability,
     relative_bias,
     train_post_click_towers,
 )
 from pm_utils.measurement.post_click_networks import (
+    CONVERSION,
     EntireSpaceNet,
+    click_stage_loss,
     clicked_loss,
     doubly_robust_loss,
     entire_space_loss,
 )
 from pm_utils.measurement.rates import clustered_rate, wilson
+from pm_utils.page.scoreboard import Contest
 
 
 def true_rates(market: Market) -> np.ndarray:
@@ -164,35 +169,174 @@ def ads_by(market: Market) -> pd.DataFrame:
     return pd.DataFrame(rows, index=["CTR", "CVR", "profit per 1,000 impressions ($)"]).T
 
 
-def conversion_networks(
-    pairs: PairCounts, later: PairCounts, *, members: int, epochs: int, seed: int
-) -> dict[str, tuple[list[EntireSpaceNet], History]]:
-    """Train the three networks of orders after clicks, by name.
+# What each network of the page is trained by: its loss, its towers, and how many passes it needs
+# compared with the others. The one on clicks has fewer rows.
+FUNNEL_NETWORKS = {
+    "net on clicks": (clicked_loss, 2, 2),
+    "entire space": (entire_space_loss, 2, 1),
+    "doubly robust": (doubly_robust_loss, 3, 1),
+    "click network": (click_stage_loss, 1, 1),
+}
 
-    The one on clicks has fewer rows, and twice the epochs.
+
+def train_network(
+    name: str, pairs: PairCounts, later: PairCounts, *, members: int, epochs: int, seed: int
+) -> tuple[EntireSpaceNet, History]:
+    """Train one of `FUNNEL_NETWORKS`.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
+    name : str
     pairs, later : PairCounts
         To learn from, and to watch the training on.
     members, epochs, seed : int
         As in `train_post_click_towers`.
+
+    Raises
+    ------
+    KeyError
+        When there is no such network.
     """
-    settings = {"members": members, "seed": seed}
-    clicked, watched = (each.take(each.counts[:, 1] > 0) for each in (pairs, later))
+    loss, towers, passes = FUNNEL_NETWORKS[name]
+    if loss is clicked_loss:
+        pairs, later = (each.take(each.counts[:, 1] > 0) for each in (pairs, later))
+    settings = {"members": members, "epochs": passes * epochs, "seed": seed}
+    return train_post_click_towers(loss, pairs, towers=towers, later=later, **settings)
+
+
+def null_networks(
+    name: str, pairs: PairCounts, later: PairCounts, *, shuffles: int, seed: int, **settings
+) -> dict[str, tuple[EntireSpaceNet, History]]:
+    """Train one of `FUNNEL_NETWORKS` on the counts of other pairs, once per shuffle, by name.
+
+    The steps and rows are those of `train_network`.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    name, pairs, later, seed
+        As in `train_network`.
+    shuffles : int
+    **settings
+        ``members`` and ``epochs``.
+    """
+    nulls = {}
+    for k in range(shuffles):
+        mixed, watched = (each.shuffled(seed + 1000 * k) for each in (pairs, later))
+        nulls[f"null {k + 1}"] = train_network(name, mixed, watched, seed=seed, **settings)
+    return nulls
+
+
+def post_click_probabilities(
+    networks: dict[str, tuple[EntireSpaceNet, History]],
+    pairs: PairCounts,
+    *,
+    tower: int = CONVERSION,
+) -> dict[str, np.ndarray]:
+    """Return the `post_click_probability` of each of several networks, by name.
+
+    Explained in chapter ``funnel``.
+    """
     return {
-        "net on clicks": train_post_click_towers(
-            clicked_loss, clicked, later=watched, epochs=2 * epochs, **settings
-        ),
-        "entire space": train_post_click_towers(
-            entire_space_loss, pairs, later=later, epochs=epochs, **settings
-        ),
-        "doubly robust": train_post_click_towers(
-            doubly_robust_loss, pairs, towers=3, later=later, epochs=epochs, **settings
-        ),
+        name: post_click_probability(net, pairs, tower=tower) for name, (net, _) in networks.items()
     }
+
+
+def enter_nulls(
+    contest: Contest,
+    networks: dict[str, tuple[EntireSpaceNet, History]],
+    figures: pd.DataFrame,
+    *,
+    members: int,
+) -> None:
+    """Enter `null_networks` for a contest, with a row of figures for each.
+
+    Explained in chapter ``funnel``.
+    """
+    for name, (_, history) in networks.items():
+        record = history.record(members=members)
+        contest.enter(name, "null", test=figures.loc[name], training=record)
+
+
+def other_markets(market: Market, count: int, *, first: int = 0) -> list[Market]:
+    """Return markets of as many other customers with the same ads, none of them of another seed.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    market : Market
+        Their seeds are spawned from its own, so that those of neighbouring seeds differ.
+    count : int
+    first : int
+        How many of them to leave out.
+    """
+    spawned = np.random.SeedSequence(market.seed).generate_state(first + count)[first:]
+    more = {"creatives": market.creatives, "households": market.households}
+    return [Market(market.n_customers, int(seed), **more) for seed in spawned]
+
+
+def draw_counts(
+    market: Market,
+    impressions: int,
+    rng: np.random.Generator,
+    *,
+    chances: np.ndarray | None = None,
+    share: np.ndarray | None = None,
+) -> np.ndarray:
+    """Draw what a log adds up to by customer and ad, without its rows.
+
+    The counts have the distribution of those of `Market.impressions`: customers and slots are
+    random, and each impression is a draw of its own.
+
+    Parameters
+    ----------
+    market : Market
+    impressions : int
+    rng : numpy Generator
+    chances : array of shape (3, N, M), optional
+        From `stage_chances`, changed where a stage is broken.
+    share : array of shape (N, M), optional
+        Of the impressions that each customer and ad gets, in proportion; by default the same.
+
+    Returns
+    -------
+    array of shape (N, M, 5)
+        Impressions, clicks, visits, orders, and the dollars that those bring: margin less
+        discounts.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.chapters.funnel import draw_counts
+    >>> from pm_utils.market import Market
+    >>> counts = draw_counts(Market(20, seed=0), 50_000, np.random.default_rng(0))
+    >>> counts.shape, int(counts[..., 0].sum())
+    ((20, 200, 5), 50000)
+    """
+    chances = stage_chances(market) if chances is None else chances
+    shape = chances.shape[1:]
+    share = np.ones(shape) if share is None else np.broadcast_to(share, shape)
+    steps = [rng.multinomial(impressions, (share / share.sum()).ravel()).reshape(shape)]
+    for chance in chances:
+        steps.append(rng.binomial(steps[-1], chance))
+    who, ad = (np.repeat(each.ravel(), steps[-1].ravel()) for each in np.indices(shape))
+    hidden, margin = market.truth_of_customers, market.truth.margin - market.promoted_discount
+    price = np.exp(hidden.log_value[who] + hidden.value_spread[who] * rng.standard_normal(len(who)))
+    pair = who * shape[1] + ad
+    dollars = np.bincount(pair, price * margin[ad], minlength=share.size).reshape(shape)
+    return np.stack([*steps, dollars], axis=-1)
+
+
+def stage_chances(market: Market) -> np.ndarray:
+    """Return P(click) in a random slot, P(visit | click) and P(order | visit) → (3, N, M)."""
+    who, ads = np.arange(market.n_customers)[:, None], np.arange(len(market.creatives))
+    click = market.click_table.astype(float) * np.mean(market.truth.examination)
+    later = market.visit_probability(who, ads), market.order_probability(who, ads)
+    return np.stack([click, *later])
 
 
 def endless_probability(market: Market, pairs: PairCounts, *, epochs: int, seed: int) -> np.ndarray:
@@ -206,8 +350,8 @@ def endless_probability(market: Market, pairs: PairCounts, *, epochs: int, seed:
     index = pairs.customer, pairs.creative
     click, truth = (t[index].astype(float) for t in (market.click_table, market.conversion_table))
     expected = pairs.expected(click, truth)
-    nets, _ = train_post_click_towers(entire_space_loss, expected, epochs=epochs, seed=seed)
-    return post_click_probability(nets, pairs)
+    net, _ = train_post_click_towers(entire_space_loss, expected, epochs=epochs, seed=seed)
+    return post_click_probability(net, pairs)
 
 
 def bias_study(
@@ -227,7 +371,7 @@ def bias_study(
     ----------
     markets : iterable of Market
     impressions : int
-        Of each log, with ads at random.
+        Of each log, with ads at random; drawn as counts, see `draw_counts`.
     members, epochs, trees, seed : int
         As in `train_post_click_towers` and `post_click_baselines`.
 
@@ -237,18 +381,17 @@ def bias_study(
         One row per market: the `relative_bias` of the entire space network, of boosting, plain and
         weighted, and of ``endless data``, see `endless_probability`.
     """
-    rows = []
+    rows, settings = [], {"epochs": epochs, "seed": seed}
     for market in markets:
-        pairs = aggregate_log(market, later_log(market, impressions, number=0))
-        later = aggregate_log(market, later_log(market, impressions))
-        pairs, later = common_pairs(pairs, later)
-        settings = {"epochs": epochs, "seed": seed}
-        nets, _ = train_post_click_towers(
-            entire_space_loss, pairs, members=members, later=later, **settings
-        )
-        click = click_baselines(pairs, trees=trees, seed=seed)["boosting"]
-        found = post_click_baselines(pairs, click, trees=trees, seed=seed)
-        found["entire space"] = post_click_probability(nets, pairs)
+        rng, chances = np.random.default_rng(market.seed), stage_chances(market)
+        drawn = [draw_counts(market, impressions, rng, chances=chances) for _ in range(2)]
+        logs = [pairs_of_counts(market, each[..., [0, 1, 3]]) for each in drawn]
+        pairs, later = common_pairs(*logs)
+        net, _ = train_network("entire space", pairs, later, members=members, **settings)
+        click = boosted_clicks(pairs, later, trees=trees, seed=seed)
+        boost = partial(boosted_orders, pairs, later, click, trees=trees, seed=seed)
+        found = {"entire space": post_click_probability(net, pairs)}
+        found |= {"boosting": boost(weighted=False), "boosting, weighted": boost(weighted=True)}
         found["endless data"] = endless_probability(market, pairs, epochs=2 * epochs, seed=seed)
         rows.append(biases(found, market, pairs))
     return pd.DataFrame(rows)
@@ -321,7 +464,7 @@ def said_of_floor(row: pd.Series) -> str:
     return "lies above it" if row["above the floor"] > 0 else "lies below it"
 
 
-def said_of_headlines(calibration: str, ranking: str) -> str:
+def said_of_headlines(loss: str, ranking: str) -> str:
     """Say in a sentence how the network does in both headlines, from `Scoreboard.verdict`.
 
     Explained in chapter ``funnel``.
@@ -330,20 +473,20 @@ def said_of_headlines(calibration: str, ranking: str) -> str:
     --------
     >>> from pm_utils.chapters.funnel import said_of_headlines
     >>> said_of_headlines("tie", "tie")
-    'Neither in calibration nor in ranking can the network be told from the classical method.'
+    'Neither in log loss nor in ranking can the network be told from the classical method.'
     >>> said_of_headlines("loses", "tie")
-    'In calibration the network loses; in ranking neither can be told from the other.'
+    'In log loss the network loses; in ranking neither can be told from the other.'
     """
-    if calibration == ranking == "tie":
+    if loss == ranking == "tie":
         told = "can the network be told from the classical method."
-        return f"Neither in calibration nor in ranking {told}"
+        return f"Neither in log loss nor in ranking {told}"
     words = {
         "beats": "the network wins",
         "loses": "the network loses",
         "tie": "neither can be told from the other",
         "undertrained": "the network is undertrained, so nothing is said",
     }
-    return f"In calibration {words[calibration]}; in ranking {words[ranking]}."
+    return f"In log loss {words[loss]}; in ranking {words[ranking]}."
 
 
 def said_of_bias(bias: pd.Series) -> str:
@@ -501,7 +644,7 @@ def _sums(
 
 
 def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
-    """Return whom three readings of a report blame, as (stage, segment).
+    """Return whom four readings of a report blame, as (stage, segment).
 
     Parameters
     ----------
@@ -511,8 +654,9 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
     Returns
     -------
     dict
-        ``lowest rate`` among all cells; ``largest fall`` of a rate, relative to what it was; and
-        ``largest proven loss`` in dollars, None where none is proven.
+        ``lowest rate`` among all cells; ``largest fall`` of a rate, relative to what it was;
+        ``largest proven fall``, of those that the test finds; and ``largest proven loss`` in
+        dollars; the last two are None where nothing is proven.
 
     Raises
     ------
@@ -523,24 +667,28 @@ def blame(report: pd.DataFrame) -> dict[str, tuple[str, str] | None]:
 
     Examples
     --------
-    The order rate is the lowest, as ever; clicks fell by half; only the visits' loss is proven.
+    The order rate is the lowest, as ever; clicks fell by half; only what visits lost is proven.
 
     >>> import pandas as pd
     >>> from pm_utils.chapters.funnel import blame
-    >>> columns = ["stage", "segment", "rate", "attainable", "proven"]
-    >>> rows = [("visit", "often", 0.6, 0.9, True), ("click", "rare", 0.05, 0.1, False)]
-    >>> report = pd.DataFrame([*rows, ("order", "rare", 0.01, 0.01, False)], columns=columns)
+    >>> columns = ["stage", "segment", "rate", "attainable", "proven", "fell"]
+    >>> rows = [("visit", "often", 0.6, 0.9, True, True)]
+    >>> rows += [("click", "rare", 0.05, 0.1, False, False)]
+    >>> rows += [("order", "rare", 0.01, 0.01, False, False)]
+    >>> report = pd.DataFrame(rows, columns=columns)
     >>> for reading, cell in blame(report).items():
     ...     print(reading, cell)
     lowest rate ('order', 'rare')
     largest fall ('click', 'rare')
+    largest proven fall ('visit', 'often')
     largest proven loss ('visit', 'often')
     """
     numbers(columns(report, ["rate", "attainable"], "report"), "report", low=0)
     fall = report["rate"] / report["attainable"].where(report["attainable"] > 0)
     rows = {"lowest rate": report["rate"].idxmin(), "largest fall": fall.idxmin()}
     found = {name: tuple(report.loc[row, ["stage", "segment"]]) for name, row in rows.items()}
-    return found | {"largest proven loss": largest_proven_loss(report)}
+    proven = largest_proven_fall(report), largest_proven_loss(report)
+    return found | dict(zip(_PROVEN, proven, strict=True))
 
 
 def trials(
@@ -563,7 +711,7 @@ def trials(
     ----------
     markets : iterable of Market
     impressions : int
-        Of each log, with ads at random.
+        Of each log, with ads at random; drawn as counts, see `draw_counts`.
     left : sequence of float
         What a defect leaves of the stage's probability, one trial each.
     healthy : int
@@ -575,36 +723,47 @@ def trials(
     DataFrame
         One row per trial: ``market`` (its position), ``planted`` (the stage, "nothing", "other
         customers" or "other ads"), ``left``, and for each reading of `blame` whether it named stage
-        and segment; where no stage was broken, whether it named nothing. The reading "… of the same
-        ads" weighs the earlier log by `weights_for_the_ads_of` the later one.
+        and segment; where no stage was broken, whether it named nothing. The readings "…, same
+        ads" weigh the earlier log as `weights_for_the_ads_of` the later one does.
     """
     rows = []
     for number, market in enumerate(markets):
-        segment, _ = market_segments(market.customers)
-        before = later_log(market, impressions, number=0)
-        old, groups, names = _sums(market, before)
-        kinds = [("nothing", 1.0, k + 1) for k in range(healthy)]
-        kinds += [(stage, part, 1) for stage in MARKET_STAGES[1:] for part in left]
-        kinds += [("other customers", 1.0, 1), ("other ads", 1.0, 1)]
-        for planted, part, turn in kinds:
-            changed, changes, truth = market, {}, None
+        segment, names = market_segments(market.customers)
+        groups, chances = np.eye(len(names))[segment], stage_chances(market)
+        before = draw_counts(market, impressions, rng, chances=chances)
+        kinds = [("nothing", 1.0)] * healthy
+        kinds += [(stage, part) for stage in MARKET_STAGES[1:] for part in left]
+        kinds += [("other customers", 1.0), ("other ads", 1.0)]
+        for planted, part in kinds:
+            changed, share, truth = chances, None, None
             if planted in MARKET_STAGES:
                 where = int(rng.integers(len(names)))
-                changed = market.with_defect(planted, segment == where, part)
-                truth = (planted, names[where])
+                changed, truth = chances.copy(), (planted, names[where])
+                changed[MARKET_STAGES.index(planted) - 1, segment == where] *= part
             elif planted == "other customers":
-                changes = {"customers": _seldom_more(segment)}
+                share = np.where(segment < 2, 3.0, 1.0)[:, None]  # those who seldom order
             elif planted == "other ads":
-                changes = {"policy": _least_clicked_more(market)}
-            now = later_log(changed, impressions, number=turn, **changes)
-            new, _, _ = _sums(market, now)
-            same, _, _ = _sums(market, before, weights_for_the_ads_of(now, before))
-            found = blame(bottlenecks(new, old, groups, names, repeats=200, seed=0))
-            matched = bottlenecks(new, same, groups, names, repeats=200, seed=0)
-            found["largest proven loss, same ads"] = largest_proven_loss(matched)
+                share = least_clicked_more(market)
+            now = draw_counts(market, impressions, rng, chances=changed, share=share)
+            found = {}
+            for told, then in (("", before), (", same ads", _with_the_ads_of(now, before))):
+                sums = now.sum(1), then.sum(1)
+                report = bottlenecks(*sums, groups, names, repeats=200, seed=0)
+                readings = blame(report)
+                found |= {f"{name}{told}": readings[name] for name in _READ[told]}
             correct = {reading: cell == truth for reading, cell in found.items()}
             rows.append({"market": number, "planted": planted, "left": part} | correct)
     return pd.DataFrame(rows)
+
+
+_PROVEN = ["largest proven fall", "largest proven loss"]
+_READ = {"": ["lowest rate", "largest fall", *_PROVEN], ", same ads": _PROVEN}
+
+
+def _with_the_ads_of(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Weigh an earlier log's counts (N, M, 5) as `weights_for_the_ads_of` does its rows."""
+    shown, once = (each[..., 0].sum(0) for each in (now, before))
+    return before * (shown / once * once.sum() / shown.sum())[:, None]
 
 
 def shares_right(tried: pd.DataFrame) -> pd.DataFrame:
@@ -630,14 +789,8 @@ def shares_right(tried: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(shares)
 
 
-def _seldom_more(segment: np.ndarray) -> np.ndarray:
-    """Name all customers, those who seldom order (segments 0 and 1) three times."""
-    everybody, seldom = np.arange(len(segment)), np.flatnonzero(segment < 2)
-    return np.concatenate([everybody, seldom, seldom])
-
-
-def _least_clicked_more(market: Market) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a policy that shows the less clicked half of the ads three times as often."""
+def least_clicked_more(market: Market) -> np.ndarray:
+    """Return shares of ads (M,) with the less clicked half shown three times as often."""
     rate = market.click_table.mean(0)
     share = np.where(rate < np.median(rate), 3.0, 1.0)
-    return lambda customers: np.tile(share / share.sum(), (len(customers), 1))
+    return share / share.sum()

@@ -1,6 +1,7 @@
 """Where a funnel leaks profit: stages of segments against what they once attained."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -201,6 +202,10 @@ def bottlenecks(
 ) -> pd.DataFrame:
     """Rank stages of segments by the profit that they lose against what they once attained.
 
+    Whether a rate has fallen is tested as well, without dollars: by the difference of two
+    proportions of the same customers, its variance under one common rate taken from the customers'
+    residuals (`pm_utils.measurement.rates`), with Holm's correction for all cells.
+
     Parameters
     ----------
     now, before : arrays of shape (N, 5)
@@ -211,14 +216,16 @@ def bottlenecks(
     repeats, seed : int
         Resamples of customers, both logs of one together.
     alpha : float
-        Probability that a healthy funnel is blamed anywhere: divided among all cells (Bonferroni).
+        Probability that a healthy funnel is blamed anywhere: for losses divided among all cells
+        (Bonferroni), for falls by Holm's method.
 
     Returns
     -------
     DataFrame
         One row per segment and stage, the largest proven loss first: ``stage``, ``segment``,
         ``rate``, ``attainable``, ``lost`` (dollars), its interval ``low`` and ``high`` at the
-        divided level, and ``proven``, whether that excludes zero from above.
+        divided level, ``proven``, whether that excludes zero from above, and ``fell``, whether the
+        test finds that the rate has fallen.
 
     Raises
     ------
@@ -256,7 +263,7 @@ def bottlenecks(
     logs = (now, before)
     by_segment = [(groups[:, :, None] * each[:, None, :]).reshape(size, -1) for each in logs]
     sums = [each.sum(0).reshape(count, 5) for each in by_segment]
-    weight = bootstrap_weights(size, repeats, seed).astype(float)
+    weight = _resamples(size, repeats, seed)
     drawn = [(weight @ each).reshape(repeats, count, 5) for each in by_segment]
     lost = lost_profit(*sums)
     error = lost_profit(*drawn).std(axis=0, ddof=1)
@@ -274,7 +281,57 @@ def bottlenecks(
         }
     )
     table["proven"] = table["low"] > 0
+    falls = _p_values_of_falls(*(each.reshape(size, count, 5) for each in by_segment))
+    table["fell"] = _holm(falls.ravel(), alpha)
     return table.sort_values(["proven", "lost"], ascending=False, ignore_index=True)
+
+
+@lru_cache(maxsize=1)
+def _resamples(size: int, repeats: int, seed: int) -> np.ndarray:
+    """The weights of customers in each resample, drawn once for all reports on the same ones."""
+    return bootstrap_weights(size, repeats, seed).astype(float)
+
+
+def _p_values_of_falls(now: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """One-sided p-value that each cell's rate was no higher before, counts (N, G, 5) → (G, 3)."""
+    logs = [(each[..., 1:4], each[..., 0:3]) for each in (now, before)]
+    (passed, reached), (once_passed, once_reached) = logs
+    total, once = reached.sum(0), once_reached.sum(0)
+    common = _ratio(passed.sum(0) + once_passed.sum(0), total + once)
+    # what each customer adds to the rate before less the rate now
+    part = _ratio(once_passed - common * once_reached, np.broadcast_to(once, reached.shape))
+    part -= _ratio(passed - common * reached, np.broadcast_to(total, reached.shape))
+    spread = np.sqrt(len(now) * part.var(axis=0, ddof=1))
+    score = _ratio(part.sum(0), spread)
+    return np.where((total > 0) & (once > 0), norm.sf(score), 1.0)
+
+
+def _holm(p: np.ndarray, alpha: float) -> np.ndarray:
+    """Which of m hypotheses Holm's method rejects; statsmodels' collects garbage at each call."""
+    order = np.argsort(p)
+    below = p[order] <= alpha / np.arange(len(p), 0, -1)
+    rejected = np.zeros(len(p), bool)
+    rejected[order] = np.logical_and.accumulate(below)
+    return rejected
+
+
+def largest_proven_fall(report: pd.DataFrame) -> tuple[str, str] | None:
+    """Return stage and segment of the largest relative fall that the test finds, or None.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.measurement.bottlenecks import largest_proven_fall
+    >>> rows = [("visit", "often", 0.6, 0.9, True), ("click", "rare", 0.05, 0.1, False)]
+    >>> columns = ["stage", "segment", "rate", "attainable", "fell"]
+    >>> largest_proven_fall(pd.DataFrame(rows, columns=columns))
+    ('visit', 'often')
+    """
+    fell = report[report["fell"]]
+    if fell.empty:
+        return None
+    first = fell.loc[(fell["rate"] / fell["attainable"]).idxmin()]
+    return first["stage"], first["segment"]
 
 
 def largest_proven_loss(report: pd.DataFrame) -> tuple[str, str] | None:

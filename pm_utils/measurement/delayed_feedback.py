@@ -25,6 +25,7 @@ from scipy.stats import CensoredData, ecdf
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid, softplus
 
+from pm_utils.evaluation.bootstrap import bootstrap_weights, percentile_interval
 from pm_utils.inputs import (
     aligned,
     booleans,
@@ -40,6 +41,8 @@ from pm_utils.learning.training import History, fit, predict
 
 SHORTEST = 1e-3  # of the unit of time; a delay of nothing has no logarithm
 _ROUNDING = 1e-5  # of times in 32 bits
+DELAY_UNITS = 16  # units of the network
+RIDGES = (1e-4, 1e-3, 1e-2)  # penalties that are tried, nats per click
 _LONGEST = 10.0  # ages of the oldest click: a mean delay beyond is not learned from the clicks
 
 
@@ -227,6 +230,7 @@ def fit_delays(
     hidden: int,
     epochs: int,
     seed: int,
+    ridge: float = 0.0,
     history: History | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Fit the delayed feedback model and return each click's probability and mean delay.
@@ -241,6 +245,8 @@ def fit_delays(
     hidden : int
         As in `DelayedFeedbackNet`.
     epochs, seed : int
+    ridge : float
+        Times the weights' sum of squares, biases left out, it is added to the loss.
     history : History, optional
         Is told what became of the training.
 
@@ -284,25 +290,128 @@ def fit_delays(
     seen = SeenClicks(*(plain(each) for each in known))
     features = numbers(features, "features", ndim=2)
     whole_numbers(hidden, "hidden"), whole_numbers(epochs, "epochs", low=1)
-    unit = float(seen.days[seen.converted].mean()) if seen.converted.any() else 0.0
-    if unit == 0:
-        raise ValueError(
-            f"{seen.converted.sum()} of {len(seen.days):,} clicks have converted by the cut-off, "
-            "none after any time: there is no delay to learn"
-        )
-    torch.manual_seed(seed)
-    rate = float(np.clip(seen.converted.mean(), 1e-3, 1 - 1e-3))
-    net = DelayedFeedbackNet(features.shape[1], hidden=hidden, rate=rate, mean_delay=1.0)
-    x = (torch.tensor(features, dtype=torch.float32),)
-    scaled = SeenClicks(seen.converted, seen.days / unit, seen.age / unit)
-    steps = {"epochs": epochs, "batch_size": 1024, "learning_rate": 0.02, "weight_decay": 0.01}
-    found = fit(net, x, scaled.counts(), loss=delayed_feedback_loss, seed=seed, **steps)
+    steps = {"hidden": hidden, "epochs": epochs, "seed": seed}
+    net, unit, found = _train(features, seen, ridge=float(numbers(ridge, "ridge", low=0)), **steps)
     if history is not None:
         vars(history).update(vars(found))
-    logit, log_rate = predict(net, x).double().numpy().T
+    output = predict(net, (torch.tensor(features, dtype=torch.float32),)).double().numpy()
+    logit, log_rate = output.T
     mean_delay = unit * np.exp(-log_rate)
     _warn_of_bounds(seen, mean_delay)
     return like(1 / (1 + np.exp(-logit)), *given), like(mean_delay, *given)
+
+
+def _train(
+    features: np.ndarray,
+    seen: SeenClicks,
+    *,
+    hidden: int,
+    epochs: int,
+    seed: int,
+    ridge: float,
+    held: np.ndarray | None = None,
+) -> tuple[DelayedFeedbackNet, float, History]:
+    """Train the network on all clicks but those held out, on which the history then looks.
+
+    Returns also the unit of its times, in that of `seen`.
+    """
+    learn = np.ones(len(features), bool) if held is None else ~held
+    came = seen.converted & learn
+    unit = float(seen.days[came].mean()) if came.any() else 0.0
+    if unit == 0:
+        raise ValueError(
+            f"{came.sum()} of {learn.sum():,} clicks have converted by the cut-off, "
+            "none after any time: there is no delay to learn"
+        )
+    torch.manual_seed(seed)
+    rate = float(np.clip(seen.converted[learn].mean(), 1e-3, 1 - 1e-3))
+    net = DelayedFeedbackNet(features.shape[1], hidden=hidden, rate=rate, mean_delay=1.0)
+    weights = [each for each in net.parameters() if each.ndim == 2]
+
+    def penalised(output: Tensor, target: Tensor) -> Tensor:
+        loss = delayed_feedback_loss(output, target)
+        return loss + ridge * sum(each.square().sum() for each in weights) if net.training else loss
+
+    x = torch.tensor(features, dtype=torch.float32)
+    y = SeenClicks(seen.converted, seen.days / unit, seen.age / unit).counts()
+    steps = {"epochs": epochs, "batch_size": 1024, "learning_rate": 0.02, "seed": seed}
+    watched = None if held is None else ((x[held],), y[held])
+    found = fit(net, (x[learn],), y[learn], loss=penalised, validation=watched, **steps)
+    return net, unit, found
+
+
+def fit_guarded_delays(
+    features: np.ndarray,
+    seen: SeenClicks,
+    customer: np.ndarray,
+    *,
+    hidden: int,
+    epochs: int,
+    seed: int,
+    history: History | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the penalty of `fit_delays` on held-out customers, then fit all clicks with it.
+
+    Of the `RIDGES` that one is taken that leaves the clicks of a fifth of the customers, drawn by
+    the seed, the least loss at the end of a training on the others.
+
+    Parameters
+    ----------
+    features : array of shape (K, F)
+    seen : SeenClicks
+    customer : array of shape (K,)
+        Whose click it is.
+    hidden, epochs, seed, history
+        As in `fit_delays`; the history is that of the last fit, its validation losses are those of
+        the held-out customers under the chosen penalty.
+
+    Returns
+    -------
+    probability, mean_delay : arrays of shape (K,), or Series where an input has an index
+
+    Raises
+    ------
+    ValueError
+        As `fit_delays`; when there are fewer than five customers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import fit_guarded_delays, seen_by
+    >>> rng = np.random.default_rng(0)
+    >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
+    >>> seen = seen_by(10, rng.uniform(0, 10, 500), delay)
+    >>> settings = {"hidden": 8, "epochs": 40, "seed": 0}
+    >>> noise = rng.normal(size=(500, 20))
+    >>> probability, _ = fit_guarded_delays(noise, seen, np.arange(500) % 50, **settings)
+    >>> bool(probability.std() < 0.1)  # noise is not taken for features
+    True
+    """
+    features, customer, *known = aligned(
+        features=features,
+        customer=customer,
+        converted=seen.converted,
+        days=seen.days,
+        age=seen.age,
+    )
+    given = features, *known
+    plainly = SeenClicks(*(plain(each) for each in known))
+    array = numbers(features, "features", ndim=2)
+    _, who = np.unique(labels(customer, "customer"), return_inverse=True)
+    people = who.max(initial=-1) + 1
+    if people < 5:
+        raise ValueError(f"customer names {people}: give five or more, a fifth is held out")
+    apart = np.random.default_rng(seed).permutation(people) < people // 5
+    steps = {"hidden": hidden, "epochs": epochs, "seed": seed}
+    tried = {
+        ridge: _train(array, plainly, ridge=ridge, held=apart[who], **steps)[2].validation
+        for ridge in RIDGES
+    }
+    best = min(tried, key=lambda ridge: tried[ridge][-1])
+    told = History() if history is None else history
+    found = fit_delays(array, plainly, ridge=best, history=told, **steps)
+    told.validation = tried[best]
+    return tuple(like(each, *given) for each in found)
 
 
 def _warn_of_bounds(seen: SeenClicks, mean_delay: np.ndarray) -> None:
@@ -350,7 +459,11 @@ def _chances_and_delays(
 
 
 def compare_delay_estimates(
-    fits: dict[str, tuple[np.ndarray, np.ndarray]], truth: tuple[np.ndarray, np.ndarray]
+    fits: dict[str, tuple[np.ndarray, np.ndarray]],
+    truth: tuple[np.ndarray, np.ndarray],
+    seen: SeenClicks,
+    *,
+    ahead: float,
 ) -> pd.DataFrame:
     """Compare what methods read at the cut-off with the truth.
 
@@ -361,25 +474,37 @@ def compare_delay_estimates(
     fits : dict of pairs
         Probability and mean delay of every click, by the method's name, as from `delay_methods`.
     truth : pair of arrays of shape (K,)
+    seen : SeenClicks
+        What is known at the cut-off.
+    ahead : float
+        Days to come.
 
     Returns
     -------
     DataFrame
-        ``rate`` and ``delay`` (days), and ``rate error`` and ``delay error`` relative to the truth.
+        ``rate`` and ``delay`` (days), ``rate error`` and ``delay error`` relative to the truth, and
+        ``coming orders``, the mean of `coming_orders_losses` over the clicks without an order.
     """
-    rows = {name: delay_summary(*found) for name, found in (fits | {"truth": truth}).items()}
-    table = pd.DataFrame(rows, index=["rate", "delay"]).T
-    return table.join((table / table.loc["truth"] - 1).add_suffix(" error"))
+    rows = {}
+    for name, found in (fits | {"truth": truth}).items():
+        loss = coming_orders_losses(*found, truth, seen, ahead=ahead)
+        rows[name] = *delay_summary(*found), plain(loss)[~plain(seen.converted)].mean()
+    table = pd.DataFrame(rows, index=["rate", "delay", "coming orders"]).T
+    means = table[["rate", "delay"]]
+    errors = (means / means.loc["truth"] - 1).add_suffix(" error")
+    return pd.concat([means, errors, table[["coming orders"]]], axis=1)
 
 
 def delay_methods(
     features: np.ndarray,
     seen: SeenClicks,
+    customer: np.ndarray,
     *,
     waits: Sequence[float],
     epochs: int,
     seed: int,
-) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], History]:
+    shuffles: int = 0,
+) -> tuple[dict[str, tuple[np.ndarray, np.ndarray]], dict[str, History]]:
     """Read rate and delay in every way of the chapter, from what is known of clicks on a day.
 
     Explained in chapter ``funnel``.
@@ -388,17 +513,25 @@ def delay_methods(
     ----------
     features : array of shape (K, F)
     seen : SeenClicks
+    customer : array of shape (K,)
+        As in `fit_guarded_delays`.
     waits : sequence of float
         Days, as in `from_ripe_clicks`.
     epochs, seed : int
         As in `fit_delays`.
+    shuffles : int
+        How many nulls there are: networks that read the features of other clicks, each in an order
+        of its own, and are guarded and trained as the one with a hidden layer.
 
     Returns
     -------
     dict of pairs of arrays of shape (K,)
         Probability and mean delay of every click: the same for all of them from ripe clicks, the
         Kaplan-Meier curve and the *cure model*, which is the delayed feedback model without
-        features; by features from the linear model and from the one with a hidden layer.
+        features; by features from the linear model and from the one with a hidden layer, both
+        guarded by `fit_guarded_delays`; by ``null 1`` and so on.
+    dict of History
+        Of the one with a hidden layer, and of the nulls.
 
     Raises
     ------
@@ -412,7 +545,8 @@ def delay_methods(
     >>> rng = np.random.default_rng(0)
     >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
     >>> seen = seen_by(20, rng.uniform(0, 20, 500), delay)
-    >>> found, history = delay_methods(np.zeros((500, 1)), seen, waits=[0, 9], epochs=2, seed=0)
+    >>> who, ways = np.arange(500) % 50, {"waits": [0, 9], "epochs": 2, "seed": 0}
+    >>> found, histories = delay_methods(np.zeros((500, 1)), seen, who, **ways)
     >>> for name, (probability, days) in found.items():
     ...     print(name, probability.shape)
     clicks of 0 days or more (500,)
@@ -422,15 +556,21 @@ def delay_methods(
     delayed feedback (500,)
     … with a hidden layer (500,)
     """
-    size, history = len(seen.days), History()
+    size, histories = len(seen.days), {}
     alike = {f"clicks of {wait} days or more": from_ripe_clicks(seen, wait) for wait in waits}
     alike["Kaplan-Meier"] = kaplan_meier(seen)
     found = {name: (np.full(size, p), np.full(size, days)) for name, (p, days) in alike.items()}
     steps = {"epochs": epochs, "seed": seed}
     found["cure model"] = fit_delays(np.zeros((size, 1)), seen, hidden=0, **steps)
-    found["delayed feedback"] = fit_delays(features, seen, hidden=0, **steps)
-    found["… with a hidden layer"] = fit_delays(features, seen, hidden=16, history=history, **steps)
-    return found, history
+    found["delayed feedback"] = fit_guarded_delays(features, seen, customer, hidden=0, **steps)
+    shown_to = {"… with a hidden layer": features}
+    for k in range(shuffles):
+        shown_to[f"null {k + 1}"] = np.random.default_rng([seed, k]).permutation(features)
+    for name, rows in shown_to.items():
+        histories[name] = History()
+        deep = {"hidden": DELAY_UNITS, "history": histories[name]}
+        found[name] = fit_guarded_delays(rows, seen, customer, **deep, **steps)
+    return found, histories
 
 
 def delay_by(group: np.ndarray, probability: np.ndarray, mean_delay: np.ndarray) -> pd.Series:
@@ -593,17 +733,149 @@ def next_orders_loss(
     refuse(later < age, "now is before then", "give the later day second", rows=parts[0])
     if before.all():
         raise ValueError("every click had its order already: there is none to foretell")
-    left, right = np.exp(-rate * age), np.exp(-rate * later)
-    chance = (probability * (left - right) / (1 - probability + probability * left))[~before]
+    chance = _coming(probability, rate, age, later)[~before]
     came = after[~before]
     hit = np.where(came, chance, 1 - chance)
     return float(-np.log(np.maximum(hit, np.finfo(float).tiny)).mean())
+
+
+def _coming(
+    probability: np.ndarray, rate: np.ndarray, age: np.ndarray, later: np.ndarray
+) -> np.ndarray:
+    """P(order between two ages | none before), by the formula of `next_orders_loss`."""
+    left, right = np.exp(-rate * age), np.exp(-rate * later)
+    return probability * (left - right) / (1 - probability + probability * left)
+
+
+def coming_orders_losses(
+    probability: np.ndarray,
+    mean_delay: np.ndarray,
+    truth: tuple[np.ndarray, np.ndarray],
+    seen: SeenClicks,
+    *,
+    ahead: float,
+) -> np.ndarray:
+    """Return how badly a model tells which open clicks bring an order soon, expected by the truth.
+
+    It is the `next_orders_loss` of the days to come, on average over what may happen in them, and
+    least for the truth. Only a simulation can compute it.
+
+    Parameters
+    ----------
+    probability, mean_delay : arrays of shape (K,)
+        Of each click, by a model.
+    truth : pair of arrays of shape (K,)
+        The true ones.
+    seen : SeenClicks
+        What is known today.
+    ahead : float
+        How many days are to come.
+
+    Returns
+    -------
+    array of shape (K,)
+        Nats; 0 for clicks that have had their order.
+
+    Raises
+    ------
+    ValueError
+        When rows cannot be matched, a probability is none, or a delay is not above 0.
+
+    Examples
+    --------
+    Of two open clicks of today each will bring an order, or never, and soon if so. Who holds both
+    for sure pays more than the truth:
+
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import SeenClicks, coming_orders_losses
+    >>> seen = SeenClicks(np.array([0, 0]), np.zeros(2), np.zeros(2))
+    >>> half, soon = np.full(2, 0.5), np.ones(2)
+    >>> for said in (half, np.full(2, 0.9)):
+    ...     print(coming_orders_losses(said, soon, (half, soon), seen, ahead=99).round(3))
+    [0.693 0.693]
+    [1.204 1.204]
+    """
+    parts = aligned(
+        probability=probability,
+        mean_delay=mean_delay,
+        true_probability=truth[0],
+        true_delay=truth[1],
+        converted=seen.converted,
+        age=seen.age,
+    )
+    age, later = plain(parts[5]), plain(parts[5]) + float(numbers(ahead, "ahead", above=0))
+    said, true = (
+        _coming(
+            probabilities(parts[k], "probability"),
+            1 / numbers(parts[k + 1], "mean_delay", above=0),
+            age,
+            later,
+        )
+        for k in (0, 2)
+    )
+    comes, stays = (np.log(np.maximum(p, np.finfo(float).tiny)) for p in (said, 1 - said))
+    loss = -(true * comes + (1 - true) * stays)
+    return like(np.where(plain(parts[4]), 0.0, loss), *parts)
+
+
+def compare_coming_orders(
+    first: tuple[np.ndarray, np.ndarray],
+    second: tuple[np.ndarray, np.ndarray],
+    truth: tuple[np.ndarray, np.ndarray],
+    seen: SeenClicks,
+    customer: np.ndarray,
+    *,
+    ahead: float,
+    repeats: int,
+    seed: int,
+) -> tuple[float, float]:
+    """Return a 95 % interval of the mean loss of coming orders of `first` minus that of `second`.
+
+    Explained in chapter ``funnel``.
+
+    Parameters
+    ----------
+    first, second, truth : pairs of arrays of shape (K,)
+        Probability and mean delay of each click.
+    seen, ahead
+        As in `coming_orders_losses`; the mean is over the clicks without an order.
+    customer : array of shape (K,)
+        Whose click it is.
+    repeats, seed : int
+        Resamples of customers; both are scored on the same ones.
+
+    Raises
+    ------
+    ValueError
+        As `coming_orders_losses`, or when every click has had its order.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from pm_utils.measurement.delayed_feedback import SeenClicks, compare_coming_orders
+    >>> seen = SeenClicks(np.zeros(4), np.ones(4), np.ones(4))
+    >>> truth, wrong = (np.full(4, 0.5), np.ones(4)), (np.full(4, 0.9), np.ones(4))
+    >>> drawing = {"ahead": 9, "repeats": 50, "seed": 0}
+    >>> low, high = compare_coming_orders(truth, wrong, truth, seen, np.arange(4), **drawing)
+    >>> high < 0  # the truth errs less
+    True
+    """
+    lost = [coming_orders_losses(*each, truth, seen, ahead=ahead) for each in (first, second)]
+    parts = aligned(first=lost[0], second=lost[1], converted=seen.converted, customer=customer)
+    still_open = ~booleans(parts[2], "converted")
+    if not still_open.any():
+        raise ValueError("every click had its order already: there is none to foretell")
+    _, who = np.unique(labels(parts[3], "customer")[still_open], return_inverse=True)
+    weight = bootstrap_weights(who.max() + 1, repeats, seed)
+    gap = (plain(parts[0]) - plain(parts[1]))[still_open]
+    return percentile_interval((weight @ np.bincount(who, gap)) / (weight @ np.bincount(who)))
 
 
 def backtest_delays(
     features: np.ndarray,
     clicked_at: np.ndarray,
     delay: np.ndarray,
+    customer: np.ndarray,
     *,
     today: float,
     back: float,
@@ -620,6 +892,8 @@ def backtest_delays(
     features : array of shape (K, F)
     clicked_at, delay : arrays of shape (K,)
         As in `seen_by`.
+    customer : array of shape (K,)
+        As in `fit_guarded_delays`.
     today, back : float
         Days since the start, and how many days earlier the methods are fitted: on the clicks and
         the orders that there were.
@@ -642,15 +916,16 @@ def backtest_delays(
     >>> from pm_utils.measurement.delayed_feedback import backtest_delays
     >>> rng = np.random.default_rng(0)
     >>> delay = np.where(rng.random(500) < 0.5, rng.exponential(3, 500), np.nan)
-    >>> ways = {"waits": [0], "epochs": 2, "seed": 0}
-    >>> clicked_at = rng.uniform(0, 20, 500)
-    >>> found = backtest_delays(np.zeros((500, 1)), clicked_at, delay, today=20, back=5, **ways)
+    >>> ways = {"today": 20, "back": 5, "waits": [0], "epochs": 2, "seed": 0}
+    >>> clicked_at, who = rng.uniform(0, 20, 500), np.arange(500) % 50
+    >>> found = backtest_delays(np.zeros((500, 1)), clicked_at, delay, who, **ways)
     >>> bool((found > 0).all())
     True
     """
-    given = aligned(features=features, clicked_at=clicked_at, delay=delay)
-    features, clicked_at, delay = (plain(each) for each in given)
+    given = aligned(features=features, clicked_at=clicked_at, delay=delay, customer=customer)
+    features, clicked_at, delay, customer = (plain(each) for each in given)
     old = clicked_at <= today - back
     then, now = (seen_by(day, clicked_at[old], delay[old]) for day in (today - back, today))
-    fits, _ = delay_methods(features[old], then, waits=waits, epochs=epochs, seed=seed)
+    ways = {"waits": waits, "epochs": epochs, "seed": seed}
+    fits, _ = delay_methods(features[old], then, customer[old], **ways)
     return pd.Series({name: next_orders_loss(*fit, then, now) for name, fit in fits.items()})

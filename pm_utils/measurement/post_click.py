@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 import pandas as pd
@@ -34,8 +35,11 @@ from pm_utils.market.creatives import level_counts
 from pm_utils.measurement.post_click_networks import CONVERSION, EntireSpaceNet
 
 ATTRIBUTE_LEVELS = tuple(level_counts().values())
-POST_CLICK_METRICS = ("bias", "AUC off the clicks", "calibration error")
+POST_CLICK_METRICS = ("log loss", "AUC off the clicks", "calibration error", "bias")
 _ROUNDING = 1e-6  # of expected counts in 32 bits
+ORDER_LEAVES = (3, 6)  # of the trees that are tried for orders, which are few
+CLICK_LEAVES = (31,)  # for clicks; smaller trees do as well and take more of them
+LOGISTIC_STRENGTHS = (0.01, 0.1, 1.0)  # of logistic regression, the inverse of the penalty
 LEAST_PROPENSITY = 0.003  # least P(click) that a weight divides by
 
 
@@ -71,7 +75,7 @@ class PairCounts:
     ...     numbers=np.zeros((2, 17), np.float32),
     ...     counts=np.array([[10, 2, 1], [5, 0, 0]], np.float32),
     ... )
-    >>> pairs.table().shape, pairs.coarse_table().shape  # attributes one-hot, and as codes
+    >>> pairs.table().shape, pairs.coarse_table().shape  # attributes as indicators, and as codes
     ((2, 55), (2, 24))
     >>> pairs.rows_of(customer=np.array([1]), creative=np.array([0]))
     array([1])
@@ -96,22 +100,27 @@ class PairCounts:
                 "none larger than the one before"
             )
 
-    def inputs(self) -> tuple[Tensor, Tensor]:
-        """Return codes and numbers as tensors."""
-        return torch.tensor(self.codes), torch.tensor(self.numbers)
+    def inputs(self) -> tuple[Tensor]:
+        """Return the `table` as a tensor: what a network reads."""
+        return (torch.from_numpy(self.table()),)
+
+    def targets(self) -> Tensor:
+        """Return the counts as a tensor (C, 1, 3), the same for all members of a network."""
+        return torch.tensor(self.counts)[:, None]
 
     def table(self) -> np.ndarray:
-        """Return codes as indicators, and numbers → (C, 55), for logistic regression."""
+        """Return codes as indicators, and numbers → (C, 55)."""
         one_hot = [
             np.eye(n, dtype=np.float32)[whole_numbers(code, "codes", high=n - 1)]
             for n, code in zip(ATTRIBUTE_LEVELS, self.codes.T, strict=True)
         ]
-        return np.hstack([*one_hot, self.numbers])
+        return np.hstack([*one_hot, self.numbers], dtype=np.float32)
 
     def coarse_table(self) -> np.ndarray:
         """Return codes, and numbers rounded to twentieths → (C, 24), for boosted trees.
 
-        With fewer values than bins, trees need not search for weighted percentiles.
+        The codes are categories, in no order. With fewer values than bins, trees need not search
+        for weighted percentiles of the numbers.
         """
         return np.column_stack([self.codes, np.round(20 * self.numbers) / 20])
 
@@ -261,14 +270,34 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
     >>> bool(pairs.counts[:, 0].sum() == 1_000), bool(pairs.counts[:, 1].sum() == log.click.sum())
     (True, True)
     """
-    ads, about = len(market.creatives), observed_features(market.customers)
+    ads = len(market.creatives)
     customer = whole_numbers(log.customer, "customer", high=market.n_customers - 1)
     pair = customer * np.int64(ads) + whole_numbers(log.creative, "creative", high=ads - 1)
     size = market.n_customers * ads
     steps = pair, *(pair[booleans(getattr(log, s), s)] for s in ("click", "conversion"))
     counts = np.column_stack([np.bincount(step, minlength=size) for step in steps])
-    held = np.flatnonzero(counts[:, 0])
-    customer, creative = np.divmod(held, ads)
+    return pairs_of_counts(market, counts.reshape(market.n_customers, ads, 3))
+
+
+def pairs_of_counts(market: Market, counts: np.ndarray) -> PairCounts:
+    """Return the pairs of customer and ad that were shown, with what is known of them.
+
+    Parameters
+    ----------
+    market : Market
+    counts : array of shape (N, M, 3)
+        Impressions, clicks, and clicks with an order, of each customer and ad of the market.
+
+    Raises
+    ------
+    ValueError
+        When the shape is another, or the counts cannot be, as in `PairCounts`.
+    """
+    counts, shape = np.asarray(counts), (market.n_customers, len(market.creatives), 3)
+    if counts.shape != shape:
+        raise ValueError(f"counts has shape {counts.shape}: give {shape}")
+    about = observed_features(market.customers)
+    customer, creative = np.nonzero(counts[..., 0])
     tastes = about[:, -level_counts("category")["category"] :]  # the last of the features
     fit_to = tastes[customer, market.creatives.category[creative]]
     return PairCounts(
@@ -276,7 +305,7 @@ def aggregate_log(market: Market, log: ImpressionLog) -> PairCounts:
         creative=creative,
         codes=market.creatives.codes()[creative],
         numbers=np.column_stack([about[customer], fit_to]),
-        counts=counts[held].astype(np.float32),
+        counts=counts[customer, creative].astype(np.float32),
     )
 
 
@@ -290,10 +319,8 @@ def train_post_click_towers(
     hidden: int = 32,
     members: int = 1,
     later: PairCounts | None = None,
-) -> tuple[list[EntireSpaceNet], History]:
+) -> tuple[EntireSpaceNet, History]:
     """Train the towers by one of the losses of `pm_utils.measurement.post_click_networks`.
-
-    Explained in chapter ``funnel``.
 
     Parameters
     ----------
@@ -303,17 +330,17 @@ def train_post_click_towers(
     towers, hidden : int
         One tower for clicks alone, three for the doubly robust loss.
     members : int
-        Networks that start from other weights; their probabilities are averaged.
+        Networks that start from other weights and learn from the same batches, side by side; their
+        probabilities are averaged.
     later : PairCounts, optional
         Of a later log. With it the history has their loss after each epoch, and the weights of the
         best epoch are kept.
 
     Returns
     -------
-    list of EntireSpaceNet
-        The members.
+    EntireSpaceNet
     History
-        Of the first member.
+        Its losses are the members' means.
 
     Raises
     ------
@@ -332,35 +359,31 @@ def train_post_click_towers(
     ...     numbers=np.zeros((8, 17), np.float32),
     ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
     ... )
-    >>> (net,), history = train_post_click_towers(entire_space_loss, pairs, epochs=3, seed=0)
-    >>> net(*pairs.inputs()).shape  # logits of P(click) and P(order | click)
-    torch.Size([8, 2])
+    >>> net, history = train_post_click_towers(entire_space_loss, pairs, epochs=3, seed=0)
+    >>> net(*pairs.inputs()).shape  # of one member: logits of P(click) and P(order | click)
+    torch.Size([8, 1, 2])
     >>> history.steps, history.validation
     (3, [])
     """
     shown, clicks, orders = _sums(pairs)
     rates = [clicks / shown, *[orders / clicks] * (towers - 1)]
     whole_numbers(members, "members", low=1)
-    watched = None if later is None else (later.inputs(), torch.tensor(later.counts))
-    nets, histories = [], []
-    for member in range(members):
-        torch.manual_seed(seed + 1000 * member)
-        net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], hidden=hidden, rates=rates)
-        history = fit(
-            net,
-            pairs.inputs(),
-            torch.tensor(pairs.counts),
-            loss=loss,
-            epochs=epochs,
-            batch_size=2048,
-            learning_rate=0.01,
-            weight_decay=0.3,
-            seed=seed + 1000 * member,
-            validation=watched,
-        )
-        nets.append(net)
-        histories.append(history)
-    return nets, histories[0]
+    torch.manual_seed(seed)
+    shape = {"hidden": hidden, "rates": rates, "members": members}
+    net = EntireSpaceNet(ATTRIBUTE_LEVELS, pairs.numbers.shape[1], **shape)
+    history = fit(
+        net,
+        pairs.inputs(),
+        pairs.targets(),
+        loss=loss,
+        epochs=epochs,
+        batch_size=2048,
+        learning_rate=0.01,
+        weight_decay=0.6,
+        seed=seed,
+        validation=None if later is None else (later.inputs(), later.targets()),
+    )
+    return net, history
 
 
 def _sums(pairs: PairCounts) -> np.ndarray:
@@ -373,15 +396,15 @@ def _sums(pairs: PairCounts) -> np.ndarray:
 
 
 def post_click_probability(
-    nets: Sequence[EntireSpaceNet], pairs: PairCounts, *, tower: int = CONVERSION
+    net: EntireSpaceNet, pairs: PairCounts, *, tower: int = CONVERSION
 ) -> np.ndarray:
-    """Return the mean of the networks' P(order | click) of every pair → (C,).
+    """Return the members' mean P(order | click) of every pair → (C,).
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    nets : sequence of EntireSpaceNet
+    net : EntireSpaceNet
         From `train_post_click_towers`.
     pairs : PairCounts
     tower : int
@@ -401,12 +424,11 @@ def post_click_probability(
     ...     counts=np.ones((2, 3), np.float32),
     ... )
     >>> net = EntireSpaceNet([12, 4, 5, 6, 4, 5, 2], 17, rates=(0.05, 0.2))
-    >>> probability = post_click_probability([net], pairs)
+    >>> probability = post_click_probability(net, pairs)
     >>> probability.shape, bool(((probability > 0) & (probability < 1)).all())
     ((2,), True)
     """
-    each = [sigmoid(predict(net, pairs.inputs())[:, tower].double().numpy()) for net in nets]
-    return np.mean(each, axis=0)
+    return sigmoid(predict(net, pairs.inputs())[..., tower].double().numpy()).mean(1)
 
 
 def common_pairs(first: PairCounts, second: PairCounts) -> tuple[PairCounts, PairCounts]:
@@ -499,38 +521,165 @@ def fit_counts(
     """
     given = table, hits, tries
     table, hits, tries = aligned(table=table, hits=hits, tries=tries)
-    table = numbers(table, "table", ndim=2)
+    table = numbers(table, "table", ndim=2).astype(float, copy=False)
     hits, tries = (numbers(x, name, low=0) for name, x in (("hits", hits), ("tries", tries)))
     if not 0 < hits.sum() < tries.sum() or (hits > tries).any():
         raise ValueError(
             f"{hits.sum():g} hits of {tries.sum():g} tries, {(hits > tries).sum():,} rows with "
             "more hits than tries: give some hits and some misses, and no such row"
         )
-    weight = np.concatenate([hits, tries - hits])
-    row = np.tile(np.arange(len(table)), 2)[weight > 0]
-    target = np.repeat([1, 0], len(table))[weight > 0]
-    model.fit(table[row], target, sample_weight=weight[weight > 0])
+    rows = _by_outcome(table, hits, tries)
+    model.fit(*rows[:2], sample_weight=rows[2])
     return like(model.predict_proba(table)[:, 1], *given)
 
 
-def _boosting(trees: int, seed: int, **settings) -> dict[str, object]:
-    """Settings of shallow boosted trees: orders are few."""
-    shape = {"max_iter": trees, "max_leaf_nodes": 3, "learning_rate": 0.1}
-    more = {"min_samples_leaf": 30, "early_stopping": False, "random_state": seed}
-    return shape | more | settings
+def _by_outcome(table: np.ndarray, hits: np.ndarray, tries: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Rows, labels and weights: a row for the hits among the tries, and one for the misses."""
+    weight = np.concatenate([hits, tries - hits])
+    row, label = np.tile(np.arange(len(table)), 2), np.repeat([1, 0], len(table))
+    return tuple(each[weight > 0] for each in (table[row], label, weight))
 
 
-def click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[str, np.ndarray]:
+def _boost(
+    model: type,
+    table: np.ndarray,
+    rows: tuple[np.ndarray, ...],
+    watched: tuple[np.ndarray, ...],
+    *,
+    leaves: Sequence[int],
+    trees: int,
+    seed: int,
+    **settings,
+) -> np.ndarray:
+    """Boost trees of each size, as many as do best on the watched rows → (C,).
+
+    `rows` and `watched` are features, target and weight. Attributes are categories.
+    """
+    shape = {"max_iter": trees, "learning_rate": 0.1, "min_samples_leaf": 30}
+    stop = {"early_stopping": True, "scoring": "loss", "n_iter_no_change": 20, "tol": 0.0}
+    codes = range(len(ATTRIBUTE_LEVELS))
+    more = {"categorical_features": codes, "random_state": seed} | settings
+    found = []
+    for size in leaves:
+        trained = model(max_leaf_nodes=size, **shape, **stop, **more)
+        seen = dict(zip(("X_val", "y_val", "sample_weight_val"), watched, strict=True))
+        trained.fit(*rows[:2], sample_weight=rows[2], **seen)
+        found.append((trained.validation_score_.max(), trained))
+    _, best = max(found, key=lambda each: each[0])
+    count = max(int(best.validation_score_.argmax()), 1)  # the first score is that of no tree
+    stages = getattr(best, "staged_predict_proba", best.staged_predict)(table)
+    last = next(islice(stages, count - 1, None))
+    return last[:, 1] if last.ndim == 2 else last
+
+
+def boosted_clicks(pairs: PairCounts, later: PairCounts, *, trees: int, seed: int) -> np.ndarray:
+    """Boost the clicks of all impressions → (C,), P(click) of each pair.
+
+    Clicks are rare, so that their counts are taken for Poisson. There are as many trees as do best
+    on a later log.
+
+    Parameters
+    ----------
+    pairs, later : PairCounts
+        To learn from, and to choose on.
+    trees, seed : int
+        How many trees at most.
+
+    Raises
+    ------
+    ValueError
+        When nothing was shown, clicked or ordered.
+    """
+    _sums(pairs)
+    return _boosted_rate(pairs, later, 1, leaves=CLICK_LEAVES, trees=trees, seed=seed)
+
+
+def _boosted_rate(
+    pairs: PairCounts, later: PairCounts, step: int, *, trees: int, seed: int, leaves: Sequence[int]
+) -> np.ndarray:
+    """Boost clicks (step 1) or orders (2) per impression, taken for Poisson → (C,), below 1."""
+    rows, watched = (
+        (each.coarse_table(), each.counts[:, step] / each.counts[:, 0], each.counts[:, 0])
+        for each in (pairs, later)
+    )
+    settings = {"leaves": leaves, "trees": trees, "seed": seed, "loss": "poisson"}
+    found = _boost(HistGradientBoostingRegressor, rows[0], rows, watched, **settings)
+    return np.minimum(found, 1 - _ROUNDING)
+
+
+def boosted_orders(
+    pairs: PairCounts,
+    later: PairCounts,
+    click: np.ndarray,
+    *,
+    weighted: bool,
+    trees: int,
+    seed: int,
+) -> np.ndarray:
+    r"""Boost the orders among clicks → (C,), P(order | click) of each pair.
+
+    Size and number of the trees are those with the least `weighted_order_loss` on a later log.
+
+    Parameters
+    ----------
+    pairs, later : PairCounts
+        To learn from, and to choose on: the same pairs.
+    click : array of shape (C,)
+        Estimated P(click) of each pair.
+    weighted : bool
+        Let a click that had the probability :math:`\hat o` count :math:`1 / \hat o`.
+    trees, seed : int
+        How many trees at most.
+
+    Raises
+    ------
+    ValueError
+        When nothing was shown, clicked or ordered, or a probability is none.
+    """
+    _sums(pairs)
+    inverse = _inverse(click)
+    scaled = inverse / np.average(inverse, weights=pairs.counts[:, 1]) if weighted else 1.0
+    rows, watched = (
+        _by_outcome(each.coarse_table(), each.counts[:, 2] * weight, each.counts[:, 1] * weight)
+        for each, weight in ((pairs, scaled), (later, inverse))
+    )
+    table, settings = pairs.coarse_table(), {"leaves": ORDER_LEAVES, "trees": trees, "seed": seed}
+    return _boost(HistGradientBoostingClassifier, table, rows, watched, **settings)
+
+
+def _inverse(click: np.ndarray) -> np.ndarray:
+    """One over estimated probabilities of a click, checked and kept off 0."""
+    chance = probabilities(numbered(click, "click"), "click")
+    return 1 / np.maximum(chance, LEAST_PROPENSITY)
+
+
+def _logistic(
+    pairs: PairCounts,
+    hits: np.ndarray,
+    tries: np.ndarray,
+    loss: Callable[[np.ndarray], float],
+) -> np.ndarray:
+    """Logistic regression by the penalty with the least loss of its probabilities → (C,)."""
+    models = [LogisticRegression(C=c, solver="newton-cholesky") for c in LOGISTIC_STRENGTHS]
+    found = [fit_counts(model, pairs.table(), hits, tries) for model in models]
+    return min(found, key=loss)
+
+
+def click_baselines(
+    pairs: PairCounts, later: PairCounts, *, trees: int, seed: int
+) -> dict[str, np.ndarray]:
     """Fit logistic regression and boosting to the clicks of all impressions.
 
-    Clicks are rare, so that boosting takes their counts for Poisson.
+    The penalty of the first, and what `boosted_clicks` says, are chosen on a later log.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    pairs : PairCounts
+    pairs, later : PairCounts
+        To learn from, and to choose on: the same pairs.
     trees, seed : int
+        How many trees at most.
 
     Returns
     -------
@@ -553,46 +702,42 @@ def click_baselines(pairs: PairCounts, *, trees: int, seed: int) -> dict[str, np
     ...     numbers=np.zeros((8, 17), np.float32),
     ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
     ... )
-    >>> for name, probability in click_baselines(pairs, trees=2, seed=0).items():
+    >>> for name, probability in click_baselines(pairs, pairs, trees=2, seed=0).items():
     ...     print(name, probability[:2].round(2))  # nothing tells the pairs apart: 4 of 10
     logistic [0.4 0.4]
     boosting [0.4 0.4]
     """
-    _sums(pairs)
+    boosted = boosted_clicks(pairs, later, trees=trees, seed=seed)
     shown, clicks, _ = pairs.counts.T.astype(float)
-    linear = fit_counts(LogisticRegression(C=0.1, max_iter=300), pairs.table(), clicks, shown)
-    deeper = _boosting(2 * trees, seed, max_leaf_nodes=12)  # there are ten times as many clicks
-    return {"logistic": linear, "boosting": _boosted_rate(pairs, clicks, deeper)}
+    share = later.counts[:, 1] / later.counts[:, 0]
 
+    def loss(probability: np.ndarray) -> float:
+        return _log_loss(probability, share, later.counts[:, 0])
 
-def _boosted_rate(pairs: PairCounts, hits: np.ndarray, settings: dict) -> np.ndarray:
-    """Boost hits per impression, taken for Poisson → (C,), below 1."""
-    shown, narrow = pairs.counts[:, 0].astype(float), pairs.coarse_table()
-    model = HistGradientBoostingRegressor(loss="poisson", **settings)
-    found = model.fit(narrow, hits / shown, sample_weight=shown).predict(narrow)
-    return np.minimum(found, 1 - _ROUNDING)
+    return {"logistic": _logistic(pairs, clicks, shown, loss), "boosting": boosted}
 
 
 def post_click_baselines(
-    pairs: PairCounts, click: np.ndarray, *, trees: int, seed: int
+    pairs: PairCounts, later: PairCounts, click: np.ndarray, *, trees: int, seed: int
 ) -> dict[str, np.ndarray]:
     r"""Fit models of orders after clicks without deep learning.
 
-    Logistic regression and boosting, of trees with 3 leaves or half as many with 6, learn from the
-    clicks, plain and weighted: a click that had the
+    Logistic regression and boosting learn from the clicks, plain and weighted: a click that had the
     probability :math:`\hat o` counts :math:`1 / \hat o`, so that the clicked stand for everybody
     who was shown an ad. The *quotient* divides boosted orders per impression by :math:`\hat o`. The
     *doubly robust* one boosts the targets of `doubly_robust_loss`, with weighted boosting for the
-    imputed chance.
+    imputed chance. Penalties, and size and number of trees, are chosen on a later log.
 
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
-    pairs : PairCounts
+    pairs, later : PairCounts
+        To learn from, and to choose on: the same pairs.
     click : array of shape (C,)
-        Estimated P(click) of each pair, as from `click_baselines`.
+        Estimated P(click) of each pair, as from `boosted_clicks`.
     trees, seed : int
+        How many trees at most.
 
     Returns
     -------
@@ -615,40 +760,38 @@ def post_click_baselines(
     ...     numbers=np.zeros((8, 17), np.float32),
     ...     counts=np.tile(np.array([10, 4, 1], np.float32), (8, 1)),
     ... )
-    >>> found = post_click_baselines(pairs, np.full(8, 0.4), trees=2, seed=0)
+    >>> found = post_click_baselines(pairs, pairs, np.full(8, 0.4), trees=2, seed=0)
     >>> for name, probability in found.items():
     ...     print(name, probability[:2].round(2))  # nothing tells the pairs apart: 1 of 4
     logistic [0.25 0.25]
     boosting [0.25 0.25]
-    boosting, 6 leaves [0.25 0.25]
     logistic, weighted [0.25 0.25]
     boosting, weighted [0.25 0.25]
-    boosting, 6 leaves, weighted [0.25 0.25]
     boosting, quotient [0.25 0.25]
     boosting, doubly robust [0.25 0.25]
     """
     _sums(pairs)
-    wide, narrow = pairs.table(), pairs.coarse_table()
-    shown, clicks, orders = pairs.counts.T.astype(float)
-    chance = probabilities(numbered(click, "click"), "click")
-    inverse = 1 / np.maximum(chance, LEAST_PROPENSITY)
-    scaled = inverse / np.average(inverse, weights=clicks)
-    found = {}
+    _, clicks, orders = pairs.counts.T.astype(float)
+    inverse, settings = _inverse(click), {"trees": trees, "seed": seed}
+
+    def loss(probability: np.ndarray) -> float:
+        return weighted_order_loss(probability, later, click)
+
+    found, scaled = {}, inverse / np.average(inverse, weights=clicks)
     for name, weight in (("", 1.0), (", weighted", scaled)):
-        counts = orders * weight, clicks * weight
-        linear = LogisticRegression(C=0.1, max_iter=300)
-        shallow = HistGradientBoostingClassifier(**_boosting(trees, seed))
-        fewer = _boosting(max(trees // 2, 1), seed, max_leaf_nodes=6)
-        deeper = HistGradientBoostingClassifier(**fewer)
-        found[f"logistic{name}"] = fit_counts(linear, wide, *counts)
-        found[f"boosting{name}"] = fit_counts(shallow, narrow, *counts)
-        found[f"boosting, 6 leaves{name}"] = fit_counts(deeper, narrow, *counts)
-    both = _boosted_rate(pairs, orders, _boosting(trees, seed))
+        found[f"logistic{name}"] = _logistic(pairs, orders * weight, clicks * weight, loss)
+        found[f"boosting{name}"] = boosted_orders(
+            pairs, later, click, weighted=name != "", **settings
+        )
+    settings["leaves"] = ORDER_LEAVES
+    both = _boosted_rate(pairs, later, 2, **settings)
     found["boosting, quotient"] = np.minimum(both * inverse, 1 - _ROUNDING)
-    imputed = found["boosting, weighted"]
-    target = imputed + (orders - clicks * imputed) * inverse / shown
-    model = HistGradientBoostingRegressor(**_boosting(trees, seed))
-    robust = model.fit(narrow, target, sample_weight=shown).predict(narrow)
+    imputed, table = found["boosting, weighted"], pairs.coarse_table()
+    rows, watched = (
+        (table, imputed + (bought - clicked * imputed) * inverse / seen, seen)
+        for seen, clicked, bought in (each.counts.T.astype(float) for each in (pairs, later))
+    )
+    robust = _boost(HistGradientBoostingRegressor, table, rows, watched, **settings)
     found["boosting, doubly robust"] = robust.clip(_ROUNDING, 1 - _ROUNDING)
     return found
 
@@ -716,6 +859,12 @@ def _expected_loss(target: np.ndarray, probability: np.ndarray) -> np.ndarray:
     return -(target * np.log(p) + (1 - target) * np.log1p(-p))
 
 
+def _log_loss(probability: np.ndarray, truth: np.ndarray, weight: np.ndarray) -> float:
+    """The log loss expected over outcomes drawn from the truth, nats per unit of weight."""
+    probability, truth, weight = _matched(probability, truth, weight)
+    return float(np.average(_expected_loss(truth, probability), weights=weight))
+
+
 def score_clicks(
     probabilities: dict[str, np.ndarray], truth: np.ndarray, pairs: PairCounts
 ) -> pd.DataFrame:
@@ -766,7 +915,7 @@ def score_clicks(
     rows = {
         name: (
             expected_auc(each, truth, shown),
-            float(np.average(_expected_loss(np.asarray(truth), np.asarray(each)), weights=shown)),
+            _log_loss(each, truth, shown),
         )
         for name, each in zip(probabilities, tables, strict=True)
     }
@@ -875,9 +1024,10 @@ def score_against_truth(
     Returns
     -------
     DataFrame
-        One row per model: ``bias`` of the mean over all impressions, relative to the true mean;
-        ``AUC off the clicks``, expected, over the impressions that were not clicked;
-        ``calibration error`` against the truth, over pairs.
+        One row per model: ``log loss`` (nats per impression) and ``AUC off the clicks`` are those
+        expected over outcomes drawn from the truth, as if all impressions, or those that were not
+        clicked, were; ``calibration error`` against the truth, over pairs; ``bias`` of the mean
+        over all impressions, relative to the true mean. The log loss is least for the truth alone.
 
     Raises
     ------
@@ -898,9 +1048,9 @@ def score_against_truth(
     >>> truth = np.repeat([0.2, 0.8], 10)  # P(order | click)
     >>> models = {"truth": truth, "rate of the clicked": np.full(20, 0.8)}
     >>> score_against_truth(models, truth, pairs).round(2)
-                         bias  AUC off the clicks  calibration error
-    truth                 0.0                0.78                0.0
-    rate of the clicked   0.6                0.50                0.3
+                         log loss  AUC off the clicks  calibration error  bias
+    truth                    0.50                0.78                0.0   0.0
+    rate of the clicked      0.92                0.50                0.3   0.6
     """
     shown, clicks = pairs.counts[:, 0].astype(float), pairs.counts[:, 1].astype(float)
     told = {f"{name!r}": each for name, each in probabilities.items()}
@@ -908,9 +1058,10 @@ def score_against_truth(
     probabilities = dict(zip(probabilities, tables, strict=True))
     rows = {
         name: (
-            relative_bias(probability, truth, shown),
+            _log_loss(probability, truth, shown),
             expected_auc(probability, truth, shown - clicks),
             calibration_error(truth, probability),
+            relative_bias(probability, truth, shown),
         )
         for name, probability in probabilities.items()
     }
@@ -933,7 +1084,7 @@ def compare_estimates(
 
     Parameters
     ----------
-    metric : {"AUC off the clicks", "calibration error"}
+    metric : {"log loss", "AUC off the clicks", "calibration error"}
         The bins of the calibration error are those of all customers.
     first, second, truth : arrays of shape (C,)
     pairs : PairCounts
@@ -973,7 +1124,7 @@ def compare_estimates(
     customers, row = np.unique(pairs.customer, return_inverse=True)
     shown, clicks = pairs.counts[:, :2].T.astype(float)
     weight = bootstrap_weights(len(customers), repeats, seed)
-    of_pairs = {"calibration error": np.ones(len(row))}
+    of_pairs = {"calibration error": np.ones(len(row)), "log loss": shown}
     scores = []
     for each in (first, second):
         predicted, true, every = _matched(each, truth, of_pairs.get(metric, shown - clicks))
@@ -1017,7 +1168,16 @@ def _aucs(
     return found
 
 
+def _log_losses(
+    predicted: np.ndarray, truth: np.ndarray, every: np.ndarray, row: np.ndarray, weight: np.ndarray
+) -> np.ndarray:
+    """The expected log loss in each resample of customers → (R,)."""
+    lost = np.bincount(row, every * _expected_loss(truth, predicted))
+    return (weight @ lost) / (weight @ np.bincount(row, every))
+
+
 _RESAMPLED = {
+    "log loss": _log_losses,
     "AUC off the clicks": _aucs,
     "calibration error": _calibration_errors,
 }

@@ -17,12 +17,16 @@ CLICK, CONVERSION, IMPUTED = range(3)
 class EntireSpaceNet(nn.Module):
     """Towers for click and conversion on shared embeddings, each with an output bias of its own.
 
+    Several members, networks that start from other weights, are trained side by side. An attribute
+    comes as indicators of its levels, so that a level's vector times the first layer is a row of
+    that layer's weights: one product serves all rows, and no vector is looked up.
+
     Explained in chapter ``funnel``.
 
     Parameters
     ----------
     levels : sequence of int
-        How many levels each code has.
+        How many levels each attribute has.
     numbers : int
         Numeric features per impression.
     width : int
@@ -32,6 +36,7 @@ class EntireSpaceNet(nn.Module):
     rates : sequence of float
         Each tower's share of positives, which its output bias is added to, strictly between 0 and
         1; one tower each.
+    members : int
 
     Raises
     ------
@@ -46,10 +51,11 @@ class EntireSpaceNet(nn.Module):
     --------
     >>> import torch
     >>> from pm_utils.measurement.post_click_networks import EntireSpaceNet
-    >>> net = EntireSpaceNet([3, 2], numbers=4, rates=(0.02, 0.1))
-    >>> codes, numbers = torch.tensor([[2, 0], [1, 1]]), torch.zeros(2, 4)
-    >>> net(codes, numbers).shape  # a batch of two: logits of P(click) and P(order | click)
-    torch.Size([2, 2])
+    >>> net = EntireSpaceNet([3, 2], numbers=4, rates=(0.02, 0.1), members=5)
+    >>> rows = torch.zeros(2, 3 + 2 + 4)  # a batch of two: indicators, then numbers
+    >>> rows[[0, 1], [2, 0]] = 1.0  # the third level of the first attribute, and its first level
+    >>> net(rows).shape  # each member's logits of P(click) and P(order | click)
+    torch.Size([2, 5, 2])
     """
 
     def __init__(
@@ -60,37 +66,40 @@ class EntireSpaceNet(nn.Module):
         width: int = 4,
         hidden: int = 32,
         rates: Sequence[float] = (0.5, 0.5),
+        members: int = 1,
     ) -> None:
         super().__init__()
         if not all(0 < float(rate) < 1 for rate in rates):
             told = [float(rate) for rate in rates]
             raise ValueError(f"rates are {told}: give shares strictly between 0 and 1")
-        self.embed = nn.Embedding(sum(levels), width)  # one table, the codes' levels one by one
-        first = torch.tensor([0, *levels[:-1]]).cumsum(0)
-        self.register_buffer("first", first)  # (C,), each code's first row
-        self.register_buffer("levels", torch.tensor(levels))
-        shared = width * len(levels) + numbers
-        self.towers = nn.ModuleList(
-            nn.Sequential(nn.Linear(shared, hidden), nn.ReLU(), nn.Linear(hidden, 1)) for _ in rates
-        )
+        towers, shared = len(rates), width * len(levels) + numbers
+        self.embed = nn.Parameter(torch.randn(members, sum(levels), width))  # a vector per level
+        attribute = torch.arange(len(levels)).repeat_interleave(torch.tensor(levels))
+        own = attribute[:, None] == torch.arange(len(levels)).repeat_interleave(width)
+        self.register_buffer("own", own.float())  # where a level's vector stands among the shared
+        self.first = _uniform(members, shared, towers * hidden, fan_in=shared)
+        self.first_bias = _uniform(members, 1, towers * hidden, fan_in=shared)
+        self.second = _uniform(members, towers * hidden, 1, fan_in=hidden)
+        tower = torch.arange(towers).repeat_interleave(hidden)
+        self.register_buffer("tower", (tower[:, None] == torch.arange(towers)).float())
+        self.second_bias = nn.Parameter(torch.zeros(members, 1, towers))
         # apart from the output bias, so that weight decay pulls to these rates, not to one half
         self.register_buffer("base", torch.logit(torch.tensor(rates, dtype=torch.float32)))
-        for tower in self.towers:
-            nn.init.zeros_(tower[2].bias)
 
-    def forward(self, codes: Tensor, numbers: Tensor) -> Tensor:
-        """Codes (B, C) and numbers (B, F) → logits (B, towers).
+    def forward(self, rows: Tensor) -> Tensor:
+        """Indicators and numbers (B, levels + numbers) → logits (B, members, towers)."""
+        vectors = self.embed.repeat(1, 1, self.own.shape[1] // self.embed.shape[2]) * self.own
+        size = vectors.shape[2]
+        weights = torch.cat([vectors @ self.first[:, :size], self.first[:, size:]], 1)
+        rows = rows.expand(len(weights), *rows.shape)
+        hidden = torch.baddbmm(self.first_bias, rows, weights).relu()  # (members, B, all units)
+        logits = torch.baddbmm(self.second_bias + self.base, hidden, self.second * self.tower)
+        return logits.transpose(0, 1)
 
-        Raises
-        ------
-        IndexError
-            When a code is beyond its levels, which would read another code's row.
-        """
-        if wrong := ((codes < 0) | (codes >= self.levels)).any(0).nonzero().flatten().tolist():
-            counts = self.levels[wrong].tolist()
-            raise IndexError(f"codes, column {wrong[0]}: give numbers from 0 to {counts[0] - 1}")
-        shared = torch.cat([self.embed(codes + self.first).flatten(1), numbers], 1)  # (B, S)
-        return torch.cat([tower(shared) for tower in self.towers], 1) + self.base
+
+def _uniform(*shape: int, fan_in: int) -> nn.Parameter:
+    """Weights as `torch.nn.Linear` draws them."""
+    return nn.Parameter((2 * torch.rand(shape) - 1) / fan_in**0.5)
 
 
 def log_complement(log_p: Tensor) -> Tensor:
@@ -110,8 +119,13 @@ def log_complement(log_p: Tensor) -> Tensor:
 
 
 def _cross_entropy(logit: Tensor, hits: Tensor, tries: Tensor) -> Tensor:
-    """Return the negative log likelihood of each row's hits among its tries → (B,)."""
+    """Return the negative log likelihood of each row's hits among its tries."""
     return tries * softplus(logit) - hits * logit
+
+
+def _per_impression(total: Tensor, shown: Tensor) -> Tensor:
+    """Return the rows' losses, (B,) or of each member (B, members), per impression → scalar."""
+    return (total.sum(0) / shown.sum(0)).mean()
 
 
 def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
@@ -121,14 +135,14 @@ def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
 
     Parameters
     ----------
-    logits : Tensor of shape (B, 2)
-    counts : Tensor of shape (B, 3)
+    logits : Tensor of shape (B, 2) or (B, members, 2)
+    counts : Tensor of shape (B, 3) or (B, 1, 3)
         Impressions that share these features, clicks, and clicks with an order.
 
     Returns
     -------
     Tensor
-        Scalar, nats per impression.
+        Scalar, nats per impression; of several members, the mean.
 
     References
     ----------
@@ -145,16 +159,14 @@ def entire_space_loss(logits: Tensor, counts: Tensor) -> Tensor:
     >>> round(float(loss), 3)
     0.981
     """
-    shown, clicks, orders = counts.unbind(1)
-    log_both = logsigmoid(logits[:, CLICK]) + logsigmoid(logits[:, CONVERSION])
+    shown, clicks, orders = counts.unbind(-1)
+    log_both = logsigmoid(logits[..., CLICK]) + logsigmoid(logits[..., CONVERSION])
     both = -(orders * log_both + (shown - orders) * log_complement(log_both))
-    return (_cross_entropy(logits[:, CLICK], clicks, shown) + both).sum() / shown.sum()
+    return _per_impression(_cross_entropy(logits[..., CLICK], clicks, shown) + both, shown)
 
 
 def click_stage_loss(logits: Tensor, counts: Tensor) -> Tensor:
     """Return the log loss of clicks alone, over all impressions: the first stage of the funnel.
-
-    Explained in chapter ``funnel``.
 
     Examples
     --------
@@ -166,8 +178,8 @@ def click_stage_loss(logits: Tensor, counts: Tensor) -> Tensor:
     >>> round(float(loss), 3)
     0.693
     """
-    shown, clicks, _ = counts.unbind(1)
-    return _cross_entropy(logits[:, CLICK], clicks, shown).sum() / shown.sum()
+    shown, clicks, _ = counts.unbind(-1)
+    return _per_impression(_cross_entropy(logits[..., CLICK], clicks, shown), shown)
 
 
 def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
@@ -183,9 +195,9 @@ def clicked_loss(logits: Tensor, counts: Tensor) -> Tensor:
     >>> round(float(loss), 3)
     0.693
     """
-    shown, clicks, orders = counts.unbind(1)
-    click = _cross_entropy(logits[:, CLICK], clicks, shown)
-    return (click + _cross_entropy(logits[:, CONVERSION], orders, clicks)).sum() / shown.sum()
+    shown, clicks, orders = counts.unbind(-1)
+    click = _cross_entropy(logits[..., CLICK], clicks, shown)
+    return _per_impression(click + _cross_entropy(logits[..., CONVERSION], orders, clicks), shown)
 
 
 def doubly_robust_loss(logits: Tensor, counts: Tensor, *, floor: float = 0.003) -> Tensor:
@@ -206,8 +218,8 @@ def doubly_robust_loss(logits: Tensor, counts: Tensor, *, floor: float = 0.003) 
 
     Parameters
     ----------
-    logits : Tensor of shape (B, 3)
-    counts : Tensor of shape (B, 3)
+    logits : Tensor of shape (B, 3) or (B, members, 3)
+    counts : Tensor of shape (B, 3) or (B, 1, 3)
         As in `entire_space_loss`.
     floor : float
         Weights end at its inverse.
@@ -230,12 +242,12 @@ def doubly_robust_loss(logits: Tensor, counts: Tensor, *, floor: float = 0.003) 
     >>> bool(logits.grad[1, CONVERSION] < 0)
     True
     """
-    shown, clicks, orders = counts.unbind(1)
-    seen = _cross_entropy(logits[:, CLICK], clicks, shown)
-    weight = 1 / torch.sigmoid(logits[:, CLICK].detach()).clamp(min=floor)  # (B,)
-    imputed = torch.sigmoid(logits[:, IMPUTED].detach())
+    shown, clicks, orders = counts.unbind(-1)
+    seen = _cross_entropy(logits[..., CLICK], clicks, shown)
+    weight = 1 / torch.sigmoid(logits[..., CLICK].detach()).clamp(min=floor)
+    imputed = torch.sigmoid(logits[..., IMPUTED].detach())
     target = shown * imputed + weight * (orders - clicks * imputed)  # the sum of φ
-    robust = _cross_entropy(logits[:, CONVERSION], target, shown)
-    error = weight * _cross_entropy(logits[:, IMPUTED], orders, clicks)
+    robust = _cross_entropy(logits[..., CONVERSION], target, shown)
+    error = weight * _cross_entropy(logits[..., IMPUTED], orders, clicks)
     scale = clicks.sum() / shown.sum()  # as many as there are answers
-    return (seen + scale * (robust + error)).sum() / shown.sum()
+    return _per_impression(seen + scale * (robust + error), shown)

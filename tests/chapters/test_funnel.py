@@ -180,13 +180,16 @@ def test_readings_of_a_report():
             "attainable": [0.9, 0.011, 0.3],
             "lost": [50.0, 1.0, 40.0],
             "proven": [True, False, False],
+            "fell": [True, False, True],
         }
     )
     found = funnel.blame(report)
     assert found["lowest rate"] == ("click", "b")
     assert found["largest fall"] == ("order", "a")
+    assert found["largest proven fall"] == ("order", "a")
     assert found["largest proven loss"] == ("visit", "a")
     assert bottlenecks.largest_proven_loss(report.assign(proven=False)) is None
+    assert bottlenecks.largest_proven_fall(report.assign(fell=False)) is None
 
 
 def test_trials_plant_every_stage_and_nothing():
@@ -199,8 +202,56 @@ def test_trials_plant_every_stage_and_nothing():
     healthy = tried["left"] == 1
     assert (tried["planted"][healthy].isin(["nothing", "other customers", "other ads"])).all()
     assert not tried.loc[healthy, ["lowest rate", "largest fall"]].any(axis=None)
-    for reading in ("largest proven loss", "largest proven loss, same ads"):
-        assert tried.loc[~healthy, reading].mean() >= 0.8
+    for reading in ("largest proven fall", "largest proven loss"):
+        for told in (reading, f"{reading}, same ads"):
+            assert tried.loc[~healthy, told].mean() >= 0.8
+    again = funnel.trials(markets, 600_000, left=[0.0], healthy=1, rng=np.random.default_rng(0))
+    assert again.equals(tried)
+
+
+def test_drawn_counts_are_those_of_logs():
+    market = small_market(600)
+    rng, logs = np.random.default_rng(0), []
+    for number in range(8):
+        log = funnel.later_log(market, 200_000, number=number)
+        profit = bottlenecks.order_profit(log, market.promoted_discount, market.truth.margin)
+        steps = market_funnel(log, 600).to_numpy(float)
+        dollars = np.bincount(log.customer, profit, minlength=600)
+        logs.append(np.column_stack([steps, dollars]))
+    drawn = [funnel.draw_counts(market, 200_000, rng) for _ in range(8)]
+    assert all((np.diff(each[..., :4], axis=2) <= 0).all() for each in drawn)
+    by_customer = np.array([each.sum(1) for each in drawn])
+    for stage, part in ((0, 0.01), (1, 0.04), (2, 0.04), (3, 0.12), (4, 0.2)):
+        both = np.sum(logs, 0)[:, stage], by_customer.sum(0)[:, stage]
+        assert both[0].sum() == pytest.approx(both[1].sum(), rel=part)
+    # clicks of a customer vary from log to log as they do in logs of single impressions
+    spread = [np.var(each, axis=0, ddof=1).mean() for each in (np.array(logs), by_customer)]
+    assert spread[0] == pytest.approx(spread[1], rel=0.2)
+
+
+def test_counts_drawn_of_a_changed_plan_and_a_broken_stage():
+    market, rng = small_market(600), np.random.default_rng(0)
+    chances = funnel.stage_chances(market)
+    chances[1, :300] = 0
+    counts = funnel.draw_counts(market, 100_000, rng, chances=chances)
+    assert not counts[:300, :, 2:].any()
+    assert counts[300:, :, 2].any()
+    few = funnel.draw_counts(market, 100_000, rng, share=funnel.least_clicked_more(market))
+    shown, rate = few[..., 0].sum(0), market.click_table.mean(0)
+    low = rate < np.median(rate)
+    assert shown[low].mean() / shown[~low].mean() == pytest.approx(3, rel=0.05)
+
+
+def test_markets_of_neighbouring_seeds_are_not_the_same():
+    seeds = {
+        seed: [one.seed for one in funnel.other_markets(small_market(60, seed), 9)]
+        for seed in range(10)
+    }
+    drawn = [one for each in seeds.values() for one in each]
+    assert len(set(drawn)) == len(drawn) == 90
+    assert not set(drawn) & set(range(10))
+    apart = funnel.other_markets(small_market(60, 0), 4, first=5)
+    assert [one.seed for one in apart] == seeds[0][5:]
 
 
 def test_other_ads_are_blamed_unless_the_earlier_log_is_weighted_to_them():
@@ -208,7 +259,9 @@ def test_other_ads_are_blamed_unless_the_earlier_log_is_weighted_to_them():
     for seed in range(6):
         market = small_market(800, seed)
         before = funnel.later_log(market, 600_000, number=0)
-        now = funnel.later_log(market, 600_000, policy=funnel._least_clicked_more(market))
+        share = funnel.least_clicked_more(market)
+        policy = {"policy": lambda who, share=share: np.tile(share, (len(who), 1))}
+        now = funnel.later_log(market, 600_000, **policy)
         for same_ads in blamed:
             report = funnel.inspect(market, before, now, same_ads=same_ads)
             blamed[same_ads] += bottlenecks.largest_proven_loss(report) is not None

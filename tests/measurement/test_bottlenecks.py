@@ -5,6 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportions_ztest
 
 from pm_utils.market import ImpressionLog
 from pm_utils.measurement import bottlenecks
@@ -111,3 +113,42 @@ def test_an_earlier_log_is_weighted_to_the_ads_of_a_later_one():
     assert weight.mean() == pytest.approx(1)
     with pytest.raises(ValueError, match="ad 1 is not in the earlier log"):
         bottlenecks.weights_for_the_ads_of(now, shown([0, 2]))
+
+
+def test_a_fall_is_tested_as_two_proportions_are():
+    rng = np.random.default_rng(0)
+    shown = np.full(4000, 50)
+    # one customer a row and all alike: the textbook's test of independent rows
+    before, now = (
+        np.column_stack([shown, rng.binomial(shown, p), *np.zeros((3, 4000), int)]).astype(float)
+        for p in (0.10, 0.098)
+    )
+    p = bottlenecks._p_values_of_falls(now[:, None], before[:, None])[0]
+    hits, tries = [before[:, 1].sum(), now[:, 1].sum()], [before[:, 0].sum(), now[:, 0].sum()]
+    _, textbook = proportions_ztest(hits, tries, alternative="larger")
+    assert p[0] == pytest.approx(textbook, rel=0.15)
+    assert (p[1:] >= 0.5).all()  # nobody visited: nothing has fallen
+
+
+def test_falls_without_a_cause_are_seldom_found():
+    rng, found = np.random.default_rng(1), []
+    taste = rng.beta(1, 9, 600)
+    groups = np.eye(3)[np.arange(600) % 3]
+    for _ in range(200):
+        logs = []
+        for _ in range(2):
+            shown = rng.poisson(80, 600)
+            clicks = rng.binomial(shown, taste)
+            visits = rng.binomial(clicks, 0.8)
+            orders = rng.binomial(visits, 0.3)
+            logs.append(np.column_stack([shown, clicks, visits, orders, 9.0 * orders]))
+        report = bottlenecks.bottlenecks(*logs, groups, list("abc"), repeats=2, seed=0)
+        found.append(bottlenecks.largest_proven_fall(report) is not None)
+    assert 0.01 < np.mean(found) < 0.1
+
+
+def test_holms_method_is_that_of_statsmodels():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        p = rng.random(18) ** 4
+        assert (bottlenecks._holm(p, 0.05) == multipletests(p, 0.05, method="holm")[0]).all()

@@ -141,6 +141,86 @@ def test_clicks_meet_their_features_by_the_index():
         np.testing.assert_array_equal(one, other)
 
 
+def test_a_penalty_draws_the_weights_to_nothing_and_leaves_the_means():
+    x, probability, mean, at, waits = clicks(6000, 12)
+    seen = delayed_feedback.seen_by(12, at, waits)
+    steps = {"hidden": 8, "epochs": 12, "seed": 0}
+    free, held = (delayed_feedback.fit_delays(x, seen, ridge=r, **steps) for r in (0.0, 10.0))
+    assert held[0].std() < 0.01 * free[0].std()
+    assert held[1].std() < 0.01 * free[1].std()
+    cure = delayed_feedback.fit_delays(np.zeros((6000, 1)), seen, **steps)
+    assert held[0].mean() == pytest.approx(cure[0].mean(), rel=0.1)
+    with pytest.raises(ValueError, match="ridge is out of range"):
+        delayed_feedback.fit_delays(x, seen, ridge=-1.0, **steps)
+
+
+def test_held_out_customers_guard_a_network_against_features_that_say_nothing():
+    _, probability, mean, at, waits = clicks(2000, 13)
+    seen = delayed_feedback.seen_by(12, at, waits)
+    noise, who = np.random.default_rng(0).normal(size=(2000, 40)), np.arange(2000) % 400
+    steps = {"hidden": 16, "epochs": 40, "seed": 0}
+    history = delayed_feedback.History()
+    free = delayed_feedback.fit_delays(noise, seen, **steps)
+    guarded = delayed_feedback.fit_guarded_delays(noise, seen, who, history=history, **steps)
+    assert guarded[0].std() < 0.3 * free[0].std()
+    truth = probability, mean
+    losses = [
+        delayed_feedback.coming_orders_losses(*fit, truth, seen, ahead=5)[~seen.converted].mean()
+        for fit in (truth, guarded, free)
+    ]
+    assert losses[0] < losses[1] < losses[2]
+    assert len(history.validation) == 40
+    assert history.rows == 40 * 2000  # of the last fit, which reads all clicks
+    with pytest.raises(ValueError, match="customer names 4: give five or more"):
+        delayed_feedback.fit_guarded_delays(noise, seen, np.arange(2000) % 4, **steps)
+
+
+def test_nulls_read_the_features_of_other_clicks_by_the_same_steps():
+    x, probability, mean, at, waits = clicks(6000, 14)
+    seen, who = delayed_feedback.seen_by(12, at, waits), np.arange(6000) % 900
+    steps = {"epochs": 20, "seed": 0, "shuffles": 2}
+    fits, histories = delayed_feedback.delay_methods(x, seen, who, waits=(0,), **steps)
+    assert list(histories) == ["… with a hidden layer", "null 1", "null 2"]
+    assert len({(told.steps, told.rows) for told in histories.values()}) == 1
+    network, *nulls = (fits[name][0] for name in histories)
+    assert np.corrcoef(network, probability)[0, 1] > 0.9
+    for null in nulls:
+        assert abs(np.corrcoef(null, probability)[0, 1]) < 0.1
+    assert not np.array_equal(*nulls)
+
+
+def test_losses_of_coming_orders_are_expected_over_what_comes():
+    _, probability, mean, at, waits = clicks(20_000, 15)
+    today, later = (delayed_feedback.seen_by(day, at, waits) for day in (12, 17))
+    truth, still_open = (probability, mean), ~today.converted
+    for said in (truth, (probability / 2, mean)):
+        loss = delayed_feedback.coming_orders_losses(*said, truth, today, ahead=5)
+        assert not loss[today.converted].any()
+        drawn = delayed_feedback.next_orders_loss(*said, today, later)
+        assert loss[still_open].mean() == pytest.approx(drawn, rel=0.05)
+
+
+def test_coming_orders_are_compared_over_customers():
+    _, probability, mean, at, waits = clicks(2000, 16)
+    seen, who = delayed_feedback.seen_by(12, at, waits), np.arange(2000) % 300
+    truth, options = (probability, mean), {"ahead": 5, "repeats": 400, "seed": 0}
+    fits = {"half": (probability / 2, mean), "late": (probability, 3 * mean)}
+    table = delayed_feedback.compare_delay_estimates(fits, truth, seen, ahead=5)["coming orders"]
+    ends = delayed_feedback.compare_coming_orders(*fits.values(), truth, seen, who, **options)
+    assert ends[0] < table["half"] - table["late"] < ends[1]
+    twins = delayed_feedback.compare_coming_orders(truth, truth, truth, seen, who, **options)
+    assert twins == (0, 0)
+    names = pd.Series(who, [f"click {i}" for i in range(2000)])
+    named = [tuple(pd.Series(each, names.index) for each in fit) for fit in fits.values()]
+    mixed = names.sample(frac=1, random_state=0)
+    told = delayed_feedback.SeenClicks(
+        *(pd.Series(each, names.index) for each in (seen.converted, seen.days, seen.age))
+    )
+    true = tuple(pd.Series(each, names.index) for each in truth)
+    again = delayed_feedback.compare_coming_orders(*named, true, told, mixed, **options)
+    assert again == pytest.approx(ends)
+
+
 def test_the_same_seed_gives_the_same_fit():
     x, _, _, at, waits = clicks(2000, 5)
     seen = delayed_feedback.seen_by(12, at, waits)
@@ -169,10 +249,14 @@ def test_a_delay_counts_by_the_chance_that_there_is_one():
 def test_a_reading_holds_every_way_against_the_truth():
     x, probability, mean, at, waits = clicks(3000, 6)
     seen = delayed_feedback.seen_by(12, at, waits)
-    ways, history = delayed_feedback.delay_methods(x, seen, waits=(0, 6), epochs=30, seed=0)
-    assert history.steps == 30 * 3
+    who = np.arange(3000) % 600
+    steps = {"epochs": 30, "seed": 0}
+    ways, histories = delayed_feedback.delay_methods(x, seen, who, waits=(0, 6), **steps)
+    assert histories["… with a hidden layer"].steps == 30 * 3
     truth = probability, mean
-    table = delayed_feedback.compare_delay_estimates({**ways, "copy": truth}, truth)
+    table = delayed_feedback.compare_delay_estimates({**ways, "copy": truth}, truth, seen, ahead=3)
+    assert (table["coming orders"] >= table.loc["truth", "coming orders"]).all()
+    assert table.loc["copy", "coming orders"] == table.loc["truth", "coming orders"]
     assert list(table.index) == [
         "clicks of 0 days or more",
         "clicks of 6 days or more",
@@ -227,15 +311,16 @@ def test_the_truth_foretells_the_next_orders_best():
 
 def test_the_right_way_wins_the_backtest():
     x, _, _, at, waits = clicks(6000, 11)
+    customer = np.arange(6000) % 900
     found = delayed_feedback.backtest_delays(
-        x, at, waits, today=12, back=4, waits=(0, 4), epochs=30, seed=0
+        x, at, waits, customer, today=12, back=4, waits=(0, 4), epochs=30, seed=0
     )
     assert found.idxmin() in ("delayed feedback", "… with a hidden layer")
     assert found["cure model"] < found["clicks of 0 days or more"]
     who = np.random.default_rng(0).permutation(6000)
     shuffled = pd.Series(waits, range(6000)).iloc[who]
     again = delayed_feedback.backtest_delays(
-        pd.DataFrame(x), at, shuffled, today=12, back=4, waits=(0, 4), epochs=30, seed=0
+        pd.DataFrame(x), at, shuffled, customer, today=12, back=4, waits=(0, 4), epochs=30, seed=0
     )
     assert again.to_numpy() == pytest.approx(found.to_numpy())
 

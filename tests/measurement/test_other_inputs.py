@@ -162,9 +162,13 @@ CASES = {
     ),
     "delayed_feedback.compare_delay_estimates": case(
         lambda chance, days: delayed_feedback.compare_delay_estimates(
-            {"net": (chance, days)}, (TRUTH, AGE)
+            {"net": (chance, days)},
+            (TRUTH, AGE),
+            delayed_feedback.SeenClicks(CAME, np.where(CAME > 0, 2.0, 9.0), np.full(N, 9.0)),
+            ahead=5,
         ),
         rows={"chance": CHANCE, "days": AGE},
+        drawn=True,  # the clicks that were seen stand still
     ),
     "off_policy.reward_table": case(
         lambda customer, ad, reward: off_policy.reward_table(
@@ -313,6 +317,17 @@ CASES = {
         rows={"probability": CHANCE, "mean_delay": AGE},
         drawn=True,  # the clicks that were seen stand still
     ),
+    "delayed_feedback.coming_orders_losses": case(
+        lambda probability, mean_delay: delayed_feedback.coming_orders_losses(
+            probability,
+            mean_delay,
+            (CHANCE, AGE),
+            delayed_feedback.SeenClicks(CAME, np.where(CAME > 0, 2.0, 9.0), np.full(N, 9.0)),
+            ahead=5,
+        ),
+        rows={"probability": CHANCE, "mean_delay": AGE},
+        drawn=True,  # the clicks that were seen stand still
+    ),
     "post_click.score_clicks": case(
         lambda net, truth: post_click.score_clicks({"net": net}, truth, _some_pairs()),
         rows={"truth": TRUTH, "net": CHANCE},
@@ -389,6 +404,7 @@ BESIDES = dict.fromkeys(
         "post_click_networks.click_stage_loss",
         "post_click_networks.clicked_loss",
         "post_click.click_baselines",
+        "post_click.boosted_clicks",
         "post_click.common_pairs",
         "bottlenecks.weights_for_the_ads_of",
         "post_click_networks.doubly_robust_loss",
@@ -402,9 +418,16 @@ BESIDES = dict.fromkeys(
 )
 _TESTS = {
     "bottlenecks.largest_proven_loss": "test_a_report_that_cannot_be_is_refused",
+    "bottlenecks.largest_proven_fall": "test_falls_without_a_cause_are_seldom_found",
+    "delayed_feedback.fit_guarded_delays": (
+        "test_held_out_customers_guard_a_network_against_features_that_say_nothing"
+    ),
+    "delayed_feedback.compare_coming_orders": "test_coming_orders_are_compared_over_customers",
     "delayed_feedback.fit_delays": "test_clicks_meet_their_features_by_the_index",
     "funnel.front_page_funnel": "test_lines_without_a_customer_and_returns_are_refused",
     "off_policy.evaluate_policy": "test_tables_of_a_policy_meet_by_their_labels",
+    "post_click.pairs_of_counts": "test_where_nothing_was_ordered_there_is_nothing_to_learn",
+    "post_click.boosted_orders": "test_where_nothing_was_ordered_there_is_nothing_to_learn",
     "post_click.post_click_baselines": "test_where_nothing_was_ordered_there_is_nothing_to_learn",
     "delayed_feedback.backtest_delays": "test_the_right_way_wins_the_backtest",
     "delayed_feedback.delay_methods": "test_a_reading_holds_every_way_against_the_truth",

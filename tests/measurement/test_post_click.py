@@ -28,6 +28,16 @@ def world():
     return market, log, pairs, click, truth
 
 
+@cache
+def another(number: int) -> post_click.PairCounts:
+    """The pairs of a later log; the world's log holds all pairs, and so does this one."""
+    market, log, pairs, _, _ = world()
+    later = market.impressions(Uniform(len(market.creatives)), len(log), start=number * len(log))
+    found = post_click.aggregate_log(market, later)
+    assert np.array_equal(found.customer, pairs.customer)
+    return found
+
+
 def test_cells_hold_every_impression_once():
     market, log, pairs, _, _ = world()
     assert pairs.counts.sum(0).tolist() == [len(log), log.click.sum(), log.conversion.sum()]
@@ -179,9 +189,9 @@ def test_a_trained_net_beats_its_null_and_the_clicked_rate():
 
 def test_rivals_are_biased_less_than_the_clicked_rate_and_rank():
     _, _, pairs, _, truth = world()
-    click = post_click.click_baselines(pairs, trees=80, seed=0)["boosting"]
-    probability = post_click.post_click_baselines(pairs, click, trees=80, seed=0)
-    plain = ["logistic", "boosting", "boosting, 6 leaves"]
+    click = post_click.boosted_clicks(pairs, another(1), trees=80, seed=0)
+    probability = post_click.post_click_baselines(pairs, another(1), click, trees=80, seed=0)
+    plain = ["logistic", "boosting"]
     weighted = [f"{name}, weighted" for name in plain]
     others = ["boosting, quotient", "boosting, doubly robust"]
     assert list(probability) == plain + weighted + others
@@ -210,10 +220,10 @@ def test_without_luck_nothing_is_left_out_where_features_show_all():
     bias = []
     for cause in (0.0, hidden):
         true = click * np.exp(cause), conversion * np.exp(cause)
-        nets, _ = post_click.train_post_click_towers(
+        net, _ = post_click.train_post_click_towers(
             entire_space_loss, pairs.expected(*true), epochs=12, seed=0
         )
-        bias.append(post_click.post_click_probability(nets, pairs).mean() / true[1].mean() - 1)
+        bias.append(post_click.post_click_probability(net, pairs).mean() / true[1].mean() - 1)
     assert bias[0] == pytest.approx(0, abs=0.03)
     # E[e^2h] / E[e^h]^2 - 1; the few numbers of so few customers tell some of who is who
     expected = 2 * (np.exp(0.8) + np.exp(-0.8)) / (np.exp(0.4) + np.exp(-0.4)) ** 2 - 1
@@ -223,7 +233,7 @@ def test_without_luck_nothing_is_left_out_where_features_show_all():
 def test_a_comparison_is_paired_and_zero_for_twins():
     _, _, pairs, _, truth = world()
     settings = {"repeats": 20, "seed": 0}
-    for metric in ("AUC off the clicks", "calibration error"):
+    for metric in ("log loss", "AUC off the clicks", "calibration error"):
         assert post_click.compare_estimates(metric, truth, truth, truth, pairs, **settings) == (
             0,
             0,
@@ -242,8 +252,8 @@ def test_a_comparison_is_paired_and_zero_for_twins():
 
 def test_a_metric_without_a_comparison_is_rejected():
     _, _, pairs, _, truth = world()
-    with pytest.raises(ValueError, match="'log loss' cannot be compared"):
-        post_click.compare_estimates("log loss", truth, truth, truth, pairs, repeats=2, seed=0)
+    with pytest.raises(ValueError, match="'accuracy' cannot be compared"):
+        post_click.compare_estimates("accuracy", truth, truth, truth, pairs, repeats=2, seed=0)
 
 
 def test_resampled_metrics_are_those_of_the_resamples():
@@ -259,6 +269,14 @@ def test_resampled_metrics_are_those_of_the_resamples():
     assert aucs == pytest.approx(post_click.expected_auc(said, truth, weight[:, row] * off))
     errors = post_click._calibration_errors(said, truth, np.ones(len(row)), row, weight)
     assert errors[0] == pytest.approx(calibration_error(truth, said))
+    losses = post_click._log_losses(said, truth, shown, row, weight)
+    models = {"said": said}
+    assert losses[0] == pytest.approx(
+        post_click.score_against_truth(models, truth, pairs).loc["said", "log loss"]
+    )
+    drawn = weight[1][row] * shown
+    lost = -(truth * np.log(said) + (1 - truth) * np.log(1 - said))
+    assert losses[1] == pytest.approx(np.average(lost, weights=drawn))
     # a customer drawn twice is two customers in the same bins
     first = np.searchsorted(np.sort(said), said)
     cuts = np.cumsum([len(part) for part in np.array_split(first, 10)])[:-1]
@@ -284,12 +302,12 @@ def test_the_clicks_of_a_later_log_stand_for_everybody():
 
 def test_click_models_rank_the_clicks_and_the_truth_wins():
     _, _, pairs, click, _ = world()
-    models = post_click.click_baselines(pairs, trees=40, seed=0)
-    nets, history = post_click.train_post_click_towers(
+    models = post_click.click_baselines(pairs, another(1), trees=40, seed=0)
+    net, history = post_click.train_post_click_towers(
         click_stage_loss, pairs, towers=1, epochs=8, seed=0, later=pairs
     )
     assert len(history.validation) == 8
-    models["network"] = post_click.post_click_probability(nets, pairs, tower=CLICK)
+    models["network"] = post_click.post_click_probability(net, pairs, tower=CLICK)
     models["mean"] = np.full(len(click), click.mean())
     table = post_click.score_clicks({**models, "truth": click}, click, pairs)
     assert (table.loc["truth", "click AUC"] >= table["click AUC"]).all()
@@ -301,19 +319,44 @@ def test_members_are_averaged_and_start_apart():
     _, _, pairs, _, _ = world()
     some = pairs.take(np.arange(2000))
     settings = {"epochs": 1, "seed": 0, "members": 2}
-    nets, _ = post_click.train_post_click_towers(entire_space_loss, some, **settings)
-    each = [post_click.post_click_probability([net], some) for net in nets]
-    assert np.abs(each[0] - each[1]).max() > 1e-4
-    assert np.allclose(post_click.post_click_probability(nets, some), np.mean(each, axis=0))
+    net, _ = post_click.train_post_click_towers(entire_space_loss, some, **settings)
+    each = net(*some.inputs())[..., 1].sigmoid().double().detach().numpy()
+    assert np.abs(each[:, 0] - each[:, 1]).max() > 1e-4
+    assert np.allclose(post_click.post_click_probability(net, some), each.mean(1), atol=1e-6)
+
+
+def test_boosting_reads_attributes_as_categories_and_stops_where_the_later_log_is_told_best():
+    rng = np.random.default_rng(0)
+    kind, rows = rng.integers(0, 12, 4000), 4000
+    chance = np.where(kind % 2 == 0, 0.1, 0.4)  # every second level: no order of levels shows it
+
+    def counts() -> post_click.PairCounts:
+        clicks = np.full(rows, 8)
+        codes = np.column_stack([kind, np.zeros((rows, 6), int)])
+        both = np.column_stack([10 * clicks, clicks, rng.binomial(clicks, chance)])
+        numbers = rng.normal(size=(rows, 17)).astype(np.float32)
+        return post_click.PairCounts(
+            np.arange(rows), np.zeros(rows, int), codes, numbers, both.astype(np.float32)
+        )
+
+    pairs, later = counts(), counts()
+    settings = {"weighted": False, "seed": 0}
+    click = np.full(rows, 0.1)
+    few = post_click.boosted_orders(pairs, later, click, trees=25, **settings)
+    assert np.corrcoef(few, chance)[0, 1] > 0.99
+    many = post_click.boosted_orders(pairs, later, click, trees=400, **settings)
+    assert np.abs(many - chance).mean() < 0.02  # more trees would fit the luck of the draw
+    blind = post_click.boosted_orders(pairs, later.shuffled(0), click, trees=400, **settings)
+    assert blind.std() < few.std()  # where the later log says otherwise, few trees are kept
 
 
 def test_a_network_without_signal_decays_to_the_rates():
     _, _, pairs, _, _ = world()
-    (net,), _ = post_click.train_post_click_towers(
+    net, _ = post_click.train_post_click_towers(
         entire_space_loss, pairs.shuffled(0), epochs=10, seed=0
     )
     shown, clicks, orders = pairs.counts.sum(0)
-    found = [post_click.post_click_probability([net], pairs, tower=k).mean() for k in (0, 1)]
+    found = [post_click.post_click_probability(net, pairs, tower=k).mean() for k in (0, 1)]
     assert found == pytest.approx([clicks / shown, orders / clicks], rel=0.15)
 
 
@@ -358,9 +401,17 @@ def test_where_nothing_was_ordered_there_is_nothing_to_learn():
     with pytest.raises(ValueError, match="the pairs hold no orders"):
         post_click.train_post_click_towers(entire_space_loss, pairs, epochs=1, seed=0)
     with pytest.raises(ValueError, match="the pairs hold no orders"):
-        post_click.post_click_baselines(pairs, np.full(2, 0.1), trees=2, seed=0)
+        post_click.post_click_baselines(pairs, pairs, np.full(2, 0.1), trees=2, seed=0)
     with pytest.raises(ValueError, match="the pairs hold no orders"):
-        post_click.click_baselines(pairs, trees=2, seed=0)
+        post_click.click_baselines(pairs, pairs, trees=2, seed=0)
+    settings = {"weighted": True, "trees": 2, "seed": 0}
+    with pytest.raises(ValueError, match="the pairs hold no orders"):
+        post_click.boosted_orders(pairs, pairs, np.full(2, 0.1), **settings)
+    with pytest.raises(ValueError, match="click is out of range"):
+        some = pairs_of([[5, 2, 1], [5, 2, 1]])
+        post_click.boosted_orders(some, some, np.array([0.1, 1.2]), **settings)
+    with pytest.raises(ValueError, match=r"counts has shape \(2, 3\): give \(700, 12, 3\)"):
+        post_click.pairs_of_counts(world()[0], np.ones((2, 3)))
     with pytest.raises(ValueError, match="the pairs hold no clicks"):
         post_click.rate_by_ad(pairs_of([[5, 0, 0], [5, 0, 0]]))
 

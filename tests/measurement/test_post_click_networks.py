@@ -133,19 +133,53 @@ def test_no_gradient_reaches_what_is_detached():
     assert torch.allclose(logits.grad[:, 2], weight * (imputed - outcome[:, 1]) / 200)
 
 
+def one_hot(codes: list[list[int]], levels: list[int]) -> torch.Tensor:
+    """Codes (B, C) → indicators (B, levels)."""
+    parts = torch.tensor(codes).unbind(1)
+    hot = [torch.nn.functional.one_hot(part, n) for part, n in zip(parts, levels, strict=True)]
+    return torch.cat(hot, 1).float()
+
+
 def test_towers_share_embeddings_and_have_biases_of_their_own():
     torch.manual_seed(0)  # six units that one row all leaves dead are rare, but they come
     net = EntireSpaceNet([3, 4], 5, width=2, hidden=6, rates=(0.02, 0.1))
-    assert net.embed.weight.shape == (3 + 4, 2)
+    assert net.embed.shape == (1, 3 + 4, 2)
     assert net.base.sigmoid().tolist() == pytest.approx([0.02, 0.1])
-    assert [tower[2].bias.item() for tower in net.towers] == [0, 0]
-    codes = torch.tensor([[0, 3], [2, 1]])
-    assert net(codes, numbers(2, 5)).shape == (2, 2)
-    net(codes, numbers(2, 5))[:, 1].sum().backward()
-    used = net.embed.weight.grad.abs().sum(1) > 0
+    assert net.second_bias.flatten().tolist() == [0, 0]
+    rows = torch.cat([one_hot([[0, 3], [2, 1]], [3, 4]), numbers(2, 5)], 1)
+    assert net(rows).shape == (2, 1, 2)
+    net(rows)[..., 1].sum().backward()
+    used = net.embed.grad[0].abs().sum(1) > 0
     assert used.tolist() == [True, False, True, False, True, False, True]
-    assert not net.towers[0][0].weight.grad.any()
-    assert net.towers[0][2].bias is not net.towers[1][2].bias
+    assert not net.first.grad[..., :6].any()  # units of the other tower
+    assert net.first.grad[..., 6:].any()
+    assert net.second_bias.grad.flatten().tolist() == [0, 2]
+
+
+def test_indicators_times_weights_are_vectors_looked_up():
+    torch.manual_seed(1)
+    net = EntireSpaceNet([3, 4], 5, width=2, hidden=6, rates=(0.02, 0.1), members=2)
+    codes, more = [[0, 3], [2, 1], [1, 1]], numbers(3, 5)
+    found = net(torch.cat([one_hot(codes, [3, 4]), more], 1))
+    for member in range(2):
+        vectors = [net.embed[member, torch.tensor([a, 3 + b])].flatten() for a, b in codes]
+        shared = torch.cat([torch.stack(vectors), more], 1)
+        hidden = (shared @ net.first[member] + net.first_bias[member]).relu()
+        for tower in range(2):
+            part = slice(6 * tower, 6 * tower + 6)
+            logit = hidden[:, part] @ net.second[member, part, 0]
+            logit += net.base[tower] + net.second_bias[member, 0, tower]
+            assert torch.allclose(found[:, member, tower], logit, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("loss", "towers"), [(entire_space_loss, 2), (clicked_loss, 2), (doubly_robust_loss, 3)]
+)
+def test_the_loss_of_several_members_is_their_mean(loss, towers):
+    counts, _ = rows(60)
+    logits = numbers(60, 4, towers)
+    each = [loss(logits[:, member], counts) for member in range(4)]
+    assert torch.allclose(loss(logits, counts[:, None]), torch.stack(each).mean(), atol=1e-6)
 
 
 def selected(n: int = 4000, seed: int = 0) -> tuple[np.ndarray, ...]:
@@ -163,12 +197,12 @@ def selected(n: int = 4000, seed: int = 0) -> tuple[np.ndarray, ...]:
 )
 def test_where_the_cause_is_seen_every_loss_recovers_the_rate_of_all(loss, towers):
     x, counts, truth = selected()
-    inputs = torch.zeros(len(x), 1, dtype=torch.long), torch.tensor(x[:, None]).float()
+    inputs = (torch.tensor(np.column_stack([np.ones(len(x)), x])).float(),)
     torch.manual_seed(0)
     net = EntireSpaceNet([1], 1, hidden=8, rates=[0.1, 0.4, 0.4][:towers])
     steps = {"epochs": 15, "batch_size": 256, "learning_rate": 0.02}
-    fit(net, inputs, torch.tensor(counts), loss=loss, **steps)
-    probability = torch.sigmoid(predict(net, inputs)[:, CONVERSION]).numpy()
+    fit(net, inputs, torch.tensor(counts)[:, None], loss=loss, **steps)
+    probability = torch.sigmoid(predict(net, inputs)[:, 0, CONVERSION]).numpy()
     clicked = counts[:, 2].sum() / counts[:, 1].sum()
     assert clicked / truth.mean() - 1 > 0.5  # what is to be corrected
     assert abs(probability.mean() / truth.mean() - 1) < 0.05
@@ -203,11 +237,3 @@ def test_a_wrong_imputer_is_mended_by_weights_and_wrong_weights_by_the_imputer()
     assert abs(settled(propensity, constant)) < 0.03
     assert abs(settled(off, right)) < 0.03
     assert settled(off, torch.full_like(click, 0.9)) > 0.1  # both wrong
-
-
-def test_a_code_beyond_its_levels_is_named():
-    net, numbers = EntireSpaceNet([3, 4], 2), torch.zeros(2, 2)
-    net(torch.tensor([[0, 3], [2, 0]]), numbers)
-    for codes in ([[0, 3], [3, 0]], [[0, 0], [-1, 0]]):
-        with pytest.raises(IndexError, match="column 0: give numbers from 0 to 2"):
-            net(torch.tensor(codes), numbers)

@@ -379,7 +379,7 @@ def train_post_click_towers(
         epochs=epochs,
         batch_size=2048,
         learning_rate=0.01,
-        weight_decay=0.6,
+        weight_decay=0.3,
         seed=seed,
         validation=None if later is None else (later.inputs(), later.targets()),
     )

@@ -245,7 +245,7 @@ def post_click_probabilities(
     }
 
 
-def enter_nulls(
+def enter_null_networks(
     contest: Contest,
     networks: dict[str, tuple[EntireSpaceNet, History]],
     figures: pd.DataFrame,

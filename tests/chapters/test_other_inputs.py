@@ -322,7 +322,7 @@ BESIDES = {
                     "train_network",
                     "null_networks",
                     "post_click_probabilities",
-                    "enter_nulls",
+                    "enter_null_networks",
                     "other_markets",
                     "draw_counts",
                     "stage_chances",

@@ -27,6 +27,16 @@ MAKER_KINDS = {  # of the methods that are no network and no rival of one
     **dict.fromkeys(("GAN", "calm GAN", "GAN, no penalty", "flow", "calm flow"), "deep"),
 }
 
+SAID_OF_COLLAPSE = {  # by the games that collapsed
+    frozenset(): "nothing collapsed here",
+    frozenset({"hasty with R1", "hasty"}): (
+        "it is the rates that collapse a game here, whether there is a penalty or not"
+    ),
+    frozenset({"no penalty", "hasty"}): "it is the missing penalty that collapses a game here",
+    frozenset({"hasty"}): "hasty rates and a missing penalty have to meet",
+    frozenset({"no penalty", "hasty with R1", "hasty"}): "either collapses it",
+}
+
 
 @dataclass
 class DrawingTrace:
@@ -169,6 +179,8 @@ def units_switching(model: AdImageGAN | AdImageFlow, asked: np.ndarray) -> float
 def said_of_collapse(collapsed: Collection[str]) -> str:
     """Say what collapses a game, from the names of those that did.
 
+    A cause is named only if the games that have it collapsed, and no other.
+
     Explained in chapter ``ad-images``.
 
     Examples
@@ -176,17 +188,10 @@ def said_of_collapse(collapsed: Collection[str]) -> str:
     >>> from pm_utils.chapters.ad_images import said_of_collapse
     >>> said_of_collapse(["hasty with R1", "hasty"])
     'it is the rates that collapse a game here, whether there is a penalty or not'
+    >>> said_of_collapse(["hasty with R1", "hasty", "as before"])
+    'no single cause shows'
     """
-    hasty, loose = "hasty with R1" in collapsed, "no penalty" in collapsed
-    if hasty and not loose:
-        return "it is the rates that collapse a game here, whether there is a penalty or not"
-    if loose and not hasty:
-        return "it is the missing penalty that collapses a game here"
-    if "hasty" in collapsed:
-        return (
-            "hasty rates and a missing penalty have to meet" if not hasty else "either collapses it"
-        )
-    return "nothing collapsed here"
+    return SAID_OF_COLLAPSE.get(frozenset(collapsed), "no single cause shows")
 
 
 def more_or_fewer(gap: tuple[float, float]) -> str:

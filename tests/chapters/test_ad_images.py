@@ -94,7 +94,13 @@ def test_methods_are_entered_as_what_they_are():
         (("no penalty", "hasty"), "it is the missing penalty"),
         (("hasty",), "have to meet"),
         (("no penalty", "hasty with R1", "hasty"), "either"),
-        ((), "nothing"),
+        ((), "nothing collapsed"),
+        (("no penalty", "hasty with R1"), "no single cause"),
+        (("hasty with R1",), "no single cause"),
+        (("no penalty",), "no single cause"),
+        (("as before",), "no single cause"),
+        (("as before", "hasty with R1", "hasty"), "no single cause"),
+        (("as before", "no penalty", "hasty with R1", "hasty"), "no single cause"),
     ],
 )
 def test_what_collapses_a_game_follows_from_those_that_did(collapsed, words):

@@ -15,7 +15,7 @@ from pm_utils.creatives.adversarial import generator_loss
 from pm_utils.creatives.image.archive import image_creatives
 from pm_utils.creatives.image.evaluation import as_asked, attributes_read, noise_spread
 from pm_utils.creatives.image.networks import SHOWN, AdImageFlow, AdImageGAN, image_request
-from pm_utils.inputs import aligned, whole_numbers
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.learning.diagnostics import switching_share
 from pm_utils.learning.training import History
 from pm_utils.market import Market
@@ -199,13 +199,18 @@ def more_or_fewer(gap: tuple[float, float]) -> str:
 
     Explained in chapter ``ad-images``.
 
+    Raises
+    ------
+    ValueError
+        When an end is missing.
+
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import more_or_fewer
     >>> [more_or_fewer(gap) for gap in ((0.1, 0.3), (-0.3, -0.1), (-0.1, 0.1))]
     ['more', 'fewer', 'neither clearly more nor fewer']
     """
-    low, high = gap
+    low, high = numbers(gap, "gap")
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
 
 
@@ -219,12 +224,18 @@ def said_of_copies(share: float, error: float) -> str:
     share, error : float
         The share, and twice its standard error.
 
+    Raises
+    ------
+    ValueError
+        When a number is missing, the share is none or the error is negative.
+
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import said_of_copies
     >>> said_of_copies(0.52, 0.04)
     'Chance would do as much: no copies are found.'
     """
+    numbers(share, "share", low=0, high=1, ndim=0), numbers(error, "error", low=0, ndim=0)
     if share - error <= 0.5:
         return "Chance would do as much: no copies are found."
     return (

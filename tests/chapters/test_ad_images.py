@@ -158,3 +158,15 @@ def test_contrasting_customers_want_different_categories():
 def test_more_than_half_nearer_to_the_archive_is_told():
     assert "no copies" in ad_images.said_of_copies(0.53, 0.04)
     assert "lean to the archive" in ad_images.said_of_copies(0.55, 0.04)
+
+
+@pytest.mark.parametrize("wrong", [(np.nan, 0.04), (0.55, np.nan), (55.0, 0.04), (0.55, -0.04)])
+def test_copies_are_not_told_from_what_is_no_share(wrong):
+    with pytest.raises(ValueError, match="share is|error is"):
+        ad_images.said_of_copies(*wrong)
+
+
+@pytest.mark.parametrize("gap", [(np.nan, 0.2), (0.01, np.nan)])
+def test_an_interval_without_an_end_has_no_words(gap):
+    with pytest.raises(ValueError, match="gap is not finite"):
+        ad_images.more_or_fewer(gap)

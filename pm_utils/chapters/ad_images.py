@@ -353,28 +353,34 @@ def enter_makers(
         )
 
 
-def advice(held: tuple[str, str], lacking: tuple[str, str]) -> str:
+def advice(verdict: str, rival: str) -> str:
     """Say whether to generate where there is no template, by the clicks of the ads.
+
+    What the archive holds it shows as asked, which nobody can do better: only of the other
+    requests is there something to find out.
 
     Explained in chapter ``ad-images``.
 
     Parameters
     ----------
-    held, lacking : (str, str)
-        For requests that the archive holds, and for those that it does not: the verdict on the
-        network, as `Scoreboard.verdict` returns it, and the name of its rival.
+    verdict : {"beats", "loses", "tie", "undertrained"}
+        On the network for requests that the archive does not hold, from `Scoreboard.verdict`.
+    rival : str
+        The name of what it was compared with.
 
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import advice
-    >>> advice(("loses", "archive"), ("beats", "archive"))
-    'Where the archive holds the request, take the archive. Where it does not, generate.'
+    >>> advice("beats", "moved archive")
+    'Where the archive holds the request, take the archived ad. Where it does not, generate.'
     """
     said = {
         "beats": "generate",
-        "loses": "take the {}",
-        "tie": "network and {0} cannot be told apart: take the {0}, which needs no training",
+        "loses": f"take the {rival}",
+        "tie": (
+            f"network and {rival} cannot be told apart: take the {rival}, which needs no network"
+        ),
         "undertrained": "train the network longer before you decide",
     }
-    first, second = (said[verdict].format(rival) for verdict, rival in (held, lacking))
-    return f"Where the archive holds the request, {first}. Where it does not, {second}."
+    held = "Where the archive holds the request, take the archived ad."
+    return f"{held} Where it does not, {said[verdict]}."

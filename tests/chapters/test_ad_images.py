@@ -122,14 +122,14 @@ def test_units_that_hear_nothing_do_not_switch():
     ("verdict", "words"),
     [
         ("loses", "take the moved archive."),
-        ("tie", "cannot be told apart: take the moved archive, "),
+        ("tie", "cannot be told apart: take the moved archive, which needs no network."),
         ("beats", "generate."),
         ("undertrained", "train the network longer"),
     ],
 )
 def test_the_advice_follows_the_clicks(verdict, words):
-    first, second = ad_images.advice(("loses", "archive"), (verdict, "moved archive")).split(". ")
-    assert first == "Where the archive holds the request, take the archive"
+    first, second = ad_images.advice(verdict, "moved archive").split(". ")
+    assert first == "Where the archive holds the request, take the archived ad"
     assert words in second
 
 

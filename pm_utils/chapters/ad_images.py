@@ -15,7 +15,7 @@ from pm_utils.creatives.adversarial import generator_loss
 from pm_utils.creatives.image.archive import image_creatives
 from pm_utils.creatives.image.evaluation import as_asked, attributes_read, noise_spread
 from pm_utils.creatives.image.networks import SHOWN, AdImageFlow, AdImageGAN, image_request
-from pm_utils.inputs import aligned, whole_numbers
+from pm_utils.inputs import aligned, numbers, whole_numbers
 from pm_utils.learning.diagnostics import switching_share
 from pm_utils.learning.training import History
 from pm_utils.market import Market
@@ -25,6 +25,16 @@ from pm_utils.page.scoreboard import Contest
 MAKER_KINDS = {  # of the methods that are no network and no rival of one
     **dict.fromkeys(("additive", "archive", "any real ad"), "naive"),
     **dict.fromkeys(("GAN", "calm GAN", "GAN, no penalty", "flow", "calm flow"), "deep"),
+}
+
+SAID_OF_COLLAPSE = {  # by the games that collapsed
+    frozenset(): "nothing collapsed here",
+    frozenset({"hasty with R1", "hasty"}): (
+        "it is the rates that collapse a game here, whether there is a penalty or not"
+    ),
+    frozenset({"no penalty", "hasty"}): "it is the missing penalty that collapses a game here",
+    frozenset({"hasty"}): "hasty rates and a missing penalty have to meet",
+    frozenset({"no penalty", "hasty with R1", "hasty"}): "either collapses it",
 }
 
 
@@ -169,6 +179,8 @@ def units_switching(model: AdImageGAN | AdImageFlow, asked: np.ndarray) -> float
 def said_of_collapse(collapsed: Collection[str]) -> str:
     """Say what collapses a game, from the names of those that did.
 
+    A cause is named only if the games that have it collapsed, and no other.
+
     Explained in chapter ``ad-images``.
 
     Examples
@@ -176,17 +188,10 @@ def said_of_collapse(collapsed: Collection[str]) -> str:
     >>> from pm_utils.chapters.ad_images import said_of_collapse
     >>> said_of_collapse(["hasty with R1", "hasty"])
     'it is the rates that collapse a game here, whether there is a penalty or not'
+    >>> said_of_collapse(["hasty with R1", "hasty", "as before"])
+    'no single cause shows'
     """
-    hasty, loose = "hasty with R1" in collapsed, "no penalty" in collapsed
-    if hasty and not loose:
-        return "it is the rates that collapse a game here, whether there is a penalty or not"
-    if loose and not hasty:
-        return "it is the missing penalty that collapses a game here"
-    if "hasty" in collapsed:
-        return (
-            "hasty rates and a missing penalty have to meet" if not hasty else "either collapses it"
-        )
-    return "nothing collapsed here"
+    return SAID_OF_COLLAPSE.get(frozenset(collapsed), "no single cause shows")
 
 
 def more_or_fewer(gap: tuple[float, float]) -> str:
@@ -194,13 +199,18 @@ def more_or_fewer(gap: tuple[float, float]) -> str:
 
     Explained in chapter ``ad-images``.
 
+    Raises
+    ------
+    ValueError
+        When an end is missing.
+
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import more_or_fewer
     >>> [more_or_fewer(gap) for gap in ((0.1, 0.3), (-0.3, -0.1), (-0.1, 0.1))]
     ['more', 'fewer', 'neither clearly more nor fewer']
     """
-    low, high = gap
+    low, high = numbers(gap, "gap")
     return "more" if low > 0 else "fewer" if high < 0 else "neither clearly more nor fewer"
 
 
@@ -214,12 +224,18 @@ def said_of_copies(share: float, error: float) -> str:
     share, error : float
         The share, and twice its standard error.
 
+    Raises
+    ------
+    ValueError
+        When a number is missing, the share is none or the error is negative.
+
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import said_of_copies
     >>> said_of_copies(0.52, 0.04)
     'Chance would do as much: no copies are found.'
     """
+    numbers(share, "share", low=0, high=1, ndim=0), numbers(error, "error", low=0, ndim=0)
     if share - error <= 0.5:
         return "Chance would do as much: no copies are found."
     return (
@@ -337,28 +353,34 @@ def enter_makers(
         )
 
 
-def advice(held: tuple[str, str], lacking: tuple[str, str]) -> str:
+def advice(verdict: str, rival: str) -> str:
     """Say whether to generate where there is no template, by the clicks of the ads.
+
+    What the archive holds it shows as asked, which nobody can do better: only of the other
+    requests is there something to find out.
 
     Explained in chapter ``ad-images``.
 
     Parameters
     ----------
-    held, lacking : (str, str)
-        For requests that the archive holds, and for those that it does not: the verdict on the
-        network, as `Scoreboard.verdict` returns it, and the name of its rival.
+    verdict : {"beats", "loses", "tie", "undertrained"}
+        On the network for requests that the archive does not hold, from `Scoreboard.verdict`.
+    rival : str
+        The name of what it was compared with.
 
     Examples
     --------
     >>> from pm_utils.chapters.ad_images import advice
-    >>> advice(("loses", "archive"), ("beats", "archive"))
-    'Where the archive holds the request, take the archive. Where it does not, generate.'
+    >>> advice("beats", "moved archive")
+    'Where the archive holds the request, take the archived ad. Where it does not, generate.'
     """
     said = {
         "beats": "generate",
-        "loses": "take the {}",
-        "tie": "network and {0} cannot be told apart: take the {0}, which needs no training",
+        "loses": f"take the {rival}",
+        "tie": (
+            f"network and {rival} cannot be told apart: take the {rival}, which needs no network"
+        ),
         "undertrained": "train the network longer before you decide",
     }
-    first, second = (said[verdict].format(rival) for verdict, rival in (held, lacking))
-    return f"Where the archive holds the request, {first}. Where it does not, {second}."
+    held = "Where the archive holds the request, take the archived ad."
+    return f"{held} Where it does not, {said[verdict]}."

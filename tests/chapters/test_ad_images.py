@@ -94,7 +94,13 @@ def test_methods_are_entered_as_what_they_are():
         (("no penalty", "hasty"), "it is the missing penalty"),
         (("hasty",), "have to meet"),
         (("no penalty", "hasty with R1", "hasty"), "either"),
-        ((), "nothing"),
+        ((), "nothing collapsed"),
+        (("no penalty", "hasty with R1"), "no single cause"),
+        (("hasty with R1",), "no single cause"),
+        (("no penalty",), "no single cause"),
+        (("as before",), "no single cause"),
+        (("as before", "hasty with R1", "hasty"), "no single cause"),
+        (("as before", "no penalty", "hasty with R1", "hasty"), "no single cause"),
     ],
 )
 def test_what_collapses_a_game_follows_from_those_that_did(collapsed, words):
@@ -116,14 +122,14 @@ def test_units_that_hear_nothing_do_not_switch():
     ("verdict", "words"),
     [
         ("loses", "take the moved archive."),
-        ("tie", "cannot be told apart: take the moved archive, "),
+        ("tie", "cannot be told apart: take the moved archive, which needs no network."),
         ("beats", "generate."),
         ("undertrained", "train the network longer"),
     ],
 )
 def test_the_advice_follows_the_clicks(verdict, words):
-    first, second = ad_images.advice(("loses", "archive"), (verdict, "moved archive")).split(". ")
-    assert first == "Where the archive holds the request, take the archive"
+    first, second = ad_images.advice(verdict, "moved archive").split(". ")
+    assert first == "Where the archive holds the request, take the archived ad"
     assert words in second
 
 
@@ -152,3 +158,15 @@ def test_contrasting_customers_want_different_categories():
 def test_more_than_half_nearer_to_the_archive_is_told():
     assert "no copies" in ad_images.said_of_copies(0.53, 0.04)
     assert "lean to the archive" in ad_images.said_of_copies(0.55, 0.04)
+
+
+@pytest.mark.parametrize("wrong", [(np.nan, 0.04), (0.55, np.nan), (55.0, 0.04), (0.55, -0.04)])
+def test_copies_are_not_told_from_what_is_no_share(wrong):
+    with pytest.raises(ValueError, match="share is|error is"):
+        ad_images.said_of_copies(*wrong)
+
+
+@pytest.mark.parametrize("gap", [(np.nan, 0.2), (0.01, np.nan)])
+def test_an_interval_without_an_end_has_no_words(gap):
+    with pytest.raises(ValueError, match="gap is not finite"):
+        ad_images.more_or_fewer(gap)

@@ -348,7 +348,7 @@ def test_as_many_trees_are_used_as_were_best_on_the_pairs_that_were_watched():
     chance = samples.Pairs(every.snapshot, every.candidate, dealt, 0.0)
     models = baselines.ClassicalModels.learn(TRAIN, pairs, watched=(TEST, chance), seed=0)
     for name, columns in baselines.TREES.items():
-        step, model = models.models[name].n_iter_ // baselines.STAGES, models.models[name]
+        step, model = models.models[name].n_iter_ // baselines.TREE_COUNTS, models.models[name]
         facts = samples.pair_facts(TEST, every)[:, columns]
         stages = [said[:, 1] for said in model.staged_predict_proba(facts)][step - 1 :: step]
         losses = [-np.log(np.where(dealt, said, 1 - said)).mean() for said in stages]

@@ -33,6 +33,30 @@ def test_users_are_in_one_part_and_networks_read_the_rest(truth):
     assert read == {2 * (20_000 - len(choosing) - len(test))}
 
 
+def test_nulls_are_made_as_the_best_network_is_but_for_the_clicks(monkeypatch):
+    train, made = interest._trained, []
+
+    def spied(*given):
+        made.append(given)
+        return train(*given)
+
+    monkeypatch.setattr(interest, "_trained", spied)
+    found = interest.known_truth(6000, items=40, epochs=1, n_nulls=2, seed=0)
+    auc = found.auc(found.choosing)
+    best = made[list(found.courses).index(auc[list(found.courses)].idxmax())]
+    nulls = made[len(found.courses) :]
+    assert len(nulls) == 2
+    for null in nulls:
+        kind, log, rows, click, epochs, _, options = null
+        assert (kind, epochs, options) == (best[0], best[4], best[6])
+        assert log is best[1] and np.array_equal(rows, best[2])
+        assert click.sum() == best[3].sum()
+        agreeing = (click == best[3]).mean()
+        by_chance = best[3].mean() ** 2 + (1 - best[3].mean()) ** 2
+        assert agreeing == pytest.approx(by_chance, abs=0.03)
+    assert (nulls[0][3] != nulls[1][3]).any() and nulls[0][5] != nulls[1][5]
+
+
 def test_scores_have_the_auc_of_pairs_never_bought():
     rng = np.random.default_rng(0)
     target = (rng.random((30, 8)) < 0.4).astype(float)

@@ -37,6 +37,7 @@ REGRESSIONS = {
     "logistic with candidate": [*_ALL, _CANDIDATE],
 }
 TREES = {"trees": _WITHOUT, "trees with likeness": _ALL}
+TREE_COUNTS = 16  # to choose among, as many as a network of the book has checks
 
 
 def naive_probabilities(
@@ -176,8 +177,8 @@ class ClassicalModels:
     ) -> "ClassicalModels":
         """Fit all of them on the same pairs.
 
-        Pairs of a later date are watched as those of a network are: of eight numbers of trees,
-        in equal steps, that with the least log loss is kept.
+        Pairs of a later date are watched as those of a network are: of sixteen numbers of
+        trees, in equal steps, that with the least log loss is kept.
 
         Raises
         ------
@@ -188,7 +189,7 @@ class ClassicalModels:
             told = f"bought is {pairs.bought[0]:g} in all pairs"
             raise ValueError(f"{told}: there is nothing to learn")
         same = {"min_samples_leaf": 100, "early_stopping": False, "random_state": seed}
-        size = {"max_iter": 200, "learning_rate": 0.1, "max_leaf_nodes": 16}
+        size = {"max_iter": 13 * TREE_COUNTS, "learning_rate": 0.1, "max_leaf_nodes": 16}
         models = {name: _regression(name) for name in REGRESSIONS}
         for name in TREES:
             models[name] = HistGradientBoostingClassifier(**size, **same)
@@ -234,8 +235,8 @@ def _regression(name: str) -> Pipeline:
 def _best_stage(
     model: HistGradientBoostingClassifier, facts: np.ndarray, bought: np.ndarray
 ) -> int:
-    """Of eight numbers of trees the one with the least log loss."""
-    step = model.n_iter_ // 8
+    """Of `TREE_COUNTS` numbers of trees the one with the least log loss."""
+    step = model.n_iter_ // TREE_COUNTS
     stages = islice(model.staged_predict_proba(facts), step - 1, None, step)
     return step * (1 + int(np.argmin([log_loss(bought, chance) for chance in stages])))
 

@@ -29,18 +29,34 @@ def test_the_item_regression_is_one_ridge_regression_per_item():
         assert got[:, item] == pytest.approx(ridge.predict(others), abs=1e-6)
 
 
-def test_factors_are_where_neither_side_can_be_improved():
+def test_vectors_of_one_side_are_the_weighted_ridge_regressions_on_the_other():
+    other = RNG.normal(size=(7, 3))
+    got = likeness._least_squares(HELD, other, confidence=2.0, penalty=1.5)
+    assert got.shape == (60, 3)
+    for vector, held in zip(got, HELD, strict=True):
+        weight = np.diag(1 + 2.0 * held)
+        normal = other.T @ weight @ other + 1.5 * np.eye(3)
+        assert vector == pytest.approx(np.linalg.inv(normal) @ other.T @ weight @ (held > 0))
+
+
+def penalised_loss(product: np.ndarray, width: int, confidence: float, penalty: float) -> float:
+    """Loss of a product of two sides, each as short as it can be: the nuclear norm penalises it."""
+    misfit = ((1 + confidence * HELD) * ((HELD > 0) - product) ** 2).sum()
+    return misfit + 2 * penalty * np.linalg.svd(product, compute_uv=False)[:width].sum()
+
+
+def test_turns_lower_the_loss_until_they_stand_still():
     settings = {"width": 2, "confidence": 2.0, "penalty": 1.0}
-    said = likeness.implicit_factors(HELD, rounds=300, **settings)
-    more = likeness.implicit_factors(HELD, rounds=301, **settings)
-    assert said == pytest.approx(more, abs=1e-3)
-    weight, has = 1 + 2 * HELD, HELD > 0
-
-    def loss(product):
-        return (weight * (has - product) ** 2).sum()
-
-    one = likeness.implicit_factors(HELD, rounds=1, **settings)
-    assert loss(said) < loss(one) < loss(np.full(HELD.shape, (weight * has).sum() / weight.sum()))
+    said = [likeness.implicit_factors(HELD, rounds=rounds, **settings) for rounds in (1, 300, 301)]
+    assert said[1] == pytest.approx(said[2], abs=1e-3)
+    first, last, _ = (penalised_loss(product, **settings) for product in said)
+    assert last < first
+    rng = np.random.default_rng(0)
+    left, size, right = np.linalg.svd(said[1], full_matrices=False)
+    sides = left[:, :2] * np.sqrt(size[:2]), right[:2].T * np.sqrt(size[:2])
+    for _ in range(20):  # no step to a side makes it better
+        moved = [side + 0.01 * rng.normal(size=side.shape) for side in sides]
+        assert penalised_loss(moved[0] @ moved[1].T, **settings) > last
 
 
 def test_a_customer_who_bought_nothing_has_no_factors():

@@ -668,7 +668,7 @@ def by_arm(policies: Mapping[str, FlightPolicy], arm: np.ndarray) -> FlightPolic
     Raises
     ------
     ValueError
-        When an arm is none of the K.
+        When an arm is none of the K, or the policy is asked about another number of campaigns.
 
     Examples
     --------
@@ -681,6 +681,10 @@ def by_arm(policies: Mapping[str, FlightPolicy], arm: np.ndarray) -> FlightPolic
     arm = whole_numbers(arm, "arm", high=len(policies) - 1)
 
     def policy(episodes: Episodes, state: State) -> tuple[np.ndarray, np.ndarray]:
+        if len(arm) != episodes.shape[0]:
+            raise ValueError(
+                f"arm has {len(arm)} entries: give one for each of {episodes.shape[0]}"
+            )
         each = [one(episodes, state) for one in policies.values()]
         return tuple(np.stack(part)[arm, np.arange(len(arm))] for part in zip(*each, strict=True))
 
@@ -706,7 +710,7 @@ def values_by_test(
     episodes : Episodes
         Its customers, each a campaign of their own.
     policies : mapping of K FlightPolicies
-        The arms, deterministic.
+        The arms: deterministic, or with coins fixed by their seed, as by `with_probability`.
     price : float
 
     Raises

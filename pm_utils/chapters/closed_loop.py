@@ -54,7 +54,7 @@ PENALTIES = {  # of the penalty that is tuned for each size of the history
     LEARNED: (10.0, 40.0, 160.0, 640.0),
     NETWORK: (10.0, 20.0, 40.0, 80.0, 160.0, 320.0),  # of all weights of products
 }
-WITH_VARIANTS = (LOGISTIC, NETWORK)  # those that are also told χ, or learn only χ
+WITH_VARIANTS = (LOGISTIC, LEARNED, NETWORK)  # those that are also told χ, or learn only χ
 
 ABOUT_NONE = 0.1  # below this share of units that bend, a network is as good as linear
 
@@ -284,7 +284,8 @@ def try_history(worlds: Sequence[World], menu: AdCatalogue, banners: int) -> Tri
     """Let all strategies play with a history of some size, each with its best penalty.
 
     The penalty is that which earns most in the first round, in the mean of the markets. From the
-    middle of `PENALTIES` on we go where more is earned, until both neighbours earn less.
+    middle of `PENALTIES` on we go where more is earned, until neither neighbour earns more, or the
+    grid ends: a local best.
 
     Explained in chapter ``closed-loop``.
 
@@ -336,15 +337,25 @@ def _best_penalty(
 
 
 def _climb(earned: Callable[[float], float], strengths: Sequence[float]) -> float:
-    """Return a strength that earns more than those beside it, looking at as few as will do."""
+    """Return a strength beside which neither earns more, looking at as few as will do.
+
+    Raises
+    ------
+    ValueError
+        When what a strength earns is no finite number.
+    """
     found, at = {}, len(strengths) // 2
     while True:
         around = range(max(at - 1, 0), min(at + 2, len(strengths)))
         for k in around:
             if k not in found:
                 found[k] = earned(strengths[k])
+                if not np.isfinite(found[k]):
+                    raise ValueError(
+                        f"strength {strengths[k]} earns {found[k]}: profits must be finite"
+                    )
         best = max(around, key=found.__getitem__)
-        if best == at:
+        if found[best] == found[at]:  # of equals we stay where we are
             return strengths[at]
         at = best
 
@@ -382,18 +393,28 @@ def best_setups(trials: pd.DataFrame) -> dict[str, Setup]:
     return {row.strategy: Setup(int(row.banners), float(row.strength)) for row in best.itertuples()}
 
 
-def best_network(trials: pd.DataFrame) -> str:
+def best_network(validation: pd.Series) -> str:
     """Return which loop with a network earns most, its history paid, on other markets.
+
+    Of all that compete, variants too: it is the one that a contest picks as deep.
 
     Explained in chapter ``closed-loop``.
 
     Parameters
     ----------
-    trials : DataFrame
-        Tables of `try_history`.
+    validation : Series
+        Dollars per customer, by strategy, of those that compete.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.closed_loop import best_network
+    >>> earned = {"logistic targeting": 0.9, "our loop": 0.5, "our loop, χ only": 0.7}
+    >>> best_network(pd.Series(earned))
+    'our loop, χ only'
     """
-    best = trials.groupby("strategy")["net"].max()
-    return str(best[[NETWORK, LEARNED]].idxmax())
+    deep = [name for name in validation.index if _kind(name) == "deep"]
+    return str(validation[deep].idxmax())
 
 
 # --- Who plays -----------------------------------------------------------------------------------
@@ -482,11 +503,26 @@ def nulls(
 ) -> dict[World, dict[str, Strategy]]:
     """Return a loop taught by outcomes that were dealt out anew, `count` times in each market.
 
-    It learns as the loop that is judged does, from as many banners and, before each round, from its
-    own campaign; who saw what says nothing in either.
+    It learns as the loop that is judged does: from as many banners and, if that one learns
+    responses again before each round, from its own campaign; who saw what says nothing in either.
 
     Explained in chapter ``closed-loop``.
+
+    Parameters
+    ----------
+    worlds : sequence of World
+    menu : AdCatalogue
+    setups : mapping
+        Of the strategies that were tuned.
+    taught : mapping
+        From `learners`, by market.
+    count : int
+        In each market.
+    name : str
+        The loop that is judged; a variant is made as ``χ only`` says.
     """
+    relearn = not name.endswith("χ only")
+    name = name.split(",")[0]  # a variant is taught as what it varies
     lessons, dealers = [], []
     for world in worlds:
         shop = taught[world][name].shop
@@ -499,7 +535,7 @@ def nulls(
     made: dict[World, dict[str, Strategy]] = {world: {} for world in worlds}
     for lesson, learner, rng in zip(lessons, learned, dealers, strict=True):
         number = len(made[lesson.world]) + 1
-        made[lesson.world][f"null {number}"] = learner.strategy(shuffle=rng)
+        made[lesson.world][f"null {number}"] = learner.strategy(shuffle=rng, relearn=relearn)
     return made
 
 
@@ -715,15 +751,15 @@ def paid_histories(
     names : sequence of str
         Strategies.
     null_of : str
-        Whose outcomes the nulls' were.
+        The loop that the nulls are made as, or its variant.
 
     Returns
     -------
     DataFrame
         Dollars per customer.
     """
-    own = {name: null_of if name.startswith("null") else name.split(",")[0] for name in names}
-    counts = {name: setups[own[name]].banners for name in names}
+    kinds = {name: null_of if name.startswith("null") else name for name in names}
+    counts = {name: setups[kind.split(",")[0]].banners for name, kind in kinds.items()}
     paid = {count: [world.history(count) for world in worlds] for count in set(counts.values())}
     return pd.DataFrame({name: paid[count] for name, count in counts.items()})
 

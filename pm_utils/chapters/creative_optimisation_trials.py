@@ -1,10 +1,11 @@
 """Settings of chapter 09's policies, tried in validation games in other markets.
 
 ``python -m pm_utils.chapters.creative_optimisation_trials`` plays them all anew, some minutes, and
-writes ``creative_optimisation_trials.json`` beside this file. Every policy gets `TRIALS` settings:
-a usual one with and without a uniform week, and others drawn at random from ranges of its own
-before anything was played. Which are best is read off by `best_trials`. Neither a market nor the
-luck of these games is one of the chapter's.
+writes ``creative_optimisation_trials.json`` beside this file. Every policy gets `TRIALS` settings.
+Test, then commit tests for one to `TRIALS` rounds of the game, noted as shares of its rounds; every
+other policy gets a usual setting with and without a uniform week, and others drawn at random from
+ranges of its own before anything was played. Which are best is read off by `best_trials`. Neither a
+market nor the luck of these games is one of the chapter's.
 """
 
 import json
@@ -43,8 +44,8 @@ def draw_trials(seed: int = 0) -> dict[str, list[dict[str, float]]]:
     -------
     dict of lists of `TRIALS` dicts
         What `learner` takes, by policy. Where one looks at customers and draws, the deep one takes
-        the settings of the logistic one and further ones of its own. The first two of each are the
-        usual ones.
+        the settings of the logistic one and further ones of its own. The first two are the usual
+        ones, but for the policy that tests and commits: its settings are shares of the rounds.
 
     Examples
     --------
@@ -64,7 +65,7 @@ def draw_trials(seed: int = 0) -> dict[str, list[dict[str, float]]]:
 
     bold = {"doubt": between(0.02, 1), "prior_precision": between(1, 100), "uniform": starts()}
     drawn = {
-        "test, then commit": {"test_rounds": list(range(1, TRIALS + 1))},
+        "test, then commit": {"test_share": _test_shares()},
         "Thompson": {"strength": between(3, 1000), "uniform": starts()},
         "LinUCB": {"alpha": between(0.01, 0.3), "ridge": between(3, 300), "uniform": starts()},
         "logistic Thompson": bold,
@@ -80,12 +81,17 @@ def draw_trials(seed: int = 0) -> dict[str, list[dict[str, float]]]:
     return tried
 
 
+def _test_shares() -> list[float]:
+    return [rounds / GAME["rounds"] for rounds in range(1, TRIALS + 1)]
+
+
 def learner(
     name: str,
     setting: Mapping[str, float | Sequence[float]],
     context: np.ndarray,
     n_ads: int,
     *,
+    rounds: int = GAME["rounds"],
     steps: int = WEEKLY_STEPS,
     seed: int = 0,
 ) -> Callable[[int], bandits.BanditPolicy]:
@@ -102,6 +108,8 @@ def learner(
     context : array of shape (N, D)
         What is known of customers.
     n_ads : int
+    rounds : int
+        Of the game, of which ``test_share`` is a share; at least one is a test.
     steps : int
         Of the deep policy each week.
     seed : int
@@ -122,7 +130,7 @@ def learner(
     """
     own = {key: value for key, value in setting.items() if key != "uniform"}
     if name == "test, then commit":
-        make = partial(_tester, n_ads, **own)
+        make = partial(_tester, n_ads, rounds=max(1, round(own["test_share"] * rounds)))
     elif name == "Thompson":
         prior = CLICK_RATE * own["strength"], (1 - CLICK_RATE) * own["strength"]
         make = partial(bandits.Thompson, n_ads, prior=prior, seed=seed)
@@ -138,8 +146,8 @@ def learner(
     return bandits.starting(make, n_ads, rounds=int(setting.get("uniform", 0)))
 
 
-def _tester(n_ads: int, replications: int, *, test_rounds: int) -> bandits.TestThenCommit:
-    return bandits.TestThenCommit(n_ads, replications, rounds=test_rounds)
+def _tester(n_ads: int, replications: int, *, rounds: int) -> bandits.TestThenCommit:
+    return bandits.TestThenCommit(n_ads, replications, rounds=rounds)
 
 
 def play_trials(

@@ -582,7 +582,7 @@ def profile_facts(
     elif high < 0:
         said = "with the profile it is worse: receipts alone are the better guide"
     else:
-        said = "no difference can be told, so receipts alone do as well"
+        said = "no difference can be told"
     change = spearman(value, dollars[0]) - spearman(value, dollars[1])
     return {"change": change, "low": low, "high": high, "said": said}
 
@@ -610,7 +610,7 @@ def coverage(network: ValueEnsemble, rows: ValueRows, *, seed: int) -> dict[str,
     return shares | {"below the median": float((places < 0.5).mean())}
 
 
-def said_of_coverage(shares: Mapping[str, float], customers: int) -> str:
+def said_of_coverage(shares: Mapping[str, float], customers: float) -> str:
     """Say in which way the distributions of `coverage` are wrong, by more than luck.
 
     Explained in chapter ``lifetime-value``.
@@ -619,8 +619,10 @@ def said_of_coverage(shares: Mapping[str, float], customers: int) -> str:
     ----------
     shares : mapping of float
         From `coverage`.
-    customers : int
-        Of whom they are shares. A departure counts from two standard errors on.
+    customers : float
+        Of whom they are shares, each by himself. Of whole households give the square of the
+        customers over the sum of squared sizes: as if all in a household were alike, which errs on
+        the side of luck. A departure counts from two standard errors on.
 
     Examples
     --------
@@ -641,7 +643,7 @@ def said_of_coverage(shares: Mapping[str, float], customers: int) -> str:
     return ("no: " + "; ".join(found) if found else "as far as can be told, yes").replace("%", " %")
 
 
-def _off(share: float, wanted: float, customers: int) -> int:
+def _off(share: float, wanted: float, customers: float) -> int:
     """1 or -1 where a share is above or below what it should be, 0 where it may be luck."""
     gap = share - wanted
     return int(np.sign(gap)) if abs(gap) > 2 * np.sqrt(wanted * (1 - wanted) / customers) else 0

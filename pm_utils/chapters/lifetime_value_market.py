@@ -544,6 +544,31 @@ def keeping_shares(plan: RetentionBudget, gifts: Mapping[tuple[str, str], np.nda
     return pd.Series({key: plan.profit(each).mean() / best for key, each in gifts.items()})
 
 
+def null_shares(plan: RetentionBudget, nulls: Iterable[np.ndarray], risk: str) -> list[float]:
+    """Return what the plans of nulls take of the oracle's profit, made as the plan that is judged.
+
+    Explained in chapter ``lifetime-value``.
+
+    Parameters
+    ----------
+    plan : RetentionBudget
+    nulls : iterable of arrays of shape (N,)
+        Value of the coming year, by each null.
+    risk : str
+        What the judged plan knows of the risk: `SAME` or `OWN`.
+
+    Raises
+    ------
+    ValueError
+        When `risk` is neither.
+    """
+    risks = dict(zip((SAME, OWN), plan.study.risks, strict=True))
+    if risk not in risks:
+        raise ValueError(f"risk is {risk!r}: give one of {', '.join(risks)}")
+    best = plan.most_profit.mean()
+    return [plan.profit(plan.gifts(each, risks[risk])).mean() / best for each in nulls]
+
+
 def plan_of_true_risk(plan: RetentionBudget) -> np.ndarray:
     """Spend a budget by the true risk alone, as by `RISK_ALONE`, by one who knows who has left.
 
@@ -619,6 +644,9 @@ def said_of_keeping(shares: pd.DataFrame) -> str:
     ...     print(part)
     value alone takes more than risk alone at each strength
     own risk adds to value at 1 of 2 strengths
+    >>> shares["adds, from"], shares["adds, to"] = [-0.03, -0.02], [-0.01, 0.04]
+    >>> said_of_keeping(shares).split("; ")[1]
+    'own risk takes from value at 1 of 2 strengths'
     """
     ahead = shares["value alone"] > shares[RISK_ALONE]
     first, second = ("value", "risk") if ahead.mean() >= 0.5 else ("risk", "value")
@@ -627,6 +655,8 @@ def said_of_keeping(shares: pd.DataFrame) -> str:
     helps, harms = shares["adds, from"] > 0, shares["adds, to"] < 0
     if not (helps | harms).any():
         return said + "adds nothing to value that can be told from luck"
+    if not helps.any():
+        return said + f"takes from value at {_how_many(harms)}"
     said += f"adds to value at {_how_many(helps)}"
     return said + (f" and takes from it at {_how_many(harms)}" if harms.any() else "")
 

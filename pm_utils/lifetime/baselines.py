@@ -105,16 +105,17 @@ def fitted_dollars(model: RegressorMixin, rows: ValueRows, later: ValueRows) -> 
 
 
 def recalibrated(guessed: ArrayLike, value: ArrayLike, others: ArrayLike) -> ArrayLike:
-    """Set a model's dollars right by customers whose dollars are known; the order stays.
+    """Set a model's dollars right by customers whose dollars are known, and keep their order.
 
-    A Poisson regression of the dollars on the logarithm of the model's: a d^b for its d.
+    A Poisson regression of the dollars on the logarithm of the model's: a d^b for its d. The order
+    stays but for values under a cent, which count as a cent.
 
     Parameters
     ----------
     guessed, value : arrays of shape (M,)
         A model's dollars and those that came; at least 0, some above it.
     others : array of shape (N,)
-        The model's dollars for customers to predict. Less than a cent counts as a cent.
+        The model's dollars for customers to predict.
 
     Returns
     -------
@@ -124,7 +125,8 @@ def recalibrated(guessed: ArrayLike, value: ArrayLike, others: ArrayLike) -> Arr
     Raises
     ------
     ValueError
-        When dollars are below 0 or not finite, the rows do not match, or nobody spent.
+        When dollars are below 0 or not finite, the rows do not match, nobody spent, or dollars fall
+        as the model's rise.
 
     Examples
     --------
@@ -143,4 +145,9 @@ def recalibrated(guessed: ArrayLike, value: ArrayLike, others: ArrayLike) -> Arr
         for name, dollars in {"guessed": guessed, "others": others}.items()
     ]
     model = PoissonRegressor(alpha=0, max_iter=300, tol=1e-8).fit(logs[0], value / value.mean())
+    if model.coef_[0] < 0:
+        raise ValueError(
+            f"value falls as guessed rises (power {model.coef_[0]:.2g}): set right, guessed would "
+            "lose its order; give a model whose dollars rise with those that came"
+        )
     return inputs.like(value.mean() * model.predict(logs[1]), others)

@@ -302,7 +302,7 @@ def fit_side_by_side(
     Parameters
     ----------
     models : sequence of DeepResponse
-        With equal layers, steps and batches, all of them new or none.
+        With one menu and equal layers, steps and batches, all of them new or none.
     logs : sequence of (ResponseLog, ResponseLog)
         Banners and campaign, for each.
     callback : callable, optional
@@ -311,12 +311,16 @@ def fit_side_by_side(
     Raises
     ------
     ValueError
-        When there is not a log for each model, the models differ in what they have to share, one
-        has no row, or a row is of another customer or ad.
+        When there is no model, or not a log for each; when the models differ in what they have to
+        share; when one has no row, or a row is of another customer or ad.
     """
+    if not models:
+        raise ValueError("models is empty: give at least one")
     settings = {(m.steps, m.rate, m.batch_size, min(m.rounds, 1), m.nets.shape) for m in models}
     if len(settings) != 1:
         raise ValueError(f"models differ in steps, batches or layers: {settings}; give equal ones")
+    if any(not torch.equal(m.one_hot, models[0].one_hot) for m in models):
+        raise ValueError("models read different menus: give models of one and the same")
     (steps, rate, batch_size, later, _), *_ = settings
     steps, rate = steps[later], rate[later]
     read = [model.rows_to_read(*log) for model, log in zip(models, logs, strict=True)]

@@ -315,6 +315,9 @@ def test_a_test_values_every_arm_by_all_histories_that_agree_with_it():
     market = campaign_market().of(np.arange(n) % 40)
     dealt = budget_policy.by_arm(arms, arm)
     assert (dealt(alone, alone.start())[0][arm == 0] == 0).all()
+    for wrong in (arm[1:], np.append(arm, 0)):
+        with pytest.raises(ValueError, match=f"give one for each of {n}"):
+            budget_policy.by_arm(arms, wrong)(alone, alone.start())
     own = rule(alone, alone.start())[0][arm == 1]
     assert (dealt(alone, alone.start())[0][arm == 1] == own).all()
     log = q_learning.record(market, alone.forecast, ALONE, dealt, epsilon=0.0, seed=5)
@@ -330,6 +333,21 @@ def test_a_test_values_every_arm_by_all_histories_that_agree_with_it():
     assert found["higher"].effective_size > 1.2 * n / 3
     with pytest.raises(ValueError, match="histories are of no policy"):
         budget_policy.values_by_test(log, alone, {"rule": rule}, 0.2)
+
+
+def test_a_test_values_arms_whose_coins_are_fixed_by_their_seed():
+    _, _, alone, rule = logged()
+    arms = {"rule": rule, "coins": budget_policy.with_probability(rule, 0.5, 3)}
+    n = alone.shape[0]
+    dealt = budget_policy.by_arm(arms, np.random.default_rng(1).integers(2, size=n))
+    market = campaign_market().of(np.arange(n) % 40)
+    log = q_learning.record(market, alone.forecast, ALONE, dealt, epsilon=0.0, seed=6)
+    found = budget_policy.values_by_test(log, alone, arms, 0.2)["coins"]
+    truth = budget_policy.priced_profit(alone, arms["coins"], 0.2).mean()
+    assert abs(found.value - truth) < 0.75 * (found.high - found.low)
+    other = {"rule": rule, "coins": budget_policy.with_probability(rule, 0.5, 4)}
+    with pytest.raises(ValueError, match="histories are of no policy"):
+        budget_policy.values_by_test(log, alone, other, 0.2)
 
 
 def test_a_network_on_other_rows_rewards_plans_worse():

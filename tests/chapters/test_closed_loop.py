@@ -85,7 +85,7 @@ def test_all_strategies_of_the_book_are_strategies(world, taught):
     made |= steps_of_build_up(world, taught)
     wiser = reads(world, taught, closed_loop.true_profile)
     made |= closed_loop.privileged(world, taught[NETWORK], wiser)
-    assert len(made) == 8 + 4 + 2 + 8 + 2
+    assert len(made) == 9 + 6 + 2 + 8 + 2
     assert all(isinstance(each, Strategy) for each in made.values())
 
 
@@ -141,7 +141,7 @@ def test_nobody_beats_the_bound_and_learning_beats_rules(world, runs):
     whole = {name: done.true_profit.sum() for name, done in runs.items()}
     best, bound = whole.pop("oracle"), profit_bound(world.market, CAMPAIGN)
     assert max(whole.values()) < best <= bound < 1.1 * best
-    for learner in (*closed_loop.WITH_VARIANTS, closed_loop.LEARNED):
+    for learner in closed_loop.WITH_VARIANTS:
         assert whole[learner] > 0.35 * best
         assert whole[learner] > max(whole["send to all"], whole["RFM rule"])
 
@@ -175,6 +175,25 @@ def test_a_null_is_made_of_whichever_loop_is_judged(world, taught):
     made = nulls(world, taught, 2, closed_loop.LEARNED)
     kind = type(taught[closed_loop.LEARNED].model.model)
     assert [type(each.model.model) for each in made.values()] == [kind] * 2
+
+
+@pytest.mark.parametrize("name", [NETWORK, closed_loop.LEARNED])
+@pytest.mark.parametrize("variant", ["", ", χ only"])
+def test_a_null_learns_responses_again_only_if_the_loop_that_is_judged_does(
+    world, taught, name, variant
+):
+    judged = closed_loop.competing_strategies(world, AdCatalogue.of(2), SETUPS, taught)
+    judged = judged[name + variant]
+    null = nulls(world, taught, 1, name + variant)["null 1"]
+    lessons = []
+    for each in (judged, null):
+        assert type(each.model.model) is type(taught[name].model.model)
+        fits, fit = [], each.model.fit
+        each.model.fit = lambda *given, fits=fits, fit=fit: fits.append(given) or fit(*given)
+        world.play(each)
+        assert len(each.cannibalisation_rates) == 3  # χ is measured by all
+        lessons.append(len(fits))
+    assert lessons == [0 if variant else 2] * 2
 
 
 def test_all_spend_the_same_budget_on_the_same_customers(runs):
@@ -321,11 +340,20 @@ def test_the_best_penalty_has_its_neighbours_beside_it(best, looks):
     assert {best - 1, best + 1} & set(range(5)) <= set(seen)
 
 
+def test_a_climb_stays_on_level_ground_and_says_where_a_profit_is_none():
+    assert closed_loop._climb(lambda x: 1.0, [1, 2, 3, 4, 5]) == 3
+    assert closed_loop._climb({1: 2.0, 2: 2.0, 3: 1.0, 4: 0.0, 5: 9.0}.get, [1, 2, 3, 4, 5]) == 2
+    with pytest.raises(ValueError, match="strength 2 earns nan"):
+        closed_loop._climb(lambda x: np.nan, [1, 2, 3, 4, 5])
+
+
 def test_variants_pay_for_the_history_of_their_kind(world):
     setups = SETUPS | {NETWORK: closed_loop.Setup(7, 1.0)}
     names = ["RFM rule", "our loop, χ only", "null 2", "logistic targeting, told χ"]
     other = closed_loop.paid_histories([world], setups, ["null 1"], null_of=closed_loop.LEARNED)
     assert other.loc[0, "null 1"] == world.history(100)
+    variant = closed_loop.paid_histories([world], setups, ["null 1"], null_of="our loop, χ only")
+    assert variant.loc[0, "null 1"] == world.history(7)
     paid = closed_loop.paid_histories([world], setups, names).loc[0]
     assert paid[names[0]] == paid[names[3]] == world.history(100)
     assert paid[names[1]] == paid[names[2]] == world.history(7)
@@ -454,10 +482,18 @@ def test_gains_are_taken_round_by_round_within_a_market(runs):
     assert gains["closed − χ only"] == pytest.approx(np.array([want] * 2))
 
 
-def test_the_network_that_is_judged_earns_most_on_other_markets():
-    names = (NETWORK, closed_loop.LEARNED, closed_loop.LOGISTIC) * 2
-    trials = pd.DataFrame({"strategy": names, "net": [1.0, 0.5, 3.0, 0.2, 1.1, 3.0]})
-    assert closed_loop.best_network(trials) == closed_loop.LEARNED
+@pytest.mark.parametrize(
+    "best", [f"{name}{end}" for name in (NETWORK, closed_loop.LEARNED) for end in ("", ", χ only")]
+)
+def test_the_network_that_is_judged_is_the_one_that_stands_as_deep(runs, best):
+    earned = closed_loop.totals([runs] * 2).drop(columns=["oracle", "null 1"])
+    validation = earned.mean() * 0 + pd.Series({best: 1.0}).reindex(earned.columns, fill_value=0.5)
+    validation[closed_loop.LOGISTIC] = 3.0
+    assert closed_loop.best_network(validation) == best
+    contest = Scoreboard("98-none", seed=0).contest("all", chosen_by="$", better="higher")
+    records = dict.fromkeys((NETWORK, closed_loop.LEARNED), {"steps": 1, "rows": 1, "curve": [1.0]})
+    closed_loop.enter_strategies(contest, {"$": earned}, validation, records)
+    assert contest.chosen("deep") == best
 
 
 def test_a_part_pays_only_where_its_interval_says_so():

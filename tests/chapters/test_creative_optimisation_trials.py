@@ -44,6 +44,11 @@ def test_learners_get_their_settings_and_start_as_told():
     assert (policy.rounds_left, policy.policy.steps, policy.policy.hidden) == (2, 7, 5)
     logistic = bandit_trials.learner("logistic Thompson", {}, context, 3, steps=7)(1)
     assert (logistic.rounds_left, logistic.policy.hidden) == (0, 0)
+    for rounds, tested in ((20, 8), (40, 16), (1, 1)):  # a share of the game, whatever its length
+        tester = bandit_trials.learner(
+            "test, then commit", {"test_share": 0.4}, context, 3, rounds=rounds
+        )
+        assert tester(2).policy.rounds_left == tested
     with pytest.raises(ValueError, match="give one of test, then commit, Thompson"):
         bandit_trials.learner("luck", {}, context, 3)
 

@@ -166,6 +166,7 @@ def test_what_a_profile_adds_is_told_with_its_interval():
     assert found[0]["low"] > 0 > found[1]["high"]
     assert found[0]["low"] < found[0]["change"] < found[0]["high"]
     assert [facts["said"].split()[0] for facts in found] == ["the", "with", "no"]
+    assert found[2]["said"] == "no difference can be told"  # which is not: none there is
 
 
 def test_rows_are_claimed_between_those_who_stand_for_their_kind():

@@ -317,6 +317,18 @@ def test_plans_and_their_shares(world, by_buying):
     assert shares["oracle ($)"].is_monotonic_decreasing  # a weaker gift is worth less
 
 
+@pytest.mark.parametrize("risk", ["same risk for all", "own risk"])
+def test_nulls_spend_by_the_risk_of_the_plan_that_is_judged(world, predicted, risk):
+    plan = lifetime_value_market.RetentionBudget(world, 100.0, 5)
+    dollars = {name: predicted.tried.dollars[name] for name in ("BG/NBD", "Pareto/NBD")}
+    gifts = keeping_plans(plan, dollars, predicted.alive["Pareto/NBD"])
+    judged = lifetime_value_market.keeping_shares(plan, gifts)
+    found = lifetime_value_market.null_shares(plan, dollars.values(), risk)
+    assert found == pytest.approx([judged[name, risk] for name in dollars])
+    with pytest.raises(ValueError, match="give one of same risk for all, own risk"):
+        lifetime_value_market.null_shares(plan, [], "true risk")
+
+
 def test_the_sentence_follows_the_shares():
     shares = pd.DataFrame({"value alone": [0.2, 0.9, 0.1], "risk alone": [0.5, 0.5, 0.5]})
     shares["adds, from"], shares["adds, to"] = [0.1, -0.1, -0.1], [0.3, 0.1, -0.05]
@@ -325,6 +337,9 @@ def test_the_sentence_follows_the_shares():
         "risk alone takes more than value alone at 2 of 3 strengths; own risk adds to value at 1 of"
         " 3 strengths and takes from it at 1 of 3 strengths"
     )
+    harm = shares.assign(**{"adds, from": -0.3, "adds, to": [-0.1, 0.1, -0.1]})
+    said = lifetime_value_market.said_of_keeping(harm)
+    assert said.endswith("; own risk takes from value at 2 of 3 strengths")
     luck = shares.assign(**{"adds, from": -0.1, "adds, to": 0.1})
     said = lifetime_value_market.said_of_keeping(luck)
     assert said.endswith("own risk adds nothing to value that can be told from luck")

@@ -399,6 +399,7 @@ BESIDES = {
                     "predict_market",
                     "keeping_plans",
                     "keeping_shares",
+                    "null_shares",
                     "shares_by_scale",
                     "said_of_keeping",
                 )

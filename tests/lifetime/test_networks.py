@@ -197,3 +197,15 @@ def test_networks_side_by_side_learn_what_each_learns_alone():
         output = predict(other, inputs)
         assert torch.allclose(predict(one, inputs), output, atol=1e-3)
     assert not torch.allclose(predict(alone[0], inputs), output, atol=0.1)
+
+
+def test_networks_side_by_side_drop_units_of_their_own_as_often_as_alone():
+    torch.manual_seed(0)
+    net = LifetimeValueNet(2, 3, 8, dropout=0.3).train()
+    rows = torch.ones(20_000, 2), torch.ones(20_000, 3)
+    both, alone = SideBySide([net, net])(*rows).detach(), net(*rows).detach()
+    for output in both.unbind(1):
+        assert torch.allclose(output.mean(0), alone.mean(0), atol=0.02)
+        assert torch.allclose(output.std(0), alone.std(0), rtol=0.05)
+    first, second = both[:, :, 0].T
+    assert abs(torch.corrcoef(torch.stack([first, second]))[0, 1]) < 0.03

@@ -223,6 +223,17 @@ def test_only_equal_models_learn_side_by_side(past, banners):
     wide = DeepResponse(plain, MENU, first_steps=2, hidden=9)
     with pytest.raises(ValueError, match="models differ"):
         fit_side_by_side([pair[0], wide], [log, log])
+    with pytest.raises(ValueError, match="models is empty"):
+        fit_side_by_side([], [])
+
+
+def test_models_of_different_menus_do_not_learn_side_by_side(past, banners):
+    plain, log = customer_profiles.plain_profile(past), (banners.rows, ResponseLog.empty())
+    one, other = (DeepResponse(plain, MENU, first_steps=2) for _ in range(2))
+    fit_side_by_side([one, other], [log, log])
+    other.one_hot = other.one_hot.flip(0)  # as many ads of as many levels, but others
+    with pytest.raises(ValueError, match="different menus"):
+        fit_side_by_side([one, other], [log, log])
 
 
 def test_the_history_counts_steps_and_a_callback_hears_of_each(past, banners):

@@ -166,7 +166,6 @@ _REDEMPTION = {
     "ensemble.Ensemble.train": _NAMES,
     "ensemble.Ensemble.inputs": _NAMES,
     "ensemble.Ensemble.logit": "ensemble.py::test_logits_keep_the_labels_of_their_rows",
-    "ensemble.Ensemble.member_logits": "ensemble.py::test_logits_keep_the_labels_of_their_rows",
     "features.household_features": _ORDER,
     "features.offer_features": _SHOP,
     "features.contact_features": "features.py::test_contacts_of_equal_labels_stay_one_row_each",

@@ -279,10 +279,8 @@ class Ensemble:
     >>> settings = {"members": 3, "epochs": 1, "seed": 0}
     >>> target = np.array([0, 0, 1, 1])
     >>> ensemble = Ensemble.train("DeepCrossing", features, target, ["orders"], **settings)
-    >>> ensemble.member_logits(features).shape
-    (3, 4)
-    >>> ensemble.logit(features).shape  # their mean
-    (4,)
+    >>> len(ensemble.nets), ensemble.logit(features).shape  # the mean of three
+    (3, (4,))
     """
 
     nets: list[nn.Module]
@@ -381,15 +379,9 @@ class Ensemble:
 
     def logit(self, features: pd.DataFrame) -> pd.Series:
         """Return the mean logit, with the index of the features; columns are found by name."""
-        return like(self._member_logits(features).mean(axis=0), features)
-
-    def member_logits(self, features: pd.DataFrame) -> pd.DataFrame:
-        """Return each network's logit → (members, N); the columns are the features' index."""
-        return pd.DataFrame(self._member_logits(features), columns=features.index)
-
-    def _member_logits(self, features: pd.DataFrame) -> np.ndarray:
         inputs = self.inputs(features)
-        return np.array([predict(net, inputs).numpy() for net in self.nets], float)
+        logits = np.array([predict(net, inputs).numpy() for net in self.nets], float)
+        return like(logits.mean(axis=0), features)
 
 
 def _like(features: pd.DataFrame, target: np.ndarray) -> tuple[pd.DataFrame, np.ndarray]:

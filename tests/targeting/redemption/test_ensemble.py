@@ -246,9 +246,6 @@ def test_logits_keep_the_labels_of_their_rows():
         "DeepCrossing", rows, target, ["a"], members=1, epochs=1, seed=0, strength=1.0
     )
     assert net.logit(rows).index.equals(rows.index)
-    every = net.member_logits(rows)
-    assert every.columns.equals(rows.index)
-    assert every.mean().to_numpy() == pytest.approx(net.logit(rows).to_numpy())
 
 
 def test_each_of_several_networks_pays_by_its_own_strength():

@@ -363,6 +363,11 @@ def said_of_lines(more: float, low: float, high: float) -> str:
     low, high : float
         The paired interval of `more`.
 
+    Raises
+    ------
+    ValueError
+        When a number is not finite, or the interval is upside down.
+
     Examples
     --------
     >>> from pm_utils.chapters.ad_text import said_of_lines
@@ -371,6 +376,9 @@ def said_of_lines(more: float, low: float, high: float) -> str:
     >>> said_of_lines(-0.5, -0.9, -0.2)
     'its lines move the clicks per thousand by -0.50 (95% interval -0.90 to -0.20): they cost some'
     """
+    numbers([more, low, high], "more, low, high")
+    if low > high:
+        raise ValueError(f"low and high are {low} and {high}: give the lower end first")
     if low == high == 0:
         return "its lines change nothing: each that is shown says its ad"
     told = "they add some" if low > 0 else "they cost some" if high < 0 else "no difference is sure"

@@ -21,6 +21,7 @@ from pm_utils.customers.next_purchase import (
     per_tag_probabilities,
 )
 from pm_utils.evaluation.ranking import RANKING_NAMES, ranking_scores, ranking_table
+from pm_utils.inputs import numbers
 
 # By its name on the page, each network's encoder and whether the wide head reads its profile.
 TAGGERS = {
@@ -74,7 +75,7 @@ def rival_guesses(
         ``"logistic + SVD"``: how many numbers of the singular value decomposition it reads, and C.
         Of ``"gradient boosting + SVD"``, one model of all pairs: leaves per tree, and trees.
     seed : int
-        Of the singular value decomposition.
+        Of the singular value decomposition, and of the pairs that set the bins of the trees.
 
     Returns
     -------
@@ -111,7 +112,9 @@ def rival_guesses(
         pairs, pairs_judged = _pairs(learned, profile), _pairs(judged, profile_judged)
     for leaves in {leaves for leaves, _ in boosted}:
         trees = [count for own_leaves, count in boosted if own_leaves == leaves]
-        found = _boosted_pairs(pairs, learned.target, pairs_judged, leaves=leaves, trees=trees)
+        found = _boosted_pairs(
+            pairs, learned.target, pairs_judged, leaves=leaves, trees=trees, seed=seed
+        )
         guesses |= {(BOOSTING, leaves, count): guess for count, guess in found.items()}
     return {setting: guesses[setting] for setting in settings}
 
@@ -126,7 +129,13 @@ def _pairs(samples: TagSamples, profile: np.ndarray) -> np.ndarray:
 
 
 def _boosted_pairs(
-    pairs: np.ndarray, target: np.ndarray, judged: np.ndarray, *, leaves: int, trees: list[int]
+    pairs: np.ndarray,
+    target: np.ndarray,
+    judged: np.ndarray,
+    *,
+    leaves: int,
+    trees: list[int],
+    seed: int,
 ) -> dict[int, np.ndarray]:
     """Boost once and guess with the first so many trees, for each number asked for."""
     model = HistGradientBoostingClassifier(
@@ -136,6 +145,7 @@ def _boosted_pairs(
         max_bins=63,
         categorical_features=[pairs.shape[1] - 1],
         early_stopping=False,  # it would hold out rows of customers it learns from
+        random_state=seed,  # of many pairs it draws those that set the bins
     )
     model.fit(pairs, target.reshape(-1))
     stages = enumerate(model.staged_predict_proba(judged), start=1)
@@ -146,7 +156,7 @@ def _boosted_pairs(
     }
 
 
-def what_matters(design: float, inputs: float, *, leeway: float = 0.005) -> str:
+def what_matters(design: float, inputs: float, *, leeway: float = SMALL) -> str:
     """Say which of two changes made a network better, its design or what it reads.
 
     Explained in chapter ``customer-profile``.
@@ -162,6 +172,11 @@ def what_matters(design: float, inputs: float, *, leeway: float = 0.005) -> str:
     -------
     str
 
+    Raises
+    ------
+    ValueError
+        When what a change brought is not finite.
+
     Examples
     --------
     >>> from pm_utils.chapters.customer_profile import what_matters
@@ -169,14 +184,21 @@ def what_matters(design: float, inputs: float, *, leeway: float = 0.005) -> str:
     'the design matters, and more numbers alone make it worse'
     >>> what_matters(0.001, 0.03)
     'what it reads matters, and the design brings nothing'
+    >>> what_matters(-0.02, 0.001)
+    'neither helps, and the design makes it worse'
     """
+    numbers([design, inputs], "design, inputs")
     parts = {"the design": design, "what it reads": inputs}
     helps = [name for name, brought in parts.items() if brought > leeway]
     if len(helps) == 2:
         most = max(parts, key=parts.get)
         return f"both matter, and {most} the more"
-    if not helps:
+    hurts = [name for name, brought in parts.items() if brought < -leeway]
+    if not helps and not hurts:
         return "neither matters alone"
+    if not helps:
+        worse = f"{hurts[0]} makes it worse" if len(hurts) == 1 else "both make it worse"
+        return f"neither helps, and {worse}"
     if helps == ["the design"]:
         less = "make it worse" if inputs < -leeway else "bring nothing"
         return f"the design matters, and more numbers alone {less}"

@@ -205,12 +205,15 @@ class BasketRNN(nn.Module):
         if len(lengths) and not 0 <= lengths.min() <= lengths.max() <= baskets.shape[1]:
             whole_numbers(lengths, "lengths", high=baskets.shape[1])
         longest = max(int(lengths.max()), 1) if len(lengths) else 1
-        real = torch.arange(longest) < lengths[:, None]  # the others are pads
+        lengths = lengths.to(ages.device)
+        slot = torch.arange(longest, device=ages.device)
+        real = slot < lengths[:, None]  # the others are pads
         steps = torch.cat([baskets[:, :longest][real], ages[:, :longest][real][:, None]], 1)
         read = ages.new_zeros(len(ages), longest, self.gru.input_size)
         read[real] = self.embed(steps)
         states, _ = self.gru(read)  # (B, T, 32): pads come last, and change no state before them
-        last = states[torch.arange(len(states)), lengths.clamp(min=1) - 1]
+        rows = torch.arange(len(states), device=ages.device)
+        last = states[rows, lengths.clamp(min=1) - 1]
         return last.masked_fill((lengths == 0)[:, None], 0)
 
     def forward(self, baskets: Tensor, ages: Tensor, lengths: Tensor) -> Tensor:

@@ -118,6 +118,19 @@ def test_what_is_said_follows_the_verdict():
     )
 
 
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ((np.nan,) * 3, "more, low, high is not finite in 3 of 3 rows"),
+        ((0.1, 0.0, np.inf), "more, low, high is not finite in 1 of 3 rows"),
+        ((0.1, 0.2, 0.0), "low and high are 0.2 and 0.0: give the lower end first"),
+    ],
+)
+def test_of_lines_whose_worth_is_unknown_nothing_is_said(told, message):
+    with pytest.raises(ValueError, match=message):
+        ad_text.said_of_lines(*told)
+
+
 def test_one_way_is_held_against_each_of_the_others_on_the_same_draws():
     rng = np.random.default_rng(0)
     single, oracle = np.full(200, 0.02), rng.uniform(0.05, 0.09, 200)

@@ -58,6 +58,20 @@ def test_rivals_learn_and_their_settings_count():
     assert spread[1] < spread[0] / 2  # a strong penalty keeps probabilities near the mean
 
 
+def test_trees_do_not_hang_on_what_was_drawn_elsewhere():
+    rng = np.random.default_rng(0)
+    pairs = rng.normal(size=(200_001, 2)).astype(np.float32)  # so many that bins come from a part
+    pairs[:, 1] = np.arange(len(pairs)) % 3  # the tag
+    target = (pairs[:, :1] > rng.normal(size=(len(pairs), 1))).astype(float)
+    settings = {"leaves": 7, "trees": [2], "seed": 0}
+    # The state that scikit-learn falls back on is no Generator.
+    np.random.seed(1)  # noqa: NPY002
+    found = customer_profile._boosted_pairs(pairs, target, pairs[:900], **settings)[2]
+    np.random.seed(2)  # noqa: NPY002
+    again = customer_profile._boosted_pairs(pairs, target, pairs[:900], **settings)[2]
+    assert np.array_equal(found, again)
+
+
 def test_an_unknown_rival_is_refused():
     learned = _samples(0)
     with pytest.raises(ValueError, match="forest is no rival"):
@@ -75,11 +89,20 @@ def test_an_unknown_rival_is_refused():
         (0.06, -0.02, "the design matters, and more numbers alone make it worse"),
         (-0.01, 0.02, "what it reads matters, and the design makes it worse"),
         (0.001, 0.001, "neither matters alone"),
-        (-0.02, 0.001, "neither matters alone"),
+        (-0.004, 0.001, "neither matters alone"),
+        (-0.02, 0.001, "neither helps, and the design makes it worse"),
+        (0.001, -0.02, "neither helps, and what it reads makes it worse"),
+        (-0.02, -0.02, "neither helps, and both make it worse"),
     ],
 )
 def test_what_matters_follows_from_both_gains(design, inputs, said):
     assert customer_profile.what_matters(design, inputs) == said
+
+
+@pytest.mark.parametrize(("design", "inputs"), [(np.nan, 0.1), (0.1, np.nan), (np.inf, 0.1)])
+def test_of_a_gain_that_is_not_known_nothing_is_said(design, inputs):
+    with pytest.raises(ValueError, match="design, inputs is not finite"):
+        customer_profile.what_matters(design, inputs)
 
 
 def test_first_purchases_are_scored_among_the_pairs_never_bought():

@@ -108,6 +108,14 @@ def test_appended_pads_change_neither_profile_nor_logits(pads, garbage):
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-7)
 
 
+def test_a_profile_is_made_where_its_inputs_lie():
+    model, inputs = encoder("baskets"), READS["baskets"]
+    usual = model.profile(*inputs)
+    # Whatever the network makes without naming a device would lie on "meta", and no sum mixes them.
+    with torch.device("meta"):
+        assert torch.equal(model.profile(*inputs), usual)
+
+
 def test_only_real_baskets_count_and_each_of_them_does():
     model = encoder("baskets").eval()
     baskets, ages, lengths = READS["baskets"]

@@ -346,7 +346,7 @@ def tuned_ngram(
     order: int,
     given: tuple[tuple[int, ...], ...] = (),
     first: tuple[int, ...] = (),
-    strengths: Sequence[float] = (1, 3, 10),
+    strengths: Sequence[float] = (1, 2, 5, 10, 20),
 ) -> BackoffNGram:
     """Count words, and choose on other texts how strongly long contexts lean on short ones.
 

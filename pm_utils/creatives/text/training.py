@@ -21,7 +21,7 @@ from pm_utils.creatives.text.networks import (
 from pm_utils.creatives.text.ngram import check_tokens
 from pm_utils.formulas import sigmoid
 from pm_utils.inputs import aligned, numbers, whole_numbers
-from pm_utils.learning.training import History, fit, predict
+from pm_utils.learning.training import History, evaluate_loss, fit, predict
 from pm_utils.market.headlines import MAX_LENGTH, PAD, copy_grammar
 
 
@@ -280,7 +280,8 @@ def train_writer(
     -------
     AdCopyGPT
     History
-        `train` and, with headlines held out, `validation` hold nats per token by epoch.
+        `train` holds nats per token by epoch; `validation`, with headlines held out, after each
+        look at them.
 
     Raises
     ------
@@ -288,6 +289,8 @@ def train_writer(
         When a code is not finite, a word is none of the vocabulary, a text does not begin with
         ``<bos>`` or has no word after it, or codes and texts differ in rows; of the headlines held
         out, too.
+    FloatingPointError
+        When a training loss, or the loss held out at every look, is not finite.
 
     Examples
     --------
@@ -341,7 +344,7 @@ def _fit_by_muon(
     held_out: tuple[Tensor, Tensor] | None,
     checks: int,
 ) -> History:
-    """Train the layers' matrices by Muon and the rest by Adam, and keep the best epoch's weights.
+    """Train the layers' matrices by Muon and the rest by Adam, and keep the best look's weights.
 
     Both rates rise over the first twentieth of the steps and then fall to nothing.
 
@@ -361,14 +364,19 @@ def _fit_by_muon(
     steps = epochs * math.ceil(len(tokens) / batch_size)
     share = partial(_warm_then_falling, steps=steps)
     schedules = [torch.optim.lr_scheduler.LambdaLR(each, share) for each in optimizers]
-    history, best_weights = History(), None
+    history, best_weights, best_loss = History(), None, math.inf
     for epoch in range(epochs):
         total = 0.0
         batches = batches_by_length(tokens, batch_size, order)
         looks = {len(batches) * part // checks for part in range(1, checks + 1)}
         for done, rows in enumerate(batches, start=1):
             texts = tokens[rows][:, : (tokens[rows] != PAD).sum(1).max()]
+            model.train()
             loss = next_word_loss(model(codes[rows], texts[:, :-1]), texts)
+            if not loss.isfinite():
+                raise FloatingPointError(
+                    f"the training loss is {loss.item()}: lower the learning rates"
+                )
             model.zero_grad()
             loss.backward()
             for optimizer, schedule in zip(optimizers, schedules, strict=True):
@@ -378,18 +386,19 @@ def _fit_by_muon(
             history.steps += 1
             if held_out is None or done not in looks:
                 continue
-            with torch.no_grad():
-                nats = next_word_loss(model(held_out[0], held_out[1][:, :-1]), held_out[1]).item()
-            if nats < min(history.validation, default=math.inf):
-                history.best_epoch = epoch
-                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
+            asked, told = held_out
+            nats = evaluate_loss(model, [asked, told[:, :-1]], told, loss=next_word_loss)
             history.validation.append(nats)
+            if nats < best_loss:
+                history.best_epoch, best_loss = epoch, nats
+                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
         history.rows += len(tokens)
         history.train.append(total / len(tokens))
-        if not math.isfinite(history.train[-1]):
-            raise FloatingPointError(
-                f"the training loss is {history.train[-1]}: lower the learning rates"
-            )
+    if held_out is not None and best_weights is None:
+        raise FloatingPointError(
+            f"the loss held out is {history.validation[-1]} at every look: lower the learning "
+            "rates, or look for codes that the network cannot take"
+        )
     if best_weights is not None:
         model.load_state_dict(best_weights)
     model.eval()

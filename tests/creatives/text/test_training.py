@@ -218,6 +218,31 @@ def test_muon_keeps_the_best_epoch():
     assert nats == pytest.approx(min(history.validation), rel=1e-4)
 
 
+def test_a_look_without_a_loss_hides_no_later_one(monkeypatch):
+    tokens, codes = letters(48)
+    settings = {"layers": 1, "width": 16, "batch_size": 8, "seed": 0, "vocabulary": 5}
+    settings |= {"matrix_rate": 0.02, "epochs": 3, "held_out": (codes[40:], tokens[40:])}
+    looks, weights = iter([np.nan, 0.5, 0.7]), []
+
+    def look(model, *args, **kwargs):
+        weights.append({name: value.clone() for name, value in model.state_dict().items()})
+        return next(looks)
+
+    monkeypatch.setattr(training, "evaluate_loss", look)
+    model, history = training.train_writer(codes[:40], tokens[:40], **settings)
+    assert history.best_epoch == 1 and history.validation[1:] == [0.5, 0.7]
+    assert all(torch.equal(value, weights[1][name]) for name, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("matrix_rate", [None, 0.02])
+def test_a_writer_without_any_loss_held_out_is_refused(matrix_rate):
+    tokens, codes = letters(48)
+    settings = {"layers": 1, "width": 16, "batch_size": 8, "seed": 0, "vocabulary": 5}
+    settings["held_out"] = 1e38 * torch.ones(8, 2), tokens[40:]  # finite, and too large to square
+    with pytest.raises(FloatingPointError, match="is nan"):
+        training.train_writer(codes[:40], tokens[:40], matrix_rate=matrix_rate, **settings)
+
+
 def test_batches_hold_every_text_once_and_texts_of_about_one_length():
     tokens = torch.tensor(archive_of(np.random.default_rng(0).integers(240, size=500)))
     batches = training.batches_by_length(tokens, 16, torch.Generator().manual_seed(0))

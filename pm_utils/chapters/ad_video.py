@@ -298,6 +298,29 @@ def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
     return {name: float(boldness) for name, (_, boldness) in best.items()}
 
 
+def look_of_chosen(table: pd.DataFrame, boldness: Mapping[str, float]) -> dict[str, float]:
+    """Return the Fréchet distance of each maker at its boldness.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `maker_scores` gives it.
+    boldness : dict
+        As `chosen_boldness` gives it.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_video import look_of_chosen
+    >>> rows = pd.MultiIndex.from_product([["VAE"], [0.0, 1.0]], names=["maker", "boldness"])
+    >>> look_of_chosen(pd.DataFrame({"Fréchet": [2.0, 1.5]}, rows), {"VAE": 1.0})
+    {'VAE': 1.5}
+    """
+    return {name: float(table.loc[(name, bold), "Fréchet"]) for name, bold in boldness.items()}
+
+
 def failures_possible(n: int, level: float = 0.95) -> float:
     """Return the largest share of failures that n successes in a row leave possible.
 
@@ -433,6 +456,24 @@ def settled_said(last_change: float) -> str:
     if last_change > 0.05:
         return "it rises again, so the GAN has not settled"
     return "it hardly moves any more, as it must where steps become small"
+
+
+def motion_added_said(still: float, moving: float) -> str:
+    """Say how much more is missed in moving clips, against what is missed in still ones.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import motion_added_said
+    >>> motion_added_said(still=0.09, moving=0.10)
+    'a little to what it misses in still clips'
+    """
+    if moving <= still:
+        return "nothing to what it misses in still clips"
+    if moving - still > still / 3:
+        return "more than a third to what it misses in still clips"
+    return "a little to what it misses in still clips"
 
 
 def ceiling_said(first: pd.Series, second: pd.Series) -> str:

@@ -18,13 +18,16 @@ from pm_utils.creatives.video.evaluation import (
     clip_features,
     evaluate_clips,
     film,
+    squared_errors,
 )
 from pm_utils.creatives.video.networks import (
     N_CATEGORIES,
+    PIXELS,
     AdVideoVAE,
     ClipClassifier,
     ClipGenerator,
 )
+from pm_utils.creatives.video.sprites import SpriteClips
 from pm_utils.evaluation.bootstrap import (
     bootstrap_weights,
     paired_interval,
@@ -298,8 +301,8 @@ def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
     return {name: float(boldness) for name, (_, boldness) in best.items()}
 
 
-def look_of_chosen(table: pd.DataFrame, boldness: Mapping[str, float]) -> dict[str, float]:
-    """Return the Fréchet distance of each maker at its boldness.
+def of_chosen(table: pd.DataFrame, boldness: Mapping[str, float], score: str) -> dict[str, float]:
+    """Return a score of each maker at its boldness.
 
     Explained in chapter ``ad-video``.
 
@@ -309,16 +312,18 @@ def look_of_chosen(table: pd.DataFrame, boldness: Mapping[str, float]) -> dict[s
         As `maker_scores` gives it.
     boldness : dict
         As `chosen_boldness` gives it.
+    score : str
+        A column of the table.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> from pm_utils.chapters.ad_video import look_of_chosen
+    >>> from pm_utils.chapters.ad_video import of_chosen
     >>> rows = pd.MultiIndex.from_product([["VAE"], [0.0, 1.0]], names=["maker", "boldness"])
-    >>> look_of_chosen(pd.DataFrame({"Fréchet": [2.0, 1.5]}, rows), {"VAE": 1.0})
+    >>> of_chosen(pd.DataFrame({"Fréchet": [2.0, 1.5]}, rows), {"VAE": 1.0}, "Fréchet")
     {'VAE': 1.5}
     """
-    return {name: float(table.loc[(name, bold), "Fréchet"]) for name, bold in boldness.items()}
+    return {name: float(table.loc[(name, bold), score]) for name, bold in boldness.items()}
 
 
 def failures_possible(n: int, level: float = 0.95) -> float:
@@ -494,6 +499,47 @@ def ceiling_said(first: pd.Series, second: pd.Series) -> str:
         "Chosen by the clips that count, both are at the ceiling, and nothing can be told: with "
         f"{len(first)} clips up to {failures_possible(len(first), 0.975):.1%} of failures remain "
         "possible."
+    )
+
+
+def tempo_nats(layers: SpriteClips, clips: Tensor, codes: np.ndarray, variance: float) -> float:
+    """Return what it costs sprites to draw the tempo at its middle, nats per clip.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    layers : SpriteClips
+    clips : Tensor of shape (N, 12, 3, 32, 32)
+        That move.
+    codes : array of shape (N, 4)
+    variance : float
+        Of the Gaussian that the error is weighed by.
+    """
+    scene = layers.find(clips, codes)
+    middle = scene.copy()
+    middle[:, 3] = layers.scenes[:, 3].mean()
+    drawn = [layers.draw(codes, one) for one in (middle, scene)]
+    at_middle, found = (squared_errors(one, clips).mean().item() for one in drawn)
+    return PIXELS * (at_middle - found) / (2 * variance)
+
+
+def tempo_said(missed: float, price: float) -> str:
+    """Say whether the numbers of the motion are worth their price, both in nats.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import tempo_said
+    >>> tempo_said(missed=900.0, price=8.0)
+    'the two numbers of the motion say some of it'
+    """
+    if missed > price:
+        return "the two numbers of the motion say some of it"
+    return (
+        "the two numbers of the motion are paid for and say nothing: this network has not learned "
+        "the tempo"
     )
 
 

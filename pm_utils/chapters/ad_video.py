@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from torch import Tensor
 
-from pm_utils.creatives.video.archive import CLIP_CATALOGUE, as_filmed, clip_request
+from pm_utils.creatives.video.archive import CLIP_CATALOGUE, as_filmed, clip_request, shoot
 from pm_utils.creatives.video.evaluation import (
     ads_in_clips,
     change_energy,
@@ -162,6 +162,15 @@ class Jury:
             for name, make in makers.items()
             for boldness in BOLDNESS
         }
+
+
+def floor_of(jury: Jury, twins: Judged, *, repeats: int, rng: np.random.Generator) -> float:
+    """Return the mean Fréchet distance of real clips, of `twins` and of more sets like them.
+
+    Explained in chapter ``ad-video``.
+    """
+    more = [jury.judge(shoot(jury.asked, rng)).distance for _ in range(repeats)]
+    return float(np.mean([twins.distance, *more]))
 
 
 def maker_scores(judged: Mapping[tuple[str, float], Judged]) -> pd.DataFrame:

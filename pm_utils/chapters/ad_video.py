@@ -418,7 +418,7 @@ def clicks_interval(
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     found, which, size = np.unique(ads, return_inverse=True, return_counts=True)
     if np.array_equal(first, second):
-        possible = failures_possible(len(found), 0.975) * first.mean()
+        possible = failures_possible(len(found), 0.975) * float(first.mean())
         return -possible, possible
     gap = np.bincount(which, weights=first - second)
     draws = bootstrap_weights(len(found), repeats, seed)

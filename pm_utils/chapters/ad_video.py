@@ -8,23 +8,31 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
 from torch import Tensor
 
-from pm_utils.creatives.video.archive import CLIP_CATALOGUE, as_filmed, clip_request
+from pm_utils.creatives.video.archive import CLIP_CATALOGUE, as_filmed, clip_request, shoot
 from pm_utils.creatives.video.evaluation import (
     ads_in_clips,
     change_energy,
     clip_features,
     evaluate_clips,
     film,
+    squared_errors,
 )
 from pm_utils.creatives.video.networks import (
     N_CATEGORIES,
+    PIXELS,
     AdVideoVAE,
     ClipClassifier,
     ClipGenerator,
 )
-from pm_utils.evaluation.bootstrap import paired_interval
+from pm_utils.creatives.video.sprites import SpriteClips
+from pm_utils.evaluation.bootstrap import (
+    bootstrap_weights,
+    paired_interval,
+    percentile_interval,
+)
 from pm_utils.evaluation.frechet import frechet_distance
 from pm_utils.inputs import numbers, whole_numbers
 from pm_utils.market import ATTRIBUTES, ImpressionLog, Market
@@ -33,6 +41,7 @@ from pm_utils.page.scoreboard import Contest
 BOLDNESS = (0.0, 0.5, 1.0)
 TIE_BREAK = 1e-5  # per unit of the Fréchet distance: far less than one clip more that counts
 SMALLEST_SHARE = 0.003  # of spending: keeps the logarithm of nothing finite
+STYLE_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8)  # tried: of personal style, beside all else
 Maker = Callable[..., Tensor]  # codes (N, 4), rng, boldness=… → filmed clips
 
 
@@ -153,6 +162,15 @@ class Jury:
             for name, make in makers.items()
             for boldness in BOLDNESS
         }
+
+
+def floor_of(jury: Jury, twins: Judged, *, repeats: int, rng: np.random.Generator) -> float:
+    """Return the mean Fréchet distance of real clips, of `twins` and of more sets like them.
+
+    Explained in chapter ``ad-video``.
+    """
+    more = [jury.judge(shoot(jury.asked, rng)).distance for _ in range(repeats)]
+    return float(np.mean([twins.distance, *more]))
 
 
 def maker_scores(judged: Mapping[tuple[str, float], Judged]) -> pd.DataFrame:
@@ -292,6 +310,31 @@ def chosen_boldness(table: pd.DataFrame) -> dict[str, float]:
     return {name: float(boldness) for name, (_, boldness) in best.items()}
 
 
+def of_chosen(table: pd.DataFrame, boldness: Mapping[str, float], score: str) -> dict[str, float]:
+    """Return a score of each maker at its boldness.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `maker_scores` gives it.
+    boldness : dict
+        As `chosen_boldness` gives it.
+    score : str
+        A column of the table.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from pm_utils.chapters.ad_video import of_chosen
+    >>> rows = pd.MultiIndex.from_product([["VAE"], [0.0, 1.0]], names=["maker", "boldness"])
+    >>> of_chosen(pd.DataFrame({"Fréchet": [2.0, 1.5]}, rows), {"VAE": 1.0}, "Fréchet")
+    {'VAE': 1.5}
+    """
+    return {name: float(table.loc[(name, bold), score]) for name, bold in boldness.items()}
+
+
 def failures_possible(n: int, level: float = 0.95) -> float:
     """Return the largest share of failures that n successes in a row leave possible.
 
@@ -313,10 +356,10 @@ def failures_possible(n: int, level: float = 0.95) -> float:
 
 
 def share_interval(first: ArrayLike, second: ArrayLike, draws: np.ndarray) -> tuple[float, float]:
-    """Return an interval of how much more often `first` succeeds than `second`.
+    """Return a 95 % interval of how much more often `first` succeeds than `second`.
 
     Resampled, except where neither failed once: there a resample is sure of what
-    `failures_possible` leaves open, so that is the interval.
+    `failures_possible` leaves open, 2.5 % on either side, so that is the interval.
 
     Explained in chapter ``ad-video``.
 
@@ -333,13 +376,76 @@ def share_interval(first: ArrayLike, second: ArrayLike, draws: np.ndarray) -> tu
     >>> from pm_utils.chapters.ad_video import share_interval
     >>> low, high = share_interval(np.ones(100), np.ones(100), np.full((5, 100), 0.01))
     >>> round(low, 3), round(high, 3)
-    (-0.03, 0.03)
+    (-0.036, 0.036)
     """
     first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     if np.all(first == 1) and np.all(second == 1):
-        possible = failures_possible(len(first))
+        possible = failures_possible(len(first), 0.975)
         return -possible, possible
     return paired_interval(first, second, draws)
+
+
+def clicks_interval(
+    first: ArrayLike, second: ArrayLike, ads: ArrayLike, *, repeats: int, seed: int
+) -> tuple[float, float]:
+    """Return a 95 % interval of how much more `first` earns than `second`, over ads.
+
+    Customers who are promised the same ad are shown clips of the same request, which fail together,
+    so whole ads are drawn with replacement. Where no customer tells both apart, a resample has
+    nothing to draw; there the interval is what `failures_possible` leaves open in as many ads.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    first, second : arrays of shape (N,)
+        What is earned by each customer.
+    ads : array of shape (N,)
+        Which ad each customer is promised.
+    repeats, seed : int
+
+    Examples
+    --------
+    A hundred customers, but two ads: much remains possible.
+
+    >>> import numpy as np
+    >>> from pm_utils.chapters.ad_video import clicks_interval
+    >>> earned, ads = np.full(100, 0.1), np.repeat([7, 9], 50)
+    >>> low, high = clicks_interval(earned, earned, ads, repeats=100, seed=0)
+    >>> round(low, 3), round(high, 3)
+    (-0.084, 0.084)
+    """
+    first, second = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
+    found, which, size = np.unique(ads, return_inverse=True, return_counts=True)
+    if np.array_equal(first, second):
+        possible = failures_possible(len(found), 0.975) * float(first.mean())
+        return -possible, possible
+    gap = np.bincount(which, weights=first - second)
+    draws = bootstrap_weights(len(found), repeats, seed)
+    return percentile_interval((draws @ gap) / (draws @ size))
+
+
+def basic_interval(point: float, drawn: ArrayLike) -> tuple[float, float]:
+    """Return the basic bootstrap interval, 95 %: the resamples' quantiles, mirrored at the point.
+
+    Resampling pulls a Fréchet distance up, for rows drawn twice make a set that varies less. By as
+    much as the resamples are above the point, the point is thought to be above the truth.
+
+    Explained in chapter ``ad-video``.
+
+    References
+    ----------
+    Davison & Hinkley (1997), Bootstrap methods and their application, section 5.2.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import basic_interval
+    >>> low, high = basic_interval(1.0, [1.5, 2.0, 2.5])  # drawn too high
+    >>> low < high < 1.0
+    True
+    """
+    low, high = percentile_interval(drawn)
+    return 2 * point - high, 2 * point - low
 
 
 # --- What the page says, computed ----------------------------------------------------------
@@ -348,19 +454,40 @@ def share_interval(first: ArrayLike, second: ArrayLike, draws: np.ndarray) -> tu
 def settled_said(last_change: float) -> str:
     """Say whether a distance still moves: more than 5 % between the last two looks.
 
+    The steps become small towards the end, and so does what is seen: it says nothing of a longer
+    training.
+
     Explained in chapter ``ad-video``.
 
     Examples
     --------
     >>> from pm_utils.chapters.ad_video import settled_said
     >>> settled_said(-0.01)
-    'it hardly moves any more'
+    'it hardly moves any more, as it must where steps become small'
     """
     if last_change < -0.05:
         return "it is still falling, so the GAN is judged before it has learned all that it can"
     if last_change > 0.05:
         return "it rises again, so the GAN has not settled"
-    return "it hardly moves any more"
+    return "it hardly moves any more, as it must where steps become small"
+
+
+def motion_added_said(still: float, moving: float) -> str:
+    """Say how much more is missed in moving clips, against what is missed in still ones.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import motion_added_said
+    >>> motion_added_said(still=0.09, moving=0.10)
+    'a little to what it misses in still clips'
+    """
+    if moving <= still:
+        return "nothing to what it misses in still clips"
+    if moving - still > still / 3:
+        return "more than a third to what it misses in still clips"
+    return "a little to what it misses in still clips"
 
 
 def ceiling_said(first: pd.Series, second: pd.Series) -> str:
@@ -379,7 +506,49 @@ def ceiling_said(first: pd.Series, second: pd.Series) -> str:
         return "Chosen by the clips that count, not both are at the ceiling."
     return (
         "Chosen by the clips that count, both are at the ceiling, and nothing can be told: with "
-        f"{len(first)} clips up to {failures_possible(len(first)):.1%} of failures remain possible."
+        f"{len(first)} clips up to {failures_possible(len(first), 0.975):.1%} of failures remain "
+        "possible."
+    )
+
+
+def tempo_nats(layers: SpriteClips, clips: Tensor, codes: np.ndarray, variance: float) -> float:
+    """Return what it costs sprites to draw the tempo at its middle, nats per clip.
+
+    Explained in chapter ``ad-video``.
+
+    Parameters
+    ----------
+    layers : SpriteClips
+    clips : Tensor of shape (N, 12, 3, 32, 32)
+        That move.
+    codes : array of shape (N, 4)
+    variance : float
+        Of the Gaussian that the error is weighed by.
+    """
+    scene = layers.find(clips, codes)
+    middle = scene.copy()
+    middle[:, 3] = layers.scenes[:, 3].mean()
+    drawn = [layers.draw(codes, one) for one in (middle, scene)]
+    at_middle, found = (squared_errors(one, clips).mean().item() for one in drawn)
+    return PIXELS * (at_middle - found) / (2 * variance)
+
+
+def tempo_said(missed: float, price: float) -> str:
+    """Say whether the numbers of the motion are worth their price, both in nats.
+
+    Explained in chapter ``ad-video``.
+
+    Examples
+    --------
+    >>> from pm_utils.chapters.ad_video import tempo_said
+    >>> tempo_said(missed=900.0, price=8.0)
+    'the two numbers of the motion say some of it'
+    """
+    if missed > price:
+        return "the two numbers of the motion say some of it"
+    return (
+        "the two numbers of the motion are paid for and say nothing: this network has not learned "
+        "the tempo"
     )
 
 
@@ -440,6 +609,12 @@ class ClickModel:
     the customer buys, one number per level of the ad, and all but the product's once more, times
     a gate that opens with interest. The slot is known too; the first one is predicted.
 
+    Personal style comes as products: of what the customer spends on each product and each level of
+    palette, layout and motion, times the gate. They are many and weak, so they have a penalty of
+    their own: multiplied by a weight, their coefficients have to be larger by as much. Of
+    `STYLE_WEIGHTS` that one stays whose clicks of one household in five, held back, are the most
+    probable; then all are fitted.
+
     Explained in chapter ``ad-video``.
 
     Parameters
@@ -448,12 +623,28 @@ class ClickModel:
         Of which only ``customers`` are read: what a marketer sees.
     log : ImpressionLog
         Of ads of `CLIP_CATALOGUE`.
+
+    Attributes
+    ----------
+    losses : Series
+        Log loss of the clicks that were held back, by weight.
+    weight : float
+        The one chosen; at 0 there is no personal style.
     """
 
     def __init__(self, market: Market, log: ImpressionLog) -> None:
         self.market = market
-        rows = self._rows(log.customer, log.creative, log.position)
-        self.model = LogisticRegression(C=0.1, max_iter=500).fit(rows, log.click)
+        household = pd.factorize(market.customers["customer_id"].to_numpy()[log.customer])[0]
+        held = household % 5 == 0
+        losses = {}
+        for weight in STYLE_WEIGHTS:
+            self.weight = weight
+            rows = self._rows(log.customer, log.creative, log.position)
+            model = self._fit(rows[~held], log.click[~held])
+            losses[weight] = log_loss(log.click[held], model.predict_proba(rows[held])[:, 1])
+        self.losses = pd.Series(losses)
+        self.weight = float(self.losses.idxmin())
+        self.model = self._fit(self._rows(log.customer, log.creative, log.position), log.click)
 
     def predict(self, customers: np.ndarray) -> np.ndarray:
         """Customers (N,) → predicted P(click) of each ad of the catalogue (N, 2592)."""
@@ -464,18 +655,27 @@ class ClickModel:
         ]
         return np.stack(found)
 
+    @staticmethod
+    def _fit(rows: np.ndarray, click: np.ndarray) -> LogisticRegression:
+        return LogisticRegression(C=0.1, max_iter=500).fit(rows, click)
+
     def _rows(self, customer: np.ndarray, ad: np.ndarray, position: np.ndarray) -> np.ndarray:
         seen = self.market.customers
         shares = seen[[f"share_{name}" for name in ATTRIBUTES["category"]]].to_numpy()
         usual = shares.mean(axis=0)
-        interest = np.tanh(np.log((shares + SMALLEST_SHARE) / (usual + SMALLEST_SHARE)))
-        interest = interest[customer, CLIP_CATALOGUE[ad, 0]]
+        interests = np.tanh(np.log((shares + SMALLEST_SHARE) / (usual + SMALLEST_SHARE)))
+        interest = interests[customer, CLIP_CATALOGUE[ad, 0]]
         activity = np.log(seen["orders_per_week"].to_numpy() + 0.1)[customer]
         levels = clip_request(CLIP_CATALOGUE).numpy()[ad]
         gate = 1 / (1 + np.exp(-2 * interest))
         slots = np.eye(4, dtype=np.float32)[position][:, 1:]
-        gated = gate[:, None] * levels[:, N_CATEGORIES:]
-        return np.column_stack([interest, activity, levels, gated, slots]).astype(np.float32)
+        gated = (gate[:, None] * levels[:, N_CATEGORIES:]).astype(np.float32)
+        parts = [interest, activity, levels, gated, slots]
+        if self.weight > 0:
+            spread = (interests - interests.mean(axis=0)) / interests.std(axis=0)
+            tastes = (self.weight * spread).astype(np.float32)[customer]
+            parts.append((tastes[:, :, None] * gated[:, None]).reshape(len(ad), -1))
+        return np.column_stack(parts).astype(np.float32)
 
 
 def clicks_of_clips(truth: np.ndarray, clips: Tensor) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Chapter 06: the settings that are chosen, who is judged, and what clips earn."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -38,10 +40,30 @@ def test_at_the_ceiling_the_interval_is_what_remains_possible_and_else_resampled
     draws = bootstrap_weights(50, 200, 0) / 50
     both = np.ones(50)
     low, high = ad_video.share_interval(both, both, draws)
-    assert high == -low == ad_video.failures_possible(50)
+    assert high == -low
+    assert (1 - high) ** 50 == pytest.approx(0.025)  # on either side
     failed = np.where(np.arange(50) < 10, 0.0, 1.0)
     low, high = ad_video.share_interval(failed, both, draws)
     assert -0.4 < low < -0.2 < high < 0
+
+
+def test_clicks_are_drawn_by_ads_for_clips_of_an_ad_fail_together():
+    ads, planned = np.repeat(np.arange(12), 40), np.full(480, 0.07)
+    low, high = ad_video.clicks_interval(planned, planned, ads, repeats=50, seed=0)
+    assert high == -low
+    assert (1 - high / 0.07) ** 12 == pytest.approx(0.025)  # 12 ads, not 480 customers
+    failed = np.where(ads == 3, 0.0, planned)
+    low, high = ad_video.clicks_interval(failed, planned, ads, repeats=500, seed=0)
+    assert high == 0  # an interval over customers would exclude it
+    assert low < -0.07 / 12
+    low, high = ad_video.clicks_interval(planned + 0.01, planned, ads, repeats=50, seed=0)
+    assert low == pytest.approx(0.01) and high == pytest.approx(0.01)
+
+
+def test_the_basic_interval_goes_down_by_as_much_as_resamples_go_up():
+    drawn = np.linspace(0.0, 1.0, 1001)
+    assert ad_video.basic_interval(0.5, drawn) == pytest.approx((0.025, 0.975))
+    assert ad_video.basic_interval(0.3, drawn) == pytest.approx((-0.375, 0.575))
 
 
 def test_a_generator_pays_only_if_every_rival_is_beaten_and_it_is_trained():
@@ -52,7 +74,7 @@ def test_a_generator_pays_only_if_every_rival_is_beaten_and_it_is_trained():
 
 def test_what_is_said_of_the_ceiling_and_of_the_last_steps_follows_the_figures():
     good, bad = pd.Series([True] * 160), pd.Series([True] * 159 + [False])
-    assert "1.9%" in ad_video.ceiling_said(good, good)
+    assert "2.3%" in ad_video.ceiling_said(good, good)
     assert "not both" in ad_video.ceiling_said(good, bad)
     said = {ad_video.settled_said(change) for change in (-0.1, 0.0, 0.1)}
     assert len(said) == 3 and "falling" in ad_video.settled_said(-0.1)
@@ -113,6 +135,19 @@ def test_the_click_model_beats_one_chance_for_all_and_reads_no_truth(market):
     chosen = truth[np.arange(20), predicted.argmax(1)].mean()
     assert chosen > 1.5 * truth.mean()
     assert model.predict(judged[:20]) == pytest.approx(predicted)
+
+
+def test_the_click_model_reads_a_style_that_follows_what_is_bought(market):
+    everyone = np.arange(market.n_customers)
+    log = market.impressions(Uniform(len(archive.CLIP_CATALOGUE)), 60_000, customers=everyone)
+    pets = market.customers["share_pets"].to_numpy()
+    likes = np.where(pets > np.median(pets), 2, 4)  # a palette
+    chance = np.where(archive.CLIP_CATALOGUE[log.creative, 1] == likes[log.customer], 0.2, 0.02)
+    click = (np.random.default_rng(0).random(len(chance)) < chance).astype(log.click.dtype)
+    model = ad_video.ClickModel(market, dataclasses.replace(log, click=click))
+    assert model.weight > 0
+    asked = archive.CLIP_CATALOGUE[model.predict(everyone[:60]).argmax(1), 1]
+    assert (asked == likes[:60]).mean() > 0.8
 
 
 def test_a_real_clip_earns_what_its_ad_earns_and_noise_earns_nothing():

@@ -184,7 +184,7 @@ class AdVideoVAE(nn.Module):
     Parameters
     ----------
     content_dim, motion_dim : int
-        Width of the two parts of the code: what a clip shows, and how it moves.
+        Width of the two parts of the code: what a clip shows, and how fast it moves for its motion.
     width : int
         Of the hidden layers that draw.
     frames : int
@@ -227,9 +227,12 @@ class AdVideoVAE(nn.Module):
             nn.Linear(192, 2 * sum(self.parts)),
         )
         self.painter = ClipPainter(content_dim, width)
-        self.velocity = nn.Linear(motion_dim + MOTION, 2 * (FRAMES - 1))
+        self.velocity = nn.Linear(MOTION, 2 * (FRAMES - 1))
+        self.tempo = nn.Linear(motion_dim, 1)  # times the velocity: what stands still stays still
         nn.init.zeros_(self.velocity.weight)
         nn.init.zeros_(self.velocity.bias)
+        nn.init.normal_(self.tempo.weight, std=0.1)
+        nn.init.zeros_(self.tempo.bias)
         begin = torch.tensor(-1.5 if sigma is None else math.log(sigma))
         self.log_sigma = nn.Parameter(begin, requires_grad=sigma is None)
 
@@ -260,7 +263,7 @@ class AdVideoVAE(nn.Module):
         _check_shape(code, "code", sum(self.parts)), _check_shape(request, "request", REQUEST)
         content_code, motion_code = code.split(self.parts, 1)
         content, motion = request.split([CONTENT, MOTION], 1)
-        velocity = STRETCH * self.velocity(torch.cat([motion_code, motion], 1))
+        velocity = STRETCH * self.velocity(motion) * (1 + self.tempo(motion_code))
         path = travel(velocity.view(-1, FRAMES - 1, 2))
         return self.painter(content_code, content, path if frames is None else path[:, frames])
 

@@ -14,8 +14,6 @@ from pm_utils.inputs import numbers, whole_numbers
 def frechet_distance(first: ArrayLike, second: ArrayLike) -> float:
     """Return |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁Σ₂)^½) of two samples.
 
-    Explained in chapter ``ad-video``.
-
     Parameters
     ----------
     first, second : arrays of shape (N, d) and (M, d)

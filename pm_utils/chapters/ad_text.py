@@ -351,111 +351,17 @@ def said_of_sizes(curve: pd.DataFrame) -> str:
     return ", ".join(parts) + " impressions a customer"
 
 
-def said_of_lines(more: float, low: float, high: float) -> str:
-    """Say what a writer's lines add to filled templates.
+def said_of_lines(low: float, high: float) -> str:
+    """Say what a writer's lines add to filled templates, by an interval of clicks per thousand.
 
     Explained in chapter ``ad-text``.
-
-    Parameters
-    ----------
-    more : float
-        Clicks per thousand with its lines less those with templates.
-    low, high : float
-        The paired interval of `more`.
-
-    Raises
-    ------
-    ValueError
-        When a number is not finite, or the interval is upside down.
 
     Examples
     --------
     >>> from pm_utils.chapters.ad_text import said_of_lines
-    >>> said_of_lines(0.0, 0.0, 0.0)
-    'its lines change nothing: each that is shown says its ad'
-    >>> said_of_lines(-0.5, -0.9, -0.2)
-    'its lines move the clicks per thousand by -0.50 (95% interval -0.90 to -0.20): they cost some'
+    >>> said_of_lines(0.0, 0.0), said_of_lines(-0.9, -0.2)
+    ('nothing', 'no clicks but a loss')
     """
-    numbers([more, low, high], "more, low, high")
-    if low > high:
-        raise ValueError(f"low and high are {low} and {high}: give the lower end first")
-    if low == high == 0:
-        return "its lines change nothing: each that is shown says its ad"
-    told = "they add some" if low > 0 else "they cost some" if high < 0 else "no difference is sure"
-    interval = f"(95% interval {low:+.2f} to {high:+.2f})"
-    return f"its lines move the clicks per thousand by {more:+.2f} {interval}: {told}"
-
-
-def said_of_heat(judged: pd.DataFrame) -> str:
-    """Say up to which temperature a writer's variety costs nothing.
-
-    Explained in chapter ``ad-text``.
-
-    Parameters
-    ----------
-    judged : DataFrame
-        Indexed by temperatures that rise from 0, with the columns ``right`` and ``distinct`` of
-        `pm_utils.creatives.text.evaluation.evaluate_headlines`.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from pm_utils.chapters.ad_text import said_of_heat
-    >>> shares = {"right": [1.0, 1.0, 0.9], "distinct": [0.5, 0.98, 0.9]}
-    >>> said_of_heat(pd.DataFrame(shares, index=[0.0, 0.5, 1.0]))
-    'Up to T = 0.5 variety costs nothing here: 98.0% are distinct; above it slips begin'
-    """
-    free = (judged["right"] >= judged["right"].iloc[0]).cummin()
-    warmest = judged.index[free][-1]
-    if warmest == judged.index[0]:
-        return f"Slips begin at the lowest temperature tried, T = {judged.index[1]}"
-    said = f"Up to T = {warmest} variety costs nothing here: "
-    said += f"{judged.loc[warmest, 'distinct']:.1%} are distinct"
-    return said if free.all() else f"{said}; above it slips begin"
-
-
-def against_each(
-    earned: Mapping[str, np.ndarray],
-    one: str,
-    others: Sequence[str],
-    single: np.ndarray,
-    oracle: np.ndarray,
-    weight: np.ndarray,
-) -> pd.DataFrame:
-    """Hold one way of choosing ads against several, each on the same draws of households.
-
-    Explained in chapter ``ad-text``.
-
-    Parameters
-    ----------
-    earned : dict of arrays of shape (N,)
-        Probability of a click of each customer, by the way of choosing.
-    one : str
-    others : sequence of str
-    single, oracle, weight
-        As in `gain_interval`.
-
-    Returns
-    -------
-    DataFrame
-        By the other's name: the share of the gain of `one` less the other's, ``low`` and ``high``
-        of its interval, and the ``verdict`` in this run.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from pm_utils.chapters.ad_text import against_each
-    >>> earned = {"a": np.array([0.5, 0.5]), "b": np.array([0.25, 0.25])}
-    >>> weight = np.array([[1, 1], [2, 0]])
-    >>> against_each(earned, "a", ["b"], np.zeros(2), np.ones(2), weight)
-       difference   low  high verdict
-    b        0.25  0.25  0.25   beats
-    """
-    rows = {}
-    for other in others:
-        low, high = gain_interval(earned[one], earned[other], single, oracle, weight)
-        gained = [share_of_gain(earned[name], single, oracle) for name in (one, other)]
-        said = verdict((low, high), None)
-        rows[other] = {"difference": gained[0] - gained[1], "low": low, "high": high}
-        rows[other]["verdict"] = said
-    return pd.DataFrame.from_dict(rows, orient="index")
+    if low > 0:
+        return "clicks"
+    return "no clicks but a loss" if high < 0 else "nothing"

@@ -582,9 +582,6 @@ BESIDES = {
     "training.train_writer": (
         TEXT + "test_training.py::test_texts_that_the_vocabulary_does_not_know_are_refused"
     ),
-    "training.batches_by_length": (
-        TEXT + "test_training.py::test_batches_hold_every_text_once_and_texts_of_about_one_length"
-    ),
     "ngram.tuned_ngram": TEXT + "test_ngram.py::test_wrong_texts_and_attributes_are_named",
     **dict.fromkeys(
         [
@@ -594,8 +591,7 @@ BESIDES = {
             *("networks.AdImageGAN.update_average", "networks.AdVideoGAN.update_average"),
             *("networks.AdVideoGAN.start_from", "networks.AdVideoGAN.critic_parameters"),
             *("networks.ResponseModel.embeddings", "networks.GPTConfig"),
-            *("ngram.BackoffNGram", "ngram.BackoffNGram.reach", "ngram.BackoffNGram.leaning"),
-            "training.mean_error_sigma",
+            *("ngram.BackoffNGram", "ngram.BackoffNGram.reach", "training.mean_error_sigma"),
         ],
         NOTHING,
     ),

@@ -116,11 +116,6 @@ _TESTS = {
     ),
 }
 _INTEREST = {
-    "likeness.item_cosines": "likeness.py::test_purchases_that_cannot_be_are_refused",
-    "likeness.item_regression": "likeness.py::test_purchases_that_cannot_be_are_refused",
-    "likeness.implicit_factors": "likeness.py::test_purchases_that_cannot_be_are_refused",
-    "likeness.likeness_facts": "likeness.py::test_settings_that_cannot_be_are_refused",
-    "samples.Snapshots.apart": "samples.py::test_snapshots_are_taken_apart_once_and_whole",
     "samples.Snapshots": "samples.py::test_snapshots_are_matched_by_index_and_lists_become_arrays",
     "samples.Pairs": "samples.py::test_pairs_take_zeros_and_ones_and_know_their_snapshots",
     "samples.pair_facts": "samples.py::test_pairs_take_zeros_and_ones_and_know_their_snapshots",

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
-from pm_utils.inputs import aligned, numbers, whole_numbers
+from pm_utils.inputs import aligned, whole_numbers
 from pm_utils.market.headlines import BOS, EOS, PAD
 
 
@@ -43,8 +43,7 @@ class BackoffNGram:
         P(w \mid h) = \frac{c(h, w) + s\, d(h)\, P(w \mid h')}{n(h) + s\, d(h)}
 
     The shortest context is empty; below it every word is equally likely. A context that was never
-    seen leaves the estimate as it is. Attributes of the text lengthen the context further: those
-    that say most stand first, before any word, the others after the words.
+    seen leaves the estimate as it is. Attributes of the text lengthen the context further.
 
     Explained in chapter ``ad-text``.
 
@@ -56,8 +55,6 @@ class BackoffNGram:
         1 counts words, 2 pairs, 3 triples, and so on.
     given : tuple of tuples of int
         Columns of the attributes that join the last words, from coarse to fine.
-    first : tuple of int
-        Columns of the attributes that stand before the last words: the shorter contexts know them.
     strength : float
         s: how much new contexts lean on shorter ones; 1 is Witten and Bell's.
 
@@ -88,7 +85,6 @@ class BackoffNGram:
         *,
         order: int = 3,
         given: tuple[tuple[int, ...], ...] = (),
-        first: tuple[int, ...] = (),
         strength: float = 1.0,
     ) -> None:
         self.n_words = int(whole_numbers(n_words, "n_words", low=3))
@@ -98,22 +94,8 @@ class BackoffNGram:
         self.given = tuple(
             tuple(whole_numbers(part, "given").tolist()) for part in given if len(part)
         )
-        self.first = tuple(whole_numbers(first, "first").tolist()) if len(first) else ()
         self.strength = strength
         self._contexts: list[_Context] = []
-
-    def leaning(self, strength: float) -> "BackoffNGram":
-        """Return a model with these counts and another strength.
-
-        Raises
-        ------
-        ValueError
-            When the strength is not above 0.
-        """
-        shape = {"order": self.order, "given": self.given, "first": self.first}
-        other = BackoffNGram(self.n_words, strength=strength, **shape)
-        other._contexts = self._contexts
-        return other
 
     @property
     def reach(self) -> int:
@@ -128,7 +110,7 @@ class BackoffNGram:
         tokens : array of shape (N, T), int
             ``<bos>``, words, ``<eos>``, ``<pad>`` to the end.
         attributes : array of shape (N, A), int, optional
-            Numbers of any size. Needed where columns are `given` or come `first`.
+            Numbers of any size. Needed where columns are `given`.
 
         Returns
         -------
@@ -148,9 +130,6 @@ class BackoffNGram:
         nothing = np.zeros(1, np.int64)
         self._add(_Context(-1, 0, -1, nothing, nothing, None), np.zeros(len(word), int), word)
         place = np.zeros(len(word), np.int64)
-        for column in self.first:
-            at, values = len(self._contexts) - 1, given[:, column]
-            place = self._lengthen(at, place, values, word, column=column)
         for back in range(1, self.order):
             place = self._lengthen(len(self._contexts) - 1, place, last[:, -back], word, back=back)
         parent = len(self._contexts) - 1
@@ -269,31 +248,15 @@ class BackoffNGram:
         return out
 
     def sample(
-        self,
-        n: int,
-        length: int,
-        rng: np.random.Generator,
-        attributes: np.ndarray | None = None,
-        *,
-        temperature: float = 1.0,
+        self, n: int, length: int, rng: np.random.Generator, attributes: np.ndarray | None = None
     ) -> np.ndarray:
         """Write n headlines of at most `length` tokens → (n, length), int64.
-
-        Parameters
-        ----------
-        n, length : int
-        rng : Generator
-        attributes : array of shape (n, A), int, optional
-        temperature : float
-            Log probabilities are divided by it; 0 takes the likeliest word each time.
 
         Raises
         ------
         ValueError
-            When a size is not whole and above 0, the temperature is negative, or attributes are
-            missing.
+            When a size is not whole and above 0, or attributes are missing.
         """
-        numbers(temperature, "temperature", low=0)
         n, length = (int(whole_numbers(*size, low=1)) for size in ((n, "n"), (length, "length")))
         reach = self.reach
         tokens = np.full((n, reach - 1 + length), PAD)  # pads stand before <bos>
@@ -301,7 +264,8 @@ class BackoffNGram:
         for t in range(reach, reach - 1 + length):
             unfinished = (tokens[:, t - 1] != EOS) & (tokens[:, t - 1] != PAD)
             last = tokens[:, t - reach : t]
-            word = _pick(self.distribution(last, attributes), temperature, rng)
+            cumulative = self.distribution(last, attributes).cumsum(axis=1)
+            word = (cumulative < rng.random((n, 1)) * cumulative[:, -1:]).sum(axis=1)
             tokens[:, t] = np.where(unfinished, word, PAD)
         return tokens[:, reach - 1 :]
 
@@ -318,7 +282,7 @@ class BackoffNGram:
 
     def _attributes(self, attributes: np.ndarray | None, rows: int) -> np.ndarray:
         """Return attributes (rows, A), or say which are missing."""
-        wanted = sorted({column for part in (self.first, *self.given) for column in part})
+        wanted = sorted({column for part in self.given for column in part})
         if attributes is None:
             if wanted:
                 raise ValueError(
@@ -345,8 +309,7 @@ def tuned_ngram(
     n_words: int,
     order: int,
     given: tuple[tuple[int, ...], ...] = (),
-    first: tuple[int, ...] = (),
-    strengths: Sequence[float] = (1, 2, 5, 10, 20),
+    strengths: Sequence[float] = (1, 3, 10),
 ) -> BackoffNGram:
     """Count words, and choose on other texts how strongly long contexts lean on short ones.
 
@@ -358,7 +321,7 @@ def tuned_ngram(
     attributes : array of shape (N, A), int
     held_out : (array of shape (M, T), array of shape (M, A))
         Texts that are not counted, and their attributes.
-    n_words, order, given, first
+    n_words, order, given
         As in `BackoffNGram`.
     strengths : sequence of float
         To try.
@@ -385,19 +348,12 @@ def tuned_ngram(
     """
     if not len(strengths):
         raise ValueError("strengths is empty: give one or more")
-    counted = BackoffNGram(n_words, order=order, given=given, first=first, strength=strengths[0])
-    counted.fit(tokens, attributes)
-    tried = [counted.leaning(strength) for strength in strengths]
+    settings = {"order": order, "given": given}
+    tried = [
+        BackoffNGram(n_words, strength=strength, **settings).fit(tokens, attributes)
+        for strength in strengths
+    ]
     return max(tried, key=lambda model: model.log_prob(*held_out).sum())
-
-
-def _pick(probability: np.ndarray, temperature: float, rng: np.random.Generator) -> np.ndarray:
-    """Probabilities (n, V) → one word per row (n,), drawn, or the likeliest at temperature 0."""
-    if temperature == 0:
-        return probability.argmax(axis=1)
-    share = probability / probability.max(axis=1, keepdims=True)  # the likeliest keeps its 1
-    cumulative = (share ** (1 / temperature)).cumsum(axis=1)
-    return (cumulative < rng.random((len(share), 1)) * cumulative[:, -1:]).sum(axis=1)
 
 
 def _find(known: np.ndarray, values: np.ndarray) -> np.ndarray:

@@ -1,8 +1,6 @@
 """Train the towers that learn who likes which ad, and the writer of headlines."""
 
-import math
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -21,7 +19,7 @@ from pm_utils.creatives.text.networks import (
 from pm_utils.creatives.text.ngram import check_tokens
 from pm_utils.formulas import sigmoid
 from pm_utils.inputs import aligned, numbers, whole_numbers
-from pm_utils.learning.training import History, evaluate_loss, fit, predict
+from pm_utils.learning.training import History, fit, predict
 from pm_utils.market.headlines import MAX_LENGTH, PAD, copy_grammar
 
 
@@ -242,12 +240,10 @@ def train_writer(
     width: int,
     batch_size: int,
     learning_rate: float = 1e-2,
-    matrix_rate: float | None = None,
     seed: int,
     epochs: int = 1,
     vocabulary: Sequence[str] | int | None = None,
     held_out: tuple[Tensor, np.ndarray] | None = None,
-    checks: int = 1,
 ) -> tuple[AdCopyGPT, History]:
     """Train a GPT on headlines, by default each seen once, after their codes.
 
@@ -260,10 +256,6 @@ def train_writer(
         ``<bos>``, words, ``<eos>``, ``<pad>`` to the end.
     layers, width, batch_size : int
     learning_rate : float
-        Adam's largest step.
-    matrix_rate : float, optional
-        With it the matrices of the layers are trained by Muon, with this largest step, and Adam
-        trains the rest, which ends lower after few steps; by default Adam trains all.
     seed : int
     epochs : int
         How often each headline is seen.
@@ -271,17 +263,14 @@ def train_writer(
         All words, or how many: ``<pad>`` is 0, ``<bos>`` 1 and ``<eos>`` 2. By default those of the
         copy grammar.
     held_out : (Tensor of shape (M, D), array of shape (M, T)), optional
-        Codes and headlines that are not learned from. The weights with the least loss on them are
-        kept.
-    checks : int
-        How often within each epoch the headlines held out are looked at.
+        Codes and headlines that are not learned from. The weights of the epoch with the least loss
+        on them are kept.
 
     Returns
     -------
     AdCopyGPT
     History
-        `train` holds nats per token by epoch; `validation`, with headlines held out, after each
-        look at them.
+        `train` and, with headlines held out, `validation` hold nats per token by epoch.
 
     Raises
     ------
@@ -289,8 +278,6 @@ def train_writer(
         When a code is not finite, a word is none of the vocabulary, a text does not begin with
         ``<bos>`` or has no word after it, or codes and texts differ in rows; of the headlines held
         out, too.
-    FloatingPointError
-        When a training loss, or the loss held out at every look, is not finite.
 
     Examples
     --------
@@ -317,135 +304,13 @@ def train_writer(
     length = max(MAX_LENGTH, np.shape(tokens)[1])
     config = {"layers": layers, "width": width, "length": length, "code_dim": codes.shape[1]}
     model = AdCopyGPT(GPTConfig(int(words), **config))
-    settings = {"batch_size": batch_size, "seed": seed, "epochs": epochs}
-    settings["checks"] = int(whole_numbers(checks, "checks", low=1))
+    settings = {"batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    settings |= {"epochs": epochs, "weight_decay": 0.01}
     if held_out is not None:
-        held_out = held_out[0], _check_texts(*held_out, int(words))
-    if matrix_rate is not None:
-        rates = numbers([learning_rate, matrix_rate], "learning_rate, matrix_rate", above=0)
-        settings |= {"rates": tuple(rates.tolist()), "held_out": held_out}
-        return model, _fit_by_muon(model, codes, target, **settings)
-    if held_out is not None:
-        settings["validation"] = [held_out[0], held_out[1][:, :-1]], held_out[1]
-    settings |= {"learning_rate": learning_rate, "weight_decay": 0.01}
+        held = _check_texts(*held_out, int(words))
+        settings["validation"] = [held_out[0], held[:, :-1]], held
     history = fit(model, [codes, target[:, :-1]], target, loss=next_word_loss, **settings)
     return model, history
-
-
-def _fit_by_muon(
-    model: AdCopyGPT,
-    codes: Tensor,
-    tokens: Tensor,
-    *,
-    rates: tuple[float, float],
-    batch_size: int,
-    epochs: int,
-    seed: int,
-    held_out: tuple[Tensor, Tensor] | None,
-    checks: int,
-) -> History:
-    """Train the layers' matrices by Muon and the rest by Adam, and keep the best look's weights.
-
-    Both rates rise over the first twentieth of the steps and then fall to nothing.
-
-    References
-    ----------
-    Jordan et al. (2024), Muon: an optimizer for hidden layers in neural networks.
-    """
-    torch.manual_seed(seed)
-    order = torch.Generator().manual_seed(seed)
-    parts = {True: [], False: []}
-    for name, weight in model.named_parameters():
-        parts[name.startswith("blocks") and weight.dim() == 2].append(weight)
-    optimizers = [
-        torch.optim.AdamW(parts[False], lr=rates[0], betas=(0.9, 0.98), weight_decay=0, fused=True),
-        torch.optim.Muon(parts[True], lr=rates[1], weight_decay=0),
-    ]
-    steps = epochs * math.ceil(len(tokens) / batch_size)
-    share = partial(_warm_then_falling, steps=steps)
-    schedules = [torch.optim.lr_scheduler.LambdaLR(each, share) for each in optimizers]
-    history, best_weights, best_loss = History(), None, math.inf
-    for epoch in range(epochs):
-        total = 0.0
-        batches = batches_by_length(tokens, batch_size, order)
-        looks = {len(batches) * part // checks for part in range(1, checks + 1)}
-        for done, rows in enumerate(batches, start=1):
-            texts = tokens[rows][:, : (tokens[rows] != PAD).sum(1).max()]
-            model.train()
-            loss = next_word_loss(model(codes[rows], texts[:, :-1]), texts)
-            if not loss.isfinite():
-                raise FloatingPointError(
-                    f"the training loss is {loss.item()}: lower the learning rates"
-                )
-            model.zero_grad()
-            loss.backward()
-            for optimizer, schedule in zip(optimizers, schedules, strict=True):
-                optimizer.step()
-                schedule.step()
-            total += loss.item() * len(rows)
-            history.steps += 1
-            if held_out is None or done not in looks:
-                continue
-            asked, told = held_out
-            nats = evaluate_loss(model, [asked, told[:, :-1]], told, loss=next_word_loss)
-            history.validation.append(nats)
-            if nats < best_loss:
-                history.best_epoch, best_loss = epoch, nats
-                best_weights = {name: value.clone() for name, value in model.state_dict().items()}
-        history.rows += len(tokens)
-        history.train.append(total / len(tokens))
-    if held_out is not None and best_weights is None:
-        raise FloatingPointError(
-            f"the loss held out is {history.validation[-1]} at every look: lower the learning "
-            "rates, or look for codes that the network cannot take"
-        )
-    if best_weights is not None:
-        model.load_state_dict(best_weights)
-    model.eval()
-    return history
-
-
-def _warm_then_falling(step: int, *, steps: int, warm_up: float = 0.05) -> float:
-    """Return the share of the largest rate at a step, counted from 0."""
-    done = step / steps
-    return min(1.0, (step + 1) / max(1.0, warm_up * steps), (1 - done) / (1 - warm_up))
-
-
-def batches_by_length(
-    tokens: Tensor, batch_size: int, generator: torch.Generator, *, pool: int = 16
-) -> list[Tensor]:
-    """Cut texts into batches of about one length, so that few pads are computed.
-
-    Random pools of `pool` batches are sorted by length and cut; the batches come in random order.
-
-    Parameters
-    ----------
-    tokens : Tensor of shape (N, T), int64
-        ``<pad>`` to the end.
-    batch_size : int
-    generator : torch.Generator
-    pool : int
-        How many batches are sorted together.
-
-    Returns
-    -------
-    list of Tensor
-        Rows; each text is in one batch.
-
-    Examples
-    --------
-    >>> import torch
-    >>> from pm_utils.creatives.text.training import batches_by_length
-    >>> tokens = torch.tensor([[1, 3, 2], [1, 2, 0], [1, 4, 2], [1, 2, 0]])
-    >>> batches = batches_by_length(tokens, 2, torch.Generator().manual_seed(0))
-    >>> sorted(sorted(rows.tolist()) for rows in batches)
-    [[0, 2], [1, 3]]
-    """
-    length = (tokens != PAD).sum(1)
-    pools = torch.randperm(len(tokens), generator=generator).split(pool * batch_size)
-    sorted_rows = [rows[length[rows].argsort(stable=True)] for rows in pools]
-    batches = [batch for rows in sorted_rows for batch in rows.split(batch_size)]
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
 def _check_texts(codes: Tensor, tokens: np.ndarray, words: int) -> Tensor:

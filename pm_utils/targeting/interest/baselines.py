@@ -1,13 +1,11 @@
 """Interest without a deep network: rules, logistic regression, boosted trees."""
 
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -16,28 +14,13 @@ from pm_utils.inputs import whole_numbers
 from pm_utils.targeting.interest.samples import (
     DAYS_SINCE,
     GAP_BANDS,
-    LIKENESS,
     PAIR_COLUMNS,
     Pairs,
     Snapshots,
     pair_facts,
 )
 
-_CANDIDATE = len(PAIR_COLUMNS)  # its column stands behind the facts; trees take no such number
-_ALL = list(range(_CANDIDATE))
-_WITHOUT = _ALL[: LIKENESS.start] + _ALL[LIKENESS.stop :]  # the pair's own past, and the household
-_POPULAR = PAIR_COLUMNS.index("popularity")
-
-# Which columns each model reads.
-REGRESSIONS = {
-    "item-item": [_POPULAR, *map(PAIR_COLUMNS.index, ("item_cosines", "item_regression"))],
-    "factorisation": [_POPULAR, PAIR_COLUMNS.index("factors")],
-    "logistic": _WITHOUT,
-    "logistic with likeness": _ALL,
-    "logistic with candidate": [*_ALL, _CANDIDATE],
-}
-TREES = {"trees": _WITHOUT, "trees with likeness": _ALL}
-TREE_COUNTS = 16  # to choose among, as many as a network of the book has checks
+_FACTS = len(PAIR_COLUMNS)
 
 
 def naive_probabilities(
@@ -81,7 +64,7 @@ def naive_probabilities(
     ...     customer=np.arange(2),
     ...     as_of=np.full(2, np.datetime64("2017-04-01")),
     ...     history=np.zeros((2, 3), np.int32),
-    ...     own=np.zeros((2, 2, 16), np.float32),
+    ...     own=np.zeros((2, 2, 10), np.float32),
     ...     context=np.zeros((2, 8), np.float32),
     ...     bought=np.array([[True, False], [True, False]]),
     ... )
@@ -121,12 +104,9 @@ def _odds(probability: np.ndarray) -> np.ndarray:
 class ClassicalModels:
     """Regressions and boosted trees on the facts of pairs, each as a specialist would set it.
 
-    ``"item-item"`` and ``"factorisation"`` are the usual recommenders without a network: logistic
-    regressions on popularity and what items alike, or the factors of the household and the
-    candidate, say. ``"logistic"`` reads the facts of the pair and the household, ``"logistic with
-    likeness"`` those of likeness too, ``"logistic with candidate"`` also which candidate is asked
-    about, one coefficient for each. ``"trees"`` read what ``"logistic"`` does, ``"trees with
-    likeness"`` all facts. Both know the candidate by its popularity.
+    ``"logistic"`` reads the facts, ``"logistic with candidate"`` also which candidate is asked
+    about, one coefficient for each. ``"trees"`` are small and few, ``"bigger trees"`` deep and
+    many; both know the candidate by its popularity.
 
     Explained in chapter ``interest``.
 
@@ -134,8 +114,6 @@ class ClassicalModels:
     ----------
     models : dict
         Fitted models of scikit-learn, by name.
-    n_trees : dict of int
-        How many trees of each boosted model are used.
     train : Snapshots
     shift : float
         Of the pairs that they were trained on.
@@ -153,13 +131,12 @@ class ClassicalModels:
     ...     customer=np.arange(2),
     ...     as_of=np.full(2, np.datetime64("2017-04-01")),
     ...     history=np.zeros((2, 3), np.int32),
-    ...     own=np.zeros((2, 2, 16), np.float32),
+    ...     own=np.zeros((2, 2, 10), np.float32),
     ...     context=np.zeros((2, 8), np.float32),
     ...     bought=np.array([[True, False], [True, False]]),
     ... )
     >>> pairs = all_pairs(train, 2, seed=0)
-    >>> models = ClassicalModels.learn(train, pairs, watched=(train, pairs), seed=0)
-    >>> said = models.probabilities(train, pairs)
+    >>> said = ClassicalModels.learn(train, pairs, seed=0).probabilities(train, pairs)
     >>> said["logistic"].round(2).tolist()  # no fact tells the pairs apart
     [0.5, 0.5, 0.5, 0.5]
     >>> (said["logistic with candidate"] > 0.5).tolist()
@@ -167,18 +144,12 @@ class ClassicalModels:
     """
 
     models: dict[str, Pipeline | HistGradientBoostingClassifier]
-    n_trees: dict[str, int]
     train: Snapshots
     shift: float
 
     @classmethod
-    def learn(
-        cls, train: Snapshots, pairs: Pairs, *, watched: tuple[Snapshots, Pairs], seed: int
-    ) -> "ClassicalModels":
+    def learn(cls, train: Snapshots, pairs: Pairs, *, seed: int) -> "ClassicalModels":
         """Fit all of them on the same pairs.
-
-        Pairs of a later date are watched as those of a network are: of sixteen numbers of
-        trees, in equal steps, that with the least log loss is kept.
 
         Raises
         ------
@@ -188,18 +159,27 @@ class ClassicalModels:
         if pairs.bought.min() == pairs.bought.max():
             told = f"bought is {pairs.bought[0]:g} in all pairs"
             raise ValueError(f"{told}: there is nothing to learn")
+        scaled = StandardScaler(), slice(0, _FACTS)
+        candidate = OneHotEncoder(), [_FACTS]
         same = {"min_samples_leaf": 100, "early_stopping": False, "random_state": seed}
-        size = {"max_iter": 13 * TREE_COUNTS, "learning_rate": 0.1, "max_leaf_nodes": 16}
-        models = {name: _regression(name) for name in REGRESSIONS}
-        for name in TREES:
-            models[name] = HistGradientBoostingClassifier(**size, **same)
-        columns, later = _facts_and_candidate(train, pairs), _facts_and_candidate(*watched)
-        n_trees = {}
+        models = {
+            "logistic": make_pipeline(
+                make_column_transformer(scaled), LogisticRegression(max_iter=300)
+            ),
+            "logistic with candidate": make_pipeline(
+                make_column_transformer(scaled, candidate), LogisticRegression(max_iter=300)
+            ),
+            "trees": HistGradientBoostingClassifier(
+                max_iter=100, learning_rate=0.1, max_leaf_nodes=8, **same
+            ),
+            "bigger trees": HistGradientBoostingClassifier(
+                max_iter=300, learning_rate=0.05, max_leaf_nodes=16, **same
+            ),
+        }
+        columns = _facts_and_candidate(train, pairs)
         for name, model in models.items():
             model.fit(_read_by(name, columns), pairs.bought)
-            if name in TREES:
-                n_trees[name] = _best_stage(model, _read_by(name, later), watched[1].bought)
-        return cls(models, n_trees, train, pairs.shift)
+        return cls(models, train, pairs.shift)
 
     def probabilities(self, snapshots: Snapshots, pairs: Pairs) -> dict[str, np.ndarray]:
         """Return each model's probabilities (N,), put right by the training pairs' shift.
@@ -213,32 +193,9 @@ class ClassicalModels:
         columns = _facts_and_candidate(snapshots, pairs)
         said = {}
         for name, model in self.models.items():
-            facts = _read_by(name, columns)
-            if name in TREES:  # as many trees as were best on the pairs that were watched
-                stages = model.staged_decision_function(facts)
-                logit = next(islice(stages, self.n_trees[name] - 1, None)).ravel()
-            else:
-                logit = model.decision_function(facts)
-            said[name] = 1 / (1 + np.exp(-logit - self.shift))
+            logit = model.decision_function(_read_by(name, columns)) + self.shift
+            said[name] = 1 / (1 + np.exp(-logit))
         return said
-
-
-def _regression(name: str) -> Pipeline:
-    """Logistic regression on scaled facts, with a coefficient per candidate where it is read."""
-    known = len(REGRESSIONS[name])
-    steps = [(StandardScaler(), slice(0, known - 1 if _CANDIDATE in REGRESSIONS[name] else known))]
-    if _CANDIDATE in REGRESSIONS[name]:
-        steps.append((OneHotEncoder(), [known - 1]))
-    return make_pipeline(make_column_transformer(*steps), LogisticRegression(max_iter=300))
-
-
-def _best_stage(
-    model: HistGradientBoostingClassifier, facts: np.ndarray, bought: np.ndarray
-) -> int:
-    """Of `TREE_COUNTS` numbers of trees the one with the least log loss."""
-    step = model.n_iter_ // TREE_COUNTS
-    stages = islice(model.staged_predict_proba(facts), step - 1, None, step)
-    return step * (1 + int(np.argmin([log_loss(bought, chance) for chance in stages])))
 
 
 def _facts_and_candidate(snapshots: Snapshots, pairs: Pairs) -> np.ndarray:
@@ -246,7 +203,8 @@ def _facts_and_candidate(snapshots: Snapshots, pairs: Pairs) -> np.ndarray:
 
 
 def _read_by(name: str, columns: np.ndarray) -> np.ndarray:
-    return columns[:, (REGRESSIONS | TREES)[name]]
+    """What a model reads: trees take no number of a candidate, it has no order."""
+    return columns[:, :_FACTS] if name.endswith("trees") else columns
 
 
 def _check_candidates(train: Snapshots, snapshots: Snapshots, pairs: Pairs) -> None:

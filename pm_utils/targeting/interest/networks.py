@@ -161,8 +161,7 @@ class PooledInterestNet(nn.Module):
             When a candidate is a pad or no item, or a past item is not one of `n_items`.
         """
         query = self.query(candidate)  # (B, W)
-        _check_items(history, "history", 0, self.items.num_embeddings - 1)
-        interest = self.interest(query, history, events)  # (B, W)
+        interest = self.interest(query, *self.gather(history, events))  # (B, W)
         inputs = torch.cat([interest, query, interest * query], 1)
         if facts is None:
             return self.head(inputs).squeeze(1)
@@ -178,15 +177,26 @@ class PooledInterestNet(nn.Module):
         """Items (N,), none of them a pad → (N, W). `self.items` is slower to learn from."""
         return self.items.weight.index_select(0, items)
 
-    def interest(self, query: Tensor, history: Tensor, events: Tensor | None) -> Tensor:
-        """History (B, T), events (B, T, G) → mean of the items of each row (B, W)."""
-        real = (history != 0).to(query.dtype)
-        held = real.new_zeros(len(history), self.items.num_embeddings)
-        held = held.scatter_add_(1, history.long(), real)  # how often each row holds each item
-        items, total = real.sum(1, keepdim=True), held @ self.items.weight
+    def gather(
+        self, history: Tensor, events: Tensor | None
+    ) -> tuple[Tensor, ItemRows, Tensor | None]:
+        """History (B, T) → keys (N, W) of the N items that are no pads, their rows and events."""
+        _check_items(history, "history", 0, self.items.num_embeddings - 1)
+        real = history != 0
+        slot = real.flatten().nonzero().squeeze(1)
+        keys = self.look_up(history.flatten().index_select(0, slot).long())
+        if events is not None:
+            events = events.flatten(0, 1).index_select(0, slot)
+        return keys, ItemRows.count(real.sum(1), len(slot)), events
+
+    def interest(
+        self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None
+    ) -> Tensor:
+        """Query (B, W), keys (N, W), events (N, G) → mean of each row's keys (B, W)."""
+        items = rows.size.unsqueeze(1)
+        total = rows.total(keys)
         if events is not None:  # the sum of a linear function is that of the sum
-            summed = (real.unsqueeze(1) @ events).squeeze(1)
-            weighed = nn.functional.linear(summed, self.event.weight)
+            weighed = nn.functional.linear(rows.total(events), self.event.weight)
             total = total + torch.addcmul(weighed, items, self.event.bias)
         return total / items.clamp(min=1)
 
@@ -259,37 +269,30 @@ class DeepInterestNet(PooledInterestNet):
             self.event = nn.Linear(self.event.in_features, attention[0], bias=False)
         self.softmax = softmax
 
-    def gather(
-        self, history: Tensor, events: Tensor | None
-    ) -> tuple[Tensor, ItemRows, Tensor | None]:
-        """History (B, T) → keys (N, W) of the N items that are no pads, their rows and events."""
-        real = history != 0
-        slot = real.flatten().nonzero().squeeze(1)
-        keys = self.look_up(history.flatten().index_select(0, slot).long())
-        if events is not None:
-            events = events.flatten(0, 1).index_select(0, slot)
-        return keys, ItemRows.count(real.sum(1), len(slot)), events
-
     def weigh(self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None) -> Tensor:
         """Query (B, W), keys (N, W), events (N, G) → weight of each item (N, 1)."""
         w1, w2, w3, w4 = self.first.weight.chunk(4, 1)  # (A, W) each
         from_query = nn.functional.linear(query, w1 + w3, self.first.bias)  # (B, A), once per row
-        weights = w2 - w3, w4, None if events is None else self.event.weight
-        inputs = from_query, query, keys, events, rows, *weights
+        inputs, weight = [keys, rows.spread(query) * keys], [w2 - w3, w4]
+        if events is not None:
+            inputs, weight = [*inputs, events], [*weight, self.event.weight]
+        inputs, weight = torch.cat(inputs, 1), torch.cat(weight, 1).t()
         if self.training and len(keys) > 1:  # the same, but its derivative is written by hand
-            score = _Unit.apply(*inputs, self.rest, *self.rest.parameters())
+            score = _Unit.apply(
+                from_query, rows, inputs, weight, self.rest, *self.rest.parameters()
+            )
         else:
-            score = self.rest(_first_layer(*inputs)[0])  # (N, 1)
+            score = self.rest(rows.spread(from_query).addmm_(inputs, weight))  # (N, 1)
         return segment_softmax(score, rows) if self.softmax else score
 
-    def interest(self, query: Tensor, history: Tensor, events: Tensor | None) -> Tensor:
-        """Query (B, W), history (B, T), events (B, T, G) → weighted sum of items (B, W)."""
-        keys, rows, events = self.gather(history, events)
+    def interest(
+        self, query: Tensor, keys: Tensor, rows: ItemRows, events: Tensor | None
+    ) -> Tensor:
+        """Query (B, W), keys (N, W), events (N, G) → weighted sum of each row's keys (B, W)."""
         return rows.total(self.weigh(query, keys, rows, events) * keys)
 
     def attend(self, candidate: Tensor, history: Tensor, events: Tensor | None = None) -> Tensor:
         """Candidate (B,), history (B, T), events (B, T, G) → weights (B, T), 0 at pads."""
-        _check_items(history, "history", 0, self.items.num_embeddings - 1)
         weight = self.weigh(self.query(candidate), *self.gather(history, events)).squeeze(1)
         return weight.new_zeros(history.shape).masked_scatter(history != 0, weight)
 
@@ -371,47 +374,27 @@ class _Unit(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx, from_query, query, keys, events, rows, w_key, w_both, w_event, rest, *parameters
-    ):
-        alpha1, w2, b2, alpha2, w3, b3 = parameters
-        ctx.rows = rows
-        hidden, asked, both = _first_layer(
-            from_query, query, keys, events, rows, w_key, w_both, w_event
-        )
+    def forward(ctx, from_query, rows, inputs, weight, rest, alpha1, w2, b2, alpha2, w3, b3):
+        ctx.rows, weight = rows, weight.contiguous()
+        hidden = from_query.index_select(0, rows.row).addmm_(inputs, weight)  # (N, A)
         first, *kept1 = _dice(hidden, alpha1, rest[0].moments)
         second, *kept2 = _dice(torch.addmm(b2, first, w2.t()), alpha2, rest[2].moments)
-        read = asked, both, keys, events, w_key, w_both
-        ctx.save_for_backward(*read, w2, w3, first, second, *kept1, *kept2)
+        ctx.save_for_backward(inputs, weight, w2, w3, first, second, *kept1, *kept2)
         return torch.addmm(b3, second, w3.t())
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        asked, both, keys, events, w_key, w_both, w2, w3, first, second, *kept = ctx.saved_tensors
+        inputs, weight, w2, w3, first, second, *kept = ctx.saved_tensors
         grad_w3, grad_b3 = gradient.t() @ second, gradient.sum(0)
         grad = gradient @ w3  # (N, A2)
         grad_alpha2 = _dice_derivative(grad, second, *kept[5:])
         grad_w2, grad_b2 = grad.t() @ first, grad.sum(0)
         grad = grad @ w2  # (N, A)
         grad_alpha1 = _dice_derivative(grad, first, *kept[:5])
-        weights = [None if part is None else grad.t() @ part for part in (keys, both, events)]
-        grad_both = grad @ w_both
-        grad_query = _Total.apply(grad_both * keys, ctx.rows)
-        grad_keys = grad_both.mul_(asked).addmm_(grad, w_key)
-        grad_inputs = _Total.apply(grad, ctx.rows), grad_query, grad_keys, None, None
-        rest = grad_alpha1, grad_w2, grad_b2, grad_alpha2, grad_w3, grad_b3
-        return *grad_inputs, *weights, None, *rest
-
-
-def _first_layer(from_query, query, keys, events, rows, w_key, w_both, w_event):
-    """The activation unit's first sums (N, A), the queries of the items, and those times keys."""
-    asked = rows.spread(query)
-    both = asked * keys
-    hidden = rows.spread(from_query).addmm_(keys, w_key.t()).addmm_(both, w_both.t())
-    if events is not None:
-        hidden.addmm_(events, w_event.t())
-    return hidden, asked, both
+        grad_from_query = _Total.apply(grad, ctx.rows)
+        grad_first = grad_from_query, None, grad @ weight.t(), inputs.t() @ grad, None
+        return *grad_first, grad_alpha1, grad_w2, grad_b2, grad_alpha2, grad_w3, grad_b3
 
 
 def _dice(s, alpha, moments):

@@ -18,7 +18,6 @@ from pm_utils.customers.purchase_log import (
 )
 from pm_utils.data import Shop
 from pm_utils.inputs import aligned, booleans, numbers, whole_numbers
-from pm_utils.targeting.interest.likeness import likeness_facts
 
 PAIR_COLUMNS = (
     *HISTORY_COLUMNS,
@@ -27,15 +26,8 @@ PAIR_COLUMNS = (
     "share_of_baskets",
     "popularity",
     "popularity_4w",
-    "rank",
-    "share_of_purchases",
-    "days_since_alike",
-    "item_cosines",
-    "item_regression",
-    "factors",
     *(f"household_{name}" for name in CONTEXT_COLUMNS),
 )
-LIKENESS = slice(10, 16)  # what the rest of the household's purchases says of a candidate
 EVENTS = len(HISTORY_COLUMNS)  # what is known of a past item: its own first columns
 GAP_BANDS = (7, 14, 28, 56, 112)  # days
 _RATE, DAYS_SINCE = HISTORY_COLUMNS.index("orders_per_8w"), HISTORY_COLUMNS.index("days_since")
@@ -52,8 +44,8 @@ class Snapshots:
     as_of : array of shape (M,), datetime64
     history : array of shape (M, T), int32
         The distinct candidates bought before, the latest first, numbered from 1; 0 pads.
-    own : array of shape (M, C, 16), float32
-        What is known about each pair: the first 16 of `PAIR_COLUMNS`.
+    own : array of shape (M, C, 10), float32
+        What is known about each pair: the first ten of `PAIR_COLUMNS`.
     context : array of shape (M, 8), float32
         See `purchase_log.customer_context`.
     bought : array of shape (M, C), bool
@@ -92,36 +84,6 @@ class Snapshots:
         )
         for name, array in given.items():
             object.__setattr__(self, name, array)
-
-    def apart(self, households: int, *, seed: int) -> tuple["Snapshots", "Snapshots"]:
-        """Return so many snapshots drawn at random, and the others.
-
-        Raises
-        ------
-        ValueError
-            When none would be left.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from pm_utils.targeting.interest.samples import Snapshots
-        >>> known = Snapshots(
-        ...     customer=np.arange(5),
-        ...     as_of=np.full(5, np.datetime64("2017-04-01")),
-        ...     history=np.zeros((5, 3), np.int32),
-        ...     own=np.zeros((5, 4, 16), np.float32),
-        ...     context=np.zeros((5, 8), np.float32),
-        ...     bought=np.zeros((5, 4), bool),
-        ... )
-        >>> [len(part.customer) for part in known.apart(2, seed=0)]
-        [2, 3]
-        """
-        whole_numbers(households, "households", low=1, high=len(self.customer) - 1)
-        order = np.random.default_rng(seed).permutation(len(self.customer))
-        parts = np.sort(order[:households]), np.sort(order[households:])
-        return tuple(
-            Snapshots(**{name: array[rows] for name, array in vars(self).items()}) for rows in parts
-        )
 
 
 def by_product_type(shop: Shop) -> Shop:
@@ -217,12 +179,11 @@ def pair_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
 
     Returns
     -------
-    array of shape (H, C, 16), float32
-        The first 16 of `PAIR_COLUMNS`: those of `purchase_log.category_history`; days since the
+    array of shape (H, C, 10), float32
+        The first ten of `PAIR_COLUMNS`: those of `purchase_log.category_history`; days since the
         last purchase over the mean gap between purchases; baskets since it; the share of all
         baskets that held the candidate; the candidate's share of the shop's baskets, ever and in
-        the last 4 weeks, all as log(1 + x), shares times 100; then those of
-        `likeness.likeness_facts`.
+        the last 4 weeks. All as log(1 + x), shares times 100.
     """
     now, shape = day_number(as_of), (len(log.customers), len(log.categories))
     past = purchase_log.category_history(log, as_of)
@@ -244,9 +205,7 @@ def pair_history(log: PurchaseLog, as_of: str | pd.Timestamp) -> np.ndarray:
         100 * held / np.maximum(orders, 1),
         *(100 * p for p in popular),
     ]
-    habits = np.log1p(np.stack(columns, -1, dtype=np.float32))
-    alike = likeness_facts(held, past[:, :, DAYS_SINCE])
-    return np.concatenate([past, habits, alike], axis=2)
+    return np.concatenate([past, np.log1p(np.stack(columns, -1, dtype=np.float32))], axis=2)
 
 
 def _baskets_since(log: PurchaseLog, now: int, shape: tuple[int, int]) -> np.ndarray:
@@ -315,7 +274,7 @@ def snapshots(
     >>> known.bought
     array([[False, False,  True]])
     >>> known.own.shape
-    (1, 3, 16)
+    (1, 3, 10)
     """
     parts = []
     for date in dates:
@@ -414,7 +373,7 @@ def sample_pairs(snapshots: Snapshots, count: int, *, negatives: float = 3.0, se
     ...     customer=np.arange(50),
     ...     as_of=np.full(50, np.datetime64("2017-04-01")),
     ...     history=np.zeros((50, 3), np.int32),
-    ...     own=np.zeros((50, 4, 16), np.float32),
+    ...     own=np.zeros((50, 4, 10), np.float32),
     ...     context=np.zeros((50, 8), np.float32),
     ...     bought=np.tile([True, False, False, False], (50, 1)),
     ... )
@@ -475,7 +434,7 @@ def all_pairs(snapshots: Snapshots, households: int, *, seed: int) -> Pairs:
     ...     customer=np.arange(2),
     ...     as_of=np.full(2, np.datetime64("2017-04-01")),
     ...     history=np.zeros((2, 3), np.int32),
-    ...     own=np.zeros((2, 3, 16), np.float32),
+    ...     own=np.zeros((2, 3, 10), np.float32),
     ...     context=np.zeros((2, 8), np.float32),
     ...     bought=np.array([[True, False, False], [False, True, True]]),
     ... )
@@ -494,7 +453,7 @@ def all_pairs(snapshots: Snapshots, households: int, *, seed: int) -> Pairs:
 
 
 def pair_facts(snapshots: Snapshots, pairs: Pairs) -> np.ndarray:
-    """Return what is known about each pair → (N, 24), the columns of `PAIR_COLUMNS`.
+    """Return what is known about each pair → (N, 18), the columns of `PAIR_COLUMNS`.
 
     Raises
     ------

@@ -1,7 +1,6 @@
 """Feed pairs to a network and train it."""
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -28,7 +27,7 @@ class Reader:
 
     Attributes
     ----------
-    mean, std : arrays of shape (24,)
+    mean, std : arrays of shape (18,)
         Of the columns of `PAIR_COLUMNS`.
     own : bool
         Whether the network is told about pairs. If not, it has to find that in the history.
@@ -38,9 +37,9 @@ class Reader:
     >>> from dataclasses import replace
     >>> import numpy as np
     >>> from pm_utils.targeting.interest.training import Reader
-    >>> reader = Reader(mean=np.zeros(24), std=np.ones(24))
+    >>> reader = Reader(mean=np.zeros(18), std=np.ones(18))
     >>> reader.facts  # about the pair, and about the household
-    24
+    18
     >>> replace(reader, own=False).facts  # about the household only
     8
     """
@@ -109,7 +108,7 @@ class AtSnapshots(nn.Module):
 
 
 def train_net(
-    kind: type[PooledInterestNet] | partial[PooledInterestNet],
+    kind: type[PooledInterestNet],
     snapshots: Snapshots,
     pairs: Pairs,
     reader: Reader,
@@ -127,7 +126,6 @@ def train_net(
     Parameters
     ----------
     kind : PooledInterestNet or DeepInterestNet
-        Or a `functools.partial` of one, with options of its own.
     snapshots : Snapshots
     pairs : Pairs
         From `sample_pairs`.
@@ -137,8 +135,8 @@ def train_net(
         Pairs of a later date, sampled as those in training. Their loss is taken four times in
         every epoch, and the weights with the least are kept.
     shuffle_labels : bool
-        Deal the answers of each date to other pairs of that date first, those that are watched
-        too: the null, which has nothing to learn from.
+        Deal the answers of each date to other pairs of that date first: the null, which has
+        nothing to learn from.
     **options
         Passed on to the network.
 
@@ -164,7 +162,7 @@ def train_net(
     ...     customer=np.arange(2),
     ...     as_of=np.full(2, np.datetime64("2017-04-01")),
     ...     history=np.array([[1, 0], [2, 3]], np.int32),
-    ...     own=np.zeros((2, 3, 16), np.float32),
+    ...     own=np.zeros((2, 3, 10), np.float32),
     ...     context=np.zeros((2, 8), np.float32),
     ...     bought=np.array([[True, False, False], [False, True, True]]),
     ... )
@@ -177,13 +175,11 @@ def train_net(
     (6,)
     """
     torch.manual_seed(seed)
-    if getattr(kind, "func", kind) is DeepInterestNet:
+    if kind is DeepInterestNet:
         options = {"attention": (16, 8)} | options
     sizes = {"facts": reader.facts, "events": EVENTS, "hidden": (64, 32)}
     net = kind(snapshots.bought.shape[1], **(sizes | options))
-    if shuffle_labels:
-        pairs = _dealt_within_dates(snapshots, pairs, seed)
-        watched = watched and (watched[0], _dealt_within_dates(*watched, seed))
+    bought = _dealt_within_dates(snapshots, pairs, seed) if shuffle_labels else pairs.bought
     history, events = reader.histories(snapshots)
     watch = None
     if watched is not None:  # their histories stand behind those in training
@@ -194,7 +190,7 @@ def train_net(
     course = fit(
         AtSnapshots(net, history, events),
         reader.inputs(snapshots, pairs),
-        torch.from_numpy(pairs.bought),
+        torch.from_numpy(bought),
         loss=nn.functional.binary_cross_entropy_with_logits,
         epochs=epochs,
         batch_size=512,
@@ -207,13 +203,13 @@ def train_net(
     return net, course
 
 
-def _dealt_within_dates(snapshots: Snapshots, pairs: Pairs, seed: int) -> Pairs:
-    """The same pairs, the answers of each date in random order."""
+def _dealt_within_dates(snapshots: Snapshots, pairs: Pairs, seed: int) -> np.ndarray:
+    """The pairs' answers, those of each date in random order."""
     date = snapshots.as_of[pairs.snapshot]
     luck = np.random.default_rng(seed).random(len(date))
     dealt = np.empty_like(pairs.bought)
     dealt[np.argsort(date, kind="stable")] = pairs.bought[np.lexsort((luck, date))]
-    return replace(pairs, bought=dealt)
+    return dealt
 
 
 def network_probabilities(

@@ -95,7 +95,8 @@ def test_an_empty_history_has_no_interest(kind):
     model, (candidate, _, facts, events) = net(kind), batch()
     nothing = torch.zeros(B, T, dtype=torch.long)
     query = model.items(candidate)
-    assert torch.equal(model.interest(query, nothing, events), torch.zeros_like(query))
+    rows = model.gather(nothing, events)
+    assert torch.equal(model.interest(query, *rows), torch.zeros_like(query))
     assert model(candidate, nothing, facts, events).isfinite().all()
 
 
@@ -104,7 +105,7 @@ def test_an_empty_history_has_no_interest(kind):
 
 def test_pooling_is_the_mean_of_embeddings_and_event_terms():
     model, (candidate, history, _, events) = net("pooled"), batch()
-    got = model.interest(model.items(candidate), history, events)
+    got = model.interest(model.items(candidate), *model.gather(history, events))
     for b in range(B):
         real = history[b] > 0
         keys = model.items(history[b, real]) + model.event(events[b, real])
@@ -201,8 +202,8 @@ def test_attention_depends_on_the_candidate_and_pooling_does_not():
     other = candidate % ITEMS + 1
     for kind, moves in (("pooled", False), ("sum", True), ("softmax", True)):
         model = net(kind)
-        queries = model.items(candidate), model.items(other)
-        first, second = (model.interest(query, history, events) for query in queries)
+        rows = model.gather(history, events)
+        first, second = (model.interest(model.items(c), *rows) for c in (candidate, other))
         assert torch.equal(first, second) != moves, kind
 
 

@@ -426,7 +426,7 @@ def departures(text: str, boards: list[dict]) -> list[str]:
     head, *shown = [row for row in rows(text) if len(row) == 4 + len(MODELS)] or [[]]
     if head != ["chapter", "metric", "unit", *MODELS, "seeds"]:
         return ["no table of headline rows"]
-    told = {(row[0], row[1].rstrip(" ↑↓")): row for row in shown}
+    told = {(row[0], row[1].rstrip(" ↑↓").replace("’", "'")): row for row in shown}  # typography
     headlines = {
         (board["chapter"], row["metric"]): row
         for board in boards

@@ -223,6 +223,16 @@ class GatedLayers(nn.Module):
         self.first = nn.Linear(inputs, width)
         self.layers = nn.ModuleList(nn.Linear(width, width) for _ in range(layers))
         self.asked = nn.Linear(request, (1 + layers) * width)  # all layers hear it in one product
+        self._start_as_one(nn.Linear(inputs + request, width))
+
+    def _start_as_one(self, layer: nn.Linear) -> None:
+        """Start where one layer over input and request would, not with both at full size."""
+        inputs, width = self.first.in_features, self.first.out_features
+        with torch.no_grad():
+            self.first.weight.copy_(layer.weight[:, :inputs])
+            self.first.bias.copy_(layer.bias)
+            self.asked.weight[:width] = layer.weight[:, inputs:]
+            self.asked.bias[:width] = 0
 
     def forward(self, x: Tensor, request: Tensor) -> Tensor:
         """Input (B, I), request (B, R) → (B, W)."""

@@ -313,6 +313,27 @@ def fit_side_by_side(
     ValueError
         When there is no model, or not a log for each; when the models differ in what they have to
         share; when one has no row, or a row is of another customer or ad.
+
+    Examples
+    --------
+    Two models of one shop, which believe in their rows more or less.
+
+    >>> import numpy as np
+    >>> from pm_utils.loop.ad_menu import AdCatalogue
+    >>> from pm_utils.loop.customer_profiles import Profile
+    >>> from pm_utils.loop.response_data import ResponseLog
+    >>> from pm_utils.loop.response_models import DeepResponse, fit_side_by_side
+    >>> profile = Profile(np.zeros((2, 3), np.float32), np.zeros((2, 12), np.float32))
+    >>> nine, clicks, none = np.full(2, 9.0), np.array([9.0, 0.0]), np.zeros(2)
+    >>> numbers = [x.astype(np.float32) for x in (none, nine, clicks, none)]
+    >>> mature, offset = np.ones(2, bool), np.zeros((2, 2), np.float32)
+    >>> rows = ResponseLog(np.array([0, 1]), np.array([0, 239]), *numbers, mature, offset)
+    >>> shop, quick = (profile, AdCatalogue.of(1)), {"members": 1, "first_steps": 50}
+    >>> models = [DeepResponse(*shop, **quick, weight_decay=decay) for decay in (1.0, 100.0)]
+    >>> fit_side_by_side(models, [(rows, ResponseLog.empty())] * 2)
+    >>> believing, doubting = (model.logits()[0] for model in models)
+    >>> bool(np.ptp(believing) > np.ptp(doubting))
+    True
     """
     if not models:
         raise ValueError("models is empty: give at least one")
